@@ -1,0 +1,138 @@
+#include "io/base/err.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const class_names[] = { "none",      "transient", "throttled",
+                                           "uncertain", "permanent", "canceled" };
+static const char *const scope_names[] = { "message", "folder", "session", "account", "run" };
+static const char *const origin_names[] = { "system", "dns", "tls",   "protocol", "no",
+                                            "bad",    "bye", "store", "config",   "token" };
+_Static_assert(sizeof class_names / sizeof *class_names == ERR_CLASS_COUNT, "a name a class");
+_Static_assert(sizeof scope_names / sizeof *scope_names == ERR_SCOPE_COUNT, "a name a scope");
+_Static_assert(sizeof origin_names / sizeof *origin_names == ERR_ORIGIN_COUNT, "a name an origin");
+
+const char *err_class_name(enum err_class class)
+{
+    assert((unsigned)class < ERR_CLASS_COUNT);
+    return class_names[class];
+}
+
+const char *err_scope_name(enum err_scope scope)
+{
+    assert((unsigned)scope < ERR_SCOPE_COUNT);
+    return scope_names[scope];
+}
+
+const char *err_origin_name(enum err_origin origin)
+{
+    assert((unsigned)origin < ERR_ORIGIN_COUNT);
+    return origin_names[origin];
+}
+
+/* Length of the well-formed UTF-8 sequence at p, 0 when there is none. */
+static size_t utf8_sequence(const unsigned char *p, size_t size)
+{
+    size_t need;
+
+    if (p[0] >= 0xC2 && p[0] <= 0xDF)
+        need = 2;
+    else if (p[0] >= 0xE0 && p[0] <= 0xEF)
+        need = 3;
+    else if (p[0] >= 0xF0 && p[0] <= 0xF4)
+        need = 4;
+    else
+        return 0;
+    if (need > size)
+        return 0;
+    for (size_t i = 1; i < need; i++)
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+    /* Overlong forms, surrogates and values above U+10FFFF. */
+    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
+        (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F))
+        return 0;
+    return need;
+}
+
+void err_printable(char *out, size_t cap, const char *text, size_t size)
+{
+    size_t used = 0;
+
+    assert(cap >= 1);
+    for (size_t i = 0; i < size;) {
+        unsigned char c = (unsigned char)text[i];
+        size_t n = 1;
+
+        if (c >= 0x80) {
+            n = utf8_sequence((const unsigned char *)text + i, size - i);
+            if (n == 2 && c == 0xC2 && (unsigned char)text[i + 1] < 0xA0)
+                n = 0; /* C1 controls */
+        }
+        if (used + (n ? n : 1) >= cap)
+            break;
+        if (n == 0 || c < 0x20 || c == 0x7F) {
+            out[used++] = '.';
+            i++;
+        } else {
+            memcpy(out + used, text + i, n);
+            used += n;
+            i += n;
+        }
+    }
+    out[used] = '\0';
+}
+
+static void format_printable(char *out, size_t cap, const char *format, va_list args)
+{
+    char text[512];
+    int n = vsnprintf(text, sizeof text, format, args);
+
+    err_printable(out, cap, text, n < 0 ? 0 : strnlen(text, sizeof text - 1));
+}
+
+bool err_set(struct err *e, enum err_class class, enum err_scope scope, enum err_origin origin,
+             int code, const char *format, ...)
+{
+    va_list args;
+
+    *e = (struct err){ .class = class, .scope = scope, .origin = origin, .code = code };
+    va_start(args, format);
+    format_printable(e->server_text, sizeof e->server_text, format, args);
+    va_end(args);
+    return false;
+}
+
+bool err_set_os(struct err *e, enum err_class class, enum err_scope scope, int error,
+                const char *doing)
+{
+    char text[128];
+
+    err_set(e, class, scope, ERR_ORIGIN_OS, error, "%s", strerror_r(error, text, sizeof text));
+    return err_doing(e, "%s", doing);
+}
+
+bool err_doing(struct err *e, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    format_printable(e->doing, sizeof e->doing, format, args);
+    va_end(args);
+    return false;
+}
+
+const char *err_line(const struct err *e, char *out, size_t cap)
+{
+    const char *verb = e->origin == ERR_ORIGIN_NO    ? "NO "
+                       : e->origin == ERR_ORIGIN_BAD ? "BAD "
+                       : e->origin == ERR_ORIGIN_BYE ? "BYE "
+                                                     : "";
+
+    snprintf(out, cap, "%s%s%s%s%s%s%s", e->doing, e->doing[0] ? ": " : "", verb,
+             e->resp_code[0] ? "[" : "", e->resp_code, e->resp_code[0] ? "] " : "",
+             e->server_text);
+    return out;
+}

@@ -1,0 +1,138 @@
+#include "io/base/log.h"
+
+#include "io/base/now.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define LINE_MAX_BYTES 1024
+#define REPEAT_WINDOW_MS 60000
+#define REPEAT_SLOTS 16
+
+static const char *const level_names[] = { "error", "warn", "info", "debug", "trace" };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static FILE *log_file;
+static _Atomic int log_level = LOG_WARN;
+static void (*through)(void *, const char *);
+static void *through_context;
+
+/* The last few different lines, so that a fault that hits every connection fills no disk. */
+static struct repeat {
+    uint64_t hash, since_ms;
+    unsigned count;
+} repeats[REPEAT_SLOTS];
+
+void log_to(FILE *file, enum log_level level)
+{
+    pthread_mutex_lock(&lock);
+    log_file = file;
+    pthread_mutex_unlock(&lock);
+    atomic_store(&log_level, level);
+}
+
+void log_through(void (*write_line)(void *context, const char *line), void *context)
+{
+    pthread_mutex_lock(&lock);
+    through = write_line;
+    through_context = context;
+    pthread_mutex_unlock(&lock);
+}
+
+bool log_enabled(enum log_level level)
+{
+    return (int)level <= atomic_load_explicit(&log_level, memory_order_relaxed);
+}
+
+bool log_level_parse(const char *name, enum log_level *level_r)
+{
+    for (unsigned i = 0; i < sizeof level_names / sizeof *level_names; i++)
+        if (strcmp(name, level_names[i]) == 0) {
+            *level_r = (enum log_level)i;
+            return true;
+        }
+    return false;
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
+static uint64_t hash_text(const char *text)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * 0x100000001b3u;
+    return h;
+}
+
+/* True when this text was written within the window; *count_r is the number held back that the
+ * next written line should tell of. Called under the lock. */
+static bool repeated(const char *text, unsigned *count_r)
+{
+    uint64_t h = hash_text(text), now = now_ms();
+    struct repeat *slot = &repeats[h % REPEAT_SLOTS];
+
+    *count_r = 0;
+    if (slot->hash == h && now - slot->since_ms < REPEAT_WINDOW_MS) {
+        slot->count++;
+        return true;
+    }
+    if (slot->hash == h)
+        *count_r = slot->count;
+    *slot = (struct repeat){ .hash = h, .since_ms = now };
+    return false;
+}
+
+static void emit(enum log_level level, const char *event, const char *text)
+{
+    char line[LINE_MAX_BYTES + 160], stamp[32], key[LINE_MAX_BYTES + 96];
+    unsigned held;
+
+    snprintf(key, sizeof key, "%s %s", event, text);
+    pthread_mutex_lock(&lock);
+    if (level >= LOG_DEBUG || !repeated(key, &held)) {
+        FILE *to = log_file ? log_file : stderr;
+        size_t n;
+
+        snprintf(line, sizeof line, "%s %s %s%s%s", now_rfc3339(now_wall_ms(), stamp, sizeof stamp),
+                 level_names[level], event, text[0] ? " " : "", text);
+        n = strlen(line);
+        if (level < LOG_DEBUG && held)
+            snprintf(line + n, sizeof line - n, " (%u more like this in the last minute)", held);
+        if (through && to == stderr) {
+            through(through_context, line);
+        } else {
+            fprintf(to, "%s\n", line);
+            fflush(to);
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void log_line(enum log_level level, const char *event, const char *format, ...)
+{
+    char raw[LINE_MAX_BYTES], text[LINE_MAX_BYTES];
+    va_list args;
+    int n;
+
+    if (!log_enabled(level))
+        return;
+    va_start(args, format);
+    n = vsnprintf(raw, sizeof raw, format, args);
+    va_end(args);
+    err_printable(text, sizeof text, raw, n < 0 ? 0 : strnlen(raw, sizeof raw - 1));
+    emit(level, event, text);
+}
+
+void log_err(enum log_level level, const char *event, const struct err *e)
+{
+    char line[512];
+
+    log_line(level, event, "class=%s scope=%s %s", err_class_name(e->class), err_scope_name(e->scope),
+             err_line(e, line, sizeof line));
+}

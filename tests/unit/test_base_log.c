@@ -1,0 +1,88 @@
+/* test: base */
+#include "io/base/log.h"
+#include "io/base/now.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char *text;
+static size_t text_size;
+static FILE *file;
+
+static int begin(void **state)
+{
+    file = open_memstream(&text, &text_size);
+    now_fake((uint64_t)1000000000000, 1795492800000);
+    return file ? 0 : -1;
+}
+
+static int end(void **state)
+{
+    log_to(NULL, LOG_WARN);
+    now_real();
+    fclose(file);
+    free(text);
+    return 0;
+}
+
+static void test_levels_and_form(void **state)
+{
+    struct err e;
+
+    log_to(file, LOG_INFO);
+    log_line(LOG_DEBUG, "too.fine", "x=1");
+    log_line(LOG_INFO, "source.login", "user=%s ms=%d", "a@b", 12);
+    err_set(&e, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_BYE, 0, "closing");
+    log_err(LOG_WARN, "source.end", &e);
+    assert_string_equal(text, "2026-11-24T04:00:00Z info source.login user=a@b ms=12\n"
+                              "2026-11-24T04:00:00Z warn source.end class=transient scope=session "
+                              "BYE closing\n");
+    assert_true(log_enabled(LOG_INFO));
+    assert_false(log_enabled(LOG_TRACE));
+}
+
+static void test_no_line_breaks_another(void **state)
+{
+    log_to(file, LOG_INFO);
+    log_line(LOG_INFO, "event", "text=%s", "a\nfake error line\x1b[2J");
+    assert_int_equal(strchr(text, '\n') - text, (long)strlen(text) - 1);
+    assert_null(strchr(text, '\x1b'));
+}
+
+static void test_repeated_lines_are_counted(void **state)
+{
+    log_to(file, LOG_WARN);
+    for (int i = 0; i < 100; i++)
+        log_line(LOG_WARN, "server.slow", "same");
+    assert_int_equal(strchr(text, '\n') - text, (long)strlen(text) - 1);
+    now_fake((uint64_t)1000000000000 + (uint64_t)61 * 1000000000, 1795492861000);
+    log_line(LOG_WARN, "server.slow", "same");
+    assert_non_null(strstr(text, "(99 more like this in the last minute)"));
+}
+
+static void test_level_names(void **state)
+{
+    enum log_level level;
+
+    for (int i = LOG_ERROR; i <= LOG_TRACE; i++) {
+        assert_true(log_level_parse(log_level_name((enum log_level)i), &level));
+        assert_int_equal(level, i);
+    }
+    assert_false(log_level_parse("loud", &level));
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_levels_and_form, begin, end),
+        cmocka_unit_test_setup_teardown(test_no_line_breaks_another, begin, end),
+        cmocka_unit_test_setup_teardown(test_repeated_lines_are_counted, begin, end),
+        cmocka_unit_test_setup_teardown(test_level_names, begin, end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
