@@ -1,0 +1,81 @@
+/* The LMDB environment of a state folder: opening, tables, fixed values in the meta table. Plain
+ * durable mode only: without it a commit that was acknowledged could be undone (engineering.md A3.1).
+ * Internal to store/; others see store/spool.h.
+ */
+#ifndef STORE_ENV_H
+#define STORE_ENV_H
+
+#include "store/keys.h"
+#include "store/place.h"
+#include "store/seal.h"
+#include "store/spool.h"
+
+#include <lmdb.h>
+#include <stdatomic.h>
+
+#define SPOOL_FORMAT 1 /* of the whole environment; another one is refused */
+
+enum table {
+    TABLE_META,    /* "e:NAME" the engine's values, "s:NAME" numbers of the spool itself */
+    TABLE_USER,    /* user -> record */
+    TABLE_ADDRESS, /* lower-cased address -> user id */
+    TABLE_FOLDER,  /* user, folder -> record with tally */
+    TABLE_MESSAGE, /* user, folder, uid -> record */
+    TABLE_NOTE,    /* the same key, for some skipped and failed messages */
+    TABLE_BODY,    /* body, chunk -> sealed or plain zstd frame */
+    TABLE_PARTIAL, /* bodies that have chunks but no message yet */
+    TABLE_SHARE,   /* digest, size -> body and its count of messages; larger bodies only */
+    TABLE_FAILURE,
+    TABLE_PROBLEM,
+    TABLE_SAMPLE,
+    TABLE_COUNT
+};
+
+struct spool {
+    struct place place;
+    MDB_env *env;
+    MDB_dbi tables[TABLE_COUNT];
+    bool read_only;
+    struct seal_key seal; /* seal.on false: bodies are not encrypted */
+    uint64_t budget_config;
+    uint64_t map_bytes, page_bytes;
+    int64_t last_commit_ms; /* as found at open */
+    _Atomic uint64_t body_next;
+    uint64_t body_end; /* numbers below are reserved durably for this run */
+    /* Written by the writer's thread (before it: by spool_open), read by any. */
+    _Atomic uint64_t held_bytes, budget_bytes;
+    _Atomic bool high, draining;
+};
+
+/* Opens (or makes) the environment; on failure everything is closed again. */
+bool env_open(struct spool *spool, struct err *err_r) ERR_CHECK;
+void env_close(struct spool *spool);
+/* Share of the file's pages that is free, 0..100, and the file's size in use. */
+bool env_free_share(struct spool *spool, unsigned *percent_r, uint64_t *file_bytes_r,
+                    struct err *err_r) ERR_CHECK;
+
+/* Words for an LMDB result, as PERMANENT/RUN origin STORE. Returns false. */
+bool env_error(struct err *err_r, int rc, const char *doing);
+
+static inline MDB_val env_val(struct slice s)
+{
+    return (MDB_val){ s.size, (void *)(uintptr_t)s.data };
+}
+
+static inline struct slice env_slice(MDB_val v)
+{
+    return slice_of(v.mv_data, v.mv_size);
+}
+
+/* Numbers of the spool itself, under "s:NAME". Missing: 0. Results are LMDB's. */
+int env_number_get(struct spool *spool, MDB_txn *txn, const char *name, uint64_t *number_r);
+int env_number_put(struct spool *spool, MDB_txn *txn, const char *name, uint64_t number);
+
+/* Budget and high mark from what is held and what the disk has; writer's thread. */
+void env_measure_fill(struct spool *spool);
+
+/* Unmaps the pages of the file that reading has touched: they stay in the page cache and come back by
+ * themselves, but no longer count as this process's memory. Any thread. */
+void env_let_go(struct spool *spool);
+
+#endif

@@ -1,0 +1,52 @@
+#include "io/base/mem.h"
+#include "store/writer.h"
+
+#include <stdlib.h>
+
+struct store_op *store_op_new(enum store_op_kind kind, uint32_t user, uint32_t folder)
+{
+    struct store_op *op = mem_zero(1, sizeof *op);
+
+    op->kind = kind;
+    op->user = user;
+    op->folder = folder;
+    return op;
+}
+
+void store_op_free(struct store_op *op)
+{
+    if (!op)
+        return;
+    switch (op->kind) {
+    case STORE_OP_FOUND:
+        free(op->found.rows);
+        free(op->found.notes);
+        break;
+    case STORE_OP_CHUNK:
+    case STORE_OP_SPOOLED:
+    case STORE_OP_DROP_BODY:
+        free(op->body.data);
+        break;
+    case STORE_OP_END:
+        for (unsigned i = 0; i < op->end.count; i++)
+            free(op->end.ends[i].note);
+        free(op->end.ends);
+        break;
+    case STORE_OP_META:
+        free(op->meta.data);
+        break;
+    case STORE_OP_USER:
+    case STORE_OP_FOLDER:
+    case STORE_OP_FORGET:
+    case STORE_OP_COUNT:
+    case STORE_OP_OPEN:
+    case STORE_OP_FAILURE:
+    case STORE_OP_PROBLEM:
+    case STORE_OP_CLEAR_REMARKS:
+    case STORE_OP_SAMPLE:
+    case STORE_OP_FLUSH:
+        break;
+    }
+    free(op->text);
+    free(op);
+}

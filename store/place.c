@@ -1,0 +1,256 @@
+#include "store/place.h"
+
+#include "io/base/log.h"
+#include "io/base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+static _Atomic int pretended;
+
+void place_pretend(enum place_disk_answer answer)
+{
+    atomic_store(&pretended, (int)answer);
+}
+
+char *place_path(const struct place *place, const char *name)
+{
+    return mem_format("%s/%s", place->folder, name);
+}
+
+/* lmdb.h: "Do not use LMDB databases on remote filesystems": its locks and its map do not hold
+ * between hosts. FUSE is refused with them, since what stands behind it cannot be told. */
+const char *place_remote_name(unsigned long f_type)
+{
+    static const struct {
+        unsigned long type;
+        const char *name;
+    } remote[] = {
+        { 0x6969, "NFS" },           { 0x517B, "SMB" },         { 0xFF534D42, "CIFS" },
+        { 0xFE534D42, "SMB" },       { 0x0BD00BD0, "Lustre" },  { 0x47504653, "GPFS" },
+        { 0x65735546, "FUSE" },      { 0x01021997, "9p" },      { 0x00C36400, "Ceph" },
+        { 0x5346414F, "AFS" },       { 0x6B414653, "AFS" },     { 0x73757245, "Coda" },
+        { 0x19830326, "BeeGFS" },    { 0x01161970, "GFS2" },    { 0x7461636F, "OCFS2" },
+        { 0x20030528, "OrangeFS" },  { 0x786F4256, "vboxsf" },  { 0x564C, "NCP" },
+        { 0xAAD7AAEA, "PanFS" },     { 0xBACBACBC, "vmhgfs" },
+    };
+
+    for (size_t i = 0; i < sizeof remote / sizeof *remote; i++)
+        if (remote[i].type == (f_type & 0xFFFFFFFFul))
+            return remote[i].name;
+    return NULL;
+}
+
+static bool refused(struct err *err_r, int code, const char *folder, const char *what)
+{
+    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_OS, code, "%s: %s", folder, what);
+    return err_doing(err_r, "open the state folder");
+}
+
+static bool folder_ready(const char *folder, bool read_only, struct err *err_r)
+{
+    struct stat st;
+
+    if (!read_only && mkdir(folder, 0700) < 0 && errno != EEXIST) {
+        switch (errno) {
+        case ENOENT:
+            return refused(err_r, ENOENT, folder, "the folder it should stand in does not exist");
+        case EROFS:
+            return refused(err_r, EROFS, folder, "the file system is read-only");
+        case EACCES:
+            return refused(err_r, EACCES, folder, "no permission to make the folder");
+        case ENOSPC:
+            return refused(err_r, ENOSPC, folder, "no space left on the disk");
+        default:
+            return refused(err_r, errno, folder, strerror(errno));
+        }
+    }
+    if (stat(folder, &st) < 0)
+        return refused(err_r, errno, folder,
+                       errno == ENOENT ? "there is no such state folder; nothing has run yet"
+                                       : strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return refused(err_r, ENOTDIR, folder, "is not a folder");
+    /* Mail is private: a folder that somebody else made is narrowed when it is ours. */
+    if (!read_only && st.st_uid == geteuid() && (st.st_mode & 077) && chmod(folder, 0700) < 0)
+        log_line(LOG_WARN, "spool.mode", "folder=%s others may read it: %s", folder,
+                 strerror(errno));
+    return true;
+}
+
+static bool disk_judged(const char *folder, struct err *err_r)
+{
+    struct statfs fs;
+    const char *name;
+
+    if (statfs(folder, &fs) < 0)
+        return refused(err_r, errno, folder, strerror(errno));
+    name = place_remote_name((unsigned long)fs.f_type);
+    if (!name)
+        return true;
+    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, EOPNOTSUPP,
+            "%s lies on %s; the spool needs a local disk (on shared storage: a disk image with a "
+            "local file system, mounted by one host)",
+            folder, name);
+    return err_doing(err_r, "open the state folder");
+}
+
+static bool lock_taken(struct place *place, struct err *err_r)
+{
+    char *path = place_path(place, "lock");
+    char text[300] = "", host[256] = "";
+    ssize_t got;
+    int error;
+
+    place->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    error = errno;
+    free(path);
+    if (place->lock_fd < 0)
+        return refused(err_r, error, place->folder,
+                       error == EROFS    ? "the file system is read-only"
+                       : error == EACCES ? "no permission to write in it"
+                       : error == ENOSPC ? "no space left on the disk"
+                                         : strerror(error));
+    if (flock(place->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+        error = errno;
+        if (error == EWOULDBLOCK) {
+            got = pread(place->lock_fd, text, sizeof text - 1, 0);
+            text[got > 0 ? got : 0] = '\0';
+            text[strcspn(text, "\n")] = '\0';
+            err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, EWOULDBLOCK,
+                    "%s: another run holds it (%s)", place->folder, text[0] ? text : "just starting");
+            err_doing(err_r, "open the state folder");
+        } else {
+            refused(err_r, error, place->folder, strerror(error));
+        }
+        close(place->lock_fd);
+        place->lock_fd = -1;
+        return false;
+    }
+    gethostname(host, sizeof host - 1);
+    snprintf(text, sizeof text, "pid %ld on %s\n", (long)getpid(), host);
+    /* Only for people: on a full disk an empty file still locks. */
+    if (ftruncate(place->lock_fd, 0) < 0 ||
+        pwrite(place->lock_fd, text, strlen(text), 0) != (ssize_t)strlen(text))
+        log_line(LOG_INFO, "spool.lock", "the holder's pid could not be written: %s",
+                 strerror(errno));
+    return true;
+}
+
+bool place_open(struct place *place, const char *folder, bool read_only, struct err *err_r)
+{
+    *place = (struct place){ .lock_fd = -1 };
+    if (!folder_ready(folder, read_only, err_r) || !disk_judged(folder, err_r))
+        return false;
+    place->folder = mem_text(folder);
+    if (!read_only && !lock_taken(place, err_r)) {
+        place_close(place);
+        return false;
+    }
+    return true;
+}
+
+void place_close(struct place *place)
+{
+    if (place->lock_fd >= 0)
+        close(place->lock_fd);
+    free(place->folder);
+    *place = (struct place){ .lock_fd = -1 };
+}
+
+bool place_disk(const struct place *place, uint64_t *free_bytes_r, uint64_t *disk_bytes_r)
+{
+    struct statfs fs;
+
+    if (statfs(place->folder, &fs) < 0 || fs.f_bsize <= 0)
+        return false;
+    *free_bytes_r = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
+    *disk_bytes_r = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize;
+    return true;
+}
+
+/* A quota does not show in statfs, so a file is really made. */
+static bool growth_refused(const struct place *place, uint64_t bytes)
+{
+    char *path = place_path(place, "probe");
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int error = fd < 0 ? errno : 0;
+
+    if (fd >= 0) {
+        error = posix_fallocate(fd, 0, (off_t)bytes);
+        close(fd);
+        unlink(path);
+    }
+    free(path);
+    return error == ENOSPC || error == EDQUOT;
+}
+
+bool place_is_full(const struct place *place, uint64_t bytes)
+{
+    uint64_t free_bytes, disk_bytes;
+
+    switch ((enum place_disk_answer)atomic_load(&pretended)) {
+    case PLACE_DISK_FULL:
+        return true;
+    case PLACE_DISK_ROOMY:
+        return false;
+    case PLACE_DISK_REAL:
+        break;
+    }
+    if (place_disk(place, &free_bytes, &disk_bytes) && free_bytes < bytes)
+        return true;
+    return growth_refused(place, bytes);
+}
+
+bool place_ballast_load(struct place *place, uint64_t budget_bytes)
+{
+    uint64_t want = PLACE_BALLAST_BYTES, free_bytes, disk_bytes;
+    char *path;
+    struct stat st;
+    int fd, error;
+
+    if (!place_disk(place, &free_bytes, &disk_bytes))
+        return false;
+    /* On a small disk the ballast must not be what fills it. */
+    if (want > disk_bytes / 16)
+        want = disk_bytes / 16;
+    if (budget_bytes && want > budget_bytes / 8)
+        want = budget_bytes / 8;
+    want &= ~(uint64_t)0xFFFF;
+    place->ballast_bytes = want;
+    if (want == 0)
+        return false;
+    path = place_path(place, "ballast");
+    if (stat(path, &st) == 0 && (uint64_t)st.st_blocks * 512 >= want) {
+        free(path);
+        return true;
+    }
+    error = ENOSPC;
+    if (free_bytes >= 4 * want) {
+        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        error = fd < 0 ? errno : posix_fallocate(fd, 0, (off_t)want);
+        if (fd >= 0)
+            close(fd);
+        if (error)
+            unlink(path);
+    }
+    free(path);
+    return error == 0;
+}
+
+bool place_ballast_drop(struct place *place)
+{
+    char *path = place_path(place, "ballast");
+    bool was_there = unlink(path) == 0;
+
+    free(path);
+    return was_there;
+}

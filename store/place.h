@@ -1,0 +1,41 @@
+/* The state folder on its disk: made, judged, locked against a second run, with a ballast file that
+ * is given up when the disk is full so that deletes can still commit. Internal to store/.
+ */
+#ifndef STORE_PLACE_H
+#define STORE_PLACE_H
+
+#include "io/base/err.h"
+
+#define PLACE_BALLAST_BYTES (64ull << 20)
+
+struct place {
+    char *folder;
+    int lock_fd; /* -1: not held */
+    uint64_t ballast_bytes; /* what the file should have; 0: none on this disk */
+};
+
+/* Makes the folder (0700), refuses file systems that LMDB cannot live on, takes the lock. read_only:
+ * makes and locks nothing. On failure nothing is held. */
+bool place_open(struct place *place, const char *folder, bool read_only,
+                struct err *err_r) ERR_CHECK;
+void place_close(struct place *place);
+/* A path in the folder, from malloc. */
+char *place_path(const struct place *place, const char *name);
+
+/* The name of a network or user-space file system by statfs's f_type, or NULL for a local one. */
+const char *place_remote_name(unsigned long f_type);
+
+/* Free bytes for this user and the size of the disk; false when it cannot be told. */
+bool place_disk(const struct place *place, uint64_t *free_bytes_r, uint64_t *disk_bytes_r);
+/* Looks whether the disk (or a quota) refuses to grow a file by bytes. */
+bool place_is_full(const struct place *place, uint64_t bytes);
+/* Makes the ballast when there is comfortably room for it. Returns whether it is there. */
+bool place_ballast_load(struct place *place, uint64_t budget_bytes);
+/* Gives the room back. Returns whether there was any. */
+bool place_ballast_drop(struct place *place);
+
+/* For tests: from now on place_is_full answers this. */
+enum place_disk_answer { PLACE_DISK_REAL, PLACE_DISK_FULL, PLACE_DISK_ROOMY };
+void place_pretend(enum place_disk_answer answer);
+
+#endif

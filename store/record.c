@@ -1,0 +1,43 @@
+#include "store/record.h"
+
+#include <assert.h>
+
+static const char *const skip_names[] = { "",           "LargerThanLimit", "ExcludedFolder",
+                                          "OutsideDates", "Duplicate",       "Vanished" };
+static const char *const user_names[] = { "Queued",  "Validating",         "Syncing",
+                                          "Synced",  "IncrementalSyncing", "IncrementalSynced",
+                                          "Stopped", "Failed" };
+_Static_assert(sizeof skip_names / sizeof *skip_names == SKIP_REASON_COUNT, "a name a reason");
+_Static_assert(sizeof user_names / sizeof *user_names == USER_STATE_COUNT, "a name a state");
+
+const char *skip_reason_name(enum skip_reason reason)
+{
+    assert((unsigned)reason < SKIP_REASON_COUNT);
+    return skip_names[reason];
+}
+
+const char *user_state_name(enum user_state state)
+{
+    assert((unsigned)state < USER_STATE_COUNT);
+    return user_names[state];
+}
+
+bool tally_balanced(const struct tally *t)
+{
+    return t->found ==
+           t->uploaded + t->present + t->skipped + t->failed + t->waiting + t->spooled;
+}
+
+void tally_add(struct tally *sum, const struct tally *t)
+{
+    sum->found += t->found;
+    sum->uploaded += t->uploaded;
+    sum->present += t->present;
+    sum->skipped += t->skipped;
+    sum->failed += t->failed;
+    sum->waiting += t->waiting;
+    sum->spooled += t->spooled;
+    sum->bytes_found += t->bytes_found;
+    sum->bytes_fetched += t->bytes_fetched;
+    sum->bytes_uploaded += t->bytes_uploaded;
+}

@@ -1,0 +1,131 @@
+/* What the journal remembers: users, folders, messages, failures, as plain values. Encoding with a
+ * version byte is store/keys; legal changes of a message's state are store/journal.
+ *
+ * Identity of a message: user, folder (with its UIDVALIDITY) and UID. A folder whose UIDVALIDITY
+ * changed is forgotten and listed anew; what its target holds is then found by looking there.
+ */
+#ifndef STORE_RECORD_H
+#define STORE_RECORD_H
+
+#include "io/base/slice.h"
+
+enum message_state {
+    MESSAGE_FOUND = 1, /* listed; body not in the spool */
+    MESSAGE_SPOOLED,   /* body durable in the spool; may have been sent when the folder is open */
+    MESSAGE_UPLOADED,  /* the target answered OK, or it was found there after a lost answer */
+    MESSAGE_PRESENT,   /* the target had it before we came */
+    MESSAGE_SKIPPED,   /* policy; reason says which */
+    MESSAGE_FAILED,    /* a failure record says why */
+    MESSAGE_STATE_COUNT
+};
+
+enum skip_reason {
+    SKIP_NONE,
+    SKIP_LARGER_THAN_LIMIT,
+    SKIP_EXCLUDED_FOLDER,
+    SKIP_OUTSIDE_DATES,
+    SKIP_DUPLICATE,
+    SKIP_VANISHED, /* gone from the source between listing and fetching */
+    SKIP_REASON_COUNT
+};
+/* "LargerThanLimit" ...; "" for SKIP_NONE. */
+const char *skip_reason_name(enum skip_reason reason);
+
+enum user_state {
+    USER_QUEUED, USER_VALIDATING, USER_SYNCING, USER_SYNCED, USER_INCREMENTAL_SYNCING,
+    USER_INCREMENTAL_SYNCED, USER_STOPPED, USER_FAILED, USER_STATE_COUNT
+};
+const char *user_state_name(enum user_state state); /* "IncrementalSyncing" ... */
+
+/* Counts by state. In a folder: found = uploaded + present + skipped + failed + pending holds after
+ * every transaction, pending = waiting + spooled. */
+struct tally {
+    uint64_t found, uploaded, present, skipped, failed;
+    uint64_t waiting; /* MESSAGE_FOUND */
+    uint64_t spooled; /* MESSAGE_SPOOLED */
+    uint64_t bytes_found;    /* RFC822.SIZE as listed */
+    uint64_t bytes_fetched;  /* bodies received */
+    uint64_t bytes_uploaded; /* bodies answered OK */
+};
+bool tally_balanced(const struct tally *t);
+void tally_add(struct tally *sum, const struct tally *t);
+
+struct user_record {
+    uint32_t id;         /* 1.. */
+    enum user_state state;
+    char failure[40];    /* report type ("TooManyLargeItems") or "" */
+    int64_t started_ms, finished_ms; /* wall clock; 0: not yet */
+    uint32_t syncs;      /* how often it was Synced: > 0 makes the next pass incremental */
+    uint64_t throttled;  /* throttle answers */
+    uint64_t reconnects;
+    uint64_t time_ms[6]; /* enum time_kind */
+    uint64_t policy;     /* engine's fingerprint of the rules the last pass judged by; 0: none */
+    struct slice address, user_name; /* UTF-8; borrowed from the reader or the caller */
+    struct slice opaque; /* engine's own bytes (pace lane and the like), <= 4 KiB */
+};
+enum time_kind {
+    TIME_SOURCE, TIME_TARGET, TIME_THROTTLED, TIME_STALLED_SOURCE, TIME_STALLED_TARGET, TIME_IDLE
+};
+
+struct folder_record {
+    uint32_t user, folder;    /* ids, 1.. */
+    uint32_t uidvalidity;     /* source; 0: not known yet */
+    uint32_t uidnext_listed;  /* every UID below is in the journal */
+    uint32_t status_uidnext, status_messages; /* source STATUS at the end of the last listing */
+    uint64_t status_modseq;
+    bool excluded;            /* counted by STATUS only: its found is all skipped */
+    bool target_open;         /* from here on APPENDs may have been sent: durable before the first */
+    bool target_scanned;      /* mail that the target held before is known to be paired or absent */
+    uint32_t target_uidvalidity;
+    uint32_t target_uid_floor; /* our unanswered APPENDs can only have UIDs at or above */
+    uint32_t target_highest_seen; /* highest UID that APPENDUID told */
+    struct tally tally;       /* kept by the journal alone */
+    char delimiter;           /* source, '\0' for NIL */
+    char role[16];            /* "inbox" "sent" ... or "" */
+    struct slice source_raw;  /* bytes for SELECT */
+    struct slice source_name; /* UTF-8 */
+    struct slice target_raw, target_name;
+};
+
+struct message_record {
+    uint32_t uid;
+    enum message_state state;
+    enum skip_reason reason;
+    uint8_t flags;            /* system flag bits as engine/imap has them */
+    bool date_known;
+    int16_t zone_minutes;
+    int64_t date_seconds;     /* INTERNALDATE */
+    uint64_t listed_bytes;    /* RFC822.SIZE */
+    uint64_t body;            /* spool sequence number, 0: none */
+    uint64_t body_bytes;      /* exact, 0 until spooled */
+    uint8_t digest[16];       /* first half of the body's SHA-256 */
+    uint8_t header_key[16];   /* engine's twin key, zero until spooled */
+    uint32_t target_uid;      /* 0: not told */
+    uint32_t tries;
+    struct slice keywords;    /* space separated, <= 1 KiB */
+};
+
+/* What people are told about a skipped or failed message. */
+struct message_note {
+    char subject[256], message_id[256], date[64]; /* printable UTF-8 */
+};
+
+/* One line of the failures list; equal ones are counted. */
+struct failure_record {
+    int64_t first_ms, last_ms; /* wall clock */
+    uint32_t count;
+    uint32_t folder, uid;      /* 0: none; uid of the first */
+    char type[40];             /* report type */
+    uint8_t class;             /* enum err_class */
+    uint8_t side;              /* enum failure_side */
+    char doing[96], server_text[256], advice[256], folder_name[256];
+};
+enum failure_side { FAILURE_SOURCE, FAILURE_TARGET, FAILURE_LOCAL };
+
+/* A remark about a folder that is not a failure (renamed, parent made, name clash). */
+struct problem_record {
+    uint32_t folder;
+    char type[40], text[256], remedy[256];
+};
+
+#endif

@@ -1,0 +1,62 @@
+/* The state folder: one LMDB environment with spooled bodies and the journal, a lock against a
+ * second run, and a ballast file that lets deletes commit on a full disk. engineering.md A3.
+ */
+#ifndef STORE_SPOOL_H
+#define STORE_SPOOL_H
+
+#include "io/base/err.h"
+#include "io/base/secret.h"
+#include "store/record.h"
+
+struct spool;
+
+struct spool_config {
+    const char *folder;        /* made with mode 0700 when missing; its parent must exist */
+    uint64_t budget_bytes;     /* bodies (compressed) that may wait here; 0: no limit but the disk */
+    bool read_only;            /* status, report: no lock, nothing written, works beside a run */
+    const struct secret *key;  /* encryption at rest, 32 bytes or more, or NULL */
+};
+
+/* Errors (all RUN scope, origin STORE or OS): PERMANENT with code EWOULDBLOCK when another run holds
+ * the state (exit 75; the text names its pid); EROFS/EACCES/ENOSPC worded; a network file system; a
+ * spool of another version or key; a damaged file. Orphans of a killed run (half-written bodies,
+ * stale reader slots) are cleared. */
+bool spool_open(const struct spool_config *config, struct spool **spool_r, struct err *err_r) ERR_CHECK;
+/* After writer and all readers ended. Nulls; NULL is fine. */
+void spool_close(struct spool **spool);
+
+/* Registers users in one durable transaction (before the team starts): finds the record of
+ * address (compared lower-cased) or makes one in state USER_QUEUED. ids_r[count]. */
+bool spool_register_users(struct spool *spool, const struct slice *addresses,
+                          const struct slice *user_names, unsigned count, uint32_t *ids_r,
+                          struct err *err_r) ERR_CHECK;
+
+/* A number for a new body; any thread; never handed out twice in the life of the spool. */
+uint64_t spool_next_body(struct spool *spool);
+
+/* How full: compressed bytes of bodies held, budget (the smaller of config and what the disk
+ * leaves), any thread, cheap. */
+struct spool_fill {
+    uint64_t held_bytes, budget_bytes;
+    bool high; /* stop fetching; stays set until the fill fell to 60 % */
+};
+void spool_fill(const struct spool *spool, struct spool_fill *fill_r);
+
+/* Small named values of the engine ("batch.state", pace state ...), <= 64 KiB. get copies into a
+ * fresh block that the caller frees; found_r false when there is none. */
+bool spool_meta_get(struct spool *spool, const char *name, char **data_r, size_t *size_r,
+                    bool *found_r, struct err *err_r) ERR_CHECK;
+
+/* While a writer runs it commits at least this often. */
+#define SPOOL_HEARTBEAT_MS 10000u
+/* Wall clock of the last durable commit before this spool_open, 0 when new: after a crash an APPEND
+ * may have been sent until SPOOL_HEARTBEAT_MS later. */
+int64_t spool_last_commit_ms(const struct spool *spool);
+
+/* Proves the spool sound: every record decodes, states and counters agree, every body has its
+ * chunks, decompresses and matches its digest, no body is without a message. Calls tell for each
+ * fault; returns false only when the check itself could not be done. full: read bodies too. */
+bool spool_check(struct spool *spool, bool full, void (*tell)(void *context, const char *fault),
+                 void *context, uint64_t *faults_r, struct err *err_r) ERR_CHECK;
+
+#endif
