@@ -1,0 +1,437 @@
+#include "engine/imap/auth.h"
+
+#include "io/base/mem.h"
+
+#include <assert.h>
+#include <gsasl.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+
+#define RESPONSE_MAX (64u * 1024) /* an OAuth token is a few KiB */
+
+struct auth {
+    const struct auth_config *config;
+    enum auth_way way;
+    Gsasl *gsasl; /* NULL for ways done by hand */
+    Gsasl_session *exchange;
+    unsigned step;
+    bool proven; /* the mechanism is at its end */
+    bool spent;
+    char refusal[256];
+};
+
+static const char *const mechanism_names[AUTH_MECHANISM_COUNT] = {
+    [AUTH_AUTO] = "auto",
+    [AUTH_PLAIN] = "plain",
+    [AUTH_LOGIN] = "login",
+    [AUTH_CRAM_MD5] = "cram-md5",
+    [AUTH_SCRAM_SHA_1] = "scram-sha-1",
+    [AUTH_SCRAM_SHA_256] = "scram-sha-256",
+    [AUTH_XOAUTH2] = "xoauth2",
+    [AUTH_OAUTHBEARER] = "oauthbearer",
+    [AUTH_EXTERNAL] = "external",
+};
+
+enum { NEEDS_PASSWORD = 1, NEEDS_TOKEN = 2, CLEAR = 4, CLIENT_FIRST = 8, GSASL = 16, PLUS = 32, AUTHZID = 64 };
+
+static const struct {
+    const char *name;
+    enum auth_mechanism mechanism;
+    enum cap cap;
+    unsigned traits;
+} ways[AUTH_WAY_COUNT] = {
+    [AUTH_WAY_NONE] = { "", AUTH_AUTO, CAP_AUTH_OTHER, 0 },
+    [AUTH_WAY_XOAUTH2] = { "XOAUTH2", AUTH_XOAUTH2, CAP_AUTH_XOAUTH2, NEEDS_TOKEN | CLEAR | CLIENT_FIRST },
+    [AUTH_WAY_OAUTHBEARER] = { "OAUTHBEARER", AUTH_OAUTHBEARER, CAP_AUTH_OAUTHBEARER,
+                               NEEDS_TOKEN | CLEAR | CLIENT_FIRST },
+    [AUTH_WAY_EXTERNAL] = { "EXTERNAL", AUTH_EXTERNAL, CAP_AUTH_EXTERNAL, CLIENT_FIRST | AUTHZID },
+    [AUTH_WAY_SCRAM_SHA_256_PLUS] = { "SCRAM-SHA-256-PLUS", AUTH_SCRAM_SHA_256, CAP_AUTH_SCRAM_SHA_256_PLUS,
+                                      NEEDS_PASSWORD | CLIENT_FIRST | GSASL | PLUS | AUTHZID },
+    [AUTH_WAY_SCRAM_SHA_256] = { "SCRAM-SHA-256", AUTH_SCRAM_SHA_256, CAP_AUTH_SCRAM_SHA_256,
+                                 NEEDS_PASSWORD | CLIENT_FIRST | GSASL | AUTHZID },
+    [AUTH_WAY_SCRAM_SHA_1_PLUS] = { "SCRAM-SHA-1-PLUS", AUTH_SCRAM_SHA_1, CAP_AUTH_SCRAM_SHA_1_PLUS,
+                                    NEEDS_PASSWORD | CLIENT_FIRST | GSASL | PLUS | AUTHZID },
+    [AUTH_WAY_SCRAM_SHA_1] = { "SCRAM-SHA-1", AUTH_SCRAM_SHA_1, CAP_AUTH_SCRAM_SHA_1,
+                               NEEDS_PASSWORD | CLIENT_FIRST | GSASL | AUTHZID },
+    [AUTH_WAY_CRAM_MD5] = { "CRAM-MD5", AUTH_CRAM_MD5, CAP_AUTH_CRAM_MD5, NEEDS_PASSWORD | GSASL },
+    [AUTH_WAY_PLAIN] = { "PLAIN", AUTH_PLAIN, CAP_AUTH_PLAIN, NEEDS_PASSWORD | CLEAR | CLIENT_FIRST | AUTHZID },
+    [AUTH_WAY_COMMAND] = { "LOGIN", AUTH_LOGIN, CAP_IMAP4REV1, NEEDS_PASSWORD | CLEAR },
+    [AUTH_WAY_LOGIN] = { "LOGIN", AUTH_LOGIN, CAP_AUTH_LOGIN, NEEDS_PASSWORD | CLEAR },
+};
+
+/* With TLS around it, a password in PLAIN is as safe as the store that checks it, and works with
+ * every store; CRAM-MD5 needs one that keeps clear passwords. */
+static const enum auth_way order_tls[] = {
+    AUTH_WAY_XOAUTH2,           AUTH_WAY_OAUTHBEARER, AUTH_WAY_SCRAM_SHA_256_PLUS, AUTH_WAY_SCRAM_SHA_256,
+    AUTH_WAY_SCRAM_SHA_1_PLUS,  AUTH_WAY_SCRAM_SHA_1, AUTH_WAY_PLAIN,              AUTH_WAY_COMMAND,
+    AUTH_WAY_LOGIN,             AUTH_WAY_CRAM_MD5,    AUTH_WAY_EXTERNAL,
+};
+static const enum auth_way order_clear[] = {
+    AUTH_WAY_SCRAM_SHA_256, AUTH_WAY_SCRAM_SHA_1,  AUTH_WAY_CRAM_MD5,    AUTH_WAY_PLAIN, AUTH_WAY_COMMAND,
+    AUTH_WAY_LOGIN,         AUTH_WAY_XOAUTH2, AUTH_WAY_OAUTHBEARER, AUTH_WAY_EXTERNAL,
+};
+/* A combined name is understood by the plain checks only; Exchange wants the command (A5). */
+static const enum auth_way order_form[] = { AUTH_WAY_COMMAND, AUTH_WAY_PLAIN, AUTH_WAY_LOGIN };
+
+const char *auth_mechanism_name(enum auth_mechanism mechanism)
+{
+    assert((unsigned)mechanism < AUTH_MECHANISM_COUNT);
+    return mechanism_names[mechanism];
+}
+
+bool auth_mechanism_parse(const char *name, enum auth_mechanism *mechanism_r)
+{
+    for (unsigned i = 0; i < AUTH_MECHANISM_COUNT; i++) {
+        if (slice_equal_nocase(slice_cstr(name), slice_cstr(mechanism_names[i]))) {
+            *mechanism_r = (enum auth_mechanism)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *auth_way_name(enum auth_way way)
+{
+    assert((unsigned)way < AUTH_WAY_COUNT);
+    return ways[way].name;
+}
+
+static bool has_authzid(const struct auth_config *config)
+{
+    return config->admin_user && config->admin_user[0] && !(config->login_form && config->login_form[0]);
+}
+
+static bool has_form(const struct auth_config *config)
+{
+    return config->admin_user && config->admin_user[0] && config->login_form && config->login_form[0];
+}
+
+static bool offered(enum auth_way way, const struct caps *caps)
+{
+    if (way == AUTH_WAY_COMMAND)
+        return !caps_has(caps, CAP_LOGINDISABLED);
+    return caps_has(caps, ways[way].cap);
+}
+
+/* Fits configuration and credentials, whatever the server offers. */
+static bool fits(enum auth_way way, const struct auth_config *config, bool tls, const struct ssl_st *ssl)
+{
+    unsigned traits = ways[way].traits;
+
+    if (config->mechanism != AUTH_AUTO && config->mechanism != ways[way].mechanism)
+        return false;
+    if (config->mechanism == AUTH_AUTO && way == AUTH_WAY_EXTERNAL && (config->password || config->token))
+        return false;
+    if (((traits & NEEDS_PASSWORD) && !config->password) || ((traits & NEEDS_TOKEN) && !config->token))
+        return false;
+    if ((traits & CLEAR) && !tls && !config->plaintext_allowed)
+        return false;
+    if ((traits & PLUS) && !ssl)
+        return false;
+    return !has_authzid(config) || (traits & AUTHZID) || (traits & NEEDS_TOKEN);
+}
+
+bool auth_choose(const struct auth_config *config, const struct caps *caps, bool tls,
+                 const struct ssl_st *ssl, unsigned tried, enum auth_way *way_r, struct err *err_r)
+{
+    const enum auth_way *order = tls ? order_tls : order_clear;
+    unsigned count = tls ? sizeof order_tls / sizeof *order_tls : sizeof order_clear / sizeof *order_clear;
+    bool fitting = false;
+
+    if (has_form(config) && config->mechanism == AUTH_AUTO && !config->token) {
+        order = order_form;
+        count = sizeof order_form / sizeof *order_form;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (!fits(order[i], config, tls, ssl))
+            continue;
+        fitting = true;
+        if (!(tried & (1u << order[i])) && offered(order[i], caps)) {
+            *way_r = order[i];
+            return true;
+        }
+    }
+    if (!tls && !config->plaintext_allowed && !fitting)
+        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
+                       "no way to log in without TLS that keeps the password secret");
+    if (!fitting)
+        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
+                       "no credentials for auth = %s", mechanism_names[config->mechanism]);
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
+                   "the server offers no login for auth = %s%s; it offers: %s",
+                   mechanism_names[config->mechanism], tried ? " that is left to try" : "", caps->text);
+}
+
+bool auth_login_name(const struct auth_config *config, struct buf *out)
+{
+    struct slice user = slice_cstr(config->user), admin = slice_cstr(config->admin_user);
+    struct slice form = slice_cstr(config->login_form), domain;
+    size_t at = slice_find(user, '@');
+
+    if (!has_form(config))
+        return buf_append(out, has_authzid(config) ? admin : user);
+    domain = at == SIZE_MAX ? SLICE("") : slice_from(user, at + 1);
+    /* Where the form writes the domain itself, the user is what stands before it. */
+    if (slice_find_nocase(form, SLICE("{domain}")) != SIZE_MAX)
+        user = slice_first(user, at);
+    while (form.size) {
+        static const char *const names[] = { "{user}", "{admin}", "{domain}" };
+        const struct slice values[] = { user, admin, domain };
+        unsigned i;
+
+        for (i = 0; i < 3; i++)
+            if (slice_starts_nocase(form, slice_cstr(names[i])))
+                break;
+        if (!buf_append(out, i < 3 ? values[i] : slice_first(form, 1)))
+            return false;
+        form = slice_from(form, i < 3 ? strlen(names[i]) : 1);
+    }
+    return true;
+}
+
+static bool failed(struct err *err_r, const char *mechanism, const char *why)
+{
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0, "%s: %s",
+                   mechanism, why);
+}
+
+static bool encode(struct slice bytes, struct buf *out)
+{
+    char *at;
+
+    if (bytes.size > RESPONSE_MAX)
+        return false;
+    at = buf_reserve(out, (bytes.size + 2) / 3 * 4 + 1);
+    if (!at)
+        return false;
+    if (bytes.size)
+        buf_commit(out, (size_t)EVP_EncodeBlock((unsigned char *)at, (const unsigned char *)bytes.data,
+                                                (int)bytes.size));
+    return true;
+}
+
+/* ---- libgsasl's mechanisms ---- */
+
+/* RFC 9266 for TLS 1.3, RFC 5929 3 below it. */
+static void bind_channel(struct auth *auth, struct ssl_st *ssl)
+{
+    unsigned char bytes[64];
+    char text[128];
+    size_t size = 0;
+    Gsasl_property property = GSASL_CB_TLS_EXPORTER;
+
+    if (SSL_version(ssl) >= TLS1_3_VERSION) {
+        static const char label[] = "EXPORTER-Channel-Binding";
+
+        size = 32;
+        if (SSL_export_keying_material(ssl, bytes, size, label, sizeof label - 1, NULL, 0, 1) != 1)
+            return;
+    } else {
+        property = GSASL_CB_TLS_UNIQUE;
+        size = SSL_session_reused(ssl) ? SSL_get_peer_finished(ssl, bytes, sizeof bytes)
+                                       : SSL_get_finished(ssl, bytes, sizeof bytes);
+        if (size == 0 || size > sizeof bytes)
+            return;
+    }
+    EVP_EncodeBlock((unsigned char *)text, bytes, (int)size);
+    gsasl_property_set(auth->exchange, property, text);
+}
+
+static bool gsasl_begin(struct auth *auth, struct ssl_st *ssl, struct err *err_r)
+{
+    const struct auth_config *config = auth->config;
+    struct slice password = secret_peek(config->password);
+    struct buf name;
+    int rc = gsasl_init(&auth->gsasl);
+
+    if (rc != GSASL_OK)
+        return failed(err_r, ways[auth->way].name, gsasl_strerror(rc));
+    rc = gsasl_client_start(auth->gsasl, ways[auth->way].name, &auth->exchange);
+    if (rc != GSASL_OK)
+        return failed(err_r, ways[auth->way].name, gsasl_strerror(rc));
+    buf_init(&name, 1024);
+    if (!auth_login_name(config, &name)) {
+        buf_deinit(&name);
+        return failed(err_r, ways[auth->way].name, "user name too long");
+    }
+    gsasl_property_set_raw(auth->exchange, GSASL_AUTHID, name.data ? name.data : "", name.size);
+    buf_deinit(&name);
+    if (has_authzid(config))
+        gsasl_property_set(auth->exchange, GSASL_AUTHZID, config->user);
+    gsasl_property_set_raw(auth->exchange, GSASL_PASSWORD, password.data, password.size);
+    gsasl_property_set(auth->exchange, GSASL_SERVICE, "imap");
+    gsasl_property_set(auth->exchange, GSASL_HOSTNAME, config->host ? config->host : "localhost");
+    if ((ways[auth->way].traits & PLUS) && ssl)
+        bind_channel(auth, ssl);
+    return true;
+}
+
+static bool gsasl_next(struct auth *auth, struct slice challenge, struct buf *out, struct err *err_r)
+{
+    char *question = slice_dup(challenge), *answer = NULL;
+    bool done;
+    int rc = gsasl_step64(auth->exchange, question, &answer);
+
+    free(question);
+    if (rc != GSASL_OK && rc != GSASL_NEEDS_MORE) {
+        gsasl_free(answer);
+        return failed(err_r, ways[auth->way].name, gsasl_strerror(rc));
+    }
+    done = answer == NULL || buf_append(out, slice_cstr(answer));
+    if (answer && answer[0] && (auth->step > 0 || !(ways[auth->way].traits & CLIENT_FIRST)))
+        auth->spent = true; /* SCRAM's first message holds no secret */
+    auth->proven = rc == GSASL_OK;
+    gsasl_free(answer);
+    return done || failed(err_r, ways[auth->way].name, "answer too long");
+}
+
+/* ---- mechanisms by hand ---- */
+
+static bool join(struct buf *b, struct slice text)
+{
+    return buf_append(b, text);
+}
+
+static bool plain_message(const struct auth_config *config, struct buf *message)
+{
+    return (!has_authzid(config) || join(message, slice_cstr(config->user))) && join(message, SLICE("\0")) &&
+           auth_login_name(config, message) && join(message, SLICE("\0")) &&
+           join(message, secret_peek(config->password));
+}
+
+static bool xoauth2_message(const struct auth_config *config, struct buf *message)
+{
+    return join(message, SLICE("user=")) && join(message, slice_cstr(config->user)) &&
+           join(message, SLICE("\001auth=Bearer ")) && join(message, secret_peek(config->token)) &&
+           join(message, SLICE("\001\001"));
+}
+
+/* RFC 7628 3.1; "=" and "," of the name are escaped as in RFC 5801 4. */
+static bool oauthbearer_message(const struct auth_config *config, struct buf *message)
+{
+    bool good = join(message, SLICE("n,a="));
+
+    for (const char *p = config->user; good && p && *p; p++)
+        good = *p == '=' ? join(message, SLICE("=3D"))
+               : *p == ',' ? join(message, SLICE("=2C"))
+                           : join(message, slice_of(p, 1));
+    return good && join(message, SLICE(",\001host=")) && join(message, slice_cstr(config->host)) &&
+           buf_append_format(message, "\001port=%u", config->port) &&
+           join(message, SLICE("\001auth=Bearer ")) && join(message, secret_peek(config->token)) &&
+           join(message, SLICE("\001\001"));
+}
+
+/* An OAuth server explains its refusal before it says NO; the empty answer lets it. */
+static bool refused(struct auth *auth, struct slice challenge, struct buf *out)
+{
+    unsigned char json[sizeof auth->refusal * 2];
+    struct slice part = slice_first(challenge, sizeof json / 4 * 4);
+    int n;
+
+    part.size -= part.size % 4;
+    n = part.size ? EVP_DecodeBlock(json, (const unsigned char *)part.data, (int)part.size) : -1;
+    while (n > 0 && json[n - 1] == '\0')
+        n--;
+    if (n > 0)
+        err_printable(auth->refusal, sizeof auth->refusal, (const char *)json, (size_t)n);
+    return auth->way != AUTH_WAY_OAUTHBEARER || buf_append(out, SLICE("AQ=="));
+}
+
+static bool hand_next(struct auth *auth, struct slice challenge, struct buf *out, struct err *err_r)
+{
+    const struct auth_config *config = auth->config;
+    struct buf message;
+    bool good = true;
+
+    if (auth->step >= 8)
+        return failed(err_r, ways[auth->way].name, "the server asks without end");
+    if (auth->step > 0 && (auth->way == AUTH_WAY_XOAUTH2 || auth->way == AUTH_WAY_OAUTHBEARER))
+        return refused(auth, challenge, out) || failed(err_r, ways[auth->way].name, "answer too long");
+    buf_init(&message, RESPONSE_MAX);
+    if (auth->way == AUTH_WAY_LOGIN) {
+        /* The first prompt is for the name, the second for the password, whatever they say (L07). */
+        if (auth->step > 1)
+            good = false;
+        else
+            good = auth->step == 0 ? auth_login_name(config, &message)
+                                   : join(&message, secret_peek(config->password));
+        auth->spent = auth->step >= 1;
+    } else if (auth->step == 0) {
+        good = auth->way == AUTH_WAY_PLAIN          ? plain_message(config, &message)
+               : auth->way == AUTH_WAY_XOAUTH2      ? xoauth2_message(config, &message)
+               : auth->way == AUTH_WAY_OAUTHBEARER  ? oauthbearer_message(config, &message)
+                                                    : !has_authzid(config) || join(&message, slice_cstr(config->user));
+        auth->spent = auth->way != AUTH_WAY_EXTERNAL;
+    } else {
+        good = false;
+    }
+    good = good && encode(buf_slice(&message), out);
+    if (message.data)
+        secret_wipe(message.data, message.room);
+    buf_deinit(&message);
+    return good || failed(err_r, ways[auth->way].name, "a question too many, or too long an answer");
+}
+
+bool auth_create(const struct auth_config *config, enum auth_way way, struct ssl_st *ssl,
+                 struct auth **auth_r, struct err *err_r)
+{
+    struct auth *auth = mem_zero(1, sizeof *auth);
+
+    assert(way != AUTH_WAY_NONE && way != AUTH_WAY_COMMAND);
+    auth->config = config;
+    auth->way = way;
+    auth->proven = !(ways[way].traits & GSASL);
+    if ((ways[way].traits & GSASL) && !gsasl_begin(auth, ssl, err_r)) {
+        auth_destroy(&auth);
+        return false;
+    }
+    *auth_r = auth;
+    return true;
+}
+
+void auth_destroy(struct auth **auth)
+{
+    if (!*auth)
+        return;
+    if ((*auth)->exchange) {
+        char *copy = (char *)(uintptr_t)gsasl_property_fast((*auth)->exchange, GSASL_PASSWORD);
+
+        if (copy)
+            secret_wipe(copy, strlen(copy));
+        gsasl_finish((*auth)->exchange);
+    }
+    if ((*auth)->gsasl)
+        gsasl_done((*auth)->gsasl);
+    free(*auth);
+    *auth = NULL;
+}
+
+bool auth_client_first(const struct auth *auth)
+{
+    return ways[auth->way].traits & CLIENT_FIRST;
+}
+
+bool auth_step(struct auth *auth, struct slice challenge, struct buf *out, struct err *err_r)
+{
+    bool good = auth->gsasl ? gsasl_next(auth, challenge, out, err_r) : hand_next(auth, challenge, out, err_r);
+
+    auth->step++;
+    return good;
+}
+
+bool auth_finish(struct auth *auth, struct err *err_r)
+{
+    /* CRAM-MD5 has no proof by the server, and gsasl ends it with the client's answer. */
+    return auth->proven || failed(err_r, ways[auth->way].name, "the server did not prove that it knows the password");
+}
+
+bool auth_spent(const struct auth *auth)
+{
+    return auth->spent;
+}
+
+const char *auth_refusal(const struct auth *auth)
+{
+    return auth->refusal;
+}

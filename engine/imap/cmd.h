@@ -1,0 +1,112 @@
+/* One command: its text and literals, its callbacks, and the rules of when it may be sent beside
+ * others. Private to engine/imap (session and its parts).
+ */
+#ifndef ENGINE_IMAP_CMD_H
+#define ENGINE_IMAP_CMD_H
+
+#include "engine/imap/session.h"
+#include "engine/imap/uidset.h"
+#include "engine/imap/verdict.h"
+#include "io/base/buf.h"
+
+#define CMD_TEXT_MAX (64u * 1024) /* without literals a command keeps below 1000 bytes (A5) */
+#define CMD_STOPS_MAX 4
+#define CMD_APPEND_ITEMS_MAX 64
+
+enum cmd_kind {
+    CMD_NAMESPACE, CMD_ROOT /* LIST "" "" */, CMD_LIST, CMD_STATUS, CMD_SELECT, CMD_UNSELECT, CMD_ROWS,
+    CMD_SEARCH, CMD_BODIES, CMD_CREATE, CMD_SUBSCRIBE, CMD_STORE, CMD_NOOP, CMD_APPEND, CMD_LOGOUT,
+    CMD_KIND_COUNT
+};
+
+/* How far the writing got. */
+enum cmd_phase {
+    CMD_QUEUED,
+    CMD_TEXT, /* text is being put out */
+    CMD_WAIT, /* text stopped at a synchronizing literal; waits for "+" */
+    CMD_BODY, /* an APPEND's literal is being put out */
+    CMD_SENT  /* all of it is out */
+};
+
+struct cmd_fetch {
+    struct uidset_range *ranges; /* what was asked for; owned */
+    unsigned range_count;
+    uint32_t only; /* the UID, when there is exactly one, else 0 */
+    void (*row)(void *context, const struct imap_message_row *row);
+    const struct session_body_events *events;
+};
+
+struct cmd_append {
+    struct session_append_item *items; /* owned, with their keywords */
+    unsigned count, item;
+    uint64_t left;           /* bytes of the current literal not yet pulled */
+    uint64_t last_byte;      /* offset in the session's output behind the last literal byte */
+    bool bodies_out;         /* last_byte is known */
+    const struct session_append_events *events;
+};
+
+struct cmd {
+    struct cmd *next, *prev;
+    enum cmd_kind kind;
+    enum cmd_phase phase;
+    uint32_t tag; /* 0 while queued */
+    struct buf text;
+    size_t written;              /* of text */
+    size_t stops[CMD_STOPS_MAX]; /* offsets in text before which "+" must come */
+    unsigned stop_count, stop_next;
+    bool answered;     /* a refusal came while the literals were still on their way: `answer` */
+    bool got_data;     /* untagged data for it came */
+    struct err answer;
+    struct slice name; /* the mailbox's raw name, for STATUS and doing; owned */
+    session_ended *ended;
+    void *context;
+    union {
+        struct {
+            void (*row)(void *context, const struct session_namespace *ns);
+        } namespaces;
+        struct {
+            enum session_list_form form;
+            void (*row)(void *context, const struct imap_list_row *row);
+            void (*status)(void *context, struct slice name, const struct imap_status *status);
+        } list;
+        void (*status)(void *context, const struct imap_status *status);
+        void (*selected)(void *context, const struct imap_selected *selected);
+        void (*range)(void *context, uint32_t first, uint32_t last);
+        struct cmd_fetch fetch;
+        struct cmd_append append;
+    } u;
+};
+
+/* What is on the wire, as far as the rules look at it. */
+struct cmd_flight {
+    unsigned count, by_kind[CMD_KIND_COUNT];
+    unsigned inflight_max, append_inflight_max;
+};
+
+struct cmd *cmd_create(enum cmd_kind kind, session_ended *ended, void *context);
+/* Wipes nothing: secrets never travel in commands. */
+void cmd_destroy(struct cmd *cmd);
+
+const char *cmd_name(enum cmd_kind kind);
+enum verdict_doing cmd_doing(enum cmd_kind kind);
+uint32_t cmd_patience_ms(enum cmd_kind kind);
+/* Fills err->doing: "APPEND to Sent". */
+void cmd_tell_doing(const struct cmd *cmd, struct err *err);
+
+/* May cmd go out while what flight counts is unanswered? Every pipelining rule is here. */
+bool cmd_may_send(const struct cmd *cmd, const struct cmd_flight *flight);
+
+/* Adds text; it is a bug to pass CMD_TEXT_MAX. */
+void cmd_text(struct cmd *cmd, struct slice text);
+void cmd_format(struct cmd *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Adds a string (mailbox name), quoted or as a literal; nonsync: LITERAL+ or LITERAL- offered. */
+void cmd_string(struct cmd *cmd, struct slice text, bool nonsync);
+/* Remembers the name for messages and answers. */
+void cmd_set_name(struct cmd *cmd, struct slice name);
+/* Ends the text with CR LF. */
+void cmd_end_text(struct cmd *cmd);
+/* The head of the current APPEND item, after its name or the item before:
+ * ` (\Seen) "date" {n}` CR LF. */
+void cmd_append_head(struct cmd *cmd, bool nonsync);
+
+#endif

@@ -1,0 +1,461 @@
+/* From the greeting to `ready`: rows in the order of a good login. Every handler returns the next
+ * state; login_go alone assigns it. RFC 9051 6.1, 6.2; RFC 2971, 4978, 5161. */
+#include "engine/imap/quote.h"
+#include "engine/imap/session_inner.h"
+#include "engine/imap/token.h"
+#include "io/base/log.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct login_row {
+    const char *name;
+    uint32_t limit_ms;
+    /* Sends; may return another state to skip this one. */
+    enum login_state (*enter)(struct session *s);
+    /* A tagged answer, for the greeting the untagged one. */
+    enum login_state (*answered)(struct session *s, const struct resp *resp);
+};
+
+static void go(struct session *s, enum login_state to);
+
+static bool send_command(struct session *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static bool send_command(struct session *s, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    int n;
+
+    s->login.tag = session_tag(s);
+    s->login.capabilities = false;
+    n = snprintf(text, sizeof text, "a%u ", s->login.tag);
+    va_start(args, format);
+    n += vsnprintf(text + n, sizeof text - (size_t)n - 2, format, args);
+    va_end(args);
+    assert(n > 0 && (size_t)n < sizeof text - 2);
+    text[n++] = '\r';
+    text[n++] = '\n';
+    return output_put(s, slice_of(text, (size_t)n));
+}
+
+/* Ends the session: a refusal in the server's words, or one of ours. */
+static enum login_state refused(struct session *s, const struct resp *resp)
+{
+    struct verdict_about about = { .doing = VERDICT_LOGIN, .worked_before = false };
+    struct err err;
+
+    verdict_of(resp, &about, &err);
+    err_doing(&err, "login (%s)", login_state_name(s->login.state));
+    session_fail(s, &err);
+    return s->login.state;
+}
+
+static enum login_state refuse(struct session *s, const char *why)
+{
+    struct err err;
+
+    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0, "%s", why);
+    err_doing(&err, "login (%s)", login_state_name(s->login.state));
+    session_fail(s, &err);
+    return s->login.state;
+}
+
+static enum login_state fail(struct session *s, const struct err *err)
+{
+    struct err copy = *err;
+
+    if (!copy.doing[0])
+        err_doing(&copy, "login (%s)", login_state_name(s->login.state));
+    session_fail(s, &copy);
+    return s->login.state;
+}
+
+/* ---- greeting ---- */
+
+static enum login_state greeting_received(struct session *s, const struct resp *resp)
+{
+    bool preauth = resp->kind == RESP_STATUS && resp->status == RESP_PREAUTH;
+
+    if (resp->kind != RESP_STATUS || (resp->status != RESP_OK && !preauth))
+        return resp->kind == RESP_STATUS ? refused(s, resp) : refuse(s, "the greeting is not IMAP");
+    err_printable(s->greeting, sizeof s->greeting, resp->text.data ? resp->text.data : "", resp->text.size);
+    if (preauth) {
+        /* In clear nobody knows who greets, and STARTTLS is no longer possible (CVE-2021-39272). */
+        if (!s->tls && !s->config.auth.plaintext_allowed)
+            return refuse(s, "PREAUTH before STARTTLS");
+        return LOGIN_CAPABILITY_IN;
+    }
+    if (s->config.starttls && !s->tls)
+        return LOGIN_STARTTLS; /* also where it is not listed (L10) */
+    return s->login.capabilities ? LOGIN_AUTH : LOGIN_CAPABILITY;
+}
+
+/* ---- CAPABILITY, before login ---- */
+
+static enum login_state capability_send(struct session *s)
+{
+    caps_clear(&s->caps);
+    send_command(s, "CAPABILITY");
+    return s->login.state;
+}
+
+static enum login_state capability_received(struct session *s, const struct resp *resp)
+{
+    return resp->status == RESP_OK ? LOGIN_AUTH : refused(s, resp);
+}
+
+/* ---- STARTTLS, RFC 9051 6.2.1 ---- */
+
+static enum login_state starttls_send(struct session *s)
+{
+    send_command(s, "STARTTLS");
+    return s->login.state;
+}
+
+static enum login_state starttls_answered(struct session *s, const struct resp *resp)
+{
+    if (resp->status != RESP_OK)
+        return refused(s, resp);
+    /* Whatever stands behind the OK came in clear, from anybody: session_feed looks. */
+    s->starting_tls = true;
+    scan_stop(&s->scan);
+    caps_clear(&s->caps);
+    return LOGIN_TLS;
+}
+
+void login_tls_started(struct session *s)
+{
+    assert(s->login.state == LOGIN_TLS);
+    go(s, LOGIN_CAPABILITY_TLS);
+}
+
+/* ---- authentication ---- */
+
+/* Puts out the text up to the next synchronizing literal. */
+static void command_part(struct session *s)
+{
+    struct login *login = &s->login;
+    size_t start = login->stop_next ? login->stops[login->stop_next - 1] : 0;
+    size_t end = login->stop_next < login->stop_count ? login->stops[login->stop_next] : login->text.size;
+
+    output_put(s, slice_of(login->text.data + start, end - start));
+    login->stop_next++;
+}
+
+static bool command_string(struct session *s, struct slice text)
+{
+    struct login *login = &s->login;
+    bool nonsync = caps_has(&s->caps, CAP_LITERAL_PLUS) || caps_has(&s->caps, CAP_LITERAL_MINUS);
+
+    if (quote_form(text) == QUOTE_QUOTED)
+        return quote_append(&login->text, text);
+    if (!buf_append_format(&login->text, "{%zu%s}\r\n", text.size, nonsync ? "+" : ""))
+        return false;
+    if (!nonsync)
+        login->stops[login->stop_count++] = login->text.size;
+    return buf_append(&login->text, text);
+}
+
+static void wipe_text(struct login *login)
+{
+    if (login->text.data)
+        secret_wipe(login->text.data, login->text.room);
+    buf_deinit(&login->text);
+}
+
+/* The LOGIN command, RFC 9051 6.2.3. */
+static enum login_state command_send(struct session *s)
+{
+    struct login *login = &s->login;
+    struct buf name;
+    bool fits;
+
+    wipe_text(login);
+    login->stop_count = login->stop_next = 0;
+    login->in_command = true;
+    login->tag = session_tag(s);
+    login->capabilities = false;
+    buf_init(&name, 1024);
+    /* Reserved whole, so that no copy of the password is left behind by growth. */
+    fits = buf_reserve(&login->text, 8192) && auth_login_name(&s->config.auth, &name) &&
+           secret_peek(s->config.auth.password).size <= 2048 &&
+           buf_append_format(&login->text, "a%u LOGIN ", login->tag) && command_string(s, buf_slice(&name)) &&
+           buf_append(&login->text, SLICE(" ")) && command_string(s, secret_peek(s->config.auth.password)) &&
+           buf_append(&login->text, SLICE("\r\n"));
+    buf_deinit(&name);
+    if (!fits)
+        return refuse(s, "user name or password too long");
+    command_part(s);
+    return login->state;
+}
+
+static enum login_state auth_begin(struct session *s)
+{
+    struct login *login = &s->login;
+    struct err err;
+    struct buf line;
+    bool fits;
+
+    login->in_command = login->client_first_due = login->canceled = false;
+    auth_destroy(&login->auth);
+    if (!auth_choose(&s->config.auth, &s->caps, s->tls, s->ssl, login->tried, &login->way, &err))
+        return fail(s, &err);
+    login->tried |= 1u << login->way;
+    if (login->way == AUTH_WAY_COMMAND)
+        return command_send(s);
+    if (!auth_create(&s->config.auth, login->way, s->ssl, &login->auth, &err))
+        return fail(s, &err);
+    if (!auth_client_first(login->auth) || !caps_has(&s->caps, CAP_SASL_IR)) {
+        login->client_first_due = auth_client_first(login->auth);
+        send_command(s, "AUTHENTICATE %s", auth_way_name(login->way));
+        return login->state;
+    }
+    login->tag = session_tag(s);
+    login->capabilities = false;
+    buf_init(&line, SESSION_OUTPUT_MAX / 2);
+    fits = buf_reserve(&line, SESSION_OUTPUT_MAX / 4) &&
+           buf_append_format(&line, "a%u AUTHENTICATE %s ", login->tag, auth_way_name(login->way));
+    if (fits) {
+        size_t before = line.size;
+
+        fits = auth_step(login->auth, slice_of(NULL, 0), &line, &err);
+        if (!fits) {
+            buf_deinit(&line);
+            return fail(s, &err);
+        }
+        /* An empty initial response is "=" (RFC 4959 3). */
+        fits = (line.size > before || buf_append(&line, SLICE("="))) && buf_append(&line, SLICE("\r\n"));
+        output_put(s, buf_slice(&line));
+    }
+    secret_wipe(line.data, line.room);
+    buf_deinit(&line);
+    return fits ? login->state : refuse(s, "credentials too long");
+}
+
+/* "+": the next part of LOGIN, or the next step of SASL. */
+static void auth_continue(struct session *s, const struct resp *resp)
+{
+    struct login *login = &s->login;
+    struct slice challenge = login->client_first_due ? slice_of(NULL, 0) : resp->text;
+    struct buf line;
+    struct err err;
+
+    if (login->in_command) {
+        if (login->stop_next <= login->stop_count)
+            command_part(s);
+        return;
+    }
+    if (!login->auth || login->canceled)
+        return; /* nothing waits for it (L04) */
+    login->client_first_due = false;
+    buf_init(&line, SESSION_OUTPUT_MAX / 2);
+    buf_reserve(&line, SESSION_OUTPUT_MAX / 4);
+    if (!auth_step(login->auth, challenge, &line, &err)) {
+        /* RFC 9051 6.2.2: "*" makes the server answer BAD, and then the other ways are open. */
+        login->canceled = true;
+        login->why = err;
+        output_put(s, SLICE("*\r\n"));
+    } else if (buf_append(&line, SLICE("\r\n"))) {
+        output_put(s, buf_slice(&line));
+    }
+    secret_wipe(line.data, line.room);
+    buf_deinit(&line);
+}
+
+/* Another way is tried only where this one was broken, never because the password was wrong: every
+ * try counts towards a lock-out. */
+static enum login_state auth_refused(struct session *s, const struct resp *resp)
+{
+    struct login *login = &s->login;
+    struct verdict_about about = { .doing = VERDICT_LOGIN, .worked_before = false };
+    bool spent = login->in_command || !login->auth || auth_spent(login->auth);
+    enum auth_way way;
+    struct err err, none;
+
+    verdict_of(resp, &about, &err);
+    err_doing(&err, "login (%s)", login->in_command ? "LOGIN" : auth_way_name(login->way));
+    if (login->canceled) {
+        err_doing(&login->why, "login (%s)", auth_way_name(login->way));
+        return fail(s, &login->why);
+    }
+    if (login->auth && auth_refusal(login->auth)[0]) {
+        char text[sizeof err.server_text];
+
+        snprintf(text, sizeof text, "%.120s %.120s", err.server_text, auth_refusal(login->auth));
+        memcpy(err.server_text, text, sizeof text);
+    }
+    if (err.class != ERR_CLASS_PERMANENT || resp_has_code(resp, "AUTHENTICATIONFAILED"))
+        return fail(s, &err);
+    /* BAD says that the server could not read us, not that it judged the password. */
+    if ((!spent || (resp->status == RESP_BAD && !err.resp_code[0] &&
+                    slice_find_nocase(resp->text, SLICE("not connected")) == SIZE_MAX)) &&
+        auth_choose(&s->config.auth, &s->caps, s->tls, s->ssl, login->tried, &way, &none))
+        return auth_begin(s);
+    return fail(s, &err);
+}
+
+static enum login_state auth_answered(struct session *s, const struct resp *resp)
+{
+    struct login *login = &s->login;
+    struct err err;
+    bool suspicious;
+
+    if (resp->status != RESP_OK)
+        return auth_refused(s, resp);
+    if (login->canceled || login->client_first_due ||
+        (login->in_command && login->stop_next <= login->stop_count))
+        return refuse(s, "OK to a login that was not finished");
+    if (login->auth && !auth_finish(login->auth, &err))
+        return fail(s, &err);
+    auth_destroy(&login->auth);
+    wipe_text(login);
+    /* A proxy of iCloud edits the word CAPABILITY in the data until the command was sent (L11). */
+    suspicious = caps_has(&s->caps, CAP_XAPPLEPUSHSERVICE) ||
+                 slice_find_nocase(slice_cstr(s->greeting), SLICE("Oracle Communications Messaging")) != SIZE_MAX;
+    if (login->capabilities && !suspicious)
+        return LOGIN_ENABLE;
+    return LOGIN_CAPABILITY_IN;
+}
+
+static enum login_state capability_in_received(struct session *s, const struct resp *resp)
+{
+    if (resp->status == RESP_OK)
+        return LOGIN_ENABLE;
+    return refused(s, resp);
+}
+
+/* ---- ENABLE, ID, COMPRESS: none of them is needed ---- */
+
+/* Only what is needed: raw UTF-8 names where nothing else is spoken, and UIDONLY where the server
+ * shows no more than its newest messages without it (S19). */
+static enum login_state enable_send(struct session *s)
+{
+    bool utf8 = caps_has(&s->caps, CAP_UTF8_ONLY);
+    bool uidonly = caps_has(&s->caps, CAP_UIDONLY) && caps_has(&s->caps, CAP_MESSAGELIMIT);
+
+    if (s->config.exchange || (!utf8 && !uidonly))
+        return LOGIN_ID;
+    send_command(s, "ENABLE%s%s", utf8 ? " UTF8=ACCEPT" : "", uidonly ? " UIDONLY" : "");
+    return s->login.state;
+}
+
+static enum login_state enable_answered(struct session *s, const struct resp *resp)
+{
+    return LOGIN_ID; /* what is on was told by "* ENABLED" (L21) */
+}
+
+static enum login_state id_send(struct session *s)
+{
+    /* After login, before SELECT (L14); real fields, quoted (L16). */
+    if (!s->config.send_id || !caps_has(&s->caps, CAP_ID))
+        return LOGIN_COMPRESS;
+    send_command(s, "ID (\"name\" \"mailhaul\" \"version\" \"" MAILHAUL_VERSION "\" \"vendor\" \"mailhaul\")");
+    return s->login.state;
+}
+
+static enum login_state id_answered(struct session *s, const struct resp *resp)
+{
+    return LOGIN_COMPRESS; /* refused or not (L12, L16, L17) */
+}
+
+static enum login_state compress_send(struct session *s)
+{
+    if (!s->config.compress || !caps_has(&s->caps, CAP_COMPRESS_DEFLATE))
+        return LOGIN_READY;
+    send_command(s, "COMPRESS DEFLATE");
+    return s->login.state;
+}
+
+static enum login_state compress_answered(struct session *s, const struct resp *resp)
+{
+    if (resp->status == RESP_OK) {
+        s->starting_deflate = true;
+        scan_stop(&s->scan);
+    }
+    return LOGIN_READY;
+}
+
+static const struct login_row rows[LOGIN_COUNT] = {
+    /*                         name             limit   on entry          on answer             */
+    [LOGIN_GREETING]       = { "greeting",       60000, NULL,             greeting_received },
+    [LOGIN_CAPABILITY]     = { "capability",     60000, capability_send,  capability_received },
+    [LOGIN_STARTTLS]       = { "starttls",       60000, starttls_send,    starttls_answered },
+    [LOGIN_TLS]            = { "tls",            60000, NULL,             NULL },
+    [LOGIN_CAPABILITY_TLS] = { "capability tls", 60000, capability_send,  capability_received },
+    [LOGIN_AUTH]           = { "authenticate",   60000, auth_begin,       auth_answered },
+    [LOGIN_CAPABILITY_IN]  = { "capability in",  60000, capability_send,  capability_in_received },
+    [LOGIN_ENABLE]         = { "enable",         60000, enable_send,      enable_answered },
+    [LOGIN_ID]             = { "id",             60000, id_send,          id_answered },
+    [LOGIN_COMPRESS]       = { "compress",       60000, compress_send,    compress_answered },
+    [LOGIN_READY]          = { "ready",              0, NULL,             NULL },
+};
+
+const char *login_state_name(enum login_state state)
+{
+    return rows[state].name;
+}
+
+uint32_t login_patience_ms(enum login_state state)
+{
+    return rows[state].limit_ms;
+}
+
+static void go(struct session *s, enum login_state to)
+{
+    while (s->life == SESSION_ALIVE && s->login.state != to) {
+        log_line(LOG_TRACE, "imap.login", "%s -> %s", rows[s->login.state].name, rows[to].name);
+        s->login.state = to;
+        if (rows[to].enter)
+            to = rows[to].enter(s);
+    }
+    /* session_feed tells `ready` after deflate has begun. */
+}
+
+void login_init(struct session *s)
+{
+    s->login = (struct login){ .state = LOGIN_GREETING };
+    buf_init(&s->login.text, 8192);
+}
+
+void login_deinit(struct session *s)
+{
+    auth_destroy(&s->login.auth);
+    wipe_text(&s->login);
+}
+
+void login_receive(struct session *s, const struct resp *resp)
+{
+    struct login *login = &s->login;
+
+    if (login->state == LOGIN_GREETING) {
+        /* Some proxies speak CAPABILITY first. */
+        if (resp->kind == RESP_STATUS)
+            go(s, greeting_received(s, resp));
+        else if (resp->kind != RESP_DATA)
+            go(s, greeting_received(s, resp));
+        return;
+    }
+    if (resp->kind == RESP_CONTINUE) {
+        if (login->state == LOGIN_AUTH && login->tag)
+            auth_continue(s, resp);
+        return;
+    }
+    if (resp->kind == RESP_UNKNOWN && verdict_is_login_refusal(resp->text)) {
+        struct resp bye = { .kind = RESP_STATUS, .status = RESP_BYE, .text = resp->text };
+
+        refused(s, &bye); /* L18 */
+        return;
+    }
+    if (resp->kind != RESP_TAGGED)
+        return;
+    if (resp->tag != login->tag || !rows[login->state].answered) {
+        session_fail_protocol(s, "answer to a command that was not sent");
+        return;
+    }
+    login->tag = 0;
+    go(s, rows[login->state].answered(s, resp));
+}

@@ -1,0 +1,452 @@
+/* Untagged data to the command that it is for; body literals to their owner. The number of commands
+ * in flight costs nothing here: rows go to the one command of their kind, FETCH responses to the
+ * oldest FETCH first, which servers answer in order. */
+#include "engine/imap/session_inner.h"
+
+#include "engine/imap/fetchitem.h"
+#include "engine/imap/list.h"
+#include "engine/imap/token.h"
+
+#include <stdio.h>
+
+static struct cmd *oldest(const struct session *s, enum cmd_kind kind)
+{
+    if (s->flight.by_kind[kind] == 0)
+        return NULL;
+    for (struct cmd *cmd = s->flight_first; cmd; cmd = cmd->next)
+        if (cmd->kind == kind)
+            return cmd;
+    return NULL;
+}
+
+/* The FETCH of kind that asked for uid; uid 0: the oldest. */
+static struct cmd *fetch_of(const struct session *s, enum cmd_kind kind, uint32_t uid)
+{
+    unsigned left = s->flight.by_kind[kind];
+
+    for (struct cmd *cmd = s->flight_first; cmd && left; cmd = cmd->next) {
+        if (cmd->kind != kind)
+            continue;
+        if (uid == 0 || uidset_holds(cmd->u.fetch.ranges, cmd->u.fetch.range_count, uid))
+            return cmd;
+        left--;
+    }
+    return NULL;
+}
+
+void replies_forget(struct session *s, const struct cmd *cmd)
+{
+    if (s->receiving.cmd == cmd)
+        s->receiving.cmd = NULL;
+}
+
+/* ---- body literals ---- */
+
+enum scan_literal replies_literal_begins(void *context, struct slice line, uint64_t size_bytes)
+{
+    struct session *s = context;
+    struct fetchitem item;
+    struct resp resp;
+    uint64_t origin;
+
+    resp_parse(&resp, line);
+    if (resp.kind != RESP_DATA || (resp.data != RESP_FETCH && resp.data != RESP_UIDFETCH))
+        return SCAN_KEEP;
+    if (!fetchitem_parse(&item, resp.rest, true, &s->scratch))
+        return SCAN_KEEP;
+    if (fetchitem_is_header(item.pending))
+        return SCAN_CUT;
+    if (!fetchitem_is_body(item.pending, &origin))
+        return SCAN_KEEP;
+    if (resp.data == RESP_UIDFETCH && resp.number <= UINT32_MAX)
+        item.row.uid = (uint32_t)resp.number;
+    s->receiving.streaming = false;
+    if (s->receiving.active || s->life != SESSION_ALIVE)
+        return SCAN_STREAM; /* a second body in one response goes nowhere */
+    s->receiving = (struct receiving){ .active = true, .uid = item.row.uid };
+    s->receiving.cmd = fetch_of(s, CMD_BODIES, item.row.uid);
+    if (s->receiving.cmd) {
+        s->receiving.streaming = true;
+        s->receiving.cmd->u.fetch.events->begin(s->receiving.cmd->context, item.row.uid, size_bytes, origin);
+    }
+    return SCAN_STREAM;
+}
+
+void replies_literal_bytes(void *context, struct slice bytes)
+{
+    struct session *s = context;
+
+    if (s->receiving.streaming && s->receiving.cmd && s->life == SESSION_ALIVE)
+        s->receiving.cmd->u.fetch.events->bytes(s->receiving.cmd->context, bytes);
+}
+
+/* The literal's count was wrong (B01, B03): the body is not to be believed, and where the next
+ * response starts is unknown. */
+static void suspect(struct session *s, uint32_t uid)
+{
+    struct cmd *cmd = s->receiving.cmd;
+
+    if (cmd && uid == 0)
+        uid = cmd->u.fetch.only;
+    if (cmd && uid && uidset_holds(cmd->u.fetch.ranges, cmd->u.fetch.range_count, uid))
+        cmd->u.fetch.events->end(cmd->context, uid, true, true);
+    s->receiving = (struct receiving){ .active = false };
+    session_fail_protocol(s, "what follows a body makes no sense: its size was announced wrong");
+}
+
+void replies_literal_suspect(void *context, struct slice line)
+{
+    struct session *s = context;
+
+    suspect(s, s->receiving.uid);
+}
+
+/* ---- FETCH ---- */
+
+static void body_received(struct session *s, struct cmd *cmd, const struct fetchitem *item)
+{
+    const struct session_body_events *events = cmd->u.fetch.events;
+
+    cmd->got_data = true;
+    if (item->body == FETCHITEM_BODY_BYTES || item->body == FETCHITEM_BODY_NIL) {
+        events->begin(cmd->context, item->row.uid, item->body_bytes.size, item->origin);
+        if (item->body_bytes.size)
+            events->bytes(cmd->context, item->body_bytes);
+    }
+    events->end(cmd->context, item->row.uid, item->body != FETCHITEM_BODY_NONE, false);
+}
+
+static void fetch_received(struct session *s, const struct resp *resp)
+{
+    struct receiving receiving = s->receiving;
+    struct fetchitem item;
+    struct cmd *cmd;
+
+    if (!fetchitem_parse(&item, resp->rest, false, &s->scratch)) {
+        if (receiving.active)
+            suspect(s, item.row.uid ? item.row.uid : receiving.uid);
+        else
+            s->damaged++;
+        return;
+    }
+    s->receiving = (struct receiving){ .active = false };
+    if (resp->data == RESP_UIDFETCH && resp->number && resp->number <= UINT32_MAX)
+        item.row.uid = (uint32_t)resp->number;
+    if (item.row.uid == 0) {
+        /* Without a UID it is news about flags; with a bad one it is damaged (F23, S15). */
+        if (item.present & ~(unsigned)FETCHITEM_FLAGS)
+            s->damaged++;
+        return;
+    }
+    if (item.present & FETCHITEM_BODY) {
+        cmd = receiving.active ? receiving.cmd : fetch_of(s, CMD_BODIES, item.row.uid);
+        if (cmd && uidset_holds(cmd->u.fetch.ranges, cmd->u.fetch.range_count, item.row.uid))
+            body_received(s, cmd, &item);
+        return; /* else nobody asked for it (S09) */
+    }
+    if (!(item.present & (FETCHITEM_SIZE | FETCHITEM_DATE | FETCHITEM_HEADER)) &&
+        (item.present & FETCHITEM_FLAGS))
+        return; /* news about flags */
+    cmd = fetch_of(s, CMD_ROWS, item.row.uid);
+    if (cmd) {
+        cmd->got_data = true;
+        cmd->u.fetch.row(cmd->context, &item.row);
+    }
+}
+
+/* ---- mailboxes ---- */
+
+static void list_received(struct session *s, const struct resp *resp)
+{
+    struct cmd *cmd = oldest(s, CMD_LIST);
+    struct imap_list_row row;
+
+    if (!cmd && (cmd = oldest(s, CMD_ROOT))) {
+        /* LIST "" "": the root, whose delimiter is everybody's. */
+        struct session_namespace ns = { .kind = SESSION_NAMESPACE_PERSONAL };
+
+        if (list_root_parse(&row, resp->rest, &s->scratch) && !cmd->got_data) {
+            cmd->got_data = true;
+            ns.delimiter = row.delimiter;
+            cmd->u.namespaces.row(cmd->context, &ns);
+        }
+        return;
+    }
+    if (!cmd || !cmd->u.list.row)
+        return;
+    if (!list_row_parse(&row, resp->rest, &s->scratch))
+        return;
+    if (resp->data == RESP_LSUB)
+        row.attributes |= IMAP_MAILBOX_SUBSCRIBED;
+    cmd->got_data = true;
+    cmd->u.list.row(cmd->context, &row);
+}
+
+static bool same_mailbox(struct slice a, struct slice b)
+{
+    return slice_equal(a, b) || (slice_equal_nocase(a, SLICE("INBOX")) && slice_equal_nocase(b, SLICE("INBOX")));
+}
+
+/* A STATUS answers the command that named the mailbox, else LIST-STATUS; a name that nobody can have
+ * asked for in this form (F30) answers the oldest STATUS. */
+static void status_received(struct session *s, const struct resp *resp)
+{
+    struct imap_status status;
+    struct slice name;
+    struct cmd *cmd;
+
+    if (!list_status_parse(&name, &status, resp->rest, &s->scratch))
+        return;
+    for (cmd = s->flight.by_kind[CMD_STATUS] ? s->flight_first : NULL; cmd; cmd = cmd->next)
+        if (cmd->kind == CMD_STATUS && !cmd->got_data && same_mailbox(cmd->name, name))
+            break;
+    if (!cmd) {
+        struct cmd *list = oldest(s, CMD_LIST);
+
+        if (list && list->u.list.status) {
+            list->u.list.status(list->context, name, &status);
+            return;
+        }
+        cmd = oldest(s, CMD_STATUS);
+        if (!cmd || cmd->got_data || s->flight.by_kind[CMD_STATUS] > 1)
+            return;
+    }
+    cmd->got_data = true;
+    cmd->u.status(cmd->context, &status);
+}
+
+static void namespace_row(void *context, unsigned kind, struct slice prefix, char delimiter)
+{
+    struct cmd *cmd = context;
+    struct session_namespace ns = { .prefix = prefix, .delimiter = delimiter };
+
+    ns.kind = kind == 0   ? SESSION_NAMESPACE_PERSONAL
+              : kind == 1 ? SESSION_NAMESPACE_OTHERS
+                          : SESSION_NAMESPACE_SHARED;
+    cmd->got_data = true;
+    cmd->u.namespaces.row(cmd->context, &ns);
+}
+
+/* ---- SEARCH, RFC 9051 7.3.4 and RFC 3501 7.2.5: either may come, whatever was asked (F26) ---- */
+
+static void search_received(struct session *s, const struct resp *resp)
+{
+    struct cmd *cmd = oldest(s, CMD_SEARCH);
+    struct token t = token_of(resp->rest);
+    struct slice word;
+    uint32_t uid, first = 0, last = 0;
+
+    if (!cmd)
+        return;
+    cmd->got_data = true;
+    while (token_word(&t, &word)) {
+        if (!slice_u32(word, &uid) || uid == 0)
+            continue;
+        if (first && last != UINT32_MAX && uid == last + 1) {
+            last = uid;
+            continue;
+        }
+        if (first)
+            cmd->u.range(cmd->context, first, last);
+        first = last = uid;
+    }
+    if (first)
+        cmd->u.range(cmd->context, first, last);
+}
+
+static bool esearch_range(void *context, struct uidset_range range)
+{
+    struct cmd *cmd = context;
+
+    cmd->u.range(cmd->context, range.first, range.last);
+    return true;
+}
+
+static void esearch_received(struct session *s, const struct resp *resp)
+{
+    struct cmd *cmd = oldest(s, CMD_SEARCH);
+    struct token t = token_of(resp->rest);
+    struct slice word;
+
+    if (!cmd)
+        return;
+    cmd->got_data = true;
+    while (!token_done(&t)) {
+        if (token_peek(&t) == '(') {
+            if (!token_skip(&t))
+                return;
+            continue;
+        }
+        if (!token_word(&t, &word))
+            return;
+        if (slice_equal_nocase(word, SLICE("ALL")) && token_word(&t, &word)) {
+            uidset_each(word, esearch_range, cmd);
+            return;
+        }
+    }
+}
+
+/* ---- the rest ---- */
+
+static void flags_received(struct session *s, const struct resp *resp)
+{
+    struct slice rest = resp->rest;
+
+    /* FLAGS stands for PERMANENTFLAGS where that does not come. RFC 9051 6.3.2 */
+    if (s->flight.by_kind[CMD_SELECT] && !s->selected.has_permanent) {
+        buf_clear(&s->keywords);
+        fetchitem_flags(&rest, &s->selected.permanent, &s->keywords);
+    }
+}
+
+static void id_received(struct session *s, const struct resp *resp)
+{
+    struct token t = token_of(resp->rest);
+    struct slice inside;
+    char text[sizeof s->server_id];
+    size_t used = 0;
+
+    if (!token_list(&t, &inside))
+        return;
+    for (size_t i = 0; i < inside.size && used + 1 < sizeof text; i++)
+        if (inside.data[i] != '"')
+            text[used++] = inside.data[i];
+    err_printable(s->server_id, sizeof s->server_id, text, used);
+}
+
+void replies_data(struct session *s, const struct resp *resp)
+{
+    struct cmd *cmd;
+
+    switch (resp->data) {
+    case RESP_FETCH:
+    case RESP_UIDFETCH:
+        fetch_received(s, resp);
+        break;
+    case RESP_EXISTS:
+        if (s->flight.by_kind[CMD_SELECT] && resp->number <= UINT32_MAX) {
+            s->selected.status.messages = (uint32_t)resp->number; /* the last one counts (S01) */
+            s->selected.status.has |= IMAP_STATUS_MESSAGES;
+        }
+        break;
+    case RESP_LIST:
+    case RESP_LSUB:
+    case RESP_XLIST:
+        list_received(s, resp);
+        break;
+    case RESP_MAILBOX_STATUS:
+        status_received(s, resp);
+        break;
+    case RESP_SEARCH:
+        search_received(s, resp);
+        break;
+    case RESP_ESEARCH:
+        esearch_received(s, resp);
+        break;
+    case RESP_FLAGS:
+        flags_received(s, resp);
+        break;
+    case RESP_CAPABILITY:
+        caps_parse(&s->caps, resp->rest);
+        s->login.capabilities = true;
+        break;
+    case RESP_NAMESPACE:
+        cmd = oldest(s, CMD_NAMESPACE);
+        if (cmd)
+            list_namespace_each(resp->rest, namespace_row, cmd);
+        break;
+    case RESP_ENABLED:
+        s->enabled_utf8 |= slice_find_nocase(resp->rest, SLICE("UTF8=")) != SIZE_MAX;
+        s->enabled_uidonly |= slice_find_nocase(resp->rest, SLICE("UIDONLY")) != SIZE_MAX;
+        break;
+    case RESP_ID:
+        id_received(s, resp);
+        break;
+    case RESP_RECENT:
+    case RESP_EXPUNGE:
+        break;
+    case RESP_OTHER:
+        if (resp->number == 0 && s->login.state != LOGIN_GREETING)
+            err_printable(s->last_words, sizeof s->last_words, resp->text.data, resp->text.size);
+        break;
+    }
+}
+
+/* Codes of untagged OK while SELECT is in flight. */
+void replies_status(struct session *s, const struct resp *resp)
+{
+    struct imap_selected *selected = &s->selected;
+    uint64_t number;
+    struct token t;
+    bool known;
+
+    if (resp->throttled && s->events->slow_down)
+        s->events->slow_down(s->context);
+    if (!s->flight.by_kind[CMD_SELECT])
+        return;
+    if (resp_has_code(resp, "PERMANENTFLAGS")) {
+        struct slice rest = resp->code_args;
+
+        buf_clear(&s->keywords);
+        selected->has_permanent = fetchitem_flags(&rest, &selected->permanent, &s->keywords);
+        return;
+    }
+    if (resp_has_code(resp, "UIDNOTSTICKY")) {
+        selected->uid_not_sticky = true;
+        return;
+    }
+    t = token_of(resp->code_args);
+    if (!token_number(&t, &number, &known) || !known || number == 0)
+        return; /* F20 */
+    if (resp_has_code(resp, "UIDVALIDITY") && number <= UINT32_MAX) {
+        selected->status.uidvalidity = (uint32_t)number;
+        selected->status.has |= IMAP_STATUS_UIDVALIDITY;
+    } else if (resp_has_code(resp, "UIDNEXT") && number <= UINT32_MAX) {
+        selected->status.uidnext = (uint32_t)number;
+        selected->status.has |= IMAP_STATUS_UIDNEXT;
+    } else if (resp_has_code(resp, "HIGHESTMODSEQ")) {
+        selected->status.highestmodseq = number;
+        selected->status.has |= IMAP_STATUS_HIGHESTMODSEQ;
+    }
+}
+
+static void append_uids(struct cmd *cmd, const struct resp *resp)
+{
+    uint32_t uids[CMD_APPEND_ITEMS_MAX], uidvalidity;
+    struct slice args = resp->code_args, word;
+
+    if (!resp_has_code(resp, "APPENDUID") || !cmd->u.append.events->uids)
+        return;
+    if (slice_split(&args, ' ', &word) && slice_u32(word, &uidvalidity) && uidvalidity &&
+        uidset_expand(slice_trim(args), uids, cmd->u.append.count))
+        cmd->u.append.events->uids(cmd->context, uidvalidity, uids, cmd->u.append.count);
+}
+
+void replies_tagged_ok(struct session *s, struct cmd *cmd, const struct resp *resp)
+{
+    if (resp_has_code(resp, "MESSAGELIMIT") && (cmd->kind == CMD_ROWS || cmd->kind == CMD_BODIES)) {
+        /* Only a part was done: an OK that is none (RFC 9738 3.1). */
+        struct err err;
+
+        err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0, "%.*s",
+                (int)(resp->code_args.size & 0xff), resp->code_args.data);
+        snprintf(err.resp_code, sizeof err.resp_code, "MESSAGELIMIT");
+        session_end_cmd(s, cmd, &err);
+        return;
+    }
+    if (cmd->kind == CMD_SELECT) {
+        s->selected.read_only = resp_has_code(resp, "READ-ONLY");
+        s->selected.status.has |= IMAP_STATUS_MESSAGES; /* none told: none there (S02) */
+        s->selected.permanent.keywords = s->selected.permanent.keywords.size ? buf_slice(&s->keywords)
+                                                                            : slice_of(NULL, 0);
+        if (cmd->u.selected)
+            cmd->u.selected(cmd->context, &s->selected);
+    }
+    if (cmd->kind == CMD_APPEND)
+        append_uids(cmd, resp);
+    if (cmd->kind == CMD_NAMESPACE && !cmd->got_data)
+        namespace_row(cmd, 0, slice_of(NULL, 0), '\0');
+    if (cmd->kind == CMD_LOGOUT)
+        s->life = SESSION_LEAVING;
+    session_end_cmd(s, cmd, NULL);
+}

@@ -1,0 +1,37 @@
+/* What a server's refusal means: status, response code (RFC 5530) and the texts of quirks B6 and of
+ * Exchange Online (section 2) become class, scope and wait of one error. One table; what to do
+ * about it is engine/move/trouble's.
+ */
+#ifndef ENGINE_IMAP_VERDICT_H
+#define ENGINE_IMAP_VERDICT_H
+
+#include "engine/imap/resp.h"
+#include "io/base/err.h"
+
+/* What was asked, as far as the meaning of an answer depends on it. */
+enum verdict_doing {
+    VERDICT_LOGIN,
+    VERDICT_LIST,   /* LIST, LSUB, NAMESPACE, STATUS, ID, NOOP */
+    VERDICT_SELECT, /* SELECT, EXAMINE */
+    VERDICT_FETCH,  /* FETCH, SEARCH, STORE */
+    VERDICT_CREATE, /* CREATE, SUBSCRIBE */
+    VERDICT_APPEND,
+    VERDICT_DOING_COUNT
+};
+
+struct verdict_about {
+    enum verdict_doing doing;
+    bool worked_before; /* a command of this session after login has ended well: "authenticated but
+                           not connected" then means too many sessions (quirk L01) */
+};
+
+/* resp: tagged NO or BAD, untagged BYE, or a line of no form. Fills *err_r but `doing`. Returns false
+ * when the answer is no failure at all ("some of the messages no longer exist", quirk B23). */
+bool verdict_of(const struct resp *resp, const struct verdict_about *about, struct err *err_r);
+/* "Suggested Backoff Time: N milliseconds" anywhere in text: N, at most UINT32_MAX; 0 when there is
+ * none or it is garbled. */
+uint32_t verdict_backoff_ms(struct slice text);
+/* Whether text says by itself, without a tag, that logging in is refused (quirk L18). */
+bool verdict_is_login_refusal(struct slice text);
+
+#endif
