@@ -1,0 +1,99 @@
+/* The insides that engine/pace/pace.c (permits), trouble.c (throttles, drops, connects) and state.c
+ * (restart, ledger, views) share. Nobody else includes this.
+ */
+#ifndef ENGINE_PACE_LANE_H
+#define ENGINE_PACE_LANE_H
+
+#include "engine/pace/backoff.h"
+#include "engine/pace/fair.h"
+#include "engine/pace/law.h"
+#include "engine/pace/strikes.h"
+
+struct lane {
+    bool live;
+    bool cut_pending;     /* throttled; whether for its own rate shows when the hold ends */
+    uint32_t struck_turn; /* the hour of its last throttle */
+    uint8_t want_first;   /* ring of wants */
+    uint8_t want_count;
+    uint32_t in_flight;
+    uint64_t wants[PACE_WANTS_MAX]; /* bytes */
+
+    uint64_t hold_ms;       /* no grant before; 0 none */
+    uint64_t busy_ms;       /* last time it wanted, sent or was held */
+    uint32_t throttle_step; /* throttles without a hint in a row */
+    uint64_t cut_ms;        /* time of the pending or last throttle */
+    double cut_est;         /* accepted per second up to then; negative: too little to learn from */
+    uint32_t confirmed;     /* cuts in a row that taught nothing new */
+
+    double rate; /* own limit, 0 none */
+    double rate_hat;
+    struct bucket tokens; /* used when rate > 0 */
+    struct meter accepted;
+    uint64_t quiet_ms; /* since when no own cut is known */
+    uint64_t grown_ms; /* last look at growth */
+
+    uint64_t reconnect_ms; /* no connect before */
+    uint64_t slot_ms;      /* place in the order of connects, 0 none */
+    uint64_t drop_ms;      /* last drop, 0 none */
+    uint32_t drop_step;
+
+    double cost_accepted;
+    uint64_t throttle_replies;
+    uint64_t silent_ms; /* throttled until then, counted in throttled_ms */
+    uint64_t throttled_ms;
+};
+
+struct pace {
+    struct pace_config config;
+    struct law law;
+    struct prng prng;
+    uint64_t now; /* latest seen */
+    struct lane *lanes;
+    uint32_t lane_count; /* indices given out so far */
+    uint32_t lane_room;
+    uint32_t lanes_live;
+    uint32_t *free_lanes; /* stack of dead indices */
+    uint32_t free_count;
+    struct fair fair;  /* lanes that may be served */
+    struct heap later; /* lanes with wants that may not, by time */
+    uint32_t in_flight;
+    uint64_t idle_since_ms; /* no wants and nothing in flight since; 0 busy */
+    bool polling;
+    struct strikes throttles, drops;
+    uint32_t struck_turn;         /* the running hour, counted from 1 */
+    uint32_t struck_lanes;        /* throttled in it */
+    uint32_t struck_lanes_before; /* in the one before */
+    struct slots connects;
+    uint64_t drop_ms; /* last drop of any lane, 0 none */
+    struct bucket retries;
+    double peer_rate, peer_rate_hat; /* the processes' sums when last heard */
+    uint32_t peer_count;
+    double cost_accepted;
+    uint64_t messages_accepted, bytes_accepted, throttle_replies, drop_count;
+};
+
+#define PACE_IDLE_MS                                                                               \
+    60000 /* after so long without work what was measured says nothing any more                    \
+           */
+
+/* p->now = max(p->now, now); the law's clock with it. Returns it. */
+uint64_t pace_advance(struct pace *p, uint64_t now);
+/* A live lane, or the program has a bug. */
+struct lane *pace_lane(const struct pace *p, uint32_t lane);
+double pace_cost(const struct pace *p, uint64_t bytes);
+/* Puts the lane where it belongs: ready, later, or nowhere. */
+void pace_place(struct pace *p, uint32_t lane);
+/* This process takes one of so many shares of the connects; later places keep their order. */
+void pace_share_connects(struct pace *p, uint32_t processes);
+/* `permits` of the lane ended. */
+void pace_end_permits(struct pace *p, uint32_t lane, uint32_t permits);
+/* Counts the lane as throttled until then. */
+void pace_lane_silence(struct lane *lane, uint64_t until_ms, uint64_t now);
+/* The same for every lane until the gate opens: the only work that grows with the lanes. */
+void pace_silence_all(struct pace *p);
+/* How long after its last cut a lane's rate is left alone. */
+uint64_t pace_lane_trust_ms(const struct pace *p, const struct lane *lane);
+/* Decides about a pending cut once the lane's hold is over. */
+void pace_lane_judge(struct pace *p, struct lane *lane);
+
+#endif

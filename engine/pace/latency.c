@@ -1,0 +1,86 @@
+#include "engine/pace/latency.h"
+
+#include <math.h>
+#include <string.h>
+
+void latency_init(struct latency *l)
+{
+    memset(l, 0, sizeof(*l));
+}
+
+void latency_restart(struct latency *l)
+{
+    l->window_ms = 0;
+    l->samples = 0;
+    l->sum = l->sum2 = 0;
+}
+
+static void fit(struct latency *l, double size, double answer_ms)
+{
+    /* Spread grows with size, so that a large message says less about the slope per byte;
+     * forgetting over some 2,000 answers is slow against a brake and quick against a change of
+     * route. */
+    double weight = 1 / ((1 + size) * (1 + size));
+    double keep = 1 - 1.0 / 2000;
+
+    l->n = l->n * keep + weight;
+    l->sx = l->sx * keep + weight * size;
+    l->sy = l->sy * keep + weight * answer_ms;
+    l->sxx = l->sxx * keep + weight * size * size;
+    l->sxy = l->sxy * keep + weight * size * answer_ms;
+}
+
+static void fit_slope(struct latency *l)
+{
+    double spread = l->n * l->sxx - l->sx * l->sx;
+    double per_size, at_zero;
+
+    if (spread <= 1e-9 * l->n * l->n)
+        return;
+    per_size = (l->n * l->sxy - l->sx * l->sy) / spread;
+    at_zero = (l->sy - per_size * l->sx) / l->n;
+    if (at_zero <= 0 || per_size <= 0)
+        return;
+    l->slope = fmin(per_size / at_zero, 10);
+}
+
+static double base(const struct latency *l)
+{
+    uint32_t known = l->windows < LATENCY_WINDOWS ? l->windows : LATENCY_WINDOWS;
+    double least = l->means[0];
+
+    for (uint32_t i = 1; i < known; i++)
+        least = fmin(least, l->means[i]);
+    return least;
+}
+
+bool latency_add(struct latency *l, double size, double answer_ms, uint32_t window_min_ms,
+                 uint64_t now)
+{
+    double even, mean, deviation;
+
+    answer_ms = fmax(answer_ms, 1);
+    if (l->typical_ms == 0)
+        l->typical_ms = answer_ms;
+    else
+        l->typical_ms *= answer_ms > l->typical_ms ? 1.02 : 1 / 1.02;
+    fit(l, size, answer_ms);
+    if (l->windows == 0 && l->samples < LATENCY_SAMPLES_MIN)
+        fit_slope(l);
+    even = answer_ms / (1 + l->slope * size);
+    if (l->samples == 0)
+        l->window_ms = now;
+    l->samples++;
+    l->sum += even;
+    l->sum2 += even * even;
+    if (l->samples < LATENCY_SAMPLES_MIN || now < l->window_ms + window_min_ms)
+        return false;
+    mean = l->sum / l->samples;
+    deviation = sqrt(fmax(l->sum2 / l->samples - mean * mean, 0) / l->samples);
+    l->means[l->windows++ % LATENCY_WINDOWS] = mean;
+    l->excess_ms = mean - base(l);
+    l->ratio = fmax(mean - 2 * deviation, 0) / base(l);
+    latency_restart(l);
+    fit_slope(l);
+    return true;
+}

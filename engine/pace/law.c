@@ -1,0 +1,281 @@
+#include "engine/pace/law.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#define TICK_MS         1000
+#define RATE_MIN        0.05
+#define RATE_MAX        1e6
+#define BURST_S         2
+#define USED_SPILL      0.25 /* more of the tokens unused: the rate is not what holds us back */
+#define CRUISE_PER_S    0.001
+#define BRAKE_EVERY_MS  20000
+#define BRAKE_EXCESS_MS 30 /* less is noise of a near server, whatever the ratio */
+#define WINDOW_MS       10000
+#define WINDOW_START_MS 4000 /* while doubling every 5 s, 10 s would be too late */
+#define PROGRESS_MS     10000
+#define LEARN_COST_MIN  20     /* accepted between two cuts: less teaches nothing */
+#define LEARN_S_MIN     1      /* the same in seconds of the learnt rate */
+#define LEARN_BRAKE_MS  600000 /* time since the last cut before a brake teaches */
+#define PAUSE_SHARE     0.4    /* more of the time between two cuts gated: rate_hat_low */
+#define LOW_PROBE_MS    120000
+
+void law_init(struct law *l, const struct pace_config *config, uint64_t now)
+{
+    memset(l, 0, sizeof(*l));
+    l->config = config;
+    l->phase = config->mode == PACE_MODE_OPEN ? PACE_PHASE_OPEN : PACE_PHASE_START;
+    l->rate = config->start_rate / config->process_count;
+    l->share = 1;
+    bucket_init(&l->tokens, 1, now);
+    average_init(&l->quick, 5000, now);
+    average_init(&l->measured, 20000, now);
+    meter_init(&l->accepted, METER_TENANT_MS, now);
+    latency_init(&l->latency);
+    l->tick_ms = now;
+}
+
+bool law_limited(const struct law *l)
+{
+    return l->phase != PACE_PHASE_OPEN;
+}
+
+bool law_gated(const struct law *l, uint64_t now)
+{
+    return now < l->gate_ms;
+}
+
+double law_probe(const struct pace_config *config, double rate, double rate_hat, double dt_ms)
+{
+    double per_min = rate < 1.1 * rate_hat ? config->probe_per_min : config->probe_beyond_per_min;
+
+    return rate * pow(per_min, dt_ms / 60000);
+}
+
+static void grow(struct law *l, uint64_t dt_ms, uint64_t now)
+{
+    double dt = (double)dt_ms;
+
+    switch (l->phase) {
+    case PACE_PHASE_OPEN:
+        break;
+    case PACE_PHASE_START:
+        /* Without answers there is nothing to conclude from. */
+        if (l->first_ms == 0 || now > l->success_ms + PROGRESS_MS)
+            break;
+        l->rate *= exp2(fmin(dt, 2 * TICK_MS) / (now < l->first_ms + l->config->start_quick_ms
+                                                     ? l->config->start_double_ms
+                                                     : l->config->start_slow_ms));
+        break;
+    case PACE_PHASE_CRUISE:
+        l->rate *= 1 + CRUISE_PER_S * dt / 1000;
+        break;
+    case PACE_PHASE_LIMITED:
+        if (now >= l->gate_ms + (l->rate_hat_low ? LOW_PROBE_MS : l->config->probe_after_ms))
+            l->phase = PACE_PHASE_PROBE;
+        break;
+    case PACE_PHASE_PROBE:
+        l->rate = law_probe(l->config, l->rate, l->rate_hat_low ? 0 : l->rate_hat, dt);
+        break;
+    case PACE_PHASE_COUNT:
+        assert(false);
+    }
+    l->rate = fmin(l->rate, RATE_MAX);
+}
+
+void law_advance(struct law *l, uint64_t now)
+{
+    double rate = l->rate * l->share;
+    uint64_t from = l->tokens.at_ms;
+
+    if (!law_limited(l) || now < l->gate_ms) {
+        bucket_skip(&l->tokens, now);
+        l->tick_ms = now;
+        return;
+    }
+    if (from < l->gate_ms) {
+        bucket_skip(&l->tokens, l->gate_ms);
+        l->tick_ms = from = l->gate_ms;
+        /* Answers to what was sent before the gate would make the first window after it look slow.
+         */
+        latency_restart(&l->latency);
+        l->offered = l->spilled = 0;
+    }
+    if (now > from) {
+        double offered = rate * (double)(now - from) / 1000;
+        double spilled = bucket_refill(&l->tokens, rate, fmax(BURST_S * rate, 1), now);
+
+        l->offered += offered;
+        l->spilled += spilled;
+        l->cut_offered += offered;
+        if (!l->hungry)
+            l->cut_spilled += spilled;
+    }
+    if (now < l->tick_ms + TICK_MS)
+        return;
+    if (l->share >= 1 && l->spilled <= USED_SPILL * l->offered)
+        grow(l, now - l->tick_ms, now);
+    l->tick_ms = now;
+    l->offered = l->spilled = 0;
+}
+
+uint64_t law_ask(const struct law *l, uint64_t now)
+{
+    if (now < l->gate_ms)
+        return l->gate_ms;
+    if (l->share <= 0)
+        return PACE_NEVER;
+    if (!law_limited(l) || bucket_holds(&l->tokens, 1))
+        return 0;
+    return now + bucket_wait_ms(&l->tokens, l->rate * l->share, 1);
+}
+
+void law_take(struct law *l, double cost)
+{
+    if (law_limited(l))
+        l->tokens.tokens -= cost;
+}
+
+uint32_t law_in_flight_limit(const struct law *l)
+{
+    uint32_t cap = l->config->in_flight_max ? l->config->in_flight_max : UINT32_MAX;
+    double answer_s = l->latency.typical_ms > 0 ? l->latency.typical_ms / 1000 : 1;
+    double little = 4 * l->rate * answer_s + 8;
+
+    if (!law_limited(l) || little >= cap)
+        return cap;
+    return (uint32_t)little;
+}
+
+static void brake(struct law *l, uint64_t now)
+{
+    double accepted, down_to;
+
+    if (!law_limited(l) || l->share < 1 || now < l->gate_ms ||
+        (l->brake_ms != 0 && now < l->brake_ms + BRAKE_EVERY_MS))
+        return;
+    if (l->latency.ratio <= l->config->brake_ratio || l->latency.excess_ms < BRAKE_EXCESS_MS)
+        return;
+    /* While the rate doubles, a 20 s average is a quarter of it. */
+    accepted = average_rate(l->phase == PACE_PHASE_START ? &l->quick : &l->measured, now);
+    down_to = 0.9 * fmin(accepted, l->rate);
+    /* A rate that was not used says nothing about what the server bears; never fall to its level.
+     */
+    down_to = fmax(fmax(down_to, 0.7 * l->rate_hat), fmax(0.5 * l->rate, RATE_MIN));
+    l->rate = fmin(l->rate, down_to);
+    /* The server is near its limit: what it took over a long time is the limit, or less. */
+    if (l->phase == PACE_PHASE_PROBE && now >= l->accepted.start_ms + LEARN_BRAKE_MS) {
+        l->rate_hat = fmax(l->rate_hat, (l->rate_hat + meter_rate(&l->accepted, now)) / 2);
+        l->rate_hat_low = false;
+    }
+    if (l->phase == PACE_PHASE_START)
+        l->phase = PACE_PHASE_CRUISE;
+    l->brake_ms = now;
+    l->brakes++;
+}
+
+void law_answered(struct law *l, double cost, uint32_t latency_ms, uint64_t now)
+{
+    uint32_t window_ms = l->phase == PACE_PHASE_START ? WINDOW_START_MS : WINDOW_MS;
+
+    if (l->first_ms == 0)
+        l->first_ms = now;
+    l->success_ms = now;
+    average_add(&l->quick, cost, now);
+    average_add(&l->measured, cost, now);
+    meter_add(&l->accepted, cost, now);
+    if (now >= l->gate_ms && latency_add(&l->latency, cost - 1, latency_ms, window_ms, now))
+        brake(l, now);
+}
+
+void law_close(struct law *l, uint64_t until_ms, uint64_t now)
+{
+    uint64_t from = l->gate_ms > now ? l->gate_ms : now;
+
+    if (until_ms <= from)
+        return;
+    l->gated_ms += until_ms - from;
+    l->gate_ms = until_ms;
+    l->tokens.tokens = fmin(l->tokens.tokens, 0);
+    latency_restart(&l->latency);
+}
+
+double law_learn(double rate_hat, double est, bool used)
+{
+    if (rate_hat <= 0)
+        return LAW_FIRST_SHARE * est;
+    /* Where the rate was not used up, the bucket overflowed and est is too low. */
+    if (!used && est < rate_hat)
+        return fmax(est, LAW_FIRST_SHARE * rate_hat);
+    return rate_hat > 1.3 * est ? fmax(est, LAW_FALL_MOST * rate_hat) : (rate_hat + est) / 2;
+}
+
+static void learn(struct law *l, double est, uint64_t now)
+{
+    bool used = l->cut_spilled <= USED_SPILL * l->cut_offered;
+    uint64_t since = now - l->accepted.start_ms;
+
+    l->rate_hat_low =
+        l->rate_hat > 0 && (double)(l->gated_ms - l->cut_gated_ms) > PAUSE_SHARE * (double)since;
+    l->rate_hat = fmax(law_learn(l->rate_hat, est, used), RATE_MIN);
+    l->rate = LAW_SAFETY * l->rate_hat;
+    l->phase = PACE_PHASE_LIMITED;
+    meter_restart(&l->accepted, now);
+    l->cut_offered = l->cut_spilled = 0;
+    l->cut_gated_ms = l->gated_ms;
+}
+
+void law_throttled(struct law *l, uint64_t wait_ms, uint64_t now)
+{
+    double est = meter_rate(&l->accepted, now);
+    double accepted = est * (double)meter_span_ms(&l->accepted, now) / 1000;
+
+    assert(now >= l->gate_ms);
+    l->event_ms = now;
+    l->events++;
+    if (l->rate_hat <= 0)
+        est = fmin(est, average_rate(&l->measured, now));
+    if (l->share >= 1 && accepted >= fmax(LEARN_COST_MIN, LEARN_S_MIN * l->rate_hat)) {
+        learn(l, est, now);
+    } else if (l->rate_hat <= 0 && l->share >= 1) {
+        /* Refused from the beginning: somebody else used the budget up. Nothing is known, so begin
+         * again lower and go on carefully. */
+        l->rate = fmax(l->rate / 2, RATE_MIN);
+        l->phase = PACE_PHASE_CRUISE;
+    }
+    law_close(l, now + wait_ms + wait_ms / 20, now);
+}
+
+void law_dropped(struct law *l, uint64_t now)
+{
+    law_close(l, now + l->config->drop_gate_ms, now);
+    if (!law_limited(l) || l->share < 1)
+        return;
+    /* A budget that was learnt is not changed by a lost line; one still sought is taken lower. */
+    if (l->rate_hat > 0)
+        l->rate = fmin(l->rate, LAW_SAFETY * l->rate_hat);
+    else
+        l->rate = fmax(0.7 * l->rate, RATE_MIN);
+    if (l->phase == PACE_PHASE_START)
+        l->phase = PACE_PHASE_CRUISE;
+}
+
+void law_set_share(struct law *l, double share, uint64_t now)
+{
+    share = fmin(fmax(share, 0), 1);
+    if (share == l->share)
+        return;
+    l->share = share;
+    l->offered = l->spilled = 0;
+    if (share >= 1)
+        law_was_idle(l, now);
+}
+
+void law_was_idle(struct law *l, uint64_t now)
+{
+    meter_restart(&l->accepted, now);
+    l->cut_offered = l->cut_spilled = 0;
+    l->cut_gated_ms = l->gated_ms;
+    latency_restart(&l->latency);
+}

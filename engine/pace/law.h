@@ -1,0 +1,67 @@
+/* The rate of the tenant: what is allowed, what was learnt, how it grows and what cuts it
+ * (docs/decisions.md has the figures behind each number). Knows no lanes. Pure.
+ */
+#ifndef ENGINE_PACE_LAW_H
+#define ENGINE_PACE_LAW_H
+
+#include "engine/pace/bucket.h"
+#include "engine/pace/latency.h"
+#include "engine/pace/meter.h"
+#include "engine/pace/pace.h"
+
+struct law {
+    const struct pace_config *config; /* outlives the law */
+    enum pace_phase phase;
+    double rate;     /* cost per second allowed at share 1; meaningless in OPEN */
+    double rate_hat; /* learnt refill, 0 unknown */
+    double share;    /* window, 0..1 */
+    struct bucket tokens;
+    struct average quick;    /* accepted, 5 s */
+    struct average measured; /* accepted, 20 s */
+    struct meter accepted;   /* since the last cut */
+    struct latency latency;
+    uint64_t gate_ms;                /* nothing is sent before; 0 none */
+    uint64_t event_ms;               /* last tenant-wide throttle, 0 none */
+    uint64_t brake_ms;               /* last brake, 0 none */
+    uint64_t tick_ms;                /* last look at growth */
+    uint64_t first_ms;               /* first success, 0 none */
+    uint64_t success_ms;             /* last success */
+    double offered, spilled;         /* tokens since the last look */
+    double cut_offered, cut_spilled; /* tokens since the last cut; spilled for want of mail */
+    uint64_t cut_gated_ms;           /* gated_ms at the last cut */
+    bool hungry;                     /* the owner's: mail waits, whoever or whatever holds it */
+    bool rate_hat_low; /* learnt from a time that was mostly pause: the truth may be higher */
+    uint64_t events, brakes, gated_ms;
+};
+
+void law_init(struct law *l, const struct pace_config *config, uint64_t now);
+bool law_limited(const struct law *l);
+bool law_gated(const struct law *l, uint64_t now);
+/* Lets tokens in and the rate grow. now never goes back. */
+void law_advance(struct law *l, uint64_t now);
+/* Whether a permit may go out; otherwise the time to look again, PACE_NEVER for no time. 0: yes. */
+uint64_t law_ask(const struct law *l, uint64_t now);
+void law_take(struct law *l, double cost);
+uint32_t law_in_flight_limit(const struct law *l);
+void law_answered(struct law *l, double cost, uint32_t latency_ms, uint64_t now);
+/* A tenant-wide throttle that asked for wait_ms; at most one a gate is learnt from. */
+void law_throttled(struct law *l, uint64_t wait_ms, uint64_t now);
+/* Several lanes lost their connections together. */
+void law_dropped(struct law *l, uint64_t now);
+void law_set_share(struct law *l, double share, uint64_t now);
+/* Nobody wanted anything for a while: what follows is measured afresh. */
+void law_was_idle(struct law *l, uint64_t now);
+/* Closes the gate until then, if that is later. */
+void law_close(struct law *l, uint64_t until_ms, uint64_t now);
+
+/* What a cut teaches, for tenant and lane alike. est: accepted since the last cut per second; used:
+ * the rate was used up since. Returns the new rate_hat, never below a tenth of the old one. */
+double law_learn(double rate_hat, double est, bool used);
+/* rate after dt_ms of probing. */
+double law_probe(const struct pace_config *config, double rate, double rate_hat, double dt_ms);
+
+#define LAW_SAFETY      0.92 /* of the learnt rate, after a cut */
+#define LAW_FALL_MOST   0.1
+#define LAW_FIRST_SHARE 0.7 /* of what was measured at the first cut, which includes the burst */
+
+#endif
