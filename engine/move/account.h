@@ -1,0 +1,125 @@
+/* One user on the move: both sides' connections, the folders, and the way from Queued to Synced or
+ * Failed. Lives on one hub; pull and push do the work, this module starts, watches and ends it.
+ */
+#ifndef ENGINE_MOVE_ACCOUNT_H
+#define ENGINE_MOVE_ACCOUNT_H
+
+#include "engine/move/folder.h"
+#include "engine/move/link.h"
+#include "engine/move/trouble.h"
+
+/* One connection of an account and what it is doing. */
+struct worker {
+    struct account *account;
+    enum side side;
+    struct link *link; /* NULL: not connected */
+    struct folder *folder;
+    bool selected;     /* source: the folder is EXAMINEd on this link */
+    bool lists;        /* it reads the folder list for its side */
+    bool busy;         /* a step is under way whose end calls on */
+    unsigned inflight; /* body FETCHes or APPENDs without an answer */
+    void *work;        /* pull's or push's own, for the life of the link */
+    struct worker *next;
+    struct loop_timer again; /* reconnect, or come back later */
+    unsigned attempts; /* failed connects in a row */
+    struct secret *token;   /* OAuth: what this link logs in with; NULL without */
+    uint64_t token_ends_ms; /* loop time */
+    uint64_t token_life_ms; /* what was left of it at login */
+    bool draining;          /* its token ends soon: nothing new is started on it */
+};
+
+enum account_phase { ACCOUNT_WORKING, ACCOUNT_PROVING, ACCOUNT_SAVING, ACCOUNT_CLOSING };
+
+/* One side of an account. */
+struct account_side {
+    struct worker *workers;
+    unsigned worker_count, ready_count;
+    bool listed;            /* namespaces and folders are known */
+    bool listing;
+    uint64_t hold_until_ms; /* the server's back-off; loop time */
+    unsigned failures;      /* transient ones in a row */
+    char *prefix;           /* personal namespace, raw */
+    char delimiter;
+};
+
+struct account {
+    struct hub *hub;
+    struct account *next, *previous;
+    const struct settings_user *user;
+    unsigned index; /* in settings->users */
+    uint32_t id;    /* in the journal */
+    enum account_phase phase;
+    struct user_record record;
+    struct account_side sides[SIDE_COUNT];
+    struct folder **folders;
+    unsigned folder_count;
+    struct names_target *targets;
+    unsigned target_count;
+    struct imap_status *target_statuses; /* parallel to targets; has 0: unknown */
+    bool mapped;            /* target names are known */
+    bool stopping;          /* ends early; what is in flight is finished */
+    bool target_dead;       /* the target takes nothing more from this user (quota) */
+    bool failed;            /* the user's verdict is Failed; record.failure says why */
+    bool appends_keywords;  /* PERMANENTFLAGS of the target has \* */
+    bool knows_keywords;
+    char *permanent_keywords; /* those the target names, space separated */
+    unsigned told;          /* store operations whose answer is awaited */
+    uint64_t large_items, bad_items;
+    uint64_t fetched_bytes, uploaded_bytes; /* in this run */
+    uint64_t rate_bytes, rate_ms, rate;     /* bytes per second over the last seconds */
+    uint64_t last_tick_ms, begun_ms;
+    bool spool_waits;       /* fetching waits for room since the last tick */
+    struct governed *governed; /* the governor's, while joined */
+    struct loop_timer step; /* runs account_step on a turn of its own */
+    /* proving: target STATUS rounds */
+    unsigned proving;
+};
+
+/* Does this run's mode have this side? */
+bool account_uses(const struct account *account, enum side side);
+struct folder *account_add_folder(struct account *account, const struct folder_record *record);
+
+/* Starts the user at settings->users[index]; the account frees itself at the end and tells
+ * hub_account_ended. */
+void account_start(struct hub *hub, unsigned index, uint32_t id);
+/* What the display shows of it. */
+struct batch_show;
+struct sample_live;
+/* Some folder is not listed yet. */
+bool account_is_listing(const struct account *account);
+void account_live(struct account *account, uint64_t now_ms, struct sample_live *live_r);
+void account_show(const struct account *account, struct batch_show *show_r);
+/* Ends early: nothing new is started, what is in flight is finished (or cut after a few seconds by
+ * account_cut). */
+void account_stop(struct account *account);
+void account_cut(struct account *account);
+
+/* Something may have become possible: looks at everything once, on a later turn. */
+void account_poke(struct account *account);
+/* Every second or so: time account, back-offs, extra connections. */
+void account_tick(struct account *account, uint64_t now_ms);
+
+/* The user has failed with this type; the rest of the mailbox still goes on when rest is set. */
+void account_fail(struct account *account, const char *type, bool rest);
+/* Adds a failure record (and logs it). folder and uid may be NULL and 0. */
+void account_failure(struct account *account, enum failure_side side, enum trouble_doing doing,
+                     const char *type, const struct err *err, const struct folder *folder,
+                     uint32_t uid);
+/* A remark about a folder. */
+void account_problem(struct account *account, uint32_t folder, const char *type, const char *text,
+                     const char *remedy);
+/* The server of this side asks for patience. */
+void account_hold(struct account *account, enum side side, uint32_t wait_ms);
+/* The spool is full: fetching waits, uploading goes on. */
+void account_spool_high(struct account *account);
+bool account_held(const struct account *account, enum side side);
+
+/* A link's worker has ended a step, or its link has: pull and push call this to give it new work. */
+void worker_idle(struct worker *worker);
+
+static inline enum failure_side failure_side_of(enum side side)
+{
+    return side == SIDE_SOURCE ? FAILURE_SOURCE : FAILURE_TARGET;
+}
+
+#endif

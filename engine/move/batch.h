@@ -1,0 +1,89 @@
+/* A run of a whole batch: the team, its hubs, the users in turn, and the end of it all. The engine's
+ * front door for engine/cli.
+ */
+#ifndef ENGINE_MOVE_BATCH_H
+#define ENGINE_MOVE_BATCH_H
+
+#include "engine/move/hub.h"
+#include "engine/pace/pace.h"
+
+struct batch;
+
+enum batch_end {
+    BATCH_SYNCED,       /* every user Synced, every folder balances: exit 0 */
+    BATCH_STOPPED,      /* early and clean: exit 2 */
+    BATCH_WITH_FAILURES, /* finished, at least one user Failed: exit 3 */
+    BATCH_UNREACHABLE,  /* no user got through to a server: exit 69 */
+    BATCH_REFUSED,      /* every user's login was refused: exit 77 */
+    BATCH_DISK          /* disk or spool error: exit 74 */
+};
+
+struct batch_result {
+    enum batch_end end;
+    struct err err;      /* BATCH_DISK, BATCH_UNREACHABLE, BATCH_REFUSED: what and where */
+    const char *stop_reason; /* BATCH_STOPPED: "signal", "time limit", "window", "spool full" */
+    unsigned synced, failed, stopped; /* users */
+};
+
+/* A user that is being worked on, for the display. */
+struct batch_show {
+    char address[64], folder[64];
+    uint64_t found, done; /* messages */
+    const char *doing;      /* a constant */
+    uint64_t held_ms;       /* left of a back-off, 0: none */
+};
+#define BATCH_SHOW_MAX 4
+
+/* What the display is told, several times a second. Sums over all hubs. */
+struct batch_view {
+    unsigned users, queued, working, synced, failed;
+    uint64_t folders, folders_done;
+    /* of all runs, as in the journal */
+    uint64_t found, uploaded, present, skipped, failed_messages, pending;
+    uint64_t bytes_found;
+    uint64_t bytes_uploaded_before; /* by earlier runs */
+    bool found_final;               /* every folder is listed */
+    /* of this run */
+    uint64_t fetched, uploaded_now, bytes_fetched, bytes_uploaded;
+    uint64_t throttled, reconnects;
+    unsigned source_links, target_links, held;
+    struct spool_fill fill;
+    struct pace_view pace;
+    uint64_t elapsed_ms;
+    struct batch_show show[BATCH_SHOW_MAX];
+    unsigned show_count;
+};
+
+struct batch_config {
+    const struct settings *settings;
+    struct spool *spool;
+    unsigned loops;
+    /* Called on thread 0 every tick_ms. */
+    void (*tick)(void *context, const struct batch_view *view);
+    void *context;
+    uint32_t tick_ms;
+};
+
+/* Runs to the end. Errors: PERMANENT/RUN when it could not even start (TLS files, threads, spool);
+ * otherwise *result_r tells. */
+bool batch_run(const struct batch_config *config, struct batch_result *result_r,
+               struct err *err_r) ERR_CHECK;
+/* Any thread and signal-safe; reason is a constant. Stops cleanly within ten seconds. */
+void batch_stop(const char *reason);
+
+/* --- for hubs and accounts --- */
+/* The next user to work on; false when there is none. Any thread. */
+bool batch_next_user(struct batch *batch, unsigned *index_r, uint32_t *id_r);
+/* A user has ended. Any thread. */
+void batch_user_ended(struct batch *batch, enum user_state state, const char *failure);
+void batch_hub_ended(struct batch *batch);
+void batch_abort(struct batch *batch, const struct err *err);
+bool batch_stopping(const struct batch *batch);
+struct governor *batch_governor(struct batch *batch);
+/* The display's sample of one hub; never blocks. */
+struct sample_live;
+#define BATCH_LIVE_MAX 128
+void batch_show(struct batch *batch, unsigned hub, const struct batch_show *show, unsigned count,
+                const struct sample_live *live, unsigned live_count);
+
+#endif

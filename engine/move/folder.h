@@ -1,0 +1,118 @@
+/* One folder of an account while a run works on it: the record, what is still to be fetched, what
+ * is to be uploaded. State only; engine/move/pull and push move it on.
+ */
+#ifndef ENGINE_MOVE_FOLDER_H
+#define ENGINE_MOVE_FOLDER_H
+
+#include "engine/move/hub.h"
+#include "engine/move/names.h"
+#include "engine/move/twin.h"
+
+enum folder_pull {
+    PULL_UNLISTED, /* not looked at in this pass */
+    PULL_LISTING,  /* one worker lists it */
+    PULL_BODIES,   /* listed; bodies may be waiting */
+    PULL_DONE,     /* nothing waits any more */
+    PULL_REFUSED   /* the source does not open it */
+};
+
+enum folder_push {
+    PUSH_CLOSED,   /* nothing known of the target in this pass */
+    PUSH_OPENING,  /* one worker creates, asks, scans */
+    PUSH_SETTLING, /* an APPEND got no answer: quiesce, wait, look */
+    PUSH_OPEN,
+    PUSH_REFUSED   /* the target does not take it */
+};
+
+/* A message on its way; keywords are owned by the item. */
+struct folder_item {
+    uint32_t uid;
+    uint8_t flags, tries;
+    int16_t zone_minutes;
+    bool date_known;
+    int64_t date_seconds;
+    uint64_t listed_bytes, body, body_bytes;
+    uint8_t header_key[TWIN_KEY_BYTES];
+    char *keywords; /* NULL: none */
+};
+
+/* A bounded queue of items that refills from the journal when it overflowed. An item is known from
+ * the moment it enters the ring until queue_forget, when the journal shows its new state: so the
+ * journal, which lags behind, can never bring it in twice. */
+struct folder_queue {
+    struct folder_item *items; /* ring of room */
+    unsigned head, count, room;
+    bool more;         /* the journal may hold others that are not known here */
+    bool oldest_first; /* ascending; else descending */
+    uint32_t from_uid; /* where the next look into the journal starts */
+    uint32_t *known;   /* open-addressed set of UIDs, 0: free; known_room is a power of two */
+    unsigned known_count, known_room;
+};
+
+struct folder {
+    struct account *account;
+    struct folder_record record; /* slices point into the four texts */
+    char *source_raw, *source_name, *target_raw, *target_name;
+    enum folder_pull pull;
+    enum folder_push push;
+    unsigned attributes; /* of LIST in this pass, IMAP_MAILBOX_ bits */
+    bool exists_on_target;
+    bool listed_now;     /* this pass read the folder: its record is put at the end */
+    unsigned pullers, pushers; /* workers that have it */
+    unsigned fetching;   /* messages asked for and not yet handed to the writer */
+    unsigned storing;    /* handed to the writer, not yet durable */
+    unsigned sending;    /* in APPENDs without an answer */
+    unsigned bad_items;
+    struct folder_queue wanted; /* bodies to fetch */
+    struct folder_queue ready;  /* bodies to upload */
+    struct twins *twins;        /* what the target holds and no message of ours is paired with */
+    uint32_t highest_seen, floor;
+    uint32_t ours_from;  /* a pair at or above this UID is an APPEND of ours; UINT32_MAX: none */
+    bool target_moved;   /* the target folder's UIDVALIDITY is not the one we sent to */
+    bool uncertain;      /* an APPEND of this or a killed run may have arrived */
+    bool uids_told;      /* every OK so far came with APPENDUID: the floor may rise */
+    struct job *jobs;    /* APPENDs without an answer; push's */
+    struct imap_status source_status, target_status;
+    bool has_source_status, has_target_status;
+    uint64_t settle_from_ms; /* loop time of the lost answer */
+    uint64_t target_before, uploaded_now; /* for the proof at the end: count when opened, since then */
+    bool counted_before;
+    bool counted_done; /* shown as done */
+};
+
+struct folder *folder_create(struct account *account, const struct folder_record *record);
+void folder_destroy(struct folder **folder);
+/* Gives the record new texts (copied); NULL keeps what is there. */
+void folder_set_names(struct folder *folder, const char *source_raw, const char *source_name,
+                      const char *target_raw, const char *target_name);
+/* Puts the record into the journal (lazy). */
+void folder_put(struct folder *folder);
+
+void queue_init(struct folder_queue *q, const struct folder *folder);
+/* Takes the item over (its keywords too); one that is known already, or has no room, is dropped and
+ * left to the journal. */
+void queue_push_back(struct folder_queue *q, const struct folder_item *item);
+/* Gives a popped item back. */
+void queue_push_front(struct folder_queue *q, const struct folder_item *item);
+/* The journal has a popped item's new state durably. */
+void queue_forget(struct folder_queue *q, uint32_t uid);
+bool queue_pop(struct folder_queue *q, struct folder_item *item_r);
+void queue_deinit(struct folder_queue *q);
+/* Refills an empty ring with messages of the state from the journal, in the batch's order; false when the
+ * journal cannot be read. */
+bool queue_refill(struct folder_queue *q, struct folder *folder, enum message_state state,
+                  struct err *err_r) ERR_CHECK;
+void item_of_record(struct folder_item *item, const struct message_record *record);
+void item_deinit(struct folder_item *item);
+
+/* Changes of counts, in memory and for the display; the journal keeps its own. */
+void folder_count_end(struct folder *folder, enum message_state from, enum message_state to,
+                      uint64_t bytes, uint64_t messages);
+/* The journal was told of messages to fetch that are not in the ring: once it has them durably, the
+ * queue may look for them there. A look before that would find nothing and never come back. */
+void folder_want_stored(struct folder *folder);
+/* Counts the folder as done for the display, once. */
+void folder_maybe_done(struct folder *folder);
+uint64_t folder_pending(const struct folder *folder);
+
+#endif

@@ -1,0 +1,47 @@
+/* Permits to send: every APPEND and every connect to the target goes through here. One pace
+ * controller serves all loops; it lives on the first hub's thread and the others reach it by
+ * messages, so nothing waits and nothing is locked. With preset imap nothing is asked for until a
+ * server says that it wants it otherwise.
+ *
+ * All calls are made on the account's own loop.
+ */
+#ifndef ENGINE_MOVE_GOVERNOR_H
+#define ENGINE_MOVE_GOVERNOR_H
+
+#include "engine/move/account.h"
+#include "engine/pace/pace.h"
+
+struct governor;
+
+/* Before the team starts; settings and spool are borrowed until governor_destroy. */
+struct governor *governor_create(const struct settings *settings, struct spool *spool);
+void governor_destroy(struct governor **governor);
+/* On the first hub's thread, once its loop runs. */
+void governor_begin(struct governor *governor, struct hub *keeper);
+/* On the keeper's thread, before its loop ends: saves what was learnt. */
+void governor_end(struct governor *governor);
+
+/* The account takes part / leaves. */
+void governor_join(struct account *account);
+void governor_leave(struct account *account);
+
+/* May one message of that size be sent now? True: the permit is used up and must end in exactly one
+ * of answered, refused, gave_back or throttled(…, 1, …). False: asked for; account_poke comes when
+ * it is granted. */
+bool governor_allows(struct account *account, uint64_t bytes);
+void governor_answered(struct account *account, uint64_t bytes, uint64_t latency_ms,
+                       unsigned messages);
+/* dropped: the connection went, too. */
+void governor_refused(struct account *account, uint64_t bytes, bool dropped);
+void governor_gave_back(struct account *account, uint64_t bytes);
+void governor_throttled(struct account *account, unsigned permits, uint32_t hint_ms);
+
+/* May a connection to the target be opened now? False: asked for; account_poke comes. */
+bool governor_may_connect(struct account *account);
+/* A login worked. */
+void governor_connected(struct account *account);
+
+/* What people are shown; any thread, a copy of about a second ago. */
+void governor_view(struct governor *governor, struct pace_view *view_r);
+
+#endif

@@ -1,0 +1,92 @@
+/* One loop's share of a batch: its accounts, its part of the connections, its reader and contexts,
+ * and the way of store operations there and back. Everything here belongs to the loop's thread, but
+ * for the counters, which it alone writes and the display reads.
+ */
+#ifndef ENGINE_MOVE_HUB_H
+#define ENGINE_MOVE_HUB_H
+
+#include "engine/move/settings.h"
+#include "io/loop.h"
+#include "io/tls.h"
+#include "store/blob.h"
+#include "store/reader.h"
+#include "store/writer.h"
+
+#include <stdatomic.h>
+
+struct account;
+struct batch;
+
+enum side { SIDE_SOURCE, SIDE_TARGET, SIDE_COUNT };
+
+/* Written by one hub, read by anyone. */
+struct counters {
+    _Atomic uint64_t found, fetched, uploaded, present, skipped, failed;
+    _Atomic uint64_t bytes_found, bytes_fetched, bytes_uploaded;
+    _Atomic uint64_t throttled, reconnects, folders, folders_done;
+    _Atomic uint32_t links[SIDE_COUNT];
+    _Atomic uint32_t held; /* accounts waiting for a server's back-off */
+    _Atomic uint32_t active;
+    _Atomic uint32_t listing; /* accounts whose folders are not all listed yet */
+};
+
+static inline void count(_Atomic uint64_t *counter, uint64_t by)
+{
+    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+
+struct hub {
+    struct batch *batch;
+    const struct settings *settings;
+    struct loop *loop;
+    struct reader *reader;
+    struct blob_kit *kit;
+    struct writer *writer;
+    struct spool *spool;
+    struct tls_role *tls[SIDE_COUNT];
+    struct https *https;   /* NULL when no side uses OAuth; shared, the batch's */
+    struct tokens *tokens; /* likewise; the hub's own */
+    int64_t previous_commit_ms; /* wall clock: when the run before this one was last alive */
+    struct account *accounts; /* active ones */
+    unsigned active;
+    unsigned links[SIDE_COUNT], links_max[SIDE_COUNT];
+    bool stopping;  /* finish what is in flight, start nothing */
+    bool choked;    /* the writer is behind: sources are not read */
+    bool ended;     /* told the batch so */
+    bool broken;    /* its loop or reader could not be had */
+    bool no_more;   /* the queue of users is empty */
+    unsigned index;
+    uint64_t shown_ms;
+    uint64_t stop_ms; /* loop time when stopping began */
+    struct loop_timer tick;
+    struct counters counters;
+};
+
+/* On the hub's thread, once its loop exists: takes users until there are none, then tells
+ * batch_hub_ended. */
+void hub_begin(struct hub *hub);
+
+/* Does the run's mode have this side? */
+bool hub_uses(const struct hub *hub, enum side side);
+
+/* A store operation whose durability matters: told runs on the loop's thread after the commit, then
+ * the operation is freed. err NULL: durable. */
+typedef void hub_told(void *context, struct store_op *op, const struct err *err);
+void hub_submit(struct hub *hub, struct store_op *op, hub_told *told, void *context);
+/* One that nobody waits for. */
+void hub_submit_lazy(struct hub *hub, struct store_op *op);
+
+/* Is there room for one more connection of this side? */
+bool hub_has_link(const struct hub *hub, enum side side);
+/* May a connection be opened now? Counts it when yes; give back when it closed. */
+bool hub_lend_link(struct hub *hub, enum side side);
+void hub_give_back_link(struct hub *hub, enum side side);
+/* The server named its limit, or refused one: fewer from here on. */
+void hub_fewer_links(struct hub *hub, enum side side);
+
+/* The account has ended and was freed: takes the next user, or ends the loop. */
+void hub_account_ended(struct hub *hub, struct account *account);
+/* Ends the whole run early: cause is kept by the batch. */
+void hub_abort_run(struct hub *hub, const struct err *err);
+
+#endif

@@ -1,0 +1,294 @@
+#include "engine/move/link.h"
+
+#include "io/base/log.h"
+#include "io/base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define WATCH_MS 1000
+#define LOGOUT_PATIENCE_MS 5000
+
+struct link {
+    struct loop *loop;
+    struct stream *stream;
+    struct session *session;
+    const struct link_events *events;
+    void *context;
+    char label[160];
+    struct loop_timer watch;  /* looks for silence every WATCH_MS */
+    struct loop_timer finish; /* LOGOUT that nobody answers */
+    uint64_t last_byte_ms;
+    bool ready, closing, finishing, paused, starttls, has_error;
+    bool feeding, pumping, by_line;
+    struct err error; /* why it ends, once has_error */
+};
+
+static void remember(struct link *link, const struct err *err)
+{
+    if (!link->has_error) {
+        link->error = *err;
+        link->has_error = true;
+    }
+}
+
+/* Ends the stream for a reason of ours; `stream_closed` does the rest. */
+static void end(struct link *link, const struct err *err)
+{
+    remember(link, err);
+    if (!link->closing) {
+        link->closing = true;
+        stream_close(link->stream);
+    }
+}
+
+static void pump(struct link *link)
+{
+    if (link->pumping || link->closing)
+        return;
+    link->pumping = true;
+    while (!link->closing) {
+        struct slice out = session_output(link->session);
+        size_t taken;
+
+        if (out.size == 0 || link->closing)
+            break;
+        taken = stream_write(link->stream, out);
+        session_output_taken(link->session, taken);
+        if (taken < out.size)
+            break;
+    }
+    link->pumping = false;
+}
+
+static void output_ready(void *context)
+{
+    struct link *link = context;
+
+    if (!link->feeding)
+        pump(link);
+}
+
+static void start_tls(void *context)
+{
+    struct link *link = context;
+
+    stream_start_tls(link->stream);
+}
+
+static void start_deflate(void *context)
+{
+    struct link *link = context;
+
+    stream_start_deflate(link->stream);
+}
+
+static void session_ready(void *context)
+{
+    struct link *link = context;
+
+    link->ready = true;
+    if (link->by_line)
+        stream_by_line(link->stream, false);
+    log_line(LOG_DEBUG, "link.ready", "%s caps=%s", link->label, session_caps(link->session)->text);
+    link->events->ready(link->context);
+}
+
+static void session_failed(void *context, const struct err *err)
+{
+    end(context, err);
+}
+
+static void notice(void *context, struct slice text)
+{
+    struct link *link = context;
+
+    log_line(LOG_INFO, "link.notice", "%s text=%.*s", link->label, (int)(text.size & 0xfff),
+             text.data ? text.data : "");
+    if (link->events->notice)
+        link->events->notice(link->context, text);
+}
+
+static void slow_down(void *context)
+{
+    struct link *link = context;
+
+    if (link->events->slow_down)
+        link->events->slow_down(link->context);
+}
+
+static const struct session_events session_events = {
+    .ready = session_ready,
+    .start_tls = start_tls,
+    .start_deflate = start_deflate,
+    .output_ready = output_ready,
+    .failed = session_failed,
+    .notice = notice,
+    .slow_down = slow_down,
+};
+
+static void watch(void *context)
+{
+    struct link *link = context;
+    uint32_t patience = session_patience_ms(link->session);
+    uint64_t now = loop_now_ms(link->loop);
+
+    if (link->paused || patience == 0)
+        link->last_byte_ms = now;
+    if (patience && now - link->last_byte_ms > patience) {
+        struct err err;
+
+        err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_PROTOCOL, 0,
+                "no byte from the server for %u s", patience / 1000);
+        err_doing(&err, "waiting for %s", session_waiting_for(link->session));
+        end(link, &err);
+        return;
+    }
+    loop_timer_set(link->loop, &link->watch, WATCH_MS, watch, link);
+}
+
+static void stream_opened(void *context)
+{
+    struct link *link = context;
+    struct ssl_st *ssl = stream_ssl(link->stream);
+
+    link->last_byte_ms = loop_now_ms(link->loop);
+    if (link->starttls && ssl)
+        session_tls_started(link->session, ssl);
+    else
+        session_set_ssl(link->session, ssl);
+    pump(link);
+}
+
+static void stream_received(void *context, struct slice bytes)
+{
+    struct link *link = context;
+
+    link->last_byte_ms = loop_now_ms(link->loop);
+    link->feeding = true;
+    session_feed(link->session, bytes);
+    link->feeding = false;
+    pump(link);
+}
+
+static void stream_writable(void *context)
+{
+    struct link *link = context;
+
+    link->last_byte_ms = loop_now_ms(link->loop);
+    pump(link);
+}
+
+static void stream_closed(void *context, const struct err *err)
+{
+    struct link *link = context;
+    struct stream_facts facts;
+
+    stream_facts(link->stream, &facts);
+    link->closing = true;
+    /* After our LOGOUT the server's end is the one asked for. */
+    if (err && !link->finishing)
+        remember(link, err);
+    if (!link->has_error)
+        err_set(&link->error, ERR_CLASS_CANCELED, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, 0, "closed");
+    loop_timer_clear(link->loop, &link->watch);
+    loop_timer_clear(link->loop, &link->finish);
+    session_abort(link->session, &link->error, facts.unsent);
+    log_line(LOG_DEBUG, "link.closed", "%s why=%s", link->label, link->error.server_text);
+    link->events->closed(link->context, &link->error, link->ready);
+    session_destroy(&link->session);
+    free(link);
+}
+
+static const struct stream_events stream_events = {
+    .opened = stream_opened,
+    .received = stream_received,
+    .writable = stream_writable,
+    .closed = stream_closed,
+};
+
+struct link *link_open(struct loop *loop, const struct link_config *config,
+                       const struct link_events *events, void *context)
+{
+    struct link *link = mem_zero(1, sizeof *link);
+    struct session_config session = config->session;
+
+    link->loop = loop;
+    link->events = events;
+    link->context = context;
+    snprintf(link->label, sizeof link->label, "%s", config->label);
+    link->starttls = config->target.security == STREAM_STARTTLS;
+    session.tls = config->target.security == STREAM_TLS;
+    session.starttls = link->starttls;
+    link->session = session_create(&session, &session_events, link);
+    link->last_byte_ms = loop_now_ms(loop);
+    link->stream = stream_open(loop, &config->target, &stream_events, link);
+    /* Compressed bytes may follow the OK to COMPRESS in the same packet. */
+    link->by_line = session.compress;
+    stream_by_line(link->stream, link->by_line);
+    loop_timer_set(loop, &link->watch, WATCH_MS, watch, link);
+    return link;
+}
+
+struct session *link_session(struct link *link)
+{
+    return link->session;
+}
+
+bool link_is_ready(const struct link *link)
+{
+    return link->ready && !link->closing;
+}
+
+void link_facts(const struct link *link, struct stream_facts *facts_r)
+{
+    stream_facts(link->stream, facts_r);
+}
+
+struct ssl_st *link_ssl(struct link *link)
+{
+    return stream_ssl(link->stream);
+}
+
+void link_close(struct link *link)
+{
+    if (!link->closing) {
+        link->closing = true;
+        stream_close(link->stream);
+    }
+}
+
+static void finish_late(void *context)
+{
+    link_close(context);
+}
+
+static void logged_out(void *context, const struct err *err)
+{
+    struct link *link = context;
+
+    (void)err;
+    /* Called from inside the session: end on a turn of its own. */
+    if (!link->closing)
+        loop_timer_set(link->loop, &link->finish, 0, finish_late, link);
+}
+
+void link_finish(struct link *link)
+{
+    if (link->closing || link->finishing)
+        return;
+    if (!link->ready) {
+        link_close(link);
+        return;
+    }
+    link->finishing = true;
+    loop_timer_set(link->loop, &link->finish, LOGOUT_PATIENCE_MS, finish_late, link);
+    session_logout(link->session, logged_out, link);
+}
+
+void link_want_read(struct link *link, bool on)
+{
+    link->paused = !on;
+    link->last_byte_ms = loop_now_ms(link->loop);
+    stream_want_read(link->stream, on);
+}

@@ -1,0 +1,50 @@
+/* One working connection: an IMAP session on a stream, with its output pumped, its silence timed
+ * and its end told once. The only place where engine/imap meets io.
+ *
+ * Belongs to the loop's thread. Callbacks come from the loop, or from inside session calls.
+ */
+#ifndef ENGINE_MOVE_LINK_H
+#define ENGINE_MOVE_LINK_H
+
+#include "engine/imap/session.h"
+#include "io/stream.h"
+
+struct link;
+
+struct link_config {
+    struct stream_target target;   /* strings borrowed during link_open only */
+    struct session_config session; /* tls and starttls are set by link_open from target */
+    const char *label;             /* for logs: "source ann@example.org"; copied */
+};
+
+struct link_events {
+    /* Logged in; commands may be started on link_session. */
+    void (*ready)(void *context);
+    /* The link is over and frees itself after this call, exactly once. All commands have ended
+     * before. err: class CANCELED after link_close. ready_before: it had been ready. */
+    void (*closed)(void *context, const struct err *err, bool ready_before);
+    /* An [ALERT] or untagged NO/BAD, for the report; may be NULL. */
+    void (*notice)(void *context, struct slice text);
+    void (*slow_down)(void *context); /* may be NULL */
+};
+
+/* Starts connecting and logging in; errors come by `closed`, never from here. events and the secrets
+ * inside config->session.auth are borrowed until then. */
+struct link *link_open(struct loop *loop, const struct link_config *config,
+                       const struct link_events *events, void *context);
+
+struct session *link_session(struct link *link);
+bool link_is_ready(const struct link *link);
+void link_facts(const struct link *link, struct stream_facts *facts_r);
+struct ssl_st *link_ssl(struct link *link);
+
+/* Ends the link at once; commands in flight end with CANCELED (an APPEND that was given out whole
+ * with UNCERTAIN). `closed` follows. */
+void link_close(struct link *link);
+/* LOGOUT first, then as link_close; at most five seconds. */
+void link_finish(struct link *link);
+
+/* Stops or resumes reading from the server (back-pressure); paused time is no silence. */
+void link_want_read(struct link *link, bool on);
+
+#endif

@@ -1,0 +1,624 @@
+#include "engine/move/listing.h"
+
+#include "engine/move/policy.h"
+#include "io/base/log.h"
+#include "io/base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FOLDERS_MAX 100000u
+#define SOURCE_STATUS                                                                              \
+    (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY |                        \
+     IMAP_STATUS_HIGHESTMODSEQ | IMAP_STATUS_SIZE)
+#define TARGET_STATUS (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY)
+
+/* A row of LIST with the STATUS that came beside it. */
+struct row {
+    char *raw;
+    char delimiter;
+    unsigned attributes;
+    struct imap_status status;
+};
+
+/* One side's listing under way. */
+struct listing {
+    struct worker *worker;
+    struct row *rows;
+    unsigned count, room;
+    bool plain;       /* asking again in the simplest form */
+    unsigned waiting; /* STATUS commands without an answer */
+    bool link_lost;
+};
+
+/* Remarks of names_describe and names_map, kept until their folders have numbers. */
+struct remark {
+    size_t index;
+    char type[40], text[256], remedy[256];
+};
+struct remarks {
+    struct remark *all;
+    size_t count;
+};
+
+static void remember(void *context, size_t index, const char *type, const char *text,
+                     const char *remedy)
+{
+    struct remarks *r = context;
+    struct remark *one;
+
+    r->all = mem_resize(r->all, r->count + 1, sizeof *r->all);
+    one = &r->all[r->count++];
+    one->index = index;
+    snprintf(one->type, sizeof one->type, "%s", type);
+    snprintf(one->text, sizeof one->text, "%s", text);
+    snprintf(one->remedy, sizeof one->remedy, "%s", remedy);
+}
+
+static bool exchange_target(const struct account *account)
+{
+    return account->hub->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
+}
+
+static struct names_rules rules_of(const struct account *account)
+{
+    const struct account_side *source = &account->sides[SIDE_SOURCE];
+    const struct account_side *target = &account->sides[SIDE_TARGET];
+
+    return (struct names_rules){
+        .settings = account->hub->settings,
+        .user = account->user,
+        .source_prefix = source->prefix ? source->prefix : "",
+        .target_prefix = target->prefix ? target->prefix : "",
+        .target_delimiter = target->delimiter,
+        .exchange = exchange_target(account),
+    };
+}
+
+/* ---- target names -------------------------------------------------------------------------- */
+
+static bool same_name(const struct account *account, const char *a, const char *b)
+{
+    struct slice x = slice_cstr(a), y = slice_cstr(b);
+
+    if (slice_equal(x, y))
+        return true;
+    if (exchange_target(account))
+        return slice_equal_nocase(x, y);
+    return slice_equal_nocase(x, SLICE("INBOX")) && slice_equal_nocase(y, SLICE("INBOX"));
+}
+
+static void find_on_target(struct account *account, struct folder *f)
+{
+    f->exists_on_target = false;
+    for (unsigned i = 0; i < account->target_count; i++)
+        if (same_name(account, account->targets[i].raw, f->target_raw)) {
+            f->exists_on_target = !(account->targets[i].attributes & IMAP_MAILBOX_NOSELECT);
+            f->target_status = account->target_statuses[i];
+            f->has_target_status = (f->target_status.has & TARGET_STATUS) == TARGET_STATUS;
+            return;
+        }
+}
+
+/* Both sides are known: each folder gets its place on the target. */
+static void map(struct account *account)
+{
+    struct names_rules rules = rules_of(account);
+    struct names_source *rows;
+    struct remarks remarks = { 0 };
+    unsigned count = account->folder_count;
+
+    if (account->mapped || !account->sides[SIDE_TARGET].listed ||
+        (account_uses(account, SIDE_SOURCE) && !account->sides[SIDE_SOURCE].listed))
+        return;
+    rows = mem_zero(count, sizeof *rows);
+    for (unsigned i = 0; i < count; i++) {
+        struct folder *f = account->folders[i];
+
+        rows[i].raw = mem_text(f->source_raw);
+        rows[i].delimiter = f->record.delimiter;
+        rows[i].attributes = f->attributes;
+        rows[i].name = mem_text(f->source_name);
+        snprintf(rows[i].role, sizeof rows[i].role, "%s", f->record.role);
+        rows[i].selectable = true;
+        rows[i].excluded = f->record.excluded;
+        if (f->target_raw) {
+            rows[i].target_raw = mem_text(f->target_raw);
+            rows[i].target_name = mem_text(f->target_name);
+        }
+    }
+    names_map(rows, count, account->targets, account->target_count, &rules, remember, &remarks);
+    for (unsigned i = 0; i < count; i++) {
+        struct folder *f = account->folders[i];
+
+        if (rows[i].target_raw && !rows[i].excluded) {
+            bool changed = !f->target_raw || strcmp(f->target_raw, rows[i].target_raw) != 0;
+
+            if (changed) {
+                folder_set_names(f, NULL, NULL, rows[i].target_raw, rows[i].target_name);
+                folder_put(f);
+            }
+            find_on_target(account, f);
+        }
+        names_source_deinit(&rows[i]);
+    }
+    for (size_t i = 0; i < remarks.count; i++)
+        account_problem(account, account->folders[remarks.all[i].index]->record.folder,
+                        remarks.all[i].type, remarks.all[i].text, remarks.all[i].remedy);
+    free(remarks.all);
+    free(rows);
+    account->mapped = true;
+}
+
+/* ---- source folders ------------------------------------------------------------------------ */
+
+static struct folder *find_folder(const struct account *account, const char *raw)
+{
+    for (unsigned i = 0; i < account->folder_count; i++)
+        if (strcmp(account->folders[i]->source_raw, raw) == 0)
+            return account->folders[i];
+    return NULL;
+}
+
+static struct folder *add_folder(struct account *account, const struct names_source *row)
+{
+    struct folder_record record = { .user = account->id, .folder = 1 };
+
+    for (unsigned i = 0; i < account->folder_count; i++)
+        if (account->folders[i]->record.folder >= record.folder)
+            record.folder = account->folders[i]->record.folder + 1;
+    record.delimiter = row->delimiter;
+    record.source_raw = slice_cstr(row->raw);
+    record.source_name = slice_cstr(row->name);
+    snprintf(record.role, sizeof record.role, "%s", row->role);
+    record.excluded = row->excluded;
+    return account_add_folder(account, &record);
+}
+
+struct rejudge {
+    struct folder *folder;
+    struct store_end *ends;
+    enum message_state *from; /* parallel to ends */
+    unsigned count, room;
+};
+
+static bool rejudge_one(void *context, const struct message_record *m)
+{
+    struct rejudge *r = context;
+    const struct account *account = r->folder->account;
+    enum skip_reason reason = policy_judge(account->hub->settings, account->user, m);
+
+    if (m->state == MESSAGE_FAILED)
+        reason = SKIP_NONE;
+    else if ((m->state == MESSAGE_SKIPPED) == (reason != SKIP_NONE))
+        return true;
+    if (m->state == MESSAGE_SKIPPED && m->reason != SKIP_LARGER_THAN_LIMIT &&
+        m->reason != SKIP_OUTSIDE_DATES)
+        return true;
+    if (r->count == r->room) {
+        r->room = r->room ? r->room * 2 : 64;
+        r->ends = mem_resize(r->ends, r->room, sizeof *r->ends);
+        r->from = mem_resize(r->from, r->room, sizeof *r->from);
+    }
+    r->from[r->count] = m->state;
+    r->ends[r->count++] = (struct store_end){
+        .uid = m->uid,
+        .state = reason == SKIP_NONE ? MESSAGE_FOUND : MESSAGE_SKIPPED,
+        .reason = reason,
+    };
+    return true;
+}
+
+/* The rules changed since the last run: only the difference moves. */
+static void rejudge(struct folder *f, unsigned states)
+{
+    struct rejudge r = { .folder = f };
+    struct hub *hub = f->account->hub;
+    struct err err;
+    bool any = false;
+
+    if (f->record.excluded)
+        return;
+    if (!reader_messages(hub->reader, f->record.user, f->record.folder,
+                         states, 0, false, 0, rejudge_one, &r,
+                         &err)) {
+        hub_abort_run(hub, &err);
+        return;
+    }
+    for (unsigned i = 0; i < r.count; i++) {
+        bool back = r.ends[i].state == MESSAGE_FOUND;
+
+        folder_count_end(f, r.from[i], r.ends[i].state, 0, 1);
+        any |= back;
+    }
+    if (r.count) {
+        struct store_op *op = store_op_new(STORE_OP_END, f->record.user, f->record.folder);
+
+        op->end.ends = r.ends;
+        op->end.count = r.count;
+        hub_submit_lazy(hub, op);
+    }
+    if (any)
+        folder_want_stored(f);
+    free(r.from);
+}
+
+/* What was as it is at the end of the last pass needs no look. */
+static bool unchanged(const struct folder *f)
+{
+    const struct imap_status *s = &f->source_status;
+    const struct folder_record *r = &f->record;
+
+    return f->has_source_status && r->uidvalidity &&
+           (s->has & (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY)) ==
+               (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY) &&
+           s->uidvalidity == r->uidvalidity && s->uidnext == r->status_uidnext &&
+           s->uidnext <= r->uidnext_listed && s->messages == r->status_messages;
+}
+
+static void exclude(struct folder *f, bool excluded, const struct imap_status *status)
+{
+    struct hub *hub = f->account->hub;
+    struct store_op *op;
+
+    if (f->record.excluded && !excluded) {
+        hub_submit_lazy(hub, store_op_new(STORE_OP_FORGET, f->record.user, f->record.folder));
+        f->record.tally = (struct tally){ 0 };
+        f->record.uidnext_listed = 0;
+    }
+    f->record.excluded = excluded;
+    if (!excluded || f->record.tally.uploaded + f->record.tally.present + f->record.tally.spooled)
+        return;
+    if (f->record.tally.waiting) {
+        hub_submit_lazy(hub, store_op_new(STORE_OP_FORGET, f->record.user, f->record.folder));
+        f->record.tally = (struct tally){ 0 };
+        f->record.uidnext_listed = 0;
+    }
+    op = store_op_new(STORE_OP_COUNT, f->record.user, f->record.folder);
+    op->count.messages = status->has & IMAP_STATUS_MESSAGES ? status->messages : 0;
+    op->count.bytes = status->has & IMAP_STATUS_SIZE ? status->size_bytes : 0;
+    f->record.tally.found = f->record.tally.skipped = op->count.messages;
+    f->record.tally.bytes_found = op->count.bytes;
+    count(&hub->counters.found, op->count.messages);
+    count(&hub->counters.skipped, op->count.messages);
+    count(&hub->counters.bytes_found, op->count.bytes);
+    hub_submit_lazy(hub, op);
+}
+
+static void place_folders(struct account *account, struct listing *l)
+{
+    struct names_rules rules = rules_of(account);
+    struct names_source *rows = mem_zero(l->count, sizeof *rows);
+    struct folder **folders = mem_zero(l->count, sizeof *folders);
+    struct remarks remarks = { 0 };
+    uint64_t fingerprint = policy_fingerprint(account->hub->settings, account->user);
+    bool policy_changed = account->record.policy && account->record.policy != fingerprint;
+
+    for (unsigned i = 0; i < l->count; i++) {
+        rows[i].raw = mem_text(l->rows[i].raw);
+        rows[i].delimiter = l->rows[i].delimiter;
+        rows[i].attributes = l->rows[i].attributes;
+    }
+    names_describe(rows, l->count, &rules, remember, &remarks);
+    for (unsigned i = 0; i < account->folder_count; i++) {
+        /* Not on the source any more: what was not fetched is asked for once more. */
+        struct folder *f = account->folders[i];
+
+        f->pull = f->record.tally.waiting ? PULL_UNLISTED : PULL_DONE;
+    }
+    for (unsigned i = 0; i < l->count; i++) {
+        struct folder *f;
+        bool is_new;
+
+        if (!rows[i].selectable)
+            continue;
+        f = find_folder(account, rows[i].raw);
+        is_new = !f;
+        if (is_new)
+            f = add_folder(account, &rows[i]);
+        folders[i] = f;
+        f->attributes = rows[i].attributes;
+        f->source_status = l->rows[i].status;
+        f->has_source_status = l->rows[i].status.has != 0;
+        if (rows[i].excluded || f->record.excluded)
+            exclude(f, rows[i].excluded, &f->source_status);
+        else if (policy_changed)
+            rejudge(f, 1u << MESSAGE_SKIPPED | 1u << MESSAGE_FOUND);
+        if (account->hub->settings->mode == SETTINGS_MODE_RETRY && f->record.tally.failed)
+            rejudge(f, 1u << MESSAGE_FAILED);
+        if (is_new || rows[i].excluded)
+            folder_put(f);
+        if (f->record.excluded)
+            f->pull = PULL_DONE;
+        else if (!unchanged(f))
+            f->pull = PULL_UNLISTED;
+        else
+            f->pull = f->record.tally.waiting &&
+                              account->hub->settings->mode != SETTINGS_MODE_PLAN
+                          ? PULL_BODIES
+                          : PULL_DONE;
+    }
+    for (size_t i = 0; i < remarks.count; i++)
+        account_problem(account,
+                        folders[remarks.all[i].index]
+                            ? folders[remarks.all[i].index]->record.folder
+                            : 0,
+                        remarks.all[i].type, remarks.all[i].text, remarks.all[i].remedy);
+    account->record.policy = fingerprint;
+    for (unsigned i = 0; i < l->count; i++)
+        names_source_deinit(&rows[i]);
+    free(remarks.all);
+    free(folders);
+    free(rows);
+}
+
+void listing_resume(struct account *account)
+{
+    if (account_uses(account, SIDE_SOURCE))
+        return;
+    for (unsigned i = 0; i < account->folder_count; i++)
+        account->folders[i]->pull = PULL_DONE;
+}
+
+/* ---- asking -------------------------------------------------------------------------------- */
+
+static void listing_free(struct listing *l)
+{
+    for (unsigned i = 0; i < l->count; i++)
+        free(l->rows[i].raw);
+    free(l->rows);
+    free(l);
+}
+
+static void side_listed(struct listing *l)
+{
+    struct worker *w = l->worker;
+    struct account *account = w->account;
+    struct account_side *side = &account->sides[w->side];
+
+    if (w->side == SIDE_SOURCE) {
+        place_folders(account, l);
+    } else {
+        account->targets = mem_zero(l->count, sizeof *account->targets);
+        account->target_statuses = mem_zero(l->count, sizeof *account->target_statuses);
+        account->target_count = l->count;
+        for (unsigned i = 0; i < l->count; i++) {
+            account->targets[i].raw = mem_text(l->rows[i].raw);
+            account->targets[i].delimiter = l->rows[i].delimiter;
+            account->targets[i].attributes = l->rows[i].attributes;
+            account->target_statuses[i] = l->rows[i].status;
+            if (!side->delimiter)
+                side->delimiter = l->rows[i].delimiter;
+        }
+    }
+    log_line(LOG_DEBUG, "folders.listed", "user=%s side=%s count=%u", account->user->email_address,
+             w->side == SIDE_SOURCE ? "source" : "target", l->count);
+    side->listed = true;
+    side->listing = false;
+    w->lists = false;
+    w->busy = false;
+    listing_free(l);
+    map(account);
+    worker_idle(w);
+}
+
+static void listing_failed(struct listing *l, const struct err *err)
+{
+    struct worker *w = l->worker;
+    struct account *account = w->account;
+    struct account_side *side = &account->sides[w->side];
+    struct trouble_verdict verdict;
+
+    listing_free(l);
+    side->listing = false;
+    w->lists = false;
+    w->busy = false;
+    if (err->scope >= ERR_SCOPE_SESSION)
+        return; /* the link ends; its account decides */
+    trouble_judge(TROUBLE_LIST, failure_side_of(w->side), err, side->failures++,
+                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
+                  &verdict);
+    if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {
+        account_hold(account, w->side, verdict.wait_ms);
+    } else {
+        account_failure(account, failure_side_of(w->side), TROUBLE_LIST, verdict.type, err, NULL, 0);
+        if (verdict.action != TROUBLE_RETRY) {
+            account_fail(account, verdict.type, false);
+            return;
+        }
+        account_hold(account, w->side, verdict.wait_ms);
+    }
+    /* On a fresh connection: this one may be what is wrong. */
+    link_finish(w->link);
+}
+
+static void list_row(void *context, const struct imap_list_row *row)
+{
+    struct listing *l = context;
+
+    if (row->name.size == 0 || l->count >= FOLDERS_MAX)
+        return;
+    if (l->count == l->room) {
+        l->room = l->room ? l->room * 2 : 32;
+        l->rows = mem_resize(l->rows, l->room, sizeof *l->rows);
+    }
+    l->rows[l->count++] = (struct row){ .raw = slice_dup(row->name),
+                                        .delimiter = row->delimiter,
+                                        .attributes = row->attributes };
+}
+
+static struct row *find_row(struct listing *l, struct slice name)
+{
+    /* Servers answer LIST-STATUS row by row: the last is the likeliest. */
+    for (unsigned i = l->count; i-- > 0;)
+        if (slice_equal(slice_cstr(l->rows[i].raw), name) ||
+            (slice_equal_nocase(name, SLICE("INBOX")) &&
+             slice_equal_nocase(slice_cstr(l->rows[i].raw), name)))
+            return &l->rows[i];
+    return NULL;
+}
+
+static void list_status(void *context, struct slice name, const struct imap_status *status)
+{
+    struct row *row = find_row(context, name);
+
+    if (row)
+        row->status = *status;
+}
+
+struct ask {
+    struct listing *listing;
+    unsigned row;
+};
+
+static void ask_told(void *context, const struct imap_status *status)
+{
+    struct ask *ask = context;
+
+    ask->listing->rows[ask->row].status = *status;
+}
+
+static void ask_ended(void *context, const struct err *err)
+{
+    struct ask *ask = context;
+    struct listing *l = ask->listing;
+
+    free(ask);
+    if (err && err->scope >= ERR_SCOPE_SESSION)
+        l->link_lost = true;
+    if (--l->waiting > 0)
+        return;
+    if (l->link_lost)
+        listing_failed(l, err);
+    else
+        side_listed(l);
+}
+
+static bool is_excluded(const struct listing *l, unsigned i)
+{
+    struct names_rules rules = rules_of(l->worker->account);
+    struct names_source row = { .raw = mem_text(l->rows[i].raw),
+                                .delimiter = l->rows[i].delimiter,
+                                .attributes = l->rows[i].attributes };
+    bool excluded;
+
+    names_describe(&row, 1, &rules, NULL, NULL);
+    excluded = row.excluded;
+    names_source_deinit(&row);
+    return excluded;
+}
+
+/* Without LIST-STATUS the numbers are asked for one by one where they spare more than they cost: for
+ * folders that were read before and for those that are only counted. */
+static void ask_numbers(struct listing *l)
+{
+    struct worker *w = l->worker;
+    struct account *account = w->account;
+
+    l->waiting = 1;
+    for (unsigned i = 0; w->side == SIDE_SOURCE && i < l->count; i++) {
+        const struct folder *f = find_folder(account, l->rows[i].raw);
+        struct ask *ask;
+
+        if (l->rows[i].status.has || (l->rows[i].attributes & IMAP_MAILBOX_NOSELECT))
+            continue;
+        if (!(f && f->record.uidvalidity) && !is_excluded(l, i))
+            continue;
+        ask = mem_zero(1, sizeof *ask);
+        ask->listing = l;
+        ask->row = i;
+        l->waiting++;
+        session_status(link_session(w->link), slice_cstr(l->rows[i].raw), SOURCE_STATUS, ask_told,
+                       ask_ended, ask);
+    }
+    if (--l->waiting == 0)
+        side_listed(l);
+}
+
+static void ask_list(struct listing *l);
+
+static void list_ended(void *context, const struct err *err)
+{
+    struct listing *l = context;
+    bool inbox = false;
+
+    if (err && (err->scope >= ERR_SCOPE_SESSION || l->plain)) {
+        listing_failed(l, err);
+        return;
+    }
+    for (unsigned i = 0; i < l->count; i++)
+        inbox |= slice_equal_nocase(slice_cstr(l->rows[i].raw), SLICE("INBOX"));
+    if (!l->plain && (err || !inbox)) {
+        /* Some servers answer extended LIST with nothing (quirk N07). */
+        for (unsigned i = 0; i < l->count; i++)
+            free(l->rows[i].raw);
+        l->count = 0;
+        l->plain = true;
+        ask_list(l);
+        return;
+    }
+    if (!inbox) {
+        struct imap_list_row row = { .name = SLICE("INBOX") };
+
+        list_row(l, &row); /* always there, listed or not (quirk N12) */
+    }
+    ask_numbers(l);
+}
+
+static void ask_list(struct listing *l)
+{
+    struct worker *w = l->worker;
+    const struct caps *caps = session_caps(link_session(w->link));
+    bool exchange = w->side == SIDE_TARGET && exchange_target(w->account);
+    enum session_list_form form = SESSION_LIST_PLAIN;
+
+    if (!l->plain && !exchange)
+        form = !caps_has(caps, CAP_LIST_EXTENDED) && caps_has(caps, CAP_XLIST) ? SESSION_LIST_XLIST
+                                                                               : SESSION_LIST_EXTENDED;
+    session_list(link_session(w->link), form, SLICE("*"),
+                 w->side == SIDE_SOURCE ? SOURCE_STATUS : TARGET_STATUS, list_row, list_status,
+                 list_ended, l);
+}
+
+static void namespace_row(void *context, const struct session_namespace *ns)
+{
+    struct listing *l = context;
+    struct account_side *side = &l->worker->account->sides[l->worker->side];
+
+    if (ns->kind != SESSION_NAMESPACE_PERSONAL || side->prefix)
+        return;
+    side->prefix = slice_dup(ns->prefix);
+    side->delimiter = ns->delimiter;
+}
+
+static void namespaces_ended(void *context, const struct err *err)
+{
+    struct listing *l = context;
+
+    if (err && (err->scope >= ERR_SCOPE_SESSION || err->class == ERR_CLASS_THROTTLED)) {
+        listing_failed(l, err);
+        return;
+    }
+    /* Refused or broken: names are taken as they are. */
+    ask_list(l);
+}
+
+void listing_begin(struct worker *w)
+{
+    struct listing *l = mem_zero(1, sizeof *l);
+    struct account_side *side = &w->account->sides[w->side];
+
+    l->worker = w;
+    w->lists = true;
+    free(side->prefix);
+    side->prefix = NULL;
+    session_namespaces(link_session(w->link), namespace_row, namespaces_ended, l);
+}
+
+void listing_deinit(struct account *account)
+{
+    for (unsigned i = 0; i < account->target_count; i++)
+        free(account->targets[i].raw);
+    free(account->targets);
+    free(account->target_statuses);
+}

@@ -1,0 +1,15 @@
+/* The folders of both sides: asks the servers, matches with the journal, decides what each folder of
+ * the source is on the target. Steps of an account, before pull and push have work.
+ */
+#ifndef ENGINE_MOVE_LISTING_H
+#define ENGINE_MOVE_LISTING_H
+
+#include "engine/move/account.h"
+
+/* What the journal already knows serves when this run has no source side. */
+void listing_resume(struct account *account);
+/* On a ready worker, which is busy until the side is listed. */
+void listing_begin(struct worker *worker);
+void listing_deinit(struct account *account);
+
+#endif

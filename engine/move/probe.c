@@ -1,0 +1,282 @@
+#include "engine/move/probe.h"
+
+#include "engine/move/advice.h"
+#include "engine/move/login.h"
+#include "io/base/mem.h"
+#include "io/base/now.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define EXPIRY_WARNING_S (21 * 86400)
+
+/* In the order of a good connection. */
+enum at { AT_DNS, AT_TCP, AT_TLS, AT_GREETING, AT_CAPABILITY, AT_LOGIN, AT_NAMESPACE, AT_LIST, AT_SELECT };
+static const char *const names[] = { "dns",   "tcp",       "tls",  "greeting", "capability",
+                                     "login", "namespace", "list", "select" };
+
+struct probe {
+    struct loop *loop;
+    struct link *link;
+    const struct settings_endpoint *endpoint;
+    enum failure_side side;
+    const struct probe_events *events;
+    void *context;
+    char user[256];
+    enum at at;        /* the step that is being taken */
+    uint64_t began_ns; /* of that step */
+    unsigned folders, noselect;
+    char prefix[128];
+    char delimiter;
+    uint32_t inbox_messages;
+    bool failed, told_connection;
+};
+
+static void tell(struct probe *p, enum at at, double ms, const char *detail)
+{
+    struct probe_step step = { .step = names[at], .ok = true, .ms = ms };
+
+    snprintf(step.detail, sizeof step.detail, "%s", detail);
+    p->events->step(p->context, &step);
+}
+
+static double lap_ms(struct probe *p)
+{
+    uint64_t now = now_ns();
+    double ms = (double)(now - p->began_ns) / 1e6;
+
+    p->began_ns = now;
+    return ms;
+}
+
+static void tell_tls(struct probe *p, const struct stream_facts *facts)
+{
+    struct tls_certificate c;
+    char detail[320], day[32] = "";
+    struct ssl_st *ssl = link_ssl(p->link);
+
+    if (p->endpoint->tls.mode == SETTINGS_TLS_NONE) {
+        tell(p, AT_TLS, 0, "none: passwords and mail cross the network in clear");
+        return;
+    }
+    if (!ssl || !tls_peer_certificate(ssl, &c)) {
+        tell(p, AT_TLS, facts->tls_ms, facts->tls_version);
+        return;
+    }
+    now_rfc3339(c.not_after * 1000, day, sizeof day);
+    snprintf(detail, sizeof detail, "%s %s, certificate of %.100s, expires %.10s%s, sha256 %.64s",
+             facts->tls_version, facts->tls_cipher, c.names[0] ? c.names : c.subject, day,
+             c.not_after - time(NULL) < EXPIRY_WARNING_S ? " (soon)" : "", c.sha256);
+    tell(p, AT_TLS, facts->tls_ms, detail);
+}
+
+/* What is known of the connection up to the step that stands or failed. */
+static void tell_connection(struct probe *p, enum at until)
+{
+    struct stream_facts facts;
+    struct session *session = link_session(p->link);
+    char detail[320];
+
+    if (p->told_connection)
+        return;
+    p->told_connection = true;
+    link_facts(p->link, &facts);
+    if (until > AT_DNS)
+        tell(p, AT_DNS, facts.dns_ms, p->endpoint->host);
+    if (until > AT_TCP)
+        tell(p, AT_TCP, facts.tcp_ms, facts.address);
+    if (until > AT_TLS)
+        tell_tls(p, &facts);
+    if (until > AT_GREETING)
+        tell(p, AT_GREETING, 0, session_greeting(session));
+    if (until > AT_CAPABILITY) {
+        snprintf(detail, sizeof detail, "%.300s", session_caps(session)->text);
+        tell(p, AT_CAPABILITY, 0, detail);
+    }
+}
+
+static enum trouble_doing doing_of(enum at at)
+{
+    return at < AT_CAPABILITY ? TROUBLE_CONNECT
+           : at == AT_LOGIN || at == AT_CAPABILITY ? TROUBLE_LOGIN
+           : at == AT_SELECT                       ? TROUBLE_SELECT
+                                                   : TROUBLE_LIST;
+}
+
+static void fail(struct probe *p, enum at at, const struct err *err)
+{
+    struct probe_step step = { .step = names[at] };
+    const char *type = trouble_type(doing_of(at), p->side, err);
+    const struct advice *advice = advice_find(type);
+
+    p->failed = true;
+    step.ms = lap_ms(p);
+    err_line(err, step.detail, sizeof step.detail);
+    snprintf(step.type, sizeof step.type, "%s", type);
+    snprintf(step.cause, sizeof step.cause, "%s", advice->meaning);
+    advice_line(type, slice_cstr(p->user), step.remedy, sizeof step.remedy);
+    p->events->step(p->context, &step);
+}
+
+/* Which step a connection that never got ready had reached. */
+static enum at reached(struct probe *p, const struct err *err)
+{
+    struct stream_facts facts;
+
+    link_facts(p->link, &facts);
+    if (err->origin == ERR_ORIGIN_DNS)
+        return AT_DNS;
+    if (err->origin == ERR_ORIGIN_TLS && err->class == ERR_CLASS_PERMANENT)
+        return AT_TLS;
+    if (facts.address[0] == '\0')
+        return AT_TCP;
+    if (p->endpoint->tls.mode == SETTINGS_TLS_IMPLICIT && facts.tls_version[0] == '\0')
+        return AT_TLS;
+    if (session_greeting(link_session(p->link))[0] == '\0')
+        return AT_GREETING;
+    if (err->origin == ERR_ORIGIN_TLS)
+        return AT_TLS;
+    return err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD ||
+                   err->origin == ERR_ORIGIN_BYE || err->origin == ERR_ORIGIN_CONFIG
+               ? AT_LOGIN
+               : AT_CAPABILITY;
+}
+
+static void link_closed(void *context, const struct err *err, bool ready_before)
+{
+    struct probe *p = context;
+
+    if (!ready_before) {
+        enum at at = reached(p, err);
+
+        tell_connection(p, at);
+        fail(p, at, err);
+    } else if (err->class != ERR_CLASS_CANCELED && !p->failed) {
+        fail(p, p->at, err);
+    }
+    p->events->done(p->context, !p->failed);
+    free(p);
+}
+
+static void selected(void *context, const struct imap_selected *s)
+{
+    struct probe *p = context;
+
+    p->inbox_messages = s->status.messages;
+}
+
+static void select_ended(void *context, const struct err *err)
+{
+    struct probe *p = context;
+    char detail[64];
+
+    if (err && err->scope >= ERR_SCOPE_SESSION)
+        return; /* link_closed tells */
+    if (err) {
+        fail(p, AT_SELECT, err);
+    } else {
+        snprintf(detail, sizeof detail, "INBOX opens, %" PRIu32 " messages", p->inbox_messages);
+        tell(p, AT_SELECT, lap_ms(p), detail);
+    }
+    link_finish(p->link);
+}
+
+static void list_row(void *context, const struct imap_list_row *row)
+{
+    struct probe *p = context;
+
+    p->folders++;
+    p->noselect += (row->attributes & IMAP_MAILBOX_NOSELECT) != 0;
+}
+
+static void list_ended(void *context, const struct err *err)
+{
+    struct probe *p = context;
+    char detail[96];
+
+    if (err && err->scope >= ERR_SCOPE_SESSION)
+        return;
+    if (err) {
+        fail(p, AT_LIST, err);
+        link_finish(p->link);
+        return;
+    }
+    snprintf(detail, sizeof detail, "%u folders, %u of them hold no mail themselves", p->folders,
+             p->noselect);
+    tell(p, AT_LIST, lap_ms(p), detail);
+    p->at = AT_SELECT;
+    session_select(link_session(p->link), SLICE("INBOX"), true, selected, select_ended, p);
+}
+
+static void namespace_row(void *context, const struct session_namespace *ns)
+{
+    struct probe *p = context;
+
+    if (ns->kind != SESSION_NAMESPACE_PERSONAL || p->delimiter)
+        return;
+    err_printable(p->prefix, sizeof p->prefix, ns->prefix.data, ns->prefix.size);
+    p->delimiter = ns->delimiter;
+}
+
+static void namespaces_ended(void *context, const struct err *err)
+{
+    struct probe *p = context;
+    char detail[200];
+
+    if (err && err->scope >= ERR_SCOPE_SESSION)
+        return;
+    if (err) {
+        /* Exchange says so here when the login may not use this mailbox; elsewhere it is harmless. */
+        if (err->class == ERR_CLASS_PERMANENT && err->scope >= ERR_SCOPE_ACCOUNT) {
+            fail(p, AT_NAMESPACE, err);
+            link_finish(p->link);
+            return;
+        }
+        snprintf(detail, sizeof detail, "none told (%.120s)", err->server_text);
+    } else {
+        snprintf(detail, sizeof detail, "prefix \"%s\", levels divided by %s%c", p->prefix,
+                 p->delimiter ? "" : "nothing", p->delimiter ? p->delimiter : ' ');
+    }
+    tell(p, AT_NAMESPACE, lap_ms(p), detail);
+    p->at = AT_LIST;
+    session_list(link_session(p->link), SESSION_LIST_PLAIN, SLICE("*"), 0, list_row, NULL, list_ended,
+                 p);
+}
+
+static void link_ready(void *context)
+{
+    struct probe *p = context;
+    const char *id = session_server_id(link_session(p->link));
+    char detail[320];
+
+    tell_connection(p, AT_LOGIN);
+    snprintf(detail, sizeof detail, "as %.150s%s%.150s", p->user, id[0] ? ", server " : "", id);
+    tell(p, AT_LOGIN, lap_ms(p), detail);
+    p->at = AT_NAMESPACE;
+    session_namespaces(link_session(p->link), namespace_row, namespaces_ended, p);
+}
+
+static const struct link_events events = { .ready = link_ready, .closed = link_closed };
+
+void probe_start(struct loop *loop, const struct settings_endpoint *endpoint, struct tls_role *tls,
+                 enum failure_side side, const char *user, const struct secret *password,
+                 const struct probe_events *probe_events, void *context)
+{
+    struct probe *p = mem_zero(1, sizeof *p);
+    struct link_config config;
+
+    p->loop = loop;
+    p->endpoint = endpoint;
+    p->side = side;
+    p->events = probe_events;
+    p->context = context;
+    p->began_ns = now_ns();
+    snprintf(p->user, sizeof p->user, "%s", user);
+    login_endpoint(endpoint, tls, &config);
+    config.session.auth.user = p->user;
+    config.session.auth.password = password;
+    config.label = "check";
+    p->link = link_open(loop, &config, &events, p);
+}

@@ -1,0 +1,20 @@
+/* Source to spool: lists a folder into the journal, then fetches what policy lets pass, newest
+ * first, several commands in flight, each literal streamed through zstd as it arrives.
+ */
+#ifndef ENGINE_MOVE_PULL_H
+#define ENGINE_MOVE_PULL_H
+
+#include "engine/move/account.h"
+
+/* The worker's link is ready: sets up what pull keeps for it. */
+void pull_begin(struct worker *worker);
+/* The link is gone: what was in flight is wanted again. After all commands have ended. */
+void pull_end(struct worker *worker);
+/* Gives the worker its next step, if there is one and it is free. */
+void pull_go(struct worker *worker);
+/* Nothing is left to list or fetch for this account (folders refused count as done). */
+bool pull_finished(const struct account *account);
+/* Folders on which one more connection could work now. */
+unsigned pull_room(const struct account *account);
+
+#endif

@@ -1,0 +1,16 @@
+/* Spool to target: makes the folder, looks what it holds where that matters, opens it in the journal
+ * and APPENDs under the account's permits; an APPEND without an answer is looked for before
+ * anything is sent again.
+ */
+#ifndef ENGINE_MOVE_PUSH_H
+#define ENGINE_MOVE_PUSH_H
+
+#include "engine/move/account.h"
+
+void push_begin(struct worker *worker);
+void push_end(struct worker *worker);
+void push_go(struct worker *worker);
+bool push_finished(const struct account *account);
+unsigned push_room(const struct account *account);
+
+#endif

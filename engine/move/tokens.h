@@ -1,0 +1,27 @@
+/* Access tokens of one hub: asked for on the HTTPS thread, kept, renewed ahead of their end, one for
+ * all mailboxes where the grant is the application's own, one a user where it is the user's.
+ */
+#ifndef ENGINE_MOVE_TOKENS_H
+#define ENGINE_MOVE_TOKENS_H
+
+#include "engine/move/hub.h"
+
+struct tokens;
+
+struct tokens *tokens_create(struct hub *hub);
+/* After the last account ended; answers still under way are dropped by https_destroy. */
+void tokens_destroy(struct tokens **tokens);
+
+enum tokens_answer {
+    TOKENS_READY,
+    TOKENS_WAIT,   /* asked for; every account of the hub is poked when it comes */
+    TOKENS_REFUSED /* err_r tells; asked again after a minute at the earliest */
+};
+/* A copy of the token for this side and user (the caller's to destroy) and the loop time at which it
+ * ends. */
+enum tokens_answer tokens_get(struct tokens *tokens, enum side side, const struct settings_user *user,
+                              struct secret **token_r, uint64_t *ends_ms_r, struct err *err_r);
+/* The server says that the token is no good any more: the next tokens_get asks for a new one. */
+void tokens_forget(struct tokens *tokens, enum side side, const struct settings_user *user);
+
+#endif

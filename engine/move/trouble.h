@@ -1,0 +1,50 @@
+/* The one place from error to action: given what went wrong and how often already, what to do, and
+ * which of the report's failure types it is. Pure; a table with a test per row.
+ */
+#ifndef ENGINE_MOVE_TROUBLE_H
+#define ENGINE_MOVE_TROUBLE_H
+
+#include "io/base/err.h"
+#include "store/record.h"
+
+/* What was being done; with the error it decides both answers. */
+enum trouble_doing {
+    TROUBLE_CONNECT, /* DNS, TCP, TLS, greeting */
+    TROUBLE_LOGIN,
+    TROUBLE_LIST,    /* NAMESPACE, LIST, STATUS */
+    TROUBLE_SELECT,
+    TROUBLE_FETCH,
+    TROUBLE_CREATE,
+    TROUBLE_APPEND,
+    TROUBLE_SPOOL,
+    TROUBLE_COUNT
+};
+
+enum trouble_action {
+    TROUBLE_RETRY,        /* the same again after wait_ms */
+    TROUBLE_HOLD,         /* the account pauses on this side for wait_ms; no attempt is counted */
+    TROUBLE_FEWER,        /* one session less on this side, then as HOLD */
+    TROUBLE_LOOK_FIRST,   /* look on the target before anything is sent again */
+    TROUBLE_OTHER_FORM,   /* ask for the message in the next form of the FETCH ladder */
+    TROUBLE_SKIP_MESSAGE, /* the message has failed */
+    TROUBLE_SKIP_FOLDER,  /* the folder has failed; the account goes on */
+    TROUBLE_STOP_ACCOUNT, /* the user has failed */
+    TROUBLE_STOP_RUN
+};
+
+struct trouble_verdict {
+    enum trouble_action action;
+    uint32_t wait_ms;
+    const char *type; /* "LoginFailed": a constant of the report */
+};
+
+/* attempts: how often this same thing failed in a row before, 0 the first time. limit: the batch's
+ * transient-failure-limit. seed: any number that differs between accounts, for jitter. */
+void trouble_judge(enum trouble_doing doing, enum failure_side side, const struct err *err,
+                   unsigned attempts, unsigned limit, uint32_t seed,
+                   struct trouble_verdict *verdict_r);
+
+/* The report's type alone. */
+const char *trouble_type(enum trouble_doing doing, enum failure_side side, const struct err *err);
+
+#endif

@@ -1,0 +1,132 @@
+/* test: move */
+#include "engine/move/advice.h"
+#include "engine/move/trouble.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+struct row {
+    const char *what;
+    enum trouble_doing doing;
+    enum failure_side side;
+    enum err_class class;
+    enum err_scope scope;
+    enum err_origin origin;
+    const char *code, *text;
+    unsigned attempts;
+    enum trouble_action action;
+    const char *type;
+};
+
+static const struct row rows[] = {
+    { "a refused TCP connect is tried again", TROUBLE_CONNECT, FAILURE_SOURCE, ERR_CLASS_TRANSIENT,
+      ERR_SCOPE_SESSION, ERR_ORIGIN_OS, "", "Connection refused", 0, TROUBLE_RETRY, "ConnectFailed" },
+    { "but not for ever", TROUBLE_CONNECT, FAILURE_SOURCE, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION,
+      ERR_ORIGIN_OS, "", "Connection refused", 4, TROUBLE_STOP_ACCOUNT, "ConnectFailed" },
+    { "a bad certificate ends the user at once", TROUBLE_CONNECT, FAILURE_TARGET,
+      ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, "", "certificate has expired", 0,
+      TROUBLE_STOP_ACCOUNT, "TlsFailed" },
+    { "a wrong password ends the user at once", TROUBLE_LOGIN, FAILURE_SOURCE, ERR_CLASS_PERMANENT,
+      ERR_SCOPE_ACCOUNT, ERR_ORIGIN_NO, "AUTHENTICATIONFAILED", "Authentication failed.", 0,
+      TROUBLE_STOP_ACCOUNT, "LoginFailed" },
+    { "IMAP switched off has a name of its own", TROUBLE_LOGIN, FAILURE_SOURCE, ERR_CLASS_PERMANENT,
+      ERR_SCOPE_ACCOUNT, ERR_ORIGIN_NO, "", "Your account is not enabled for IMAP use", 0,
+      TROUBLE_STOP_ACCOUNT, "ImapDisabled" },
+    { "Dovecot's connection limit means fewer", TROUBLE_LOGIN, FAILURE_SOURCE, ERR_CLASS_THROTTLED,
+      ERR_SCOPE_ACCOUNT, ERR_ORIGIN_NO, "UNAVAILABLE",
+      "Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)", 0,
+      TROUBLE_FEWER, "ConnectionLimit" },
+    { "a throttle reply is no attempt", TROUBLE_APPEND, FAILURE_TARGET, ERR_CLASS_THROTTLED,
+      ERR_SCOPE_ACCOUNT, ERR_ORIGIN_NO, "", "Request is throttled.", 50, TROUBLE_HOLD,
+      "TargetThrottled" },
+    { "a lost answer is looked for first", TROUBLE_APPEND, FAILURE_TARGET, ERR_CLASS_UNCERTAIN,
+      ERR_SCOPE_SESSION, ERR_ORIGIN_OS, "", "Connection reset by peer", 0, TROUBLE_LOOK_FIRST,
+      "TargetUnavailable" },
+    { "too large costs the message", TROUBLE_APPEND, FAILURE_TARGET, ERR_CLASS_PERMANENT,
+      ERR_SCOPE_MESSAGE, ERR_ORIGIN_NO, "", "Maximum size of appendable message has been exceeded",
+      0, TROUBLE_SKIP_MESSAGE, "MessageTooLarge" },
+    { "a refused message costs the message", TROUBLE_APPEND, FAILURE_TARGET, ERR_CLASS_PERMANENT,
+      ERR_SCOPE_MESSAGE, ERR_ORIGIN_NO, "", "Message contains NUL characters", 0,
+      TROUBLE_SKIP_MESSAGE, "MessageRejected" },
+    { "a full mailbox ends the user", TROUBLE_APPEND, FAILURE_TARGET, ERR_CLASS_PERMANENT,
+      ERR_SCOPE_ACCOUNT, ERR_ORIGIN_NO, "OVERQUOTA", "Quota exceeded", 0, TROUBLE_STOP_ACCOUNT,
+      "QuotaExceeded" },
+    { "one folder that does not open costs the folder", TROUBLE_SELECT, FAILURE_SOURCE,
+      ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_NO, "", "Invalid mailbox name: Junk/", 0,
+      TROUBLE_SKIP_FOLDER, "InvalidMailboxName" },
+    { "a server bug is asked again", TROUBLE_SELECT, FAILURE_SOURCE, ERR_CLASS_TRANSIENT,
+      ERR_SCOPE_FOLDER, ERR_ORIGIN_NO, "SERVERBUG", "Internal error occurred.", 0, TROUBLE_RETRY,
+      "ServerBug" },
+    { "three times", TROUBLE_SELECT, FAILURE_SOURCE, ERR_CLASS_TRANSIENT, ERR_SCOPE_FOLDER,
+      ERR_ORIGIN_NO, "SERVERBUG", "Internal error occurred.", 2, TROUBLE_SKIP_FOLDER, "ServerBug" },
+    { "a message that cannot be fetched is asked for in another form", TROUBLE_FETCH,
+      FAILURE_SOURCE, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_NO, "", "cannot read", 0,
+      TROUBLE_OTHER_FORM, "TruncatedMessage" },
+    { "a full disk ends the run", TROUBLE_FETCH, FAILURE_LOCAL, ERR_CLASS_TRANSIENT, ERR_SCOPE_RUN,
+      ERR_ORIGIN_STORE, "", "No space left on device", 0, TROUBLE_STOP_RUN, "SpoolError" },
+    { "a body that the spool lost costs the message", TROUBLE_APPEND, FAILURE_LOCAL,
+      ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_STORE, "", "checksum", 0,
+      TROUBLE_SKIP_MESSAGE, "SpoolError" },
+    { "a token that is refused ends the user", TROUBLE_LOGIN, FAILURE_TARGET, ERR_CLASS_PERMANENT,
+      ERR_SCOPE_RUN, ERR_ORIGIN_TOKEN, "", "AADSTS7000215", 0, TROUBLE_STOP_ACCOUNT, "TokenFailed" },
+    { "connected but not allowed is a missing permission on the target", TROUBLE_LIST,
+      FAILURE_TARGET, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_BAD, "",
+      "User is authenticated but not connected.", 0, TROUBLE_STOP_ACCOUNT, "PermissionMissing" },
+    { "sixty lost connections in a row are enough", TROUBLE_LIST, FAILURE_SOURCE,
+      ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_BYE, "", "later", 59, TROUBLE_STOP_ACCOUNT,
+      "TooManyTransientFailures" },
+};
+
+static void every_row_gets_its_action(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct row *r = &rows[i];
+        struct trouble_verdict verdict;
+        struct err err;
+
+        err_set(&err, r->class, r->scope, r->origin, 0, "%s", r->text);
+        snprintf(err.resp_code, sizeof err.resp_code, "%s", r->code);
+        trouble_judge(r->doing, r->side, &err, r->attempts, 60, 7, &verdict);
+        if (verdict.action != r->action || strcmp(verdict.type, r->type) != 0)
+            fail_msg("%s: action %d type %s", r->what, verdict.action, verdict.type);
+        assert_string_equal(advice_find(verdict.type)->type, verdict.type);
+    }
+}
+
+static void waits_grow_and_end_somewhere(void **state)
+{
+    struct trouble_verdict verdict;
+    struct err err;
+    uint32_t before = 0;
+
+    (void)state;
+    err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_BYE, 0, "bye");
+    for (unsigned i = 0; i < 9; i++) {
+        trouble_judge(TROUBLE_LIST, FAILURE_SOURCE, &err, i, 60, 0, &verdict);
+        assert_true(verdict.wait_ms >= before / 2);
+        before = verdict.wait_ms;
+    }
+    for (unsigned i = 0; i < 1000; i++) {
+        trouble_judge(TROUBLE_LIST, FAILURE_SOURCE, &err, 100 + i, 100000, i * 977, &verdict);
+        assert_in_range(verdict.wait_ms, 300000, 450000);
+    }
+    err_set(&err, ERR_CLASS_THROTTLED, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_NO, 0, "slow down");
+    err.wait_ms = 123456;
+    trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, &err, 0, 60, 0, &verdict);
+    assert_int_equal(verdict.wait_ms, 123456);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_row_gets_its_action),
+        cmocka_unit_test(waits_grow_and_end_somewhere),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
