@@ -1,0 +1,220 @@
+#include "engine/cli/do_report.h"
+
+#include "engine/cli/config.h"
+#include "engine/cli/exits.h"
+#include "engine/cli/export.h"
+#include "engine/cli/report.h"
+#include "engine/cli/status.h"
+#include "io/base/log.h"
+#include "io/base/mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The state folders that the command line names, opened for reading. */
+struct states {
+    struct spool **spools;
+    struct settings **settings;
+    unsigned count;
+};
+
+static int complain(const struct err *err, int code)
+{
+    char line[512];
+
+    fprintf(stderr, "mailhaul: %s\n", err_line(err, line, sizeof line));
+    return code;
+}
+
+static void states_close(struct states *s)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        spool_close(&s->spools[i]);
+        settings_destroy(&s->settings[i]);
+    }
+    free(s->spools);
+    free(s->settings);
+}
+
+/* An argument is a batch file or a state folder itself. */
+static int states_open(const struct opts *o, struct states *s)
+{
+    struct settings_list warnings = { 0 };
+    struct err err;
+    int code = EXIT_DONE;
+
+    *s = (struct states){ 0 };
+    s->spools = mem_zero(o->batch_files.count, sizeof(struct spool *));
+    s->settings = mem_zero(o->batch_files.count, sizeof(struct settings *));
+    for (size_t i = 0; code == EXIT_DONE && i < o->batch_files.count; i++) {
+        struct config_request request = {
+            .batch_file = o->batch_files.items[i],
+            .overrides = &o->overrides,
+            .shard_number = o->shard_number,
+            .shard_count = o->shard_count,
+            .local = true,
+        };
+        struct spool_config config = { .folder = request.batch_file, .read_only = true };
+        struct stat st;
+
+        s->count++;
+        if (stat(request.batch_file, &st) != 0 || !S_ISDIR(st.st_mode)) {
+            if (!config_load(&request, &s->settings[i], &warnings, &err)) {
+                code = complain(&err, err.code);
+                break;
+            }
+            config.folder = s->settings[i]->state_folder;
+            config.key = s->settings[i]->spool_key;
+        }
+        if (stat(config.folder, &st) != 0) {
+            fprintf(stderr, "mailhaul: %s: %s; the batch has not been run yet?\n", config.folder,
+                    strerror(errno));
+            code = EXIT_DISK;
+        } else if (!spool_open(&config, &s->spools[i], &err)) {
+            code = complain(&err, EXIT_DISK);
+        }
+    }
+    settings_list_deinit(&warnings);
+    return code;
+}
+
+static bool color(const struct opts *o)
+{
+    return o->color == OPTS_ALWAYS ||
+           (o->color == OPTS_AUTO && isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
+}
+
+int do_status(const struct opts *o, const struct settings *settings)
+{
+    struct states s;
+    struct err err;
+    int code = states_open(o, &s);
+    struct status_style style = { .color = color(o), .utf8 = true };
+    struct winsize size;
+
+    (void)settings;
+    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+        style.columns = size.ws_col;
+    if (code == EXIT_DONE) {
+        bool ok = o->watch ? status_watch(s.spools, s.count, o->json, color(o), stdout, &err)
+                  : o->json ? status_write_json(s.spools, s.count, stdout, &err)
+                            : status_write_text(s.spools, s.count, &style, stdout, &err);
+
+        if (!ok)
+            code = complain(&err, EXIT_DISK);
+    }
+    states_close(&s);
+    return code;
+}
+
+/* Writes one form into a file, or standard output. */
+static int write_form(struct report *report, const char *file,
+                      bool (*write)(struct report *report, FILE *out, struct err *err_r))
+{
+    FILE *out = stdout;
+    struct err err;
+    bool ok;
+
+    if (file && !(out = fopen(file, "we"))) {
+        fprintf(stderr, "mailhaul: %s: %s\n", file, strerror(errno));
+        return EXIT_DISK;
+    }
+    ok = write(report, out, &err);
+    if (file && fclose(out) != 0 && ok)
+        ok = err_set_os(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, file);
+    return ok ? EXIT_DONE : complain(&err, EXIT_DISK);
+}
+
+static bool write_csv(struct report *report, FILE *out, struct err *err_r)
+{
+    return report_write_csv(report, out, err_r);
+}
+
+int do_report(const struct opts *o, const struct settings *settings)
+{
+    struct states s;
+    struct report *report = NULL;
+    struct err err;
+    int code = states_open(o, &s);
+
+    (void)settings;
+    if (code == EXIT_DONE && !report_load(s.spools, s.count, &report, &err))
+        code = complain(&err, EXIT_DISK);
+    if (code == EXIT_DONE && o->html_file)
+        code = write_form(report, o->html_file, report_write_html);
+    if (code == EXIT_DONE && o->csv_file)
+        code = write_form(report, o->csv_file, write_csv);
+    if (code == EXIT_DONE && (o->json || (!o->html_file && !o->csv_file)))
+        code = write_form(report, NULL, report_write_json);
+    report_free(&report);
+    states_close(&s);
+    return code;
+}
+
+int do_export(const struct opts *o, const struct settings *settings)
+{
+    struct states s;
+    struct err err;
+    struct slice *users = mem_zero(o->users.count, sizeof *users);
+    struct export_options options = {
+        .format = o->format == OPTS_MBOX  ? EXPORT_MBOX
+                  : o->format == OPTS_EML ? EXPORT_EML
+                                          : EXPORT_MAILDIR,
+        .what = o->what == OPTS_WHAT_FAILED ? EXPORT_FAILED
+                : o->what == OPTS_WHAT_ALL  ? EXPORT_ALL
+                                            : EXPORT_SKIPPED,
+        .to = o->to,
+        .users = users,
+        .user_count = (unsigned)o->users.count,
+    };
+    struct export_result result;
+    int code = states_open(o, &s);
+
+    (void)settings;
+    for (size_t i = 0; i < o->users.count; i++)
+        users[i] = slice_cstr(o->users.items[i]);
+    if (code == EXIT_DONE && !export_run(s.spools, s.count, &options, &result, &err))
+        code = complain(&err, EXIT_DISK);
+    else if (code == EXIT_DONE)
+        fprintf(stderr,
+                "mailhaul: %llu messages (%llu bytes) of %u users written to %s; %llu more are in "
+                "index.csv only, their bodies are not in the spool\n",
+                (unsigned long long)result.written, (unsigned long long)result.bytes, result.users,
+                o->to, (unsigned long long)result.without_body);
+    free(users);
+    states_close(&s);
+    return code;
+}
+
+static void tell_fault(void *context, const char *fault)
+{
+    (void)context;
+    printf("%s\n", fault);
+}
+
+int do_spool_check(const struct opts *o, const struct settings *settings)
+{
+    struct states s;
+    struct err err;
+    uint64_t all = 0;
+    int code = states_open(o, &s);
+
+    (void)settings;
+    for (unsigned i = 0; code == EXIT_DONE && i < s.count; i++) {
+        uint64_t faults = 0;
+
+        if (!spool_check(s.spools[i], o->full, tell_fault, NULL, &faults, &err))
+            code = complain(&err, EXIT_DISK);
+        all += faults;
+    }
+    if (code == EXIT_DONE) {
+        printf("%llu faults\n", (unsigned long long)all);
+        if (all)
+            code = EXIT_DISK;
+    }
+    states_close(&s);
+    return code;
+}

@@ -1,0 +1,223 @@
+#include "engine/cli/do_run.h"
+
+#include "engine/cli/exits.h"
+#include "engine/cli/progress.h"
+#include "engine/cli/report.h"
+#include "engine/move/batch.h"
+#include "io/base/log.h"
+#include "io/base/mem.h"
+#include "io/base/now.h"
+#include "io/team.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define TICK_MS 200
+
+static volatile sig_atomic_t status_wanted, interrupts;
+
+static void on_stop(int signal)
+{
+    /* A second Ctrl-C is a person who has waited enough; the journal makes it safe. */
+    if (signal == SIGINT && interrupts++ > 0)
+        _exit(EXIT_STOPPED);
+    batch_stop(signal == SIGINT    ? "SIGINT"
+               : signal == SIGTERM ? "SIGTERM"
+                                   : "SIGUSR1");
+}
+
+static void on_hangup(int signal)
+{
+    (void)signal;
+    status_wanted = 1;
+}
+
+void do_run_catch_signals(void)
+{
+    struct sigaction stop = { .sa_handler = on_stop, .sa_flags = SA_RESTART };
+    struct sigaction hangup = { .sa_handler = on_hangup, .sa_flags = SA_RESTART };
+
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGUSR1, &stop, NULL);
+    sigaction(SIGHUP, &hangup, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+struct show {
+    struct progress *progress;
+    bool color;
+};
+
+static void translate(const struct batch_view *b, struct progress_view *v)
+{
+    uint64_t moved = b->uploaded + b->present;
+    uint64_t mean = b->found ? b->bytes_found / b->found : 0;
+
+    *v = (struct progress_view){
+        .users = b->users,
+        .queued = b->queued,
+        .working = b->working,
+        .synced = b->synced,
+        .failed = b->failed,
+        .folders_done = (unsigned)b->folders_done,
+        .folders = (unsigned)b->folders,
+        .found = b->found,
+        .uploaded = b->uploaded,
+        .present = b->present,
+        .skipped = b->skipped,
+        .failed_messages = b->failed_messages,
+        .pending = b->pending,
+        .found_final = b->found_final,
+        .fetched = b->fetched,
+        .bytes_fetched = b->bytes_fetched,
+        .bytes_uploaded = b->bytes_uploaded,
+        .bytes_left = moved < b->found ? b->pending * mean : 0,
+        .spool_held = b->fill.held_bytes,
+        .spool_budget = b->fill.budget_bytes,
+        .throttled_mailboxes = b->held,
+        .state = "Syncing",
+    };
+    for (unsigned i = 0; i < b->show_count && i < PROGRESS_ACTIVE; i++) {
+        struct progress_active *a = &v->active[v->active_count++];
+
+        snprintf(a->address, sizeof a->address, "%s", b->show[i].address);
+        snprintf(a->folder, sizeof a->folder, "%s", b->show[i].folder);
+        a->doing = b->show[i].doing;
+        a->done = b->show[i].done;
+        a->total = b->show[i].found;
+        a->throttled_s = (uint32_t)((b->show[i].held_ms + 999) / 1000);
+        if (a->throttled_s > v->throttled_s)
+            v->throttled_s = a->throttled_s;
+    }
+}
+
+static void tick(void *context, const struct batch_view *batch)
+{
+    struct show *show = context;
+    struct progress_view view;
+
+    translate(batch, &view);
+    if (show->progress)
+        progress_update(show->progress, &view, now_ms());
+    if (status_wanted) {
+        status_wanted = 0;
+        fprintf(stderr,
+                "mailhaul: %u of %u users synced, %u failed; %llu of %llu messages done, %llu pending\n",
+                batch->synced, batch->users, batch->failed,
+                (unsigned long long)(batch->found - batch->pending),
+                (unsigned long long)batch->found, (unsigned long long)batch->pending);
+    }
+}
+
+static int exit_of_open(const struct err *err)
+{
+    return err->code == EWOULDBLOCK ? EXIT_STATE_HELD : EXIT_DISK;
+}
+
+static int complain(const struct err *err, int code)
+{
+    char line[512];
+
+    fprintf(stderr, "mailhaul: %s\n", err_line(err, line, sizeof line));
+    return code;
+}
+
+static int exit_of(const struct batch_result *r)
+{
+    char line[512];
+
+    switch (r->end) {
+    case BATCH_SYNCED:
+        return EXIT_DONE;
+    case BATCH_STOPPED:
+        fprintf(stderr, "mailhaul: stopped early (%s); run again to go on\n",
+                r->stop_reason ? r->stop_reason : "not finished");
+        return EXIT_STOPPED;
+    case BATCH_WITH_FAILURES:
+        return EXIT_FAILED_USERS;
+    case BATCH_UNREACHABLE:
+        fprintf(stderr, "mailhaul: no user got through to a server; mailhaul check tells why\n");
+        return EXIT_UNREACHABLE;
+    case BATCH_REFUSED:
+        fprintf(stderr, "mailhaul: every login was refused; mailhaul check tells why\n");
+        return EXIT_LOGIN_REFUSED;
+    case BATCH_DISK:
+        fprintf(stderr, "mailhaul: %s; nothing is lost, run again when it is mended\n",
+                err_line(&r->err, line, sizeof line));
+        return EXIT_DISK;
+    }
+    return EXIT_INTERNAL;
+}
+
+/* The last word is written when the exit code is known. */
+static void keep_exit_code(struct spool *spool, int code)
+{
+    struct writer *writer = writer_create(spool);
+    struct store_op *op = store_op_new(STORE_OP_META, 0, 0);
+
+    snprintf(op->meta.name, sizeof op->meta.name, "batch.exit_code");
+    op->meta.data = mem_format("%d", code);
+    op->meta.size = strlen(op->meta.data);
+    writer_submit(writer, op);
+    writer_stop(writer);
+    writer_run(writer, NULL, NULL, 1000);
+    writer_destroy(&writer);
+}
+
+static void summarize(struct spool *spool)
+{
+    struct report *report = NULL;
+    struct err err;
+
+    if (!report_load(&spool, 1, &report, &err) || !report_write_text(report, stderr, &err))
+        complain(&err, 0);
+    report_free(&report);
+}
+
+int do_run(const struct opts *o, const struct settings *settings)
+{
+    struct spool_config spool_config = {
+        .folder = settings->state_folder,
+        .budget_bytes = settings->spool_max_bytes,
+        .key = settings->spool_key,
+    };
+    struct show show = { 0 };
+    struct batch_config config = { .settings = settings, .tick = tick, .tick_ms = TICK_MS };
+    struct batch_result result;
+    struct spool *spool = NULL;
+    struct err err;
+    int code;
+
+    if (!spool_open(&spool_config, &spool, &err))
+        return complain(&err, exit_of_open(&err));
+    do_run_catch_signals();
+    show.color = o->color == OPTS_ALWAYS ||
+                 (o->color == OPTS_AUTO && isatty(STDERR_FILENO) && !getenv("NO_COLOR"));
+    if (!o->quiet)
+        show.progress = progress_create(
+            progress_mode_for(stderr, o->progress == OPTS_AUTO     ? "auto"
+                                      : o->progress == OPTS_ALWAYS ? "always"
+                                                                   : "never"),
+            stderr, show.color);
+    config.context = &show;
+    config.spool = spool;
+    config.loops = settings->threads ? settings->threads : team_processors();
+    if (config.loops > TEAM_LOOPS_MAX)
+        config.loops = TEAM_LOOPS_MAX;
+    if (!batch_run(&config, &result, &err)) {
+        progress_finish(&show.progress);
+        spool_close(&spool);
+        return complain(&err, err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_DISK);
+    }
+    progress_finish(&show.progress);
+    code = exit_of(&result);
+    if (code != EXIT_DISK)
+        keep_exit_code(spool, code);
+    if (!o->quiet)
+        summarize(spool);
+    spool_close(&spool);
+    return code;
+}

@@ -1,0 +1,152 @@
+/* mailhaul: the command line's dispatch. Each command is one row; each returns its exit code. */
+#include "engine/cli/config.h"
+#include "engine/cli/do_check.h"
+#include "engine/cli/do_plan.h"
+#include "engine/cli/do_report.h"
+#include "engine/cli/do_run.h"
+#include "engine/cli/exits.h"
+#include "engine/cli/users.h"
+#include "io/base/log.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What a command needs before it starts. */
+enum needs {
+    NEEDS_USERS = 1,  /* users.csv, with the logins of the sides below */
+    NEEDS_SOURCE = 2,
+    NEEDS_TARGET = 4,
+    NEEDS_LOCAL = 8,  /* no server: secrets may be missing */
+    NEEDS_NOTHING = 16 /* loads its batch files itself */
+};
+
+static const struct {
+    unsigned needs;
+    int (*run)(const struct opts *o, const struct settings *settings);
+} commands[OPTS_COMMAND_COUNT] = {
+    [OPTS_CHECK] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_check },
+    [OPTS_PLAN] = { NEEDS_USERS | NEEDS_SOURCE, do_plan },
+    [OPTS_RUN] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_run },
+    [OPTS_RETRY] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_run },
+    [OPTS_FETCH] = { NEEDS_USERS | NEEDS_SOURCE, do_run },
+    [OPTS_UPLOAD] = { NEEDS_USERS | NEEDS_TARGET, do_run },
+    [OPTS_STATUS] = { NEEDS_NOTHING, do_status },
+    [OPTS_REPORT] = { NEEDS_NOTHING, do_report },
+    [OPTS_EXPORT] = { NEEDS_NOTHING, do_export },
+    [OPTS_SPOOL_CHECK] = { NEEDS_NOTHING, do_spool_check },
+};
+
+static int complain(const struct err *err)
+{
+    char line[512];
+
+    fprintf(stderr, "mailhaul: %s\n", err_line(err, line, sizeof line));
+    return err->code >= EXIT_USAGE && err->code <= EXIT_BATCH_FILE ? err->code : EXIT_INTERNAL;
+}
+
+static bool open_log(const struct opts *o, struct err *err_r)
+{
+    enum log_level level = LOG_WARN;
+    FILE *file = stderr;
+
+    if (o->log_level && !log_level_parse(o->log_level, &level))
+        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, EXIT_USAGE,
+                       "--log-level %s: expected error, warn, info, debug or trace", o->log_level);
+    if (o->log_file) {
+        file = fopen(o->log_file, "ae");
+        if (!file)
+            return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, EXIT_USAGE,
+                           "--log %s: %s", o->log_file, strerror(errno));
+        if (!o->log_level)
+            level = LOG_INFO;
+    }
+    log_to(file, level);
+    return true;
+}
+
+static bool load(const struct opts *o, unsigned needs, struct settings **settings_r,
+                 struct settings_list *warnings, struct err *err_r)
+{
+    struct config_request request = {
+        .batch_file = o->batch_files.items[0],
+        .overrides = &o->overrides,
+        .shard_number = o->shard_number,
+        .shard_count = o->shard_count,
+        .local = (needs & NEEDS_LOCAL) != 0,
+    };
+    struct users_need need = { .source = needs & NEEDS_SOURCE, .target = needs & NEEDS_TARGET };
+    struct users_place place;
+    struct settings *s;
+
+    if (!config_load(&request, settings_r, warnings, err_r))
+        return false;
+    s = *settings_r;
+    s->mode = opts_mode(o->command);
+    if (o->has_threads)
+        s->threads = o->threads;
+    for (size_t i = 0; i < o->users.count; i++)
+        settings_list_add(&s->only_users, slice_cstr(o->users.items[i]));
+    if (!(needs & NEEDS_USERS))
+        return true;
+    if (!users_load(s, need, warnings, &place, err_r))
+        return false;
+    settings_finish(s);
+    return users_select(s, err_r);
+}
+
+static int run_command(const struct opts *o)
+{
+    unsigned needs = commands[o->command].needs;
+    struct settings *settings = NULL;
+    struct settings_list warnings = { 0 };
+    struct err err;
+    int code;
+
+    if (!open_log(o, &err))
+        return complain(&err);
+    if (!(needs & NEEDS_NOTHING) && !load(o, needs, &settings, &warnings, &err)) {
+        code = complain(&err);
+    } else {
+        for (size_t i = 0; i < warnings.count && !o->quiet; i++)
+            fprintf(stderr, "mailhaul: warning: %s\n", warnings.items[i]);
+        code = commands[o->command].run(o, settings);
+    }
+    settings_list_deinit(&warnings);
+    settings_destroy(&settings);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct opts o;
+    struct err err;
+    int code;
+
+    setlocale(LC_CTYPE, "");
+    umask(077);
+    secret_harden_process();
+    if (!opts_parse(&o, argc, argv, &err)) {
+        code = complain(&err);
+    } else if (o.version) {
+        printf("mailhaul %s\n", MAILHAUL_VERSION);
+        code = EXIT_DONE;
+    } else if (o.help || o.command == OPTS_COMMAND_COUNT) {
+        opts_help(stdout, o.command);
+        code = EXIT_DONE;
+    } else if (!commands[o.command].run) {
+        fprintf(stderr, "mailhaul: %s: not in this build\n", opts_command_name(o.command));
+        code = EXIT_USAGE;
+    } else {
+        code = run_command(&o);
+    }
+    opts_deinit(&o);
+    if (fflush(stdout) != 0 && code == EXIT_DONE) {
+        fprintf(stderr, "mailhaul: standard output: %s\n", strerror(errno));
+        code = EXIT_DISK;
+    }
+    return code;
+}

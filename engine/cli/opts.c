@@ -1,0 +1,406 @@
+#include "engine/cli/opts.h"
+
+#include "engine/cli/config_text.h"
+#include "engine/cli/config_value.h"
+#include "engine/cli/nearest.h"
+#include "io/base/mem.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define SHOWN_MAX 60
+
+static const struct {
+    const char *name;
+    enum settings_mode mode;
+    bool several_files;
+    bool hidden;
+    const char *help;
+} commands[] = {
+    [OPTS_CHECK] = { "check", SETTINGS_MODE_OTHER, false, false,
+                     "connect to source and target, one line a step" },
+    [OPTS_FOLDERS] = { "folders", SETTINGS_MODE_OTHER, false, false,
+                       "show a user's folders and what they map to" },
+    [OPTS_PLAN] = { "plan", SETTINGS_MODE_PLAN, false, false,
+                    "say what would move and how long it takes" },
+    [OPTS_RUN] = { "run", SETTINGS_MODE_RUN, false, false,
+                   "fetch, spool and upload until every user is Synced or Failed" },
+    [OPTS_FETCH] = { "fetch", SETTINGS_MODE_FETCH, false, false, "source to spool only" },
+    [OPTS_UPLOAD] = { "upload", SETTINGS_MODE_UPLOAD, false, false, "spool to target only" },
+    [OPTS_RETRY] = { "retry", SETTINGS_MODE_RETRY, false, false,
+                     "put failed users and items back in the queue, then run" },
+    [OPTS_VERIFY] = { "verify", SETTINGS_MODE_VERIFY, false, false,
+                      "read both sides again and compare" },
+    [OPTS_STATUS] = { "status", SETTINGS_MODE_OTHER, true, false,
+                      "one line a user, while it runs or afterwards" },
+    [OPTS_REPORT] = { "report", SETTINGS_MODE_OTHER, true, false,
+                      "the account of the batch; several batch files or state folders are merged" },
+    [OPTS_EXPORT] = { "export", SETTINGS_MODE_OTHER, false, false,
+                      "write messages as Maildir, mbox or .eml with an index" },
+    [OPTS_BENCH] = { "bench", SETTINGS_MODE_OTHER, false, false,
+                     "measure the source server, read-only" },
+    [OPTS_REHEARSE] = { "rehearse", SETTINGS_MODE_OTHER, false, false,
+                        "run against a simulated Exchange Online in place of the target" },
+    [OPTS_SPOOL_CHECK] = { "spool-check", SETTINGS_MODE_OTHER, false, true,
+                           "prove the state folder sound" },
+};
+_Static_assert(sizeof commands / sizeof *commands == OPTS_COMMAND_COUNT, "a row a command");
+
+enum option_kind {
+    OPTION_FLAG,    /* bool */
+    OPTION_TEXT,    /* const char * */
+    OPTION_LIST,    /* struct settings_list, one item each time */
+    OPTION_NUMBER,  /* unsigned, min..max */
+    OPTION_WORD,    /* unsigned, place in words */
+    OPTION_LEVEL,   /* const char *, one of words */
+    OPTION_SHARD,   /* shard_number, shard_count */
+    OPTION_NUMBERS, /* connections, connections_count */
+    OPTION_THREADS  /* has_threads, threads */
+};
+
+#define BIT(command) (1u << OPTS_##command)
+#define ALL          ((1u << OPTS_COMMAND_COUNT) - 1)
+#define OF(field)    offsetof(struct opts, field)
+
+static const char *const when_words[] = { "auto", "always", "never", NULL };
+static const char *const level_words[] = { "error", "warn", "info", "debug", "trace", NULL };
+static const char *const what_words[] = { "skipped", "failed", "all", NULL };
+static const char *const format_words[] = { "maildir", "mbox", "eml", NULL };
+
+struct option {
+    const char *name;
+    enum option_kind kind;
+    const char *value_name; /* NULL: a flag */
+    size_t offset;
+    unsigned commands; /* bits that take it */
+    const char *help;
+    const char *const *words;
+    unsigned min, max;
+};
+
+/* clang-format off */
+static const struct option options[] = {
+    { .name = "all", OPTION_FLAG, NULL, OF(all_users), BIT(CHECK), "check every user, not only the first" },
+    { .name = "source", OPTION_FLAG, NULL, OF(source), BIT(CHECK), "the source side only" },
+    { .name = "target", OPTION_FLAG, NULL, OF(target), BIT(CHECK), "the target side only" },
+    { .name = "json", OPTION_FLAG, NULL, OF(json),
+      BIT(CHECK) | BIT(FOLDERS) | BIT(PLAN) | BIT(VERIFY) | BIT(STATUS) | BIT(REPORT) | BIT(BENCH) |
+      BIT(REHEARSE), "print JSON" },
+    { .name = "html", OPTION_TEXT, "FILE", OF(html_file), BIT(REPORT) | BIT(BENCH),
+      "write a self-contained page" },
+    { .name = "csv", OPTION_TEXT, "FILE", OF(csv_file), BIT(REPORT), "write one row a user" },
+    { .name = "watch", OPTION_FLAG, NULL, OF(watch), BIT(STATUS), "go on showing it until interrupted" },
+    { .name = "sample", OPTION_NUMBER, "N", OF(sample), BIT(VERIFY),
+      "compare N messages a folder, not all", NULL, 1, 1000000000 },
+    { .name = "what", OPTION_WORD, "skipped|failed|all", OF(what), BIT(EXPORT), "which messages",
+      what_words },
+    { .name = "format", OPTION_WORD, "maildir|mbox|eml", OF(format), BIT(EXPORT),
+      "how to write them (default maildir)", format_words },
+    { .name = "to", OPTION_TEXT, "DIR", OF(to), BIT(EXPORT), "the folder to write to" },
+    { .name = "connections", OPTION_NUMBERS, "N,N,...", 0, BIT(BENCH), "the steps, such as 1,2,4,8",
+      NULL, 1, 10000 },
+    { .name = "seconds", OPTION_NUMBER, "N", OF(seconds), BIT(BENCH), "how long each step lasts",
+      NULL, 1, 86400 },
+    { .name = "full", OPTION_FLAG, NULL, OF(full), BIT(SPOOL_CHECK), "read the bodies too" },
+
+    { .name = "user", OPTION_LIST, "U", OF(users), ALL, "only this EmailAddress; repeatable" },
+    { .name = "shard", OPTION_SHARD, "I/N", 0, ALL, "only the users of part I of N" },
+    { .name = "threads", OPTION_THREADS, "N", 0, ALL, "event loops; 0: the processors", NULL, 0, 256 },
+    { .name = "set", OPTION_LIST, "section.key=value", OF(overrides), ALL,
+      "override the batch file; repeatable" },
+    { .name = "log", OPTION_TEXT, "FILE", OF(log_file), ALL, "append log lines to FILE" },
+    { .name = "log-level", OPTION_LEVEL, "error|warn|info|debug|trace", OF(log_level), ALL,
+      "which log lines", level_words },
+    { .name = "quiet", OPTION_FLAG, NULL, OF(quiet), ALL, "no progress, only results and errors" },
+    { .name = "progress", OPTION_WORD, "auto|always|never", OF(progress), ALL,
+      "live display; auto: on a terminal", when_words },
+    { .name = "color", OPTION_WORD, "auto|always|never", OF(color), ALL, "colors; auto: on a terminal",
+      when_words },
+    { .name = "help", OPTION_FLAG, NULL, OF(help), ALL, "print this" },
+    { .name = "version", OPTION_FLAG, NULL, OF(version), ALL, "print the version" },
+};
+/* clang-format on */
+#define OPTION_COUNT (sizeof options / sizeof *options)
+
+const char *opts_command_name(enum opts_command command)
+{
+    assert((unsigned)command < OPTS_COMMAND_COUNT);
+    return commands[command].name;
+}
+
+enum settings_mode opts_mode(enum opts_command command)
+{
+    assert((unsigned)command < OPTS_COMMAND_COUNT);
+    return commands[command].mode;
+}
+
+enum opts_side opts_sides(const struct opts *o)
+{
+    return o->source == o->target ? OPTS_BOTH_SIDES
+           : o->source            ? OPTS_SOURCE_ONLY
+                                  : OPTS_TARGET_ONLY;
+}
+
+void opts_deinit(struct opts *o)
+{
+    settings_list_deinit(&o->batch_files);
+    settings_list_deinit(&o->users);
+    settings_list_deinit(&o->overrides);
+}
+
+/* Parsing */
+
+static bool refuse_value(const struct option *option, const char *value, const char *expected,
+                         struct err *err_r)
+{
+    return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s %.*s: expected %s", option->name,
+                         SHOWN_MAX, value, expected);
+}
+
+static bool number_in(const struct option *option, struct slice text, unsigned *value_r)
+{
+    uint32_t value;
+
+    if (!slice_u32(text, &value) || value < option->min || value > option->max)
+        return false;
+    *value_r = value;
+    return true;
+}
+
+static bool find_word(const struct option *option, const char *value, unsigned *index_r)
+{
+    for (unsigned i = 0; option->words[i]; i++)
+        if (strcmp(value, option->words[i]) == 0) {
+            *index_r = i;
+            return true;
+        }
+    return false;
+}
+
+static bool store_numbers(struct opts *o, const struct option *option, struct slice rest)
+{
+    struct slice item;
+
+    if (rest.size == 0 || rest.data[rest.size - 1] == ',')
+        return false;
+    o->connections_count = 0;
+    while (slice_split(&rest, ',', &item))
+        if (o->connections_count == OPTS_STEPS_MAX ||
+            !number_in(option, slice_trim(item), &o->connections[o->connections_count++]))
+            return false;
+    return true;
+}
+
+static bool store(struct opts *o, const struct option *option, const char *value, struct err *err_r)
+{
+    void *field = (char *)o + option->offset;
+    char expected[80];
+    unsigned index;
+
+    switch (option->kind) {
+    case OPTION_FLAG:
+        *(bool *)field = true;
+        return true;
+    case OPTION_TEXT:
+        if (*value == '\0')
+            return refuse_value(option, value, option->value_name, err_r);
+        *(const char **)field = value;
+        return true;
+    case OPTION_LIST:
+        if (*value == '\0')
+            return refuse_value(option, value, option->value_name, err_r);
+        settings_list_add(field, slice_cstr(value));
+        return true;
+    case OPTION_NUMBER:
+    case OPTION_THREADS:
+        snprintf(expected, sizeof expected, "a number from %u to %u", option->min, option->max);
+        if (option->kind == OPTION_THREADS) {
+            o->has_threads = true;
+            field = &o->threads;
+        }
+        return number_in(option, slice_cstr(value), field) ||
+               refuse_value(option, value, expected, err_r);
+    case OPTION_WORD:
+        if (!find_word(option, value, field))
+            return refuse_value(option, value, option->value_name, err_r);
+        return true;
+    case OPTION_LEVEL:
+        if (!find_word(option, value, &index))
+            return refuse_value(option, value, option->value_name, err_r);
+        *(const char **)field = value;
+        return true;
+    case OPTION_SHARD:
+        return value_shard(slice_cstr(value), &o->shard_number, &o->shard_count) ||
+               refuse_value(option, value, "I/N with I from 1 to N, such as 3/10", err_r);
+    case OPTION_NUMBERS:
+        return store_numbers(o, option, slice_cstr(value)) ||
+               refuse_value(option, value, "numbers from 1 to 10000 such as 1,2,4,8", err_r);
+    }
+    return true;
+}
+
+static bool unknown_option(const struct opts *o, struct slice name, struct err *err_r)
+{
+    struct nearest near;
+    char hint[80];
+
+    nearest_init(&near, name);
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (o->command == OPTS_COMMAND_COUNT || options[i].commands & 1u << o->command)
+            nearest_offer(&near, options[i].name);
+    return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%.*s: unknown option%s",
+                         (int)(name.size < SHOWN_MAX ? name.size : SHOWN_MAX), name.data,
+                         nearest_text(&near, "--", "", hint, sizeof hint));
+}
+
+/* One argument that begins with "--"; *next is the one after, advanced when it is the value. */
+static bool read_option(struct opts *o, const char *text, char *const **next, unsigned *given_r,
+                        struct err *err_r)
+{
+    struct slice all = slice_cstr(text + 2);
+    size_t equals = slice_find(all, '=');
+    struct slice name = slice_first(all, equals);
+    const char *value = equals == SIZE_MAX ? NULL : all.data + equals + 1;
+    const struct option *option = NULL;
+
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (slice_equal(name, slice_cstr(options[i].name)))
+            option = &options[i];
+    if (!option)
+        return unknown_option(o, name, err_r);
+    if (!option->value_name && value)
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s: takes no value", option->name);
+    if (option->value_name && !value) {
+        if (!**next)
+            return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s: needs %s", option->name,
+                                 option->value_name);
+        value = *(*next)++;
+    }
+    *given_r |= 1u << (option - options);
+    return store(o, option, value, err_r);
+}
+_Static_assert(OPTION_COUNT <= 32, "a bit an option");
+
+static bool read_command(struct opts *o, const char *text, struct err *err_r)
+{
+    struct nearest near;
+    char hint[80];
+
+    nearest_init(&near, slice_cstr(text));
+    for (unsigned i = 0; i < OPTS_COMMAND_COUNT; i++) {
+        if (strcmp(text, commands[i].name) == 0) {
+            o->command = (enum opts_command)i;
+            return true;
+        }
+        if (!commands[i].hidden)
+            nearest_offer(&near, commands[i].name);
+    }
+    return config_refuse(err_r, CONFIG_EXIT_USAGE, "%.*s: unknown command%s", SHOWN_MAX, text,
+                         nearest_text(&near, "", "", hint, sizeof hint));
+}
+
+/* What a command needs and what it does not take. */
+static bool check_all(const struct opts *o, unsigned given, struct err *err_r)
+{
+    const char *command;
+
+    if (o->command == OPTS_COMMAND_COUNT)
+        return config_refuse(err_r, CONFIG_EXIT_USAGE,
+                             "a command is missing; mailhaul --help lists them");
+    command = commands[o->command].name;
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (given & 1u << i && !(options[i].commands & 1u << o->command))
+            return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s: not an option of %s",
+                                 options[i].name, command);
+    if (o->batch_files.count == 0)
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "%s: the batch file is missing", command);
+    if (o->batch_files.count > 1 && !commands[o->command].several_files)
+        return config_refuse(err_r, CONFIG_EXIT_USAGE,
+                             "%.*s: %s takes one batch file, and there is one already", SHOWN_MAX,
+                             o->batch_files.items[1], command);
+    if (o->command == OPTS_EXPORT && !o->to)
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "export: --to DIR is missing");
+    return true;
+}
+
+bool opts_parse(struct opts *o, int argc, char *const *argv, struct err *err_r)
+{
+    char *const *next = argv + (argc > 0);
+    bool only_files = false;
+    unsigned given = 0;
+
+    *o = (struct opts){ .command = OPTS_COMMAND_COUNT };
+    while (*next) {
+        const char *text = *next++;
+        bool ok = true;
+
+        if (!only_files && strcmp(text, "--") == 0)
+            only_files = true;
+        else if (!only_files && strcmp(text, "-h") == 0)
+            o->help = true;
+        else if (!only_files && strncmp(text, "--", 2) == 0)
+            ok = read_option(o, text, &next, &given, err_r);
+        else if (!only_files && text[0] == '-' && text[1])
+            ok = config_refuse(err_r, CONFIG_EXIT_USAGE,
+                               "%.*s: unknown option; options begin with --", SHOWN_MAX, text);
+        else if (o->command == OPTS_COMMAND_COUNT)
+            ok = read_command(o, text, err_r);
+        else
+            settings_list_add(&o->batch_files, slice_cstr(text));
+        if (!ok)
+            return false;
+    }
+    return o->help || o->version || check_all(o, given, err_r);
+}
+
+/* Help */
+
+static void print_options(FILE *out, enum opts_command command, bool common)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option *option = &options[i];
+        char left[64];
+
+        if ((option->commands == ALL) != common ||
+            (command != OPTS_COMMAND_COUNT && !(option->commands & 1u << command)))
+            continue;
+        snprintf(left, sizeof left, "--%s%s%s", option->name, option->value_name ? " " : "",
+                 option->value_name ? option->value_name : "");
+        fprintf(out, "  %-28s  %s\n", left, option->help);
+    }
+}
+
+void opts_help(FILE *out, enum opts_command command)
+{
+    if (command != OPTS_COMMAND_COUNT) {
+        fprintf(out, "Usage: mailhaul %s [OPTIONS] BATCH.ini%s\n\n%s: %s.\n",
+                commands[command].name, commands[command].several_files ? "..." : "",
+                commands[command].name, commands[command].help);
+        fputs("\nOptions:\n", out);
+        print_options(out, command, false);
+        print_options(out, command, true);
+        return;
+    }
+    fputs("Usage: mailhaul COMMAND [OPTIONS] BATCH.ini\n\n"
+          "Moves mail in bulk from IMAP servers to Exchange Online.\n\nCommands:\n",
+          out);
+    for (unsigned i = 0; i < OPTS_COMMAND_COUNT; i++)
+        if (!commands[i].hidden)
+            fprintf(out, "  %-10s  %s\n", commands[i].name, commands[i].help);
+    fputs("\nOptions of all commands:\n", out);
+    print_options(out, command, true);
+    fputs("\nmailhaul COMMAND --help shows a command's own options; man mailhaul has the rest.\n",
+          out);
+}
+
+void opts_describe(void (*command)(void *context, const char *name, const char *help, bool hidden),
+                   void (*option)(void *context, const char *name, const char *value_name,
+                                  const char *help, bool hidden),
+                   void *context)
+{
+    for (unsigned i = 0; i < OPTS_COMMAND_COUNT; i++)
+        command(context, commands[i].name, commands[i].help, commands[i].hidden);
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        option(context, options[i].name, options[i].value_name, options[i].help,
+               options[i].commands == BIT(SPOOL_CHECK));
+}

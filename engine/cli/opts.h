@@ -1,0 +1,87 @@
+/* The command line: one table of commands and one of options make parsing, --help and the manual's
+ * test. Prints only in opts_help; reads no file.
+ */
+#ifndef ENGINE_CLI_OPTS_H
+#define ENGINE_CLI_OPTS_H
+
+#include "engine/move/settings.h"
+
+#include <stdio.h>
+
+enum opts_command {
+    OPTS_CHECK,
+    OPTS_FOLDERS,
+    OPTS_PLAN,
+    OPTS_RUN,
+    OPTS_FETCH,
+    OPTS_UPLOAD,
+    OPTS_RETRY,
+    OPTS_VERIFY,
+    OPTS_STATUS,
+    OPTS_REPORT,
+    OPTS_EXPORT,
+    OPTS_BENCH,
+    OPTS_REHEARSE,
+    OPTS_SPOOL_CHECK, /* hidden */
+    OPTS_COMMAND_COUNT
+};
+
+enum opts_when { OPTS_AUTO, OPTS_ALWAYS, OPTS_NEVER };
+enum opts_side { OPTS_BOTH_SIDES, OPTS_SOURCE_ONLY, OPTS_TARGET_ONLY };
+enum opts_what { OPTS_WHAT_SKIPPED, OPTS_WHAT_FAILED, OPTS_WHAT_ALL };
+enum opts_format { OPTS_MAILDIR, OPTS_MBOX, OPTS_EML };
+
+#define OPTS_STEPS_MAX 32 /* of --connections */
+
+/* Texts are borrowed from argv. */
+struct opts {
+    enum opts_command command;
+    bool help, version; /* then nothing else counts; help without command is OPTS_COMMAND_COUNT */
+    struct settings_list batch_files; /* for report also state folders */
+
+    /* common */
+    bool has_threads;
+    unsigned threads;                   /* 0: automatic */
+    unsigned shard_number, shard_count; /* count 0: not given */
+    struct settings_list users;         /* --user */
+    struct settings_list overrides;     /* --set, as written */
+    const char *log_file;               /* or NULL */
+    const char *log_level;              /* "error" .. "trace", or NULL */
+    bool quiet;
+    unsigned progress, color; /* enum opts_when */
+
+    /* of single commands */
+    bool all_users;      /* check */
+    bool source, target; /* check; see opts_sides */
+    bool json, watch;
+    const char *html_file, *csv_file;     /* or NULL */
+    unsigned sample;                      /* verify: messages a folder; 0: everything */
+    unsigned what;                        /* export: enum opts_what */
+    unsigned format;                      /* export: enum opts_format */
+    const char *to;                       /* export: folder */
+    unsigned connections[OPTS_STEPS_MAX]; /* bench */
+    unsigned connections_count;           /* 0: not given */
+    unsigned seconds;                     /* bench: of each step; 0: not given */
+    bool full;                            /* spool-check: bodies too */
+};
+
+/* Reads argv[1..]. Errors: PERMANENT/RUN, origin CONFIG, code 64; opts_deinit is due either way. */
+bool opts_parse(struct opts *o, int argc, char *const *argv, struct err *err_r) ERR_CHECK;
+void opts_deinit(struct opts *o);
+
+enum opts_side opts_sides(const struct opts *o);
+/* "run"; the mode that the engine is told. */
+const char *opts_command_name(enum opts_command command);
+enum settings_mode opts_mode(enum opts_command command);
+
+/* Help of one command, or of the program with OPTS_COMMAND_COUNT. */
+void opts_help(FILE *out, enum opts_command command);
+
+/* Each command and each option, for the manual's test. option is without dashes; value_name NULL
+ * for a flag. */
+void opts_describe(void (*command)(void *context, const char *name, const char *help, bool hidden),
+                   void (*option)(void *context, const char *name, const char *value_name,
+                                  const char *help, bool hidden),
+                   void *context);
+
+#endif

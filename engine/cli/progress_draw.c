@@ -1,0 +1,216 @@
+#include "engine/cli/progress.h"
+
+#include "engine/cli/report_format.h"
+
+#include <math.h>
+#include <stdarg.h>
+
+#define COLUMNS_MIN 60u
+#define COLUMNS_MAX 200u
+#define LINE_BYTES 4096u
+#define HALF_LIFE_S 10.0
+
+void progress_measure(struct progress_meter *m, const struct progress_view *view, uint64_t now_ms,
+                      struct progress_rates *rates_r)
+{
+    const uint64_t now[4] = { view->bytes_fetched, view->bytes_uploaded, view->fetched,
+                              view->uploaded };
+
+    if (!m->begun) {
+        *m = (struct progress_meter){ .begun = true, .first_ms = now_ms, .last_ms = now_ms };
+        memcpy(m->last, now, sizeof now);
+    } else if (now_ms - m->last_ms >= 100 && now_ms > m->last_ms) {
+        double seconds = (double)(now_ms - m->last_ms) / 1000.0;
+        double keep = exp2(-seconds / HALF_LIFE_S);
+
+        for (unsigned i = 0; i < 4; i++) {
+            double rate = now[i] >= m->last[i] ? (double)(now[i] - m->last[i]) / seconds : 0;
+
+            m->averages[i] = m->averages[i] * keep + rate * (1 - keep);
+            m->last[i] = now[i];
+        }
+        /* How much of the average is measured yet: without it the first seconds look slow. */
+        m->weight = m->weight * keep + (1 - keep);
+        m->last_ms = now_ms;
+    }
+    *rates_r = (struct progress_rates){ .left_s = -1, .elapsed_s = (now_ms - m->first_ms) / 1000 };
+    if (m->weight > 0) {
+        rates_r->in_bytes_s = m->averages[0] / m->weight;
+        rates_r->out_bytes_s = m->averages[1] / m->weight;
+        rates_r->in_messages_s = m->averages[2] / m->weight;
+        rates_r->out_messages_s = m->averages[3] / m->weight;
+    }
+    /* A guess out of a few seconds would only jump about. */
+    if (rates_r->elapsed_s >= 10) {
+        double left = -1;
+
+        if (view->bytes_left && rates_r->out_bytes_s >= 1)
+            left = (double)view->bytes_left / rates_r->out_bytes_s;
+        else if (view->pending && rates_r->out_messages_s >= 0.01)
+            left = (double)view->pending / rates_r->out_messages_s;
+        else if (view->pending == 0 && view->found_final)
+            left = 0;
+        if (left >= 0 && left < 1e9)
+            rates_r->left_s = (int64_t)left;
+    }
+}
+
+static uint64_t done(const struct progress_view *v)
+{
+    return v->found > v->pending ? v->found - v->pending : 0;
+}
+
+static void say(struct buf *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(struct buf *line, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    int n;
+    bool fits;
+
+    va_start(args, format);
+    n = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fits = n > 0 && buf_append(line, slice_of(text, strnlen(text, sizeof text - 1)));
+    (void)fits;
+}
+
+/* Ends the line: cut to the width, coloured as a whole. */
+static void put(struct buf *out, struct buf *line, const struct progress_style *style,
+                const char *color)
+{
+    struct slice text = buf_slice(line);
+    unsigned columns = style->columns, width = format_width(text);
+    bool fits = true;
+
+    if (style->color && color)
+        fits = buf_append_format(out, "\x1b[%sm", color);
+    format_cell(out, text, width < columns ? width : columns, false, style->utf8);
+    if (style->color && color)
+        fits = fits && buf_append(out, SLICE("\x1b[0m"));
+    fits = fits && buf_append(out, SLICE("\n"));
+    (void)fits;
+    buf_clear(line);
+}
+
+static void spool_words(struct buf *line, const struct progress_view *v)
+{
+    if (v->spool_budget)
+        say(line, "spool %s of %s (%s)", format_bytes(v->spool_held).text,
+            format_bytes(v->spool_budget).text,
+            format_percent(v->spool_held, v->spool_budget).text);
+    else
+        say(line, "spool %s", format_bytes(v->spool_held).text);
+}
+
+static void left_words(struct buf *line, const struct progress_rates *r)
+{
+    if (r->left_s > 0)
+        say(line, ", about %s left", format_seconds((double)r->left_s).text);
+}
+
+static void draw_line(const struct progress_view *v, const struct progress_rates *r,
+                      const struct progress_style *style, struct buf *line)
+{
+    say(line, "%s users %u/%u synced", style->clock ? style->clock : "", v->synced, v->users);
+    if (v->failed)
+        say(line, ", %u failed", v->failed);
+    say(line, ", %s of %s%s messages (%s), %s in, %s out", format_count(done(v)).text,
+        v->found_final ? "" : "~", format_count(v->found).text,
+        format_percent(done(v), v->found).text, format_rate(r->in_bytes_s).text,
+        format_rate(r->out_bytes_s).text);
+    say(line, ", ");
+    spool_words(line, v);
+    if (v->throttled_mailboxes)
+        say(line, ", %u mailbox%s throttled", v->throttled_mailboxes,
+            v->throttled_mailboxes == 1 ? "" : "es");
+    left_words(line, r);
+    if (v->stopping)
+        say(line, ", stopping (%s)", v->stopping);
+}
+
+static void draw_active(const struct progress_active *a, const struct progress_style *style,
+                        struct buf *line)
+{
+    unsigned room = style->columns - 2, name = room * 2 / 5, bar = 12;
+
+    say(line, "  ");
+    format_cell(line, slice_of(a->address, strnlen(a->address, sizeof a->address)), name, false,
+                true);
+    say(line, " ");
+    format_bar(line, a->done, a->total, bar, style->utf8);
+    say(line, " %5s  ", format_percent(a->done, a->total).text);
+    if (a->throttled_s)
+        say(line, "throttled, %s left", format_seconds(a->throttled_s).text);
+    else
+        say(line, "%s %.*s", a->doing ? a->doing : "",
+            (int)strnlen(a->folder, sizeof a->folder), a->folder);
+}
+
+static void draw_block(const struct progress_view *v, const struct progress_rates *r,
+                       const struct progress_style *style, struct buf *out)
+{
+    struct buf line;
+
+    buf_init(&line, LINE_BYTES);
+    say(&line, "%s%s%s", v->stopping ? "stopping: " : v->state ? v->state : "",
+        v->stopping ? v->stopping : "", r->elapsed_s ? ", " : "");
+    if (r->elapsed_s)
+        say(&line, "%s so far", format_seconds((double)r->elapsed_s).text);
+    left_words(&line, r);
+    put(out, &line, style, v->stopping ? "1;33" : "1");
+
+    format_bar(&line, done(v), v->found, style->columns / 2, style->utf8);
+    say(&line, " %s of %s messages%s", format_percent(done(v), v->found).text,
+        format_count(v->found).text, v->found_final ? "" : " found so far");
+    put(out, &line, style, "34");
+
+    say(&line, "users     %u synced, %u at work, %u queued, %u failed of %u", v->synced, v->working,
+        v->queued, v->failed, v->users);
+    put(out, &line, style, v->failed ? "31" : NULL);
+    say(&line, "messages  %s uploaded, %s there, %s skipped, %s failed, %s pending",
+        format_count(v->uploaded).text, format_count(v->present).text,
+        format_count(v->skipped).text, format_count(v->failed_messages).text,
+        format_count(v->pending).text);
+    put(out, &line, style, NULL);
+    say(&line, "rate      %s in, %s out; %.0f and %.0f messages/s", format_rate(r->in_bytes_s).text,
+        format_rate(r->out_bytes_s).text, r->in_messages_s, r->out_messages_s);
+    put(out, &line, style, NULL);
+    say(&line, "folders   %u of %u done; ", v->folders_done, v->folders);
+    spool_words(&line, v);
+    put(out, &line, style, NULL);
+    if (v->throttled_mailboxes) {
+        say(&line, "throttled %u mailbox%s, the last for %s", v->throttled_mailboxes,
+            v->throttled_mailboxes == 1 ? "" : "es", format_seconds(v->throttled_s).text);
+        put(out, &line, style, "33");
+    }
+    for (unsigned i = 0; i < v->active_count && i < PROGRESS_ACTIVE; i++) {
+        draw_active(&v->active[i], style, &line);
+        put(out, &line, style, v->active[i].throttled_s ? "33" : NULL);
+    }
+    buf_deinit(&line);
+}
+
+void progress_draw(const struct progress_view *view, const struct progress_rates *rates,
+                   const struct progress_style *style, struct buf *out)
+{
+    struct progress_style s = *style;
+    struct buf line;
+
+    if (s.columns < COLUMNS_MIN)
+        s.columns = COLUMNS_MIN;
+    if (s.columns > COLUMNS_MAX)
+        s.columns = COLUMNS_MAX;
+    if (s.mode == PROGRESS_LIVE) {
+        draw_block(view, rates, &s, out);
+    } else if (s.mode == PROGRESS_LINES) {
+        /* For a file: whole, however long. */
+        buf_init(&line, LINE_BYTES);
+        draw_line(view, rates, &s, &line);
+        s.color = false;
+        s.columns = format_width(buf_slice(&line));
+        put(out, &line, &s, NULL);
+        buf_deinit(&line);
+    }
+}

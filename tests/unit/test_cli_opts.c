@@ -1,0 +1,347 @@
+/* test: cli */
+#include "engine/cli/config.h"
+#include "engine/cli/config_value.h"
+#include "engine/cli/nearest.h"
+#include "engine/cli/opts.h"
+#include "engine/cli/users.h"
+#include "io/base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ARGS_MAX 24
+
+/* Words separated by one blank; "" stays empty. */
+static bool parse(const char *line, struct opts *o, char *words, size_t cap, struct err *e)
+{
+    char *argv[ARGS_MAX] = { (char *)(uintptr_t) "mailhaul" };
+    int argc = 1;
+
+    snprintf(words, cap, "%s", line);
+    for (char *at = words; *at;) {
+        char *end = strchr(at, ' ');
+
+        assert_true(argc < ARGS_MAX - 1);
+        argv[argc++] = at;
+        if (!end)
+            break;
+        *end = '\0';
+        at = end + 1;
+    }
+    return opts_parse(o, argc, argv, e);
+}
+
+static const struct {
+    const char *line, *expected;
+} bad[] = {
+    { "", "a command is missing; mailhaul --help lists them" },
+    { "rnu a.ini", "rnu: unknown command; did you mean run?" },
+    { "frobnicate a.ini", "frobnicate: unknown command" },
+    { "spool-chekc a.ini", "spool-chekc: unknown command" },
+    { "run", "run: the batch file is missing" },
+    { "run a.ini b.ini", "b.ini: run takes one batch file, and there is one already" },
+    { "run --thread 3 a.ini", "--thread: unknown option; did you mean --threads?" },
+    { "run --tarce a.ini", "--tarce: unknown option" },
+    { "run -x a.ini", "-x: unknown option; options begin with --" },
+    { "run --json a.ini", "--json: not an option of run" },
+    { "run a.ini --watch", "--watch: not an option of run" },
+    { "--sample 3 plan a.ini", "--sample: not an option of plan" },
+    { "run a.ini --threads", "--threads: needs N" },
+    { "run --threads=x a.ini", "--threads x: expected a number from 0 to 256" },
+    { "run --threads= a.ini", "--threads : expected a number from 0 to 256" },
+    { "run --threads 257 a.ini", "--threads 257: expected a number from 0 to 256" },
+    { "run --quiet=yes a.ini", "--quiet: takes no value" },
+    { "run --shard 0/3 a.ini", "--shard 0/3: expected I/N with I from 1 to N, such as 3/10" },
+    { "run --shard 4/3 a.ini", "--shard 4/3: expected I/N with I from 1 to N, such as 3/10" },
+    { "run --shard 1 a.ini", "--shard 1: expected I/N with I from 1 to N, such as 3/10" },
+    { "run --shard 1/100001 a.ini",
+      "--shard 1/100001: expected I/N with I from 1 to N, such as 3/10" },
+    { "run --progress sometimes a.ini", "--progress sometimes: expected auto|always|never" },
+    { "run --log-level loud a.ini", "--log-level loud: expected error|warn|info|debug|trace" },
+    { "run --log= a.ini", "--log : expected FILE" },
+    { "run --set= a.ini", "--set : expected section.key=value" },
+    { "verify --sample 0 a.ini", "--sample 0: expected a number from 1 to 1000000000" },
+    { "bench --connections 1,,2 a.ini",
+      "--connections 1,,2: expected numbers from 1 to 10000 such as 1,2,4,8" },
+    { "bench --connections 1,2, a.ini",
+      "--connections 1,2,: expected numbers from 1 to 10000 such as 1,2,4,8" },
+    { "bench --connections 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1 a",
+      "--connections 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,: expected "
+      "numbers from 1 to 10000 such as 1,2,4,8" },
+    { "bench --seconds -1 a.ini", "--seconds -1: expected a number from 1 to 86400" },
+    { "export --what skipped a.ini", "export: --to DIR is missing" },
+    { "export --to d --what some a.ini", "--what some: expected skipped|failed|all" },
+};
+
+static void bad_lines(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char words[256];
+        struct opts o;
+        struct err e;
+
+        if (parse(bad[i].line, &o, words, sizeof words, &e))
+            fail_msg("%s: was taken", bad[i].line);
+        if (strcmp(e.server_text, bad[i].expected) != 0)
+            fail_msg("%s:\n  %s\nexpected\n  %s", bad[i].line, e.server_text, bad[i].expected);
+        assert_int_equal(e.code, 64);
+        opts_deinit(&o);
+    }
+}
+
+static void good_lines(void **state)
+{
+    char words[256];
+    struct opts o;
+    struct err e;
+
+    (void)state;
+    assert_true(parse("run --shard=3/10 --user a@b --user=c@d --set source.url=imap://x "
+                      "--threads 0 --quiet --color never --log-level debug -- --x.ini",
+                      &o, words, sizeof words, &e));
+    assert_int_equal(o.command, OPTS_RUN);
+    assert_int_equal(opts_mode(o.command), SETTINGS_MODE_RUN);
+    assert_int_equal(o.shard_number, 3);
+    assert_int_equal(o.shard_count, 10);
+    assert_int_equal(o.users.count, 2);
+    assert_string_equal(o.users.items[1], "c@d");
+    assert_string_equal(o.overrides.items[0], "source.url=imap://x");
+    assert_true(o.has_threads && o.threads == 0 && o.quiet);
+    assert_int_equal(o.color, OPTS_NEVER);
+    assert_int_equal(o.progress, OPTS_AUTO);
+    assert_string_equal(o.log_level, "debug");
+    assert_string_equal(o.batch_files.items[0], "--x.ini");
+    opts_deinit(&o);
+
+    assert_true(parse("bench a.ini --connections 1,2,64", &o, words, sizeof words, &e));
+    assert_int_equal(o.connections_count, 3);
+    assert_int_equal(o.connections[2], 64);
+    opts_deinit(&o);
+
+    assert_true(parse("report a.ini b.state --html x.html", &o, words, sizeof words, &e));
+    assert_int_equal(o.batch_files.count, 2);
+    opts_deinit(&o);
+
+    assert_true(parse("check --source a.ini", &o, words, sizeof words, &e));
+    assert_int_equal(opts_sides(&o), OPTS_SOURCE_ONLY);
+    opts_deinit(&o);
+    assert_true(parse("check --source --target a.ini", &o, words, sizeof words, &e));
+    assert_int_equal(opts_sides(&o), OPTS_BOTH_SIDES);
+    opts_deinit(&o);
+
+    assert_true(parse("plan -h", &o, words, sizeof words, &e));
+    assert_true(o.help && o.command == OPTS_PLAN);
+    opts_deinit(&o);
+    assert_true(parse("--version", &o, words, sizeof words, &e));
+    assert_true(o.version && o.command == OPTS_COMMAND_COUNT);
+    opts_deinit(&o);
+}
+
+static void help_lists_what_a_command_takes(void **state)
+{
+    char *text;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    opts_help(out, OPTS_BENCH);
+    fclose(out);
+    assert_non_null(strstr(text, "--connections N,N,..."));
+    assert_non_null(strstr(text, "--set section.key=value"));
+    assert_null(strstr(text, "--sample"));
+    free(text);
+    out = open_memstream(&text, &size);
+    opts_help(out, OPTS_COMMAND_COUNT);
+    fclose(out);
+    assert_non_null(strstr(text, "\n  verify "));
+    assert_null(strstr(text, "spool-check"));
+    free(text);
+}
+
+/* Values that configs, users and options share. */
+static void sizes_and_durations(void **state)
+{
+    static const struct {
+        const char *text;
+        bool ok;
+        uint64_t value;
+    } sizes[] = {
+        { "0", true, 0 },
+        { "35MB", true, 35000000 },
+        { "1.5 gib", true, 1610612736 },
+        { "9223372036854775807", false, 0 },
+        { "922337203685477580", true, 922337203685477580 },
+        { "8388608TiB", false, 0 },
+        { "8388607TiB", true, 9223370937343148032u },
+        { "1.5", false, 0 },
+        { "1.5B", false, 0 },
+        { ".5MB", false, 0 },
+        { "1.MB", false, 0 },
+        { "35M", false, 0 },
+        { "-1MB", false, 0 },
+        { "", false, 0 },
+        { "1e3", false, 0 },
+    };
+    static const struct {
+        const char *text;
+        bool ok;
+        uint64_t value;
+    } durations[] = {
+        { "0", true, 0 },
+        { "7h30m", true, 27000000 },
+        { "90s", true, 90000 },
+        { "2d", true, 172800000 },
+        { "1s500ms", true, 1500 },
+        { "1000d", true, 86400000000 },
+        { "1000d1s", false, 0 },
+        { "30m7h", false, 0 },
+        { "7h7h", false, 0 },
+        { "7", false, 0 },
+        { "h", false, 0 },
+        { "", false, 0 },
+        { "99999999999999999d", false, 0 },
+    };
+    uint64_t value;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        if (value_size(slice_cstr(sizes[i].text), &value) != sizes[i].ok)
+            fail_msg("%s", sizes[i].text);
+        assert_true(!sizes[i].ok || value == sizes[i].value);
+    }
+    for (size_t i = 0; i < sizeof durations / sizeof *durations; i++) {
+        if (value_duration(slice_cstr(durations[i].text), &value) != durations[i].ok)
+            fail_msg("%s", durations[i].text);
+        assert_true(!durations[i].ok || value == durations[i].value);
+    }
+}
+
+static void nearest_finds_slips_and_nothing_far(void **state)
+{
+    static const struct {
+        const char *word, *best;
+    } cases[] = {
+        { "tls-ac", "tls-ca" },
+        { "TLS-CA", "tls-ca" },
+        { "conections", "connections" },
+        { "xyz", NULL },
+        { "", NULL },
+        { "connections-per", "connections-per-user" },
+    };
+    static const char *const names[] = { "tls-ca", "connections", "connections-per-user" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct nearest n;
+
+        nearest_init(&n, slice_cstr(cases[i].word));
+        for (size_t j = 0; j < sizeof names / sizeof *names; j++)
+            nearest_offer(&n, names[j]);
+        if (cases[i].best)
+            assert_string_equal(n.best, cases[i].best);
+        else
+            assert_null(n.best);
+    }
+}
+
+/* The manual: every name of the three tables is in it. Its dashes are written "\-". */
+
+static char *manual;
+
+static void manual_has(const char *kind, const char *before, const char *name, const char *after)
+{
+    char wanted[200];
+    size_t used = (size_t)snprintf(wanted, sizeof wanted, "%s", before);
+
+    for (; *name; name++) {
+        if (*name == '-')
+            wanted[used++] = '\\';
+        wanted[used++] = *name;
+    }
+    snprintf(wanted + used, sizeof wanted - used, "%s", after);
+    if (!strstr(manual, wanted))
+        fail_msg("docs/man/mailhaul.1 lacks the %s \"%s\"", kind, wanted);
+}
+
+static void has_command(void *context, const char *name, const char *help, bool hidden)
+{
+    (void)context;
+    (void)help;
+    (void)hidden;
+    manual_has("command", "\n.B ", name, "\n");
+}
+
+static void has_option(void *context, const char *name, const char *value_name, const char *help,
+                       bool hidden)
+{
+    (void)context;
+    (void)help;
+    (void)hidden;
+    manual_has("option", value_name ? "\n.BI \\-\\-" : "\n.B \\-\\-", name,
+               value_name ? " " : "\n");
+}
+
+static void has_key(void *context, const struct config_key_info *key)
+{
+    char *part = context;
+
+    if (strcmp(part, key->section) != 0) {
+        snprintf(part, 20, "%s", key->section);
+        manual_has("section", "\n.SS [", key->section, "]\n");
+    }
+    manual_has("key", "\n.BI ", key->name, " \" = ");
+    manual_has("default", "Default: ", key->fallback, ".\n");
+}
+
+static void has_column(void *context, const char *column, const char *help)
+{
+    (void)context;
+    (void)help;
+    manual_has("column", "\n.B ", column, "\n");
+}
+
+static void the_manual_names_everything(void **state)
+{
+    char path[1024], section[20] = "";
+    FILE *f;
+    size_t size;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/../docs/man/mailhaul.1", TESTS_FOLDER);
+    f = fopen(path, "r");
+    assert_non_null(f);
+    manual = mem_alloc(200000);
+    size = fread(manual, 1, 199999, f);
+    manual[size] = '\0';
+    assert_int_equal(fclose(f), 0);
+    opts_describe(has_command, has_option, NULL);
+    config_describe(has_key, section);
+    users_describe(has_column, NULL);
+    for (unsigned code = 0; code < 9; code++) {
+        static const char *const codes[] = { "0", "2", "3", "64", "65", "70", "75", "77", "78" };
+
+        manual_has("exit code", "\n.B ", codes[code], "\n");
+    }
+    free(manual);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bad_lines),
+        cmocka_unit_test(good_lines),
+        cmocka_unit_test(help_lists_what_a_command_takes),
+        cmocka_unit_test(sizes_and_durations),
+        cmocka_unit_test(nearest_finds_slips_and_nothing_far),
+        cmocka_unit_test(the_manual_names_everything),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,347 @@
+/* test: cli */
+#include "engine/cli/users.h"
+
+#include "io/base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HEAD "EmailAddress,UserName,Password\n"
+
+static struct settings *cloud_settings(void)
+{
+    struct settings *s = settings_create();
+
+    s->users_file = mem_text("users.csv");
+    s->target.oauth.grant = SETTINGS_GRANT_CLIENT_SECRET;
+    s->target.oauth.tenant = mem_text("a.b");
+    return s;
+}
+
+static bool parse(struct settings *s, const char *text, size_t size, struct settings_list *warnings,
+                  struct users_place *place, struct err *e)
+{
+    /* Exactly as long as the text, so that the sanitizer sees a byte read past it. */
+    char *copy = mem_alloc(size);
+    bool ok, has_passwords;
+
+    memcpy(copy, text, size);
+    ok = users_parse(s, copy, size, "users.csv", (struct users_need){ true, true }, warnings,
+                     &has_passwords, place, e);
+    free(copy);
+    return ok;
+}
+
+static const struct {
+    const char *name, *text;
+    unsigned line, column;
+    const char *expected;
+} bad[] = {
+    { "an unknown column and the nearest one", "EmailAdress,UserName\n", 1, 1,
+      "EmailAdress: unknown column; did you mean EmailAddress?" },
+    { "a column that nothing resembles", "EmailAddress,UserName,Shoe\n", 1, 23,
+      "Shoe: unknown column" },
+    { "a column twice", "EmailAddress,UserName,username\n", 1, 23,
+      "UserName: the column is there twice" },
+    { "a column without name", "EmailAddress,UserName,\n", 1, 23, "a column without a name" },
+    { "semicolons", "EmailAddress;UserName;Password\n", 1, 1,
+      "columns must be separated by commas" },
+    { "no EmailAddress", "UserName,Password\nx,y\n", 1, 1,
+      "EmailAddress: the column is missing from the header" },
+    { "no UserName", "EmailAddress,Password\nx@y.z,y\n", 1, 1,
+      "UserName: the column is missing from the header" },
+    { "a header and nothing more", HEAD "\n", 3, 1, "no users after the header" },
+    { "a cell too few", HEAD "a@b.c,a,p\nd@e.f,d\n", 3, 1, "the row has 2 cells, the header 3" },
+    { "a cell too many", HEAD "a@b.c,a,p,\n", 2, 1, "the row has 4 cells, the header 3" },
+    { "a hundred cells", HEAD ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\n", 2, 1,
+      "the row has 60 cells, the header 3" },
+    { "no address in its cell", HEAD ",a,p\n", 2, 1, "EmailAddress: the cell is empty" },
+    { "no user name in its cell", HEAD "a@b.c,  ,p\n", 2, 1, "UserName: the cell is empty" },
+    { "no password at all", HEAD "a@b.c,a,\n", 2, 1,
+      "a@b.c: no Password and no PasswordFile; without them the batch file needs admin-user or a "
+      "way to get tokens" },
+    { "an address without @", "UserName,EmailAddress,Password\na,ann,p\n", 2, 3,
+      "EmailAddress: ann: expected an address such as ann@x.org" },
+    { "an address with two @", HEAD "a@b@c,a,p\n", 2, 1,
+      "EmailAddress: a@b@c: expected an address such as ann@x.org" },
+    { "an address with a blank within", HEAD "a b@c.d,a,p\n", 2, 1,
+      "EmailAddress: a b@c.d: expected an address such as ann@x.org" },
+    { "an address that is a list", HEAD "\"a@b.c,d\",a,p\n", 2, 1,
+      "EmailAddress: a@b.c,d: expected an address such as ann@x.org" },
+    { "a mailbox twice, case aside", HEAD "a@b.c,a,p\nx@y.z,x,p\nA@B.c,d,p\n", 4, 1,
+      "EmailAddress: A@B.c: is there twice, first in line 2" },
+    { "of many duplicates the first is named",
+      "UserName,EmailAddress,Password\nz,z@z.z,p\na,a@b.c,p\nz,z@z.z,p\na,a@b.c,p\n", 4, 3,
+      "EmailAddress: z@z.z: is there twice, first in line 2" },
+    { "a quote that never ends", HEAD "a@b.c,\"a,p\nx@y.z,b,c\n", 2, 7,
+      "a quote begins here and never ends" },
+    { "a quote at the very end", HEAD "a@b.c,a,\"", 2, 9, "a quote begins here and never ends" },
+    { "a quote inside a cell", HEAD "a@b.c,a,pa\"ss\n", 2, 11,
+      "a quote inside a cell; put the cell in quotes and write it \"\"" },
+    { "text after a quote", HEAD "a@b.c,\"a\"b,p\n", 2, 10,
+      "text after the closing quote; a quote within is written \"\"" },
+    { "a carriage return alone", HEAD "a@b.c,a\rb,p\n", 2, 8,
+      "a carriage return without line feed" },
+    { "columns count characters, not bytes", HEAD "a@b.c,\xC3\xA9\xC3\xA9\",p\n", 2, 9,
+      "a quote inside a cell; put the cell in quotes and write it \"\"" },
+    { "lines within quotes count", HEAD "a@b.c,\"a\nb\",p\nd@e.f,d\n", 4, 1,
+      "the row has 2 cells, the header 3" },
+    { "Latin-1", HEAD "a@b.c,J\xFCrgen,p\n", 2, 8, "not UTF-8" },
+    { "an overlong slash", HEAD "a@b.c,\xC0\xAF,p\n", 2, 7, "not UTF-8" },
+    { "a password twice over", "EmailAddress,UserName,Password,PasswordFile\na@b.c,a,p,f\n", 2, 11,
+      "PasswordFile: contradicts Password; keep one of them" },
+    { "a password file that is not there", "EmailAddress,UserName,PasswordFile\na@b.c,a,no/such\n",
+      2, 9, "PasswordFile: no/such: No such file or directory" },
+    { "a size that is none", "EmailAddress,UserName,Password,MaxMessageSize\na@b.c,a,p,big\n", 2,
+      11, "MaxMessageSize: big: expected a size such as 35MB, at most 150MB" },
+    { "a size past the cap", "EmailAddress,UserName,Password,MaxMessageSize\na@b.c,a,p,1GB\n", 2,
+      11, "MaxMessageSize: 1GB: expected a size such as 35MB, at most 150MB" },
+    { "a list with an empty name",
+      "EmailAddress,UserName,Password,ExcludeFolders\n"
+      "a@b.c,a,p,\"x,,y\"\n",
+      2, 11, "ExcludeFolders: expected names separated by commas" },
+};
+
+static void bad_files(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct settings *s = cloud_settings();
+        struct settings_list warnings = { NULL, 0 };
+        struct users_place place;
+        char expected[400];
+        struct err e;
+
+        snprintf(expected, sizeof expected, "users.csv:%u:%u: %s", bad[i].line, bad[i].column,
+                 bad[i].expected);
+        if (parse(s, bad[i].text, strlen(bad[i].text), &warnings, &place, &e))
+            fail_msg("%s: was taken", bad[i].name);
+        if (strcmp(e.server_text, expected) != 0)
+            fail_msg("%s:\n  %s\nexpected\n  %s", bad[i].name, e.server_text, expected);
+        assert_int_equal(e.code, 65);
+        assert_int_equal(place.line, bad[i].line);
+        assert_int_equal(place.column, bad[i].column);
+        settings_destroy(&s);
+    }
+}
+
+static void a_zero_byte_is_refused(void **state)
+{
+    static const char text[] = HEAD "a@b.c,a\0b,p\n";
+    struct settings *s = cloud_settings();
+    struct settings_list warnings = { NULL, 0 };
+    struct users_place place;
+    struct err e;
+
+    (void)state;
+    assert_false(parse(s, text, sizeof text - 1, &warnings, &place, &e));
+    assert_string_equal(e.server_text, "users.csv:2:8: a NUL byte");
+    settings_destroy(&s);
+}
+
+static void good_rows_are_read(void **state)
+{
+    static const char text[] =
+        "\r\nusername, EMAILADDRESS ,Password,UserRoot,TargetUserName,MaxMessageSize,"
+        "ExcludeFolders\r\n"
+        "ann,Ann@Example.org,\" p,\"\"w\"\"\n2 \",,,,\r\n"
+        "\n"
+        "b\xC3\xB6, bob@example.org , s p ,INBOX.,admin@example.org,1.5MB,\"Trash,\"\"a,b\"\"\"";
+    struct settings *s = cloud_settings();
+    struct settings_list warnings = { NULL, 0 };
+    struct users_place place;
+    struct err e;
+
+    (void)state;
+    if (!parse(s, text, sizeof text - 1, &warnings, &place, &e))
+        fail_msg("%s", e.server_text);
+    assert_int_equal(s->user_count, 2);
+    assert_string_equal(s->users[0].email_address, "Ann@Example.org");
+    assert_string_equal(s->users[0].user_name, "ann");
+    assert_true(slice_equal(secret_peek(s->users[0].password), SLICE(" p,\"w\"\n2 ")));
+    assert_null(s->users[0].user_root);
+    assert_string_equal(s->users[0].target_user_name, "Ann@Example.org");
+    assert_int_equal(s->users[0].line, 3);
+    assert_string_equal(s->users[1].email_address, "bob@example.org");
+    assert_true(slice_equal(secret_peek(s->users[1].password), SLICE(" s p ")));
+    assert_string_equal(s->users[1].user_root, "INBOX.");
+    assert_string_equal(s->users[1].target_user_name, "admin@example.org");
+    assert_int_equal(s->users[1].max_message_bytes, 1500000);
+    assert_int_equal(s->users[1].exclude_folders->count, 2);
+    assert_string_equal(s->users[1].exclude_folders->items[1], "a,b");
+    assert_int_equal(s->users[1].line, 6);
+    assert_int_equal(warnings.count, 0);
+    settings_destroy(&s);
+}
+
+static void no_password_is_fine_with_an_administrator(void **state)
+{
+    static const char text[] = "EmailAddress,UserName\na@b.c,a\n";
+    struct settings *s = cloud_settings();
+    struct settings_list warnings = { NULL, 0 };
+    struct users_place place;
+    struct err e;
+
+    (void)state;
+    s->source.admin_user = mem_text("root");
+    assert_true(parse(s, text, sizeof text - 1, &warnings, &place, &e));
+    settings_destroy(&s);
+
+    s = cloud_settings();
+    s->source.admin_user = mem_text("root");
+    s->target.preset = SETTINGS_PRESET_IMAP;
+    s->target.oauth.grant = SETTINGS_GRANT_NONE;
+    assert_false(parse(s, text, sizeof text - 1, &warnings, &place, &e));
+    assert_string_equal(e.server_text, "users.csv:2:1: a@b.c: no TargetPassword; without it "
+                                       "[target] needs admin-user");
+    settings_destroy(&s);
+}
+
+/* The file on disk: its buffer, its warning, PasswordFile beside it. */
+static void a_file_is_loaded(void **state)
+{
+    char folder[] = "/tmp/mailhaul-users-XXXXXX";
+    struct settings *s = cloud_settings();
+    struct settings_list warnings = { NULL, 0 };
+    struct users_place place;
+    struct err e;
+    char csv[64], password[64];
+    FILE *f;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(csv, sizeof csv, "%s/users.csv", folder);
+    snprintf(password, sizeof password, "%s/ann.txt", folder);
+    f = fopen(password, "w");
+    assert_non_null(f);
+    fputs("from file\n", f);
+    fclose(f);
+    chmod(password, 0644);
+    f = fopen(csv, "w");
+    assert_non_null(f);
+    fputs("\xEF\xBB\xBF"
+          "EmailAddress,UserName,Password,PasswordFile,TargetPassword\n"
+          "ann@x.org,ann,,ann.txt,\nbob@x.org,bob,p,,t\n",
+          f);
+    fclose(f);
+    chmod(csv, 0644);
+    free(s->users_file);
+    s->users_file = mem_text(csv);
+    if (!users_load(s, (struct users_need){ true, true }, &warnings, &place, &e))
+        fail_msg("%s", e.server_text);
+    assert_true(slice_equal(secret_peek(s->users[0].password), SLICE("from file")));
+    assert_int_equal(warnings.count, 3);
+    assert_non_null(strstr(warnings.items[0], "others may read 1 of the password files"));
+    assert_non_null(strstr(warnings.items[1], "TargetPassword is not used"));
+    assert_non_null(strstr(warnings.items[2], "holds passwords and others may read it"));
+    settings_destroy(&s);
+    settings_list_deinit(&warnings);
+    unlink(password);
+    unlink(csv);
+
+    s = cloud_settings();
+    free(s->users_file);
+    s->users_file = mem_text(csv);
+    assert_false(users_load(s, (struct users_need){ true, true }, &warnings, &place, &e));
+    assert_int_equal(e.code, 65);
+    assert_int_equal(place.line, 0);
+    settings_destroy(&s);
+    rmdir(folder);
+}
+
+/* Every user is in exactly one shard, and in the same one whatever the case and the order. */
+static void shards_part_the_users(void **state)
+{
+    unsigned sizes[7] = { 0 };
+
+    (void)state;
+    for (unsigned i = 0; i < 2000; i++) {
+        char lower[32], upper[32];
+        unsigned owner = 0, owners = 0;
+
+        snprintf(lower, sizeof lower, "user%u@example.org", i);
+        snprintf(upper, sizeof upper, "USER%u@Example.ORG", i);
+        for (unsigned number = 1; number <= 7; number++) {
+            bool in = settings_user_in_shard(slice_cstr(lower), number, 7);
+
+            assert_int_equal(in, settings_user_in_shard(slice_cstr(upper), number, 7));
+            if (in) {
+                owner = number;
+                owners++;
+            }
+        }
+        assert_int_equal(owners, 1);
+        sizes[owner - 1]++;
+    }
+    for (unsigned i = 0; i < 7; i++) /* 286 are expected; 9 standard deviations either way */
+        assert_in_range(sizes[i], 140, 430);
+    /* Pinned: a change would move users between the spools of a running migration. */
+    assert_true(settings_user_in_shard(SLICE("ann@example.org"), 256, 1000));
+}
+
+static void users_are_selected(void **state)
+{
+    static const char text[] = HEAD "ann@x.org,a,p\nbob@x.org,b,p\ncat@x.org,c,p\n";
+    struct settings *s = cloud_settings();
+    struct settings_list warnings = { NULL, 0 };
+    struct users_place place;
+    struct err e;
+
+    (void)state;
+    assert_true(parse(s, text, sizeof text - 1, &warnings, &place, &e));
+    settings_list_add(&s->only_users, SLICE("bbo@x.org"));
+    assert_false(users_select(s, &e));
+    assert_string_equal(e.server_text, "--user bbo@x.org: no such EmailAddress in users.csv; did "
+                                       "you mean bob@x.org?");
+    assert_int_equal(e.code, 64);
+    settings_list_deinit(&s->only_users);
+    settings_list_add(&s->only_users, SLICE("CAT@x.org"));
+    settings_list_add(&s->only_users, SLICE("ann@x.org"));
+    assert_true(users_select(s, &e));
+    assert_int_equal(s->user_count, 2);
+    assert_string_equal(s->users[0].email_address, "ann@x.org");
+    assert_string_equal(s->users[1].email_address, "cat@x.org");
+    settings_user_add(s)->email_address = mem_text("dan@x.org");
+    settings_user_add(s)->email_address = mem_text("eve@x.org");
+    assert_int_equal(s->user_count, 4);
+    settings_destroy(&s);
+}
+
+static void a_window_may_pass_midnight(void **state)
+{
+    struct settings_window night = { true, 1200, 360 }, day = { true, 480, 1020 }, none = { 0 };
+
+    (void)state;
+    assert_true(settings_window_open(&night, 1200));
+    assert_true(settings_window_open(&night, 0));
+    assert_false(settings_window_open(&night, 360));
+    assert_false(settings_window_open(&night, 1199));
+    assert_true(settings_window_open(&day, 480));
+    assert_false(settings_window_open(&day, 1020));
+    assert_false(settings_window_open(&day, 0));
+    assert_true(settings_window_open(&none, 700));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bad_files),
+        cmocka_unit_test(a_zero_byte_is_refused),
+        cmocka_unit_test(good_rows_are_read),
+        cmocka_unit_test(no_password_is_fine_with_an_administrator),
+        cmocka_unit_test(a_file_is_loaded),
+        cmocka_unit_test(shards_part_the_users),
+        cmocka_unit_test(users_are_selected),
+        cmocka_unit_test(a_window_may_pass_midnight),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

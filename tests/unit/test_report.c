@@ -1,0 +1,498 @@
+/* test: cli */
+#include "engine/cli/report.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "engine/cli/report_course.h"
+#include "engine/cli/report_emit.h"
+#include "engine/cli/report_intern.h"
+#include "engine/cli/status.h"
+#include "io/base/now.h"
+#include "tests/unit/test_report_fake.h"
+
+#include <jansson.h>
+
+#define NOW 1764000000000
+#define EVIL "</script><script>alert(1)</script>\"'&\xe2\x80\xa8\xff\x01"
+
+static void add_user(struct spool *s, uint32_t id, const char *address, enum user_state state,
+                     const char *failure)
+{
+    struct user_record u = { .id = id, .state = state, .started_ms = NOW - 60000, .throttled = 2,
+                             .reconnects = 1, .time_ms = { 1000, 2000, 3500, 0, 0, 10 },
+                             .address = slice_cstr(address), .user_name = slice_cstr("login") };
+
+    snprintf(u.failure, sizeof u.failure, "%s", failure);
+    FAKE_ADD(s->users, s->user_count, u);
+}
+
+static void add_folder(struct spool *s, uint32_t user, uint32_t id, const char *source,
+                       const char *target, struct tally tally, bool excluded)
+{
+    struct folder_record f = { .user = user, .folder = id, .tally = tally, .excluded = excluded,
+                               .source_name = slice_cstr(source), .target_name = slice_cstr(target) };
+
+    FAKE_ADD(s->folders, s->folder_count, f);
+}
+
+static void add_facts(struct spool *s, const char *name, const char *state, const char *code)
+{
+    FAKE_ADD(s->metas, s->meta_count, ((struct fake_meta){ "batch.name", name }));
+    FAKE_ADD(s->metas, s->meta_count, ((struct fake_meta){ "batch.state", state }));
+    FAKE_ADD(s->metas, s->meta_count, ((struct fake_meta){ "batch.started_ms", "1763999000000" }));
+    if (code) {
+        FAKE_ADD(s->metas, s->meta_count,
+                 ((struct fake_meta){ "batch.finished_ms", "1763999500000" }));
+        FAKE_ADD(s->metas, s->meta_count, ((struct fake_meta){ "batch.exit_code", code }));
+    }
+}
+
+static void hostile(struct spool *s)
+{
+    struct fake_message m = { .user = 1, .folder = 1,
+                              .record = { .uid = 5, .state = MESSAGE_SKIPPED,
+                                          .reason = SKIP_LARGER_THAN_LIMIT, .listed_bytes = 40000000 },
+                              .note = { .subject = EVIL, .message_id = "<a\"b>", .date = "1 Jan" } };
+    struct fake_failure f = { .user = 1,
+                              .record = { .first_ms = NOW, .last_ms = NOW, .count = 3, .uid = 9,
+                                          .folder = 1, .class = ERR_CLASS_TRANSIENT,
+                                          .side = FAILURE_TARGET, .type = "TargetUnavailable",
+                                          .server_text = EVIL, .doing = EVIL,
+                                          .folder_name = EVIL } };
+    struct fake_problem p = { .user = 1, .record = { .folder = 1, .type = "FolderRenamed",
+                                                     .text = EVIL, .remedy = "none" } };
+
+    add_user(s, 1, EVIL "@x", USER_SYNCED, "");
+    add_folder(s, 1, 1, EVIL, "Inbox",
+               (struct tally){ .found = 10, .uploaded = 6, .skipped = 1, .failed = 1, .waiting = 1,
+                               .spooled = 1, .bytes_found = 1000, .bytes_uploaded = 600 },
+               false);
+    add_folder(s, 1, 2, "Trash", "", (struct tally){ .found = 7, .skipped = 7 }, true);
+    FAKE_ADD(s->messages, s->message_count, m);
+    FAKE_ADD(s->failures, s->failure_count, f);
+    FAKE_ADD(s->problems, s->problem_count, p);
+    add_facts(s, EVIL, "Stopped", "2");
+    FAKE_ADD(s->metas, s->meta_count,
+             ((struct fake_meta){ SAMPLE_LIVE_NAME,
+                                  "live1 1764000000000\n1 2500 1764000300000\n" }));
+}
+
+static struct report *load(struct spool *const *spools, unsigned count)
+{
+    struct report *r;
+    struct err err;
+
+    if (!report_load(spools, count, &r, &err))
+        fail_msg("%s", err.server_text);
+    return r;
+}
+
+enum form { JSON, CSV, HTML, TEXT, STATUS, STATUS_JSON };
+
+static char *written(struct report *r, struct spool *s, enum form form)
+{
+    struct status_style style = { .columns = 100, .utf8 = true };
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    struct err err;
+    bool good = false;
+
+    assert_non_null(out);
+    switch (form) {
+    case JSON:
+        good = report_write_json(r, out, &err);
+        break;
+    case CSV:
+        good = report_write_csv(r, out, &err);
+        break;
+    case HTML:
+        good = report_write_html(r, out, &err);
+        break;
+    case TEXT:
+        good = report_write_text(r, out, &err);
+        break;
+    case STATUS:
+        good = status_write_text(&s, 1, &style, out, &err);
+        break;
+    case STATUS_JSON:
+        good = status_write_json(&s, 1, out, &err);
+        break;
+    }
+    assert_true(good);
+    fclose(out);
+    assert_int_equal(strlen(text), size);
+    return text;
+}
+
+static json_int_t number(json_t *in, const char *name)
+{
+    json_t *value = json_object_get(in, name);
+
+    if (!json_is_integer(value))
+        fail_msg("%s is no integer", name);
+    return json_integer_value(value);
+}
+
+static const char *word(json_t *in, const char *name)
+{
+    json_t *value = json_object_get(in, name);
+
+    if (!json_is_string(value))
+        fail_msg("%s is no string", name);
+    return json_string_value(value);
+}
+
+static void the_json_is_what_the_interface_says(void **state)
+{
+    struct spool s = { 0 }, *one = &s;
+    struct report *r;
+    char *text;
+    json_t *root, *user, *folder, *item, *part;
+    json_error_t error;
+
+    now_fake(1, NOW);
+    hostile(&s);
+    r = load(&one, 1);
+    text = written(r, NULL, JSON);
+    root = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    if (!root)
+        fail_msg("%s at %d", error.text, error.position);
+    assert_string_equal(word(root, "schema"), "mailhaul.report.v1");
+    part = json_object_get(root, "batch");
+    assert_string_equal(word(part, "state"), "Stopped");
+    assert_string_equal(word(part, "started"), "2025-11-24T15:43:20Z");
+    assert_int_equal(number(part, "exit_code"), 2);
+    assert_true(json_number_value(json_object_get(part, "seconds")) == 500.0);
+    part = json_object_get(root, "totals");
+    assert_int_equal(number(part, "users"), 1);
+    assert_int_equal(number(part, "found"), 17);
+    assert_int_equal(number(part, "skipped"), 8);
+    assert_int_equal(number(part, "pending"), 2);
+    assert_true(json_is_true(json_object_get(part, "balanced")));
+    user = json_array_get(json_object_get(root, "users"), 0);
+    assert_true(json_is_null(json_object_get(user, "failure")));
+    assert_int_equal(number(user, "found"), number(user, "uploaded") + number(user, "present") +
+                                                number(user, "skipped") + number(user, "failed") +
+                                                number(user, "pending"));
+    part = json_object_get(user, "time");
+    assert_true(json_number_value(json_object_get(part, "throttled_s")) == 3.5);
+    folder = json_array_get(json_object_get(user, "folders"), 0);
+    assert_string_equal(word(folder, "target"), "Inbox");
+    item = json_array_get(json_object_get(folder, "problems"), 0);
+    assert_string_equal(word(item, "type"), "FolderRenamed");
+    part = json_object_get(user, "skipped_items");
+    assert_int_equal(json_array_size(part), 2);
+    item = json_array_get(part, 0);
+    assert_int_equal(number(item, "uid"), 5);
+    assert_string_equal(word(item, "reason"), "LargerThanLimit");
+    assert_string_equal(word(item, "date"), "1 Jan");
+    assert_non_null(strstr(word(item, "subject"), "</script><script>alert(1)</script>\"'&"));
+    item = json_array_get(part, 1);
+    assert_string_equal(word(item, "reason"), "ExcludedFolder");
+    assert_int_equal(number(item, "count"), 7);
+    item = json_array_get(json_object_get(user, "failures"), 0);
+    assert_string_equal(word(item, "class"), "transient");
+    assert_string_equal(word(item, "side"), "target");
+    assert_int_equal(number(item, "count"), 3);
+    assert_true(strlen(word(item, "advice")) > 10);
+    json_decref(root);
+    free(text);
+    report_free(&r);
+    fake_free(&s);
+    now_real();
+}
+
+static void the_page_holds_no_text_that_could_become_markup(void **state)
+{
+    struct spool s = { 0 }, *one = &s;
+    struct report *r;
+    char *text, *data, *end;
+    unsigned scripts = 0;
+    json_t *root;
+
+    now_fake(1, NOW);
+    hostile(&s);
+    r = load(&one, 1);
+    text = written(r, NULL, HTML);
+    for (char *at = text; (at = strstr(at, "<script")); at++)
+        scripts++;
+    assert_int_equal(scripts, 2);
+    assert_null(strstr(text, "alert(1)</"));
+    assert_null(strstr(text, "\xe2\x80\xa8"));
+    assert_null(strstr(text, "src="));
+    assert_null(strstr(text, "href="));
+    assert_non_null(strstr(text, "default-src 'none'; style-src 'sha256-"));
+    data = strstr(text, "id='data'>");
+    assert_non_null(data);
+    data += strlen("id='data'>");
+    end = strchr(data, '<');
+    assert_non_null(end);
+    root = json_loadb(data, (size_t)(end - data), JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(root);
+    assert_int_equal(json_array_size(json_object_get(root, "folders")), 2);
+    assert_int_equal(json_array_size(json_object_get(root, "skipped")), 2);
+    assert_int_equal(json_array_size(json_object_get(root, "failures")), 1);
+    assert_int_equal(number(json_object_get(root, "more"), "skipped"), 0);
+    json_decref(root);
+    free(text);
+    report_free(&r);
+    fake_free(&s);
+    now_real();
+}
+
+static void a_page_tells_what_it_leaves_out(void **state)
+{
+    struct spool s = { 0 }, *one = &s;
+    struct fake_message m = { .user = 1, .folder = 1,
+                              .record = { .state = MESSAGE_SKIPPED, .reason = SKIP_OUTSIDE_DATES } };
+    struct fake_failure f = { .user = 1, .record = { .type = "ParseError", .count = 1 } };
+    struct report *r;
+    char *text;
+
+    add_user(&s, 1, "a@x", USER_SYNCED, "");
+    add_folder(&s, 1, 1, "INBOX", "Inbox", (struct tally){ .found = 250, .skipped = 250 }, false);
+    for (m.record.uid = 1; m.record.uid <= 250; m.record.uid++)
+        FAKE_ADD(s.messages, s.message_count, m);
+    for (unsigned i = 0; i < 130; i++)
+        FAKE_ADD(s.failures, s.failure_count, f);
+    r = load(&one, 1);
+    assert_int_equal(r->skips.messages[SKIP_OUTSIDE_DATES], 250);
+    text = written(r, NULL, HTML);
+    assert_non_null(strstr(text, "\"failures\":30,\"skipped\":150,"));
+    free(text);
+    report_free(&r);
+    fake_free(&s);
+}
+
+static void csv_has_a_line_a_user_and_no_formula(void **state)
+{
+    struct spool s = { 0 }, *one = &s;
+    struct report *r;
+    char *text;
+
+    add_user(&s, 1, "=cmd|x", USER_FAILED, "LoginFailed");
+    add_user(&s, 2, "a\"b,c@x", USER_SYNCED, "");
+    add_folder(&s, 2, 1, "INBOX", "Inbox", (struct tally){ .found = 2, .uploaded = 2 }, false);
+    r = load(&one, 1);
+    text = written(r, NULL, CSV);
+    assert_non_null(strstr(text, "\r\n\"'=cmd|x\",\"login\",Failed,LoginFailed,0,0,"));
+    assert_non_null(strstr(text, "\r\n\"a\"\"b,c@x\",\"login\",Synced,,2,2,0,0,0,0,"));
+    free(text);
+    report_free(&r);
+    fake_free(&s);
+}
+
+static void shards_are_merged(void **state)
+{
+    struct spool a = { 0 }, b = { 0 }, *both[] = { &a, &b };
+    struct report *r;
+
+    now_fake(1, NOW);
+    add_user(&a, 1, "a@x", USER_SYNCED, "");
+    add_folder(&a, 1, 1, "I", "I", (struct tally){ .found = 3, .uploaded = 3 }, false);
+    add_facts(&a, "night", "Synced", "0");
+    add_user(&b, 1, "b@x", USER_SYNCING, "");
+    add_folder(&b, 1, 1, "I", "I", (struct tally){ .found = 4, .waiting = 4 }, false);
+    add_facts(&b, "night", "Stopped", "2");
+    r = load(both, 2);
+    assert_int_equal(r->user_count, 2);
+    assert_int_equal(r->totals.found, 7);
+    assert_string_equal(r->batch.name, "night");
+    assert_string_equal(r->batch.state, "Stopped");
+    assert_int_equal(r->batch.exit_code, 2);
+    assert_int_equal(report_verdict_level(r), 1);
+    report_free(&r);
+    /* One still runs: no end, no exit code. */
+    b.metas[1].value = "Syncing";
+    b.meta_count = 3;
+    b.last_commit_ms = NOW - 1000;
+    r = load(both, 2);
+    assert_true(r->batch.running && !r->batch.has_exit_code && r->batch.finished_ms == 0);
+    assert_string_equal(r->batch.state, "Syncing");
+    report_free(&r);
+    fake_free(&a);
+    fake_free(&b);
+    now_real();
+}
+
+static void verdicts(void **state)
+{
+    static const struct {
+        enum user_state state;
+        struct tally tally;
+        int level;
+        const char *says;
+    } cases[] = {
+        { USER_SYNCED, { .found = 3, .uploaded = 2, .present = 1 }, 0,
+          "The one user is synced and every folder balances: of 3 messages 2 were transferred, 1 were "
+          "there already and 0 were skipped by policy." },
+        { USER_SYNCED, { .found = 3, .uploaded = 2, .failed = 1 }, 2, "1 message could not be" },
+        { USER_FAILED, { .found = 3, .uploaded = 3 }, 2, "1 of 1 user failed (LoginFailed)" },
+        { USER_STOPPED, { .found = 3, .waiting = 3 }, 1, "Run the same command again" },
+        { USER_SYNCED, { .found = 3, .uploaded = 2 }, 2, "1 folder does not balance" },
+    };
+
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct spool s = { 0 }, *one = &s;
+        struct report *r;
+        char text[600];
+
+        add_user(&s, 1, "a@x", cases[i].state, cases[i].state == USER_FAILED ? "LoginFailed" : "");
+        add_folder(&s, 1, 1, "I", "I", cases[i].tally, false);
+        r = load(&one, 1);
+        report_verdict(r, text, sizeof text);
+        if (!strstr(text, cases[i].says))
+            fail_msg("%s", text);
+        assert_int_equal(report_verdict_level(r), cases[i].level);
+        report_free(&r);
+        fake_free(&s);
+    }
+}
+
+static void the_summary_has_the_labels(void **state)
+{
+    static const char *const labels[] = { "Messages transferred    6", "Messages skipped        8  "
+                                          "(LargerThanLimit 1, ExcludedFolder 7)",
+                                          "Message rate",   "Average bandwidth rate",
+                                          "Throttled time", "Retries                 3  (1 reconnects)",
+                                          "Errors by type          TargetUnavailable: 3 times" };
+    struct spool s = { 0 }, *one = &s;
+    struct report *r;
+    char *text;
+
+    hostile(&s);
+    r = load(&one, 1);
+    text = written(r, NULL, TEXT);
+    for (unsigned i = 0; i < sizeof labels / sizeof *labels; i++)
+        if (!strstr(text, labels[i]))
+            fail_msg("no '%s' in\n%s", labels[i], text);
+    free(text);
+    report_free(&r);
+    fake_free(&s);
+}
+
+static void status_tells_rate_and_throttling_while_they_are_fresh(void **state)
+{
+    struct spool s = { 0 };
+    json_t *root, *user;
+    char *text;
+
+    now_fake(1, NOW + 5000);
+    hostile(&s);
+    text = written(NULL, &s, STATUS_JSON);
+    root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(root);
+    assert_string_equal(word(root, "schema"), "mailhaul.status.v1");
+    user = json_array_get(json_object_get(root, "users"), 0);
+    assert_int_equal(number(user, "bytes_per_s"), 2500);
+    assert_string_equal(word(user, "throttled_until"), "2025-11-24T16:05:00Z");
+    assert_int_equal(number(user, "eta_s"), 0);
+    assert_int_equal(number(user, "pending"), 2);
+    json_decref(root);
+    free(text);
+    text = written(NULL, &s, STATUS);
+    assert_non_null(strstr(text, "2.5 KB/s"));
+    assert_null(strchr(text, '\x01'));
+    assert_null(strchr(text, '\x1b'));
+    free(text);
+    now_fake(1, NOW + 60000);
+    text = written(NULL, &s, STATUS_JSON);
+    assert_non_null(strstr(text, "\"bytes_per_s\":0,\"eta_s\":null,\"throttled_until\":null"));
+    free(text);
+    fake_free(&s);
+    now_real();
+}
+
+static void a_course_keeps_sums_and_gaps(void **state)
+{
+    struct report_sample samples[] = {
+        { 1000, { [SAMPLE_BYTES_UPLOADED] = 0, [SAMPLE_SPOOL_HELD] = 10 } },
+        { 11000, { [SAMPLE_BYTES_UPLOADED] = 5000, [SAMPLE_SPOOL_HELD] = 10 } },
+        /* a new run after a night */
+        { 1000000, { [SAMPLE_BYTES_UPLOADED] = 0, [SAMPLE_SPOOL_HELD] = 10 } },
+        { 1010500, { [SAMPLE_BYTES_UPLOADED] = 7000, [SAMPLE_SPOOL_HELD] = 10 } },
+    };
+    struct report_course *c = mem_zero(1, sizeof *c);
+    double sum = 0;
+
+    report_course_range(c, 1000, 1010500);
+    assert_in_range(c->points, 2, REPORT_POINTS_MAX);
+    assert_int_equal(report_course_spread(c, samples, 4), 20500);
+    for (unsigned i = 0; i < c->points; i++)
+        sum += c->values[i][SAMPLE_BYTES_UPLOADED] * (double)c->step_ms / 1000.0;
+    assert_true(sum > 11999 && sum < 12001);
+    assert_true(c->values[c->points / 2][SAMPLE_BYTES_UPLOADED] == 0);
+    assert_true(c->values[1][SAMPLE_SPOOL_HELD] > 9.99 && c->values[1][SAMPLE_SPOOL_HELD] < 10.01);
+    free(c);
+}
+
+static void equal_texts_are_one(void **state)
+{
+    struct intern in = { 0 };
+    struct intern_pairs pairs = { 0 };
+    char text[32];
+
+    for (int round = 0; round < 2; round++)
+        for (unsigned i = 0; i < 5000; i++) {
+            snprintf(text, sizeof text, "folder %u", i);
+            assert_int_equal(intern_text(&in, slice_cstr(text)), i);
+            intern_pair_add(&pairs, i, i + 1, 2);
+        }
+    assert_int_equal(in.count, 5000);
+    assert_int_equal(pairs.count, 5000);
+    intern_pair_add(&pairs, 7, 8, 1);
+    intern_pairs_sort(&pairs);
+    assert_int_equal(pairs.rows[0].from, 7);
+    assert_int_equal(pairs.rows[0].users, 3);
+    assert_int_equal(pairs.rows[0].messages, 5);
+    intern_deinit(&in);
+    intern_pairs_deinit(&pairs);
+}
+
+static void a_damaged_store_and_a_full_disk_are_told(void **state)
+{
+    struct spool s = { 0 }, *one = &s;
+    struct report *r;
+    struct err err;
+    FILE *full;
+
+    hostile(&s);
+    r = load(&one, 1);
+    full = fopen("/dev/full", "w");
+    assert_non_null(full);
+    assert_false(report_write_json(r, full, &err));
+    assert_int_equal(err.origin, ERR_ORIGIN_OS);
+    fclose(full);
+    s.broken_reader = true;
+    full = tmpfile();
+    assert_false(report_write_json(r, full, &err));
+    assert_false(report_write_html(r, full, &err));
+    assert_int_equal(err.origin, ERR_ORIGIN_STORE);
+    fclose(full);
+    report_free(&r);
+    assert_false(report_load(&one, 1, &r, &err));
+    fake_free(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_json_is_what_the_interface_says),
+        cmocka_unit_test(the_page_holds_no_text_that_could_become_markup),
+        cmocka_unit_test(a_page_tells_what_it_leaves_out),
+        cmocka_unit_test(csv_has_a_line_a_user_and_no_formula),
+        cmocka_unit_test(shards_are_merged),
+        cmocka_unit_test(verdicts),
+        cmocka_unit_test(the_summary_has_the_labels),
+        cmocka_unit_test(status_tells_rate_and_throttling_while_they_are_fresh),
+        cmocka_unit_test(a_course_keeps_sums_and_gaps),
+        cmocka_unit_test(equal_texts_are_one),
+        cmocka_unit_test(a_damaged_store_and_a_full_disk_are_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
