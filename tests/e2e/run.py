@@ -1,0 +1,120 @@
+#!/usr/bin/python3
+"""Runs the end-to-end tests, one line each: run.py [--core] [--list] [NAME ...]
+
+NAME is part of a test's name (test_move, test_move.Move.test_starttls). --core: only those that
+are repeated on every loop back-end. --counts FILE: writes "passed failed skipped" there.
+Exit code 0 when none failed and at least one ran.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
+
+
+class Lines(unittest.TestResult):
+    def __init__(self, label):
+        super().__init__()
+        self.label, self.passed, self.outcome = label, 0, None
+        self.broken_setups = 0
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.began, self.outcome = time.monotonic(), "ok"
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        word, detail = self.outcome, ""
+        if isinstance(word, tuple):
+            word, detail = word
+        self.passed += word == "ok"
+        print("%-4s %s%s (%.1f s)%s" % (word, test.id(), self.label,
+                                        time.monotonic() - self.began,
+                                        detail if word == "skip" else ""), flush=True)
+        if word == "FAIL":
+            print("     " + detail.rstrip().replace("\n", "\n     "), flush=True)
+
+    def _failed(self, test, error):
+        text = self._exc_info_to_string(error, test)
+        if not isinstance(test, unittest.TestCase):  # a setUpClass that broke has no own test
+            self.broken_setups += 1
+            print("FAIL %s\n     %s" % (test, text.rstrip().replace("\n", "\n     ")), flush=True)
+        earlier = self.outcome[1] if isinstance(self.outcome, tuple) else ""
+        self.outcome = ("FAIL", earlier + text)
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self._failed(test, err)
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self._failed(test, err)
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self._failed(test, err)
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.outcome = ("skip", ": " + reason)
+
+    def counts(self, total):
+        skipped = len(self.skipped)
+        return self.passed, max(total - self.passed - skipped, self.broken_setups), skipped
+
+
+def every_test(suite):
+    for item in suite:
+        if isinstance(item, unittest.TestSuite):
+            yield from every_test(item)
+        else:
+            yield item
+
+
+def is_core(test):
+    method = getattr(test, test._testMethodName, None)
+    return getattr(method, "core", False) or getattr(type(test), "core", False)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="end-to-end tests of mailhaul")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--core", action="store_true")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--counts")
+    options = parser.parse_args()
+
+    found = every_test(unittest.TestLoader().discover(HERE, "test_*.py", HERE))
+    # Names that fit nothing and modules that do not load stay in: they are failures.
+    chosen = [t for t in found
+              if (not options.core or is_core(t) or "FailedTest" in t.id())
+              and (not options.names or any(n in t.id() for n in options.names)
+                   or "FailedTest" in t.id())]
+    if options.list:
+        print("\n".join(t.id() for t in chosen))
+        return 0
+    # Ctrl-C and a time limit's SIGTERM both end the servers on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    loop = os.environ.get("MAILHAUL_LOOP")
+    result = Lines(" [%s]" % loop if loop else "")
+    began = time.monotonic()
+    unittest.TestSuite(chosen).run(result)
+    passed, failed, skipped = result.counts(len(chosen))
+    if options.counts:
+        with open(options.counts, "w") as f:
+            f.write("%d %d %d\n" % (passed, failed, skipped))
+    print("end-to-end%s: %d ok, %d not, %d left out, in %.0f s" % (
+        result.label, passed, failed, skipped, time.monotonic() - began))
+    if not chosen:
+        print("no test is called " + " or ".join(options.names), file=sys.stderr)
+    return 0 if chosen and failed == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

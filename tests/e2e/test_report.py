@@ -1,0 +1,264 @@
+"""The JSON outputs have the shape that interface.md promises."""
+
+import csv
+import datetime
+import glob
+import os
+import unittest
+import re
+
+import haul
+import mail
+from haul import Case, DOMAIN, core
+
+NUMBER, TEXT, TRUTH = (int, float), str, bool
+ITEM_COUNTS = {"found": int, "uploaded": int, "present": int, "skipped": int, "failed": int,
+               "pending": int}
+PROBLEM = {"type": TEXT, "text": TEXT, "remedy": TEXT}
+STATES = {"Created", "Syncing", "Synced", "SyncedWithErrors", "IncrementalSyncing", "Stopping",
+          "Stopped", "Completed", "CompletedWithErrors", "Failed"}
+USER_STATES = {"Queued", "Validating", "Syncing", "Synced", "IncrementalSyncing",
+               "IncrementalSynced", "Stopped", "Failed"}
+REPORT = {
+    "schema": TEXT,
+    "batch": {"name": TEXT, "state": TEXT, "started": TEXT, "finished": TEXT, "seconds": NUMBER,
+              "exit_code": int},
+    "totals": {"users": int, "synced": int, "failed_users": int, **ITEM_COUNTS,
+               "bytes_found": int, "bytes_fetched": int, "bytes_uploaded": int, "throttled": int,
+               "reconnects": int, "balanced": TRUTH},
+    "users": [{
+        "address": TEXT, "user_name": TEXT, "state": TEXT, "failure": (TEXT, type(None)),
+        **ITEM_COUNTS, "bytes_found": int, "bytes_fetched": int, "bytes_uploaded": int,
+        "balanced": TRUTH,
+        "time": {"source_s": NUMBER, "target_s": NUMBER, "throttled_s": NUMBER,
+                 "stalled_source_s": NUMBER, "stalled_target_s": NUMBER, "idle_s": NUMBER},
+        "folders": [{"source": TEXT, "target": TEXT, "role": TEXT, **ITEM_COUNTS,
+                     "problems": [PROBLEM]}],
+        "skipped_items": [{"folder": TEXT, "uid": int, "bytes": int, "date": TEXT,
+                           "subject": TEXT, "message_id": TEXT, "reason": TEXT}],
+        "failures": [{"time": TEXT, "type": TEXT, "class": TEXT, "side": TEXT, "folder": TEXT,
+                      "uid": int, "doing": TEXT, "server_text": TEXT, "advice": TEXT,
+                      "count": int}]}]}
+CHECK = {"schema": TEXT, "ok": TRUTH, "steps": [{
+    "side": TEXT, "user": TEXT, "step": TEXT, "ok": TRUTH, "ms": NUMBER, "detail": TEXT,
+    "type": (TEXT, type(None)), "cause": TEXT, "remedy": TEXT}]}
+FOLDERS = {"schema": TEXT, "user": TEXT, "folders": [{
+    "source": TEXT, "target": TEXT, "role": TEXT, "messages": int, "bytes": int, "largest": int,
+    "selectable": TRUTH, "problems": [PROBLEM]}]}
+PLAN = {"schema": TEXT,
+        "totals": {"users": int, "found": int, "move": int, "skip": int, "bytes_move": int,
+                   "seconds": NUMBER, "nights": NUMBER},
+        "users": [{"address": TEXT, "found": int, "move": int, "bytes_move": int, "skip": {},
+                   "warnings": [{"type": TEXT, "text": TEXT}]}]}
+STATUS = {"schema": TEXT, "batch": {"name": TEXT, "state": TEXT}, "users": [{
+    "address": TEXT, "state": TEXT, **ITEM_COUNTS, "bytes_per_s": NUMBER,
+    "eta_s": (int, float, type(None)), "throttled_until": (TEXT, type(None)),
+    "failure": (TEXT, type(None))}]}
+VERIFY = {"schema": TEXT, "users": [{
+    "address": TEXT, "grade": TEXT, "source": int, "target": int, "missing": int, "doubled": int,
+    "differing": int, "differences": [{"folder": TEXT, "uid": int, "message_id": TEXT,
+                                       "what": TEXT}]}]}
+LATENCY = {"p50": NUMBER, "p90": NUMBER, "p99": NUMBER, "max": NUMBER}
+BENCH = {"schema": TEXT, "server": {"greeting": TEXT, "capabilities": [TEXT], "tls": TEXT},
+         "steps": [{"connections": int, "seconds": NUMBER, "messages": int, "bytes": int,
+                    "messages_per_s": NUMBER, "mb_per_s": NUMBER, "errors": int,
+                    "latency_ms": {"login": LATENCY, "select": LATENCY, "first_byte": LATENCY,
+                                   "message": LATENCY}}],
+         "knee": {"connections": int, "reason": TEXT},
+         "recommendation": {"source.connections": int, "source.connections-per-user": int}}
+SKIP_REASONS = {"LargerThanLimit", "ExcludedFolder", "OutsideDates", "Duplicate"}
+
+
+def faults(value, shape, where="$"):
+    """What of the shape the value does not have; more fields than promised are allowed."""
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return ["%s is no object" % where]
+        found = []
+        for key, part in shape.items():
+            if key not in value:
+                found.append("%s.%s is missing" % (where, key))
+            else:
+                found += faults(value[key], part, "%s.%s" % (where, key))
+        return found
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return ["%s is no list" % where]
+        return [f for i, item in enumerate(value)
+                for f in faults(item, shape[0], "%s[%d]" % (where, i))]
+    right = isinstance(value, shape) and (shape is bool or not isinstance(value, bool))
+    return [] if right else ["%s is %r" % (where, value)]
+
+
+class Report(Case):
+    def setUp(self):
+        super().setUp()
+        self.source = self.dovecot(["anna", "ben"], format="maildir", separator=".",
+                                   prefix="INBOX.")
+        self.target = self.target_for(["anna", "ben"])
+        self.folders = mail.mailbox(1, 100)
+        self.source.seed("anna", self.folders)
+        large = mail.tiny(5, extra=(b"y" * 76 + b"\r\n") * 3000)
+        self.source.seed("ben", {("INBOX",): [mail.tiny(1), large], ("Übung",): [mail.tiny(2)]})
+        self.one = self.batch(self.source, self.target, ["anna", "ben"])
+        self.one.set("policy", "max-message-size", "200KB")
+
+    def shaped(self, value, shape, schema):
+        self.assertEqual(faults(value, shape), [])
+        self.assertEqual(value["schema"], "mailhaul.%s.v1" % schema)
+        return value
+
+    @core
+    def test_report(self):
+        self.ends(self.one.call("run"), 3)  # ben has one large item and none is allowed
+        report = self.balanced(self.shaped(self.one.report(), REPORT, "report"))
+        batch, totals = report["batch"], report["totals"]
+        self.assertEqual((batch["name"], batch["exit_code"]), ("night-1", 3))
+        self.assertIn(batch["state"], STATES)
+        begin, end = (datetime.datetime.fromisoformat(batch[k].replace("Z", "+00:00"))
+                      for k in ("started", "finished"))
+        self.assertLessEqual(begin, end)
+        self.assertEqual((totals["users"], totals["synced"], totals["failed_users"]), (2, 1, 1))
+        users = {u["user_name"]: u for u in report["users"]}
+        self.assertEqual(users["ben"]["failure"], "TooManyLargeItems")
+        self.assertIsNone(users["anna"]["failure"])
+        self.assertEqual(users["anna"]["address"], "anna@" + DOMAIN)
+        self.assertEqual(users["anna"]["found"],
+                         sum(len(messages) for messages in self.folders.values()))
+        self.assertEqual(users["anna"]["bytes_found"],
+                         sum(len(m.body) for messages in self.folders.values() for m in messages))
+        names = {f["source"]: f for f in users["anna"]["folders"]}
+        self.assertTrue(any("Übung & Prüfung" in name for name in names), sorted(names))
+        for user in report["users"]:
+            self.assertIn(user["state"], USER_STATES)
+            for item in user["skipped_items"]:
+                self.assertIn(item["reason"], SKIP_REASONS)
+        item = users["ben"]["skipped_items"][0]
+        self.assertEqual((item["reason"], item["subject"]), ("LargerThanLimit", "Message 5"))
+        self.assertGreater(item["bytes"], 200000)
+
+        page = os.path.join(self.folder, "report.html")
+        self.ends(self.one.call("report", "--html", page), 0)
+        with open(page, encoding="utf-8") as f:
+            text = f.read()
+        self.assertIn("ben@" + DOMAIN, text)
+        self.assertNotRegex(text, r'(src|href)\s*=\s*"?https?:', "the page is self-contained")
+        table = os.path.join(self.folder, "report.csv")
+        self.ends(self.one.call("report", "--csv", table), 0)
+        with open(table, encoding="utf-8-sig", newline="") as f:
+            rows = list(csv.reader(f))
+        self.assertGreaterEqual(len(rows), 3)
+        self.assertEqual({len(row) for row in rows}, {len(rows[0])})
+        self.assertIn("ben@" + DOMAIN, str(rows))
+
+    @unittest.skip("the test names batch files, a shard has a state folder of its own")
+    def test_report_of_two_shards_is_one(self):
+        for shard in ("1/2", "2/2"):
+            self.assertIn(self.one.call("run", "--shard", shard).code, (0, 3))
+        # Each shard has a state folder of its own beside the one named; any of them may be given.
+        states = glob.glob(glob.escape(self.one.state) + ".*")
+        self.assertEqual(len(states), 2, states)
+        done = haul.Running(["report", "--json", *states], self.one.folder).wait()
+        self.ends(done, 0)
+        report = self.balanced(self.shaped(done.json(), REPORT, "report"))
+        self.assertEqual(sorted(u["user_name"] for u in report["users"]), ["anna", "ben"])
+        self.assertEqual(report["totals"]["users"], 2)
+
+    def test_status(self):
+        self.one.set("policy", "large-item-limit", "unlimited")
+        self.ends(self.one.call("run"), 0)
+        status = self.shaped(self.ends(self.one.call("status", "--json"), 0).json(), STATUS,
+                             "status")
+        self.assertEqual({u["state"] for u in status["users"]}, {"Synced"})
+        for user in status["users"]:
+            self.assertEqual(user["found"], sum(user[k] for k in ITEM_COUNTS if k != "found"))
+        plain = self.ends(self.one.call("status"), 0).out
+        self.assertIn("anna@" + DOMAIN, plain)
+
+    def test_check(self):
+        done = self.ends(self.one.call("check", "--all", "--json"), 0)
+        check = self.shaped(done.json(), CHECK, "check")
+        self.assertIs(check["ok"], True)
+        for side in ("source", "target"):
+            steps = {s["step"] for s in check["steps"] if s["side"] == side}
+            self.assertGreaterEqual(steps, {"dns", "tcp", "tls", "greeting", "capability", "login",
+                                            "namespace", "list", "select"})
+        for side in ("source", "target"):
+            self.assertEqual({s["user"] for s in check["steps"]
+                              if s["step"] == "login" and s["side"] == side},
+                             {"anna@" + DOMAIN, "ben@" + DOMAIN})
+        plain = self.ends(self.one.call("check"), 0)
+        self.assertGreater(len(plain.out.splitlines()), 8)
+
+    @unittest.skip("the folders command is not built yet")
+    def test_folders(self):
+        done = self.ends(self.one.call("folders", "--user", "anna", "--json"), 0)
+        folders = self.shaped(done.json(), FOLDERS, "folders")["folders"]
+        by_name = {f["source"]: f for f in folders}
+        self.assertEqual(sum(f["messages"] for f in folders),
+                         sum(len(messages) for messages in self.folders.values()))
+        inbox = by_name["INBOX"]
+        self.assertEqual(inbox["messages"], len(self.folders[("INBOX",)]))
+        self.assertEqual(inbox["bytes"], sum(len(m.body) for m in self.folders[("INBOX",)]))
+        self.assertEqual(inbox["largest"], max(len(m.body) for m in self.folders[("INBOX",)]))
+
+    def test_plan(self):
+        plan = self.shaped(self.ends(self.one.call("plan", "--json"), 0).json(), PLAN, "plan")
+        users = {u["address"]: u for u in plan["users"]}
+        ben = users["ben@" + DOMAIN]
+        self.assertEqual((ben["found"], ben["move"]), (3, 2))
+        self.assertEqual(ben["skip"].get("LargerThanLimit"), 1)
+        self.assertTrue(ben["warnings"], "a large item over the limit is warned about early")
+        totals = plan["totals"]
+        for key in ("found", "move", "bytes_move"):
+            self.assertEqual(totals[key], sum(u[key] for u in plan["users"]))
+        self.assertEqual(totals["found"], totals["move"] + totals["skip"])
+        with self.target.connect("anna@" + DOMAIN) as mailbox:
+            self.assertEqual(mailbox.uids(("INBOX",)), [], "a plan moves nothing")
+
+    @unittest.skip("the verify command is not built yet")
+    def test_verify_finds_what_is_wrong(self):
+        self.one.set("policy", "large-item-limit", "unlimited")
+        self.ends(self.one.call("run"), 0)
+        verify = self.shaped(self.ends(self.one.call("verify", "--json"), 0).json(), VERIFY,
+                             "verify")
+        self.assertEqual({u["address"]: u["grade"] for u in verify["users"]}["anna@" + DOMAIN],
+                         "Perfect")
+        twice = self.folders[("INBOX",)][0]
+        with self.target.connect("anna@" + DOMAIN) as mailbox:
+            mailbox.append(("INBOX",), [twice])
+            mailbox.imap.select('"Archive/2019"')
+            mailbox.imap.uid("STORE", "1", "+FLAGS", "(\\Deleted)")
+            mailbox.imap.expunge()
+        done = self.ends(self.one.call("verify", "--json", "--user", "anna@" + DOMAIN), 3)
+        anna = self.shaped(done.json(), VERIFY, "verify")["users"][0]
+        self.assertEqual(anna["doubled"], 1)
+        # \Deleted messages that were in the folder left together with the one marked here.
+        self.assertGreaterEqual(anna["missing"], 1)
+        self.assertLessEqual({d["what"] for d in anna["differences"]},
+                             {"missing", "doubled", "flags", "date", "content"})
+
+    @unittest.skip("export does not read bodies from the source yet")
+    def test_export_of_skipped_mail(self):
+        self.one.call("run")
+        to = os.path.join(self.folder, "out")
+        self.ends(self.one.call("export", "--what", "skipped", "--user", "ben@" + DOMAIN,
+                                "--to", to), 0)
+        found = [open(p, "rb").read() for p in glob.glob(to + "/**/*", recursive=True)
+                 if os.path.isfile(p)]
+        self.assertTrue(any(b"This is message 5." in data.replace(b"\r\n", b"\n") and
+                            len(re.findall(rb"y{76}", data)) == 3000 for data in found),
+                        "the large message is there, whole")
+
+    @unittest.skip("the bench command is not built yet")
+    def test_bench_reads_only(self):
+        with self.source.connect("anna") as mailbox:
+            flags = {path: [i.flags for i in mailbox.read(path)] for path in mailbox.folders()}
+        done = self.ends(self.one.call("bench", "--connections", "1,2", "--seconds", "1",
+                                       "--json"), 0)
+        bench = self.shaped(done.json(), BENCH, "bench")
+        self.assertEqual([s["connections"] for s in bench["steps"]], [1, 2])
+        self.assertTrue(all(s["messages"] > 0 and s["bytes"] > 0 for s in bench["steps"]))
+        with self.source.connect("anna") as mailbox:
+            self.assertEqual({path: [i.flags for i in mailbox.read(path)]
+                              for path in mailbox.folders()}, flags)
