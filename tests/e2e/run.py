@@ -1,15 +1,19 @@
 #!/usr/bin/python3
-"""Runs the end-to-end tests, one line each: run.py [--core] [--list] [NAME ...]
+"""Runs the end-to-end tests, one line each: run.py [--core] [--list] [--jobs N] [NAME ...]
 
 NAME is part of a test's name (test_move, test_move.Move.test_starttls). --core: only those that
 are repeated on every loop back-end. --counts FILE: writes "passed failed skipped" there.
-Exit code 0 when none failed and at least one ran.
+--jobs N: so many at once, each in a process of its own; the tests of a class that shares a
+set-up stay together. Exit code 0 when none failed and at least one ran.
 """
 
 import argparse
 import os
 import signal
+import subprocess
 import sys
+import tempfile
+import threading
 import time
 import unittest
 
@@ -82,11 +86,79 @@ def is_core(test):
     return getattr(method, "core", False) or getattr(type(test), "core", False)
 
 
+def shares_setup(kind):
+    return kind.setUpClass.__func__ is not unittest.TestCase.setUpClass.__func__
+
+
+def pieces(tests):
+    """What one process runs: lists of whole names."""
+    together = {}
+    for test in tests:
+        kind = type(test)
+        key = kind if shares_setup(kind) else test.id()
+        together.setdefault(key, []).append(test.id())
+    return list(together.values())
+
+
+class Crew:
+    """Runs pieces in processes side by side; prints each one's lines when it has ended."""
+
+    def __init__(self, work, jobs):
+        self.work, self.lock, self.running = list(reversed(work)), threading.Lock(), set()
+        self.sums = [0, 0, 0]
+        self.threads = [threading.Thread(target=self.member) for _ in range(min(jobs, len(work)))]
+
+    def member(self):
+        while True:
+            with self.lock:
+                if not self.work:
+                    return
+                names = self.work.pop()
+            self.one(names)
+
+    def one(self, names):
+        with tempfile.NamedTemporaryFile("r") as counts:
+            process = subprocess.Popen(
+                [sys.executable, os.path.abspath(__file__), "--exact", "--counts", counts.name,
+                 *names], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True, errors="replace")
+            self.running.add(process)
+            text = process.communicate()[0]
+            self.running.discard(process)
+            numbers = counts.read().split()
+        lines = [line for line in text.splitlines() if not line.startswith("end-to-end")]
+        with self.lock:
+            print("\n".join(lines), flush=True)
+            if len(numbers) != 3:
+                print("FAIL %s: its process ended with %s before it had counted" % (
+                    " ".join(names), process.returncode), flush=True)
+                numbers = [0, len(names), 0]
+            self.sums = [a + int(b) for a, b in zip(self.sums, numbers)]
+
+    def run(self):
+        for thread in self.threads:
+            thread.start()
+        try:
+            for thread in self.threads:
+                thread.join()
+        except BaseException:
+            with self.lock:
+                self.work.clear()
+            for process in list(self.running):
+                process.terminate()
+            for thread in self.threads:
+                thread.join()
+            raise
+        return tuple(self.sums)
+
+
 def main():
     parser = argparse.ArgumentParser(description="end-to-end tests of mailhaul")
     parser.add_argument("names", nargs="*")
     parser.add_argument("--core", action="store_true")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--exact", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--counts")
     options = parser.parse_args()
 
@@ -94,7 +166,8 @@ def main():
     # Names that fit nothing and modules that do not load stay in: they are failures.
     chosen = [t for t in found
               if (not options.core or is_core(t) or "FailedTest" in t.id())
-              and (not options.names or any(n in t.id() for n in options.names)
+              and (t.id() in options.names if options.exact else
+                   not options.names or any(n in t.id() for n in options.names)
                    or "FailedTest" in t.id())]
     if options.list:
         print("\n".join(t.id() for t in chosen))
@@ -104,8 +177,11 @@ def main():
     loop = os.environ.get("MAILHAUL_LOOP")
     result = Lines(" [%s]" % loop if loop else "")
     began = time.monotonic()
-    unittest.TestSuite(chosen).run(result)
-    passed, failed, skipped = result.counts(len(chosen))
+    if options.jobs > 1:
+        passed, failed, skipped = Crew(pieces(chosen), options.jobs).run()
+    else:
+        unittest.TestSuite(chosen).run(result)
+        passed, failed, skipped = result.counts(len(chosen))
     if options.counts:
         with open(options.counts, "w") as f:
             f.write("%d %d %d\n" % (passed, failed, skipped))
