@@ -233,8 +233,13 @@ bool fetchitem_parse(struct fetchitem *item_r, struct slice rest, bool open, str
         }
         if (!token_item(&t, &name))
             return open && token_done(&t);
-        if (token_peek(&t) == ')')
-            continue; /* B09: an item without a value */
+        if (token_peek(&t) == ')') {
+            uint64_t origin;
+
+            if (fetchitem_is_body(name, &origin)) /* B09: an item without a value */
+                item_r->present |= FETCHITEM_BODY;
+            continue;
+        }
         if (token_done(&t)) {
             item_r->pending = name;
             return open;

@@ -181,11 +181,16 @@ bool list_status_parse(struct slice *name_r, struct imap_status *status_r, struc
         token_peek(&t) == '(') {
         *name_r = plain(&string, scratch);
     } else {
-        /* F30: an unquoted name with spaces; the list is the last thing on the line. */
+        /* F30: an unquoted name with spaces; the list is the last thing on the line, and may hold
+         * others (MAILBOXID). */
         size_t open = rest.size;
+        unsigned depth = 0;
 
-        while (open && rest.data[open - 1] != '(')
-            open--;
+        for (; open; open--) {
+            depth += rest.data[open - 1] == ')';
+            if (rest.data[open - 1] == '(' && (depth <= 1 || --depth == 0))
+                break;
+        }
         if (open == 0)
             return false;
         *name_r = slice_trim(slice_first(rest, open - 1));

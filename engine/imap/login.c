@@ -444,7 +444,9 @@ void login_receive(struct session *s, const struct resp *resp)
             auth_continue(s, resp);
         return;
     }
-    if (resp->kind == RESP_UNKNOWN && verdict_is_login_refusal(resp->text)) {
+    /* "* Too many invalid logon attempts." has the form of data that nobody knows. */
+    if ((resp->kind == RESP_UNKNOWN || (resp->kind == RESP_DATA && resp->data == RESP_OTHER)) &&
+        verdict_is_login_refusal(resp->text)) {
         struct resp bye = { .kind = RESP_STATUS, .status = RESP_BYE, .text = resp->text };
 
         refused(s, &bye); /* L18 */

@@ -144,11 +144,22 @@ static void end_all(struct session *s, const struct err *err)
     }
 }
 
+/* What the server said outside the grammar is often the reason of what follows (F04, L13). */
+void session_explain(const struct session *s, struct err *err)
+{
+    size_t n = strlen(err->server_text);
+
+    if (s->last_words[0] && !strstr(err->server_text, s->last_words) &&
+        n + strlen(s->last_words) + 24 < sizeof err->server_text)
+        snprintf(err->server_text + n, sizeof err->server_text - n, " (the server had said: %s)", s->last_words);
+}
+
 void session_fail(struct session *s, const struct err *err)
 {
     if (s->life == SESSION_ALIVE) {
         s->life = SESSION_FAILING;
         s->error = *err;
+        session_explain(s, &s->error);
         scan_stop(&s->scan);
     }
     if (s->feeding || s->in_output || s->life != SESSION_FAILING)
@@ -174,11 +185,7 @@ void session_abort(struct session *s, const struct err *err, bool unsent)
     if (s->life == SESSION_OVER || s->life == SESSION_FAILING)
         return;
     s->life = SESSION_OVER;
-    if (s->last_words[0] && strlen(copy.server_text) + strlen(s->last_words) + 24 < sizeof copy.server_text) {
-        size_t n = strlen(copy.server_text);
-
-        snprintf(copy.server_text + n, sizeof copy.server_text - n, " (the server had said: %s)", s->last_words);
-    }
+    session_explain(s, &copy);
     /* What the stream still holds back may be no more than the CR LF behind a literal, which a server
      * might do without: it proves nothing, and a look costs less than a doubled message. */
     (void)unsent;
@@ -252,6 +259,7 @@ static void tagged(struct session *s, const struct resp *resp)
         refused(s, cmd, resp);
         return;
     }
+    s->last_words[0] = '\0';
     if (cmd->phase != CMD_SENT || cmd->answered) {
         session_fail_protocol(s, "OK to a command that was not sent whole");
         return;

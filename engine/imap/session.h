@@ -78,6 +78,9 @@ void session_set_ssl(struct session *session, struct ssl_st *ssl);
  * given out but not counted by session_output_taken are known not to have gone. Only
  * session_destroy is allowed afterwards. */
 void session_abort(struct session *session, const struct err *err, bool unsent);
+/* Adds to err's text what the server said last outside of any answer, if it did: "(the server had
+ * said: ...)". session_abort does so for its commands. */
+void session_explain(const struct session *session, struct err *err);
 
 const struct caps *session_caps(const struct session *session);
 /* The greeting's text and the ID answer, printable; "" when not seen. */

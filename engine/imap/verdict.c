@@ -91,6 +91,7 @@ static const struct row {
     { ANY, ALL, "TEMPFAIL", "try again later", TRANSIENT, OWN, 0 },
     { ANY, ALL, "SERVERBUG", "internal error occurred", TRANSIENT, OWN, 0 },
     { ANY, ALL, "CORRUPTION", "serious error while processing", TRANSIENT, OWN, 0 },
+    { ANY, ALL, NULL, "databaseerror", TRANSIENT, OWN, 0 },
     { NO | BAD, FETCH, NULL, "could not be fetched", TRANSIENT, ERR_SCOPE_MESSAGE, 0 },
     { NO | BAD, APPEND, "TRYCREATE", "mailbox doesn't exist", PERMANENT, ERR_SCOPE_FOLDER, 0 },
     { NO | BAD, APPEND, "NONEXISTENT", "no such mailbox", PERMANENT, ERR_SCOPE_FOLDER, 0 },

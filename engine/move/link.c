@@ -193,6 +193,7 @@ static void stream_closed(void *context, const struct err *err)
         err_set(&link->error, ERR_CLASS_CANCELED, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, 0, "closed");
     loop_timer_clear(link->loop, &link->watch);
     loop_timer_clear(link->loop, &link->finish);
+    session_explain(link->session, &link->error);
     session_abort(link->session, &link->error, facts.unsent);
     log_line(LOG_DEBUG, "link.closed", "%s why=%s", link->label, link->error.server_text);
     link->events->closed(link->context, &link->error, link->ready);
