@@ -355,7 +355,7 @@ bool oauth_answer(int status, struct slice body, uint32_t retry_after_s, struct 
     bool ok = false;
 
     *token_r = (struct oauth_token){ 0 };
-    if (status != 200 || !access) {
+    if (status != 200 || !access || !access[0]) {
         refused(status, answer, retry_after_s, err_r);
         if (status == 200)
             err_r->class = ERR_CLASS_TRANSIENT;

@@ -196,6 +196,8 @@ static void ended(void *context, const struct err *err)
 {
     struct play_command *c = context;
 
+    if (c->ended++)
+        abort();
     if (c->open)
         body_shown(c, "unfinished");
     add(&c->play->events, "%s ", c->name);
@@ -423,8 +425,11 @@ void play_init(struct play *p, enum play_way way, unsigned seed)
 void play_deinit(struct play *p)
 {
     session_destroy(&p->session);
-    for (unsigned i = 0; i < p->command_count; i++)
+    for (unsigned i = 0; i < p->command_count; i++) {
+        if (p->commands[i].ended != 1)
+            abort();
         buf_deinit(&p->commands[i].body);
+    }
     secret_destroy(&p->password);
     secret_destroy(&p->token);
     buf_deinit(&p->pending);
@@ -757,4 +762,55 @@ bool play_do(struct play *p, const char *line)
     snprintf(c->name, sizeof c->name, "%s", name);
     buf_init(&c->body, SIZE_MAX / 4);
     return start(c, rest ? rest : copy + strlen(copy));
+}
+
+static const struct {
+    char letter;
+    const char *line;
+} letters[] = {
+    { 'n', "namespaces" },
+    { 'l', "list *" },
+    { 'L', "list-extended *" },
+    { 'x', "xlist *" },
+    { 'u', "lsub *" },
+    { 's', "status INBOX" },
+    { 'e', "examine INBOX" },
+    { 'E', "select Entw\\xc3\\xbcrfe" },
+    { 'r', "rows 1:9" },
+    { 'h', "rows 1:* SUBJECT" },
+    { 'f', "search ALL" },
+    { 'b', "bodies 5:7" },
+    { 'p', "partial 5 4 4" },
+    { 'H', "header 5" },
+    { 't', "text 5" },
+    { 'q', "rfc822-peek 5" },
+    { 'B', "body 5" },
+    { 'R', "rfc822 5" },
+    { 'c', "create A" },
+    { 'C', "subscribe A" },
+    { 'F', "store 5 \\Seen" },
+    { 'N', "noop" },
+    { 'a', "append 5 INBOX" },
+    { 'o', "logout" },
+    { 'U', "unselect" },
+    { 'T', "tls" },
+    { 'z', "lost" },
+};
+
+bool play_do_letter(struct play *p, char letter)
+{
+    for (unsigned i = 0; i < sizeof letters / sizeof *letters; i++)
+        if (letters[i].letter == letter)
+            return play_do(p, letters[i].line);
+    return false;
+}
+
+char play_letter(const char *line)
+{
+    size_t size = strcspn(line, " ");
+
+    for (unsigned i = 0; i < sizeof letters / sizeof *letters; i++)
+        if (strncmp(letters[i].line, line, size) == 0 && strcspn(letters[i].line, " ") == size)
+            return letters[i].letter;
+    return ' ';
 }

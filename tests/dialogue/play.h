@@ -19,6 +19,7 @@ struct play_command {
     char name[24];
     struct buf body; /* of the FETCH response at hand */
     bool open;       /* begin came, end did not */
+    unsigned ended;  /* how often; once by the end of the case */
     uint32_t uid;
     uint64_t announced, origin;
     uint64_t sizes[64]; /* APPEND: bytes given so far, by item */
@@ -47,6 +48,10 @@ bool play_config(struct play *p, const char *words);
 void play_begin(struct play *p, const char *capabilities);
 /* Starts what a do: line says; false when it is not known. */
 bool play_do(struct play *p, const char *line);
+/* The same by a letter, with fixed arguments, for fuzzing; false for a letter that is not known. */
+bool play_do_letter(struct play *p, char letter);
+/* The letter of a do: line; ' ' when it has none. */
+char play_letter(const char *line);
 /* Hands pending server bytes to the session, cut as the way wants. */
 void play_feed(struct play *p);
 /* Takes what the session has to say. */

@@ -262,12 +262,12 @@ static bool run_case(const struct script *script, unsigned first, unsigned end)
     return true;
 }
 
-/* The server's bytes behind the line of fuzz_session.c that chooses what is asked. */
+/* An input of fuzz_session: what is asked, as letters, and the server's bytes. */
 static bool write_seed(const struct script *script, unsigned first, unsigned end,
                        const char *folder, unsigned number)
 {
     const char *base = strrchr(script->path, '/');
-    char path[4096];
+    char path[4096], start = 'g';
     struct play p;
     FILE *out;
     bool good = true;
@@ -277,15 +277,22 @@ static bool write_seed(const struct script *script, unsigned first, unsigned end
     out = fopen(path, "wb");
     if (!out)
         return false;
-    fprintf(out, "%c", 'r');
-    for (unsigned i = first; i < end && good; i++)
-        if (is(script->lines[i], "do:"))
-            fprintf(out, "%.10s;", value(script->lines[i]));
-        else if (is(script->lines[i], "S:") || is(script->lines[i], "S+:") ||
-                 is(script->lines[i], "S*:"))
-            good = server_line(&p, script->lines[i]);
+    for (unsigned i = first; i < end; i++)
+        if (is(script->lines[i], "ready:"))
+            start = 'r';
+    fputc(start, out);
+    for (unsigned i = first; i < end && good; i++) {
+        const char *line = script->lines[i];
+
+        if (is(line, "do:"))
+            fputc(play_letter(value(line)), out);
+        else if (is(line, "S:") || is(line, "S+:") || is(line, "S*:"))
+            good = server_line(&p, line);
+    }
     fputc('\n', out);
-    fwrite(p.pending.data + p.pending.head, 1, p.pending.size, out);
+    /* Long ones would only slow the fuzzer down. */
+    if (p.pending.size && p.pending.size < 16384)
+        fwrite(buf_slice(&p.pending).data, 1, p.pending.size, out);
     good = fclose(out) == 0 && good;
     play_deinit(&p);
     return good;
