@@ -378,6 +378,7 @@ size_t encode_user(uint8_t *out, const struct key *key, const struct user_record
     put_number(&w, u->reconnects);
     for (unsigned i = 0; i < 6; i++)
         put_number(&w, u->time_ms[i]);
+    put_number(&w, u->policy);
     put_slice(&w, u->address, KEYS_ADDRESS_BYTES_MAX);
     put_slice(&w, u->user_name, KEYS_USER_NAME_BYTES_MAX);
     put_slice(&w, u->opaque, KEYS_OPAQUE_BYTES_MAX);
@@ -400,6 +401,7 @@ bool decode_user(struct slice key, struct slice value, struct user_record *u)
     u->reconnects = get_number(&r);
     for (unsigned i = 0; i < 6; i++)
         u->time_ms[i] = get_number(&r);
+    u->policy = get_number(&r);
     u->address = get_slice(&r, KEYS_ADDRESS_BYTES_MAX);
     u->user_name = get_slice(&r, KEYS_USER_NAME_BYTES_MAX);
     u->opaque = get_slice(&r, KEYS_OPAQUE_BYTES_MAX);
