@@ -1,0 +1,366 @@
+/* test: store */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "store/journal.h"
+#include "tests/fault/store_kit.h"
+
+static void only_the_legal_changes_are_allowed(void **state)
+{
+    /* Rows: from (0: new); columns: to. F S U P K X as in enum message_state. */
+    static const char *const table[MESSAGE_STATE_COUNT] = {
+        [0] = "F---K-",
+        [MESSAGE_FOUND] = "FS-PKX",
+        [MESSAGE_SPOOLED] = "F-UPKX",
+        [MESSAGE_UPLOADED] = "------",
+        [MESSAGE_PRESENT] = "------",
+        [MESSAGE_SKIPPED] = "F-----",
+        [MESSAGE_FAILED] = "FSUPK-",
+    };
+
+    for (int from = 0; from < MESSAGE_STATE_COUNT; from++)
+        for (int to = MESSAGE_FOUND; to < MESSAGE_STATE_COUNT; to++)
+            if (journal_transition_allowed(from, to) != (table[from][to - 1] != '-'))
+                fail_msg("from %d to %d", from, to);
+    assert_false(journal_transition_allowed(MESSAGE_FOUND, 0));
+    assert_false(journal_transition_allowed(MESSAGE_STATE_COUNT, MESSAGE_FOUND));
+}
+
+static void spool_message(struct kit *kit, uint32_t user, uint32_t uid, uint64_t seed, size_t size)
+{
+    char *data = kit_body(seed, size);
+
+    kit_do(kit, kit_spooled_op(kit, user, 1, uid, data, size, NULL));
+    free(data);
+}
+
+static void the_tally_follows_every_change(void **state)
+{
+    struct kit kit;
+    struct tally t;
+    uint32_t user;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    user = kit_user(&kit, "a@example.edu");
+    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_do(&kit, kit_found_op(user, 1, 1, 6));
+    t = kit_tally(&kit, user, 1);
+    assert_int_equal(t.found, 6);
+    assert_int_equal(t.waiting, 6);
+    assert_int_equal(t.bytes_found, 600);
+    for (uint32_t uid = 1; uid <= 4; uid++)
+        spool_message(&kit, user, uid, uid, 1000);
+    t = kit_tally(&kit, user, 1);
+    assert_int_equal(t.waiting, 2);
+    assert_int_equal(t.spooled, 4);
+    assert_int_equal(t.bytes_fetched, 4000);
+    kit_do(&kit, kit_end_op(user, 1, 1, MESSAGE_UPLOADED));
+    kit_do(&kit, kit_end_op(user, 1, 2, MESSAGE_PRESENT));
+    kit_do(&kit, kit_end_op(user, 1, 3, MESSAGE_FAILED));
+    kit_do(&kit, kit_end_op(user, 1, 5, MESSAGE_FAILED));
+    kit_do(&kit, kit_end_op(user, 1, 6, MESSAGE_SKIPPED));
+    t = kit_tally(&kit, user, 1);
+    assert_int_equal(t.uploaded, 1);
+    assert_int_equal(t.bytes_uploaded, 1000);
+    assert_int_equal(t.present, 1);
+    assert_int_equal(t.failed, 2);
+    assert_int_equal(t.skipped, 1);
+    assert_int_equal(t.spooled, 1);
+    assert_int_equal(t.waiting, 0);
+    /* A retry: the one with a body is uploaded from the spool, the other is fetched again. */
+    kit_do(&kit, kit_end_op(user, 1, 3, MESSAGE_SPOOLED));
+    kit_do(&kit, kit_end_op(user, 1, 5, MESSAGE_FOUND));
+    t = kit_tally(&kit, user, 1);
+    assert_int_equal(t.failed, 0);
+    assert_int_equal(t.spooled, 2);
+    assert_int_equal(t.waiting, 1);
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    kit_deinit(&kit);
+}
+
+static void a_row_told_twice_counts_once(void **state)
+{
+    struct kit kit;
+    uint32_t user;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    user = kit_user(&kit, "a@example.edu");
+    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_do(&kit, kit_found_op(user, 1, 1, 10));
+    spool_message(&kit, user, 3, 3, 500);
+    kit_do(&kit, kit_found_op(user, 1, 1, 12));
+    assert_int_equal(kit_tally(&kit, user, 1).found, 12);
+    assert_int_equal(kit_message(&kit, user, 1, 3).state, MESSAGE_SPOOLED);
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    kit_deinit(&kit);
+}
+
+static void equal_bodies_are_stored_once_until_the_last_goes(void **state)
+{
+    struct spool_fill one, two;
+    struct kit kit;
+    uint32_t user;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    user = kit_user(&kit, "a@example.edu");
+    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_do(&kit, kit_found_op(user, 1, 1, 3));
+    spool_message(&kit, user, 1, 5, 700000);
+    spool_fill(kit.spool, &one);
+    spool_message(&kit, user, 2, 5, 700000);
+    spool_fill(kit.spool, &two);
+    assert_int_equal(one.held_bytes, two.held_bytes);
+    assert_int_equal(kit_message(&kit, user, 1, 1).body, kit_message(&kit, user, 1, 2).body);
+    kit_do(&kit, kit_end_op(user, 1, 1, MESSAGE_UPLOADED));
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    spool_fill(kit.spool, &two);
+    assert_int_equal(one.held_bytes, two.held_bytes);
+    kit_do(&kit, kit_end_op(user, 1, 2, MESSAGE_UPLOADED));
+    spool_fill(kit.spool, &two);
+    assert_int_equal(two.held_bytes, 0);
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    kit_deinit(&kit);
+}
+
+static void a_forgotten_folder_leaves_nothing(void **state)
+{
+    struct spool_fill fill;
+    struct kit kit;
+    uint32_t user;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    user = kit_user(&kit, "a@example.edu");
+    kit_lazy(&kit, kit_folder_op(user, 1));
+    /* More than one transaction takes. */
+    kit_do(&kit, kit_found_op(user, 1, 1, 30000));
+    spool_message(&kit, user, 7, 7, 300000);
+    kit_do(&kit, store_op_new(STORE_OP_FORGET, user, 1));
+    assert_int_equal(kit_tally(&kit, user, 1).found, 0);
+    assert_int_equal(kit_message(&kit, user, 1, 7).state, 0);
+    spool_fill(kit.spool, &fill);
+    assert_int_equal(fill.held_bytes, 0);
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    kit_deinit(&kit);
+}
+
+/* ---- commits that fail ------------------------------------------------------------------------
+ */
+
+struct fault {
+    int left, rc; /* commits that still pass; what the others get */
+};
+
+static int strike(void *context)
+{
+    struct fault *fault = context;
+
+    return fault->left-- > 0 ? 0 : fault->rc;
+}
+
+static void a_broken_disk_acknowledges_nothing_and_ends_the_spool(void **state)
+{
+    struct fault fault = { .left = 1, .rc = EIO };
+    struct kit kit;
+    struct err err;
+    uint32_t user;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    user = kit_user(&kit, "a@example.edu");
+    kit_do(&kit, kit_folder_op(user, 1));
+    place_pretend(PLACE_DISK_ROOMY);
+    journal_fault(strike, &fault);
+    kit_do(&kit, kit_found_op(user, 1, 1, 5));
+    assert_false(kit_try(&kit, kit_found_op(user, 1, 6, 5), &err));
+    assert_int_equal(err.class, ERR_CLASS_PERMANENT);
+    assert_int_equal(err.scope, ERR_SCOPE_RUN);
+    /* All that comes later is refused too: nothing may overtake what was lost. */
+    journal_fault(NULL, NULL);
+    assert_false(kit_try(&kit, kit_end_op(user, 1, 1, MESSAGE_SKIPPED), &err));
+    place_pretend(PLACE_DISK_REAL);
+    kit_close(&kit);
+    kit_open(&kit);
+    assert_int_equal(kit_tally(&kit, user, 1).found, 5);
+    assert_int_equal(kit_message(&kit, user, 1, 1).state, MESSAGE_FOUND);
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    kit_deinit(&kit);
+}
+
+static void a_full_disk_lets_uploads_free_room_and_then_goes_on(void **state)
+{
+    struct fault fault = { .left = 0, .rc = ENOSPC };
+    struct kit_answer answer = { .lock = PTHREAD_MUTEX_INITIALIZER,
+                                 .told = PTHREAD_COND_INITIALIZER };
+    struct store_op *op;
+    struct kit kit;
+    uint32_t user;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    user = kit_user(&kit, "a@example.edu");
+    kit_do(&kit, kit_folder_op(user, 1));
+    kit_do(&kit, kit_found_op(user, 1, 1, 5));
+    spool_message(&kit, user, 1, 1, 5000);
+    journal_fault(strike, &fault);
+    op = kit_found_op(user, 1, 6, 5);
+    op->context = &answer;
+    op->done = kit_told;
+    writer_submit(kit.writer, op);
+    /* Until the writer has seen that the disk is full. */
+    while (!atomic_load(&kit.spool->draining))
+        usleep(1000);
+    journal_fault(NULL, NULL);
+    kit_do(&kit, kit_end_op(user, 1, 1, MESSAGE_UPLOADED));
+    pthread_mutex_lock(&answer.lock);
+    while (!answer.done)
+        pthread_cond_wait(&answer.told, &answer.lock);
+    pthread_mutex_unlock(&answer.lock);
+    assert_false(answer.failed);
+    assert_int_equal(kit_tally(&kit, user, 1).found, 10);
+    assert_int_equal(kit_tally(&kit, user, 1).uploaded, 1);
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    kit_deinit(&kit);
+}
+
+static void a_disk_that_stays_full_is_told_and_loses_nothing(void **state)
+{
+    struct fault fault = { .left = 0, .rc = ENOSPC };
+    struct kit kit;
+    struct err err;
+    uint32_t user;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    writer_set_patience(kit.writer, 50);
+    user = kit_user(&kit, "a@example.edu");
+    kit_do(&kit, kit_folder_op(user, 1));
+    kit_do(&kit, kit_found_op(user, 1, 1, 5));
+    journal_fault(strike, &fault);
+    assert_false(kit_try(&kit, kit_found_op(user, 1, 6, 5), &err));
+    assert_int_equal(err.class, ERR_CLASS_TRANSIENT);
+    assert_int_equal(err.code, ENOSPC);
+    assert_non_null(strstr(err.server_text, "no space left"));
+    assert_non_null(strstr(err.server_text, kit.state));
+    journal_fault(NULL, NULL);
+    kit_close(&kit);
+    kit_open(&kit);
+    assert_int_equal(kit_tally(&kit, user, 1).found, 5);
+    kit_do(&kit, kit_found_op(user, 1, 6, 5));
+    assert_int_equal(kit_tally(&kit, user, 1).found, 10);
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    kit_deinit(&kit);
+}
+
+/* ---- remarks ----------------------------------------------------------------------------------
+ */
+
+static bool count_failures(void *context, const struct failure_record *failure)
+{
+    uint64_t *sums = context;
+
+    sums[0]++;
+    sums[1] += failure->count;
+    return true;
+}
+
+static void equal_failures_are_counted_and_their_number_is_bounded(void **state)
+{
+    uint64_t sums[2] = { 0 };
+    struct kit kit;
+    struct err err;
+    uint32_t user;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    user = kit_user(&kit, "a@example.edu");
+    for (unsigned i = 0; i < REMARK_FAILURES_MAX + 500; i++) {
+        struct store_op *op = store_op_new(STORE_OP_FAILURE, user, 0);
+
+        snprintf(op->failure.type, sizeof op->failure.type, "ParseError");
+        snprintf(op->failure.server_text, sizeof op->failure.server_text, "answer %u", i / 2);
+        op->failure.count = 1;
+        op->failure.uid = i + 1;
+        kit_lazy(&kit, op);
+    }
+    for (unsigned i = 0; i < REMARK_FAILURES_MAX; i++) {
+        struct store_op *op = store_op_new(STORE_OP_FAILURE, user, 0);
+
+        snprintf(op->failure.type, sizeof op->failure.type, "SelectFailed");
+        snprintf(op->failure.server_text, sizeof op->failure.server_text, "other answer %u", i);
+        op->failure.count = 1;
+        kit_lazy(&kit, op);
+    }
+    kit_flush(&kit);
+    assert_true(reader_failures(kit.reader, user, count_failures, sums, &err));
+    assert_true(sums[0] <= REMARK_FAILURES_MAX + 1);
+    assert_int_equal(sums[1], REMARK_FAILURES_MAX * 2 + 500);
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    kit_deinit(&kit);
+}
+
+struct course {
+    unsigned count;
+    int64_t first, last;
+};
+
+static bool count_samples(void *context, int64_t wall_ms, const uint64_t values[12])
+{
+    struct course *course = context;
+
+    if (course->count++ == 0)
+        course->first = wall_ms;
+    assert_true(wall_ms > course->last);
+    assert_int_equal(values[0], (uint64_t)wall_ms);
+    course->last = wall_ms;
+    return true;
+}
+
+static void the_timeline_is_thinned_and_keeps_both_ends(void **state)
+{
+    const int64_t steps = 3 * REMARK_SAMPLES_MAX;
+    struct course course = { 0 };
+    struct kit kit;
+    struct err err;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    for (int64_t i = 1; i <= steps; i++) {
+        struct store_op *op = store_op_new(STORE_OP_SAMPLE, 0, 0);
+
+        op->sample.wall_ms = i * 1000;
+        op->sample.values[0] = (uint64_t)i * 1000;
+        kit_lazy(&kit, op);
+    }
+    kit_flush(&kit);
+    assert_true(reader_samples(kit.reader, count_samples, &course, &err));
+    assert_true(course.count <= REMARK_SAMPLES_MAX);
+    assert_true(course.count >= REMARK_SAMPLES_MAX / 4);
+    assert_int_equal(course.last, steps * 1000);
+    assert_true(course.first <= steps * 1000 / 50);
+    kit_deinit(&kit);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_the_legal_changes_are_allowed),
+        cmocka_unit_test(the_tally_follows_every_change),
+        cmocka_unit_test(a_row_told_twice_counts_once),
+        cmocka_unit_test(equal_bodies_are_stored_once_until_the_last_goes),
+        cmocka_unit_test(a_forgotten_folder_leaves_nothing),
+        cmocka_unit_test(a_broken_disk_acknowledges_nothing_and_ends_the_spool),
+        cmocka_unit_test(a_full_disk_lets_uploads_free_room_and_then_goes_on),
+        cmocka_unit_test(a_disk_that_stays_full_is_told_and_loses_nothing),
+        cmocka_unit_test(equal_failures_are_counted_and_their_number_is_bounded),
+        cmocka_unit_test(the_timeline_is_thinned_and_keeps_both_ends),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,382 @@
+/* test: store */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "store/env.h"
+#include "store/writer.h"
+#include "tests/fault/store_kit.h"
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static void a_second_run_is_refused_and_told_who_holds_it(void **state)
+{
+    struct spool_config config = { 0 };
+    struct spool *second = NULL;
+    struct kit kit;
+    char pid[32];
+    struct err err;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    config.folder = kit.state;
+    assert_false(spool_open(&config, &second, &err));
+    assert_null(second);
+    assert_int_equal(err.code, EWOULDBLOCK);
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    assert_non_null(strstr(err.server_text, pid));
+    /* One that only reads works beside it. */
+    config.read_only = true;
+    assert_true(spool_open(&config, &second, &err));
+    spool_close(&second);
+    kit_deinit(&kit);
+}
+
+static void the_state_folder_is_for_its_owner_alone(void **state)
+{
+    struct stat st;
+    struct kit kit;
+    char path[400];
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    assert_int_equal(stat(kit.state, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    snprintf(path, sizeof path, "%s/data.mdb", kit.state);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0077, 0);
+    kit_deinit(&kit);
+}
+
+static void reading_a_state_that_is_not_there_says_so_and_makes_nothing(void **state)
+{
+    struct spool_config config = { .read_only = true };
+    struct spool *spool = NULL;
+    struct stat st;
+    struct kit kit;
+    struct err err;
+
+    kit_folder(&kit);
+    config.folder = kit.state;
+    assert_false(spool_open(&config, &spool, &err));
+    assert_int_equal(err.class, ERR_CLASS_PERMANENT);
+    assert_non_null(strstr(err.server_text, kit.state));
+    assert_int_equal(stat(kit.state, &st), -1);
+    kit_deinit(&kit);
+}
+
+static void network_file_systems_are_named(void **state)
+{
+    static const struct {
+        unsigned long magic;
+        const char *part;
+    } remote[] = {
+        { 0x6969, "NFS" },      { 0x0bd00bd0, "Lustre" }, { 0x65735546, "FUSE" },
+        { 0x47504653, "GPFS" }, { 0xff534d42, "CIFS" },
+    };
+
+    for (unsigned i = 0; i < sizeof remote / sizeof *remote; i++) {
+        const char *name = place_remote_name(remote[i].magic);
+
+        assert_non_null(name);
+        if (!slice_equal_nocase(slice_first(slice_cstr(name), strlen(remote[i].part)),
+                                slice_cstr(remote[i].part)) &&
+            slice_find_nocase(slice_cstr(name), slice_cstr(remote[i].part)) == SIZE_MAX)
+            fail_msg("%lx is \"%s\"", remote[i].magic, name);
+    }
+    assert_null(place_remote_name(0xef53));     /* ext4 */
+    assert_null(place_remote_name(0x58465342)); /* XFS */
+    assert_null(place_remote_name(0x01021994)); /* tmpfs */
+}
+
+static void changed_number(struct kit *kit, const char *name, uint64_t number)
+{
+    MDB_txn *txn;
+
+    assert_int_equal(mdb_txn_begin(kit->spool->env, NULL, 0, &txn), 0);
+    assert_int_equal(env_number_put(kit->spool, txn, name, number), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+}
+
+static void a_spool_of_another_format_is_refused_and_left_alone(void **state)
+{
+    struct spool_config config = { 0 };
+    struct spool *spool = NULL;
+    struct kit kit;
+    struct err err;
+
+    for (int read_only = 0; read_only < 2; read_only++) {
+        kit_folder(&kit);
+        kit_open(&kit);
+        (void)kit_user(&kit, "a@example.edu");
+        changed_number(&kit, "format", SPOOL_FORMAT + 1);
+        kit_close(&kit);
+        config.folder = kit.state;
+        config.read_only = read_only;
+        assert_false(spool_open(&config, &spool, &err));
+        assert_non_null(strstr(err.server_text, "format 2"));
+        kit_deinit(&kit);
+    }
+}
+
+static void a_file_that_is_no_spool_is_refused_in_words(void **state)
+{
+    struct spool_config config = { 0 };
+    struct spool *spool = NULL;
+    struct kit kit;
+    struct err err;
+    char path[400];
+    FILE *f;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    kit_close(&kit);
+    snprintf(path, sizeof path, "%s/data.mdb", kit.state);
+    f = fopen(path, "r+");
+    assert_non_null(f);
+    for (int i = 0; i < 8192; i++)
+        fputc('x', f);
+    assert_int_equal(fclose(f), 0);
+    config.folder = kit.state;
+    assert_false(spool_open(&config, &spool, &err));
+    assert_int_equal(err.class, ERR_CLASS_PERMANENT);
+    assert_non_null(strstr(err.server_text, "damaged"));
+    kit_deinit(&kit);
+}
+
+static void body_numbers_never_come_twice(void **state)
+{
+    struct kit kit;
+    uint64_t last = 0;
+
+    kit_folder(&kit);
+    for (int run = 0; run < 4; run++) {
+        kit_open(&kit);
+        for (int i = 0; i < 1000; i++) {
+            uint64_t body = spool_next_body(kit.spool);
+
+            assert_true(body > last);
+            last = body;
+        }
+        kit_close(&kit);
+    }
+    kit_deinit(&kit);
+}
+
+static void chunks_of_a_body_that_never_became_whole_go_at_the_next_start(void **state)
+{
+    struct spool_fill fill;
+    struct kit kit;
+    uint32_t user;
+    char *data;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    user = kit_user(&kit, "a@example.edu");
+    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_do(&kit, kit_found_op(user, 1, 1, 2));
+    data = kit_body(1, 2000000);
+    /* Its last chunk is never handed over. */
+    store_op_free(kit_spooled_op(&kit, user, 1, 1, data, 2000000, NULL));
+    free(data);
+    kit_flush(&kit);
+    spool_fill(kit.spool, &fill);
+    assert_true(fill.held_bytes > 500000);
+    kit_close(&kit);
+    kit_open(&kit);
+    spool_fill(kit.spool, &fill);
+    assert_int_equal(fill.held_bytes, 0);
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    kit_deinit(&kit);
+}
+
+static void named_values_are_kept(void **state)
+{
+    struct store_op *op = store_op_new(STORE_OP_META, 0, 0);
+    struct kit kit;
+    struct err err;
+    size_t size;
+    bool found;
+    char *data;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    assert_true(spool_meta_get(kit.spool, "pace", &data, &size, &found, &err));
+    assert_false(found);
+    snprintf(op->meta.name, sizeof op->meta.name, "pace");
+    op->meta.data = mem_text("learnt");
+    op->meta.size = 6;
+    kit_do(&kit, op);
+    kit_close(&kit);
+    kit_open(&kit);
+    assert_true(spool_meta_get(kit.spool, "pace", &data, &size, &found, &err));
+    assert_true(found);
+    assert_int_equal(size, 6);
+    assert_memory_equal(data, "learnt", 6);
+    free(data);
+    kit_deinit(&kit);
+}
+
+static void the_high_mark_stays_until_the_fill_has_fallen(void **state)
+{
+    struct spool_config config = { .budget_bytes = 4000000 };
+    struct spool_fill fill;
+    struct kit kit;
+    uint32_t user, spooled = 0, gone = 0;
+    struct err err;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    kit_close(&kit);
+    config.folder = kit.state;
+    assert_true(spool_open(&config, &kit.spool, &err));
+    kit.writer = writer_create(kit.spool);
+    assert_true(reader_create(kit.spool, &kit.reader, &err));
+    kit.blobs = blob_kit_create(kit.spool);
+    assert_int_equal(pthread_create(&kit.thread, NULL, kit_writes, &kit), 0);
+    user = kit_user(&kit, "a@example.edu");
+    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_do(&kit, kit_found_op(user, 1, 1, 100));
+    do {
+        char *data = kit_body(1000 + spooled, 300000);
+
+        kit_do(&kit, kit_spooled_op(&kit, user, 1, ++spooled, data, 300000, NULL));
+        free(data);
+        spool_fill(kit.spool, &fill);
+    } while (!fill.high && spooled < 100);
+    assert_true(fill.high);
+    assert_true(fill.held_bytes <= fill.budget_bytes + 400000);
+    while (fill.high && gone < spooled) {
+        assert_true(fill.held_bytes * 10 > fill.budget_bytes * 5);
+        kit_do(&kit, kit_end_op(user, 1, ++gone, MESSAGE_UPLOADED));
+        spool_fill(kit.spool, &fill);
+    }
+    assert_false(fill.high);
+    assert_true(fill.held_bytes <= fill.budget_bytes * 6 / 10 + 1);
+    kit_deinit(&kit);
+}
+
+/* ---- damage that the check must see ------------------------------------------------------------
+ */
+
+static void value_dropped(struct kit *kit, enum table table, const struct key *key)
+{
+    MDB_val k = env_val(key_slice(key));
+    MDB_txn *txn;
+
+    assert_int_equal(mdb_txn_begin(kit->spool->env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_del(txn, kit->spool->tables[table], &k, NULL), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+}
+
+static void value_bent(struct kit *kit, enum table table, const struct key *key, size_t at)
+{
+    MDB_val k = env_val(key_slice(key)), v;
+    MDB_txn *txn;
+    char *copy;
+
+    assert_int_equal(mdb_txn_begin(kit->spool->env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_get(txn, kit->spool->tables[table], &k, &v), 0);
+    assert_true(at < v.mv_size);
+    copy = mem_alloc(v.mv_size);
+    memcpy(copy, v.mv_data, v.mv_size);
+    copy[at] ^= 0x20;
+    v.mv_data = copy;
+    assert_int_equal(mdb_put(txn, kit->spool->tables[table], &k, &v, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    free(copy);
+}
+
+enum damage {
+    DAMAGE_MESSAGE_GONE,
+    DAMAGE_MESSAGE_BENT,
+    DAMAGE_CHUNK_GONE,
+    DAMAGE_CHUNK_BENT,
+    DAMAGE_FOLDER_BENT,
+    DAMAGE_USER_BENT,
+    DAMAGE_HELD_WRONG,
+    DAMAGE_SHARE_GONE,
+    DAMAGE_COUNT
+};
+
+static void the_check_finds_planted_damage(void **state)
+{
+    for (int damage = 0; damage < DAMAGE_COUNT; damage++) {
+        char words[200] = "";
+        struct message_record m;
+        struct kit kit;
+        struct key key;
+        uint32_t user;
+        char *data = kit_body(9, 400000);
+
+        kit_folder(&kit);
+        kit_open(&kit);
+        user = kit_user(&kit, "a@example.edu");
+        kit_lazy(&kit, kit_folder_op(user, 1));
+        kit_do(&kit, kit_found_op(user, 1, 1, 3));
+        kit_do(&kit, kit_spooled_op(&kit, user, 1, 2, data, 400000, NULL));
+        free(data);
+        m = kit_message(&kit, user, 1, 2);
+        assert_int_equal(kit_faults(&kit, NULL), 0);
+        key_message(&key, user, 1, 2);
+        switch ((enum damage)damage) {
+        case DAMAGE_MESSAGE_GONE:
+            value_dropped(&kit, TABLE_MESSAGE, &key);
+            break;
+        case DAMAGE_MESSAGE_BENT:
+            value_bent(&kit, TABLE_MESSAGE, &key, 3);
+            break;
+        case DAMAGE_CHUNK_GONE:
+            key_chunk(&key, m.body, 1);
+            value_dropped(&kit, TABLE_BODY, &key);
+            break;
+        case DAMAGE_CHUNK_BENT:
+            key_chunk(&key, m.body, 0);
+            value_bent(&kit, TABLE_BODY, &key, 5000);
+            break;
+        case DAMAGE_FOLDER_BENT:
+            key_folder(&key, user, 1);
+            value_bent(&kit, TABLE_FOLDER, &key, 2);
+            break;
+        case DAMAGE_USER_BENT:
+            key_user(&key, user);
+            value_bent(&kit, TABLE_USER, &key, 2);
+            break;
+        case DAMAGE_HELD_WRONG:
+            changed_number(&kit, "held", 17);
+            break;
+        case DAMAGE_SHARE_GONE:
+            key_digest(&key, m.digest, m.body_bytes);
+            value_dropped(&kit, TABLE_SHARE, &key);
+            break;
+        case DAMAGE_COUNT:
+            break;
+        }
+        if (kit_faults(&kit, words) == 0)
+            fail_msg("damage %d was not found", damage);
+        assert_true(words[0] != '\0');
+        kit_deinit(&kit);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_second_run_is_refused_and_told_who_holds_it),
+        cmocka_unit_test(the_state_folder_is_for_its_owner_alone),
+        cmocka_unit_test(reading_a_state_that_is_not_there_says_so_and_makes_nothing),
+        cmocka_unit_test(network_file_systems_are_named),
+        cmocka_unit_test(a_spool_of_another_format_is_refused_and_left_alone),
+        cmocka_unit_test(a_file_that_is_no_spool_is_refused_in_words),
+        cmocka_unit_test(body_numbers_never_come_twice),
+        cmocka_unit_test(chunks_of_a_body_that_never_became_whole_go_at_the_next_start),
+        cmocka_unit_test(named_values_are_kept),
+        cmocka_unit_test(the_high_mark_stays_until_the_fill_has_fallen),
+        cmocka_unit_test(the_check_finds_planted_damage),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
