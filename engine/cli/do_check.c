@@ -39,12 +39,6 @@ static const char *side_name(enum failure_side side)
     return side == FAILURE_SOURCE ? "source" : "target";
 }
 
-/* The name that logs in on this side. */
-static const char *login_of(const struct target *t)
-{
-    return t->side == FAILURE_SOURCE ? t->user->user_name : t->user->target_user_name;
-}
-
 static void step_told(void *context, const struct probe_step *step)
 {
     struct target *t = context;
@@ -59,7 +53,7 @@ static void step_told(void *context, const struct probe_step *step)
 
         json_array_append_new(check->steps,
                               json_pack("{s:s,s:s,s:s,s:b,s:f,s:s,s:o,s:s,s:s}", "side",
-                                        side_name(t->side), "user", login_of(t), "step",
+                                        side_name(t->side), "user", t->user->email_address, "step",
                                         step->step, "ok", step->ok, "ms", step->ms, "detail",
                                         step->detail, "type", type, "cause", step->cause, "remedy",
                                         step->remedy));
@@ -190,9 +184,8 @@ int do_check(const struct opts *o, const struct settings *settings)
             continue;
         for (size_t i = 0; i < settings->user_count; i++)
             if (wanted(o, i))
-                check.targets[check.count++] = (struct target){
-                    .check = &check, .side = side, .user = &settings->users[i]
-                };
+                check.targets[check.count++] =
+                    (struct target){ .check = &check, .side = side, .user = &settings->users[i] };
     }
     check.brief = check.count > 4;
     stream_resolver_start();
