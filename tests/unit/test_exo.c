@@ -347,7 +347,7 @@ static void budgets_cut_and_count_violations(void **state)
     assert_int_equal(stats.violations, 0);
     assert_int_equal(stats.appends, 2);
     client_say(&c, "d APPEND INBOX {39}\r\n");
-    assert_true(client_await(&c, "\r\nd BAD Request is throttled. Suggested Backoff Time: 9"));
+    assert_true(client_await(&c, "\r\nd BAD Request is throttled. Suggested Backoff Time: "));
     exo_stats(exo, &stats);
     assert_int_equal(stats.violations, 1);
     assert_int_equal(stats.throttled, 2);
