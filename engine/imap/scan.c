@@ -31,6 +31,11 @@ bool scan_in_literal(const struct scan *scan)
     return scan->literal_left > 0;
 }
 
+uint64_t scan_literal_bytes(const struct scan *scan)
+{
+    return scan->literal_left ? scan->literal_size : 0;
+}
+
 static bool broken(struct scan *scan, struct err *err_r, const char *why)
 {
     scan->state = SCAN_BROKEN;
@@ -169,7 +174,7 @@ static bool begin_literal(struct scan *scan, size_t head, uint64_t size, struct 
 
     scan->line.size = head;
     how = scan->events->literal_begins(scan->context, buf_slice(&scan->line), size);
-    scan->literal_left = size;
+    scan->literal_size = scan->literal_left = size;
     scan->drop_left = 0;
     scan->streamed = how == SCAN_STREAM;
     if (how == SCAN_CUT && size > SCAN_LITERAL_MAX)

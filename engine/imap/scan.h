@@ -40,6 +40,7 @@ struct scan {
     void *context;
     struct buf line;        /* what is held of an unfinished line */
     enum scan_state state;
+    uint64_t literal_size;  /* of the current or last literal */
     uint64_t literal_left;  /* bytes of the current literal still to come */
     uint64_t drop_left;     /* of these, the last so many are dropped */
     size_t segment;         /* where in line the text after the last literal starts */
@@ -60,5 +61,7 @@ void scan_stop(struct scan *scan);
 bool scan_pending(const struct scan *scan);
 /* Inside a literal's bytes. */
 bool scan_in_literal(const struct scan *scan);
+/* The announced size of the literal at hand; 0 outside of one. */
+uint64_t scan_literal_bytes(const struct scan *scan);
 
 #endif

@@ -315,6 +315,7 @@ static void line_received(void *context, struct slice line)
 
     if (s->life != SESSION_ALIVE)
         return;
+    s->responses++;
     resp_parse(&resp, line);
     codes(s, &resp);
     if (resp.kind == RESP_STATUS && resp.status == RESP_BYE) {
@@ -445,6 +446,16 @@ const char *session_waiting_for(const struct session *s)
     if (s->login.state != LOGIN_READY)
         return login_state_name(s->login.state);
     return s->flight_first ? cmd_name(s->flight_first->kind) : "";
+}
+
+uint64_t session_responses(const struct session *s)
+{
+    return s->responses;
+}
+
+uint64_t session_response_bytes(const struct session *s)
+{
+    return scan_literal_bytes(&s->scan);
 }
 
 uint32_t session_patience_ms(const struct session *s)

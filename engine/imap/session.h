@@ -98,6 +98,10 @@ const char *session_waiting_for(const struct session *session);
  * login state in one table (SELECT, SEARCH, STATUS 600,000; inside a literal 120,000; else
  * 300,000; greeting and login 60,000). 0 when nothing is waited for. */
 uint32_t session_patience_ms(const struct session *session);
+/* Logical lines received so far, and the size that the literal at hand was announced with (0 between
+ * literals): what never grows, or not in the time that these bytes need, is a stall too. */
+uint64_t session_responses(const struct session *session);
+uint64_t session_response_bytes(const struct session *session);
 
 /* ---- commands ------------------------------------------------------------------------------
  * Every call queues a command; names are raw mailbox names (as LIST gave them, or made by utf7).

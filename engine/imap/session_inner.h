@@ -82,6 +82,7 @@ struct session {
     struct cmd *writing;                    /* the one in flight that is not CMD_SENT, or NULL */
     struct cmd *table[SESSION_TABLE];
     struct cmd_flight flight;
+    uint64_t responses; /* lines */
     unsigned errors, damaged;
     struct receiving receiving;
     struct imap_selected selected; /* what is told while SELECT is in flight */

@@ -4,6 +4,7 @@
 #include "engine/move/governor.h"
 #include "engine/move/sample.h"
 #include "engine/move/tokens.h"
+#include "engine/move/trouble.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -533,6 +534,7 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
 
     *result_r = (struct batch_result){ 0 };
     batch->settings = settings;
+    trouble_set_first_wait(settings->policy.retry_wait_ms);
     batch->spool = config->spool;
     batch->config = config;
     batch->loops = config->loops;

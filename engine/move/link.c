@@ -7,6 +7,10 @@
 #include <stdlib.h>
 
 #define WATCH_MS 1000
+/* A whole response may take this many times the longest silence, and what its body's bytes need on
+ * a line of 8 KB/s. */
+#define RESPONSE_PATIENCE    4u
+#define SLOWEST_BYTES_PER_MS 8u
 #define LOGOUT_PATIENCE_MS 5000
 
 struct link {
@@ -19,6 +23,9 @@ struct link {
     struct loop_timer watch;  /* looks for silence every WATCH_MS */
     struct loop_timer finish; /* LOGOUT that nobody answers */
     uint64_t last_byte_ms;
+    uint64_t last_response_ms; /* when the response at hand began */
+    uint64_t responses;        /* whole ones by then */
+    uint32_t stall_ms;
     bool ready, closing, finishing, paused, starttls, has_error;
     bool feeding, pumping, by_line;
     struct err error; /* why it ends, once has_error */
@@ -127,20 +134,42 @@ static const struct session_events session_events = {
     .slow_down = slow_down,
 };
 
+/* Two timers (quirks B0 rule 10): one for silence, one for a server that says something now and then
+ * and never comes to an end. */
+static bool stalled(const struct link *link, uint64_t now, uint32_t patience, struct err *err_r)
+{
+    uint64_t whole = patience * RESPONSE_PATIENCE + session_response_bytes(link->session) / SLOWEST_BYTES_PER_MS;
+
+    if (patience == 0)
+        return false;
+    if (now - link->last_byte_ms > patience)
+        err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_PROTOCOL, 0,
+                "no byte from the server for %u s", patience / 1000);
+    else if (now - link->last_response_ms > whole)
+        err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_PROTOCOL, 0,
+                "no whole answer from the server for %llu s", (unsigned long long)whole / 1000);
+    else
+        return false;
+    err_doing(err_r, "waiting for %s", session_waiting_for(link->session));
+    return true;
+}
+
 static void watch(void *context)
 {
     struct link *link = context;
     uint32_t patience = session_patience_ms(link->session);
-    uint64_t now = loop_now_ms(link->loop);
+    uint64_t now = loop_now_ms(link->loop), responses = session_responses(link->session);
+    struct err err;
 
+    if (link->stall_ms && patience > link->stall_ms)
+        patience = link->stall_ms;
     if (link->paused || patience == 0)
-        link->last_byte_ms = now;
-    if (patience && now - link->last_byte_ms > patience) {
-        struct err err;
-
-        err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_PROTOCOL, 0,
-                "no byte from the server for %u s", patience / 1000);
-        err_doing(&err, "waiting for %s", session_waiting_for(link->session));
+        link->last_byte_ms = link->last_response_ms = now;
+    if (responses != link->responses) {
+        link->responses = responses;
+        link->last_response_ms = now;
+    }
+    if (stalled(link, now, patience, &err)) {
         end(link, &err);
         return;
     }
@@ -175,7 +204,8 @@ static void stream_writable(void *context)
 {
     struct link *link = context;
 
-    link->last_byte_ms = loop_now_ms(link->loop);
+    /* What goes out in great pieces is no wait for an answer. */
+    link->last_byte_ms = link->last_response_ms = loop_now_ms(link->loop);
     pump(link);
 }
 
@@ -222,7 +252,8 @@ struct link *link_open(struct loop *loop, const struct link_config *config,
     session.tls = config->target.security == STREAM_TLS;
     session.starttls = link->starttls;
     link->session = session_create(&session, &session_events, link);
-    link->last_byte_ms = loop_now_ms(loop);
+    link->last_byte_ms = link->last_response_ms = loop_now_ms(loop);
+    link->stall_ms = config->stall_ms;
     link->stream = stream_open(loop, &config->target, &stream_events, link);
     /* Compressed bytes may follow the OK to COMPRESS in the same packet. */
     link->by_line = session.compress;
@@ -290,6 +321,6 @@ void link_finish(struct link *link)
 void link_want_read(struct link *link, bool on)
 {
     link->paused = !on;
-    link->last_byte_ms = loop_now_ms(link->loop);
+    link->last_byte_ms = link->last_response_ms = loop_now_ms(link->loop);
     stream_want_read(link->stream, on);
 }

@@ -14,6 +14,7 @@ struct link;
 struct link_config {
     struct stream_target target;   /* strings borrowed during link_open only */
     struct session_config session; /* tls and starttls are set by link_open from target */
+    uint32_t stall_ms;             /* longest silence while an answer is due; 0: the session's own */
     const char *label;             /* for logs: "source ann@example.org"; copied */
 };
 

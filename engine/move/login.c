@@ -46,6 +46,7 @@ void login_endpoint(const struct settings_endpoint *endpoint, struct tls_role *t
                                                                       : STREAM_PLAIN,
             .tls = tls,
         },
+        .stall_ms = endpoint->stall_ms,
         .session = {
             .send_id = true,
             .compress = endpoint->compress,

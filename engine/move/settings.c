@@ -83,6 +83,7 @@ struct settings *settings_create(void)
     s->target.preset = SETTINGS_PRESET_EXCHANGE_ONLINE;
     s->policy.max_message_bytes = 35000000;
     s->policy.transient_failure_limit = 60;
+    s->policy.retry_wait_ms = 1000;
     s->policy.since_s = SETTINGS_NO_SINCE;
     s->policy.before_s = SETTINGS_NO_BEFORE;
     s->shard_number = 1;

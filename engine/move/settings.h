@@ -105,6 +105,7 @@ struct settings_endpoint {
     uint64_t bytes_per_day;        /* of one user, 0: no limit */
     uint32_t settle_ms;            /* target: after a lost connection, how long to wait before
                                       looking whether a message arrived */
+    uint32_t stall_ms;             /* longest silence while an answer is due; 0: by kind of wait */
     unsigned append_pipeline;      /* target: APPENDs in flight on a connection, 0: automatic */
 };
 
@@ -122,6 +123,7 @@ struct settings_policy {
     uint64_t large_item_limit;        /* more larger items than this fail the user */
     uint64_t bad_item_limit;          /* more unreadable or refused items than this fail the user */
     uint64_t transient_failure_limit; /* of one user, in a row */
+    uint32_t retry_wait_ms;           /* before the first repetition; later ones wait longer */
     struct settings_list exclude_folders; /* "Trash", "Junk/" + "*", "#JunkEmail#", as written */
     struct settings_list include_folders; /* empty: all */
     int64_t since_s;  /* INTERNALDATE >= this moves; 00:00 UTC of the date, seconds

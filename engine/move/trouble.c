@@ -6,8 +6,7 @@
 #include <errno.h>
 
 /* Waits between attempts grow from the first to the last and stay there. */
-#define WAIT_FIRST_MS 1000u
-#define WAIT_LAST_MS 300000u
+#define WAIT_GROWTH 300u
 #define HOLD_WITHOUT_HINT_MS 30000u
 #define SELECT_ATTEMPTS 3u
 #define MESSAGE_ATTEMPTS 3u
@@ -92,14 +91,22 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
     return "SpoolError";
 }
 
+static uint32_t first_wait_ms = 1000;
+
+void trouble_set_first_wait(uint32_t wait_ms)
+{
+    assert(wait_ms >= 1 && wait_ms <= 3600000);
+    first_wait_ms = wait_ms;
+}
+
 static uint32_t backoff_ms(unsigned attempts, uint32_t seed)
 {
-    uint32_t wait = attempts > 8 ? WAIT_LAST_MS : WAIT_FIRST_MS << attempts;
+    uint64_t wait = (uint64_t)first_wait_ms << (attempts > 9 ? 9 : attempts);
     uint32_t mixed = (seed ^ (attempts * 2654435761u)) * 2246822519u;
 
-    if (wait > WAIT_LAST_MS)
-        wait = WAIT_LAST_MS;
-    return wait + (uint32_t)((uint64_t)wait * (mixed >> 16) / 65536u / 2u);
+    if (wait > (uint64_t)first_wait_ms * WAIT_GROWTH)
+        wait = (uint64_t)first_wait_ms * WAIT_GROWTH;
+    return (uint32_t)(wait + wait * (mixed >> 16) / 65536u / 2u);
 }
 
 void trouble_judge(enum trouble_doing doing, enum failure_side side, const struct err *err,

@@ -38,6 +38,10 @@ struct trouble_verdict {
     const char *type; /* "LoginFailed": a constant of the report */
 };
 
+/* The wait before a first repetition, 1..3,600,000 ms; those after it grow to 300 times as much. Set
+ * before the team starts. */
+void trouble_set_first_wait(uint32_t wait_ms);
+
 /* attempts: how often this same thing failed in a row before, 0 the first time. limit: the batch's
  * transient-failure-limit. seed: any number that differs between accounts, for jitter. */
 void trouble_judge(enum trouble_doing doing, enum failure_side side, const struct err *err,
