@@ -225,7 +225,7 @@ static void namespace_row(void *context, const struct session_namespace *ns)
 static void list_row(void *context, const struct imap_list_row *row)
 {
     static const char *const names[] = { "noselect", "noinferiors", "subscribed", "nonexistent",
-                                         "children", "nochildren",  NULL,         NULL,
+                                         "children", "nochildren",  "",           "",
                                          "all",      "archive",     "drafts",     "flagged",
                                          "junk",     "sent",        "trash",      "important",
                                          "inbox" };
