@@ -65,7 +65,8 @@ static size_t credential_start(struct wire *w, struct slice line)
 
     if (slice_equal_nocase(command, SLICE("AUTHENTICATE")))
         (void)word(&rest);
-    else if (!slice_equal_nocase(command, SLICE("LOGIN")))
+    else if (!slice_equal_nocase(command, SLICE("LOGIN")) &&
+             !slice_equal_nocase(command, SLICE("X-MASTERAUTH")))
         return SIZE_MAX;
     /* A tag too long to keep is never matched, which hides more, not less. */
     snprintf(w->tag, sizeof w->tag, "%.*s", (int)(tag.size < 39 ? tag.size : 39), tag.data);

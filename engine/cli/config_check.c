@@ -133,13 +133,39 @@ static bool is_oauth(enum auth_mechanism auth)
     return auth == AUTH_XOAUTH2 || auth == AUTH_OAUTHBEARER;
 }
 
+/* Logins of an administrator who then names the user: what they need is another word than
+ * admin-user and login-form alone. */
+static bool check_become(const struct config_state *c, enum config_section section,
+                         struct err *err_r)
+{
+    const struct settings_endpoint *e = endpoint(c, section);
+    const char *word = auth_mechanism_name(e->auth);
+
+    if (e->auth != AUTH_KERIO_MASTER && e->auth != AUTH_PROXYAUTH && e->auth != AUTH_GROUPWISE)
+        return true;
+    if (e->login_form)
+        return config_fail(c, section, "login-form", err_r, "has no meaning with auth = %s", word);
+    if (e->auth == AUTH_KERIO_MASTER && e->admin_user)
+        return config_fail(c, section, "admin-user", err_r,
+                           "has no meaning with auth = %s: the master password has no name", word);
+    if (e->auth != AUTH_KERIO_MASTER && !e->admin_user)
+        return config_fail(c, section, "admin-user", err_r, "missing; auth = %s needs it", word);
+    if (!has(c, section, "admin-password-file"))
+        return config_fail(c, section, "admin-password-file", err_r,
+                           "missing; auth = %s needs it", word);
+    return true;
+}
+
 static bool check_login(const struct config_state *c, enum config_section section,
                         struct err *err_r)
 {
     const struct settings_endpoint *e = endpoint(c, section);
     bool form_has_admin = false;
 
-    if (!only_with(c, section, "admin-password-file", "admin-user", err_r))
+    if (e->auth != AUTH_KERIO_MASTER &&
+        !only_with(c, section, "admin-password-file", "admin-user", err_r))
+        return false;
+    if (!check_become(c, section, err_r))
         return false;
     if (e->admin_user && !has(c, section, "admin-password-file") && e->auth != AUTH_EXTERNAL &&
         !is_oauth(e->auth) && e->oauth.grant == SETTINGS_GRANT_NONE)

@@ -25,7 +25,7 @@ _Static_assert(sizeof section_names / sizeof *section_names == CONFIG_SECTION_CO
 static const char *const auth_words[] = { "auto",     "plain",       "login",
                                           "cram-md5", "scram-sha-1", "scram-sha-256",
                                           "xoauth2",  "oauthbearer", "external",
-                                          NULL };
+                                          "kerio-master", "proxyauth", "groupwise", NULL };
 _Static_assert(sizeof auth_words / sizeof *auth_words == AUTH_MECHANISM_COUNT + 1,
                "a word a mechanism");
 static const char *const preset_words[] = { "imap", "exchange-online", NULL };
@@ -75,7 +75,8 @@ const struct config_key config_keys[] = {
       .help = "imaps:// is TLS from the first byte, imap:// is STARTTLS" },
     { "auth", IN_EITHER, CONFIG_WORD, OF_ENDPOINT(auth), .words = auth_words,
       .value_name = "WORD", .fallback = "auto",
-      .help = "how to log in; auto takes the strongest way that the server offers" },
+      .help = "how to log in; auto takes the strongest way that the server offers; kerio-master, "
+              "proxyauth and groupwise are an administrator's ways to become the user" },
     { "admin-user", IN_EITHER, CONFIG_TEXT, OF_ENDPOINT(admin_user), .value_name = "NAME",
       .otherwise = "none", .help = "one administrator logs in for all users" },
     { "login-form", IN_EITHER, CONFIG_FORM, OF_ENDPOINT(login_form), .value_name = "FORM",

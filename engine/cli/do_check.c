@@ -102,7 +102,7 @@ static void start_some(struct check *check)
                    source ? t->user->user_name : t->user->target_user_name);
         probe_start(check->loop, e, check->tls[t->side], t->side,
                     source ? t->user->user_name : t->user->target_user_name,
-                    e->admin_user ? e->admin_password
+                    settings_admin_logs_in(e) ? e->admin_password
                                   : (source ? t->user->password : t->user->target_password),
                     &events, t);
     }

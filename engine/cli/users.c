@@ -237,7 +237,7 @@ static bool source_needs_password(const struct csv *f)
 {
     const struct settings_endpoint *e = &f->settings->source;
 
-    if (!f->need.source || e->admin_user || e->auth == AUTH_EXTERNAL)
+    if (!f->need.source || settings_admin_logs_in(e) || e->auth == AUTH_EXTERNAL)
         return false;
     if (e->oauth.grant == SETTINGS_GRANT_REFRESH_TOKEN)
         return !e->oauth.refresh_token_file;
@@ -248,7 +248,7 @@ static bool target_needs_password(const struct csv *f)
 {
     const struct settings_endpoint *e = &f->settings->target;
 
-    return f->need.target && e->preset == SETTINGS_PRESET_IMAP && !e->admin_user &&
+    return f->need.target && e->preset == SETTINGS_PRESET_IMAP && !settings_admin_logs_in(e) &&
            e->auth != AUTH_EXTERNAL &&
            (e->oauth.grant == SETTINGS_GRANT_NONE ||
             (e->oauth.grant == SETTINGS_GRANT_REFRESH_TOKEN && !e->oauth.refresh_token_file));

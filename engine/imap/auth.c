@@ -1,5 +1,6 @@
 #include "engine/imap/auth.h"
 
+#include "engine/imap/windows1252.h"
 #include "io/base/mem.h"
 
 #include <assert.h>
@@ -31,6 +32,9 @@ static const char *const mechanism_names[AUTH_MECHANISM_COUNT] = {
     [AUTH_XOAUTH2] = "xoauth2",
     [AUTH_OAUTHBEARER] = "oauthbearer",
     [AUTH_EXTERNAL] = "external",
+    [AUTH_KERIO_MASTER] = "kerio-master",
+    [AUTH_PROXYAUTH] = "proxyauth",
+    [AUTH_GROUPWISE] = "groupwise",
 };
 
 enum { NEEDS_PASSWORD = 1, NEEDS_TOKEN = 2, CLEAR = 4, CLIENT_FIRST = 8, GSASL = 16, PLUS = 32, AUTHZID = 64 };
@@ -58,6 +62,8 @@ static const struct {
     [AUTH_WAY_PLAIN] = { "PLAIN", AUTH_PLAIN, CAP_AUTH_PLAIN, NEEDS_PASSWORD | CLEAR | CLIENT_FIRST | AUTHZID },
     [AUTH_WAY_COMMAND] = { "LOGIN", AUTH_LOGIN, CAP_IMAP4REV1, NEEDS_PASSWORD | CLEAR },
     [AUTH_WAY_LOGIN] = { "LOGIN", AUTH_LOGIN, CAP_AUTH_LOGIN, NEEDS_PASSWORD | CLEAR },
+    [AUTH_WAY_KERIO] = { "X-MASTERAUTH", AUTH_KERIO_MASTER, CAP_AUTH_OTHER, NEEDS_PASSWORD },
+    [AUTH_WAY_GROUPWISE] = { "XGWTRUSTEDAPP", AUTH_GROUPWISE, CAP_AUTH_OTHER, NEEDS_PASSWORD | CLEAR },
 };
 
 /* With TLS around it, a password in PLAIN is as safe as the store that checks it, and works with
@@ -73,6 +79,13 @@ static const enum auth_way order_clear[] = {
 };
 /* A combined name is understood by the plain checks only; Exchange wants the command (A5). */
 static const enum auth_way order_form[] = { AUTH_WAY_COMMAND, AUTH_WAY_PLAIN, AUTH_WAY_LOGIN };
+/* An administrator's authorization identity is known best with PLAIN (A5). */
+static const enum auth_way order_authzid[] = { AUTH_WAY_PLAIN, AUTH_WAY_SCRAM_SHA_256_PLUS,
+                                               AUTH_WAY_SCRAM_SHA_256, AUTH_WAY_SCRAM_SHA_1_PLUS,
+                                               AUTH_WAY_SCRAM_SHA_1, AUTH_WAY_EXTERNAL };
+/* Only where the user named them. */
+static const enum auth_way order_kerio[] = { AUTH_WAY_KERIO };
+static const enum auth_way order_groupwise[] = { AUTH_WAY_GROUPWISE };
 
 const char *auth_mechanism_name(enum auth_mechanism mechanism)
 {
@@ -97,21 +110,65 @@ const char *auth_way_name(enum auth_way way)
     return ways[way].name;
 }
 
-static bool has_authzid(const struct auth_config *config)
+const char *auth_way_command(enum auth_way way)
 {
-    return config->admin_user && config->admin_user[0] && !(config->login_form && config->login_form[0]);
+    static const char *const commands[AUTH_WAY_COUNT] = {
+        [AUTH_WAY_XOAUTH2] = "AUTHENTICATE XOAUTH2",
+        [AUTH_WAY_OAUTHBEARER] = "AUTHENTICATE OAUTHBEARER",
+        [AUTH_WAY_EXTERNAL] = "AUTHENTICATE EXTERNAL",
+        [AUTH_WAY_SCRAM_SHA_256_PLUS] = "AUTHENTICATE SCRAM-SHA-256-PLUS",
+        [AUTH_WAY_SCRAM_SHA_256] = "AUTHENTICATE SCRAM-SHA-256",
+        [AUTH_WAY_SCRAM_SHA_1_PLUS] = "AUTHENTICATE SCRAM-SHA-1-PLUS",
+        [AUTH_WAY_SCRAM_SHA_1] = "AUTHENTICATE SCRAM-SHA-1",
+        [AUTH_WAY_CRAM_MD5] = "AUTHENTICATE CRAM-MD5",
+        [AUTH_WAY_PLAIN] = "AUTHENTICATE PLAIN",
+        [AUTH_WAY_LOGIN] = "AUTHENTICATE LOGIN",
+        [AUTH_WAY_KERIO] = "X-MASTERAUTH",
+        [AUTH_WAY_GROUPWISE] = "AUTHENTICATE XGWTRUSTEDAPP",
+    };
+
+    assert((unsigned)way < AUTH_WAY_COUNT && commands[way]);
+    return commands[way];
+}
+
+const char *auth_become(const struct auth_config *config)
+{
+    return config->mechanism == AUTH_KERIO_MASTER ? "X-SETUSER"
+           : config->mechanism == AUTH_PROXYAUTH  ? "PROXYAUTH"
+           : config->mechanism == AUTH_GROUPWISE  ? "LOGIN"
+                                                  : NULL;
+}
+
+static bool has_admin(const struct auth_config *config)
+{
+    return config->admin_user && config->admin_user[0];
 }
 
 static bool has_form(const struct auth_config *config)
 {
-    return config->admin_user && config->admin_user[0] && config->login_form && config->login_form[0];
+    return has_admin(config) && config->login_form && config->login_form[0] && !auth_become(config);
+}
+
+static bool has_authzid(const struct auth_config *config)
+{
+    return has_admin(config) && !has_form(config) && !auth_become(config);
 }
 
 static bool offered(enum auth_way way, const struct caps *caps)
 {
     if (way == AUTH_WAY_COMMAND)
         return !caps_has(caps, CAP_LOGINDISABLED);
+    /* These two are asked for by name, and not every version lists them. */
+    if (way == AUTH_WAY_KERIO || way == AUTH_WAY_GROUPWISE)
+        return true;
     return caps_has(caps, ways[way].cap);
+}
+
+/* Both sides of the handshake are bound to this one: TLS 1.3, or below it with RFC 7627, without which
+ * tls-unique can be made equal on two connections. RFC 9266 4. */
+static bool can_bind(const struct ssl_st *ssl)
+{
+    return ssl && (SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support((SSL *)(uintptr_t)ssl) == 1);
 }
 
 /* Fits configuration and credentials, whatever the server offers. */
@@ -119,36 +176,54 @@ static bool fits(enum auth_way way, const struct auth_config *config, bool tls, 
 {
     unsigned traits = ways[way].traits;
 
-    if (config->mechanism != AUTH_AUTO && config->mechanism != ways[way].mechanism)
+    bool any = config->mechanism == AUTH_AUTO || config->mechanism == AUTH_PROXYAUTH;
+
+    if (!any && config->mechanism != ways[way].mechanism)
         return false;
-    if (config->mechanism == AUTH_AUTO && way == AUTH_WAY_EXTERNAL && (config->password || config->token))
+    if (any && way == AUTH_WAY_EXTERNAL && (config->password || config->token))
         return false;
     if (((traits & NEEDS_PASSWORD) && !config->password) || ((traits & NEEDS_TOKEN) && !config->token))
         return false;
     if ((traits & CLEAR) && !tls && !config->plaintext_allowed)
         return false;
-    if ((traits & PLUS) && !ssl)
+    if ((traits & PLUS) && !can_bind(ssl))
         return false;
     return !has_authzid(config) || (traits & AUTHZID) || (traits & NEEDS_TOKEN);
+}
+
+struct order {
+    const enum auth_way *ways;
+    unsigned count;
+};
+#define ORDER(ways) ((struct order){ ways, sizeof ways / sizeof *ways })
+
+static struct order order_of(const struct auth_config *config, bool tls)
+{
+    if (config->mechanism == AUTH_KERIO_MASTER)
+        return ORDER(order_kerio);
+    if (config->mechanism == AUTH_GROUPWISE)
+        return ORDER(order_groupwise);
+    if (config->mechanism == AUTH_AUTO && !config->token && has_form(config))
+        return ORDER(order_form);
+    if (config->mechanism == AUTH_AUTO && !config->token && has_authzid(config) && tls)
+        return ORDER(order_authzid);
+    return tls ? ORDER(order_tls) : ORDER(order_clear);
 }
 
 bool auth_choose(const struct auth_config *config, const struct caps *caps, bool tls,
                  const struct ssl_st *ssl, unsigned tried, enum auth_way *way_r, struct err *err_r)
 {
-    const enum auth_way *order = tls ? order_tls : order_clear;
-    unsigned count = tls ? sizeof order_tls / sizeof *order_tls : sizeof order_clear / sizeof *order_clear;
+    struct order order = order_of(config, tls);
     bool fitting = false;
 
-    if (has_form(config) && config->mechanism == AUTH_AUTO && !config->token) {
-        order = order_form;
-        count = sizeof order_form / sizeof *order_form;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        if (!fits(order[i], config, tls, ssl))
+    for (unsigned i = 0; i < order.count; i++) {
+        enum auth_way way = order.ways[i];
+
+        if (!fits(way, config, tls, ssl))
             continue;
         fitting = true;
-        if (!(tried & (1u << order[i])) && offered(order[i], caps)) {
-            *way_r = order[i];
+        if (!(tried & (1u << way)) && offered(way, caps)) {
+            *way_r = way;
             return true;
         }
     }
@@ -163,6 +238,16 @@ bool auth_choose(const struct auth_config *config, const struct caps *caps, bool
                    mechanism_names[config->mechanism], tried ? " that is left to try" : "", caps->text);
 }
 
+static bool append_text(const struct auth_config *config, struct slice text, struct buf *out)
+{
+    return config->windows_1252 ? windows1252_append(text, out) : buf_append(out, text);
+}
+
+bool auth_password(const struct auth_config *config, struct buf *out)
+{
+    return append_text(config, secret_peek(config->password), out);
+}
+
 bool auth_login_name(const struct auth_config *config, struct buf *out)
 {
     struct slice user = slice_cstr(config->user), admin = slice_cstr(config->admin_user);
@@ -170,7 +255,7 @@ bool auth_login_name(const struct auth_config *config, struct buf *out)
     size_t at = slice_find(user, '@');
 
     if (!has_form(config))
-        return buf_append(out, has_authzid(config) ? admin : user);
+        return append_text(config, has_admin(config) ? admin : user, out);
     domain = at == SIZE_MAX ? SLICE("") : slice_from(user, at + 1);
     /* Where the form writes the domain itself, the user is what stands before it. */
     if (slice_find_nocase(form, SLICE("{domain}")) != SIZE_MAX)
@@ -183,7 +268,7 @@ bool auth_login_name(const struct auth_config *config, struct buf *out)
         for (i = 0; i < 3; i++)
             if (slice_starts_nocase(form, slice_cstr(names[i])))
                 break;
-        if (!buf_append(out, i < 3 ? values[i] : slice_first(form, 1)))
+        if (!append_text(config, i < 3 ? values[i] : slice_first(form, 1), out))
             return false;
         form = slice_from(form, i < 3 ? strlen(names[i]) : 1);
     }
@@ -295,9 +380,39 @@ static bool join(struct buf *b, struct slice text)
 
 static bool plain_message(const struct auth_config *config, struct buf *message)
 {
-    return (!has_authzid(config) || join(message, slice_cstr(config->user))) && join(message, SLICE("\0")) &&
-           auth_login_name(config, message) && join(message, SLICE("\0")) &&
-           join(message, secret_peek(config->password));
+    return (!has_authzid(config) || append_text(config, slice_cstr(config->user), message)) &&
+           join(message, SLICE("\0")) && auth_login_name(config, message) &&
+           join(message, SLICE("\0")) && auth_password(config, message);
+}
+
+/* Name and key of a trusted application; the mechanism's name stands before it (A5). */
+static bool application_message(const struct auth_config *config, struct buf *message)
+{
+    return auth_login_name(config, message) && join(message, SLICE("\0")) && auth_password(config, message);
+}
+
+/* The certificate says who asks, the message whom it is for: one certificate may serve all users. */
+static bool external_message(const struct auth_config *config, struct buf *message)
+{
+    return join(message, slice_cstr(config->user));
+}
+
+/* The challenge is no base64: hex MD5 of it and the master password goes back as it is (A5). */
+static bool kerio_answer(const struct auth_config *config, struct slice challenge, struct buf *out)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    struct slice password = secret_peek(config->password);
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    bool good = md && EVP_DigestInit_ex(md, EVP_md5(), NULL) &&
+                EVP_DigestUpdate(md, challenge.data ? challenge.data : "", challenge.size) &&
+                EVP_DigestUpdate(md, password.data ? password.data : "", password.size) &&
+                EVP_DigestFinal_ex(md, digest, &size);
+
+    EVP_MD_CTX_free(md);
+    for (unsigned i = 0; good && i < size; i++)
+        good = buf_append_format(out, "%02x", digest[i]);
+    return good;
 }
 
 static bool xoauth2_message(const struct auth_config *config, struct buf *message)
@@ -346,6 +461,11 @@ static bool hand_next(struct auth *auth, struct slice challenge, struct buf *out
 
     if (auth->step >= 8)
         return failed(err_r, ways[auth->way].name, "the server asks without end");
+    if (auth->step == 0 && auth->way == AUTH_WAY_KERIO) {
+        auth->spent = true;
+        return kerio_answer(config, slice_trim(challenge), out) ||
+               failed(err_r, ways[auth->way].name, "MD5 is not to be had here");
+    }
     if (auth->step > 0 && (auth->way == AUTH_WAY_XOAUTH2 || auth->way == AUTH_WAY_OAUTHBEARER))
         return refused(auth, challenge, out) || failed(err_r, ways[auth->way].name, "answer too long");
     buf_init(&message, RESPONSE_MAX);
@@ -355,13 +475,15 @@ static bool hand_next(struct auth *auth, struct slice challenge, struct buf *out
             good = false;
         else
             good = auth->step == 0 ? auth_login_name(config, &message)
-                                   : join(&message, secret_peek(config->password));
+                                   : auth_password(config, &message);
         auth->spent = auth->step >= 1;
     } else if (auth->step == 0) {
         good = auth->way == AUTH_WAY_PLAIN          ? plain_message(config, &message)
                : auth->way == AUTH_WAY_XOAUTH2      ? xoauth2_message(config, &message)
                : auth->way == AUTH_WAY_OAUTHBEARER  ? oauthbearer_message(config, &message)
-                                                    : !has_authzid(config) || join(&message, slice_cstr(config->user));
+               : auth->way == AUTH_WAY_GROUPWISE    ? application_message(config, &message) &&
+                                                       buf_append(out, SLICE("XGWTRUSTEDAPP "))
+                                                    : external_message(config, &message);
         auth->spent = auth->way != AUTH_WAY_EXTERNAL;
     } else {
         good = false;
@@ -379,6 +501,7 @@ bool auth_create(const struct auth_config *config, enum auth_way way, struct ssl
     struct auth *auth = mem_zero(1, sizeof *auth);
 
     assert(way != AUTH_WAY_NONE && way != AUTH_WAY_COMMAND);
+    /* gsasl takes text as UTF-8 and prepares it itself. */
     auth->config = config;
     auth->way = way;
     auth->proven = !(ways[way].traits & GSASL);

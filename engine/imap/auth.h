@@ -1,5 +1,9 @@
 /* Credentials and mechanisms: which one to use by configuration and capabilities, and the SASL
  * exchange itself (libgsasl where it has the mechanism). Never tries one password twice.
+ *
+ * One administrator for all users comes in four shapes: as SASL authorization identity, as a combined
+ * login name (login_form), as a login followed by a command that names the user (auth_become), and
+ * as an application's key followed by LOGIN without password (GroupWise).
  */
 #ifndef ENGINE_IMAP_AUTH_H
 #define ENGINE_IMAP_AUTH_H
@@ -21,6 +25,9 @@ enum auth_mechanism {
     AUTH_XOAUTH2,
     AUTH_OAUTHBEARER,
     AUTH_EXTERNAL,
+    AUTH_KERIO_MASTER, /* X-MASTERAUTH with the master password, then X-SETUSER */
+    AUTH_PROXYAUTH,    /* the administrator logs in, then PROXYAUTH (Sun, iPlanet, Oracle) */
+    AUTH_GROUPWISE,    /* XGWTRUSTEDAPP with application name and key, then LOGIN user "" */
     AUTH_MECHANISM_COUNT
 };
 
@@ -35,7 +42,13 @@ struct auth_config {
     const char *host;              /* for OAUTHBEARER and SCRAM service names */
     uint16_t port;
     bool plaintext_allowed;        /* user wrote tls = none: passwords may cross the wire in clear */
+    unsigned tried;                /* ways that failed on connections before, as bits */
+    bool windows_1252;             /* the server reads names and passwords so (quirk L24); found
+                                      out by the session */
 };
+
+/* At most so many ways are tried, each on a connection of its own. */
+#define AUTH_TRIES_MAX 3u
 
 /* The batch file's words ("scram-sha-256"). */
 const char *auth_mechanism_name(enum auth_mechanism mechanism);
@@ -57,11 +70,15 @@ enum auth_way {
     AUTH_WAY_PLAIN,
     AUTH_WAY_COMMAND, /* the LOGIN command, RFC 9051 6.2.3 */
     AUTH_WAY_LOGIN,   /* AUTHENTICATE LOGIN */
+    AUTH_WAY_KERIO,   /* X-MASTERAUTH, a command and no SASL */
+    AUTH_WAY_GROUPWISE,
     AUTH_WAY_COUNT
 };
 
 /* The SASL name, "LOGIN" for the command. */
 const char *auth_way_name(enum auth_way way);
+/* The words that start it on the wire: "AUTHENTICATE PLAIN", "X-MASTERAUTH". Not for COMMAND. */
+const char *auth_way_command(enum auth_way way);
 /* The best way that is offered, fits the credentials and is not in tried (bits by way). With TLS,
  * PLAIN and LOGIN stand before CRAM-MD5, whose servers are often broken (quirk L22); without, they
  * need plaintext_allowed. PERMANENT/ACCOUNT, origin CONFIG, when there is none. */
@@ -70,6 +87,11 @@ bool auth_choose(const struct auth_config *config, const struct caps *caps, bool
                  struct err *err_r) ERR_CHECK;
 /* Appends the name that authenticates (login_form applied). False when it passes the cap. */
 bool auth_login_name(const struct auth_config *config, struct buf *out) ERR_CHECK;
+/* Appends the password. False when it passes the cap. */
+bool auth_password(const struct auth_config *config, struct buf *out) ERR_CHECK;
+/* The command by which an administrator who has logged in becomes the user ("PROXYAUTH", "X-SETUSER",
+ * "LOGIN" with an empty password), or NULL where the login itself names the user. */
+const char *auth_become(const struct auth_config *config);
 
 struct auth; /* one exchange */
 

@@ -87,8 +87,14 @@ static enum login_state greeting_received(struct session *s, const struct resp *
         /* In clear nobody knows who greets, and STARTTLS is no longer possible (CVE-2021-39272). */
         if (!s->tls && !s->config.auth.plaintext_allowed)
             return refuse(s, "PREAUTH before STARTTLS");
+        /* Whose mailbox this is nobody said: all users might be given the same one. */
+        if (s->config.auth.mechanism != AUTH_EXTERNAL)
+            return refuse(s, "the server logs in by itself (PREAUTH), as somebody who was not named");
         return LOGIN_CAPABILITY_IN;
     }
+    s->config.auth.windows_1252 =
+        slice_find_nocase(resp->text, SLICE("kopano")) != SIZE_MAX ||
+        slice_find_nocase(resp->text, SLICE("zarafa")) != SIZE_MAX; /* L24 */
     if (s->config.starttls && !s->tls)
         return LOGIN_STARTTLS; /* also where it is not listed (L10) */
     return s->login.capabilities ? LOGIN_AUTH : LOGIN_CAPABILITY;
@@ -167,25 +173,36 @@ static void wipe_text(struct login *login)
     buf_deinit(&login->text);
 }
 
-/* The LOGIN command, RFC 9051 6.2.3. */
-static enum login_state command_send(struct session *s)
+/* Starts a command whose arguments may be literals. Reserved whole, so that no copy of a password is
+ * left behind by growth. */
+static bool command_begin(struct session *s, const char *verb)
 {
     struct login *login = &s->login;
-    struct buf name;
-    bool fits;
 
     wipe_text(login);
     login->stop_count = login->stop_next = 0;
     login->in_command = true;
     login->tag = session_tag(s);
     login->capabilities = false;
+    return buf_reserve(&login->text, 8192) && buf_append_format(&login->text, "a%u %s ", login->tag, verb);
+}
+
+/* The LOGIN command, RFC 9051 6.2.3. */
+static enum login_state command_send(struct session *s)
+{
+    struct login *login = &s->login;
+    struct buf name, password;
+    bool fits;
+
     buf_init(&name, 1024);
-    /* Reserved whole, so that no copy of the password is left behind by growth. */
-    fits = buf_reserve(&login->text, 8192) && auth_login_name(&s->config.auth, &name) &&
-           secret_peek(s->config.auth.password).size <= 2048 &&
-           buf_append_format(&login->text, "a%u LOGIN ", login->tag) && command_string(s, buf_slice(&name)) &&
-           buf_append(&login->text, SLICE(" ")) && command_string(s, secret_peek(s->config.auth.password)) &&
-           buf_append(&login->text, SLICE("\r\n"));
+    buf_init(&password, 2048);
+    fits = buf_reserve(&password, 2047) && auth_login_name(&s->config.auth, &name) &&
+           auth_password(&s->config.auth, &password) && command_begin(s, "LOGIN") &&
+           command_string(s, buf_slice(&name)) && buf_append(&login->text, SLICE(" ")) &&
+           command_string(s, buf_slice(&password)) && buf_append(&login->text, SLICE("\r\n"));
+    if (password.data)
+        secret_wipe(password.data, password.room);
+    buf_deinit(&password);
     buf_deinit(&name);
     if (!fits)
         return refuse(s, "user name or password too long");
@@ -202,23 +219,23 @@ static enum login_state auth_begin(struct session *s)
 
     login->in_command = login->client_first_due = login->canceled = false;
     auth_destroy(&login->auth);
-    if (!auth_choose(&s->config.auth, &s->caps, s->tls, s->ssl, login->tried, &login->way, &err))
+    if (!auth_choose(&s->config.auth, &s->caps, s->tls, s->ssl, s->config.auth.tried, &login->way, &err))
         return fail(s, &err);
-    login->tried |= 1u << login->way;
+    login->tried = s->config.auth.tried | 1u << login->way;
     if (login->way == AUTH_WAY_COMMAND)
         return command_send(s);
     if (!auth_create(&s->config.auth, login->way, s->ssl, &login->auth, &err))
         return fail(s, &err);
     if (!auth_client_first(login->auth) || !caps_has(&s->caps, CAP_SASL_IR)) {
         login->client_first_due = auth_client_first(login->auth);
-        send_command(s, "AUTHENTICATE %s", auth_way_name(login->way));
+        send_command(s, "%s", auth_way_command(login->way));
         return login->state;
     }
     login->tag = session_tag(s);
     login->capabilities = false;
     buf_init(&line, SESSION_OUTPUT_MAX / 2);
     fits = buf_reserve(&line, SESSION_OUTPUT_MAX / 4) &&
-           buf_append_format(&line, "a%u AUTHENTICATE %s ", login->tag, auth_way_name(login->way));
+           buf_append_format(&line, "a%u %s ", login->tag, auth_way_command(login->way));
     if (fits) {
         size_t before = line.size;
 
@@ -267,34 +284,53 @@ static void auth_continue(struct session *s, const struct resp *resp)
 }
 
 /* Another way is tried only where this one was broken, never because the password was wrong: every
- * try counts towards a lock-out. */
+ * try counts towards a lock-out. A mechanism that was refused before anything made from the password
+ * was sent has judged nothing (a server that keeps only hashes refuses SCRAM so); BAD says that the
+ * server could not read us; and a NO may say in so many words that it is about the mechanism. */
+static bool way_is_broken(const struct login *login, const struct resp *resp, const struct err *err)
+{
+    bool spent = login->in_command || !login->auth || auth_spent(login->auth);
+
+    if (err->class != ERR_CLASS_PERMANENT)
+        return false;
+    if (!spent)
+        return !err->resp_code[0] || resp_has_code(resp, "AUTHENTICATIONFAILED") || resp_has_code(resp, "CANNOT");
+    if (resp_has_code(resp, "AUTHENTICATIONFAILED") || verdict_is_about_password(resp))
+        return false;
+    return resp->status == RESP_BAD || verdict_is_about_mechanism(resp);
+}
+
+/* The next way goes on a connection of its own: with some servers a mechanism that failed makes every
+ * later login on the same one fail (L22). */
+static bool another_way(struct session *s)
+{
+    struct login *login = &s->login;
+    enum auth_way way;
+    struct err none;
+
+    return (unsigned)__builtin_popcount(login->tried) < AUTH_TRIES_MAX &&
+           auth_choose(&s->config.auth, &s->caps, s->tls, s->ssl, login->tried, &way, &none);
+}
+
 static enum login_state auth_refused(struct session *s, const struct resp *resp)
 {
     struct login *login = &s->login;
     struct verdict_about about = { .doing = VERDICT_LOGIN, .worked_before = false };
-    bool spent = login->in_command || !login->auth || auth_spent(login->auth);
-    enum auth_way way;
-    struct err err, none;
+    const char *name = login->in_command ? "LOGIN" : auth_way_name(login->way);
+    struct err err;
 
     verdict_of(resp, &about, &err);
-    err_doing(&err, "login (%s)", login->in_command ? "LOGIN" : auth_way_name(login->way));
-    if (login->canceled) {
-        err_doing(&login->why, "login (%s)", auth_way_name(login->way));
-        return fail(s, &login->why);
-    }
-    if (login->auth && auth_refusal(login->auth)[0]) {
+    if (login->canceled)
+        err = login->why;
+    err_doing(&err, "login (%s)", name);
+    if (login->auth && auth_refusal(login->auth)[0] && !login->canceled) {
         char text[sizeof err.server_text];
 
         snprintf(text, sizeof text, "%.120s %.120s", err.server_text, auth_refusal(login->auth));
         memcpy(err.server_text, text, sizeof text);
     }
-    if (err.class != ERR_CLASS_PERMANENT || resp_has_code(resp, "AUTHENTICATIONFAILED"))
-        return fail(s, &err);
-    /* BAD says that the server could not read us, not that it judged the password. */
-    if ((!spent || (resp->status == RESP_BAD && !err.resp_code[0] &&
-                    slice_find_nocase(resp->text, SLICE("not connected")) == SIZE_MAX)) &&
-        auth_choose(&s->config.auth, &s->caps, s->tls, s->ssl, login->tried, &way, &none))
-        return auth_begin(s);
+    if (login->canceled ? !auth_spent(login->auth) : way_is_broken(login, resp, &err))
+        login->again = another_way(s);
     return fail(s, &err);
 }
 
@@ -313,12 +349,47 @@ static enum login_state auth_answered(struct session *s, const struct resp *resp
         return fail(s, &err);
     auth_destroy(&login->auth);
     wipe_text(login);
+    login->in_command = false;
+    if (auth_become(&s->config.auth))
+        return LOGIN_BECOME;
     /* A proxy of iCloud edits the word CAPABILITY in the data until the command was sent (L11). */
     suspicious = caps_has(&s->caps, CAP_XAPPLEPUSHSERVICE) ||
                  slice_find_nocase(slice_cstr(s->greeting), SLICE("Oracle Communications Messaging")) != SIZE_MAX;
     if (login->capabilities && !suspicious)
         return LOGIN_ENABLE;
     return LOGIN_CAPABILITY_IN;
+}
+
+/* ---- the administrator becomes the user ---- */
+
+static enum login_state become_send(struct session *s)
+{
+    struct login *login = &s->login;
+    const struct auth_config *auth = &s->config.auth;
+
+    if (!command_begin(s, auth_become(auth)) || !command_string(s, slice_cstr(auth->user)) ||
+        !buf_append(&login->text, auth->mechanism == AUTH_GROUPWISE ? SLICE(" \"\"\r\n") : SLICE("\r\n")))
+        return refuse(s, "user name too long");
+    command_part(s);
+    return login->state;
+}
+
+static enum login_state become_answered(struct session *s, const struct resp *resp)
+{
+    struct login *login = &s->login;
+    struct verdict_about about = { .doing = VERDICT_LOGIN, .worked_before = false };
+    struct err err;
+
+    if (resp->status != RESP_OK) {
+        verdict_of(resp, &about, &err);
+        err_doing(&err, "login (%s)", auth_become(&s->config.auth));
+        return fail(s, &err);
+    }
+    if (login->stop_next <= login->stop_count)
+        return refuse(s, "OK to a login that was not finished");
+    wipe_text(login);
+    login->in_command = false;
+    return LOGIN_CAPABILITY_IN; /* another user may have others */
 }
 
 static enum login_state capability_in_received(struct session *s, const struct resp *resp)
@@ -387,6 +458,7 @@ static const struct login_row rows[LOGIN_COUNT] = {
     [LOGIN_TLS]            = { "tls",            60000, NULL,             NULL },
     [LOGIN_CAPABILITY_TLS] = { "capability tls", 60000, capability_send,  capability_received },
     [LOGIN_AUTH]           = { "authenticate",   60000, auth_begin,       auth_answered },
+    [LOGIN_BECOME]         = { "become",         60000, become_send,      become_answered },
     [LOGIN_CAPABILITY_IN]  = { "capability in",  60000, capability_send,  capability_in_received },
     [LOGIN_ENABLE]         = { "enable",         60000, enable_send,      enable_answered },
     [LOGIN_ID]             = { "id",             60000, id_send,          id_answered },
@@ -440,7 +512,7 @@ void login_receive(struct session *s, const struct resp *resp)
         return;
     }
     if (resp->kind == RESP_CONTINUE) {
-        if (login->state == LOGIN_AUTH && login->tag)
+        if ((login->state == LOGIN_AUTH || login->state == LOGIN_BECOME) && login->tag)
             auth_continue(s, resp);
         return;
     }

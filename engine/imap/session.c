@@ -420,6 +420,13 @@ const char *session_server_id(const struct session *s)
     return s->server_id;
 }
 
+unsigned session_ways_tried(const struct session *s)
+{
+    if (s->login.state == LOGIN_READY)
+        return s->config.auth.tried;
+    return s->login.again ? s->login.tried : 0;
+}
+
 unsigned session_inflight(const struct session *s)
 {
     unsigned count = s->flight.count;

@@ -86,6 +86,9 @@ const struct caps *session_caps(const struct session *session);
 /* The greeting's text and the ID answer, printable; "" when not seen. */
 const char *session_greeting(const struct session *session);
 const char *session_server_id(const struct session *session);
+/* After `failed` with a login refused: the ways tried so far when another one is worth a new
+ * connection (auth_config.tried), else 0. After `ready`: those tried before the one that did it. */
+unsigned session_ways_tried(const struct session *session);
 /* Commands started and not ended. */
 unsigned session_inflight(const struct session *session);
 /* FETCH responses that could not be read, or had no usable UID, so far: they cost their row only. */

@@ -20,6 +20,7 @@ enum login_state {
     LOGIN_TLS,            /* the stream shakes hands */
     LOGIN_CAPABILITY_TLS, /* the set from before TLS is worth nothing */
     LOGIN_AUTH,
+    LOGIN_BECOME,         /* an administrator becomes the user */
     LOGIN_CAPABILITY_IN,  /* the set after login */
     LOGIN_ENABLE,
     LOGIN_ID,
@@ -33,7 +34,8 @@ struct login {
     uint32_t tag;         /* of the login command in flight, 0: none */
     bool capabilities;    /* an untagged CAPABILITY or a code came since the last command was sent */
     enum auth_way way;
-    unsigned tried;       /* ways, as bits */
+    unsigned tried;       /* ways, as bits, the present one included */
+    bool again;           /* this way is broken, and another one is left for a new connection */
     struct auth *auth;
     bool in_command;      /* AUTH_WAY_COMMAND: text below is being sent, literal by literal */
     struct buf text;      /* of a command that waits for "+" before its next part */

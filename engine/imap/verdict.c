@@ -157,6 +157,30 @@ static bool matches(const struct row *row, const struct resp *resp, const struct
            ((row->code && resp_has_code(resp, row->code)) || says(resp, row->text));
 }
 
+bool verdict_is_about_password(const struct resp *resp)
+{
+    static const char *const words[] = { "credential", "password", "login fail",  "login error",
+                                         "authentication fail", "authentication error",
+                                         "invalid login", "invalid user", "unknown user",
+                                         "user not found", "access denied", "not connected" };
+
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+        if (says(resp, words[i]))
+            return true;
+    return false;
+}
+
+bool verdict_is_about_mechanism(const struct resp *resp)
+{
+    static const char *const words[] = { "mechanism", "not supported", "unsupported", "not implemented",
+                                         "not available", "unrecognized authentication" };
+
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+        if (says(resp, words[i]))
+            return true;
+    return false;
+}
+
 static void judge(struct err *e, const struct resp *resp, const struct verdict_about *about)
 {
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {

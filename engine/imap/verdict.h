@@ -31,6 +31,10 @@ bool verdict_of(const struct resp *resp, const struct verdict_about *about, stru
 /* "Suggested Backoff Time: N milliseconds" anywhere in text: N, at most UINT32_MAX; 0 when there is
  * none or it is garbled. */
 uint32_t verdict_backoff_ms(struct slice text);
+/* Of a refused login: whether the words are about name and password (T14), or about the mechanism
+ * itself, which then says nothing about the password. Neither: the server does not tell. */
+bool verdict_is_about_password(const struct resp *resp);
+bool verdict_is_about_mechanism(const struct resp *resp);
 /* Whether text says by itself, without a tag, that logging in is refused (quirk L18). */
 bool verdict_is_login_refusal(struct slice text);
 

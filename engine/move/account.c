@@ -201,6 +201,7 @@ static void link_ready(void *context)
     struct account_side *side = &account->sides[w->side];
 
     w->attempts = 0;
+    account->hub->broken_ways[w->side] = link_broken_ways(w->link);
     if (w->side == SIDE_TARGET)
         governor_connected(account);
     side->ready_count++;

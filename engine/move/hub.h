@@ -50,6 +50,7 @@ struct hub {
     struct account *accounts; /* active ones */
     unsigned active;
     unsigned links[SIDE_COUNT], links_max[SIDE_COUNT];
+    unsigned broken_ways[SIDE_COUNT]; /* of logging in, as auth_config.tried */
     bool stopping;  /* finish what is in flight, start nothing */
     bool choked;    /* the writer is behind: sources are not read */
     bool ended;     /* told the batch so */

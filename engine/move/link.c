@@ -20,6 +20,8 @@ struct link {
     const struct link_events *events;
     void *context;
     char label[160];
+    struct link_config config; /* strings inside are ours */
+    struct loop_timer again;   /* opens the connection for another way of logging in */
     struct loop_timer watch;  /* looks for silence every WATCH_MS */
     struct loop_timer finish; /* LOGOUT that nobody answers */
     uint64_t last_byte_ms;
@@ -27,7 +29,7 @@ struct link {
     uint64_t responses;        /* whole ones by then */
     uint32_t stall_ms;
     bool ready, closing, finishing, paused, starttls, has_error;
-    bool feeding, pumping, by_line;
+    bool feeding, pumping, by_line, another_way;
     struct err error; /* why it ends, once has_error */
 };
 
@@ -103,7 +105,12 @@ static void session_ready(void *context)
 
 static void session_failed(void *context, const struct err *err)
 {
-    end(context, err);
+    struct link *link = context;
+
+    /* Before anything else may use the link's config: what comes next is another way. */
+    link->config.session.auth.tried = session_ways_tried(link->session);
+    link->another_way = link->config.session.auth.tried != 0;
+    end(link, err);
 }
 
 static void notice(void *context, struct slice text)
@@ -209,6 +216,28 @@ static void stream_writable(void *context)
     pump(link);
 }
 
+static void free_link(struct link *link)
+{
+    session_destroy(&link->session);
+    free((char *)(uintptr_t)link->config.target.host);
+    free((char *)(uintptr_t)link->config.session.auth.user);
+    free((char *)(uintptr_t)link->config.session.auth.admin_user);
+    free((char *)(uintptr_t)link->config.session.auth.login_form);
+    free((char *)(uintptr_t)link->config.session.auth.host);
+    free(link);
+}
+
+static void open_stream(struct link *link);
+
+static void open_again(void *context)
+{
+    struct link *link = context;
+
+    session_destroy(&link->session);
+    link->closing = link->has_error = link->another_way = false;
+    open_stream(link);
+}
+
 static void stream_closed(void *context, const struct err *err)
 {
     struct link *link = context;
@@ -216,6 +245,13 @@ static void stream_closed(void *context, const struct err *err)
 
     stream_facts(link->stream, &facts);
     link->closing = true;
+    if (link->another_way) {
+        log_line(LOG_INFO, "link.another_way", "%s why=%s", link->label, link->error.server_text);
+        loop_timer_clear(link->loop, &link->watch);
+        link->stream = NULL;
+        loop_timer_set(link->loop, &link->again, 0, open_again, link);
+        return;
+    }
     /* After our LOGOUT the server's end is the one asked for. */
     if (err && !link->finishing)
         remember(link, err);
@@ -227,8 +263,7 @@ static void stream_closed(void *context, const struct err *err)
     session_abort(link->session, &link->error, facts.unsent);
     log_line(LOG_DEBUG, "link.closed", "%s why=%s", link->label, link->error.server_text);
     link->events->closed(link->context, &link->error, link->ready);
-    session_destroy(&link->session);
-    free(link);
+    free_link(link);
 }
 
 static const struct stream_events stream_events = {
@@ -238,27 +273,49 @@ static const struct stream_events stream_events = {
     .closed = stream_closed,
 };
 
+static void open_stream(struct link *link)
+{
+    struct session_config session = link->config.session;
+
+    link->starttls = link->config.target.security == STREAM_STARTTLS;
+    session.tls = link->config.target.security == STREAM_TLS;
+    session.starttls = link->starttls;
+    link->session = session_create(&session, &session_events, link);
+    link->last_byte_ms = link->last_response_ms = loop_now_ms(link->loop);
+    link->stall_ms = link->config.stall_ms;
+    link->responses = 0;
+    link->stream = stream_open(link->loop, &link->config.target, &stream_events, link);
+    /* Compressed bytes may follow the OK to COMPRESS in the same packet. */
+    link->by_line = session.compress;
+    stream_by_line(link->stream, link->by_line);
+    if (link->paused)
+        stream_want_read(link->stream, false);
+    loop_timer_set(link->loop, &link->watch, WATCH_MS, watch, link);
+}
+
+static const char *copy_text(const char *text)
+{
+    return text ? mem_text(text) : NULL;
+}
+
 struct link *link_open(struct loop *loop, const struct link_config *config,
                        const struct link_events *events, void *context)
 {
     struct link *link = mem_zero(1, sizeof *link);
-    struct session_config session = config->session;
+    struct auth_config *auth = &link->config.session.auth;
 
     link->loop = loop;
     link->events = events;
     link->context = context;
     snprintf(link->label, sizeof link->label, "%s", config->label);
-    link->starttls = config->target.security == STREAM_STARTTLS;
-    session.tls = config->target.security == STREAM_TLS;
-    session.starttls = link->starttls;
-    link->session = session_create(&session, &session_events, link);
-    link->last_byte_ms = link->last_response_ms = loop_now_ms(loop);
-    link->stall_ms = config->stall_ms;
-    link->stream = stream_open(loop, &config->target, &stream_events, link);
-    /* Compressed bytes may follow the OK to COMPRESS in the same packet. */
-    link->by_line = session.compress;
-    stream_by_line(link->stream, link->by_line);
-    loop_timer_set(loop, &link->watch, WATCH_MS, watch, link);
+    link->config = *config;
+    link->config.label = link->label;
+    link->config.target.host = copy_text(config->target.host);
+    auth->user = copy_text(config->session.auth.user);
+    auth->admin_user = copy_text(config->session.auth.admin_user);
+    auth->login_form = copy_text(config->session.auth.login_form);
+    auth->host = copy_text(config->session.auth.host);
+    open_stream(link);
     return link;
 }
 
@@ -274,16 +331,41 @@ bool link_is_ready(const struct link *link)
 
 void link_facts(const struct link *link, struct stream_facts *facts_r)
 {
-    stream_facts(link->stream, facts_r);
+    if (link->stream)
+        stream_facts(link->stream, facts_r);
+    else
+        *facts_r = (struct stream_facts){ .address = "", .tls_version = "", .tls_cipher = "" };
 }
 
 struct ssl_st *link_ssl(struct link *link)
 {
-    return stream_ssl(link->stream);
+    return link->stream ? stream_ssl(link->stream) : NULL;
+}
+
+unsigned link_broken_ways(const struct link *link)
+{
+    return link->ready ? session_ways_tried(link->session) : 0;
+}
+
+static void closed_between(void *context)
+{
+    struct link *link = context;
+    struct err err;
+
+    err_set(&err, ERR_CLASS_CANCELED, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, 0, "closed");
+    link->events->closed(link->context, &err, false);
+    free_link(link);
 }
 
 void link_close(struct link *link)
 {
+    /* Between two connections there is no stream whose end would tell. */
+    if (link->another_way) {
+        link->another_way = link->has_error = false;
+        if (!link->stream)
+            loop_timer_set(link->loop, &link->again, 0, closed_between, link);
+        return;
+    }
     if (!link->closing) {
         link->closing = true;
         stream_close(link->stream);
@@ -322,5 +404,6 @@ void link_want_read(struct link *link, bool on)
 {
     link->paused = !on;
     link->last_byte_ms = link->last_response_ms = loop_now_ms(link->loop);
-    stream_want_read(link->stream, on);
+    if (link->stream)
+        stream_want_read(link->stream, on);
 }

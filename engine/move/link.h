@@ -12,7 +12,7 @@
 struct link;
 
 struct link_config {
-    struct stream_target target;   /* strings borrowed during link_open only */
+    struct stream_target target;   /* its tls is borrowed until `closed`; copied otherwise */
     struct session_config session; /* tls and starttls are set by link_open from target */
     uint32_t stall_ms;             /* longest silence while an answer is due; 0: the session's own */
     const char *label;             /* for logs: "source ann@example.org"; copied */
@@ -30,7 +30,8 @@ struct link_events {
 };
 
 /* Starts connecting and logging in; errors come by `closed`, never from here. events and the secrets
- * inside config->session.auth are borrowed until then. */
+ * inside config->session.auth are borrowed until then. A way of logging in that turns out broken is
+ * followed by the next one on a new connection, which is still the same link. */
 struct link *link_open(struct loop *loop, const struct link_config *config,
                        const struct link_events *events, void *context);
 
@@ -38,6 +39,9 @@ struct session *link_session(struct link *link);
 bool link_is_ready(const struct link *link);
 void link_facts(const struct link *link, struct stream_facts *facts_r);
 struct ssl_st *link_ssl(struct link *link);
+/* Once it is ready: ways of logging in that are broken at this server, for the next link's
+ * config.session.auth.tried. */
+unsigned link_broken_ways(const struct link *link);
 
 /* Ends the link at once; commands in flight end with CANCELED (an APPEND that was given out whole
  * with UNCERTAIN). `closed` follows. */

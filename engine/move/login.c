@@ -81,5 +81,6 @@ void login_describe(struct worker *w, struct link_config *config_r)
     else if (endpoint->auth == AUTH_XOAUTH2 || endpoint->auth == AUTH_OAUTHBEARER)
         auth->token = own; /* users.csv holds the access tokens themselves */
     else
-        auth->password = endpoint->admin_user ? endpoint->admin_password : own;
+        auth->password = settings_admin_logs_in(endpoint) ? endpoint->admin_password : own;
+    auth->tried = account->hub->broken_ways[w->side];
 }

@@ -97,7 +97,7 @@ struct settings_endpoint {
     enum auth_mechanism auth;
     char *admin_user;              /* one login for all users, or NULL */
     char *login_form;              /* "{user}*{admin}"; NULL with admin_user: SASL PLAIN authzid */
-    struct secret *admin_password; /* with admin_user, else NULL */
+    struct secret *admin_password; /* with admin_user or auth = kerio-master, else NULL */
     struct settings_oauth oauth;
     unsigned connections;          /* at once to this server, 1..10000 */
     unsigned connections_per_user; /* at once for one mailbox, 1..1000 */
@@ -108,6 +108,12 @@ struct settings_endpoint {
     uint32_t stall_ms;             /* longest silence while an answer is due; 0: by kind of wait */
     unsigned append_pipeline;      /* target: APPENDs in flight on a connection, 0: automatic */
 };
+
+/* The administrator's credentials log in, not each user's own. */
+static inline bool settings_admin_logs_in(const struct settings_endpoint *e)
+{
+    return e->admin_user || e->auth == AUTH_KERIO_MASTER;
+}
 
 /* Local time of day; a window may pass midnight. */
 struct settings_window {

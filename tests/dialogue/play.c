@@ -481,7 +481,11 @@ bool play_config(struct play *p, const char *line)
         p->config.auth.plaintext_allowed = true;
     else if (strcmp(word, "mechanism") == 0)
         return auth_mechanism_parse(value, &p->config.auth.mechanism);
-    else if (strcmp(word, "user") == 0)
+    else if (strcmp(word, "tried") == 0) {
+        for (unsigned i = 1; i < AUTH_WAY_COUNT; i++)
+            if (strcmp(auth_way_name((enum auth_way)i), value) == 0)
+                p->config.auth.tried |= 1u << i;
+    } else if (strcmp(word, "user") == 0)
         unescape_into(p->user, sizeof p->user, value);
     else if (strcmp(word, "password") == 0)
         replace(&p->password, value);
@@ -508,6 +512,8 @@ void play_begin(struct play *p, const char *capabilities)
     auth->login_form = p->form[0] ? p->form : NULL;
     auth->password = p->token ? NULL : p->password;
     auth->token = p->token;
+    if (capabilities)
+        auth->mechanism = AUTH_EXTERNAL; /* PREAUTH is believed with a client certificate only */
     p->session = session_create(&p->config, &session_events, p);
     if (!capabilities)
         return;
@@ -600,6 +606,8 @@ bool play_look(struct play *p, const char *what, char *out, size_t cap)
         snprintf(out, cap, "%u", session_inflight(p->session));
     else if (strcmp(what, "patience") == 0)
         snprintf(out, cap, "%u", session_patience_ms(p->session));
+    else if (strcmp(what, "another-way") == 0)
+        snprintf(out, cap, "%s", session_ways_tried(p->session) ? "yes" : "no");
     else if (strcmp(what, "waiting") == 0)
         snprintf(out, cap, "%s", session_waiting_for(p->session));
     else if (strcmp(what, "last-words") == 0) {

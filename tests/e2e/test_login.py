@@ -1,0 +1,185 @@
+"""Signing in: mechanisms, administrators, client certificates, on real servers."""
+
+import os
+import re
+
+import mail
+import servers
+from haul import Case, DOMAIN
+
+
+class Login(Case):
+    """What the server's own log says about each login is the proof."""
+
+    def source(self, users=("anna",), **options):
+        server = self.dovecot(list(users), format="maildir", separator=".", **options)
+        for i, user in enumerate(users):
+            server.seed(user, {("INBOX",): [mail.tiny(i * 10 + j) for j in range(3)]})
+        return server
+
+    def log(self, server):
+        with open(os.path.join(server.folder, "server.log"), errors="replace") as f:
+            return f.read()
+
+    def methods(self, server):
+        """[(user, mechanism)] of the logins so far."""
+        return re.findall(r"Login: user=<([^>]*)>, method=([A-Z0-9-]+)", self.log(server))
+
+    def refusals(self, server):
+        return len(re.findall(r"imap-login: .*\(auth failed, \d+ attempts", self.log(server)))
+
+    def moved_from(self, batch):
+        """Compares both sides; who judges logs in by PLAIN, so the source has to allow that now."""
+        source = batch.source
+        source.halt()
+        source.mechanisms, source.extra, source.tls_required = "plain", "", False
+        source.start()
+        self.moved(batch)
+
+    def secret(self, batch, name, text):
+        path = os.path.join(batch.folder, name)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+            f.write(text + "\n")
+        return path
+
+    def checked(self, batch, code=0, side="--source"):
+        """The steps of a check of one side."""
+        done = self.ends(batch.call("check", "--json", side), code)
+        return {s["step"]: s for s in done.json()["steps"]}
+
+
+class Mechanisms(Login):
+    def test_each_one(self):
+        source = self.source(mechanisms="plain login cram-md5 scram-sha-1 scram-sha-256")
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        for word in ("plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"):
+            with self.subTest(word):
+                batch.set("source", "auth", word)
+                before = len(self.methods(source))
+                self.assertTrue(self.checked(batch)["login"]["ok"])
+                # LOGIN, the command, is logged as PLAIN.
+                self.assertEqual(self.methods(source)[before:],
+                                 [("anna", "PLAIN" if word == "login" else word.upper())])
+        batch.set("source", "auth", "auto")
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(self.methods(source)[-1], ("anna", "SCRAM-SHA-256"))
+        self.moved(batch)
+
+    def test_login_by_sasl_where_the_command_is_disabled(self):
+        source = self.source(mechanisms="login", tls_required=True)
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"], source_tls=False)
+        self.ends(batch.call("run"), 0)
+        self.moved_from(batch)
+
+    def test_hashed_passwords_behind_scram(self):
+        """The server offers SCRAM and cannot do it for a user whose password it keeps as a hash: no
+        password was judged, so the next mechanism is right."""
+        source = self.source(mechanisms="plain scram-sha-1 scram-sha-256")
+        hashed = source.doveadm("pw", "-s", "SHA512-CRYPT", "-p", source.users["anna"]).strip()
+        servers.hand_over(source.write("passwords", "anna:%s\n" % hashed))
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        self.ends(batch.call("run", "--threads", "1"), 0)
+        self.assertIn(("anna", "PLAIN"), self.methods(source))
+        self.assertLessEqual(self.refusals(source), 2, self.log(source))
+        self.moved(batch)
+
+    def test_a_wrong_password_is_one_attempt(self):
+        source = self.source(mechanisms="plain login cram-md5")
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        batch.passwords = {"anna": "wrong"}
+        step = self.checked(batch, 77)["login"]
+        self.assertEqual(step["type"], "LoginFailed")
+        self.assertEqual(self.refusals(source), 1, self.log(source))
+        self.ends(batch.call("run"), 77)
+        self.assertEqual(self.refusals(source), 2, "one more in the run, and only one")
+
+    def test_a_mechanism_that_is_not_offered(self):
+        source = self.source(mechanisms="plain")
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        batch.set("source", "auth", "scram-sha-256")
+        step = self.checked(batch, 77)["login"]
+        self.assertEqual(step["type"], "LoginFailed")
+        self.assertIn("AUTH=PLAIN", step["detail"], "what it offers is told")
+
+    def test_external_with_a_client_certificate(self):
+        authority = servers.Authority("Client CA")
+        source = self.source(["anna", "ben"], mechanisms="external", extra="""
+ssl_ca = <%s
+ssl_verify_client_cert = yes
+ssl_require_crl = no
+auth_ssl_username_from_cert = yes
+ssl_cert_username_field = commonName
+passdb {
+  driver = static
+  args = nopassword=y
+}
+""" % authority.ca)
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        certificate = os.path.join(batch.folder, "anna.pem")
+        key = os.path.join(batch.folder, "anna.key")
+        request = os.path.join(batch.folder, "anna.csr")
+        servers.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-subj", "/CN=anna", "-keyout", key, "-out", request)
+        servers.openssl("x509", "-req", "-in", request, "-CA", authority.ca, "-CAkey",
+                        authority.key, "-CAcreateserial", "-days", "10", "-out", certificate)
+        batch.set("source", "auth", "external").set("source", "tls-certificate", certificate)
+        batch.set("source", "tls-key", key)
+        batch.passwords = {"anna": ""}
+        self.ends(batch.call("run"), 0)
+        self.assertIn(("anna", "EXTERNAL"), self.methods(source))
+        # The certificate is anna's, and does not open ben's mailbox.
+        other = self.batch(source, self.target_for(["ben"]), ["ben"])
+        other.sections["source"] = dict(batch.sections["source"])
+        other.passwords = {"ben": ""}
+        self.ends(other.call("run"), 77)
+        self.moved_from(batch)
+
+
+class Admin(Login):
+    def move(self, source, target, users, **keys):
+        batch = self.batch(source, target, users)
+        batch.passwords = {u: "" for u in users}
+        batch.set("source", "admin-user", "root")
+        batch.set("source", "admin-password-file", self.secret(batch, "admin", "gruß an alle"))
+        for key, value in keys.items():
+            batch.set("source", key.replace("_", "-"), value)
+        self.ends(batch.call("run"), 0)
+        if source.kind == "dovecot":
+            self.assertEqual({u for u, _ in self.methods(source)[-len(users):]}, set(users))
+            return self.moved_from(batch)
+        return self.moved(batch)
+
+    def test_dovecot_by_authorization_identity(self):
+        source = self.source(["anna", "ben"], masters={"root": "gruß an alle"})
+        self.move(source, self.target_for(["anna", "ben"]), ["anna", "ben"])
+        self.assertEqual({m for _, m in self.methods(source)}, {"PLAIN"})
+
+    def test_dovecot_by_combined_name(self):
+        source = self.source(["anna", "ben"], masters={"root": "gruß an alle"})
+        self.move(source, self.target_for(["anna", "ben"]), ["anna", "ben"],
+                  login_form="{user}*{admin}")
+
+    def test_dovecot_as_target(self):
+        source = self.source(["anna", "ben"])
+        target = self.target_for(["anna", "ben"], masters={"root": "gruß an alle"})
+        batch = self.batch(source, target, ["anna", "ben"])
+        batch.set("target", "admin-user", "root")
+        batch.set("target", "admin-password-file", self.secret(batch, "admin", "gruß an alle"))
+        self.ends(batch.call("run"), 0)
+        self.moved(batch)
+
+    def test_cyrus_by_authorization_identity(self):
+        source = self.cyrus(["anna", "ben"])
+        for i, user in enumerate(("anna", "ben")):
+            source.seed(user, {("INBOX",): [mail.tiny(i * 10 + j) for j in range(3)]})
+        self.move(source, self.target_for(["anna", "ben"]), ["anna", "ben"],
+                  admin_user="cyradmin")
+
+    def test_cyrus_refuses_who_is_no_proxy(self):
+        source = self.cyrus(["anna", "ben"])
+        source.seed("anna", {("INBOX",): [mail.tiny(1)]})
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        batch.passwords = {"anna": ""}
+        batch.set("source", "admin-user", "ben")
+        batch.set("source", "admin-password-file", self.secret(batch, "admin", "x"))
+        self.ends(batch.call("run"), 77)
