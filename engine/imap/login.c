@@ -124,8 +124,20 @@ static enum login_state starttls_send(struct session *s)
 
 static enum login_state starttls_answered(struct session *s, const struct resp *resp)
 {
-    if (resp->status != RESP_OK)
-        return refused(s, resp);
+    if (resp->status != RESP_OK) {
+        struct verdict_about about = { .doing = VERDICT_LIST, .worked_before = false };
+        struct err err;
+
+        /* A matter of TLS, not of the user who was to log in behind it. */
+        verdict_of(resp, &about, &err);
+        if (err.class == ERR_CLASS_PERMANENT || resp->status == RESP_NO)
+            err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
+                    "the server refuses STARTTLS (%.*s); imaps:// may be what it wants",
+                    (int)(resp->text.size < 120 ? resp->text.size : 120),
+                    resp->text.data ? resp->text.data : "");
+        err_doing(&err, "STARTTLS");
+        return fail(s, &err);
+    }
     /* Whatever stands behind the OK came in clear, from anybody: session_feed looks. */
     s->starting_tls = true;
     scan_stop(&s->scan);

@@ -255,10 +255,10 @@ class Servers(Case):
                     peer.sendall(b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\r\n")
                     for line in lines:
                         heard.append(line)
-                        words = line.upper().split() + [b"", b""]
+                        words = line.split() + [b"", b""]  # the tag comes back as it went
                         text = {b"CAPABILITY": b"* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\n",
-                                b"LOGOUT": b"* BYE\r\n"}.get(words[1], b"")
-                        known = words[1] in (b"CAPABILITY", b"NOOP", b"LOGOUT")
+                                b"LOGOUT": b"* BYE\r\n"}.get(words[1].upper(), b"")
+                        known = words[1].upper() in (b"CAPABILITY", b"NOOP", b"LOGOUT")
                         peer.sendall(text + words[0] + (b" OK" if known else b" BAD") + b" it\r\n")
 
         threading.Thread(target=serve, daemon=True).start()
