@@ -139,10 +139,12 @@ static int exit_of(const struct batch_result *r)
     case BATCH_WITH_FAILURES:
         return EXIT_FAILED_USERS;
     case BATCH_UNREACHABLE:
-        fprintf(stderr, "mailhaul: no user got through to a server; mailhaul check tells why\n");
+        fprintf(stderr, "mailhaul: %s; mailhaul check tells why\n",
+                r->stop_reason ? r->stop_reason : "no user got through to a server");
         return EXIT_UNREACHABLE;
     case BATCH_REFUSED:
-        fprintf(stderr, "mailhaul: every login was refused; mailhaul check tells why\n");
+        fprintf(stderr, "mailhaul: %s; mailhaul check tells why\n",
+                r->stop_reason ? r->stop_reason : "every login was refused");
         return EXIT_LOGIN_REFUSED;
     case BATCH_DISK:
         fprintf(stderr, "mailhaul: %s; nothing is lost, run again when it is mended\n",

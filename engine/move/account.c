@@ -201,7 +201,7 @@ static void link_ready(void *context)
     struct account_side *side = &account->sides[w->side];
 
     w->attempts = 0;
-    account->hub->broken_ways[w->side] = link_broken_ways(w->link);
+    login_stands(w);
     if (w->side == SIDE_TARGET)
         governor_connected(account);
     side->ready_count++;
@@ -230,7 +230,8 @@ static enum trouble_doing doing_of(const struct err *err, bool ready_before)
     if (ready_before)
         return TROUBLE_LIST;
     return err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD ||
-                   err->origin == ERR_ORIGIN_BYE || err->origin == ERR_ORIGIN_TOKEN
+                   err->origin == ERR_ORIGIN_BYE || err->origin == ERR_ORIGIN_TOKEN ||
+                   err->origin == ERR_ORIGIN_CONFIG
                ? TROUBLE_LOGIN
                : TROUBLE_CONNECT;
 }
@@ -265,6 +266,8 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     }
     w->link = NULL;
     w->busy = false;
+    if (!ready_before && !account->stopping)
+        login_refused(w, err, trouble_type(doing, failure_side_of(w->side), err));
     drained = w->draining || slice_find_nocase(slice_cstr(err->server_text),
                                                SLICE("AccessTokenExpired")) != SIZE_MAX;
     login_over(w);
@@ -290,8 +293,13 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
                   &verdict);
     if (err->class != ERR_CLASS_THROTTLED)
         side->failures++;
-    if (verdict.action == TROUBLE_FEWER)
-        hub_fewer_links(hub, w->side);
+    if (verdict.action == TROUBLE_FEWER) {
+        account_failure(account, failure_side_of(w->side), doing, verdict.type, err, NULL, 0);
+        if (login_fewer(w, err))
+            return; /* this user's other connections carry on */
+    } else if (verdict.action == TROUBLE_HOLD && trouble_is_login(verdict.type)) {
+        account_failure(account, failure_side_of(w->side), doing, verdict.type, err, NULL, 0);
+    }
     if (verdict.action == TROUBLE_FEWER || verdict.action == TROUBLE_HOLD) {
         account_hold(account, w->side, verdict.wait_ms);
     } else {
@@ -596,7 +604,8 @@ static void maybe_more_links(struct account *account, enum side side_index)
     uint64_t left = 0;
     struct worker *idle = NULL;
 
-    if (!side->listed || room == 0 || account_held(account, side_index))
+    if (!side->listed || room == 0 || account_held(account, side_index) ||
+        !login_has_room(side, loop_now_ms(account->hub->loop)))
         return;
     for (struct worker *w = side->workers; w; w = w->next) {
         if (!w->link && !loop_timer_is_set(&w->again))

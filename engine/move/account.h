@@ -17,6 +17,7 @@ struct worker {
     bool selected;     /* source: the folder is EXAMINEd on this link */
     bool lists;        /* it reads the folder list for its side */
     bool busy;         /* a step is under way whose end calls on */
+    bool scout;        /* its login is the one that tries a shared secret */
     unsigned inflight; /* body FETCHes or APPENDs without an answer */
     void *work;        /* pull's or push's own, for the life of the link */
     struct worker *next;
@@ -37,6 +38,8 @@ struct account_side {
     bool listed;            /* namespaces and folders are known */
     bool listing;
     uint64_t hold_until_ms; /* the server's back-off; loop time */
+    unsigned links_max;        /* the server allows this user no more; 0: not known */
+    uint64_t links_max_until_ms; /* loop time; then one more is tried */
     unsigned failures;      /* transient ones in a row */
     char *prefix;           /* personal namespace, raw */
     char delimiter;

@@ -1,6 +1,7 @@
 #include "engine/move/batch.h"
 
 #include "engine/move/account.h"
+#include "engine/move/brake.h"
 #include "engine/move/governor.h"
 #include "engine/move/sample.h"
 #include "engine/move/tokens.h"
@@ -27,6 +28,8 @@ struct batch {
     struct spool *spool;
     struct writer *writer;
     struct governor *governor;
+    struct brake *brake;
+    _Atomic int left_alone; /* enum batch_end + 1 when a server is, else 0 */
     struct https *https; /* for tokens; NULL when neither side uses OAuth */
     struct tls_role *tls[SIDE_COUNT];
     const struct batch_config *config;
@@ -71,6 +74,18 @@ struct governor *batch_governor(struct batch *batch)
     return batch->governor;
 }
 
+struct brake *batch_brake(struct batch *batch)
+{
+    return batch->brake;
+}
+
+void batch_leave_server(struct batch *batch, enum batch_end end, const char *reason)
+{
+    atomic_store(&batch->left_alone, (int)end + 1);
+    log_line(LOG_ERROR, "run.stop", "why=%s", reason);
+    batch_stop(reason);
+}
+
 void batch_abort(struct batch *batch, const struct err *err)
 {
     pthread_mutex_lock(&batch->abort_lock);
@@ -104,7 +119,7 @@ void batch_user_ended(struct batch *batch, enum user_state state, const char *fa
         atomic_fetch_add(&batch->failed, 1);
         if (strcmp(failure, "ConnectFailed") == 0 || strcmp(failure, "TlsFailed") == 0)
             atomic_fetch_add(&batch->connect_failed, 1);
-        if (strcmp(failure, "LoginFailed") == 0)
+        if (trouble_is_login(failure))
             atomic_fetch_add(&batch->login_failed, 1);
     } else if (state == USER_STOPPED) {
         atomic_fetch_add(&batch->stopped, 1);
@@ -455,6 +470,8 @@ static void judge(struct batch *batch, struct batch_result *r)
     r->err = batch->abort_err;
     if (batch->aborted)
         r->end = BATCH_DISK;
+    else if (batch->left_alone)
+        r->end = (enum batch_end)(batch->left_alone - 1);
     else if (users > 0 && batch->connect_failed == users)
         r->end = BATCH_UNREACHABLE;
     else if (users > 0 && batch->login_failed == users)
@@ -553,6 +570,8 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
         batch->writer = writer_create(config->spool);
         init_hubs(batch);
         batch->governor = governor_create(settings, config->spool);
+        batch->brake = brake_create((const bool[]){ settings_admin_logs_in(&settings->source),
+                                                    settings_admin_logs_in(&settings->target) });
         atomic_store(&batch->hubs_running, batch->loops);
         stream_resolver_start();
         ok = register_users(batch, err_r);
@@ -574,6 +593,7 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
     }
     writer_destroy(&batch->writer);
     governor_destroy(&batch->governor);
+    brake_destroy(&batch->brake);
     https_destroy(&batch->https);
     for (unsigned side = 0; side < SIDE_COUNT; side++)
         tls_role_destroy(&batch->tls[side]);

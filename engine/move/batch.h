@@ -21,7 +21,8 @@ enum batch_end {
 struct batch_result {
     enum batch_end end;
     struct err err;      /* BATCH_DISK, BATCH_UNREACHABLE, BATCH_REFUSED: what and where */
-    const char *stop_reason; /* BATCH_STOPPED: "signal", "time limit", "window", "spool full" */
+    const char *stop_reason; /* BATCH_STOPPED: "signal", "time limit", "window", "spool full"; or why
+                                a server is left alone */
     unsigned synced, failed, stopped; /* users */
 };
 
@@ -78,6 +79,10 @@ bool batch_next_user(struct batch *batch, unsigned *index_r, uint32_t *id_r);
 void batch_user_ended(struct batch *batch, enum user_state state, const char *failure);
 void batch_hub_ended(struct batch *batch);
 void batch_abort(struct batch *batch, const struct err *err);
+/* A server is to be left alone (engine/move/brake): stops cleanly and ends as `end`, BATCH_UNREACHABLE or
+ * BATCH_REFUSED. reason: a constant. Any thread. */
+void batch_leave_server(struct batch *batch, enum batch_end end, const char *reason);
+struct brake *batch_brake(struct batch *batch);
 bool batch_stopping(const struct batch *batch);
 struct governor *batch_governor(struct batch *batch);
 /* The display's sample of one hub; never blocks. */

@@ -1,7 +1,15 @@
 #include "engine/move/login.h"
 
+#include "engine/move/batch.h"
+#include "engine/move/brake.h"
 #include "engine/move/governor.h"
 #include "engine/move/tokens.h"
+#include "io/base/log.h"
+
+#include <ctype.h>
+
+/* A limit of connections may have been other clients': it is tried again after this. */
+#define LIMIT_KEPT_MS (5u * 60 * 1000)
 
 bool login_ready(struct worker *w)
 {
@@ -24,7 +32,99 @@ bool login_ready(struct worker *w)
             account_fail(account, "TokenFailed", false);
             return false;
         }
-    return w->side == SIDE_SOURCE || governor_may_connect(account);
+    if (!brake_may_login(batch_brake(account->hub->batch), w->side, &w->scout))
+        return false; /* another user's login is to show that the secret works */
+    if (w->side == SIDE_SOURCE || governor_may_connect(account))
+        return true;
+    if (w->scout)
+        brake_given_up(batch_brake(account->hub->batch), w->side);
+    w->scout = false;
+    return false;
+}
+
+void login_stands(struct worker *w)
+{
+    struct hub *hub = w->account->hub;
+
+    brake_logged_in(batch_brake(hub->batch), w->side);
+    if (w->scout)
+        for (struct account *a = hub->accounts; a; a = a->next)
+            account_poke(a);
+    w->scout = false;
+    hub->broken_ways[w->side] = link_broken_ways(w->link);
+}
+
+/* The administrator's login stood, and only this user could not be become. */
+static bool secret_worked(const struct err *err)
+{
+    return strstr(err->doing, "PROXYAUTH") || strstr(err->doing, "X-SETUSER");
+}
+
+void login_refused(struct worker *w, const struct err *err, const char *type)
+{
+    struct batch *batch = w->account->hub->batch;
+    bool scout = w->scout;
+
+    w->scout = false;
+    if (secret_worked(err)) {
+        brake_logged_in(batch_brake(batch), w->side);
+    } else if (strcmp(type, "TlsFailed") == 0) {
+        if (scout)
+            brake_given_up(batch_brake(batch), w->side);
+        if (err->class == ERR_CLASS_PERMANENT && brake_tls_failed(batch_brake(batch), w->side))
+            batch_leave_server(batch, BATCH_UNREACHABLE,
+                               w->side == SIDE_SOURCE
+                                   ? "the source's TLS fails for all users alike, so the others were not tried"
+                                   : "the target's TLS fails for all users alike, so the others were not tried");
+    } else if (trouble_is_login(type)) {
+        if (brake_refused(batch_brake(batch), w->side, scout, loop_now_ms(w->account->hub->loop)))
+            batch_leave_server(batch, BATCH_REFUSED,
+                               w->side == SIDE_SOURCE
+                                   ? "the source refuses the administrator's login, so the other users were not tried"
+                                   : "the target refuses the administrator's login, so the other users were not tried");
+    } else if (scout) {
+        brake_given_up(batch_brake(batch), w->side);
+    }
+}
+
+/* "(mail_max_userip_connections=16)": the number behind the equals sign, or 0. */
+static unsigned limit_named(const struct err *err)
+{
+    struct slice text = slice_cstr(err->server_text);
+    size_t at = slice_find_nocase(text, SLICE("connections="));
+    unsigned limit = 0;
+
+    if (at == SIZE_MAX)
+        return 0;
+    text = slice_from(text, at + sizeof "connections=" - 1);
+    while (text.size && isdigit((unsigned char)text.data[0]) && limit < 100000) {
+        limit = limit * 10 + (unsigned)(text.data[0] - '0');
+        text = slice_from(text, 1);
+    }
+    return limit;
+}
+
+bool login_fewer(struct worker *w, const struct err *err)
+{
+    struct account_side *side = &w->account->sides[w->side];
+    unsigned named = limit_named(err);
+
+    if (side->ready_count == 0) {
+        hub_fewer_links(w->account->hub, w->side);
+        return false;
+    }
+    /* The number counts other clients' sessions too, so it is an upper limit only. */
+    side->links_max = named && named < side->ready_count ? named : side->ready_count;
+    side->links_max_until_ms = loop_now_ms(w->account->hub->loop) + LIMIT_KEPT_MS;
+    log_line(LOG_INFO, "connections.user", "user=%s side=%s now=%u", w->account->user->email_address,
+             w->side == SIDE_SOURCE ? "source" : "target", side->links_max);
+    return true;
+}
+
+bool login_has_room(const struct account_side *side, uint64_t now_ms)
+{
+    return side->links_max == 0 || now_ms >= side->links_max_until_ms ||
+           side->ready_count < side->links_max;
 }
 
 void login_over(struct worker *w)
@@ -32,6 +132,9 @@ void login_over(struct worker *w)
     secret_destroy(&w->token);
     w->token_ends_ms = 0;
     w->draining = false;
+    if (w->scout)
+        brake_given_up(batch_brake(w->account->hub->batch), w->side);
+    w->scout = false;
 }
 
 void login_endpoint(const struct settings_endpoint *endpoint, struct tls_role *tls,

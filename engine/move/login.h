@@ -12,8 +12,18 @@
 bool login_ready(struct worker *worker);
 /* Fills config but for its label. Borrowed from settings and worker until the link's end. */
 void login_describe(struct worker *worker, struct link_config *config_r);
+/* The link is ready. */
+void login_stands(struct worker *worker);
 /* The worker's link is gone. */
 void login_over(struct worker *worker);
+/* A login was refused for good, or TLS is: enough of that and the whole server is left alone. Called
+ * before login_over. */
+void login_refused(struct worker *worker, const struct err *err, const char *type);
+/* The server allows no more connections: true when this user's others carry on without this one, false
+ * when there is none, so that all must wait. */
+bool login_fewer(struct worker *worker, const struct err *err);
+/* May the user have one more connection on this side? */
+bool login_has_room(const struct account_side *side, uint64_t now_ms);
 
 /* The part of login_describe that needs no account: for check, folders and bench. */
 void login_endpoint(const struct settings_endpoint *endpoint, struct tls_role *tls,

@@ -34,6 +34,20 @@ static const struct {
     { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "maximum number of connections", "ConnectionLimit" },
     { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many connections", "ConnectionLimit" },
     { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many open connections", "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "PRIVACYREQUIRED", "plaintext authentication", "PrivacyRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "application-specific password", "AppPasswordRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "answer/185833", "AppPasswordRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "app password", "AppPasswordRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "WEBALERT", "web login required", "WebLoginRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "CONTACTADMIN", "via your web browser", "WebLoginRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "EXPIRED", "password has expired", "WebLoginRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many invalid logon", "AccountLocked" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many login failures", "AccountLocked" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many failed", "AccountLocked" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "account is locked", "AccountLocked" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "temporarily blocked", "AccountLocked" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "imap is disabled", "ImapDisabled" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "protocol disabled", "ImapDisabled" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "not enabled for imap", "ImapDisabled" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "imap access is disabled", "ImapDisabled" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "enable imap", "ImapDisabled" },
@@ -97,6 +111,17 @@ void trouble_set_first_wait(uint32_t wait_ms)
 {
     assert(wait_ms >= 1 && wait_ms <= 3600000);
     first_wait_ms = wait_ms;
+}
+
+bool trouble_is_login(const char *type)
+{
+    static const char *const types[] = { "LoginFailed",   "AppPasswordRequired", "WebLoginRequired",
+                                         "AccountLocked", "PrivacyRequired",     "ImapDisabled" };
+
+    for (unsigned i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(type, types[i]) == 0)
+            return true;
+    return false;
 }
 
 static uint32_t backoff_ms(unsigned attempts, uint32_t seed)

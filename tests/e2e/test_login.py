@@ -183,3 +183,47 @@ class Admin(Login):
         batch.set("source", "admin-user", "ben")
         batch.set("source", "admin-password-file", self.secret(batch, "admin", "x"))
         self.ends(batch.call("run"), 77)
+
+    def test_a_wrong_administrator_is_tried_three_times_not_once_a_user(self):
+        users = ["u%d" % i for i in range(8)]
+        source = self.source(users, masters={"root": "right"})
+        batch = self.batch(source, self.target_for(users), users)
+        batch.passwords = {u: "" for u in users}
+        batch.set("source", "admin-user", "root")
+        batch.set("source", "admin-password-file", self.secret(batch, "admin", "wrong"))
+        done = self.ends(batch.call("run", "--threads", "2"), 77)
+        self.assertIn("administrator", done.err)
+        self.assertEqual(self.refusals(source), 3, self.log(source))
+        states = [u["state"] for u in batch.report()["users"]]
+        self.assertEqual(states.count("Failed"), 3, states)
+        self.secret(batch, "admin", "right")
+        self.ends(batch.call("retry"), 0)
+        self.moved(batch)
+
+
+class Limits(Login):
+    def test_the_pool_shrinks_to_what_the_server_allows(self):
+        """Dovecot refuses the third connection of a user: the others carry on, nothing waits."""
+        source = self.dovecot(["anna"], format="maildir", separator=".", connections_per_user=2)
+        source.seed("anna", {("INBOX",): [mail.tiny(j) for j in range(20000)]})
+        batch = self.batch(source, self.target_for(["anna"], format="mdbox"), ["anna"])
+        batch.set("source", "connections-per-user", "6")
+        done = self.ends(batch.call("run", "--log-level", "debug"), 0)
+        self.assertIn("Maximum number of connections", self.log(source))
+        self.assertIn("connections.user", done.err)
+        report = self.balanced(batch.report())
+        self.assertIn("ConnectionLimit", [f["type"] for f in report["users"][0]["failures"]])
+        self.assertEqual(report["users"][0]["time"]["throttled_s"], 0)
+        self.assertEqual(report["totals"]["uploaded"], 20000)
+
+    def test_tls_that_fails_for_all_is_told_once_and_leaves_the_others_alone(self):
+        users = ["u%d" % i for i in range(12)]
+        source = self.dovecot(users, names="DNS:other.example")
+        batch = self.batch(source, self.target_for(users), users)
+        batch.set("source", "connections", "2")
+        done = self.ends(batch.call("run", "--threads", "1"), 69)
+        self.assertIn("TLS fails for all users", done.err)
+        report = batch.report()
+        failed = [u for u in report["users"] if u["state"] == "Failed"]
+        self.assertTrue(3 <= len(failed) <= 6, [u["state"] for u in report["users"]])
+        self.assertEqual({u["failure"] for u in failed}, {"TlsFailed"})
