@@ -111,6 +111,13 @@ static bool role_configure(struct tls_role *role, const struct tls_config *confi
                         : SSL_CTX_set_default_verify_paths(ctx) != 1)
         return file_refused(err_r, "CA certificates",
                             config->ca_file ? config->ca_file : "the system's");
+    if (config->crl_file) {
+        X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+
+        if (X509_STORE_load_file(store, config->crl_file) != 1 ||
+            X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) != 1)
+            return file_refused(err_r, "revocation list", config->crl_file);
+    }
     return true;
 }
 

@@ -13,6 +13,8 @@ struct ssl_st; /* OpenSSL's SSL */
 
 struct tls_config {
     const char *ca_file;          /* PEM bundle instead of the system's; NULL: the system's */
+    const char *crl_file;         /* PEM revocation lists, one for each issuer in the chain (RFC 5280 5);
+                                     NULL: revocation is not looked at */
     const unsigned char *pin;     /* SHA-256 of the DER certificate, 32 bytes, or NULL; with a pin
                                      the chain is not looked at, the certificate must be this one */
     const char *certificate_file; /* client certificate and chain, PEM; NULL: none */

@@ -120,6 +120,25 @@ void tls_words_certificate(const struct tls_fault *fault, const char *host, stru
                 "name its file with tls-ca",
                 c->subject);
         break;
+    case X509_V_ERR_CERT_REVOKED:
+        REFUSED("%s (%.60s) was revoked by its issuer (%.60s); have the server's administrator "
+                "install a new one",
+                whose, c->subject, c->issuer);
+        break;
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+        REFUSED("the file of tls-crl has no revocation list of %.90s", c->issuer);
+        break;
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+        REFUSED("the revocation list of %.90s in tls-crl is out of date; fetch a new one",
+                c->issuer);
+        break;
+    case X509_V_ERR_CA_MD_TOO_WEAK:
+    case X509_V_ERR_EE_KEY_TOO_SMALL:
+    case X509_V_ERR_CA_KEY_TOO_SMALL:
+        REFUSED("%s (%.60s) is too weak by today's measure (%s); renew it on the server, or trust "
+                "this one with tls-fingerprint",
+                whose, c->subject, X509_verify_cert_error_string(fault->code));
+        break;
     case X509_V_ERR_APPLICATION_VERIFICATION:
         REFUSED("the certificate is not the pinned one: its fingerprint is %s, "
                 "tls-fingerprint says %s",

@@ -108,7 +108,8 @@ static bool check_tls(const struct config_state *c, enum config_section section,
     const char *choice = config_given_value(c, section, "tls");
     struct slice word = slice_cstr(choice ? choice : "verify");
 
-    if (!only_with(c, section, "tls-key", "tls-certificate", err_r))
+    if (!only_with(c, section, "tls-key", "tls-certificate", err_r) ||
+        !not_both(c, section, "tls-fingerprint", "tls-crl", err_r))
         return false;
     if (slice_equal_nocase(word, SLICE("verify")))
         return true;

@@ -95,6 +95,7 @@ static void endpoint_deinit(struct settings_endpoint *e)
 {
     free(e->host);
     free(e->tls.ca_file);
+    free(e->tls.crl_file);
     free(e->tls.certificate_file);
     free(e->tls.key_file);
     free(e->admin_user);
@@ -305,6 +306,7 @@ void settings_tls_config(const struct settings_tls *tls, struct tls_config *conf
 {
     *config_r = (struct tls_config){
         .ca_file = tls->ca_file,
+        .crl_file = tls->crl_file,
         .pin = tls->has_pin ? tls->pin : NULL,
         .certificate_file = tls->certificate_file,
         .key_file = tls->key_file,

@@ -54,6 +54,7 @@ struct settings_tls {
     unsigned char pin[32];  /* SHA-256 of the server's DER certificate */
     unsigned min_version;   /* as tls_config.min_version: 0x0301 TLS 1.0 .. 0x0304 TLS 1.3 */
     char *ca_file;          /* PEM bundle, or NULL: the system's */
+    char *crl_file;         /* PEM revocation lists, or NULL: not looked at */
     char *certificate_file; /* client certificate, PEM, or NULL */
     char *key_file;         /* its key, or NULL: in certificate_file */
 };
