@@ -1,0 +1,26 @@
+/* What account, account_link, account_prove and account_tell share. Internal to accounts.
+ */
+#ifndef ENGINE_MOVE_ACCOUNT_INNER_H
+#define ENGINE_MOVE_ACCOUNT_INNER_H
+
+#include "engine/move/account.h"
+
+/* account_tell: puts the user's record into the journal; told (may be NULL) once it is durable. */
+void account_put_user(struct account *account, hub_told *told);
+/* The time since the last call goes to what the account was doing. now: loop time in ms. */
+void account_spend_time(struct account *account, uint64_t now);
+/* The folders' tallies, summed. */
+void account_sum(const struct account *account, struct tally *total_r);
+
+/* account_link: a worker without a link. */
+struct worker *account_worker_create(struct account *account, enum side side);
+/* Opens the worker's link if one may be opened now. */
+void account_worker_open(struct worker *w);
+/* One more connection for a mailbox that has much left. */
+void account_maybe_more_links(struct account *account, enum side side);
+
+/* account_prove: asks the target once more what it counts, for each folder that this run filled;
+ * the phase is PROVING until account->proving is 0. */
+void account_prove(struct account *account);
+
+#endif

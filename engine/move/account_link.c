@@ -1,0 +1,204 @@
+#include "engine/move/account_inner.h"
+
+#include "engine/move/governor.h"
+#include "engine/move/listing.h"
+#include "engine/move/login.h"
+#include "engine/move/pull.h"
+#include "engine/move/push.h"
+#include "engine/move/tokens.h"
+#include "io/base/mem.h"
+
+#include <stdio.h>
+
+/* One more connection for a mailbox that has this much left for each it has. */
+#define EXTRA_LINK_MESSAGES 100u
+
+struct worker *account_worker_create(struct account *account, enum side side)
+{
+    struct worker *w = mem_zero(1, sizeof *w);
+
+    w->account = account;
+    w->side = side;
+    w->next = account->sides[side].workers;
+    account->sides[side].workers = w;
+    account->sides[side].worker_count++;
+    return w;
+}
+
+static void link_ready(void *context)
+{
+    struct worker *w = context;
+    struct account *account = w->account;
+    struct account_side *side = &account->sides[w->side];
+
+    w->attempts = 0;
+    login_stands(w);
+    if (w->side == SIDE_TARGET)
+        governor_connected(account);
+    side->ready_count++;
+    if (account->hub->choked && w->side == SIDE_SOURCE)
+        link_want_read(w->link, false);
+    if (w->side == SIDE_SOURCE)
+        pull_begin(w);
+    else
+        push_begin(w);
+    if (account->stopping || account->phase != ACCOUNT_WORKING) {
+        link_finish(w->link);
+        return;
+    }
+    if (!side->listed && !side->listing) {
+        side->listing = true;
+        w->busy = true;
+        listing_begin(w);
+    } else {
+        worker_idle(w);
+    }
+}
+
+/* The server's account of what happened while connecting names the step. */
+static enum trouble_doing doing_of(const struct err *err, bool ready_before)
+{
+    if (ready_before)
+        return TROUBLE_LIST;
+    return err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD ||
+                   err->origin == ERR_ORIGIN_BYE || err->origin == ERR_ORIGIN_TOKEN ||
+                   err->origin == ERR_ORIGIN_CONFIG
+               ? TROUBLE_LOGIN
+               : TROUBLE_CONNECT;
+}
+
+static void reconnect(void *context)
+{
+    struct worker *w = context;
+
+    if (!w->account->stopping && w->account->phase == ACCOUNT_WORKING)
+        account_worker_open(w);
+}
+
+static void link_closed(void *context, const struct err *err, bool ready_before)
+{
+    struct worker *w = context;
+    struct account *account = w->account;
+    struct hub *hub = account->hub;
+    struct account_side *side = &account->sides[w->side];
+    enum trouble_doing doing = doing_of(err, ready_before);
+    struct trouble_verdict verdict;
+    bool drained;
+
+    if (ready_before)
+        side->ready_count--;
+    if (w->side == SIDE_SOURCE)
+        pull_end(w);
+    else
+        push_end(w);
+    if (side->listing && !side->listed && w->lists) {
+        side->listing = false;
+        w->lists = false;
+    }
+    w->link = NULL;
+    w->busy = false;
+    if (!ready_before && !account->stopping)
+        login_refused(w, err, trouble_type(doing, failure_side_of(w->side), err));
+    drained = w->draining || slice_find_nocase(slice_cstr(err->server_text),
+                                               SLICE("AccessTokenExpired")) != SIZE_MAX;
+    login_over(w);
+    hub_give_back_link(hub, w->side);
+    account_poke(account);
+    if (drained && !account->stopping && account->phase == ACCOUNT_WORKING) {
+        /* A session lives no longer than its token: routine, not trouble. */
+        if (err->class != ERR_CLASS_CANCELED)
+            tokens_forget(hub->tokens, w->side, account->user);
+        loop_timer_set(hub->loop, &w->again, 1, reconnect, w);
+        return;
+    }
+    if (account->stopping || account->phase != ACCOUNT_WORKING || err->class == ERR_CLASS_CANCELED)
+        return;
+    if (w->side == SIDE_TARGET)
+        governor_refused(account, 0, true);
+    if (ready_before) {
+        account->record.reconnects++;
+        count(&hub->counters.reconnects, 1);
+    }
+    trouble_judge(doing, failure_side_of(w->side), err, side->failures,
+                  (unsigned)hub->settings->policy.transient_failure_limit, account->id + w->attempts,
+                  &verdict);
+    if (err->class != ERR_CLASS_THROTTLED)
+        side->failures++;
+    if (verdict.action == TROUBLE_FEWER) {
+        account_failure(account, failure_side_of(w->side), doing, verdict.type, err, NULL, 0);
+        if (login_fewer(w, err))
+            return; /* this user's other connections carry on */
+    } else if (verdict.action == TROUBLE_HOLD && trouble_is_login(verdict.type)) {
+        account_failure(account, failure_side_of(w->side), doing, verdict.type, err, NULL, 0);
+    }
+    if (verdict.action == TROUBLE_FEWER || verdict.action == TROUBLE_HOLD) {
+        account_hold(account, w->side, verdict.wait_ms);
+    } else {
+        account_failure(account, failure_side_of(w->side), doing, verdict.type, err, NULL, 0);
+        if (verdict.action == TROUBLE_STOP_ACCOUNT) {
+            account_fail(account, verdict.type, false);
+            return;
+        }
+    }
+    /* Others may carry on; the last one comes back by itself. */
+    w->attempts++;
+    if (side->ready_count == 0 || verdict.wait_ms < 5000)
+        loop_timer_set(hub->loop, &w->again, verdict.wait_ms, reconnect, w);
+}
+
+static const struct link_events link_events = { .ready = link_ready, .closed = link_closed };
+
+void account_worker_open(struct worker *w)
+{
+    struct account *account = w->account;
+    struct link_config config;
+    char label[160];
+
+    if (w->link || account->stopping || loop_timer_is_set(&w->again))
+        return;
+    if (account_held(account, w->side) || !hub_has_link(account->hub, w->side) ||
+        !login_ready(w) || !hub_lend_link(account->hub, w->side))
+        return;
+    snprintf(label, sizeof label, "%s user=%s", w->side == SIDE_SOURCE ? "source" : "target",
+             account->user->email_address);
+    login_describe(w, &config);
+    config.label = label;
+    w->link = link_open(account->hub->loop, &config, &link_events, w);
+}
+
+void account_maybe_more_links(struct account *account, enum side side_index)
+{
+    struct account_side *side = &account->sides[side_index];
+    const struct settings *settings = account->hub->settings;
+    const struct settings_endpoint *endpoint =
+        side_index == SIDE_SOURCE ? &settings->source : &settings->target;
+    unsigned room = side_index == SIDE_SOURCE ? pull_room(account) : push_room(account);
+    uint64_t left = 0;
+    struct worker *idle = NULL;
+
+    if (!side->listed || room == 0 || account_held(account, side_index) ||
+        !login_has_room(side, loop_now_ms(account->hub->loop)))
+        return;
+    for (struct worker *w = side->workers; w; w = w->next) {
+        if (!w->link && !loop_timer_is_set(&w->again))
+            idle = w;
+        else if (!w->link || !link_is_ready(w->link) || (!w->busy && w->inflight == 0))
+            return; /* one is on its way, or free already */
+    }
+    for (unsigned i = 0; i < account->folder_count; i++) {
+        const struct folder *f = account->folders[i];
+
+        if (side_index == SIDE_TARGET)
+            left += f->record.tally.spooled;
+        else
+            left += f->pull == PULL_UNLISTED ? 20 + f->source_status.messages
+                                             : f->record.tally.waiting;
+    }
+    if (left < EXTRA_LINK_MESSAGES * side->worker_count ||
+        (!idle && side->worker_count >= endpoint->connections_per_user))
+        return;
+    /* Mailboxes that wait for their first connection go before second ones. */
+    if (!account->hub->no_more && account->hub->links[side_index] * 2 > account->hub->links_max[side_index])
+        return;
+    account_worker_open(idle ? idle : account_worker_create(account, side_index));
+}

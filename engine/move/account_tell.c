@@ -1,0 +1,161 @@
+#include "engine/move/account_inner.h"
+
+#include "engine/move/advice.h"
+#include "engine/move/batch.h"
+#include "engine/move/sample.h"
+#include "io/base/log.h"
+#include "io/base/now.h"
+
+#include <stdio.h>
+
+/* The server's words with their code, cut to fit. */
+static void said(const struct err *err, char *out, size_t cap)
+{
+    char text[sizeof err->resp_code + sizeof err->server_text + 4];
+
+    snprintf(text, sizeof text, "%s%s%s%s", err->resp_code[0] ? "[" : "", err->resp_code,
+             err->resp_code[0] ? "] " : "", err->server_text);
+    err_printable(out, cap, text, strlen(text));
+}
+
+void account_failure(struct account *account, enum failure_side side, enum trouble_doing doing,
+                     const char *type, const struct err *err, const struct folder *folder,
+                     uint32_t uid)
+{
+    struct store_op *op =
+        store_op_new(STORE_OP_FAILURE, account->id, folder ? folder->record.folder : 0);
+    struct failure_record *r = &op->failure;
+    char line[512];
+
+    if (!type)
+        type = trouble_type(doing, side, err);
+    r->first_ms = r->last_ms = now_wall_ms();
+    r->count = 1;
+    r->folder = folder ? folder->record.folder : 0;
+    r->uid = uid;
+    r->class = (uint8_t)err->class;
+    r->side = (uint8_t)side;
+    snprintf(r->type, sizeof r->type, "%s", type);
+    snprintf(r->doing, sizeof r->doing, "%s", err->doing);
+    said(err, r->server_text, sizeof r->server_text);
+    advice_line(type, slice_cstr(account->user->email_address), r->advice, sizeof r->advice);
+    if (folder)
+        snprintf(r->folder_name, sizeof r->folder_name, "%s", folder->source_name);
+    log_line(err->class == ERR_CLASS_THROTTLED ? LOG_INFO : LOG_WARN, "trouble",
+             "user=%s type=%s class=%s folder=%s uid=%u %s", account->user->email_address, type,
+             err_class_name(err->class), folder ? folder->source_name : "", uid,
+             err_line(err, line, sizeof line));
+    hub_submit_lazy(account->hub, op);
+}
+
+void account_problem(struct account *account, uint32_t folder, const char *type, const char *text,
+                     const char *remedy)
+{
+    struct store_op *op = store_op_new(STORE_OP_PROBLEM, account->id, folder);
+
+    op->problem.folder = folder;
+    snprintf(op->problem.type, sizeof op->problem.type, "%s", type);
+    snprintf(op->problem.text, sizeof op->problem.text, "%s", text);
+    snprintf(op->problem.remedy, sizeof op->problem.remedy, "%s", remedy);
+    hub_submit_lazy(account->hub, op);
+}
+
+void account_put_user(struct account *account, hub_told *told)
+{
+    struct store_op *op = store_op_new(STORE_OP_USER, account->id, 0);
+
+    op->user_record = account->record;
+    op->user_record.address = slice_cstr(account->user->email_address);
+    op->user_record.user_name = slice_cstr(account->user->user_name);
+    if (told) {
+        account->told++;
+        hub_submit(account->hub, op, told, account);
+    } else {
+        hub_submit_lazy(account->hub, op);
+    }
+}
+
+void account_spend_time(struct account *account, uint64_t now)
+{
+    uint64_t spent = account->last_tick_ms ? now - account->last_tick_ms : 0;
+    unsigned flying[SIDE_COUNT] = { 0, 0 };
+    enum time_kind kind = TIME_IDLE;
+
+    for (unsigned side = 0; side < SIDE_COUNT; side++)
+        for (const struct worker *w = account->sides[side].workers; w; w = w->next)
+            flying[side] += w->inflight + (w->link && (w->busy || !link_is_ready(w->link)));
+    if (account_held(account, SIDE_TARGET) || account_held(account, SIDE_SOURCE))
+        kind = TIME_THROTTLED;
+    else if (account->hub->choked || account->spool_waits)
+        kind = TIME_STALLED_TARGET;
+    else if (flying[SIDE_TARGET])
+        kind = TIME_TARGET;
+    else if (flying[SIDE_SOURCE])
+        kind = TIME_SOURCE;
+    else if (account_uses(account, SIDE_SOURCE) && account->sides[SIDE_SOURCE].ready_count == 0)
+        kind = TIME_STALLED_SOURCE;
+    else if (account_uses(account, SIDE_TARGET) && account->sides[SIDE_TARGET].ready_count == 0)
+        kind = TIME_STALLED_TARGET;
+    account->record.time_ms[kind] += spent;
+    account->last_tick_ms = now;
+}
+
+void account_sum(const struct account *account, struct tally *total)
+{
+    *total = (struct tally){ 0 };
+    for (unsigned i = 0; i < account->folder_count; i++)
+        tally_add(total, &account->folders[i]->record.tally);
+}
+
+bool account_is_listing(const struct account *account)
+{
+    if (!account_uses(account, SIDE_SOURCE))
+        return false;
+    if (!account->sides[SIDE_SOURCE].listed)
+        return true;
+    for (unsigned i = 0; i < account->folder_count; i++)
+        if (account->folders[i]->pull < PULL_BODIES)
+            return true;
+    return false;
+}
+
+void account_live(struct account *account, uint64_t now, struct sample_live *live_r)
+{
+    uint64_t bytes = account_uses(account, SIDE_TARGET) ? account->uploaded_bytes
+                                                        : account->fetched_bytes;
+    uint64_t until = account->sides[SIDE_TARGET].hold_until_ms;
+
+    if (account->rate_ms && now > account->rate_ms)
+        account->rate = (bytes - account->rate_bytes) * 1000 / (now - account->rate_ms);
+    account->rate_bytes = bytes;
+    account->rate_ms = now;
+    *live_r = (struct sample_live){
+        .user = account->id,
+        .bytes_per_s = account->rate,
+        .throttled_until_ms = until > now ? now_wall_ms() + (int64_t)(until - now) : 0,
+    };
+}
+
+void account_show(const struct account *account, struct batch_show *show_r)
+{
+    struct tally total;
+    const struct folder *at = NULL;
+
+    for (unsigned side = 0; side < SIDE_COUNT; side++)
+        for (const struct worker *w = account->sides[side].workers; w; w = w->next)
+            if (w->folder)
+                at = w->folder;
+    account_sum(account, &total);
+    snprintf(show_r->address, sizeof show_r->address, "%s", account->user->email_address);
+    snprintf(show_r->folder, sizeof show_r->folder, "%s", at ? at->source_name : "");
+    show_r->found = total.found;
+    show_r->done = total.found - total.waiting - total.spooled;
+    show_r->held_ms = account_held(account, SIDE_TARGET)
+                          ? account->sides[SIDE_TARGET].hold_until_ms -
+                                loop_now_ms(account->hub->loop)
+                          : 0;
+    show_r->doing = account_held(account, SIDE_TARGET)    ? "waiting for the target"
+                    : !account->sides[SIDE_SOURCE].listed ? "listing"
+                    : total.waiting                       ? "moving"
+                                                          : "uploading";
+}

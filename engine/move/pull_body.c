@@ -1,0 +1,449 @@
+#include "engine/imap/uidset.h"
+#include "engine/move/pull_inner.h"
+#include "io/base/mem.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Few enough bodies a command that a lost connection costs little (quirk B26 wants <= 20). */
+#define FETCH_MESSAGES_MAX 20u
+#define FETCH_BYTES_MAX (512u * 1024u)
+#define PARTIAL_BYTES (512u * 1024u)
+/* No body is longer than this, whatever a server says. */
+#define BODY_BYTES_MAX (2ull * 1024 * 1024 * 1024)
+#define HEADER_KEY_BYTES BLOB_CHUNK_BYTES
+
+/* The ways to ask for one message, in the order they are tried; a message in a set counts as the
+ * first. quirks B5 */
+static const enum session_body_form ladder[] = {
+    SESSION_BODY_PEEK,        SESSION_BODY_PEEK,     SESSION_BODY_PARTIAL, SESSION_BODY_HEADER,
+    SESSION_BODY_RFC822_PEEK, SESSION_BODY_UNPEEKED, SESSION_BODY_RFC822,
+};
+#define LADDER_RUNGS (sizeof ladder / sizeof *ladder)
+
+/* One body on its way from the wire to the writer. */
+struct incoming {
+    bool active, broken;
+    uint32_t uid; /* 0: not told yet */
+    uint64_t body;
+    uint64_t got; /* bytes */
+    struct blob_writer blob;
+    uint8_t header_key[TWIN_KEY_BYTES];
+};
+
+/* One UID FETCH of bodies. */
+struct fetch {
+    struct worker *worker;
+    struct folder *folder;
+    enum session_body_form form;
+    struct folder_item items[FETCH_MESSAGES_MAX];
+    bool got[FETCH_MESSAGES_MAX];
+    unsigned count;
+    struct incoming in;
+    bool answered;        /* some FETCH response came */
+    uint64_t part_from;   /* PARTIAL: where this part starts */
+    uint64_t part_got;
+    bool text_part;       /* HEADER rung: the TEXT is being read */
+};
+
+struct stored {
+    struct folder *folder;
+    struct folder_item item;
+};
+
+static void body_stored(void *context, struct store_op *op, const struct err *err)
+{
+    struct stored *s = context;
+    struct folder *f = s->folder;
+
+    f->storing--;
+    if (err) {
+        item_deinit(&s->item);
+        hub_abort_run(f->account->hub, err);
+    } else {
+        folder_count_end(f, MESSAGE_FOUND, MESSAGE_SPOOLED, s->item.body_bytes, 1);
+        f->account->sides[SIDE_SOURCE].failures = 0;
+        queue_forget(&f->wanted, s->item.uid);
+        queue_push_back(&f->ready, &s->item);
+        pull_settle_if_done(f);
+    }
+    account_poke(f->account);
+    free(s);
+}
+
+static void drop_chunks(struct fetch *fetch)
+{
+    if (fetch->in.blob.chunk > 0) {
+        struct hub *hub = fetch->folder->account->hub;
+        struct store_op *op = store_op_new(STORE_OP_DROP_BODY, fetch->folder->record.user,
+                                           fetch->folder->record.folder);
+
+        op->body.body = fetch->in.body;
+        hub_submit_lazy(hub, op);
+    }
+}
+
+static void incoming_drop(struct fetch *fetch)
+{
+    if (fetch->in.active) {
+        drop_chunks(fetch);
+        blob_end(&fetch->in.blob);
+        fetch->in.active = false;
+    }
+}
+
+static void incoming_start(struct fetch *fetch, uint32_t uid, uint64_t expected)
+{
+    struct hub *hub = fetch->folder->account->hub;
+
+    incoming_drop(fetch);
+    fetch->in = (struct incoming){ .active = true, .uid = uid };
+    fetch->in.body = spool_next_body(hub->spool);
+    blob_begin(&fetch->in.blob, hub->kit, expected);
+}
+
+/* The header's key is taken from the first chunk, while it is still raw. */
+static void note_header(struct fetch *fetch)
+{
+    if (fetch->in.blob.chunk == 0)
+        twin_key(slice_first(slice_of(fetch->in.blob.raw, fetch->in.blob.raw_size), HEADER_KEY_BYTES),
+                 fetch->in.header_key);
+}
+
+static void incoming_add(struct fetch *fetch, struct slice bytes)
+{
+    struct hub *hub = fetch->folder->account->hub;
+
+    if (!fetch->in.active || fetch->in.broken)
+        return;
+    fetch->in.got += bytes.size;
+    if (fetch->in.got > BODY_BYTES_MAX) {
+        fetch->in.broken = true;
+        return;
+    }
+    while (bytes.size) {
+        size_t taken;
+
+        if (blob_chunk_full(&fetch->in.blob)) {
+            struct store_op *op = store_op_new(STORE_OP_CHUNK, fetch->folder->record.user,
+                                               fetch->folder->record.folder);
+
+            note_header(fetch);
+            op->body.body = fetch->in.body;
+            op->body.chunk = fetch->in.blob.chunk;
+            blob_chunk(&fetch->in.blob, &op->body.data, &op->body.size);
+            hub_submit_lazy(hub, op);
+        }
+        blob_add(&fetch->in.blob, bytes, &taken);
+        bytes = slice_from(bytes, taken);
+    }
+}
+
+/* The body is whole: into the journal with it. */
+static void incoming_finish(struct fetch *fetch, unsigned index)
+{
+    struct folder *f = fetch->folder;
+    struct folder_item *item = &fetch->items[index];
+    struct store_op *op =
+        store_op_new(STORE_OP_SPOOLED, f->record.user, f->record.folder);
+    struct stored *s = mem_zero(1, sizeof *s);
+
+    note_header(fetch);
+    blob_finish(&fetch->in.blob, op->body.digest, &op->body.body_bytes);
+    op->body.body = fetch->in.body;
+    op->body.uid = item->uid;
+    op->body.last = true;
+    op->body.chunk = fetch->in.blob.chunk;
+    memcpy(op->body.header_key, fetch->in.header_key, TWIN_KEY_BYTES);
+    item->body = fetch->in.body;
+    item->body_bytes = op->body.body_bytes;
+    memcpy(item->header_key, fetch->in.header_key, TWIN_KEY_BYTES);
+    blob_chunk(&fetch->in.blob, &op->body.data, &op->body.size);
+    blob_end(&fetch->in.blob);
+    fetch->in.active = false;
+    fetch->got[index] = true;
+    s->folder = f;
+    s->item = *item;
+    item->keywords = NULL;
+    f->fetching--;
+    f->storing++;
+    hub_submit(f->account->hub, op, body_stored, s);
+}
+
+static unsigned index_of(const struct fetch *fetch, uint32_t uid)
+{
+    for (unsigned i = 0; i < fetch->count; i++)
+        if (fetch->items[i].uid == uid)
+            return i;
+    return UINT32_MAX;
+}
+
+static bool assembles(const struct fetch *fetch)
+{
+    return fetch->form == SESSION_BODY_PARTIAL || fetch->form == SESSION_BODY_HEADER;
+}
+
+static void body_begin(void *context, uint32_t uid, uint64_t size_bytes, uint64_t origin)
+{
+    struct fetch *fetch = context;
+    bool later_part = fetch->part_from > 0 || fetch->text_part;
+
+    if (later_part) {
+        /* A server that answers a part with something else would give a body that never was. */
+        if (fetch->form == SESSION_BODY_PARTIAL && origin != fetch->part_from)
+            fetch->in.broken = true;
+        return;
+    }
+    incoming_start(fetch, uid, size_bytes);
+}
+
+static void body_bytes(void *context, struct slice bytes)
+{
+    struct fetch *fetch = context;
+
+    fetch->part_got += bytes.size;
+    incoming_add(fetch, bytes);
+}
+
+static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
+{
+    struct fetch *fetch = context;
+    unsigned index = index_of(fetch, uid);
+
+    fetch->answered = true;
+    if (index == UINT32_MAX || fetch->got[index] || !got_body || suspect || !fetch->in.active ||
+        fetch->in.broken || (fetch->in.uid && fetch->in.uid != uid)) {
+        if (got_body || suspect)
+            incoming_drop(fetch);
+        return;
+    }
+    /* An empty body is no message: it vanished meanwhile, or the server could not (quirk B15). */
+    if (fetch->in.got == 0 && !assembles(fetch)) {
+        incoming_drop(fetch);
+        return;
+    }
+    fetch->in.uid = uid;
+    if (!assembles(fetch))
+        incoming_finish(fetch, index);
+}
+
+static const struct session_body_events body_events = {
+    .begin = body_begin,
+    .bytes = body_bytes,
+    .end = body_end,
+};
+
+static void message_ends(struct folder *f, struct folder_item *item, enum message_state state,
+                         enum skip_reason reason)
+{
+    struct store_op *op = store_op_new(STORE_OP_END, f->record.user, f->record.folder);
+
+    op->end.ends = mem_zero(1, sizeof *op->end.ends);
+    op->end.count = 1;
+    op->end.ends[0] = (struct store_end){ .uid = item->uid, .state = state, .reason = reason };
+    folder_count_end(f, MESSAGE_FOUND, state, 0, 1);
+    item_deinit(item);
+    hub_submit_lazy(f->account->hub, op);
+    pull_settle_if_done(f);
+}
+
+static void message_fails(struct folder *f, struct folder_item *item, const struct err *err)
+{
+    struct account *account = f->account;
+
+    account_failure(account, FAILURE_SOURCE, TROUBLE_FETCH, NULL, err, f, item->uid);
+    account->bad_items++;
+    message_ends(f, item, MESSAGE_FAILED, SKIP_NONE);
+}
+
+/* Was a message that nothing came for ever there? */
+struct look {
+    struct worker *worker;
+    struct folder *folder;
+    struct folder_item item;
+    bool seen;
+};
+
+static void look_row(void *context, const struct imap_message_row *row)
+{
+    struct look *look = context;
+
+    if (row->uid == look->item.uid)
+        look->seen = true;
+}
+
+static void look_ended(void *context, const struct err *err)
+{
+    struct look *look = context;
+    struct worker *w = look->worker;
+
+    w->inflight--;
+    look->folder->fetching--;
+    if (!err && !look->seen) {
+        message_ends(look->folder, &look->item, MESSAGE_SKIPPED, SKIP_VANISHED);
+    } else {
+        queue_push_front(&look->folder->wanted, &look->item);
+    }
+    free(look);
+    if (!err || err->scope < ERR_SCOPE_SESSION)
+        worker_idle(w);
+}
+
+static void look_for(struct worker *w, struct folder *f, struct folder_item *item)
+{
+    struct look *look = mem_zero(1, sizeof *look);
+    char set[16];
+
+    look->worker = w;
+    look->folder = f;
+    look->item = *item;
+    snprintf(set, sizeof set, "%" PRIu32, item->uid);
+    w->inflight++;
+    session_fetch_rows(link_session(w->link), slice_cstr(set), SLICE(""), look_row, look_ended, look);
+}
+
+/* One message did not come: next rung, or its end. Counts as fetching on entry. */
+static void try_again(struct worker *w, struct folder *f, struct folder_item *item, bool blamed,
+                      bool answered, const struct err *err)
+{
+    struct err silent;
+
+    if (blamed)
+        item->tries++;
+    if (!err && !answered && item->tries == 2 && link_is_ready(w->link)) {
+        look_for(w, f, item);
+        return;
+    }
+    f->fetching--;
+    if (item->tries < LADDER_RUNGS) {
+        queue_push_front(&f->wanted, item);
+        return;
+    }
+    if (!err) {
+        err_set(&silent, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
+                "the server answers OK but sends no body, in every form of asking");
+        err_doing(&silent, "UID FETCH %" PRIu32, item->uid);
+        err = &silent;
+    }
+    message_fails(f, item, err);
+}
+
+static void fetch_next_part(struct fetch *fetch);
+
+static void fetch_ended(void *context, const struct err *err)
+{
+    struct fetch *fetch = context;
+    struct worker *w = fetch->worker;
+    struct folder *f = fetch->folder;
+    bool link_lost = err && err->scope >= ERR_SCOPE_SESSION;
+
+    if (!err && assembles(fetch) && fetch->in.active && !fetch->in.broken) {
+        bool more = fetch->form == SESSION_BODY_PARTIAL
+                        ? fetch->part_got == PARTIAL_BYTES
+                        : !fetch->text_part;
+
+        /* More than was asked for: the server sent the whole message instead (quirk B16). */
+        if (more) {
+            fetch_next_part(fetch);
+            return;
+        }
+        if (fetch->in.got > 0)
+            incoming_finish(fetch, 0);
+    }
+    w->inflight--;
+    for (unsigned i = fetch->count; i-- > 0;) {
+        struct folder_item *item = &fetch->items[i];
+
+        if (fetch->got[i])
+            continue;
+        /* When the connection broke, only the message in the middle of its literal is to blame. */
+        try_again(w, f, item,
+                  link_lost ? fetch->in.active && (fetch->in.uid == item->uid || fetch->count == 1)
+                            : true,
+                  fetch->answered, err);
+    }
+    incoming_drop(fetch);
+    free(fetch);
+    if (err && err->class == ERR_CLASS_THROTTLED)
+        account_hold(f->account, SIDE_SOURCE, err->wait_ms);
+    pull_settle_if_done(f);
+    if (!link_lost)
+        worker_idle(w);
+}
+
+static void fetch_send(struct fetch *fetch)
+{
+    char text[1000];
+    struct uidset set;
+
+    /* Items are in ascending order, and so few that the text always holds them. */
+    uidset_init(&set, text, sizeof text);
+    for (unsigned i = 0; i < fetch->count; i++) {
+        bool fits = uidset_add(&set, fetch->items[i].uid);
+
+        assert(fits);
+    }
+    fetch->answered = false;
+    session_fetch_bodies(link_session(fetch->worker->link), uidset_finish(&set),
+                         fetch->text_part ? SESSION_BODY_TEXT : fetch->form, fetch->part_from,
+                         fetch->form == SESSION_BODY_PARTIAL ? PARTIAL_BYTES : 0, &body_events,
+                         fetch_ended, fetch);
+}
+
+static void fetch_next_part(struct fetch *fetch)
+{
+    if (fetch->form == SESSION_BODY_PARTIAL) {
+        fetch->part_from += PARTIAL_BYTES;
+        fetch->part_got = 0;
+    } else {
+        fetch->text_part = true;
+    }
+    fetch_send(fetch);
+}
+
+static int item_by_uid(const void *a, const void *b)
+{
+    uint32_t x = ((const struct folder_item *)a)->uid, y = ((const struct folder_item *)b)->uid;
+
+    return (x > y) - (x < y);
+}
+
+/* Asks for the next messages; false when there are none. */
+bool pull_fetch_some(struct worker *w)
+{
+    struct folder *f = w->folder;
+    struct fetch *fetch;
+    struct folder_item item;
+    uint64_t bytes = 0;
+
+    if (f->wanted.count == 0) {
+        struct err err;
+
+        if (!queue_refill(&f->wanted, f, MESSAGE_FOUND, &err)) {
+            hub_abort_run(f->account->hub, &err);
+            return false;
+        }
+    }
+    if (!queue_pop(&f->wanted, &item))
+        return false;
+    fetch = mem_zero(1, sizeof *fetch);
+    fetch->worker = w;
+    fetch->folder = f;
+    fetch->form = ladder[item.tries];
+    do {
+        if (fetch->count && (item.tries || fetch->items[0].tries ||
+                             bytes + item.listed_bytes > FETCH_BYTES_MAX)) {
+            queue_push_front(&f->wanted, &item);
+            break;
+        }
+        bytes += item.listed_bytes;
+        fetch->items[fetch->count++] = item;
+        f->fetching++;
+    } while (fetch->count < FETCH_MESSAGES_MAX && queue_pop(&f->wanted, &item));
+    qsort(fetch->items, fetch->count, sizeof *fetch->items, item_by_uid);
+    w->inflight++;
+    fetch_send(fetch);
+    return true;
+}

@@ -1,0 +1,42 @@
+/* What pull, pull_list and pull_body share. Internal to the pull side of engine/move.
+ */
+#ifndef ENGINE_MOVE_PULL_INNER_H
+#define ENGINE_MOVE_PULL_INNER_H
+
+#include "engine/move/pull.h"
+#include "io/base/buf.h"
+
+enum pull_step { PULL_STEP_FREE, PULL_STEP_SELECTING, PULL_STEP_LISTING };
+
+/* What pull keeps for a worker. */
+struct pull {
+    enum pull_step step;
+    /* listing */
+    uint32_t from, to, uidnext, exists, width;
+    struct message_record *rows; /* of the window; keywords hold offsets into words */
+    unsigned row_count, row_room;
+    struct buf words;
+    uint64_t listed; /* rows seen in this folder in this listing */
+    unsigned windows;
+    uint64_t expected_before; /* tally.found when the listing began */
+    struct message_note *notes;
+    unsigned noted; /* rows whose note was asked for */
+    uint32_t uidvalidity;
+    unsigned attempts; /* of the step, in a row */
+};
+
+/* Bodies of the folder wait to be fetched, and this run fetches bodies. */
+bool pull_has_bodies(const struct folder *f);
+/* The worker gives its folder back; nothing of it may be in flight on this worker. */
+void pull_folder_release(struct worker *w);
+/* Nothing of the folder is left to list, fetch or store: it is done. */
+void pull_settle_if_done(struct folder *f);
+
+/* pull_list: EXAMINEs the worker's folder and lists it into the journal if nobody has; then
+ * worker_idle. */
+void pull_select_folder(struct worker *w);
+
+/* pull_body: asks for the next bodies of the worker's folder; false when there are none. */
+bool pull_fetch_some(struct worker *w);
+
+#endif

@@ -1,0 +1,432 @@
+#include "engine/imap/uidset.h"
+#include "engine/move/header.h"
+#include "engine/move/policy.h"
+#include "engine/move/pull_inner.h"
+#include "io/base/log.h"
+#include "io/base/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* UIDs in a listing window at first; widened when UIDs are sparse. */
+#define WINDOW_UIDS 4000u
+#define WINDOW_ROWS_WANTED 4000u
+
+static void list_window(struct worker *w);
+
+static void step_failed(struct worker *w, enum trouble_doing doing, const struct err *err)
+{
+    struct pull *p = w->work;
+    struct folder *f = w->folder;
+    struct account *account = w->account;
+    struct trouble_verdict verdict;
+
+    p->step = PULL_STEP_FREE;
+    w->busy = false;
+    if (f->pull == PULL_LISTING)
+        f->pull = PULL_UNLISTED;
+    if (err->scope >= ERR_SCOPE_SESSION) {
+        pull_folder_release(w); /* the link ends; its account decides */
+        return;
+    }
+    trouble_judge(doing, FAILURE_SOURCE, err, p->attempts++,
+                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
+                  &verdict);
+    if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {
+        account_hold(account, SIDE_SOURCE, verdict.wait_ms);
+    } else if (verdict.action == TROUBLE_RETRY) {
+        account_failure(account, FAILURE_SOURCE, doing, verdict.type, err, f, 0);
+        loop_timer_set(account->hub->loop, &w->again, verdict.wait_ms, (void (*)(void *))pull_go, w);
+        pull_folder_release(w);
+        return;
+    } else {
+        account_failure(account, FAILURE_SOURCE, doing, verdict.type, err, f, 0);
+        f->pull = PULL_REFUSED;
+        account_fail(account, verdict.type, true);
+        p->attempts = 0;
+    }
+    pull_folder_release(w);
+    worker_idle(w);
+}
+
+static int row_by_uid(const void *a, const void *b)
+{
+    uint32_t x = ((const struct message_record *)a)->uid,
+             y = ((const struct message_record *)b)->uid;
+
+    return (x > y) - (x < y);
+}
+
+static void list_row(void *context, const struct imap_message_row *row)
+{
+    struct worker *w = context;
+    struct pull *p = w->work;
+    struct account *account = w->account;
+    struct message_record *m;
+
+    if (row->uid < p->from || row->uid > p->to)
+        return;
+    if (p->row_count == p->row_room) {
+        p->row_room = p->row_room ? p->row_room * 2 : 256;
+        p->rows = mem_resize(p->rows, p->row_room, sizeof *p->rows);
+    }
+    m = &p->rows[p->row_count++];
+    *m = (struct message_record){
+        .uid = row->uid,
+        .state = MESSAGE_FOUND,
+        .flags = (uint8_t)(row->flags.system & 0x1f),
+        .date_known = row->date.known,
+        .zone_minutes = row->date.zone_minutes,
+        .date_seconds = row->date.seconds,
+        .listed_bytes = row->size_bytes,
+    };
+    /* An offset until the block stands still. */
+    if (row->flags.keywords.size && buf_append(&p->words, row->flags.keywords)) {
+        m->keywords.data = (const char *)(uintptr_t)(p->words.size - row->flags.keywords.size);
+        m->keywords.size = row->flags.keywords.size;
+    }
+    m->reason = policy_judge(account->hub->settings, account->user, m);
+    if (m->reason != SKIP_NONE)
+        m->state = MESSAGE_SKIPPED;
+}
+
+static void note_row(void *context, const struct imap_message_row *row);
+static void notes_ended(void *context, const struct err *err);
+
+static void drop_window(struct pull *p)
+{
+    p->row_count = 0;
+    buf_clear(&p->words);
+    free(p->notes);
+    p->notes = NULL;
+}
+
+/* Into the journal with the window; then the next, or the folder is listed. */
+static void window_done(struct worker *w)
+{
+    struct pull *p = w->work;
+    struct folder *f = w->folder;
+    struct account *account = w->account;
+    struct hub *hub = account->hub;
+    struct counters *c = &hub->counters;
+    bool last = p->to == UINT32_MAX || p->to >= p->uidnext - 1;
+    uint32_t next = last ? p->uidnext : p->to + 1, seen;
+    struct store_op *op = store_op_new(STORE_OP_FOUND, f->record.user, f->record.folder);
+
+    if (p->row_count && p->rows[p->row_count - 1].uid >= next)
+        next = p->rows[p->row_count - 1].uid + 1;
+    for (unsigned i = 0; i < p->row_count; i++) {
+        struct message_record *m = &p->rows[i];
+
+        f->record.tally.found++;
+        f->record.tally.bytes_found += m->listed_bytes;
+        count(&c->bytes_found, m->listed_bytes);
+        if (m->state == MESSAGE_SKIPPED) {
+            f->record.tally.skipped++;
+            count(&c->skipped, 1);
+            if (m->reason == SKIP_LARGER_THAN_LIMIT)
+                account->large_items++;
+        } else {
+            f->record.tally.waiting++;
+        }
+    }
+    count(&c->found, p->row_count);
+    /* A folder of one window goes straight into the queue; others are read back page by page. */
+    if (last && p->windows == 1 && p->row_count <= 1000 && !f->wanted.more) {
+        for (unsigned i = 0; i < p->row_count; i++) {
+            struct folder_item item;
+            struct message_record m =
+                p->rows[f->wanted.oldest_first ? i : p->row_count - 1 - i];
+
+            if (m.state != MESSAGE_FOUND)
+                continue;
+            if (m.keywords.size)
+                m.keywords.data = buf_slice(&p->words).data + (uintptr_t)m.keywords.data;
+            item_of_record(&item, &m);
+            queue_push_back(&f->wanted, &item);
+        }
+    }
+    op->found.rows = p->rows;
+    op->found.count = p->row_count;
+    op->found.notes = p->notes;
+    op->found.uidnext_listed = next;
+    p->rows = NULL;
+    p->notes = NULL;
+    if (p->words.size) {
+        op->text = slice_dup(buf_slice(&p->words));
+        for (unsigned i = 0; i < op->found.count; i++)
+            if (op->found.rows[i].keywords.size)
+                op->found.rows[i].keywords.data =
+                    op->text + (uintptr_t)op->found.rows[i].keywords.data;
+    }
+    p->listed += p->row_count;
+    p->row_count = p->row_room = 0;
+    buf_clear(&p->words);
+    f->record.uidnext_listed = next;
+    seen = op->found.count;
+    hub_submit_lazy(hub, op);
+    if (!last) {
+        /* Aim at a few thousand rows a window, however sparse the UIDs are. */
+        if (seen < WINDOW_ROWS_WANTED / 4 && p->width < UINT32_MAX / 8)
+            p->width *= 4;
+        else if (seen > WINDOW_ROWS_WANTED && p->width > WINDOW_UIDS)
+            p->width /= 2;
+        p->from = next;
+        list_window(w);
+        return;
+    }
+    p->step = PULL_STEP_FREE;
+    w->busy = false;
+    p->attempts = 0;
+    f->pull = PULL_BODIES;
+    f->record.status_uidnext = p->uidnext;
+    f->record.status_messages = p->exists;
+    f->record.status_modseq =
+        f->has_source_status && (f->source_status.has & IMAP_STATUS_HIGHESTMODSEQ)
+            ? f->source_status.highestmodseq
+            : 0;
+    if (f->wanted.count == 0 && f->record.tally.waiting > f->fetching + f->storing)
+        folder_want_stored(f);
+    /* Counting finds what a server hides: rows of a first listing against EXISTS. */
+    if (p->expected_before == 0 && p->listed < p->exists) {
+        char text[200];
+
+        snprintf(text, sizeof text,
+                 "the server says %" PRIu32 " messages but listed %" PRIu64 "; the folder may be "
+                 "incomplete",
+                 p->exists, p->listed);
+        account_problem(account, f->record.folder, "HiddenMessages", text,
+                        "run again later; if it stays, look at the folder in the source's webmail");
+    }
+    f->listed_now = true;
+    folder_put(f);
+    pull_settle_if_done(f);
+    worker_idle(w);
+}
+
+/* Subject and Message-ID of what is too large, for the report: some at a time. */
+static void ask_notes(struct worker *w)
+{
+    struct pull *p = w->work;
+    char text[1000];
+    struct uidset set;
+    bool any = false;
+
+    uidset_init(&set, text, sizeof text);
+    for (; p->noted < p->row_count; p->noted++) {
+        if (p->rows[p->noted].reason != SKIP_LARGER_THAN_LIMIT)
+            continue;
+        if (!uidset_add(&set, p->rows[p->noted].uid))
+            break;
+        any = true;
+    }
+    if (!any) {
+        window_done(w);
+        return;
+    }
+    if (!p->notes)
+        p->notes = mem_zero(p->row_count, sizeof *p->notes);
+    session_fetch_rows(link_session(w->link), uidset_finish(&set),
+                       SLICE("DATE SUBJECT MESSAGE-ID"), note_row, notes_ended, w);
+}
+
+static void note_row(void *context, const struct imap_message_row *row)
+{
+    struct worker *w = context;
+    struct pull *p = w->work;
+    struct message_record key = { .uid = row->uid }, *at;
+
+    at = bsearch(&key, p->rows, p->row_count, sizeof key, row_by_uid);
+    if (at)
+        header_note(row->header, &p->notes[at - p->rows]);
+}
+
+/* A note is not worth a folder: what was not told stays empty. */
+static void notes_ended(void *context, const struct err *err)
+{
+    struct worker *w = context;
+
+    if (err && err->scope >= ERR_SCOPE_SESSION) {
+        drop_window(w->work);
+        step_failed(w, TROUBLE_FETCH, err);
+        return;
+    }
+    ask_notes(w);
+}
+
+/* Rows came: in order, each once. */
+static void window_ended(void *context, const struct err *err)
+{
+    struct worker *w = context;
+    struct pull *p = w->work;
+    unsigned kept = 0;
+
+    if (err) {
+        drop_window(p);
+        step_failed(w, TROUBLE_FETCH, err);
+        return;
+    }
+    if (p->row_count)
+        qsort(p->rows, p->row_count, sizeof *p->rows, row_by_uid);
+    for (unsigned i = 0; i < p->row_count; i++)
+        if (kept == 0 || p->rows[i].uid != p->rows[kept - 1].uid)
+            p->rows[kept++] = p->rows[i];
+    p->row_count = kept;
+    p->noted = 0;
+    ask_notes(w);
+}
+
+static void list_window(struct worker *w)
+{
+    struct pull *p = w->work;
+    char set[32];
+
+    p->windows++;
+    if (p->uidnext - p->from <= p->width) {
+        p->to = UINT32_MAX;
+        snprintf(set, sizeof set, "%" PRIu32 ":*", p->from);
+    } else {
+        p->to = p->from + p->width - 1;
+        snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, p->from, p->to);
+    }
+    session_fetch_rows(link_session(w->link), slice_cstr(set), SLICE(""), list_row, window_ended, w);
+}
+
+/* UIDNEXT was not told (quirk S02): the highest UID stands in for it. */
+static void highest_row(void *context, const struct imap_message_row *row)
+{
+    struct worker *w = context;
+    struct pull *p = w->work;
+
+    if (row->uid >= p->uidnext && row->uid < UINT32_MAX)
+        p->uidnext = row->uid + 1;
+}
+
+static void list_begin(struct worker *w);
+
+static void highest_ended(void *context, const struct err *err)
+{
+    struct worker *w = context;
+    struct pull *p = w->work;
+
+    if (err) {
+        step_failed(w, TROUBLE_FETCH, err);
+        return;
+    }
+    if (p->uidnext == 0)
+        p->uidnext = 1;
+    list_begin(w);
+}
+
+static void listed_nothing(struct worker *w)
+{
+    struct pull *p = w->work;
+
+    p->to = UINT32_MAX;
+    p->row_count = 0;
+    window_done(w);
+}
+
+static void list_begin(struct worker *w)
+{
+    struct pull *p = w->work;
+    struct folder *f = w->folder;
+    uint64_t spread;
+
+    p->from = f->record.uidnext_listed ? f->record.uidnext_listed : 1;
+    p->expected_before = f->record.tally.found;
+    p->listed = 0;
+    p->windows = 0;
+    if (p->exists == 0 || p->from >= p->uidnext) {
+        if (p->uidnext < p->from)
+            p->uidnext = p->from;
+        listed_nothing(w);
+        return;
+    }
+    spread = (uint64_t)(p->uidnext - p->from) / p->exists;
+    spread = (spread ? spread : 1) * WINDOW_UIDS;
+    p->width = spread > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)spread;
+    list_window(w);
+}
+
+/* The folder is another than the journal knows: forget it, and look on the target before sending. */
+static void start_anew(struct folder *f)
+{
+    struct hub *hub = f->account->hub;
+
+    log_line(LOG_INFO, "folder.uidvalidity", "user=%s folder=%s was=%u",
+             f->account->user->email_address, f->source_name, f->record.uidvalidity);
+    hub_submit_lazy(hub, store_op_new(STORE_OP_FORGET, f->record.user, f->record.folder));
+    queue_deinit(&f->wanted);
+    queue_deinit(&f->ready);
+    queue_init(&f->wanted, f);
+    queue_init(&f->ready, f);
+    f->record.tally = (struct tally){ 0 };
+    f->record.uidnext_listed = 0;
+    f->record.target_scanned = false;
+    f->record.target_open = false;
+    f->record.target_uid_floor = f->floor = 0;
+    account_problem(f->account, f->record.folder, "UidValidityChanged",
+                    "the source gave the folder new message numbers; it is read anew and what the "
+                    "target already holds is recognised there",
+                    "nothing to do");
+}
+
+static void selected(void *context, const struct imap_selected *s)
+{
+    struct worker *w = context;
+    struct pull *p = w->work;
+
+    p->exists = s->status.messages;
+    p->uidnext = s->status.has & IMAP_STATUS_UIDNEXT ? s->status.uidnext : 0;
+    p->uidvalidity = s->status.has & IMAP_STATUS_UIDVALIDITY ? s->status.uidvalidity : 0;
+}
+
+static void select_ended(void *context, const struct err *err)
+{
+    struct worker *w = context;
+    struct pull *p = w->work;
+    struct folder *f = w->folder;
+
+    if (err) {
+        step_failed(w, TROUBLE_SELECT, err);
+        return;
+    }
+    w->selected = true;
+    w->busy = false;
+    p->step = PULL_STEP_FREE;
+    if (f->record.uidvalidity && p->uidvalidity && f->record.uidvalidity != p->uidvalidity) {
+        if (f->pull != PULL_LISTING) {
+            /* It changed while others work on it: the next pass starts it anew. */
+            pull_folder_release(w);
+            worker_idle(w);
+            return;
+        }
+        start_anew(f);
+    }
+    if (f->pull != PULL_LISTING) {
+        worker_idle(w);
+        return;
+    }
+    f->record.uidvalidity = p->uidvalidity;
+    w->busy = true;
+    p->step = PULL_STEP_LISTING;
+    if (p->uidnext == 0 && p->exists > 0)
+        session_fetch_rows(link_session(w->link), SLICE("*"), SLICE(""), highest_row, highest_ended,
+                           w);
+    else
+        list_begin(w);
+}
+
+void pull_select_folder(struct worker *w)
+{
+    struct pull *p = w->work;
+
+    w->busy = true;
+    p->step = PULL_STEP_SELECTING;
+    if (w->folder->pull == PULL_UNLISTED)
+        w->folder->pull = PULL_LISTING;
+    session_select(link_session(w->link), w->folder->record.source_raw, true, selected, select_ended,
+                   w);
+}

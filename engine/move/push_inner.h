@@ -1,0 +1,36 @@
+/* What push, push_open and push_send share. Internal to the push side of engine/move.
+ */
+#ifndef ENGINE_MOVE_PUSH_INNER_H
+#define ENGINE_MOVE_PUSH_INNER_H
+
+#include "engine/move/push.h"
+
+enum push_step { PUSH_STEP_FREE, PUSH_STEP_OPENING };
+
+/* What push keeps for a worker. */
+struct push {
+    enum push_step step;
+    unsigned attempts;
+    /* scan */
+    struct twins *scan;
+    uint32_t from, to, uidnext, width;
+    uint32_t floor;      /* the scan looks at UIDs from here */
+    struct loop_timer later;
+};
+
+/* Messages of the folder wait to be sent. */
+bool push_has_mail(const struct folder *f);
+/* The worker gives its folder back; nothing of it may be in flight on this worker. */
+void push_folder_release(struct worker *w);
+
+/* push_open: makes, asks, scans and opens the worker's folder, then calls worker_idle. */
+void push_open_begin(struct worker *w);
+/* Twins that may be ours and are not paired yet keep the floor where it is. */
+bool push_twins_hold_floor(const struct folder *f);
+
+/* push_send: one more APPEND of the worker's open folder; false when none can be sent now. */
+bool push_send_some(struct worker *w);
+/* How many APPENDs the target takes at once on this worker's link. */
+unsigned push_depth(struct worker *w);
+
+#endif

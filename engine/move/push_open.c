@@ -1,0 +1,482 @@
+#include "engine/move/governor.h"
+#include "engine/move/push_inner.h"
+#include "io/base/log.h"
+#include "io/base/mem.h"
+#include "io/base/now.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SCAN_WINDOW_UIDS 2000u
+/* After a kill this long ago no server is still at work on what it had received. */
+#define LONG_AGO_MS (10 * 60 * 1000)
+
+bool push_twins_hold_floor(const struct folder *f)
+{
+    return f->ours_from != UINT32_MAX && f->twins && twins_count(f->twins) > 0;
+}
+
+static void open_create(struct worker *w);
+static void open_ask(struct worker *w);
+static void open_scan(struct worker *w);
+static void open_durably(struct worker *w);
+
+static void step_failed(struct worker *w, enum trouble_doing doing, const struct err *err)
+{
+    struct push *p = w->work;
+    struct folder *f = w->folder;
+    struct account *account = w->account;
+    struct trouble_verdict verdict;
+
+    p->step = PUSH_STEP_FREE;
+    w->busy = false;
+    twins_destroy(&p->scan);
+    f->push = f->uncertain && f->record.target_open ? PUSH_SETTLING : PUSH_CLOSED;
+    push_folder_release(w);
+    if (err->scope >= ERR_SCOPE_SESSION)
+        return;
+    trouble_judge(doing, FAILURE_TARGET, err, p->attempts++,
+                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
+                  &verdict);
+    if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {
+        governor_throttled(account, 0, err->wait_ms);
+        account_hold(account, SIDE_TARGET, verdict.wait_ms);
+    } else if (verdict.action == TROUBLE_RETRY) {
+        account_failure(account, FAILURE_TARGET, doing, verdict.type, err, f, 0);
+        account_hold(account, SIDE_TARGET, verdict.wait_ms);
+    } else {
+        account_failure(account, FAILURE_TARGET, doing, verdict.type, err, f, 0);
+        f->push = PUSH_REFUSED;
+        account_fail(account, verdict.type, true);
+        p->attempts = 0;
+    }
+    worker_idle(w);
+}
+
+static void subscribed(void *context, const struct err *err)
+{
+    struct worker *w = context;
+
+    /* Nobody loses mail by a missing subscription. */
+    if (err && err->scope >= ERR_SCOPE_SESSION)
+        step_failed(w, TROUBLE_CREATE, err);
+    else
+        open_ask(w);
+}
+
+static void created(void *context, const struct err *err)
+{
+    struct worker *w = context;
+    struct folder *f = w->folder;
+
+    if (err && !slice_equal(slice_cstr(err->resp_code), SLICE("ALREADYEXISTS")) &&
+        slice_find_nocase(slice_cstr(err->server_text), SLICE("already exists")) == SIZE_MAX) {
+        step_failed(w, TROUBLE_CREATE, err);
+        return;
+    }
+    f->exists_on_target = true;
+    if (err) {
+        /* It was there all along: look at what it holds. */
+        f->has_target_status = false;
+    } else {
+        log_line(LOG_DEBUG, "folder.created", "user=%s folder=%s", w->account->user->email_address,
+                 f->target_name);
+    }
+    session_subscribe(link_session(w->link), f->record.target_raw, subscribed, w);
+}
+
+static void open_create(struct worker *w)
+{
+    struct folder *f = w->folder;
+
+    if (f->exists_on_target) {
+        open_ask(w);
+        return;
+    }
+    session_create_mailbox(link_session(w->link), f->record.target_raw, created, w);
+}
+
+static void status_told(void *context, const struct imap_status *status)
+{
+    struct worker *w = context;
+
+    w->folder->target_status = *status;
+    w->folder->has_target_status = true;
+}
+
+static void select_told(void *context, const struct imap_selected *selected)
+{
+    struct worker *w = context;
+    struct account *account = w->account;
+
+    w->folder->target_status = selected->status;
+    w->folder->has_target_status = true;
+    account->knows_keywords = true;
+    account->appends_keywords =
+        selected->has_permanent && (selected->permanent.system & IMAP_FLAG_WILDCARD);
+    free(account->permanent_keywords);
+    account->permanent_keywords = slice_dup(selected->permanent.keywords);
+}
+
+static void asked(void *context, const struct err *err)
+{
+    struct worker *w = context;
+
+    if (err)
+        step_failed(w, TROUBLE_SELECT, err);
+    else
+        open_scan(w);
+}
+
+static void asked_by_select(void *context, const struct err *err)
+{
+    struct worker *w = context;
+
+    if (err)
+        step_failed(w, TROUBLE_SELECT, err);
+    else
+        session_unselect(link_session(w->link), asked, w);
+}
+
+/* Counts and UIDNEXT from just before we send. The first folder is SELECTed for its
+ * PERMANENTFLAGS: may keywords be sent? Exchange keeps none. */
+static void open_ask(struct worker *w)
+{
+    struct folder *f = w->folder;
+    struct account *account = w->account;
+    bool exchange = account->hub->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
+
+    if (!exchange && !account->knows_keywords)
+        session_select(link_session(w->link), f->record.target_raw, false, select_told,
+                       asked_by_select, w);
+    else if (f->has_target_status && (f->target_status.has & IMAP_STATUS_UIDNEXT))
+        open_scan(w);
+    else
+        session_status(link_session(w->link), f->record.target_raw,
+                       IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY,
+                       status_told, asked, w);
+}
+
+static void scan_window(struct worker *w);
+
+static void scan_row(void *context, const struct imap_message_row *row)
+{
+    struct worker *w = context;
+    struct push *p = w->work;
+    uint8_t key[TWIN_KEY_BYTES];
+
+    /* `n:*` names the last message even when it is below n. */
+    if (row->uid < p->from)
+        return;
+    twin_key(row->header, key);
+    twins_add(p->scan, key, &row->date, row->size_bytes, row->uid);
+}
+
+/* Who waits for a store answer; the link may be gone, or another, when it comes. */
+struct late {
+    struct worker *worker;
+    struct link *link;
+};
+
+static struct late *late_create(struct worker *w)
+{
+    struct late *late = mem_zero(1, sizeof *late);
+
+    late->worker = w;
+    late->link = w->link;
+    w->account->told++;
+    return late;
+}
+
+/* The worker when it still stands where it stood, else NULL. Frees late. */
+static struct worker *late_arrives(struct late *late, const struct err *err)
+{
+    struct worker *w = late->worker;
+    struct account *account = w->account;
+    bool same = w->link && w->link == late->link && link_is_ready(w->link);
+
+    free(late);
+    account->told--;
+    if (err)
+        hub_abort_run(account->hub, err);
+    account_poke(account);
+    return same && !err ? w : NULL;
+}
+
+struct settled {
+    struct folder *folder;
+    struct twins *twins;
+    uint32_t floor;
+};
+
+/* What the journal knows to be on the target is nobody's missing twin. */
+static bool settle_one(void *context, const struct message_record *m)
+{
+    struct settled *s = context;
+    uint32_t uid;
+
+    if (m->target_uid) {
+        if (m->target_uid >= s->floor)
+            (void)twins_drop_uid(s->twins, m->target_uid);
+    } else {
+        struct imap_date date = { m->date_seconds, m->zone_minutes, m->date_known };
+
+        (void)twins_take(s->twins, m->header_key, &date, m->body_bytes, false, &uid);
+    }
+    return true;
+}
+
+static void scan_again(void *context)
+{
+    struct worker *w = context;
+    struct push *p = w->work;
+
+    p->from = p->floor;
+    p->width = SCAN_WINDOW_UIDS;
+    scan_window(w);
+}
+
+static uint32_t settle_ms(const struct folder *f)
+{
+    return f->account->hub->settings->target.settle_ms;
+}
+
+static void scan_done(struct worker *w)
+{
+    struct push *p = w->work;
+    struct folder *f = w->folder;
+    struct hub *hub = w->account->hub;
+    struct settled s = { f, p->scan, p->floor };
+    struct err err;
+
+    /* A slow server may still be storing: two looks must agree. */
+    if (f->uncertain && settle_ms(f) > 0 &&
+        loop_now_ms(hub->loop) < f->settle_from_ms + settle_ms(f) + LONG_AGO_MS) {
+        if (!f->twins || !twins_same(f->twins, p->scan)) {
+            twins_destroy(&f->twins);
+            f->twins = p->scan;
+            p->scan = twins_create();
+            loop_timer_set(hub->loop, &p->later, settle_ms(f) / 2 + 1, scan_again, w);
+            return;
+        }
+    }
+    twins_destroy(&f->twins);
+    f->twins = p->scan;
+    p->scan = NULL;
+    if (f->record.target_open &&
+        !reader_messages(hub->reader, f->record.user, f->record.folder,
+                         1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0, settle_one,
+                         &s, &err)) {
+        hub_abort_run(hub, &err);
+        return;
+    }
+    f->ours_from = f->record.target_open && !f->target_moved ? f->floor : UINT32_MAX;
+    log_line(LOG_DEBUG, "folder.scanned", "user=%s folder=%s floor=%u candidates=%zu",
+             w->account->user->email_address, f->target_name, p->floor, twins_count(f->twins));
+    open_durably(w);
+}
+
+static void scan_flushed(void *context, struct store_op *op, const struct err *err)
+{
+    struct worker *w = late_arrives(context, err);
+
+    (void)op;
+    if (w)
+        scan_done(w);
+}
+
+static void scan_ended(void *context, const struct err *err)
+{
+    struct worker *w = context;
+    struct push *p = w->work;
+    struct store_op *op;
+
+    if (err) {
+        step_failed(w, TROUBLE_FETCH, err);
+        return;
+    }
+    if (p->to != UINT32_MAX) {
+        p->from = p->to + 1;
+        scan_window(w);
+        return;
+    }
+    /* Everything answered so far must be in the journal before it is compared. */
+    op = store_op_new(STORE_OP_FLUSH, 0, 0);
+    hub_submit(w->account->hub, op, scan_flushed, late_create(w));
+}
+
+static void scan_window(struct worker *w)
+{
+    struct push *p = w->work;
+    char set[32];
+
+    if (p->uidnext == 0 || p->uidnext - p->from <= p->width || p->from >= p->uidnext) {
+        p->to = UINT32_MAX;
+        snprintf(set, sizeof set, "%" PRIu32 ":*", p->from);
+    } else {
+        p->to = p->from + p->width - 1;
+        snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, p->from, p->to);
+    }
+    session_fetch_rows(link_session(w->link), slice_cstr(set), SLICE("MESSAGE-ID DATE FROM SUBJECT"),
+                       scan_row, scan_ended, w);
+}
+
+static void scan_selected(void *context, const struct imap_selected *selected)
+{
+    struct worker *w = context;
+    struct push *p = w->work;
+
+    w->folder->target_status = selected->status;
+    p->uidnext = selected->status.has & IMAP_STATUS_UIDNEXT ? selected->status.uidnext : 0;
+}
+
+static void scan_examined(void *context, const struct err *err)
+{
+    struct worker *w = context;
+    struct push *p = w->work;
+    struct folder *f = w->folder;
+
+    if (err) {
+        step_failed(w, TROUBLE_SELECT, err);
+        return;
+    }
+    f->target_moved = f->record.target_uidvalidity &&
+                      (f->target_status.has & IMAP_STATUS_UIDVALIDITY) &&
+                      f->target_status.uidvalidity != f->record.target_uidvalidity;
+    p->floor = f->record.target_open && f->record.target_scanned && !f->target_moved && f->floor
+                   ? f->floor
+                   : 1;
+    twins_destroy(&p->scan);
+    p->scan = twins_create();
+    p->from = p->floor;
+    p->width = SCAN_WINDOW_UIDS;
+    if (f->target_status.messages == 0) {
+        p->to = UINT32_MAX;
+        scan_ended(w, NULL);
+        return;
+    }
+    scan_window(w);
+}
+
+static void scan_begin(void *context)
+{
+    struct worker *w = context;
+
+    session_select(link_session(w->link), w->folder->record.target_raw, true, scan_selected,
+                   scan_examined, w);
+}
+
+/* Is a look at what the folder holds needed before anything is sent? */
+static void open_scan(struct worker *w)
+{
+    struct push *p = w->work;
+    struct folder *f = w->folder;
+    bool foreign = !f->record.target_scanned && f->target_status.messages > 0;
+    bool moved = f->record.target_open && (f->target_status.has & IMAP_STATUS_UIDVALIDITY) &&
+                 f->record.target_uidvalidity &&
+                 f->target_status.uidvalidity != f->record.target_uidvalidity &&
+                 f->target_status.messages > 0;
+    uint64_t now = loop_now_ms(w->account->hub->loop);
+    uint64_t wait = 0;
+
+    if (!foreign && !moved && !f->uncertain) {
+        open_durably(w);
+        return;
+    }
+    if (f->uncertain) {
+        uint64_t until = f->settle_from_ms + settle_ms(f);
+
+        wait = until > now ? until - now : 0;
+    }
+    if (wait)
+        loop_timer_set(w->account->hub->loop, &p->later, wait, scan_begin, w);
+    else
+        scan_begin(w);
+}
+
+static void opened(void *context, struct store_op *op, const struct err *err)
+{
+    struct worker *w = late_arrives(context, err);
+    struct push *p;
+
+    (void)op;
+    if (!w)
+        return;
+    p = w->work;
+    w->folder->push = PUSH_OPEN;
+    w->folder->uncertain = false;
+    w->folder->uids_told = true;
+    p->step = PUSH_STEP_FREE;
+    p->attempts = 0;
+    w->busy = false;
+    worker_idle(w);
+}
+
+/* The intent is durable before the first byte of an APPEND: after a crash, whatever the folder holds
+ * from the floor on and no journal entry claims, may be ours. */
+static void open_durably(struct worker *w)
+{
+    struct push *p = w->work;
+    struct folder *f = w->folder;
+    struct hub *hub = w->account->hub;
+    struct store_op *op;
+    uint32_t uidnext = f->target_status.has & IMAP_STATUS_UIDNEXT && f->target_status.uidnext
+                           ? f->target_status.uidnext
+                           : 1;
+
+    f->counted_before = (f->target_status.has & IMAP_STATUS_MESSAGES) != 0;
+    f->target_before = f->target_status.messages;
+    f->uploaded_now = 0;
+    /* A folder with nothing to send was made; that was all. */
+    if (!push_has_mail(f)) {
+        f->push = PUSH_CLOSED;
+        f->uncertain = false;
+        p->step = PUSH_STEP_FREE;
+        w->busy = false;
+        push_folder_release(w);
+        worker_idle(w);
+        account_poke(w->account);
+        return;
+    }
+    if (!push_twins_hold_floor(f))
+        f->floor = uidnext;
+    f->highest_seen = uidnext - 1;
+    f->record.target_open = true;
+    /* What a folder held before us is paired message by message: until all are, a run that is
+     * killed must look at everything again. */
+    if (f->target_status.messages == 0)
+        f->record.target_scanned = true;
+    f->record.target_uidvalidity = f->target_status.uidvalidity;
+    f->record.target_uid_floor = f->floor;
+    f->record.target_highest_seen = f->highest_seen;
+    op = store_op_new(STORE_OP_OPEN, f->record.user, f->record.folder);
+    op->open.uidvalidity = f->record.target_uidvalidity;
+    op->open.floor = f->floor;
+    op->open.highest_seen = f->highest_seen;
+    op->open.scanned = f->record.target_scanned;
+    hub_submit(hub, op, opened, late_create(w));
+}
+
+void push_open_begin(struct worker *w)
+{
+    struct push *p = w->work;
+    struct folder *f = w->folder;
+
+    w->busy = true;
+    p->step = PUSH_STEP_OPENING;
+    if (f->uncertain) {
+        f->has_target_status = false;
+        /* A run that ended without closing the folder, killed or its host gone: what it had sent
+         * may still be on its way into the target. */
+        if (f->settle_from_ms == 0) {
+            struct hub *hub = w->account->hub;
+            int64_t age = now_wall_ms() - hub->previous_commit_ms;
+            uint64_t now = loop_now_ms(hub->loop);
+
+            f->settle_from_ms = age < 0 || (uint64_t)age >= now ? 1 : now - (uint64_t)age;
+        }
+    }
+    f->push = PUSH_OPENING;
+    open_create(w);
+}

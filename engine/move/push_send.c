@@ -1,0 +1,431 @@
+#include "engine/move/governor.h"
+#include "engine/move/push_inner.h"
+#include "io/base/mem.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* One MULTIAPPEND: enough to spare the target most of its commits, little enough to send again. */
+#define MULTI_ITEMS_MAX 64u
+#define MULTI_BYTES_MAX (4ull << 20)
+#define MULTI_ONE_BYTES_MAX (1ull << 20)
+#define MULTI_DEPTH 2u
+#define PLUS_DEPTH 32u
+#define APPEND_TRIES_MAX 5u
+
+/* One APPEND on the wire. */
+struct job {
+    struct worker *worker;
+    struct folder *folder;
+    struct job *next; /* of the folder */
+    struct folder_item items[MULTI_ITEMS_MAX];
+    uint32_t uids[MULTI_ITEMS_MAX];
+    unsigned count;
+    bool has_uids;
+    uint32_t highest_at_send;
+    uint32_t uidvalidity;
+    uint64_t bytes;
+    uint64_t sent_ms;
+    /* the body being read */
+    struct body_reader *body;
+    unsigned body_item;
+    bool unreadable; /* body_item cannot be read from the spool */
+    struct err read_err;
+};
+
+static void job_free(struct job *job)
+{
+    body_close(&job->body);
+    for (unsigned i = 0; i < job->count; i++)
+        item_deinit(&job->items[i]);
+    free(job);
+}
+
+static void ended_told(void *context, struct store_op *op, const struct err *err)
+{
+    struct folder *f = context;
+    struct account *account = f->account;
+
+    account->told--;
+    if (err)
+        hub_abort_run(account->hub, err);
+    else
+        for (unsigned i = 0; i < op->end.count; i++)
+            queue_forget(&f->ready, op->end.ends[i].uid);
+    account_poke(account);
+}
+
+/* Below this UID nothing on the target can be an APPEND of ours that still waits for its answer. */
+static uint32_t floor_now(const struct folder *f)
+{
+    uint32_t lowest = f->highest_seen;
+
+    if (!f->uids_told || push_twins_hold_floor(f))
+        return 0;
+    for (const struct job *job = f->jobs; job; job = job->next)
+        if (job->highest_at_send < lowest)
+            lowest = job->highest_at_send;
+    return lowest + 1;
+}
+
+static void items_end(struct folder *f, struct folder_item *items, const uint32_t *uids,
+                      unsigned count, enum message_state state)
+{
+    struct store_op *op = store_op_new(STORE_OP_END, f->record.user, f->record.folder);
+    uint64_t bytes = 0;
+    uint32_t floor = floor_now(f);
+
+    op->end.ends = mem_zero(count, sizeof *op->end.ends);
+    op->end.count = count;
+    for (unsigned i = 0; i < count; i++) {
+        op->end.ends[i].uid = items[i].uid;
+        op->end.ends[i].state = state;
+        op->end.ends[i].target_uid = uids ? uids[i] : 0;
+        bytes += items[i].body_bytes;
+    }
+    if (floor > f->floor) {
+        f->floor = f->record.target_uid_floor = floor;
+        f->record.target_highest_seen = f->highest_seen;
+        op->end.floor = floor;
+        op->end.highest_seen = f->highest_seen;
+    }
+    folder_count_end(f, MESSAGE_SPOOLED, state, state == MESSAGE_UPLOADED ? bytes : 0, count);
+    f->account->told++;
+    hub_submit(f->account->hub, op, ended_told, f);
+}
+
+static size_t body_pull(void *context, unsigned item, char *out, size_t cap)
+{
+    struct job *job = context;
+    struct hub *hub = job->worker->account->hub;
+    size_t got = 0;
+
+    if (job->body && job->body_item != item)
+        body_close(&job->body);
+    if (!job->body) {
+        job->body_item = item;
+        if (!body_open(hub->reader, job->items[item].body, job->items[item].body_bytes, &job->body,
+                       &job->read_err)) {
+            job->unreadable = true;
+            return 0;
+        }
+    }
+    if (!body_read(job->body, out, cap, &got, &job->read_err)) {
+        job->unreadable = true;
+        return 0;
+    }
+    if (got == 0) {
+        job->unreadable = true;
+        err_set(&job->read_err, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_STORE, 0,
+                "the body in the spool is shorter than recorded");
+    }
+    return got;
+}
+
+static void append_uids(void *context, uint32_t uidvalidity, const uint32_t *uids, unsigned count)
+{
+    struct job *job = context;
+
+    if (count == job->count) {
+        memcpy(job->uids, uids, count * sizeof *uids);
+        job->has_uids = true;
+        job->uidvalidity = uidvalidity;
+    }
+}
+
+static void job_unlink(struct job *job)
+{
+    struct job **at = &job->folder->jobs;
+
+    while (*at != job)
+        at = &(*at)->next;
+    *at = job->next;
+}
+
+/* Back to the front of the queue, oldest last, so that order stays. */
+static void job_requeue(struct job *job, bool again)
+{
+    for (unsigned i = job->count; i-- > 0;) {
+        if (again && job->items[i].tries < UINT8_MAX)
+            job->items[i].tries++;
+        queue_push_front(&job->folder->ready, &job->items[i]);
+        job->items[i].keywords = NULL;
+    }
+}
+
+static void message_fails(struct job *job, const struct err *err, enum trouble_doing doing)
+{
+    struct folder *f = job->folder;
+    struct account *account = f->account;
+
+    account_failure(account, doing == TROUBLE_SPOOL ? FAILURE_LOCAL : FAILURE_TARGET, doing, NULL,
+                    err, f, job->items[0].uid);
+    account->bad_items++;
+    items_end(f, job->items, NULL, 1, MESSAGE_FAILED);
+}
+
+static void append_refused(struct job *job, const struct err *err)
+{
+    struct worker *w = job->worker;
+    struct folder *f = job->folder;
+    struct account *account = w->account;
+    struct trouble_verdict verdict;
+
+    trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, err, job->items[0].tries,
+                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
+                  &verdict);
+    if (strcmp(err->resp_code, "TRYCREATE") == 0 && job->items[0].tries < 2) {
+        /* Somebody removed the folder. */
+        f->exists_on_target = false;
+        f->push = PUSH_CLOSED;
+        job_requeue(job, true);
+        return;
+    }
+    switch (verdict.action) {
+    case TROUBLE_LOOK_FIRST:
+        f->uncertain = true;
+        f->settle_from_ms = loop_now_ms(account->hub->loop);
+        if (f->push == PUSH_OPEN)
+            f->push = PUSH_SETTLING;
+        job_requeue(job, false);
+        return;
+    case TROUBLE_HOLD:
+    case TROUBLE_FEWER:
+        governor_throttled(account, 1, err->wait_ms);
+        account_hold(account, SIDE_TARGET, verdict.wait_ms);
+        job_requeue(job, false);
+        return;
+    case TROUBLE_STOP_ACCOUNT:
+        account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, err, f,
+                        job->items[0].uid);
+        job_requeue(job, false);
+        account->target_dead = true;
+        account_fail(account, verdict.type, true);
+        return;
+    case TROUBLE_SKIP_FOLDER:
+        account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, err, f, 0);
+        f->push = PUSH_REFUSED;
+        job_requeue(job, false);
+        account_fail(account, verdict.type, true);
+        return;
+    case TROUBLE_SKIP_MESSAGE:
+        if (job->count > 1)
+            job_requeue(job, true); /* one of them: each by itself will tell */
+        else
+            message_fails(job, err, TROUBLE_APPEND);
+        return;
+    case TROUBLE_STOP_RUN:
+        job_requeue(job, false);
+        if (job->unreadable)
+            return;
+        hub_abort_run(account->hub, err);
+        return;
+    case TROUBLE_RETRY:
+    case TROUBLE_OTHER_FORM:
+        if (err->class == ERR_CLASS_CANCELED || err->scope >= ERR_SCOPE_SESSION) {
+            job_requeue(job, false); /* it was never sent whole: nothing can have been stored */
+        } else if (job->count == 1 && job->items[0].tries + 1u >= APPEND_TRIES_MAX) {
+            message_fails(job, err, TROUBLE_APPEND);
+        } else {
+            account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, err, f,
+                            job->items[0].uid);
+            account_hold(account, SIDE_TARGET, verdict.wait_ms);
+            job_requeue(job, true);
+        }
+        return;
+    }
+}
+
+static void append_ended(void *context, const struct err *err)
+{
+    struct job *job = context;
+    struct worker *w = job->worker;
+    struct folder *f = job->folder;
+    bool link_lost = err && err->scope >= ERR_SCOPE_SESSION;
+
+    job_unlink(job);
+    w->inflight--;
+    f->sending -= job->count;
+    if (!err) {
+        governor_answered(w->account, job->bytes, loop_now_ms(w->account->hub->loop) - job->sent_ms,
+                          job->count);
+        w->account->sides[SIDE_TARGET].failures = 0;
+        if (job->has_uids) {
+            for (unsigned i = 0; i < job->count; i++)
+                if (job->uids[i] > f->highest_seen)
+                    f->highest_seen = job->uids[i];
+        } else {
+            f->uids_told = false;
+        }
+        f->uploaded_now += job->count;
+        items_end(f, job->items, job->has_uids ? job->uids : NULL, job->count, MESSAGE_UPLOADED);
+    } else if (job->unreadable) {
+        /* The body is lost, not the others of the command: those were never stored. */
+        struct folder_item bad = job->items[job->body_item];
+
+        job->items[job->body_item] = job->items[--job->count];
+        job_requeue(job, false);
+        job->count = 1;
+        job->items[0] = bad;
+        err_doing(&job->read_err, "reading the spooled body of UID %" PRIu32, bad.uid);
+        message_fails(job, &job->read_err, TROUBLE_SPOOL);
+        governor_gave_back(w->account, job->bytes);
+    } else {
+        if (err->class != ERR_CLASS_THROTTLED)
+            governor_refused(w->account, job->bytes, link_lost);
+        append_refused(job, err);
+    }
+    job_free(job);
+    if (!link_lost)
+        worker_idle(w);
+    account_poke(f->account);
+}
+
+static const struct session_append_events append_events = {
+    .pull = body_pull,
+    .uids = append_uids,
+};
+
+/* Keywords that the target keeps; out must hold the item's own. */
+static struct slice keywords_kept(const struct account *account, const char *keywords, char *out)
+{
+    struct slice rest = slice_cstr(keywords), word;
+    size_t used = 0;
+
+    if (account->appends_keywords)
+        return rest;
+    while (slice_split(&rest, ' ', &word)) {
+        struct slice named = slice_cstr(account->permanent_keywords), one;
+
+        while (word.size && slice_split(&named, ' ', &one))
+            if (slice_equal_nocase(one, word)) {
+                if (used)
+                    out[used++] = ' ';
+                memcpy(out + used, word.data, word.size);
+                used += word.size;
+                break;
+            }
+    }
+    return slice_of(out, used);
+}
+
+static void job_send(struct job *job)
+{
+    struct session_append_item items[MULTI_ITEMS_MAX];
+    struct worker *w = job->worker;
+    struct folder *f = job->folder;
+    char *words = NULL;
+    size_t room = 0, used = 0;
+
+    for (unsigned i = 0; i < job->count; i++)
+        room += job->items[i].keywords ? strlen(job->items[i].keywords) + 1 : 0;
+    words = mem_alloc(room);
+    for (unsigned i = 0; i < job->count; i++) {
+        const struct folder_item *item = &job->items[i];
+
+        items[i] = (struct session_append_item){
+            .flags.system = item->flags & 0x1f,
+            .date = { item->date_seconds, item->zone_minutes, item->date_known },
+            .size_bytes = item->body_bytes,
+        };
+        if (item->keywords) {
+            items[i].flags.keywords = keywords_kept(w->account, item->keywords, words + used);
+            used += strlen(item->keywords) + 1;
+        }
+        job->bytes += item->body_bytes;
+    }
+    job->next = f->jobs;
+    f->jobs = job;
+    job->highest_at_send = f->highest_seen;
+    job->sent_ms = loop_now_ms(w->account->hub->loop);
+    w->inflight++;
+    f->sending += job->count;
+    session_append(link_session(w->link), f->record.target_raw, items, job->count, &append_events,
+                   append_ended, job);
+    free(words);
+}
+
+/* The message may be there already: then it is not sent. */
+static bool paired(struct folder *f, struct folder_item *item)
+{
+    struct imap_date date = { item->date_seconds, item->zone_minutes, item->date_known };
+    bool exact = f->account->hub->settings->target.preset == SETTINGS_PRESET_IMAP;
+    uint32_t uid;
+
+    if (!f->twins || !twins_take(f->twins, item->header_key, &date, item->body_bytes, exact, &uid))
+        return false;
+    items_end(f, item, &uid, 1, uid >= f->ours_from ? MESSAGE_UPLOADED : MESSAGE_PRESENT);
+    item_deinit(item);
+    return true;
+}
+
+/* The next message to send; false when there is none now. */
+static bool next_item(struct folder *f, struct folder_item *item_r)
+{
+    struct err err;
+
+    for (;;) {
+        if (f->ready.count == 0) {
+            if (!f->ready.more)
+                return false;
+            if (!queue_refill(&f->ready, f, MESSAGE_SPOOLED, &err)) {
+                hub_abort_run(f->account->hub, &err);
+                return false;
+            }
+            if (f->ready.count == 0)
+                continue;
+        }
+        if (!queue_pop(&f->ready, item_r))
+            return false;
+        if (!paired(f, item_r))
+            return true;
+    }
+}
+
+bool push_send_some(struct worker *w)
+{
+    struct folder *f = w->folder;
+    bool multi = caps_has(session_caps(link_session(w->link)), CAP_MULTIAPPEND) &&
+                 w->account->hub->settings->target.preset == SETTINGS_PRESET_IMAP;
+    struct folder_item item;
+    struct job *job;
+    uint64_t bytes = 0;
+
+    if (!next_item(f, &item))
+        return false;
+    if (!governor_allows(w->account, item.body_bytes)) {
+        queue_push_front(&f->ready, &item);
+        return false;
+    }
+    job = mem_zero(1, sizeof *job);
+    job->worker = w;
+    job->folder = f;
+    do {
+        bool alone = !multi || item.tries || item.body_bytes > MULTI_ONE_BYTES_MAX;
+
+        if (job->count && (alone || bytes + item.body_bytes > MULTI_BYTES_MAX)) {
+            queue_push_front(&f->ready, &item);
+            break;
+        }
+        bytes += item.body_bytes;
+        job->items[job->count++] = item;
+        if (alone)
+            break;
+    } while (job->count < MULTI_ITEMS_MAX && next_item(f, &item));
+    job_send(job);
+    return true;
+}
+
+unsigned push_depth(struct worker *w)
+{
+    const struct settings_endpoint *target = &w->account->hub->settings->target;
+    const struct caps *caps = session_caps(link_session(w->link));
+
+    if (target->append_pipeline)
+        return target->append_pipeline;
+    if (target->preset == SETTINGS_PRESET_EXCHANGE_ONLINE)
+        return 1;
+    if (caps_has(caps, CAP_MULTIAPPEND))
+        return MULTI_DEPTH;
+    return caps_has(caps, CAP_LITERAL_PLUS) ? PLUS_DEPTH : 1;
+}
