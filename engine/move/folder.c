@@ -235,6 +235,7 @@ void item_deinit(struct folder_item *item)
 
 struct refill {
     struct folder_queue *q;
+    const struct folder_queue *storing; /* NULL, or the queue whose known messages are not taken */
     unsigned taken;
     uint32_t last;
 };
@@ -244,17 +245,22 @@ static bool refill_one(void *context, const struct message_record *record)
     struct refill *r = context;
     struct folder_item item;
 
-    item_of_record(&item, record);
-    queue_push_back(r->q, &item);
     r->taken++;
     r->last = record->uid;
+    if (r->storing && is_known(r->storing, record->uid))
+        return true;
+    item_of_record(&item, record);
+    queue_push_back(r->q, &item);
     return true;
 }
 
 bool queue_refill(struct folder_queue *q, struct folder *folder, enum message_state state,
                   struct err *err_r)
 {
-    struct refill r = { .q = q };
+    /* The journal shows a body as spooled before the writer's answer has come home to this loop. Until
+     * then the fetching side still has the message, and hands it over when the answer comes: taken
+     * here, it could reach its end before it was counted as spooled. */
+    struct refill r = { .q = q, .storing = state == MESSAGE_SPOOLED ? &folder->wanted : NULL };
     unsigned limit = QUEUE_MAX / 2;
     bool oldest = q->oldest_first;
 
