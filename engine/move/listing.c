@@ -320,6 +320,9 @@ static void place_folders(struct account *account, struct listing *l)
         f->attributes = rows[i].attributes;
         f->source_status = l->rows[i].status;
         f->has_source_status = l->rows[i].status.has != 0;
+        /* The journal must have the folder before anything is counted in it. */
+        if (is_new)
+            folder_put(f);
         if (rows[i].excluded || f->record.excluded)
             exclude(f, rows[i].excluded, &f->source_status);
         else if (policy_changed)
