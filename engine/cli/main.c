@@ -4,6 +4,7 @@
 #include "engine/cli/do_plan.h"
 #include "engine/cli/do_report.h"
 #include "engine/cli/do_run.h"
+#include "engine/cli/do_verify.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/users.h"
 #include "io/base/log.h"
@@ -34,6 +35,7 @@ static const struct {
     [OPTS_RETRY] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_run },
     [OPTS_FETCH] = { NEEDS_USERS | NEEDS_SOURCE, do_run },
     [OPTS_UPLOAD] = { NEEDS_USERS | NEEDS_TARGET, do_run },
+    [OPTS_VERIFY] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_verify },
     [OPTS_STATUS] = { NEEDS_NOTHING, do_status },
     [OPTS_REPORT] = { NEEDS_NOTHING, do_report },
     [OPTS_EXPORT] = { NEEDS_NOTHING, do_export },

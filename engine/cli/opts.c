@@ -91,7 +91,7 @@ static const struct option options[] = {
     { .name = "csv", OPTION_TEXT, "FILE", OF(csv_file), BIT(REPORT), "write one row a user" },
     { .name = "watch", OPTION_FLAG, NULL, OF(watch), BIT(STATUS), "go on showing it until interrupted" },
     { .name = "sample", OPTION_NUMBER, "N", OF(sample), BIT(VERIFY),
-      "compare N messages a folder, not all", NULL, 1, 1000000000 },
+      "compare the bodies of N messages a folder, not of all", NULL, 1, 1000000000 },
     { .name = "what", OPTION_WORD, "skipped|failed|all", OF(what), BIT(EXPORT), "which messages",
       what_words },
     { .name = "format", OPTION_WORD, "maildir|mbox|eml", OF(format), BIT(EXPORT),

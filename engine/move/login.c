@@ -166,24 +166,30 @@ void login_endpoint(const struct settings_endpoint *endpoint, struct tls_role *t
     };
 }
 
-void login_describe(struct worker *w, struct link_config *config_r)
+void login_as(const struct settings *settings, enum side side, const struct settings_user *user,
+              struct tls_role *tls, const struct secret *token, struct link_config *config_r)
 {
-    const struct account *account = w->account;
-    const struct settings *settings = account->hub->settings;
-    bool source = w->side == SIDE_SOURCE;
+    bool source = side == SIDE_SOURCE;
     const struct settings_endpoint *endpoint = source ? &settings->source : &settings->target;
-    const struct settings_user *user = account->user;
     const struct secret *own = source ? user->password : user->target_password;
     struct auth_config *auth;
 
-    login_endpoint(endpoint, account->hub->tls[w->side], config_r);
+    login_endpoint(endpoint, tls, config_r);
     auth = &config_r->session.auth;
     auth->user = source ? user->user_name : user->target_user_name;
-    if (w->token)
-        auth->token = w->token;
+    if (token)
+        auth->token = token;
     else if (endpoint->auth == AUTH_XOAUTH2 || endpoint->auth == AUTH_OAUTHBEARER)
         auth->token = own; /* users.csv holds the access tokens themselves */
     else
         auth->password = settings_admin_logs_in(endpoint) ? endpoint->admin_password : own;
-    auth->tried = account->hub->broken_ways[w->side];
+}
+
+void login_describe(struct worker *w, struct link_config *config_r)
+{
+    const struct account *account = w->account;
+
+    login_as(account->hub->settings, w->side, account->user, account->hub->tls[w->side], w->token,
+             config_r);
+    config_r->session.auth.tried = account->hub->broken_ways[w->side];
 }

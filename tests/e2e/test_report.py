@@ -216,7 +216,6 @@ class Report(Case):
         with self.target.connect("anna@" + DOMAIN) as mailbox:
             self.assertEqual(mailbox.uids(("INBOX",)), [], "a plan moves nothing")
 
-    @unittest.skip("the verify command is not built yet")
     def test_verify_finds_what_is_wrong(self):
         self.one.set("policy", "large-item-limit", "unlimited")
         self.ends(self.one.call("run"), 0)

@@ -1,0 +1,197 @@
+#include "engine/cli/do_verify.h"
+
+#include "engine/cli/do_run.h"
+#include "engine/cli/exits.h"
+#include "engine/cli/report_emit.h"
+#include "engine/cli/report_format.h"
+#include "engine/move/advice.h"
+#include "engine/move/batch.h"
+#include "engine/move/verify.h"
+#include "io/team.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#define LINES_A_USER 20u
+
+struct verified {
+    struct emit emit;
+    bool json;
+    unsigned users, grades[VERIFY_POOR + 1], unread, unreachable, refused;
+    uint64_t missing, doubled, differing, source, fresh;
+};
+
+static void user_json(struct emit *e, const struct verify_user *u)
+{
+    emit_object(e, NULL);
+    emit_cstr(e, "address", u->user->email_address);
+    emit_cstr(e, "grade", verify_grade_name(u->grade));
+    emit_number(e, "source", u->source);
+    emit_number(e, "target", u->target);
+    emit_number(e, "missing", u->missing);
+    emit_number(e, "doubled", u->doubled);
+    emit_number(e, "differing", u->flags + u->date + u->content);
+    emit_number(e, "flags", u->flags);
+    emit_number(e, "date", u->date);
+    emit_number(e, "content", u->content);
+    emit_number(e, "required", u->required);
+    emit_number(e, "skipped", u->skipped);
+    emit_number(e, "new", u->fresh);
+    emit_number(e, "bodies_compared", u->bodies);
+    emit_bool(e, "complete", u->complete);
+    if (u->complete) {
+        emit_null(e, "failure");
+    } else {
+        char line[512];
+
+        emit_cstr(e, "failure", u->type);
+        emit_cstr(e, "failure_text", err_line(&u->err, line, sizeof line));
+        emit_cstr(e, "advice", advice_line(u->type, slice_cstr(u->user->email_address), line, 256));
+    }
+    emit_array(e, "differences");
+    for (unsigned i = 0; i < u->difference_count; i++) {
+        const struct verify_difference *d = &u->differences[i];
+
+        emit_object(e, NULL);
+        emit_cstr(e, "folder", d->folder);
+        emit_number(e, "uid", d->uid);
+        emit_cstr(e, "message_id", d->message_id);
+        emit_cstr(e, "what", verify_what_name(d->what));
+        emit_end_object(e);
+    }
+    emit_end_array(e);
+    emit_number(e, "differences_not_listed", u->more);
+    emit_end_object(e);
+    fflush(e->out);
+}
+
+static void user_text(const struct verify_user *u)
+{
+    char line[512];
+
+    printf("%-40s  %-11s  %s at the source, %s on the target", u->user->email_address,
+           verify_grade_name(u->grade), format_count(u->source).text, format_count(u->target).text);
+    if (u->skipped)
+        printf(", %s skipped by policy", format_count(u->skipped).text);
+    if (u->fresh)
+        printf(", %s came since the last run", format_count(u->fresh).text);
+    if (u->missing || u->doubled)
+        printf("; %s MISSING, %s DOUBLED", format_count(u->missing).text,
+               format_count(u->doubled).text);
+    if (u->flags + u->date + u->content)
+        printf("; differing: %s flags, %s date, %s content", format_count(u->flags).text,
+               format_count(u->date).text, format_count(u->content).text);
+    printf("; %s bodies compared\n", format_count(u->bodies).text);
+    if (!u->complete)
+        printf("    not read whole: %s: %s\n    do: %s\n", u->type,
+               err_line(&u->err, line, sizeof line), advice_find(u->type)->remedy);
+    for (unsigned i = 0; i < u->difference_count && i < LINES_A_USER; i++) {
+        const struct verify_difference *d = &u->differences[i];
+
+        printf("    %-8s %s, UID %u %s\n", verify_what_name(d->what), d->folder, d->uid,
+               d->message_id);
+    }
+    if (u->difference_count > LINES_A_USER || u->more)
+        printf(
+            "    and %s more; --json lists up to %u\n",
+            format_count(u->difference_count + u->more -
+                         (u->difference_count < LINES_A_USER ? u->difference_count : LINES_A_USER))
+                .text,
+            VERIFY_DIFFERENCES_MAX);
+    fflush(stdout);
+}
+
+static void told(void *context, const struct verify_user *u)
+{
+    struct verified *v = context;
+
+    v->users++;
+    v->grades[u->grade]++;
+    v->missing += u->missing;
+    v->doubled += u->doubled;
+    v->differing += u->flags + u->date + u->content;
+    v->source += u->source;
+    v->fresh += u->fresh;
+    v->unread += !u->complete;
+    v->unreachable += !u->complete &&
+                      (strcmp(u->type, "ConnectFailed") == 0 || strcmp(u->type, "TlsFailed") == 0);
+    v->refused += !u->complete && strcmp(u->type, "LoginFailed") == 0;
+    if (v->json)
+        user_json(&v->emit, u);
+    else
+        user_text(u);
+}
+
+static void summarize(const struct verified *v)
+{
+    printf("\n%s users: %u Perfect, %u Good, %u Investigate, %u Poor; of %s messages at the source "
+           "%s are missing and %s doubled, %s differ",
+           format_count(v->users).text, v->grades[VERIFY_PERFECT], v->grades[VERIFY_GOOD],
+           v->grades[VERIFY_INVESTIGATE], v->grades[VERIFY_POOR], format_count(v->source).text,
+           format_count(v->missing).text, format_count(v->doubled).text,
+           format_count(v->differing).text);
+    if (v->fresh)
+        printf("; %s came since the last run, run again to move them", format_count(v->fresh).text);
+    printf("\n");
+}
+
+static int complain(const struct err *err, int code)
+{
+    char line[512];
+
+    fprintf(stderr, "mailhaul: %s\n", err_line(err, line, sizeof line));
+    return code;
+}
+
+int do_verify(const struct opts *o, const struct settings *settings)
+{
+    struct spool_config spool_config = { .folder = settings->state_folder,
+                                         .read_only = true,
+                                         .key = settings->spool_key };
+    struct verified v = { .json = o->json };
+    struct verify_config config = {
+        .settings = settings, .sample = o->sample, .told = told, .context = &v
+    };
+    struct err err;
+    struct stat st;
+    unsigned users;
+
+    if (stat(settings->state_folder, &st) != 0) {
+        fprintf(stderr, "mailhaul: %s: %s; the batch has not been run yet?\n",
+                settings->state_folder, strerror(errno));
+        return EXIT_DISK;
+    }
+    if (!spool_open(&spool_config, &config.spool, &err))
+        return complain(&err, EXIT_DISK);
+    do_run_catch_signals();
+    config.loops = settings->threads ? settings->threads : team_processors();
+    if (config.loops > TEAM_LOOPS_MAX)
+        config.loops = TEAM_LOOPS_MAX;
+    emit_init(&v.emit, stdout, true);
+    if (o->json) {
+        emit_object(&v.emit, NULL);
+        emit_cstr(&v.emit, "schema", "mailhaul.verify.v1");
+        emit_array(&v.emit, "users");
+    }
+    if (!verify_run(&config, &users, &err)) {
+        spool_close(&config.spool);
+        return complain(&err, err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_DISK);
+    }
+    spool_close(&config.spool);
+    if (o->json) {
+        emit_end_array(&v.emit);
+        emit_end_object(&v.emit);
+    } else {
+        summarize(&v);
+    }
+    if (users < settings->user_count || batch_stopping(NULL)) {
+        fprintf(stderr, "mailhaul: stopped early; %u of %zu users were looked at\n", users,
+                settings->user_count);
+        return EXIT_STOPPED;
+    }
+    if (users && v.unreachable == users)
+        return EXIT_UNREACHABLE;
+    if (users && v.refused == users)
+        return EXIT_LOGIN_REFUSED;
+    return v.missing || v.doubled || v.unread ? EXIT_FAILED_USERS : EXIT_DONE;
+}

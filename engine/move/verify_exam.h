@@ -1,0 +1,77 @@
+/* The state of one user's examination; private to verify_user (asks both sides) and verify_judge
+ * (compares what they said with each other and with the journal).
+ */
+#ifndef ENGINE_MOVE_VERIFY_EXAM_H
+#define ENGINE_MOVE_VERIFY_EXAM_H
+
+#include "engine/move/verify_hash.h"
+#include "engine/move/verify_user.h"
+#include "io/base/buf.h"
+
+/* What the journal knows of a message; parallel to the source's entries. */
+struct exam_known {
+    uint8_t digest[16];
+    uint64_t keywords;
+    uint8_t flags;
+    uint8_t state; /* enum message_state, 0: not in the journal */
+};
+
+struct exam_side {
+    struct exam *exam;
+    enum side side;
+    struct visit *visit; /* NULL: over */
+    bool busy, selected, listed, absent;
+    bool keeps_keywords;
+    struct verify_entry *entries; /* of the folder under way; ascending UIDs once listed */
+    uint32_t count, room;
+    uint32_t from, to, width, uidnext, exists, uidvalidity;
+    struct hashing hashing;
+    struct hash_item *items;
+};
+
+struct exam_folder {
+    struct folder_record record; /* its slices point into texts of its own */
+};
+
+enum exam_phase {
+    EXAM_FOLDERS, /* which folders does the source have that the journal does not know? */
+    EXAM_LISTING,
+    EXAM_BODIES, /* digests of the target's bodies */
+    EXAM_DOUBTS, /* digests of both, for those that differed */
+    EXAM_OVER
+};
+
+struct exam {
+    struct verifier *verifier;
+    const struct settings_user *user;
+    struct verify_user *result;
+    struct exam_side sides[SIDE_COUNT];
+    enum exam_phase phase;
+    uint32_t id; /* in the journal; 0: not there */
+    bool was_synced;
+    struct exam_folder *folders;
+    unsigned folder_count, at;
+    struct exam_known *known;
+    uint32_t known_count, known_at;
+    struct buf ids;    /* Message-IDs of the source's entries, one after another */
+    uint32_t *id_ends; /* parallel to the source's entries */
+    /* listing the source's folders */
+    char *prefix;
+    struct imap_list_row *rows;
+    unsigned row_count, row_at;
+    uint32_t row_messages;
+};
+
+bool exam_rewrites(const struct exam *exam);
+void exam_tell(struct exam *exam, enum verify_what what, const char *folder, uint32_t uid,
+               struct slice message_id);
+
+/* Both sides of the folder are listed: pairs them, tells differences and fills the target's list of
+ * bodies to hash. False: the journal could not be read. */
+bool exam_judge_folder(struct exam *exam, struct err *err_r) ERR_CHECK;
+/* The target's digests are there: fills both sides' lists of those in doubt. */
+void exam_judge_bodies(struct exam *exam);
+/* Both sides' plain digests of those in doubt are there. */
+void exam_judge_doubts(struct exam *exam);
+
+#endif

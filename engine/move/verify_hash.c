@@ -1,0 +1,163 @@
+#include "engine/move/verify_hash.h"
+
+#include "engine/imap/uidset.h"
+#include "io/base/mem.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+#define DEPTH          4u
+#define BATCH_MESSAGES 20u
+#define BATCH_BYTES    (512u * 1024u)
+
+struct batch_read {
+    struct hashing *hashing;
+    uint32_t first, count; /* of the items */
+    EVP_MD_CTX *digest;
+    uint64_t bytes;
+};
+
+static struct hash_item *item_of(struct batch_read *b, uint32_t uid)
+{
+    uint32_t low = b->first, high = b->first + b->count;
+    struct hash_item *items = b->hashing->items;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (items[middle].uid < uid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < b->first + b->count && items[low].uid == uid ? &items[low] : NULL;
+}
+
+static void body_begin(void *context, uint32_t uid, uint64_t size_bytes, uint64_t origin)
+{
+    struct batch_read *b = context;
+
+    (void)uid;
+    (void)size_bytes;
+    (void)origin;
+    b->bytes = 0;
+    EVP_DigestInit_ex(b->digest, EVP_sha256(), NULL);
+}
+
+static void body_bytes(void *context, struct slice bytes)
+{
+    struct batch_read *b = context;
+
+    b->bytes += bytes.size;
+    if (!b->hashing->plain) {
+        EVP_DigestUpdate(b->digest, bytes.data, bytes.size);
+        return;
+    }
+    for (size_t from = 0, at = 0; at <= bytes.size; at++)
+        if (at == bytes.size || bytes.data[at] == '\r' || bytes.data[at] == '\0') {
+            EVP_DigestUpdate(b->digest, bytes.data + from, at - from);
+            from = at + 1;
+        }
+}
+
+static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
+{
+    struct batch_read *b = context;
+    struct hash_item *item = item_of(b, uid);
+    unsigned char digest[EVP_MAX_MD_SIZE];
+
+    if (!item || !got_body || suspect || b->bytes == 0)
+        return;
+    EVP_DigestFinal_ex(b->digest, digest, NULL);
+    memcpy(item->digest, digest, sizeof item->digest);
+    item->had = true;
+}
+
+static const struct session_body_events body_events = {
+    .begin = body_begin,
+    .bytes = body_bytes,
+    .end = body_end,
+};
+
+static void batch_ended(void *context, const struct err *err)
+{
+    struct batch_read *b = context;
+    struct hashing *h = b->hashing;
+
+    h->inflight--;
+    if (err && err->scope >= ERR_SCOPE_SESSION) {
+        h->broken = true;
+        h->next = b->first < h->next ? b->first : h->next;
+    } else if (err && err->class != ERR_CLASS_PERMANENT && err->class != ERR_CLASS_TRANSIENT) {
+        h->broken = true;
+        h->next = b->first < h->next ? b->first : h->next;
+        visit_failed(h->visit, TROUBLE_FETCH, err);
+    } else if (err && b->count > 1) {
+        h->single = true;
+        h->next = b->first < h->next ? b->first : h->next;
+    } else {
+        for (uint32_t i = 0; i < b->count; i++)
+            h->items[b->first + i].tried = true;
+        if (!err)
+            visit_went_well(h->visit);
+    }
+    EVP_MD_CTX_free(b->digest);
+    free(b);
+    if (!h->broken)
+        hashing_go(h);
+}
+
+static void send_batch(struct hashing *h)
+{
+    struct batch_read *b = mem_zero(1, sizeof *b);
+    char text[1000];
+    struct uidset set;
+    uint64_t bytes = 0;
+
+    b->hashing = h;
+    b->first = h->next;
+    b->digest = EVP_MD_CTX_new();
+    uidset_init(&set, text, sizeof text);
+    while (h->next < h->count) {
+        struct hash_item *item = &h->items[h->next];
+
+        if (item->had || item->tried) {
+            if (b->count)
+                break;
+            b->first = ++h->next;
+            continue;
+        }
+        if (b->count == (h->single ? 1 : BATCH_MESSAGES) ||
+            (b->count && bytes + item->size > BATCH_BYTES) || !uidset_add(&set, item->uid))
+            break;
+        bytes += item->size;
+        b->count++;
+        h->next++;
+    }
+    if (b->count == 0) {
+        EVP_MD_CTX_free(b->digest);
+        free(b);
+        return;
+    }
+    h->inflight++;
+    session_fetch_bodies(visit_session(h->visit), uidset_finish(&set), SESSION_BODY_PEEK, 0, 0,
+                         &body_events, batch_ended, b);
+}
+
+void hashing_go(struct hashing *h)
+{
+    if (!visit_is_ready(h->visit)) {
+        h->broken = true;
+        return;
+    }
+    while (h->inflight < DEPTH && h->next < h->count)
+        send_batch(h);
+    if (h->inflight == 0 && h->next >= h->count)
+        h->done(h->context);
+}
+
+void hashing_resume(struct hashing *h)
+{
+    h->broken = false;
+    hashing_go(h);
+}

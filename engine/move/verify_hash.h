@@ -1,0 +1,35 @@
+/* Digests of messages' bodies, read from a selected folder by a visit: several commands under way,
+ * a batch of messages each, bodies hashed as they come.
+ */
+#ifndef ENGINE_MOVE_VERIFY_HASH_H
+#define ENGINE_MOVE_VERIFY_HASH_H
+
+#include "engine/move/visit.h"
+
+struct hash_item {
+    uint32_t uid;       /* ascending */
+    uint32_t index;     /* the caller's */
+    uint64_t size;      /* about; how many go into a batch */
+    uint8_t digest[16]; /* first half of the SHA-256 */
+    bool had;           /* digest is known */
+    bool tried;         /* the server gave no body for it */
+};
+
+struct hashing {
+    struct visit *visit;
+    struct hash_item *items; /* owned by the caller */
+    uint32_t count, next;
+    unsigned inflight;
+    bool plain;  /* without CR and NUL: equal for copies that differ in line ends only */
+    bool single; /* a batch was refused: one by one */
+    bool broken; /* the connection went: hashing_resume is due */
+    void (*done)(void *context); /* every item was had or tried; may be called from hashing_go */
+    void *context;
+};
+
+/* Goes on, with the folder selected on the visit. Lost connections leave it `broken`. */
+void hashing_go(struct hashing *hashing);
+/* After the visit came back and the folder is selected again. */
+void hashing_resume(struct hashing *hashing);
+
+#endif

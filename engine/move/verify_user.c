@@ -1,0 +1,643 @@
+#include "engine/move/header.h"
+#include "engine/move/names.h"
+#include "engine/move/verify_exam.h"
+#include "io/base/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define WINDOW_UIDS 2000u
+#define WINDOW_ROWS 2000u
+#define IDS_MAX     (256u << 20)
+#define ID_BYTES    200u
+#define FOLDERS_MAX 100000u
+
+static void exam_go(struct exam *exam);
+static void folder_next(struct exam *exam);
+
+/* The connection went, or nothing more is wanted of it: `ready` goes on, if anything does. */
+static bool is_lost(const struct exam_side *side, const struct err *err)
+{
+    return (err && err->scope >= ERR_SCOPE_SESSION) || side->exam->phase == EXAM_OVER ||
+           !visit_is_ready(side->visit);
+}
+
+static void fail(struct exam *exam, const struct err *err, const char *type)
+{
+    if (exam->result->complete) {
+        exam->result->complete = false;
+        exam->result->err = *err;
+        snprintf(exam->result->type, sizeof exam->result->type, "%s", type);
+    }
+    exam_stop(exam);
+}
+
+/* ---- folders that the journal does not know ------------------------------------------------- */
+
+static bool is_known(const struct exam *exam, const char *raw)
+{
+    for (unsigned i = 0; i < exam->folder_count; i++)
+        if (strcmp(exam->folders[i].record.source_raw.data, raw) == 0)
+            return true;
+    return false;
+}
+
+static void strange_next(struct exam *exam);
+
+static void strange_told(void *context, const struct imap_status *status)
+{
+    struct exam *exam = context;
+
+    exam->row_messages = status->has & IMAP_STATUS_MESSAGES ? status->messages : 0;
+}
+
+static void strange_ended(void *context, const struct err *err)
+{
+    struct exam *exam = context;
+    struct verify_user *r = exam->result;
+
+    exam->sides[SIDE_SOURCE].busy = false;
+    if (is_lost(&exam->sides[SIDE_SOURCE], err))
+        return;
+    if (!err && exam->row_messages) {
+        struct slice name = exam->rows[exam->row_at - 1].name;
+
+        r->source += exam->row_messages;
+        if (exam->was_synced) {
+            r->fresh += exam->row_messages;
+        } else {
+            r->required += exam->row_messages;
+            exam_tell(exam, VERIFY_MISSING, name.data, 0, SLICE(""));
+            r->missing += exam->row_messages - 1;
+        }
+    }
+    strange_next(exam);
+}
+
+static void strange_next(struct exam *exam)
+{
+    struct exam_side *side = &exam->sides[SIDE_SOURCE];
+    struct names_rules rules = {
+        .settings = exam->verifier->config->settings,
+        .user = exam->user,
+        .source_prefix = exam->prefix ? exam->prefix : "",
+        .target_prefix = "",
+        .exchange = exam_rewrites(exam),
+    };
+
+    while (exam->row_at < exam->row_count) {
+        struct imap_list_row *row = &exam->rows[exam->row_at++];
+        struct names_source one = { .raw = slice_dup(row->name),
+                                    .delimiter = row->delimiter,
+                                    .attributes = row->attributes };
+        bool ask;
+
+        names_describe(&one, 1, &rules, NULL, NULL);
+        ask = one.selectable && !one.excluded && !is_known(exam, one.raw);
+        if (ask) {
+            struct slice raw = row->name;
+
+            row->name = slice_of(mem_text(one.name), strlen(one.name));
+            exam->row_messages = 0;
+            side->busy = true;
+            session_status(visit_session(side->visit), raw, IMAP_STATUS_MESSAGES, strange_told,
+                           strange_ended, exam);
+            free((char *)raw.data);
+        }
+        names_source_deinit(&one);
+        if (ask)
+            return;
+    }
+    exam->at = UINT32_MAX;
+    folder_next(exam);
+}
+
+static void rows_drop(struct exam *exam)
+{
+    for (unsigned i = 0; i < exam->row_count; i++)
+        free((char *)exam->rows[i].name.data);
+    free(exam->rows);
+    exam->rows = NULL;
+    exam->row_count = exam->row_at = 0;
+    free(exam->prefix);
+    exam->prefix = NULL;
+}
+
+static void list_row(void *context, const struct imap_list_row *row)
+{
+    struct exam *exam = context;
+
+    if (row->name.size == 0 || exam->row_count == FOLDERS_MAX)
+        return;
+    exam->rows = mem_resize(exam->rows, exam->row_count + 1u, sizeof *exam->rows);
+    exam->rows[exam->row_count] = *row;
+    exam->rows[exam->row_count++].name = slice_of(slice_dup(row->name), row->name.size);
+}
+
+static void list_ended(void *context, const struct err *err)
+{
+    struct exam *exam = context;
+    struct exam_side *side = &exam->sides[SIDE_SOURCE];
+
+    side->busy = false;
+    if (is_lost(side, err))
+        return;
+    if (err) {
+        visit_failed(side->visit, TROUBLE_LIST, err);
+        return;
+    }
+    visit_went_well(side->visit);
+    strange_next(exam);
+}
+
+static void namespace_row(void *context, const struct session_namespace *ns)
+{
+    struct exam *exam = context;
+
+    if (ns->kind == SESSION_NAMESPACE_PERSONAL && !exam->prefix)
+        exam->prefix = slice_dup(ns->prefix);
+}
+
+static void namespaces_ended(void *context, const struct err *err)
+{
+    struct exam *exam = context;
+    struct exam_side *side = &exam->sides[SIDE_SOURCE];
+
+    if (is_lost(side, err)) {
+        side->busy = false;
+        return;
+    }
+    /* Refused: names are taken as they are. */
+    session_list(visit_session(side->visit), SESSION_LIST_PLAIN, SLICE("*"), 0, list_row, NULL,
+                 list_ended, exam);
+}
+
+static void folders_begin(struct exam *exam)
+{
+    struct exam_side *side = &exam->sides[SIDE_SOURCE];
+
+    rows_drop(exam);
+    side->busy = true;
+    session_namespaces(visit_session(side->visit), namespace_row, namespaces_ended, exam);
+}
+
+/* ---- one side of a folder ------------------------------------------------------------------ */
+
+static void side_window(struct exam_side *side);
+
+static void side_row(void *context, const struct imap_message_row *row)
+{
+    struct exam_side *side = context;
+    struct verify_entry *e;
+
+    if (row->uid < side->from || side->count == UINT32_MAX - 1)
+        return;
+    if (side->count == side->room) {
+        side->room = side->room ? side->room * 2 : 256;
+        side->entries = mem_resize(side->entries, side->room, sizeof *side->entries);
+        if (side->side == SIDE_SOURCE)
+            side->exam->id_ends =
+                mem_resize(side->exam->id_ends, side->room, sizeof *side->exam->id_ends);
+    }
+    e = &side->entries[side->count++];
+    *e = (struct verify_entry){
+        .seconds = row->date.known ? row->date.seconds : INT64_MIN,
+        .size = row->has_size ? row->size_bytes : 0,
+        .keywords = verify_keywords(row->flags.keywords),
+        .uid = row->uid,
+        .flags = (uint8_t)(row->flags.system & 0x1f),
+    };
+    verify_keys(row->header, e);
+    if (side->side == SIDE_SOURCE) {
+        struct exam *exam = side->exam;
+        struct slice id = slice_trim(header_field(row->header, SLICE("Message-ID")));
+
+        if (!buf_append(&exam->ids, slice_first(id, ID_BYTES)))
+            id.size = 0; /* the names of so many are not kept */
+        exam->id_ends[side->count - 1] = (uint32_t)exam->ids.size;
+    }
+}
+
+static bool ascending(const struct exam_side *side)
+{
+    for (uint32_t i = 1; i < side->count; i++)
+        if (side->entries[i].uid <= side->entries[i - 1].uid)
+            return false;
+    return true;
+}
+
+/* Servers may answer in any order and twice: sorted, each once. Names of Message-IDs move along. */
+static void put_in_order(struct exam_side *side)
+{
+    struct exam *exam = side->exam;
+    uint32_t *order, kept = 0;
+    struct verify_entry *entries;
+
+    if (ascending(side))
+        return;
+    /* Insertion by UID into a fresh array: rows come nearly sorted, so this moves little. */
+    entries = mem_zero(side->count, sizeof *entries);
+    order = mem_zero(side->count, sizeof *order);
+    for (uint32_t i = 0; i < side->count; i++) {
+        uint32_t at = kept;
+
+        while (at > 0 && entries[at - 1].uid > side->entries[i].uid)
+            at--;
+        if (at > 0 && entries[at - 1].uid == side->entries[i].uid)
+            continue;
+        memmove(&entries[at + 1], &entries[at], (kept - at) * sizeof *entries);
+        memmove(&order[at + 1], &order[at], (kept - at) * sizeof *order);
+        entries[at] = side->entries[i];
+        order[at] = i;
+        kept++;
+    }
+    free(side->entries);
+    side->entries = entries;
+    side->room = side->count;
+    side->count = kept;
+    if (side->side == SIDE_SOURCE) {
+        struct buf ids;
+        uint32_t *ends = mem_zero(side->room, sizeof *ends);
+
+        buf_init(&ids, IDS_MAX);
+        for (uint32_t i = 0; i < kept; i++) {
+            uint32_t from = order[i] ? exam->id_ends[order[i] - 1] : 0;
+            bool fits = buf_append(&ids, slice_first(slice_from(buf_slice(&exam->ids), from),
+                                                     exam->id_ends[order[i]] - from));
+
+            (void)fits; /* the same bytes in another order */
+            ends[i] = (uint32_t)ids.size;
+        }
+        buf_deinit(&exam->ids);
+        exam->ids = ids;
+        free(exam->id_ends);
+        exam->id_ends = ends;
+    }
+    free(order);
+}
+
+static void side_listed(struct exam_side *side)
+{
+    put_in_order(side);
+    side->listed = true;
+    exam_go(side->exam);
+}
+
+static void window_ended(void *context, const struct err *err)
+{
+    struct exam_side *side = context;
+
+    side->busy = false;
+    if (is_lost(side, err))
+        return;
+    if (err) {
+        visit_failed(side->visit, TROUBLE_FETCH, err);
+        return;
+    }
+    visit_went_well(side->visit);
+    if (side->to != UINT32_MAX) {
+        side->from = side->to + 1;
+        side_window(side);
+    } else {
+        side_listed(side);
+    }
+}
+
+static void side_window(struct exam_side *side)
+{
+    char set[32];
+
+    if (side->uidnext == 0 || side->from >= side->uidnext ||
+        side->uidnext - side->from <= side->width) {
+        side->to = UINT32_MAX;
+        snprintf(set, sizeof set, "%" PRIu32 ":*", side->from);
+    } else {
+        side->to = side->from + side->width - 1;
+        snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, side->from, side->to);
+    }
+    side->busy = true;
+    session_fetch_rows(visit_session(side->visit), slice_cstr(set),
+                       SLICE("MESSAGE-ID DATE FROM SUBJECT"), side_row, window_ended, side);
+}
+
+static void side_selected(void *context, const struct imap_selected *s)
+{
+    struct exam_side *side = context;
+
+    side->exists = s->status.messages;
+    side->uidnext = s->status.has & IMAP_STATUS_UIDNEXT ? s->status.uidnext : 0;
+    side->uidvalidity = s->status.has & IMAP_STATUS_UIDVALIDITY ? s->status.uidvalidity : 0;
+    side->keeps_keywords = s->has_permanent && (s->permanent.system & IMAP_FLAG_WILDCARD);
+}
+
+static void side_list(struct exam_side *side)
+{
+    uint64_t spread = side->exists && side->uidnext ? side->uidnext / side->exists : 1;
+
+    side->count = 0;
+    side->from = 1;
+    spread = (spread ? spread : 1) * WINDOW_UIDS;
+    side->width = spread > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)spread;
+    if (side->side == SIDE_SOURCE)
+        buf_clear(&side->exam->ids);
+    if (side->exists == 0)
+        side_listed(side);
+    else
+        side_window(side);
+}
+
+static void select_ended(void *context, const struct err *err)
+{
+    struct exam_side *side = context;
+
+    side->busy = false;
+    if (is_lost(side, err))
+        return;
+    if (err && err->class == ERR_CLASS_PERMANENT) {
+        /* Not there, or not for us: then nothing of it is, and that is what is told. */
+        side->absent = true;
+        side->exists = 0;
+        side->count = 0;
+        if (side->side == SIDE_SOURCE)
+            buf_clear(&side->exam->ids);
+        side_listed(side);
+        return;
+    }
+    if (err) {
+        visit_failed(side->visit, TROUBLE_SELECT, err);
+        return;
+    }
+    side->selected = true;
+    if (!side->listed)
+        side_list(side);
+    else if (side->hashing.broken)
+        hashing_resume(&side->hashing);
+    else
+        exam_go(side->exam);
+}
+
+static void side_select(struct exam_side *side)
+{
+    const struct folder_record *f = &side->exam->folders[side->exam->at].record;
+    struct slice raw = side->side == SIDE_SOURCE ? f->source_raw : f->target_raw;
+
+    if (raw.size == 0) {
+        side->absent = true;
+        side->count = 0;
+        side_listed(side);
+        return;
+    }
+    side->busy = true;
+    session_select(visit_session(side->visit), raw, true, side_selected, select_ended, side);
+}
+
+/* ---- the folder's phases ------------------------------------------------------------------- */
+
+static void hash_begin(struct exam_side *side, bool plain);
+
+static void target_hashed(void *context)
+{
+    struct exam *exam = ((struct exam_side *)context)->exam;
+
+    if (exam->phase == EXAM_BODIES) {
+        exam_judge_bodies(exam);
+        exam->phase = EXAM_DOUBTS;
+        if (exam->sides[SIDE_TARGET].hashing.count == 0) {
+            folder_next(exam);
+            return;
+        }
+        for (unsigned side = 0; side < SIDE_COUNT; side++)
+            hash_begin(&exam->sides[side], true);
+        exam_go(exam);
+    } else {
+        for (unsigned side = 0; side < SIDE_COUNT; side++) {
+            const struct hashing *h = &exam->sides[side].hashing;
+
+            if (h->inflight || h->broken || h->next < h->count)
+                return;
+        }
+        exam_judge_doubts(exam);
+        folder_next(exam);
+    }
+}
+
+static void hash_begin(struct exam_side *side, bool plain)
+{
+    uint32_t count = side->hashing.count;
+
+    side->hashing = (struct hashing){ .visit = side->visit,
+                                      .items = side->items,
+                                      .count = count,
+                                      .plain = plain,
+                                      .done = target_hashed,
+                                      .context = side };
+    /* On a turn of its own by exam_go: the other side's must be set up before this one ends. */
+    side->hashing.broken = true;
+}
+
+static void sides_clear(struct exam *exam)
+{
+    for (unsigned i = 0; i < SIDE_COUNT; i++) {
+        struct exam_side *side = &exam->sides[i];
+
+        side->count = 0;
+        side->uidvalidity = 0;
+        side->listed = side->selected = side->absent = false;
+        side->hashing = (struct hashing){ 0 };
+        free(side->items);
+        side->items = NULL;
+    }
+}
+
+static void folder_next(struct exam *exam)
+{
+    exam->phase = EXAM_LISTING;
+    do
+        exam->at = exam->at == UINT32_MAX ? 0 : exam->at + 1;
+    while (exam->at < exam->folder_count && exam->folders[exam->at].record.excluded);
+    sides_clear(exam);
+    if (exam->at >= exam->folder_count)
+        exam_stop(exam);
+    else
+        exam_go(exam);
+}
+
+static void judge(struct exam *exam)
+{
+    struct err err;
+
+    if (!exam_judge_folder(exam, &err)) {
+        fail(exam, &err, "SpoolError");
+    } else if (exam->sides[SIDE_TARGET].hashing.count == 0) {
+        folder_next(exam);
+    } else {
+        exam->phase = EXAM_BODIES;
+        hash_begin(&exam->sides[SIDE_TARGET], false);
+        exam_go(exam);
+    }
+}
+
+static void side_go(struct exam_side *side)
+{
+    enum exam_phase phase = side->exam->phase;
+
+    if (!side->visit || !visit_is_ready(side->visit) || side->busy)
+        return;
+    if (phase == EXAM_FOLDERS) {
+        if (side->side == SIDE_SOURCE)
+            folders_begin(side->exam);
+    } else if (phase == EXAM_LISTING && !side->listed) {
+        side_select(side);
+    } else if ((phase == EXAM_BODIES || phase == EXAM_DOUBTS) && side->hashing.broken &&
+               side->hashing.inflight == 0) {
+        if (side->selected)
+            hashing_resume(&side->hashing);
+        else
+            side_select(side);
+    }
+}
+
+static void exam_go(struct exam *exam)
+{
+    if (exam->phase == EXAM_LISTING && exam->sides[SIDE_SOURCE].listed &&
+        exam->sides[SIDE_TARGET].listed) {
+        judge(exam);
+        return;
+    }
+    for (unsigned i = 0; i < SIDE_COUNT && exam->phase != EXAM_OVER; i++)
+        side_go(&exam->sides[i]);
+}
+
+/* ---- begin and end ------------------------------------------------------------------------- */
+
+static void ready(void *context)
+{
+    struct exam_side *side = context;
+
+    side->selected = false;
+    side->busy = false;
+    exam_go(side->exam);
+}
+
+static void exam_free(struct exam *exam)
+{
+    for (unsigned i = 0; i < exam->folder_count; i++) {
+        struct folder_record *f = &exam->folders[i].record;
+
+        free((char *)f->source_raw.data);
+        free((char *)f->source_name.data);
+        free((char *)f->target_raw.data);
+        free((char *)f->target_name.data);
+    }
+    free(exam->folders);
+    sides_clear(exam);
+    for (unsigned i = 0; i < SIDE_COUNT; i++)
+        free(exam->sides[i].entries);
+    rows_drop(exam);
+    buf_deinit(&exam->ids);
+    free(exam->id_ends);
+    free(exam->known);
+    free(exam);
+}
+
+static void over(void *context, const struct err *err, const char *type)
+{
+    struct exam_side *side = context;
+    struct exam *exam = side->exam;
+    struct verify_user *r = exam->result;
+
+    side->visit = NULL;
+    if (err)
+        fail(exam, err, type);
+    if (exam->sides[SIDE_SOURCE].visit || exam->sides[SIDE_TARGET].visit)
+        return;
+    r->grade = verify_grade_of(r->required, r->missing, r->doubled, r->content, r->flags + r->date);
+    if (!r->complete && r->grade < VERIFY_INVESTIGATE)
+        r->grade = VERIFY_INVESTIGATE;
+    exam->verifier->done(exam->verifier, exam, r);
+    exam_free(exam);
+}
+
+static const struct visit_events visit_events = { .ready = ready, .over = over };
+
+void exam_stop(struct exam *exam)
+{
+    bool before = exam->phase != EXAM_OVER;
+
+    if (before && (exam->phase == EXAM_FOLDERS || exam->at < exam->folder_count) &&
+        exam->result->complete) {
+        err_set(&exam->result->err, ERR_CLASS_CANCELED, ERR_SCOPE_RUN, ERR_ORIGIN_OS, 0,
+                "stopped before all folders were compared");
+        snprintf(exam->result->type, sizeof exam->result->type, "Canceled");
+        exam->result->complete = false;
+    }
+    exam->phase = EXAM_OVER;
+    for (unsigned i = 0; i < SIDE_COUNT; i++)
+        if (exam->sides[i].visit)
+            visit_end(exam->sides[i].visit);
+}
+
+static bool find_user(void *context, const struct user_record *record)
+{
+    struct exam *exam = context;
+
+    if (!slice_equal_nocase(record->address, slice_cstr(exam->user->email_address)))
+        return true;
+    exam->id = record->id;
+    exam->was_synced = record->syncs > 0;
+    return false;
+}
+
+static struct slice copied(struct slice s)
+{
+    return slice_of(slice_dup(s), s.size);
+}
+
+static bool add_folder(void *context, const struct folder_record *record)
+{
+    struct exam *exam = context;
+    struct folder_record *f;
+
+    exam->folders = mem_resize(exam->folders, exam->folder_count + 1u, sizeof *exam->folders);
+    f = &exam->folders[exam->folder_count++].record;
+    *f = *record;
+    f->source_raw = copied(record->source_raw);
+    f->source_name = copied(record->source_name);
+    f->target_raw = copied(record->target_raw);
+    f->target_name = copied(record->target_name);
+    return true;
+}
+
+struct exam *exam_start(struct verifier *verifier, const struct settings_user *user)
+{
+    struct exam *exam = mem_zero(1, sizeof *exam);
+    struct err err;
+    bool read;
+
+    exam->verifier = verifier;
+    exam->user = user;
+    exam->result = mem_zero(1, sizeof *exam->result);
+    exam->result->user = user;
+    exam->result->complete = true;
+    buf_init(&exam->ids, IDS_MAX);
+    read = reader_users(verifier->reader, find_user, exam, &err) &&
+           (!exam->id || reader_folders(verifier->reader, exam->id, add_folder, exam, &err));
+    for (unsigned i = 0; i < SIDE_COUNT; i++) {
+        exam->sides[i].exam = exam;
+        exam->sides[i].side = (enum side)i;
+        exam->sides[i].visit =
+            visit_start(verifier->visits, (enum side)i, user, &visit_events, &exam->sides[i]);
+    }
+    if (!read)
+        fail(exam, &err, "SpoolError");
+    return exam;
+}
+
+void verify_user_free(struct verify_user **user)
+{
+    if (*user)
+        free((*user)->differences);
+    free(*user);
+    *user = NULL;
+}

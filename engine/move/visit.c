@@ -1,0 +1,262 @@
+#include "engine/move/visit.h"
+
+#include "engine/move/login.h"
+#include "engine/move/tokens.h"
+#include "io/base/mem.h"
+#include "io/https.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A person waits for the end of it, and no mail is at stake. */
+#define ATTEMPTS_MAX  6u
+#define TOKEN_LOOK_MS 200u
+
+struct visits {
+    struct hub hub; /* as far as tokens need one */
+};
+
+struct visit {
+    struct visits *visits;
+    enum side side;
+    const struct settings_user *user;
+    const struct visit_events *events;
+    void *context;
+    struct link *link;
+    struct secret *token;
+    struct loop_timer again;
+    unsigned failures; /* in a row */
+    bool ending;
+    bool waits; /* the link is closed for a wait of wait_ms */
+    uint32_t wait_ms;
+    bool given_up;
+    struct err err;
+    char type[40];
+};
+
+/* ---- what is shared ------------------------------------------------------------------------ */
+
+static bool make_tls(struct visit_house *house, enum side side, struct err *err_r)
+{
+    const struct settings_endpoint *e =
+        side == SIDE_SOURCE ? &house->settings->source : &house->settings->target;
+    struct tls_config config;
+
+    if (e->tls.mode == SETTINGS_TLS_NONE)
+        return true;
+    settings_tls_config(&e->tls, &config);
+    return tls_role_create(&config, &house->tls[side], err_r);
+}
+
+bool visit_house_open(struct visit_house *house, const struct settings *settings, struct err *err_r)
+{
+    *house = (struct visit_house){ .settings = settings };
+    if (!make_tls(house, SIDE_SOURCE, err_r) || !make_tls(house, SIDE_TARGET, err_r))
+        return false;
+    if (settings->source.oauth.grant == SETTINGS_GRANT_NONE &&
+        settings->target.oauth.grant == SETTINGS_GRANT_NONE)
+        return true;
+    return https_create(&house->https, err_r);
+}
+
+void visit_house_close(struct visit_house *house)
+{
+    https_destroy(&house->https);
+    for (unsigned side = 0; side < SIDE_COUNT; side++)
+        tls_role_destroy(&house->tls[side]);
+}
+
+struct visits *visits_create(const struct visit_house *house, struct loop *loop)
+{
+    struct visits *visits = mem_zero(1, sizeof *visits);
+
+    visits->hub.settings = house->settings;
+    visits->hub.loop = loop;
+    visits->hub.https = house->https;
+    for (unsigned side = 0; side < SIDE_COUNT; side++)
+        visits->hub.tls[side] = house->tls[side];
+    visits->hub.tokens = tokens_create(&visits->hub);
+    return visits;
+}
+
+void visits_destroy(struct visits **visits)
+{
+    if (!*visits)
+        return;
+    tokens_destroy(&(*visits)->hub.tokens);
+    free(*visits);
+    *visits = NULL;
+}
+
+/* ---- one connection ------------------------------------------------------------------------ */
+
+static void connect_now(void *context);
+
+static void over(struct visit *v)
+{
+    struct loop *loop = v->visits->hub.loop;
+
+    loop_timer_clear(loop, &v->again);
+    secret_destroy(&v->token);
+    v->events->over(v->context, v->given_up ? &v->err : NULL, v->type);
+    free(v);
+}
+
+static void over_later(void *context)
+{
+    over(context);
+}
+
+static void give_up(struct visit *v, const char *type, const struct err *err)
+{
+    v->given_up = true;
+    v->err = *err;
+    snprintf(v->type, sizeof v->type, "%s", type);
+}
+
+/* Whether it comes back, and after which wait. */
+static bool patient(struct visit *v, enum trouble_doing doing, const struct err *err)
+{
+    struct trouble_verdict verdict;
+    enum failure_side side = v->side == SIDE_SOURCE ? FAILURE_SOURCE : FAILURE_TARGET;
+
+    trouble_judge(doing, side, err, v->failures, ATTEMPTS_MAX, (uint32_t)(uintptr_t)v >> 4,
+                  &verdict);
+    v->wait_ms = verdict.wait_ms;
+    v->failures++;
+    if (verdict.action == TROUBLE_STOP_ACCOUNT || verdict.action == TROUBLE_STOP_RUN ||
+        v->failures >= ATTEMPTS_MAX) {
+        give_up(v, trouble_type(doing, side, err), err);
+        return false;
+    }
+    return true;
+}
+
+static void link_ready(void *context)
+{
+    struct visit *v = context;
+
+    if (v->ending) {
+        link_finish(v->link);
+        return;
+    }
+    v->events->ready(v->context);
+}
+
+static enum trouble_doing doing_of(const struct err *err, bool ready_before)
+{
+    if (ready_before)
+        return TROUBLE_LIST;
+    return err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD ||
+                   err->origin == ERR_ORIGIN_BYE || err->origin == ERR_ORIGIN_TOKEN
+               ? TROUBLE_LOGIN
+               : TROUBLE_CONNECT;
+}
+
+static void link_closed(void *context, const struct err *err, bool ready_before)
+{
+    struct visit *v = context;
+    struct loop *loop = v->visits->hub.loop;
+
+    v->link = NULL;
+    secret_destroy(&v->token);
+    if (v->ending || v->given_up) {
+        over(v);
+        return;
+    }
+    if (!v->waits && !patient(v, doing_of(err, ready_before), err)) {
+        over(v);
+        return;
+    }
+    if (slice_find_nocase(slice_cstr(err->server_text), SLICE("AccessTokenExpired")) != SIZE_MAX)
+        tokens_forget(v->visits->hub.tokens, v->side, v->user);
+    v->waits = false;
+    loop_timer_set(loop, &v->again, v->wait_ms, connect_now, v);
+}
+
+static const struct link_events link_events = { .ready = link_ready, .closed = link_closed };
+
+static void connect_now(void *context)
+{
+    struct visit *v = context;
+    struct hub *hub = &v->visits->hub;
+    const struct settings *settings = hub->settings;
+    const struct settings_endpoint *endpoint =
+        v->side == SIDE_SOURCE ? &settings->source : &settings->target;
+    struct link_config config;
+    char label[160];
+    uint64_t ends_ms;
+    struct err err;
+
+    if (v->ending) {
+        over(v);
+        return;
+    }
+    if (endpoint->oauth.grant != SETTINGS_GRANT_NONE)
+        switch (tokens_get(hub->tokens, v->side, v->user, &v->token, &ends_ms, &err)) {
+        case TOKENS_READY:
+            break;
+        case TOKENS_WAIT:
+            loop_timer_set(hub->loop, &v->again, TOKEN_LOOK_MS, connect_now, v);
+            return;
+        case TOKENS_REFUSED:
+            give_up(v, "TokenFailed", &err);
+            over(v);
+            return;
+        }
+    snprintf(label, sizeof label, "%s user=%s", v->side == SIDE_SOURCE ? "source" : "target",
+             v->user->email_address);
+    login_as(settings, v->side, v->user, hub->tls[v->side], v->token, &config);
+    config.label = label;
+    v->link = link_open(hub->loop, &config, &link_events, v);
+}
+
+struct visit *visit_start(struct visits *visits, enum side side, const struct settings_user *user,
+                          const struct visit_events *events, void *context)
+{
+    struct visit *v = mem_zero(1, sizeof *v);
+
+    v->visits = visits;
+    v->side = side;
+    v->user = user;
+    v->events = events;
+    v->context = context;
+    loop_timer_set(visits->hub.loop, &v->again, 0, connect_now, v);
+    return v;
+}
+
+bool visit_is_ready(const struct visit *v)
+{
+    return v->link && link_is_ready(v->link) && !v->ending && !v->given_up && !v->waits;
+}
+
+struct session *visit_session(struct visit *v)
+{
+    return link_session(v->link);
+}
+
+void visit_failed(struct visit *v, enum trouble_doing doing, const struct err *err)
+{
+    if (v->ending || v->given_up || v->waits)
+        return;
+    if (patient(v, doing, err))
+        v->waits = true;
+    if (v->link)
+        link_finish(v->link);
+}
+
+void visit_went_well(struct visit *v)
+{
+    v->failures = 0;
+}
+
+void visit_end(struct visit *v)
+{
+    if (v->ending)
+        return;
+    v->ending = true;
+    if (v->link)
+        link_finish(v->link);
+    else
+        loop_timer_set(v->visits->hub.loop, &v->again, 0, over_later, v);
+}

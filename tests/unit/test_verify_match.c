@@ -1,0 +1,187 @@
+/* test: move */
+#include "engine/move/verify_match.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define NOON 1700000000
+
+static struct verify_entry entry(const char *header, int64_t seconds, uint64_t size, uint32_t uid)
+{
+    struct verify_entry e = { .seconds = seconds, .size = size, .uid = uid };
+
+    verify_keys(slice_cstr(header), &e);
+    return e;
+}
+
+static struct verify_entry mail(const char *id, int64_t seconds, uint32_t uid)
+{
+    char header[200];
+
+    snprintf(header, sizeof header, "Message-ID: <%s@x>\r\nDate: d\r\nFrom: %s\r\n\r\n", id, id);
+    return entry(header, seconds, 1000, uid);
+}
+
+struct told {
+    unsigned counts[VERIFY_WHAT_COUNT];
+    uint32_t last[VERIFY_WHAT_COUNT];
+};
+
+static void tell(void *context, enum verify_what what, uint32_t index)
+{
+    struct told *told = context;
+
+    told->counts[what]++;
+    told->last[what] = index;
+}
+
+static void expect(struct verify_entry *s, uint32_t sn, struct verify_entry *t, uint32_t tn,
+                   bool rewrites, unsigned missing, unsigned doubled, unsigned date)
+{
+    struct told told = { 0 };
+
+    verify_match(s, sn, t, tn, rewrites, tell, &told);
+    assert_int_equal(told.counts[VERIFY_MISSING], missing);
+    assert_int_equal(told.counts[VERIFY_DOUBLED], doubled);
+    assert_int_equal(told.counts[VERIFY_DATE], date);
+}
+
+static void equal_folders_differ_in_nothing(void **state)
+{
+    struct verify_entry s[] = { mail("a", NOON, 1), mail("b", NOON, 2), mail("a", NOON, 3) };
+    struct verify_entry t[] = { mail("b", NOON, 7), mail("a", NOON, 8), mail("a", NOON, 9) };
+
+    (void)state;
+    expect(s, 3, t, 3, false, 0, 0, 0);
+    assert_int_equal(s[1].pair, 0);
+    assert_int_equal(t[0].pair, 1);
+    expect(s, 0, t, 0, false, 0, 0, 0);
+}
+
+static void missing_and_doubled_are_counted_as_multisets(void **state)
+{
+    struct verify_entry s[] = { mail("a", NOON, 1), mail("b", NOON, 2), mail("b", NOON, 3) };
+    struct verify_entry t[] = { mail("b", NOON, 7),  mail("c", NOON, 8),  mail("c", NOON, 9),
+                                mail("a", NOON, 10), mail("a", NOON, 11), mail("a", NOON, 12) };
+
+    (void)state;
+    /* c was there before and has no fellow at the source: nobody's business. */
+    expect(s, 3, t, 6, false, 1, 2, 0);
+    expect(s, 3, t, 0, false, 3, 0, 0);
+    expect(s, 0, t, 6, false, 0, 0, 0);
+}
+
+static void another_date_is_no_missing_message(void **state)
+{
+    struct verify_entry s[] = { mail("a", NOON, 1), mail("a", NOON + 60, 2) };
+    struct verify_entry t[] = { mail("a", NOON + 60, 7), mail("a", NOON + 3600, 8) };
+
+    (void)state;
+    expect(s, 2, t, 2, false, 0, 0, 1);
+    /* The one whose date agrees is its partner, whatever the order. */
+    assert_int_equal(s[1].pair, 0);
+    assert_int_equal(s[0].pair, 1);
+}
+
+static void what_policy_left_behind_explains_but_is_not_missed(void **state)
+{
+    struct verify_entry s[] = { mail("a", NOON, 1), mail("a", NOON, 2), mail("b", NOON, 3) };
+    struct verify_entry t[] = { mail("a", NOON, 7), mail("a", NOON, 8) };
+
+    (void)state;
+    s[1].want = s[2].want = VERIFY_OPTIONAL;
+    expect(s, 3, t, 2, false, 0, 0, 0);
+    /* The required one is served first. */
+    expect(s, 3, t, 1, false, 0, 0, 0);
+    assert_int_equal(s[0].pair, 0);
+    assert_int_equal(s[1].pair, VERIFY_UNPAIRED);
+}
+
+static void equal_keys_pair_nearest_in_size(void **state)
+{
+    struct verify_entry s[] = { mail("a", NOON, 1), mail("a", NOON, 2) };
+    struct verify_entry t[] = { mail("a", NOON, 7), mail("a", NOON, 8) };
+
+    (void)state;
+    s[0].size = 5000;
+    t[1].size = 5000;
+    expect(s, 2, t, 2, false, 0, 0, 0);
+    assert_int_equal(s[0].pair, 1);
+    assert_int_equal(s[1].pair, 0);
+}
+
+static void a_mail_without_a_name_is_known_by_date_and_size(void **state)
+{
+    struct verify_entry s[] = { entry("X: 1\r\n\r\n", NOON, 100, 1) };
+    struct verify_entry t[] = { entry("X: 2\r\n\r\n", NOON, 101, 1),
+                                entry("X: 3\r\n\r\n", NOON, 100, 2),
+                                entry("X: 3\r\n\r\n", NOON, 100, 3),
+                                entry("X: 3\r\n\r\n", NOON + 1, 100, 4) };
+
+    (void)state;
+    expect(s, 1, t, 1, false, 1, 0, 0);
+    expect(s, 1, t, 1, true, 0, 0, 0);
+    expect(s, 1, t, 4, false, 0, 1, 0);
+}
+
+static void a_target_that_renames_messages_is_seen_through(void **state)
+{
+    static const char old[] = "Date: d\r\nFrom: me\r\nSubject: s\r\n\r\n";
+    static const char new[] =
+        "Message-ID: <made@target>\r\nDate: d\r\nFrom: me\r\nSubject: s\r\n\r\n";
+    struct verify_entry s[] = { entry(old, NOON, 100, 1) };
+    struct verify_entry t[] = { entry(new, NOON, 900, 1) };
+
+    (void)state;
+    expect(s, 1, t, 1, true, 0, 0, 0);
+    expect(s, 1, t, 1, false, 1, 0, 0);
+}
+
+static void keywords_are_sets(void **state)
+{
+    (void)state;
+    assert_true(verify_keywords(SLICE("$Work later")) == verify_keywords(SLICE("LATER $work")));
+    assert_true(verify_keywords(SLICE("$Work")) != verify_keywords(SLICE("$Worm")));
+    assert_true(verify_keywords(SLICE("")) == 0);
+}
+
+static void grades(void **state)
+{
+    static const struct {
+        uint64_t required, missing, doubled, content, other;
+        const char *grade;
+    } rows[] = {
+        { 0, 0, 0, 0, 0, "Perfect" },        { 1000, 0, 0, 0, 0, "Perfect" },
+        { 1000, 0, 0, 0, 900, "Good" },      { 1000, 1, 0, 0, 0, "Investigate" },
+        { 1000, 4, 3, 3, 9, "Investigate" }, { 1000, 4, 4, 3, 0, "Poor" },
+        { 10, 0, 0, 1, 0, "Investigate" },   { 10, 10, 0, 0, 0, "Poor" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_string_equal(
+            verify_grade_name(verify_grade_of(rows[i].required, rows[i].missing, rows[i].doubled,
+                                              rows[i].content, rows[i].other)),
+            rows[i].grade);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equal_folders_differ_in_nothing),
+        cmocka_unit_test(missing_and_doubled_are_counted_as_multisets),
+        cmocka_unit_test(another_date_is_no_missing_message),
+        cmocka_unit_test(what_policy_left_behind_explains_but_is_not_missed),
+        cmocka_unit_test(equal_keys_pair_nearest_in_size),
+        cmocka_unit_test(a_mail_without_a_name_is_known_by_date_and_size),
+        cmocka_unit_test(a_target_that_renames_messages_is_seen_through),
+        cmocka_unit_test(keywords_are_sets),
+        cmocka_unit_test(grades),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
