@@ -183,7 +183,6 @@ class Again(Case):
 class Ways(Case):
     """Logins and policies."""
 
-    @unittest.skip("known failure, see the closing note; not looked into yet")
     def test_master_user_by_sasl(self):
         source = self.dovecot(["anna"], format="maildir", separator=".",
                               masters={"boss": "mästér"})
@@ -230,7 +229,6 @@ class Ways(Case):
         self.ends(batch.call("run"), 0)
         self.moved(batch)
 
-    @unittest.skip("known failure, see the closing note; not looked into yet")
     def test_policies_skip_and_say_so(self):
         source = self.dovecot(["anna"], format="maildir", separator=".")
         old, new = 1262304000, 1609459200  # 2010 and 2021
@@ -285,7 +283,6 @@ class Ways(Case):
         names = {("Old name",): ("New name",), ("Sent",): ("Sent before",)}
         self.moved(batch, target_path=lambda path: names.get(path, path))
 
-    @unittest.skip("known failure, see the closing note; not looked into yet")
     def test_shards_share_the_users(self):
         users = ["u%02d" % i for i in range(12)]
         source = self.dovecot(users, format="maildir", separator=".")

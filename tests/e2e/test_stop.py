@@ -79,7 +79,6 @@ class Stop(Case):
         self.ends(self.one.call("run"), 0)
         self.moved(self.one)
 
-    @unittest.skip("known failure, see the closing note; not looked into yet")
     def test_sighup_prints_the_status_and_the_run_goes_on(self):
         running = self.one.start("run")
         self.until_mail_arrives(running)
@@ -182,15 +181,12 @@ class Kill(Case):
     def test_kill_with_multiappend(self):
         self.campaign("multiappend", KILLS // 3)
 
-    @unittest.skip("known failure, see the closing note; not looked into yet")
     def test_kill_with_literal_plus(self):
         self.campaign("literal plus", KILLS // 3)
 
     @core
-    @unittest.skip("known failure, see the closing note; not looked into yet")
     def test_kill_with_synchronizing_literals(self):
         self.campaign("synchronizing literals", KILLS - 2 * (KILLS // 3))
 
-    @unittest.skip("known failure, see the closing note; not looked into yet")
     def test_kill_without_uidplus(self):
         self.campaign("no uidplus", KILLS // 6)
