@@ -3,6 +3,7 @@
 #include "engine/cli/exits.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/report.h"
+#include "engine/cli/status.h"
 #include "engine/move/batch.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
@@ -23,9 +24,7 @@ static void on_stop(int signal)
     /* A second Ctrl-C is a person who has waited enough; the journal makes it safe. */
     if (signal == SIGINT && interrupts++ > 0)
         _exit(EXIT_STOPPED);
-    batch_stop(signal == SIGINT    ? "SIGINT"
-               : signal == SIGTERM ? "SIGTERM"
-                                   : "SIGUSR1");
+    batch_stop(signal == SIGINT ? "SIGINT" : signal == SIGTERM ? "SIGTERM" : "SIGUSR1");
 }
 
 static void on_hangup(int signal)
@@ -47,6 +46,7 @@ void do_run_catch_signals(void)
 }
 
 struct show {
+    struct spool *spool; /* borrowed; for SIGHUP */
     struct progress *progress;
     bool color;
 };
@@ -94,6 +94,14 @@ static void translate(const struct batch_view *b, struct progress_view *v)
     }
 }
 
+static int complain(const struct err *err, int code)
+{
+    char line[512];
+
+    fprintf(stderr, "mailhaul: %s\n", err_line(err, line, sizeof line));
+    return code;
+}
+
 static void tick(void *context, const struct batch_view *batch)
 {
     struct show *show = context;
@@ -103,26 +111,24 @@ static void tick(void *context, const struct batch_view *batch)
     if (show->progress)
         progress_update(show->progress, &view, now_ms());
     if (status_wanted) {
+        struct status_style style = { .utf8 = true };
+        struct err err;
+
         status_wanted = 0;
         fprintf(stderr,
-                "mailhaul: %u of %u users synced, %u failed; %llu of %llu messages done, %llu pending\n",
+                "mailhaul: %u of %u users synced, %u failed; %llu of %llu messages done, %llu "
+                "pending\n",
                 batch->synced, batch->users, batch->failed,
                 (unsigned long long)(batch->found - batch->pending),
                 (unsigned long long)batch->found, (unsigned long long)batch->pending);
+        if (!status_write_text(&show->spool, 1, &style, stderr, &err))
+            (void)complain(&err, 0);
     }
 }
 
 static int exit_of_open(const struct err *err)
 {
     return err->code == EWOULDBLOCK ? EXIT_STATE_HELD : EXIT_DISK;
-}
-
-static int complain(const struct err *err, int code)
-{
-    char line[512];
-
-    fprintf(stderr, "mailhaul: %s\n", err_line(err, line, sizeof line));
-    return code;
 }
 
 static int exit_of(const struct batch_result *r)
@@ -199,13 +205,13 @@ int do_run(const struct opts *o, const struct settings *settings)
     show.color = o->color == OPTS_ALWAYS ||
                  (o->color == OPTS_AUTO && isatty(STDERR_FILENO) && !getenv("NO_COLOR"));
     if (!o->quiet)
-        show.progress = progress_create(
-            progress_mode_for(stderr, o->progress == OPTS_AUTO     ? "auto"
-                                      : o->progress == OPTS_ALWAYS ? "always"
-                                                                   : "never"),
-            stderr, show.color);
+        show.progress =
+            progress_create(progress_mode_for(stderr, o->progress == OPTS_AUTO     ? "auto"
+                                                      : o->progress == OPTS_ALWAYS ? "always"
+                                                                                   : "never"),
+                            stderr, show.color);
     config.context = &show;
-    config.spool = spool;
+    config.spool = show.spool = spool;
     config.loops = settings->threads ? settings->threads : team_processors();
     if (config.loops > TEAM_LOOPS_MAX)
         config.loops = TEAM_LOOPS_MAX;

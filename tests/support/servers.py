@@ -423,6 +423,8 @@ service stats {
         path = self.write("passwords",
                           "".join("%s:{PLAIN}%s\n" % pair for pair in self.users.items()))
         hand_over(path)
+        # Dovecot looks at the file at most once a second, and a login just now may have been that.
+        time.sleep(1.1)
 
     def seed(self, user, folders):
         """As Server.seed; straight to disk for a Maildir user without mail yet."""
