@@ -66,6 +66,7 @@ struct account {
     bool appends_keywords;  /* PERMANENTFLAGS of the target has \* */
     bool knows_keywords;
     char *permanent_keywords; /* those the target names, space separated */
+    unsigned fetch_most;    /* bodies a FETCH asks for at most, 0: as many as is usual; learnt */
     unsigned told;          /* store operations whose answer is awaited */
     uint64_t large_items, bad_items;
     uint64_t fetched_bytes, uploaded_bytes; /* in this run */

@@ -28,6 +28,7 @@ enum folder_push {
 struct folder_item {
     uint32_t uid;
     uint8_t flags, tries;
+    uint8_t losses; /* connections that were lost while it was asked for, nobody to blame */
     int16_t zone_minutes;
     bool date_known;
     int64_t date_seconds;

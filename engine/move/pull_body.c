@@ -1,4 +1,5 @@
 #include "engine/imap/uidset.h"
+#include "engine/move/placeholder.h"
 #include "engine/move/pull_inner.h"
 #include "io/base/mem.h"
 
@@ -9,10 +10,12 @@
 
 /* Few enough bodies a command that a lost connection costs little (quirk B26 wants <= 20). */
 #define FETCH_MESSAGES_MAX 20u
-#define FETCH_BYTES_MAX (512u * 1024u)
-#define PARTIAL_BYTES (512u * 1024u)
+#define FETCH_BYTES_MAX    (512u * 1024u)
+#define PARTIAL_BYTES      (512u * 1024u)
 /* No body is longer than this, whatever a server says. */
 #define BODY_BYTES_MAX (2ull * 1024 * 1024 * 1024)
+/* So many connections lost while a message was asked for alone are its own doing. */
+#define LOSSES_BLAMED    4u
 #define HEADER_KEY_BYTES BLOB_CHUNK_BYTES
 
 /* The ways to ask for one message, in the order they are tried; a message in a set counts as the
@@ -42,10 +45,14 @@ struct fetch {
     bool got[FETCH_MESSAGES_MAX];
     unsigned count;
     struct incoming in;
-    bool answered;        /* some FETCH response came */
-    uint64_t part_from;   /* PARTIAL: where this part starts */
+    bool answered;      /* some FETCH response came */
+    uint64_t part_from; /* PARTIAL: where this part starts */
     uint64_t part_got;
     bool text_part;       /* HEADER rung: the TEXT is being read */
+    uint32_t suspect_uid; /* whose literal did not end where it should; 0: none */
+    bool suspect;
+    bool placeholder; /* the server sent its own text in place of the last body */
+    struct err why;   /* with placeholder */
 };
 
 struct stored {
@@ -108,8 +115,9 @@ static void incoming_start(struct fetch *fetch, uint32_t uid, uint64_t expected)
 static void note_header(struct fetch *fetch)
 {
     if (fetch->in.blob.chunk == 0)
-        twin_key(slice_first(slice_of(fetch->in.blob.raw, fetch->in.blob.raw_size), HEADER_KEY_BYTES),
-                 fetch->in.header_key);
+        twin_key(
+            slice_first(slice_of(fetch->in.blob.raw, fetch->in.blob.raw_size), HEADER_KEY_BYTES),
+            fetch->in.header_key);
 }
 
 static void incoming_add(struct fetch *fetch, struct slice bytes)
@@ -146,8 +154,7 @@ static void incoming_finish(struct fetch *fetch, unsigned index)
 {
     struct folder *f = fetch->folder;
     struct folder_item *item = &fetch->items[index];
-    struct store_op *op =
-        store_op_new(STORE_OP_SPOOLED, f->record.user, f->record.folder);
+    struct store_op *op = store_op_new(STORE_OP_SPOOLED, f->record.user, f->record.folder);
     struct stored *s = mem_zero(1, sizeof *s);
 
     note_header(fetch);
@@ -207,12 +214,33 @@ static void body_bytes(void *context, struct slice bytes)
     incoming_add(fetch, bytes);
 }
 
+/* Only a whole short body can be one. */
+static bool placeholder_dropped(struct fetch *fetch, uint32_t uid)
+{
+    char subject[200];
+
+    if (fetch->in.blob.chunk > 0 ||
+        !placeholder_is(slice_of(fetch->in.blob.raw, fetch->in.blob.raw_size), subject,
+                        sizeof subject))
+        return false;
+    incoming_drop(fetch);
+    fetch->placeholder = true;
+    err_set(&fetch->why, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
+            "the server sends a placeholder: it cannot give the message \"%s\"", subject);
+    err_doing(&fetch->why, "UID FETCH %" PRIu32, uid);
+    return true;
+}
+
 static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
 {
     struct fetch *fetch = context;
     unsigned index = index_of(fetch, uid);
 
     fetch->answered = true;
+    if (suspect) {
+        fetch->suspect = true;
+        fetch->suspect_uid = uid ? uid : fetch->in.uid;
+    }
     if (index == UINT32_MAX || fetch->got[index] || !got_body || suspect || !fetch->in.active ||
         fetch->in.broken || (fetch->in.uid && fetch->in.uid != uid)) {
         if (got_body || suspect)
@@ -225,7 +253,7 @@ static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
         return;
     }
     fetch->in.uid = uid;
-    if (!assembles(fetch))
+    if (!assembles(fetch) && !placeholder_dropped(fetch, uid))
         incoming_finish(fetch, index);
 }
 
@@ -301,7 +329,8 @@ static void look_for(struct worker *w, struct folder *f, struct folder_item *ite
     look->item = *item;
     snprintf(set, sizeof set, "%" PRIu32, item->uid);
     w->inflight++;
-    session_fetch_rows(link_session(w->link), slice_cstr(set), SLICE(""), look_row, look_ended, look);
+    session_fetch_rows(link_session(w->link), slice_cstr(set), SLICE(""), look_row, look_ended,
+                       look);
 }
 
 /* One message did not come: next rung, or its end. Counts as fetching on entry. */
@@ -332,6 +361,36 @@ static void try_again(struct worker *w, struct folder *f, struct folder_item *it
 
 static void fetch_next_part(struct fetch *fetch);
 
+/* Does the message go to the next rung? A throttled answer says nothing about it. When the
+ * connection broke, the message in the middle of its literal is to blame, or the one whose literal
+ * was of another length than announced; where there is none, all are asked for alone from then on,
+ * until one has seen too many connections go. */
+static bool is_blamed(const struct fetch *fetch, struct folder_item *item, const struct err *err)
+{
+    if (!err || err->scope < ERR_SCOPE_SESSION)
+        return !err || err->class != ERR_CLASS_THROTTLED;
+    if (err->class == ERR_CLASS_CANCELED || err->class == ERR_CLASS_THROTTLED)
+        return false;
+    if (fetch->suspect)
+        return fetch->suspect_uid == item->uid || fetch->count == 1;
+    if (fetch->in.active)
+        return fetch->in.uid == item->uid || fetch->count == 1;
+    if (item->losses < UINT8_MAX)
+        item->losses++;
+    if (item->tries == 0) {
+        item->tries = 1;
+        return false;
+    }
+    return item->losses % LOSSES_BLAMED == 0;
+}
+
+/* Some servers end the session over a large set of bodies (quirk B26). */
+static void learn_most(struct account *account, const struct fetch *fetch, const struct err *err)
+{
+    if (err && err->origin == ERR_ORIGIN_BYE && fetch->count > 1 && !fetch->answered)
+        account->fetch_most = fetch->count / 2;
+}
+
 static void fetch_ended(void *context, const struct err *err)
 {
     struct fetch *fetch = context;
@@ -340,29 +399,26 @@ static void fetch_ended(void *context, const struct err *err)
     bool link_lost = err && err->scope >= ERR_SCOPE_SESSION;
 
     if (!err && assembles(fetch) && fetch->in.active && !fetch->in.broken) {
-        bool more = fetch->form == SESSION_BODY_PARTIAL
-                        ? fetch->part_got == PARTIAL_BYTES
-                        : !fetch->text_part;
+        bool more = fetch->form == SESSION_BODY_PARTIAL ? fetch->part_got == PARTIAL_BYTES
+                                                        : !fetch->text_part;
 
         /* More than was asked for: the server sent the whole message instead (quirk B16). */
         if (more) {
             fetch_next_part(fetch);
             return;
         }
-        if (fetch->in.got > 0)
+        if (fetch->in.got > 0 && !placeholder_dropped(fetch, fetch->items[0].uid))
             incoming_finish(fetch, 0);
     }
     w->inflight--;
+    learn_most(f->account, fetch, err);
     for (unsigned i = fetch->count; i-- > 0;) {
         struct folder_item *item = &fetch->items[i];
 
         if (fetch->got[i])
             continue;
-        /* When the connection broke, only the message in the middle of its literal is to blame. */
-        try_again(w, f, item,
-                  link_lost ? fetch->in.active && (fetch->in.uid == item->uid || fetch->count == 1)
-                            : true,
-                  fetch->answered, err);
+        try_again(w, f, item, is_blamed(fetch, item, err), fetch->answered,
+                  !err && fetch->placeholder ? &fetch->why : err);
     }
     incoming_drop(fetch);
     free(fetch);
@@ -416,6 +472,7 @@ bool pull_fetch_some(struct worker *w)
     struct folder *f = w->folder;
     struct fetch *fetch;
     struct folder_item item;
+    unsigned most = f->account->fetch_most ? f->account->fetch_most : FETCH_MESSAGES_MAX;
     uint64_t bytes = 0;
 
     if (f->wanted.count == 0) {
@@ -433,15 +490,15 @@ bool pull_fetch_some(struct worker *w)
     fetch->folder = f;
     fetch->form = ladder[item.tries];
     do {
-        if (fetch->count && (item.tries || fetch->items[0].tries ||
-                             bytes + item.listed_bytes > FETCH_BYTES_MAX)) {
+        if (fetch->count &&
+            (item.tries || fetch->items[0].tries || bytes + item.listed_bytes > FETCH_BYTES_MAX)) {
             queue_push_front(&f->wanted, &item);
             break;
         }
         bytes += item.listed_bytes;
         fetch->items[fetch->count++] = item;
         f->fetching++;
-    } while (fetch->count < FETCH_MESSAGES_MAX && queue_pop(&f->wanted, &item));
+    } while (fetch->count < most && queue_pop(&f->wanted, &item));
     qsort(fetch->items, fetch->count, sizeof *fetch->items, item_by_uid);
     w->inflight++;
     fetch_send(fetch);
