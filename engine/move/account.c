@@ -144,6 +144,7 @@ static void account_free(struct account *account)
             free(w);
         }
         free(account->sides[side].prefix);
+        settings_list_deinit(&account->sides[side].foreign);
     }
     for (unsigned i = 0; i < account->folder_count; i++)
         folder_destroy(&account->folders[i]);

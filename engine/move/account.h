@@ -42,6 +42,7 @@ struct account_side {
     uint64_t links_max_until_ms; /* loop time; then one more is tried */
     unsigned failures;      /* transient ones in a row */
     char *prefix;           /* personal namespace, raw */
+    struct settings_list foreign; /* prefixes of other users' and shared namespaces, raw */
     char delimiter;
 };
 

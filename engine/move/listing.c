@@ -69,6 +69,7 @@ static struct names_rules rules_of(const struct account *account)
         .settings = account->hub->settings,
         .user = account->user,
         .source_prefix = source->prefix ? source->prefix : "",
+        .source_foreign = &source->foreign,
         .target_prefix = target->prefix ? target->prefix : "",
         .target_delimiter = target->delimiter,
         .exchange = exchange_target(account),
@@ -285,6 +286,24 @@ static void exclude(struct folder *f, bool excluded, const struct imap_status *s
     hub_submit_lazy(hub, op);
 }
 
+/* A root that nothing lies in moves nothing: that must not look like success. */
+static void root_judged(struct account *account, const struct names_source *rows, unsigned count)
+{
+    struct err err;
+
+    if (!account->user->user_root || account->user->user_root[0] == '\0')
+        return;
+    for (unsigned i = 0; i < count; i++)
+        if (rows[i].selectable)
+            return;
+    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
+            "no folder lies in the UserRoot \"%.100s\" of users.csv line %u", account->user->user_root,
+            account->user->line);
+    err_doing(&err, "LIST");
+    account_failure(account, FAILURE_SOURCE, TROUBLE_LIST, "InvalidMailboxName", &err, NULL, 0);
+    account_fail(account, "InvalidMailboxName", true);
+}
+
 static void place_folders(struct account *account, struct listing *l)
 {
     struct names_rules rules = rules_of(account);
@@ -300,6 +319,7 @@ static void place_folders(struct account *account, struct listing *l)
         rows[i].attributes = l->rows[i].attributes;
     }
     names_describe(rows, l->count, &rules, remember, &remarks);
+    root_judged(account, rows, l->count);
     for (unsigned i = 0; i < account->folder_count; i++) {
         /* Not on the source any more: what was not fetched is asked for once more. */
         struct folder *f = account->folders[i];
@@ -588,6 +608,8 @@ static void namespace_row(void *context, const struct session_namespace *ns)
     struct listing *l = context;
     struct account_side *side = &l->worker->account->sides[l->worker->side];
 
+    if (ns->kind != SESSION_NAMESPACE_PERSONAL)
+        settings_list_add(&side->foreign, ns->prefix);
     if (ns->kind != SESSION_NAMESPACE_PERSONAL || side->prefix)
         return;
     side->prefix = slice_dup(ns->prefix);
@@ -615,6 +637,7 @@ void listing_begin(struct worker *w)
     w->lists = true;
     free(side->prefix);
     side->prefix = NULL;
+    settings_list_deinit(&side->foreign);
     session_namespaces(link_session(w->link), namespace_row, namespaces_ended, l);
 }
 

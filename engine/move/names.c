@@ -12,15 +12,16 @@
 #include <uninorm.h>
 #include <unistr.h>
 
-#define NAME_BYTES_MAX 4000u
+#define NAME_BYTES_MAX   4000u
 #define SLASH_LOOK_ALIKE "\xE2\x88\x95" /* U+2215 */
 /* Exchange's display names end at 255 characters. */
 #define EXCHANGE_PART_CHARACTERS 255u
 
 /* Names that Exchange Online keeps for itself, or that hold no mail: mail is never put there. */
 static const char *const exchange_reserved[] = {
-    "Files",  "Calendar", "Contacts",    "Journal",     "Notes",
-    "Tasks",  "Outbox",   "Sync Issues", "Conversation History",
+    "Files",   "Calendar",    "Contacts",
+    "Journal", "Notes",       "Tasks",
+    "Outbox",  "Sync Issues", "Conversation History",
 };
 
 void names_source_deinit(struct names_source *row)
@@ -72,6 +73,81 @@ static struct slice without_prefix(struct slice raw, const char *prefix, char de
     return raw;
 }
 
+/* A name as it is compared with a root: without delimiters at its ends, '/' as the delimiter. */
+static char *root_text(struct slice text, char delimiter)
+{
+    char *copy;
+
+    while (text.size && (text.data[0] == '/' || (delimiter && text.data[0] == delimiter)))
+        text = slice_from(text, 1);
+    while (text.size && (text.data[text.size - 1] == '/' ||
+                         (delimiter && text.data[text.size - 1] == delimiter)))
+        text = slice_first(text, text.size - 1);
+    copy = slice_dup(text);
+    for (char *at = copy; delimiter && *at; at++)
+        if (*at == delimiter)
+            *at = '/';
+    return copy;
+}
+
+/* INBOX is INBOX in any case (RFC 9051 5.1); all else is compared byte by byte. */
+static bool same_start(const char *name, const char *root, size_t size)
+{
+    size_t inbox = size >= 5 && (size == 5 || root[5] == '/') ? 5 : 0;
+
+    return slice_starts_nocase(slice_cstr(name), slice_of(root, inbox)) && strlen(name) >= size &&
+           memcmp(name + inbox, root + inbox, size - inbox) == 0;
+}
+
+enum place { PLACE_OUTSIDE, PLACE_ROOT, PLACE_WITHIN };
+
+/* Where a raw name lies as to the user's root; *rest_r: what is below it. */
+static enum place place_in_root(struct slice raw, const char *user_root, char delimiter,
+                                struct slice *rest_r)
+{
+    char *name = root_text(raw, delimiter), *root = root_text(slice_cstr(user_root), delimiter);
+    size_t size = strlen(root);
+    enum place place = PLACE_OUTSIDE;
+
+    if (size == 0) {
+        place = PLACE_WITHIN;
+        *rest_r = raw;
+    } else if (same_start(name, root, size)) {
+        if (name[size] == '\0') {
+            place = PLACE_ROOT;
+        } else if (name[size] == '/') {
+            /* Delimiters at the front of raw are not in name. */
+            size_t front = 0;
+
+            while (front < raw.size &&
+                   (raw.data[front] == '/' || (delimiter && raw.data[front] == delimiter)))
+                front++;
+            place = PLACE_WITHIN;
+            *rest_r = slice_from(raw, front + size + 1);
+        }
+    }
+    free(name);
+    free(root);
+    return place;
+}
+
+static bool is_foreign(const struct settings_list *foreign, struct slice raw, char delimiter)
+{
+    for (size_t i = 0; foreign && i < foreign->count; i++) {
+        struct slice prefix = slice_cstr(foreign->items[i]);
+
+        if (prefix.size == 0)
+            continue;
+        if (slice_starts(raw, prefix))
+            return true;
+        /* The namespace itself is listed without its delimiter. */
+        if (delimiter && prefix.data[prefix.size - 1] == delimiter &&
+            slice_equal(raw, slice_first(prefix, prefix.size - 1)))
+            return true;
+    }
+    return false;
+}
+
 /* A slash that is no delimiter at the source must not become one. */
 static void append_decoded(struct buf *out, struct slice part, char delimiter)
 {
@@ -121,7 +197,8 @@ static char *display_name(struct slice raw, char delimiter)
     return name;
 }
 
-/* `pattern` may end in "/" + "*": everything below it. `*` elsewhere stands for any run of bytes. */
+/* `pattern` may end in "/" + "*": everything below it. `*` elsewhere stands for any run of bytes.
+ */
 static bool glob(const char *pattern, const char *name)
 {
     for (; *pattern; pattern++, name++) {
@@ -173,8 +250,7 @@ static bool match_below(const struct settings_list *patterns, const struct names
 {
     for (size_t i = 0; i < patterns->count; i++) {
         const char *p = patterns->items[i], *end = p[0] == '#' ? strchr(p + 1, '#') : NULL;
-        const char *role =
-            end ? roles_of_well_known(slice_of(p + 1, (size_t)(end - p - 1))) : NULL;
+        const char *role = end ? roles_of_well_known(slice_of(p + 1, (size_t)(end - p - 1))) : NULL;
 
         if (!role || strcmp(end + 1, "/*") != 0)
             continue;
@@ -212,24 +288,42 @@ void names_describe(struct names_source *rows, size_t count, const struct names_
     for (size_t i = 0; i < count; i++) {
         struct names_source *r = &rows[i];
         struct slice raw = slice_cstr(r->raw), inside;
+        const char *root = rules->user->user_root;
+        enum place place = PLACE_WITHIN;
 
         r->selectable = !(r->attributes & (IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT));
         inside = without_prefix(raw, rules->source_prefix, r->delimiter);
-        if (rules->user->user_root)
-            inside = without_prefix(inside, rules->user->user_root, r->delimiter);
+        if (root && root[0]) {
+            struct slice rest = inside;
+
+            place = place_in_root(raw, root, r->delimiter, &rest);
+            if (place == PLACE_OUTSIDE)
+                place = place_in_root(inside, root, r->delimiter, &rest);
+            inside = rest;
+        } else if (is_foreign(rules->source_foreign, raw, r->delimiter)) {
+            place = PLACE_OUTSIDE;
+        }
+        if (place == PLACE_OUTSIDE)
+            r->selectable = false;
         free(r->name);
-        r->name = slice_equal_nocase(raw, SLICE("INBOX")) ? mem_text("INBOX")
-                                                          : display_name(inside, r->delimiter);
+        /* The root stands for the mailbox itself, as `user.anna` does for an administrator of
+         * Cyrus. */
+        r->name = place == PLACE_ROOT ||
+                          (place == PLACE_WITHIN && slice_equal_nocase(raw, SLICE("INBOX")))
+                      ? mem_text("INBOX")
+                      : display_name(inside, r->delimiter);
         if (r->name[0] == '\0')
             r->selectable = false; /* the delimiter itself, or nothing (quirk N26) */
-        snprintf(r->role, sizeof r->role, "%s", roles_find(r->attributes, r->name));
+        snprintf(r->role, sizeof r->role, "%s",
+                 place == PLACE_OUTSIDE ? "" : roles_find(r->attributes, r->name));
     }
     /* A role belongs to one folder: the one with the attribute, else the first by name. */
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; rows[i].role[0] && k < count; k++)
             if (k != i && strcmp(rows[i].role, rows[k].role) == 0 &&
                 (roles_by_attribute(rows[k].attributes) > roles_by_attribute(rows[i].attributes) ||
-                 (roles_by_attribute(rows[k].attributes) == roles_by_attribute(rows[i].attributes) &&
+                 (roles_by_attribute(rows[k].attributes) ==
+                      roles_by_attribute(rows[i].attributes) &&
                   k < i)))
                 rows[i].role[0] = '\0';
     for (size_t i = 0; i < count; i++) {
@@ -363,7 +457,8 @@ static const struct names_target *target_of_role(const struct names_target *targ
 }
 
 /* path: UTF-8 with '/' between levels, as wanted on the target. Fills raw and name. */
-static bool to_target(const char *path, const struct names_rules *rules, char **raw_r, char **name_r)
+static bool to_target(const char *path, const struct names_rules *rules, char **raw_r,
+                      char **name_r)
 {
     struct slice rest = slice_cstr(path), part;
     struct buf raw, name, one;
@@ -405,7 +500,8 @@ static bool taken(const struct names_source *rows, size_t count, size_t self, co
 {
     for (size_t i = 0; i < count; i++)
         if (i != self && rows[i].target_name &&
-            (fold ? same_folded(rows[i].target_name, name) : strcmp(rows[i].target_name, name) == 0))
+            (fold ? same_folded(rows[i].target_name, name)
+                  : strcmp(rows[i].target_name, name) == 0))
             return true;
     return false;
 }
@@ -447,9 +543,9 @@ static char *wanted_path(const struct names_source *rows, size_t count, size_t i
                   ? target_of_role(targets, target_count, rules, r->role)
                   : NULL;
     if (special)
-        return display_name(without_prefix(slice_cstr(special->raw), rules->target_prefix,
-                                           special->delimiter),
-                            special->delimiter);
+        return display_name(
+            without_prefix(slice_cstr(special->raw), rules->target_prefix, special->delimiter),
+            special->delimiter);
     for (size_t i = 0; i < count; i++) {
         size_t size = strlen(rows[i].name);
 
@@ -485,8 +581,8 @@ static void place(struct names_source *rows, size_t count, size_t index,
             if (!taken(rows, count, index, name, rules->exchange))
                 break;
         }
-        snprintf(text, sizeof text, "another folder has that name on the target; moved to \"%.150s\"",
-                 name);
+        snprintf(text, sizeof text,
+                 "another folder has that name on the target; moved to \"%.150s\"", name);
         tell(context, index, "FolderNameClash", text,
              "merge them on the target, or set a name under [folders]");
     } else if (changed) {

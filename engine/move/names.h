@@ -34,6 +34,8 @@ struct names_rules {
     const struct settings_user *user;
     const char *source_prefix; /* personal namespace of the source, raw ("INBOX."), or "" */
     const char *target_prefix; /* likewise of the target */
+    const struct settings_list *source_foreign; /* prefixes of other users' and shared namespaces, raw;
+                                                   or NULL */
     char target_delimiter;     /* '\0' when the target has no hierarchy */
     bool exchange;             /* Exchange's rules for names */
 };
@@ -42,7 +44,9 @@ struct names_rules {
 typedef void names_tell(void *context, size_t index, const char *type, const char *text,
                         const char *remedy);
 
-/* Fills name, role, selectable and excluded of every row. */
+/* Fills name, role, selectable and excluded of every row. Not selectable is also what the user does not
+ * own: with a UserRoot all that lies outside it (the root itself is the user's INBOX), without one
+ * the namespaces of others. */
 void names_describe(struct names_source *rows, size_t count, const struct names_rules *rules,
                     names_tell *tell, void *context);
 /* Fills target_raw and target_name of every row that is selectable and not excluded. Rows that have

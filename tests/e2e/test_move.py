@@ -1,8 +1,7 @@
 """Whole migrations between two Dovecots: everything arrives as it was, and only once."""
 
-import unittest
 import mail
-from haul import Case, core
+from haul import DOMAIN, Case, core
 
 
 def box(seed, count=120, kind="small"):
@@ -282,6 +281,30 @@ class Ways(Case):
         self.ends(batch.call("run"), 0)
         names = {("Old name",): ("New name",), ("Sent",): ("Sent before",)}
         self.moved(batch, target_path=lambda path: names.get(path, path))
+
+    def test_a_user_root_keeps_the_mail_of_others_out(self):
+        """One account that sees the mailboxes of many: each user gets what is below the root."""
+        source = self.dovecot(["admin"], format="maildir", separator=".")
+        source.seed("admin", {
+            ("INBOX",): [mail.tiny(1)], ("users", "anna"): [mail.tiny(2)],
+            ("users", "anna", "Projects"): [mail.tiny(3)], ("users", "annabel"): [mail.tiny(4)],
+            ("users", "ben"): [mail.tiny(5)]})
+        users = [("admin", "anna@" + DOMAIN)]
+        target = self.target_for(["anna"])
+        batch = self.batch(source, target, users)
+        batch.extra_columns["UserRoot"] = {"admin": "/users/anna"}
+        self.ends(batch.call("run"), 0)
+        report = self.balanced(batch.report())
+        self.assertEqual({(f["source"], f["found"]) for f in report["users"][0]["folders"]},
+                         {("INBOX", 1), ("Projects", 1)})
+        with target.connect("anna@" + DOMAIN) as mailbox:
+            held = {path: len(mailbox.uids(path)) for path in mailbox.folders()}
+        self.assertEqual({path: n for path, n in held.items() if n},
+                         {("INBOX",): 1, ("Projects",): 1})
+        batch.extra_columns["UserRoot"] = {"admin": "/users/nobody"}
+        batch.drop_state()
+        done = self.ends(batch.call("run"), 3)
+        self.assertIn("users/nobody", done.out + done.err)
 
     def test_shards_share_the_users(self):
         users = ["u%02d" % i for i in range(12)]

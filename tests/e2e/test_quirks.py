@@ -2,7 +2,6 @@
 what the report says of it. The server is tests/support/quirky.py."""
 
 import hashlib
-import unittest
 
 import mail
 from haul import Case

@@ -4,7 +4,6 @@ A short campaign is part of every run of the tests. MAILHAUL_KILLS=500 makes it 
 points; MAILHAUL_KILL_SEED repeats one.
 """
 
-import unittest
 import os
 import random
 import signal

@@ -3,11 +3,11 @@
 #include "engine/move/roles.h"
 #include "io/base/mem.h"
 
-#include <stdlib.h>
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
+#include <stdlib.h>
 
 struct told {
     unsigned count;
@@ -15,7 +15,8 @@ struct told {
     size_t index[32];
 };
 
-static void tell(void *context, size_t index, const char *type, const char *text, const char *remedy)
+static void tell(void *context, size_t index, const char *type, const char *text,
+                 const char *remedy)
 {
     struct told *t = context;
 
@@ -93,12 +94,69 @@ static void prefixes_and_delimiters_of_both_sides(void **state)
         { (char *)"Sent Items", '/', IMAP_MAILBOX_SENT },
         { (char *)"Drafts", '/', 0 },
     };
-    struct names_rules rules = { .source_prefix = "INBOX.", .target_prefix = "",
+    struct names_rules rules = { .source_prefix = "INBOX.",
+                                 .target_prefix = "",
                                  .target_delimiter = '/' };
     struct told told;
 
     (void)state;
     run(in, sizeof in / sizeof *in, targets, 3, &rules, &told);
+}
+
+static void nothing_outside_the_users_root_is_moved(void **state)
+{
+    static const struct in courier[] = {
+        { "INBOX", '/', 0, "INBOX", "", NULL },
+        { "users", '/', 0, "users", "", NULL },
+        { "users/terry.adams", '/', 0, "INBOX", "inbox", "INBOX" },
+        { "users/terry.adams/Sent", '/', 0, "Sent", "sent", "Sent Items" },
+        { "users/terry.adams2", '/', 0, "users/terry.adams2", "", NULL },
+        { "users/anna/Sent", '/', 0, "users/anna/Sent", "", NULL },
+    };
+    static const struct in cyrus[] = {
+        { "user.anna", '.', 0, "INBOX", "inbox", "INBOX" },
+        { "user.anna.Archive.2019", '.', 0, "Archive/2019", "", "Archive/2019" },
+        { "user.annabel", '.', 0, "user/annabel", "", NULL },
+        { "user.ben.Archive", '.', 0, "user/ben/Archive", "", NULL },
+    };
+    static const struct names_target targets[] = {
+        { (char *)"INBOX", '/', 0 },
+        { (char *)"Sent Items", '/', IMAP_MAILBOX_SENT },
+    };
+    struct settings_user terry = { .user_root = (char *)"/users/terry.adams" };
+    struct settings_user anna = { .user_root = (char *)"user/anna/" };
+    struct names_rules rules = { .source_prefix = "",
+                                 .target_prefix = "",
+                                 .target_delimiter = '/' };
+    struct told told;
+
+    (void)state;
+    rules.user = &terry;
+    run(courier, sizeof courier / sizeof *courier, targets, 2, &rules, &told);
+    rules.user = &anna;
+    rules.settings = NULL;
+    run(cyrus, sizeof cyrus / sizeof *cyrus, targets, 2, &rules, &told);
+}
+
+static void the_namespaces_of_others_are_left_alone(void **state)
+{
+    static const struct in in[] = {
+        { "INBOX", '.', 0, "INBOX", "inbox", "INBOX" },
+        { "Shared", '.', 0, "Shared", "", NULL },
+        { "Shared.Sales", '.', 0, "Shared/Sales", "", NULL },
+        { "SharedByMe", '.', 0, "SharedByMe", "", "SharedByMe" },
+        { "user.ben.Sent", '.', 0, "user/ben/Sent", "", NULL },
+    };
+    char *prefixes[] = { (char *)"Shared.", (char *)"user." };
+    const struct settings_list foreign = { prefixes, 2 };
+    struct names_rules rules = { .source_prefix = "",
+                                 .target_prefix = "",
+                                 .target_delimiter = '/',
+                                 .source_foreign = &foreign };
+    struct told told;
+
+    (void)state;
+    run(in, sizeof in / sizeof *in, NULL, 0, &rules, &told);
 }
 
 static void a_target_with_a_prefix_of_its_own(void **state)
@@ -108,7 +166,8 @@ static void a_target_with_a_prefix_of_its_own(void **state)
         { "Work/v1.2", '/', 0, "Work/v1.2", "", "INBOX.Work.v1&ICQ-2" },
         { "Work", '/', 0, "Work", "", "INBOX.Work" },
     };
-    struct names_rules rules = { .source_prefix = "", .target_prefix = "INBOX.",
+    struct names_rules rules = { .source_prefix = "",
+                                 .target_prefix = "INBOX.",
                                  .target_delimiter = '.' };
     struct told told;
 
@@ -130,8 +189,9 @@ static void two_names_never_become_one(void **state)
         { "spaced", '/', 0, "spaced", "", "spaced (2)" },
         { "Work/Files", '/', 0, "Work/Files", "", "Work/Files" },
     };
-    struct names_rules rules = { .source_prefix = "", .target_prefix = "", .target_delimiter = '/',
-                                 .exchange = true };
+    struct names_rules rules = {
+        .source_prefix = "", .target_prefix = "", .target_delimiter = '/', .exchange = true
+    };
     struct told told;
 
     (void)state;
@@ -151,7 +211,9 @@ static void on_a_case_sensitive_target_both_keep_their_names(void **state)
         { "flat/name", '\0', 0, "flat∕name", "", "flat&IhU-name" },
         { "shown", '/', IMAP_MAILBOX_NOSELECT, "shown", "", NULL },
     };
-    struct names_rules rules = { .source_prefix = "", .target_prefix = "", .target_delimiter = '/' };
+    struct names_rules rules = { .source_prefix = "",
+                                 .target_prefix = "",
+                                 .target_delimiter = '/' };
     struct told told;
 
     (void)state;
@@ -170,8 +232,9 @@ static void the_users_word_comes_first(void **state)
         { "Lists", '/', 0, "Lists", "", "Lists" },
     };
     struct settings *settings = settings_create();
-    struct names_rules rules = { .settings = settings, .source_prefix = "", .target_prefix = "",
-                                 .target_delimiter = '/' };
+    struct names_rules rules = {
+        .settings = settings, .source_prefix = "", .target_prefix = "", .target_delimiter = '/'
+    };
     struct told told;
 
     (void)state;
@@ -192,11 +255,16 @@ static void roles_by_attribute_then_by_name(void **state)
         unsigned attributes;
         const char *name, *role;
     } rows[] = {
-        { IMAP_MAILBOX_SENT, "Whatever", "sent" }, { 0, "gesendete elemente", "sent" },
-        { 0, "Éléments supprimés", "trash" },      { 0, "送信済みアイテム", "sent" },
-        { 0, "Черновики", "drafts" },              { 0, "JUNK E-MAIL", "junk" },
-        { 0, "Projects", "" },                     { 0, "Projects/Sent", "" },
-        { 0, "inbox", "inbox" },                   { IMAP_MAILBOX_ALL, "All Mail", "all" },
+        { IMAP_MAILBOX_SENT, "Whatever", "sent" },
+        { 0, "gesendete elemente", "sent" },
+        { 0, "Éléments supprimés", "trash" },
+        { 0, "送信済みアイテム", "sent" },
+        { 0, "Черновики", "drafts" },
+        { 0, "JUNK E-MAIL", "junk" },
+        { 0, "Projects", "" },
+        { 0, "Projects/Sent", "" },
+        { 0, "inbox", "inbox" },
+        { IMAP_MAILBOX_ALL, "All Mail", "all" },
         /* decomposed accents are the same name */
         { 0, "E\xCC\x81le\xCC\x81ments envoye\xCC\x81s", "sent" },
     };
@@ -210,6 +278,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prefixes_and_delimiters_of_both_sides),
+        cmocka_unit_test(nothing_outside_the_users_root_is_moved),
+        cmocka_unit_test(the_namespaces_of_others_are_left_alone),
         cmocka_unit_test(a_target_with_a_prefix_of_its_own),
         cmocka_unit_test(two_names_never_become_one),
         cmocka_unit_test(on_a_case_sensitive_target_both_keep_their_names),
