@@ -299,7 +299,7 @@ void governor_begin(struct governor *g, struct hub *keeper)
     g->keeper = keeper;
     pace_config_init(&config, exchange(g->settings) ? PACE_MODE_EXCHANGE : PACE_MODE_OPEN);
     config.seed = now_ns();
-    if (!g->settings->ledger_folder && g->settings->shard_count > 1)
+    if (g->settings->shard_count > 1)
         config.process_count = g->settings->shard_count;
     pace_create(&config, now, &g->pace);
     if (get_meta(g, "pace", &data, &size)) {
@@ -317,6 +317,8 @@ void governor_end(struct governor *g)
 {
     if (!g->keeper)
         return;
+    if (g->dirty)
+        save_tenant(g);
     loop_timer_clear(g->keeper->loop, &g->poll);
     loop_timer_clear(g->keeper->loop, &g->save);
 }

@@ -7,6 +7,9 @@
 
 /* Waits between attempts grow from the first to the last and stay there. */
 #define WAIT_GROWTH 300u
+/* A hint outside these is a slip of the server's: 10^12 ms would park a user for weeks. */
+#define HINT_LEAST_MS 1000u
+#define HINT_MOST_MS  3600000u
 #define HOLD_WITHOUT_HINT_MS 30000u
 #define SELECT_ATTEMPTS 3u
 #define MESSAGE_ATTEMPTS 3u
@@ -151,6 +154,10 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
     case ERR_CLASS_THROTTLED:
         verdict_r->action = is_limit ? TROUBLE_FEWER : TROUBLE_HOLD;
         verdict_r->wait_ms = err->wait_ms ? err->wait_ms : HOLD_WITHOUT_HINT_MS;
+        if (verdict_r->wait_ms < HINT_LEAST_MS)
+            verdict_r->wait_ms = HINT_LEAST_MS;
+        if (verdict_r->wait_ms > HINT_MOST_MS)
+            verdict_r->wait_ms = HINT_MOST_MS;
         return;
     case ERR_CLASS_UNCERTAIN:
         verdict_r->action = TROUBLE_LOOK_FIRST;

@@ -1,12 +1,14 @@
 /* test: move */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
 #include "engine/move/names.h"
 #include "engine/move/roles.h"
 #include "io/base/mem.h"
 
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 
 struct told {
