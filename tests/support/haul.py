@@ -7,6 +7,7 @@ import atexit
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -64,6 +65,16 @@ class Running:
         self.pid = self.process.pid
         _running.add(self)
 
+    def memory(self):
+        """Peak RSS in bytes so far, 0 when it has ended. Not ru_maxrss: the kernel counts there what
+        the process had before exec, which is this Python with all its mail."""
+        try:
+            with open("/proc/%d/status" % self.pid) as f:
+                found = re.search(r"^VmHWM:\s*(\d+) kB$", f.read(), re.M)
+        except OSError:
+            found = None
+        return int(found.group(1)) * 1024 if found else 0
+
     def ended(self):
         """True when it is over; wait() still finds its end and what it used."""
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
@@ -82,13 +93,15 @@ class Running:
     def wait(self, limit_s=RUN_LIMIT_S):
         """Done when it ended by itself; kills it and raises when it takes too long."""
         limit = time.monotonic() + limit_s
+        peak = 0
         while True:
-            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            peak = max(peak, self.memory())
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 break
             if time.monotonic() > limit:
                 os.kill(self.pid, signal.SIGABRT)  # its stack may tell where it hangs
-                _, status, _ = os.wait4(self.pid, 0)
+                _, status = os.waitpid(self.pid, 0)
                 _running.discard(self)
                 self.process.returncode = os.waitstatus_to_exitcode(status)
                 raise AssertionError("mailhaul did not end within %d s\n%s" % (
@@ -97,7 +110,7 @@ class Running:
         _running.discard(self)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         done = Done(self.process.returncode, self._read(self.out), self._read(self.err),
-                    usage.ru_maxrss * 1024, time.monotonic() - self.began)
+                    peak, time.monotonic() - self.began)
         self.out.close()
         self.err.close()
         return done
