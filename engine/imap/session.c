@@ -178,6 +178,11 @@ bool session_fail_protocol(struct session *s, const char *why)
     return false;
 }
 
+bool session_is_over(const struct session *s)
+{
+    return s->life == SESSION_FAILING || s->life == SESSION_OVER;
+}
+
 void session_abort(struct session *s, const struct err *err, bool unsent)
 {
     struct err copy = *err;

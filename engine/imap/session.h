@@ -97,6 +97,8 @@ unsigned session_damaged_count(const struct session *session);
 unsigned session_error_count(const struct session *session);
 /* What is waited for, for time-outs and logs ("FETCH", "greeting", "" when nothing). */
 const char *session_waiting_for(const struct session *session);
+/* It has failed or ended: a command that ends now ends for that reason, whatever its error's scope. */
+bool session_is_over(const struct session *session);
 /* Milliseconds that the oldest wait may last without any byte before it is a stall: by command and
  * login state in one table (SELECT, SEARCH, STATUS 600,000; inside a literal 120,000; else
  * 300,000; greeting and login 60,000). 0 when nothing is waited for. */

@@ -26,6 +26,7 @@ struct worker {
     struct secret *token;   /* OAuth: what this link logs in with; NULL without */
     uint64_t token_ends_ms; /* loop time */
     uint64_t token_life_ms; /* what was left of it at login */
+    bool token_doubted;     /* its last login was refused with a token: one more, with a new one */
     bool draining;          /* its token ends soon: nothing new is started on it */
 };
 
@@ -35,6 +36,7 @@ enum account_phase { ACCOUNT_WORKING, ACCOUNT_PROVING, ACCOUNT_SAVING, ACCOUNT_C
 struct account_side {
     struct worker *workers;
     unsigned worker_count, ready_count;
+    bool worked;            /* a login stood in this run: the server is there, or was */
     bool listed;            /* namespaces and folders are known */
     bool listing;
     uint64_t hold_until_ms; /* the server's back-off; loop time */

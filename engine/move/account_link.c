@@ -36,6 +36,8 @@ static void link_ready(void *context)
     if (w->side == SIDE_TARGET)
         governor_connected(account);
     side->ready_count++;
+    side->worked = true;
+    w->token_doubted = false;
     if (account->hub->choked && w->side == SIDE_SOURCE)
         link_want_read(w->link, false);
     if (w->side == SIDE_SOURCE)
@@ -75,6 +77,17 @@ static void reconnect(void *context)
         account_worker_open(w);
 }
 
+/* A token is refused when it has just ended, and now and then without a reason (exchange-online.md
+ * 2): that is no wrong password. One more login with a new token decides. */
+static bool token_is_doubted(struct worker *w, enum trouble_doing doing, const struct err *err)
+{
+    if (!w->token || w->token_doubted || w->account->stopping || doing != TROUBLE_LOGIN ||
+        err->class != ERR_CLASS_PERMANENT || err->origin == ERR_ORIGIN_TOKEN)
+        return false;
+    w->token_doubted = true;
+    return true;
+}
+
 static void link_closed(void *context, const struct err *err, bool ready_before)
 {
     struct worker *w = context;
@@ -83,6 +96,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     struct account_side *side = &account->sides[w->side];
     enum trouble_doing doing = doing_of(err, ready_before);
     struct trouble_verdict verdict;
+    unsigned limit = (unsigned)hub->settings->policy.transient_failure_limit;
     bool drained;
 
     if (ready_before)
@@ -97,6 +111,14 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     }
     w->link = NULL;
     w->busy = false;
+    if (!ready_before && token_is_doubted(w, doing, err)) {
+        login_over(w);
+        hub_give_back_link(hub, w->side);
+        tokens_forget(hub->tokens, w->side, account->user);
+        loop_timer_set(hub->loop, &w->again, 1, reconnect, w);
+        account_poke(account);
+        return;
+    }
     if (!ready_before && !account->stopping)
         login_refused(w, err, trouble_type(doing, failure_side_of(w->side), err));
     drained = w->draining || slice_find_nocase(slice_cstr(err->server_text),
@@ -119,10 +141,15 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
         account->record.reconnects++;
         count(&hub->counters.reconnects, 1);
     }
-    trouble_judge(doing, failure_side_of(w->side), err, side->failures,
-                  (unsigned)hub->settings->policy.transient_failure_limit, account->id + w->attempts,
-                  &verdict);
-    if (err->class != ERR_CLASS_THROTTLED)
+    trouble_judge(doing, failure_side_of(w->side), err,
+                  doing == TROUBLE_CONNECT ? w->attempts : side->failures, limit,
+                  account->id + w->attempts, &verdict);
+    /* A server that was there comes back, most often: it gets all the patience there is. */
+    if (doing == TROUBLE_CONNECT && side->worked && verdict.action == TROUBLE_STOP_ACCOUNT &&
+        err->class != ERR_CLASS_PERMANENT && w->attempts + 1 < limit)
+        verdict.action = TROUBLE_RETRY;
+    /* One outage takes all connections at once and counts once. */
+    if (err->class != ERR_CLASS_THROTTLED && side->ready_count == 0)
         side->failures++;
     if (verdict.action == TROUBLE_FEWER) {
         account_failure(account, failure_side_of(w->side), doing, verdict.type, err, NULL, 0);
@@ -156,8 +183,8 @@ void account_worker_open(struct worker *w)
 
     if (w->link || account->stopping || loop_timer_is_set(&w->again))
         return;
-    if (account_held(account, w->side) || !hub_has_link(account->hub, w->side) ||
-        !login_ready(w) || !hub_lend_link(account->hub, w->side))
+    if (account_held(account, w->side) || !hub_has_link(account->hub, w->side) || !login_ready(w) ||
+        !hub_lend_link(account->hub, w->side))
         return;
     snprintf(label, sizeof label, "%s user=%s", w->side == SIDE_SOURCE ? "source" : "target",
              account->user->email_address);
@@ -191,14 +218,15 @@ void account_maybe_more_links(struct account *account, enum side side_index)
         if (side_index == SIDE_TARGET)
             left += f->record.tally.spooled;
         else
-            left += f->pull == PULL_UNLISTED ? 20 + f->source_status.messages
-                                             : f->record.tally.waiting;
+            left +=
+                f->pull == PULL_UNLISTED ? 20 + f->source_status.messages : f->record.tally.waiting;
     }
     if (left < EXTRA_LINK_MESSAGES * side->worker_count ||
         (!idle && side->worker_count >= endpoint->connections_per_user))
         return;
     /* Mailboxes that wait for their first connection go before second ones. */
-    if (!account->hub->no_more && account->hub->links[side_index] * 2 > account->hub->links_max[side_index])
+    if (!account->hub->no_more &&
+        account->hub->links[side_index] * 2 > account->hub->links_max[side_index])
         return;
     account_worker_open(idle ? idle : account_worker_create(account, side_index));
 }

@@ -11,7 +11,7 @@
  * a line of 8 KB/s. */
 #define RESPONSE_PATIENCE    4u
 #define SLOWEST_BYTES_PER_MS 8u
-#define LOGOUT_PATIENCE_MS 5000
+#define LOGOUT_PATIENCE_MS   5000
 
 struct link {
     struct loop *loop;
@@ -22,8 +22,8 @@ struct link {
     char label[160];
     struct link_config config; /* strings inside are ours */
     struct loop_timer again;   /* opens the connection for another way of logging in */
-    struct loop_timer watch;  /* looks for silence every WATCH_MS */
-    struct loop_timer finish; /* LOGOUT that nobody answers */
+    struct loop_timer watch;   /* looks for silence every WATCH_MS */
+    struct loop_timer finish;  /* LOGOUT that nobody answers */
     uint64_t last_byte_ms;
     uint64_t last_response_ms; /* when the response at hand began */
     uint64_t responses;        /* whole ones by then */
@@ -141,11 +141,12 @@ static const struct session_events session_events = {
     .slow_down = slow_down,
 };
 
-/* Two timers (quirks B0 rule 10): one for silence, one for a server that says something now and then
- * and never comes to an end. */
+/* Two timers (quirks B0 rule 10): one for silence, one for a server that says something now and
+ * then and never comes to an end. */
 static bool stalled(const struct link *link, uint64_t now, uint32_t patience, struct err *err_r)
 {
-    uint64_t whole = patience * RESPONSE_PATIENCE + session_response_bytes(link->session) / SLOWEST_BYTES_PER_MS;
+    uint64_t whole =
+        patience * RESPONSE_PATIENCE + session_response_bytes(link->session) / SLOWEST_BYTES_PER_MS;
 
     if (patience == 0)
         return false;
@@ -326,7 +327,7 @@ struct session *link_session(struct link *link)
 
 bool link_is_ready(const struct link *link)
 {
-    return link->ready && !link->closing;
+    return link->ready && !link->closing && !session_is_over(link->session);
 }
 
 void link_facts(const struct link *link, struct stream_facts *facts_r)

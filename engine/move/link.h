@@ -36,6 +36,8 @@ struct link *link_open(struct loop *loop, const struct link_config *config,
                        const struct link_events *events, void *context);
 
 struct session *link_session(struct link *link);
+/* Commands may be started, and one that has ended did not end because the connection did. An error's
+ * scope does not tell the two apart: a throttled mailbox is wider than a connection. */
 bool link_is_ready(const struct link *link);
 void link_facts(const struct link *link, struct stream_facts *facts_r);
 struct ssl_st *link_ssl(struct link *link);

@@ -220,9 +220,8 @@ static void rejudge(struct folder *f, unsigned states)
 
     if (f->record.excluded)
         return;
-    if (!reader_messages(hub->reader, f->record.user, f->record.folder,
-                         states, 0, false, 0, rejudge_one, &r,
-                         &err)) {
+    if (!reader_messages(hub->reader, f->record.user, f->record.folder, states, 0, false, 0,
+                         rejudge_one, &r, &err)) {
         hub_abort_run(hub, &err);
         return;
     }
@@ -297,8 +296,8 @@ static void root_judged(struct account *account, const struct names_source *rows
         if (rows[i].selectable)
             return;
     err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
-            "no folder lies in the UserRoot \"%.100s\" of users.csv line %u", account->user->user_root,
-            account->user->line);
+            "no folder lies in the UserRoot \"%.100s\" of users.csv line %u",
+            account->user->user_root, account->user->line);
     err_doing(&err, "LIST");
     account_failure(account, FAILURE_SOURCE, TROUBLE_LIST, "InvalidMailboxName", &err, NULL, 0);
     account_fail(account, "InvalidMailboxName", true);
@@ -356,16 +355,14 @@ static void place_folders(struct account *account, struct listing *l)
         else if (!unchanged(f))
             f->pull = PULL_UNLISTED;
         else
-            f->pull = f->record.tally.waiting &&
-                              account->hub->settings->mode != SETTINGS_MODE_PLAN
+            f->pull = f->record.tally.waiting && account->hub->settings->mode != SETTINGS_MODE_PLAN
                           ? PULL_BODIES
                           : PULL_DONE;
     }
     for (size_t i = 0; i < remarks.count; i++)
         account_problem(account,
-                        folders[remarks.all[i].index]
-                            ? folders[remarks.all[i].index]->record.folder
-                            : 0,
+                        folders[remarks.all[i].index] ? folders[remarks.all[i].index]->record.folder
+                                                      : 0,
                         remarks.all[i].type, remarks.all[i].text, remarks.all[i].remedy);
     account->record.policy = fingerprint;
     for (unsigned i = 0; i < l->count; i++)
@@ -436,7 +433,7 @@ static void listing_failed(struct listing *l, const struct err *err)
     side->listing = false;
     w->lists = false;
     w->busy = false;
-    if (err->scope >= ERR_SCOPE_SESSION)
+    if (!link_is_ready(w->link))
         return; /* the link ends; its account decides */
     trouble_judge(TROUBLE_LIST, failure_side_of(w->side), err, side->failures++,
                   (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
@@ -444,7 +441,8 @@ static void listing_failed(struct listing *l, const struct err *err)
     if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {
         account_hold(account, w->side, verdict.wait_ms);
     } else {
-        account_failure(account, failure_side_of(w->side), TROUBLE_LIST, verdict.type, err, NULL, 0);
+        account_failure(account, failure_side_of(w->side), TROUBLE_LIST, verdict.type, err, NULL,
+                        0);
         if (verdict.action != TROUBLE_RETRY) {
             account_fail(account, verdict.type, false);
             return;
@@ -507,7 +505,7 @@ static void ask_ended(void *context, const struct err *err)
     struct listing *l = ask->listing;
 
     free(ask);
-    if (err && err->scope >= ERR_SCOPE_SESSION)
+    if (err && (!link_is_ready(l->worker->link) || err->scope >= ERR_SCOPE_ACCOUNT))
         l->link_lost = true;
     if (--l->waiting > 0)
         return;
@@ -531,8 +529,8 @@ static bool is_excluded(const struct listing *l, unsigned i)
     return excluded;
 }
 
-/* Without LIST-STATUS the numbers are asked for one by one where they spare more than they cost: for
- * folders that were read before and for those that are only counted. */
+/* Without LIST-STATUS the numbers are asked for one by one where they spare more than they cost:
+ * for folders that were read before and for those that are only counted. */
 static void ask_numbers(struct listing *l)
 {
     struct worker *w = l->worker;
@@ -565,7 +563,7 @@ static void list_ended(void *context, const struct err *err)
     struct listing *l = context;
     bool inbox = false;
 
-    if (err && (err->scope >= ERR_SCOPE_SESSION || l->plain)) {
+    if (err && (err->scope >= ERR_SCOPE_SESSION || l->plain || !link_is_ready(l->worker->link))) {
         listing_failed(l, err);
         return;
     }
@@ -596,8 +594,9 @@ static void ask_list(struct listing *l)
     enum session_list_form form = SESSION_LIST_PLAIN;
 
     if (!l->plain && !exchange)
-        form = !caps_has(caps, CAP_LIST_EXTENDED) && caps_has(caps, CAP_XLIST) ? SESSION_LIST_XLIST
-                                                                               : SESSION_LIST_EXTENDED;
+        form = !caps_has(caps, CAP_LIST_EXTENDED) && caps_has(caps, CAP_XLIST)
+                   ? SESSION_LIST_XLIST
+                   : SESSION_LIST_EXTENDED;
     session_list(link_session(w->link), form, SLICE("*"),
                  w->side == SIDE_SOURCE ? SOURCE_STATUS : TARGET_STATUS, list_row, list_status,
                  list_ended, l);

@@ -315,7 +315,7 @@ static void look_ended(void *context, const struct err *err)
         queue_push_front(&look->folder->wanted, &look->item);
     }
     free(look);
-    if (!err || err->scope < ERR_SCOPE_SESSION)
+    if (link_is_ready(w->link))
         worker_idle(w);
 }
 
@@ -367,10 +367,12 @@ static void fetch_next_part(struct fetch *fetch);
  * until one has seen too many connections go. */
 static bool is_blamed(const struct fetch *fetch, struct folder_item *item, const struct err *err)
 {
-    if (!err || err->scope < ERR_SCOPE_SESSION)
-        return !err || err->class != ERR_CLASS_THROTTLED;
+    if (!err)
+        return true;
     if (err->class == ERR_CLASS_CANCELED || err->class == ERR_CLASS_THROTTLED)
         return false;
+    if (link_is_ready(fetch->worker->link))
+        return true;
     if (fetch->suspect)
         return fetch->suspect_uid == item->uid || fetch->count == 1;
     if (fetch->in.active)
@@ -396,7 +398,7 @@ static void fetch_ended(void *context, const struct err *err)
     struct fetch *fetch = context;
     struct worker *w = fetch->worker;
     struct folder *f = fetch->folder;
-    bool link_lost = err && err->scope >= ERR_SCOPE_SESSION;
+    bool link_lost = err && !link_is_ready(w->link);
 
     if (!err && assembles(fetch) && fetch->in.active && !fetch->in.broken) {
         bool more = fetch->form == SESSION_BODY_PARTIAL ? fetch->part_got == PARTIAL_BYTES

@@ -26,7 +26,7 @@ static void step_failed(struct worker *w, enum trouble_doing doing, const struct
     w->busy = false;
     if (f->pull == PULL_LISTING)
         f->pull = PULL_UNLISTED;
-    if (err->scope >= ERR_SCOPE_SESSION) {
+    if (!link_is_ready(w->link)) {
         pull_folder_release(w); /* the link ends; its account decides */
         return;
     }
@@ -247,7 +247,7 @@ static void notes_ended(void *context, const struct err *err)
 {
     struct worker *w = context;
 
-    if (err && err->scope >= ERR_SCOPE_SESSION) {
+    if (err && (!link_is_ready(w->link) || err->scope >= ERR_SCOPE_ACCOUNT)) {
         drop_window(w->work);
         step_failed(w, TROUBLE_FETCH, err);
         return;

@@ -34,7 +34,7 @@ static void step_failed(struct worker *w, enum trouble_doing doing, const struct
     twins_destroy(&p->scan);
     f->push = f->uncertain && f->record.target_open ? PUSH_SETTLING : PUSH_CLOSED;
     push_folder_release(w);
-    if (err->scope >= ERR_SCOPE_SESSION)
+    if (!link_is_ready(w->link))
         return;
     trouble_judge(doing, FAILURE_TARGET, err, p->attempts++,
                   (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
@@ -59,7 +59,7 @@ static void subscribed(void *context, const struct err *err)
     struct worker *w = context;
 
     /* Nobody loses mail by a missing subscription. */
-    if (err && err->scope >= ERR_SCOPE_SESSION)
+    if (err && (!link_is_ready(w->link) || err->scope >= ERR_SCOPE_ACCOUNT))
         step_failed(w, TROUBLE_CREATE, err);
     else
         open_ask(w);

@@ -222,7 +222,7 @@ static void append_refused(struct job *job, const struct err *err)
         return;
     case TROUBLE_RETRY:
     case TROUBLE_OTHER_FORM:
-        if (err->class == ERR_CLASS_CANCELED || err->scope >= ERR_SCOPE_SESSION) {
+        if (err->class == ERR_CLASS_CANCELED || !link_is_ready(job->worker->link)) {
             job_requeue(job, false); /* it was never sent whole: nothing can have been stored */
         } else if (job->count == 1 && job->items[0].tries + 1u >= APPEND_TRIES_MAX) {
             message_fails(job, err, TROUBLE_APPEND);
@@ -241,7 +241,7 @@ static void append_ended(void *context, const struct err *err)
     struct job *job = context;
     struct worker *w = job->worker;
     struct folder *f = job->folder;
-    bool link_lost = err && err->scope >= ERR_SCOPE_SESSION;
+    bool link_lost = err && !link_is_ready(w->link);
 
     job_unlink(job);
     w->inflight--;

@@ -8,11 +8,11 @@
 /* Waits between attempts grow from the first to the last and stay there. */
 #define WAIT_GROWTH 300u
 /* A hint outside these is a slip of the server's: 10^12 ms would park a user for weeks. */
-#define HINT_LEAST_MS 1000u
-#define HINT_MOST_MS  3600000u
+#define HINT_LEAST_MS        1000u
+#define HINT_MOST_MS         3600000u
 #define HOLD_WITHOUT_HINT_MS 30000u
-#define SELECT_ATTEMPTS 3u
-#define MESSAGE_ATTEMPTS 3u
+#define SELECT_ATTEMPTS      3u
+#define MESSAGE_ATTEMPTS     3u
 /* A host that refuses TCP from the start is not there; later it is a reboot worth waiting for. */
 #define CONNECT_ATTEMPTS_QUICK 5u
 
@@ -33,38 +33,56 @@ static const struct {
     const char *code, *words;    /* NULL: not looked at; one of them must match */
     const char *type;
 } named[] = {
-    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, "LIMIT", "too many simultaneous", "ConnectionLimit" },
-    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "maximum number of connections", "ConnectionLimit" },
-    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many connections", "ConnectionLimit" },
-    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many open connections", "ConnectionLimit" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "PRIVACYREQUIRED", "plaintext authentication", "PrivacyRequired" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "application-specific password", "AppPasswordRequired" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, "LIMIT", "too many simultaneous",
+      "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "maximum number of connections",
+      "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many connections",
+      "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many open connections",
+      "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "PRIVACYREQUIRED", "plaintext authentication",
+      "PrivacyRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "application-specific password",
+      "AppPasswordRequired" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "answer/185833", "AppPasswordRequired" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "app password", "AppPasswordRequired" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "WEBALERT", "web login required", "WebLoginRequired" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "CONTACTADMIN", "via your web browser", "WebLoginRequired" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "EXPIRED", "password has expired", "WebLoginRequired" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many invalid logon", "AccountLocked" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many login failures", "AccountLocked" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "WEBALERT", "web login required",
+      "WebLoginRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "CONTACTADMIN", "via your web browser",
+      "WebLoginRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "EXPIRED", "password has expired",
+      "WebLoginRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many invalid logon",
+      "AccountLocked" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many login failures",
+      "AccountLocked" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many failed", "AccountLocked" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "account is locked", "AccountLocked" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "temporarily blocked", "AccountLocked" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "imap is disabled", "ImapDisabled" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "protocol disabled", "ImapDisabled" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "not enabled for imap", "ImapDisabled" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "imap access is disabled", "ImapDisabled" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "imap access is disabled",
+      "ImapDisabled" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "enable imap", "ImapDisabled" },
-    { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_TARGET, NULL, "authenticated but not connected", "PermissionMissing" },
-    { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_SOURCE, NULL, "authenticated but not connected", "ImapDisabled" },
+    { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_TARGET, NULL, "authenticated but not connected",
+      "PermissionMissing" },
+    { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_SOURCE, NULL, "authenticated but not connected",
+      "ImapDisabled" },
     { TROUBLE_LIST, TROUBLE_FETCH, FAILURE_LOCAL, "SERVERBUG", "internal error", "ServerBug" },
-    { TROUBLE_LIST, TROUBLE_CREATE, FAILURE_LOCAL, NULL, "invalid mailbox name", "InvalidMailboxName" },
-    { TROUBLE_CREATE, TROUBLE_CREATE, FAILURE_LOCAL, NULL, "folder name is reserved", "InvalidMailboxName" },
-    { TROUBLE_CREATE, TROUBLE_CREATE, FAILURE_LOCAL, "NOPERM", "permission denied", "PermissionMissing" },
+    { TROUBLE_LIST, TROUBLE_CREATE, FAILURE_LOCAL, NULL, "invalid mailbox name",
+      "InvalidMailboxName" },
+    { TROUBLE_CREATE, TROUBLE_CREATE, FAILURE_LOCAL, NULL, "folder name is reserved",
+      "InvalidMailboxName" },
+    { TROUBLE_CREATE, TROUBLE_CREATE, FAILURE_LOCAL, "NOPERM", "permission denied",
+      "PermissionMissing" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, "OVERQUOTA", "quota", "QuotaExceeded" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "mailbox is full", "QuotaExceeded" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "storage limit", "QuotaExceeded" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, "TOOBIG", "maximum size", "MessageTooLarge" },
-    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "message size exceeds", "MessageTooLarge" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "message size exceeds",
+      "MessageTooLarge" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too large", "MessageTooLarge" },
 };
 
@@ -84,7 +102,8 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
     if (err->class == ERR_CLASS_THROTTLED)
         return side == FAILURE_TARGET ? "TargetThrottled" : "SourceThrottled";
     if (err->origin == ERR_ORIGIN_OS || err->origin == ERR_ORIGIN_DNS)
-        return side == FAILURE_TARGET && doing > TROUBLE_LOGIN ? "TargetUnavailable" : "ConnectFailed";
+        return side == FAILURE_TARGET && doing > TROUBLE_LOGIN ? "TargetUnavailable"
+                                                               : "ConnectFailed";
     switch (doing) {
     case TROUBLE_CONNECT:
         return "ConnectFailed";
@@ -100,7 +119,7 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
         return "InvalidMailboxName";
     case TROUBLE_APPEND:
         return err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD ? "MessageRejected"
-                                                                           : "TargetUnavailable";
+                                                                             : "TargetUnavailable";
     case TROUBLE_SPOOL:
     case TROUBLE_COUNT:
         break;
@@ -119,7 +138,8 @@ void trouble_set_first_wait(uint32_t wait_ms)
 bool trouble_is_login(const char *type)
 {
     static const char *const types[] = { "LoginFailed",   "AppPasswordRequired", "WebLoginRequired",
-                                         "AccountLocked", "PrivacyRequired",     "ImapDisabled" };
+                                         "AccountLocked", "PrivacyRequired",     "ImapDisabled",
+                                         "TokenFailed" };
 
     for (unsigned i = 0; i < sizeof types / sizeof *types; i++)
         if (strcmp(type, types[i]) == 0)

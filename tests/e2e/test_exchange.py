@@ -1,0 +1,105 @@
+"""Whole migrations into the simulated Exchange Online."""
+
+import collections
+
+import exchange
+import mail
+from haul import DOMAIN, Case
+
+
+class Exchange(Case):
+    def into(self, users, messages, **options):
+        """(batch, exchange, {address: how many messages}) from a Dovecot with that mail."""
+        source = self.dovecot(users, format="maildir", separator=".")
+        counts = {}
+        for i, user in enumerate(users):
+            folders = mail.mailbox(i, messages)
+            source.seed(user, folders)
+            counts["%s@%s" % (user, DOMAIN)] = sum(len(box) for box in folders.values())
+        target = exchange.Exchange(counts, **options)
+        self.addCleanup(target.stop)
+        target.start()
+        return target.take(self.batch(source, target, users)), target, counts
+
+    def arrived(self, batch, target, counts):
+        """Every message once, and the account says so."""
+        report = self.balanced(batch.report())
+        self.assertEqual(report["totals"]["uploaded"] + report["totals"]["present"],
+                         sum(counts.values()))
+        for address, count in counts.items():
+            there = target.messages(address)
+            self.assertEqual(len(there), count, address)
+            doubled = [k for k, n in collections.Counter(
+                (m["folder"], m["uid"]) for m in there).items() if n > 1]
+            self.assertEqual(doubled, [])
+        return report
+
+    def test_all_mail_arrives_once_and_a_second_run_moves_nothing(self):
+        batch, target, counts = self.into(["anna", "ben"], 40)
+        self.ends(batch.call("run"), 0)
+        self.arrived(batch, target, counts)
+        before = target.stats()
+        self.ends(batch.call("run"), 0)
+        self.arrived(batch, target, counts)
+        after = target.stats()
+        self.assertEqual(before["appends"], after["appends"])
+        self.assertEqual(after["appends_not_mail"], 0)
+
+    def test_a_hidden_budget_is_obeyed_and_costs_no_message(self):
+        batch, target, counts = self.into(
+            ["anna"], 60, **{"mailbox-rate": 3, "mailbox-burst": 5, "mailbox-cutoff": 2,
+                              "hint-ms": 1500, "hint-word": "both"})
+        self.ends(batch.call("run"), 0)
+        report = self.arrived(batch, target, counts)
+        stats = target.stats()
+        self.assertGreater(stats["throttled"], 0, "the budget was never met")
+        self.assertEqual(stats["violations"], 0)
+        self.assertEqual(report["totals"]["failed"], 0)
+        self.assertEqual(report["totals"]["throttled"], stats["throttled"])
+
+    def test_tokens_that_end_amid_the_run_are_routine(self):
+        batch, target, counts = self.into(["anna"], 40, **{"token-life-s": 8, "append-ms": 400})
+        self.ends(batch.call("run"), 0)
+        report = self.arrived(batch, target, counts)
+        self.assertGreater(target.stats()["tokens"], 1, "one token was enough: nothing was tried")
+        self.assertEqual(report["users"][0]["failures"], [])
+
+    def test_a_wrong_secret_ends_with_advice(self):
+        batch, target, _ = self.into(["anna"], 3)
+        target.set("token-aadsts", 7000215)
+        target.set("token-errors", 1000)
+        done = self.ends(batch.call("run"), 77)
+        report = batch.report()
+        failure = report["users"][0]["failures"][0]
+        self.assertEqual(failure["type"], "TokenFailed")
+        self.assertIn("7000215", failure["server_text"])
+        self.assertIn("secret", failure["advice"])
+        self.assertNotIn(exchange.SECRET, done.out + done.err)
+
+    def test_no_right_on_a_mailbox_fails_that_user_alone(self):
+        batch, target, counts = self.into(["anna", "ben"], 20)
+        target.set("mailbox", "ben@%s,permitted=no" % DOMAIN)
+        self.ends(batch.call("run"), 3)
+        report = self.balanced(batch.report())
+        states = {u["address"]: u["state"] for u in report["users"]}
+        self.assertEqual(states, {"anna@" + DOMAIN: "Synced", "ben@" + DOMAIN: "Failed"})
+        self.assertEqual(len(target.messages("anna@" + DOMAIN)), counts["anna@" + DOMAIN])
+
+    def test_a_message_over_the_mailbox_limit_costs_that_message(self):
+        batch, target, counts = self.into(["anna"], 40, **{"message-bytes-max": 30000})
+        done = batch.call("run")
+        self.assertIn(done.code, (0, 3), str(done))
+        report = self.balanced(batch.report())
+        totals = report["totals"]
+        self.assertEqual(totals["uploaded"] + totals["failed"] + totals["skipped"], totals["found"])
+
+    def test_connections_cut_at_every_point_of_an_append(self):
+        for point in ("before-plus", "mid-literal", "last-byte", "stored", "delayed", "ok"):
+            with self.subTest(point=point):
+                batch, target, counts = self.into(
+                    ["anna"], 8,
+                    fault="point=%s action=reset every=5 limit=2 delay=200" % point)
+                batch.set("target", "settle-time", "1s")
+                self.ends(batch.call("run"), 0)
+                self.arrived(batch, target, counts)
+                self.assertGreater(target.stats()["faults"], 0)

@@ -1,0 +1,92 @@
+"""The simulated Exchange Online (bench/programs/mailhaul-exo) as a target for end-to-end tests.
+
+    exchange = Exchange(users, **{"mailbox-rate": 5}).start()
+    exchange.stats()["appends"], exchange.messages(address), exchange.set("append-ms", 10)
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+import shutil
+import urllib.request
+
+import haul
+import servers
+
+SECRET = "a secret of the application"
+CLIENT = "11111111-2222-3333-4444-555555555555"
+
+
+def program():
+    return os.path.join(os.path.dirname(haul.BINARY), "bench", "programs", "mailhaul-exo")
+
+
+class Exchange:
+    def __init__(self, addresses, **options):
+        self.users = {address: "" for address in addresses}
+        self.options = {"client-id": CLIENT, "client-secret": SECRET, "append-ms": 2, "login-ms": 1, **options}
+        self.process = None
+
+    def start(self):
+        self.folder = tempfile.mkdtemp(prefix="mhexo")
+        arguments = ["--folder", self.folder]
+        for key, value in self.options.items():
+            for one in value if isinstance(value, (list, tuple)) else [value]:
+                arguments += ["--" + key, str(one)]
+        for address in self.users:
+            arguments += ["--mailbox", address]
+        self.process = subprocess.Popen([program(), *arguments], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        servers._running.append(self)
+        line = self.process.stdout.readline()
+        if not line:
+            raise servers.ServerError("mailhaul-exo did not start")
+        ready = json.loads(line)
+        self.ca, self.imap_port = ready["ca"], ready["imap_port"]
+        self.token_port, self.control_port = ready["token_port"], ready["control_port"]
+        return self
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.stdin.close()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self in servers._running:
+            servers._running.remove(self)
+        shutil.rmtree(self.folder, True)
+
+    def url(self, tls=True):
+        return "imaps://localhost:%d" % self.imap_port
+
+    def _ask(self, path, body=None):
+        request = urllib.request.Request("http://127.0.0.1:%d%s" % (self.control_port, path),
+                                         data=None if body is None else body.encode())
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def stats(self):
+        return self._ask("/stats")
+
+    def messages(self, address):
+        return self._ask("/messages?mailbox=" + address)["messages"]
+
+    def set(self, key, value):
+        self._ask("/set", "%s=%s\n" % (key, value))
+
+    def take(self, batch):
+        """Makes a Batch's target this one, signed in as an application."""
+        path = os.path.join(batch.folder, "client-secret")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+            f.write(SECRET + "\n")
+        batch.sections["target"] = {
+            "preset": "exchange-online", "tenant": "contoso.onmicrosoft.com",
+            "client-id": CLIENT,
+            "client-secret-file": "client-secret", "url": self.url(),
+            "token-url": "https://localhost:%d/contoso.onmicrosoft.com/oauth2/v2.0/token"
+                         % self.token_port,
+            "tls-ca": self.ca}
+        return batch
