@@ -103,7 +103,7 @@ static const struct option options[] = {
       NULL, 1, 86400 },
     { .name = "full", OPTION_FLAG, NULL, OF(full), BIT(SPOOL_CHECK), "read the bodies too" },
 
-    { .name = "user", OPTION_LIST, "U", OF(users), ALL, "only this EmailAddress; repeatable" },
+    { .name = "user", OPTION_LIST, "U", OF(users), ALL, "only this EmailAddress or UserName; repeatable" },
     { .name = "shard", OPTION_SHARD, "I/N", 0, ALL, "only the users of part I of N" },
     { .name = "threads", OPTION_THREADS, "N", 0, ALL, "event loops; 0: the processors", NULL, 0, 256 },
     { .name = "set", OPTION_LIST, "section.key=value", OF(overrides), ALL,

@@ -527,13 +527,19 @@ bool users_load(struct settings *s, struct users_need need, struct settings_list
 
 /* Which of them */
 
+/* --user takes either name: one account may be the source of many addresses. */
+static bool is_called(const struct settings_user *user, const char *name)
+{
+    return compare_folded(name, user->email_address) == 0 || strcmp(name, user->user_name) == 0;
+}
+
 static bool is_selected(void *context, const struct settings_user *user)
 {
     const struct settings *s = context;
     bool named = s->only_users.count == 0;
 
     for (size_t i = 0; i < s->only_users.count && !named; i++)
-        named = compare_folded(s->only_users.items[i], user->email_address) == 0;
+        named = is_called(user, s->only_users.items[i]);
     return named &&
            settings_user_in_shard(slice_cstr(user->email_address), s->shard_number, s->shard_count);
 }
@@ -548,13 +554,13 @@ bool users_select(struct settings *s, struct err *err_r)
 
         nearest_init(&near, slice_cstr(address));
         for (size_t j = 0; j < s->user_count && !found; j++) {
-            found = compare_folded(address, s->users[j].email_address) == 0;
+            found = is_called(&s->users[j], address);
             nearest_offer(&near, s->users[j].email_address);
         }
         if (!found)
             return config_refuse(err_r, CONFIG_EXIT_USAGE,
-                                 "--user %.*s: no such EmailAddress in %s%s", SHOWN_MAX, address,
-                                 config_text_name(s->users_file),
+                                 "--user %.*s: no such EmailAddress or UserName in %s%s", SHOWN_MAX,
+                                 address, config_text_name(s->users_file),
                                  nearest_text(&near, "", "", hint, sizeof hint));
     }
     settings_users_keep(s, is_selected, s);

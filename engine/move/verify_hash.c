@@ -85,7 +85,7 @@ static void batch_ended(void *context, const struct err *err)
     struct hashing *h = b->hashing;
 
     h->inflight--;
-    if (err && err->scope >= ERR_SCOPE_SESSION) {
+    if (err && !visit_is_ready(h->visit)) {
         h->broken = true;
         h->next = b->first < h->next ? b->first : h->next;
     } else if (err && err->class != ERR_CLASS_PERMANENT && err->class != ERR_CLASS_TRANSIENT) {

@@ -190,7 +190,6 @@ class Report(Case):
         plain = self.ends(self.one.call("check"), 0)
         self.assertGreater(len(plain.out.splitlines()), 8)
 
-    @unittest.skip("the folders command is not built yet")
     def test_folders(self):
         done = self.ends(self.one.call("folders", "--user", "anna", "--json"), 0)
         folders = self.shaped(done.json(), FOLDERS, "folders")["folders"]

@@ -299,7 +299,7 @@ static void users_are_selected(void **state)
     assert_true(parse(s, text, sizeof text - 1, &warnings, &place, &e));
     settings_list_add(&s->only_users, SLICE("bbo@x.org"));
     assert_false(users_select(s, &e));
-    assert_string_equal(e.server_text, "--user bbo@x.org: no such EmailAddress in users.csv; did "
+    assert_string_equal(e.server_text, "--user bbo@x.org: no such EmailAddress or UserName in users.csv; did "
                                        "you mean bob@x.org?");
     assert_int_equal(e.code, 64);
     settings_list_deinit(&s->only_users);

@@ -1,0 +1,140 @@
+#include "engine/cli/do_folders.h"
+
+#include "engine/cli/exits.h"
+#include "engine/move/advice.h"
+#include "engine/move/tree.h"
+#include "io/stream.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+static const char *text_of(const char *text)
+{
+    return text ? text : "";
+}
+
+static json_t *problems_of(const struct tree *tree, unsigned folder)
+{
+    json_t *all = json_array();
+
+    for (unsigned i = 0; i < tree->problem_count; i++)
+        if (tree->problems[i].folder == folder)
+            json_array_append_new(all, json_pack("{s:s,s:s,s:s}", "type", tree->problems[i].type,
+                                                 "text", tree->problems[i].text, "remedy",
+                                                 tree->problems[i].remedy));
+    return all;
+}
+
+static void print_json(const struct settings_user *user, const struct tree *tree)
+{
+    json_t *folders = json_array(), *all;
+
+    for (unsigned i = 0; i < tree->count; i++) {
+        const struct tree_folder *f = &tree->folders[i];
+
+        json_array_append_new(
+            folders,
+            json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:b,s:o}", "source", text_of(f->names.name),
+                      "target", text_of(f->names.target_name), "role", f->names.role, "messages",
+                      (json_int_t)f->messages, "bytes", (json_int_t)f->bytes, "largest",
+                      (json_int_t)f->largest_bytes, "selectable", f->names.selectable, "excluded",
+                      f->names.excluded, "problems", problems_of(tree, i)));
+    }
+    all = json_pack("{s:s,s:s,s:b,s:o}", "schema", "mailhaul.folders.v1", "user",
+                    user->email_address, "target_known", tree->target_known, "folders", folders);
+    json_dumpf(all, stdout, JSON_INDENT(1));
+    printf("\n");
+    json_decref(all);
+}
+
+static void print_text(const struct settings_user *user, const struct tree *tree)
+{
+    uint64_t messages = 0, bytes = 0;
+
+    printf("%s\n  %9s %10s %10s  %-9s %s\n", user->email_address, "messages", "MB", "largest MB",
+           "role", "folder -> on the target");
+    for (unsigned i = 0; i < tree->count; i++) {
+        const struct tree_folder *f = &tree->folders[i];
+
+        messages += f->messages;
+        bytes += f->bytes;
+        printf("  %9llu %10.1f %10.1f  %-9s %s -> %s\n", (unsigned long long)f->messages,
+               (double)f->bytes / 1e6, (double)f->largest_bytes / 1e6, f->names.role,
+               text_of(f->names.name),
+               !f->names.selectable ? "not moved"
+               : f->names.excluded  ? "excluded by policy"
+                                    : text_of(f->names.target_name));
+        for (unsigned k = 0; k < tree->problem_count; k++)
+            if (tree->problems[k].folder == i)
+                printf("            %s: %s\n            do: %s\n", tree->problems[k].type,
+                       tree->problems[k].text, tree->problems[k].remedy);
+    }
+    printf("  %9llu %10.1f  in %u folders\n", (unsigned long long)messages, (double)bytes / 1e6,
+           tree->count);
+}
+
+/* The exit code for a source that could not be read. */
+static int failed(const struct settings_user *user, const char *type, const struct err *err)
+{
+    char line[512], advice[512];
+
+    fprintf(stderr, "mailhaul: %s: %s\n  %s\n", user->email_address,
+            err_line(err, line, sizeof line),
+            advice_line(type, slice_cstr(user->email_address), advice, sizeof advice));
+    return trouble_is_login(type) ? EXIT_LOGIN_REFUSED : EXIT_UNREACHABLE;
+}
+
+static int show(const struct opts *o, const struct visit_house *house,
+                const struct settings_user *user)
+{
+    const struct settings_endpoint *target = &house->settings->target;
+    bool with_target = user->target_password || target->admin_password ||
+                       target->oauth.grant != SETTINGS_GRANT_NONE;
+    struct tree tree;
+    const char *type;
+    struct err err;
+    char line[512];
+    int code = EXIT_DONE;
+
+    if (!tree_read(house, user, with_target, &tree, &type, &err)) {
+        code = failed(user, type, &err);
+    } else {
+        if (o->json)
+            print_json(user, &tree);
+        else
+            print_text(user, &tree);
+        if (!tree.target_known && !o->quiet)
+            fprintf(stderr,
+                    "mailhaul: %s: the target's folders are not known%s%s; names are as for an "
+                    "empty mailbox\n",
+                    user->email_address, with_target ? ": " : " (no password for it)",
+                    with_target ? err_line(&tree.target_err, line, sizeof line) : "");
+    }
+    tree_deinit(&tree);
+    return code;
+}
+
+int do_folders(const struct opts *o, const struct settings *settings)
+{
+    struct visit_house house;
+    struct err err;
+    char line[512];
+    int code = EXIT_DONE;
+
+    stream_resolver_start();
+    if (!visit_house_open(&house, settings, &err)) {
+        fprintf(stderr, "mailhaul: %s\n", err_line(&err, line, sizeof line));
+        code = EXIT_BATCH_FILE;
+    } else {
+        /* One user unless --user names others: the tree is for a person to look at. */
+        for (size_t i = 0; i < settings->user_count && (i == 0 || o->users.count); i++) {
+            int one = show(o, &house, &settings->users[i]);
+
+            if (one != EXIT_DONE)
+                code = one;
+        }
+    }
+    visit_house_close(&house);
+    stream_resolver_stop();
+    return code;
+}

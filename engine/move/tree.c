@@ -1,0 +1,417 @@
+#include "engine/move/tree.h"
+
+#include "io/base/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FOLDERS_MAX  100000u
+#define PROBLEMS_MAX 10000u
+
+struct reading {
+    struct loop *loop;
+    const struct visit_house *house;
+    const struct settings_user *user;
+    struct tree *tree;
+    struct visit *visits[SIDE_COUNT];
+    unsigned open; /* visits that are not over */
+    /* of each side */
+    struct names_source *rows; /* source */
+    unsigned row_count;
+    struct names_target *targets;
+    unsigned target_count;
+    char *prefix[SIDE_COUNT];
+    char delimiter[SIDE_COUNT];
+    struct settings_list foreign;
+    bool listed[SIDE_COUNT], settled[SIDE_COUNT]; /* settled: listed, or will never be */
+    bool mapped;
+    unsigned at; /* folder that is read */
+    bool failed;
+    const char *type;
+    struct err err;
+};
+
+static void go_on(struct reading *r);
+
+static void problem(struct reading *r, unsigned folder, const char *type, const char *text,
+                    const char *remedy)
+{
+    struct tree *t = r->tree;
+    struct tree_problem *p;
+
+    if (t->problem_count == PROBLEMS_MAX)
+        return;
+    t->problems = mem_resize(t->problems, t->problem_count + 1u, sizeof *t->problems);
+    p = &t->problems[t->problem_count++];
+    p->folder = folder;
+    snprintf(p->type, sizeof p->type, "%s", type);
+    snprintf(p->text, sizeof p->text, "%s", text);
+    snprintf(p->remedy, sizeof p->remedy, "%s", remedy);
+}
+
+static void names_told(void *context, size_t index, const char *type, const char *text,
+                       const char *remedy)
+{
+    problem(context, (unsigned)index, type, text, remedy);
+}
+
+/* ---- lists ----------------------------------------------------------------------------------- */
+
+/* One side's way through NAMESPACE and LIST. */
+struct asking {
+    struct reading *reading;
+    enum side side;
+    struct session *session;
+};
+
+static struct asking *asking_of(struct reading *r, enum side side)
+{
+    struct asking *a = mem_zero(1, sizeof *a);
+
+    a->reading = r;
+    a->side = side;
+    a->session = visit_session(r->visits[side]);
+    return a;
+}
+
+/* The connection is another one by now, or none: `ready` begins again. */
+static bool is_stale(const struct asking *a)
+{
+    const struct visit *v = a->reading->visits[a->side];
+
+    return !v || !visit_is_ready(v) || visit_session(a->reading->visits[a->side]) != a->session;
+}
+
+static void rows_drop(struct reading *r, enum side side)
+{
+    if (side == SIDE_SOURCE) {
+        for (unsigned i = 0; i < r->row_count; i++)
+            names_source_deinit(&r->rows[i]);
+        free(r->rows);
+        r->rows = NULL;
+        r->row_count = 0;
+        settings_list_deinit(&r->foreign);
+    } else {
+        for (unsigned i = 0; i < r->target_count; i++)
+            free(r->targets[i].raw);
+        free(r->targets);
+        r->targets = NULL;
+        r->target_count = 0;
+    }
+    free(r->prefix[side]);
+    r->prefix[side] = NULL;
+    r->delimiter[side] = '\0';
+}
+
+static void list_row(void *context, const struct imap_list_row *row)
+{
+    struct asking *a = context;
+    struct reading *r = a->reading;
+
+    if (row->name.size == 0)
+        return;
+    if (a->side == SIDE_SOURCE && r->row_count < FOLDERS_MAX) {
+        r->rows = mem_resize(r->rows, r->row_count + 1u, sizeof *r->rows);
+        r->rows[r->row_count++] = (struct names_source){ .raw = slice_dup(row->name),
+                                                         .delimiter = row->delimiter,
+                                                         .attributes = row->attributes };
+    } else if (a->side == SIDE_TARGET && r->target_count < FOLDERS_MAX) {
+        r->targets = mem_resize(r->targets, r->target_count + 1u, sizeof *r->targets);
+        r->targets[r->target_count++] = (struct names_target){ .raw = slice_dup(row->name),
+                                                               .delimiter = row->delimiter,
+                                                               .attributes = row->attributes };
+        if (!r->delimiter[SIDE_TARGET])
+            r->delimiter[SIDE_TARGET] = row->delimiter;
+    }
+}
+
+static void list_ended(void *context, const struct err *err)
+{
+    struct asking *a = context;
+    struct reading *r = a->reading;
+    enum side side = a->side;
+    bool stale = is_stale(a);
+
+    free(a);
+    if (stale)
+        return;
+    if (err) {
+        visit_failed(r->visits[side], TROUBLE_LIST, err);
+        return;
+    }
+    visit_went_well(r->visits[side]);
+    r->listed[side] = r->settled[side] = true;
+    if (side == SIDE_TARGET)
+        visit_end(r->visits[side]);
+    go_on(r);
+}
+
+static void namespace_row(void *context, const struct session_namespace *ns)
+{
+    struct asking *a = context;
+    struct reading *r = a->reading;
+
+    if (ns->kind != SESSION_NAMESPACE_PERSONAL) {
+        if (a->side == SIDE_SOURCE)
+            settings_list_add(&r->foreign, ns->prefix);
+    } else if (!r->prefix[a->side]) {
+        r->prefix[a->side] = slice_dup(ns->prefix);
+        r->delimiter[a->side] = ns->delimiter;
+    }
+}
+
+static void namespaces_ended(void *context, const struct err *err)
+{
+    struct asking *a = context;
+    struct reading *r = a->reading;
+    bool extended;
+
+    if (is_stale(a)) {
+        free(a);
+        return;
+    }
+    (void)err; /* refused or broken: names are taken as they are */
+    extended = caps_has(session_caps(a->session), CAP_LIST_EXTENDED) &&
+               r->house->settings->target.preset != SETTINGS_PRESET_EXCHANGE_ONLINE;
+    session_list(a->session, extended ? SESSION_LIST_EXTENDED : SESSION_LIST_PLAIN, SLICE("*"), 0,
+                 list_row, NULL, list_ended, a);
+}
+
+/* ---- what each folder holds -------------------------------------------------------------------
+ */
+
+static void examine_next(struct reading *r);
+
+static void size_row(void *context, const struct imap_message_row *row)
+{
+    struct asking *a = context;
+    struct tree_folder *f = &a->reading->tree->folders[a->reading->at];
+
+    f->messages++;
+    f->bytes += row->size_bytes;
+    if (row->size_bytes > f->largest_bytes)
+        f->largest_bytes = row->size_bytes;
+}
+
+static void folder_failed(struct reading *r, const struct err *err)
+{
+    char text[256];
+
+    snprintf(text, sizeof text, "the server does not open it: %.180s", err->server_text);
+    problem(
+        r, r->at, trouble_type(TROUBLE_SELECT, FAILURE_SOURCE, err), text,
+        "look into the server's log at this minute; the rest of the mailbox moves all the same");
+}
+
+static void sizes_ended(void *context, const struct err *err)
+{
+    struct asking *a = context;
+    struct reading *r = a->reading;
+    bool stale = is_stale(a);
+
+    free(a);
+    if (stale)
+        return;
+    if (err && err->class == ERR_CLASS_THROTTLED) {
+        visit_failed(r->visits[SIDE_SOURCE], TROUBLE_FETCH, err);
+        return;
+    }
+    if (err)
+        folder_failed(r, err);
+    visit_went_well(r->visits[SIDE_SOURCE]);
+    r->at++;
+    examine_next(r);
+}
+
+static void examined(void *context, const struct imap_selected *selected)
+{
+    struct asking *a = context;
+
+    a->reading->tree->folders[a->reading->at].messages = selected->status.messages;
+}
+
+static void examine_ended(void *context, const struct err *err)
+{
+    struct asking *a = context;
+    struct reading *r = a->reading;
+    struct tree_folder *f = &r->tree->folders[r->at];
+
+    if (!is_stale(a) && !err && f->messages > 0) {
+        f->messages = f->bytes = f->largest_bytes = 0;
+        session_fetch_rows(a->session, SLICE("1:*"), SLICE(""), size_row, sizes_ended, a);
+        return;
+    }
+    sizes_ended(a, err);
+}
+
+static void examine_next(struct reading *r)
+{
+    while (r->at < r->tree->count && !r->tree->folders[r->at].names.selectable)
+        r->at++;
+    if (r->at == r->tree->count) {
+        visit_end(r->visits[SIDE_SOURCE]);
+        return;
+    }
+    session_select(visit_session(r->visits[SIDE_SOURCE]),
+                   slice_cstr(r->tree->folders[r->at].names.raw), true, examined, examine_ended,
+                   asking_of(r, SIDE_SOURCE));
+}
+
+/* ---- the whole --------------------------------------------------------------------------------
+ */
+
+static void see_odd_names(struct reading *r)
+{
+    for (unsigned i = 0; i < r->row_count; i++) {
+        const struct names_source *row = &r->rows[i];
+        size_t size = strlen(row->raw);
+
+        if (row->delimiter && size > 1 && row->raw[size - 1] == row->delimiter)
+            problem(r, i, "InvalidMailboxName",
+                    "the server lists it with its delimiter at the end, and may refuse to open it",
+                    "rename or delete it at the source, or exclude it");
+        if (row->attributes & (IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT))
+            problem(r, i, "NotSelectable", "it holds no mail itself, only folders below it",
+                    "nothing: it is made on the target where a folder below it needs it");
+        else if (!row->selectable)
+            problem(r, i, "NotOwned",
+                    "it lies outside the user's own mailbox (UserRoot, or the namespace of others)",
+                    "nothing, if it is not this user's mail; else look at UserRoot in users.csv");
+    }
+}
+
+static void map(struct reading *r)
+{
+    struct names_rules rules = {
+        .settings = r->house->settings,
+        .user = r->user,
+        .source_prefix = r->prefix[SIDE_SOURCE] ? r->prefix[SIDE_SOURCE] : "",
+        .target_prefix = r->prefix[SIDE_TARGET] ? r->prefix[SIDE_TARGET] : "",
+        .source_foreign = &r->foreign,
+        .target_delimiter = r->listed[SIDE_TARGET] ? r->delimiter[SIDE_TARGET] : '/',
+        .exchange = r->house->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE,
+    };
+    struct tree *t = r->tree;
+
+    names_describe(r->rows, r->row_count, &rules, names_told, r);
+    names_map(r->rows, r->row_count, r->targets, r->target_count, &rules, names_told, r);
+    see_odd_names(r);
+    t->target_known = r->listed[SIDE_TARGET];
+    t->folders = mem_zero(r->row_count, sizeof *t->folders);
+    for (unsigned i = 0; i < r->row_count; i++) {
+        t->folders[i].names = r->rows[i];
+        r->rows[i] = (struct names_source){ 0 };
+    }
+    t->count = r->row_count;
+    r->mapped = true;
+}
+
+static void go_on(struct reading *r)
+{
+    if (!r->settled[SIDE_SOURCE] || !r->settled[SIDE_TARGET] || r->failed)
+        return;
+    if (!r->mapped)
+        map(r);
+    if (visit_is_ready(r->visits[SIDE_SOURCE]))
+        examine_next(r);
+}
+
+static void ready(struct reading *r, enum side side)
+{
+    if (!r->listed[side]) {
+        rows_drop(r, side);
+        session_namespaces(visit_session(r->visits[side]), namespace_row, namespaces_ended,
+                           asking_of(r, side));
+    } else {
+        go_on(r);
+    }
+}
+
+static void source_ready(void *context)
+{
+    ready(context, SIDE_SOURCE);
+}
+
+static void target_ready(void *context)
+{
+    ready(context, SIDE_TARGET);
+}
+
+static void over(struct reading *r, enum side side)
+{
+    r->visits[side] = NULL;
+    if (--r->open == 0)
+        loop_stop(r->loop);
+}
+
+static void source_over(void *context, const struct err *err, const char *type)
+{
+    struct reading *r = context;
+
+    if (err) {
+        r->failed = true;
+        r->type = type;
+        r->err = *err;
+        if (r->visits[SIDE_TARGET])
+            visit_end(r->visits[SIDE_TARGET]);
+    }
+    over(r, SIDE_SOURCE);
+}
+
+static void target_over(void *context, const struct err *err, const char *type)
+{
+    struct reading *r = context;
+
+    (void)type;
+    if (err)
+        r->tree->target_err = *err;
+    over(r, SIDE_TARGET);
+    if (!r->settled[SIDE_TARGET]) {
+        r->settled[SIDE_TARGET] = true;
+        go_on(r);
+    }
+}
+
+static const struct visit_events events[SIDE_COUNT] = {
+    [SIDE_SOURCE] = { source_ready, source_over },
+    [SIDE_TARGET] = { target_ready, target_over },
+};
+
+bool tree_read(const struct visit_house *house, const struct settings_user *user, bool with_target,
+               struct tree *tree_r, const char **type_r, struct err *err_r)
+{
+    struct reading r = { .house = house, .user = user, .tree = tree_r };
+    struct visits *visits;
+
+    *tree_r = (struct tree){ .target_asked = with_target };
+    *type_r = "";
+    if (!loop_create(&r.loop, err_r))
+        return false;
+    visits = visits_create(house, r.loop);
+    r.settled[SIDE_TARGET] = !with_target;
+    r.open = with_target ? 2 : 1;
+    r.visits[SIDE_SOURCE] = visit_start(visits, SIDE_SOURCE, user, &events[SIDE_SOURCE], &r);
+    if (with_target)
+        r.visits[SIDE_TARGET] = visit_start(visits, SIDE_TARGET, user, &events[SIDE_TARGET], &r);
+    loop_run(r.loop);
+    visits_destroy(&visits);
+    loop_destroy(&r.loop);
+    rows_drop(&r, SIDE_SOURCE);
+    rows_drop(&r, SIDE_TARGET);
+    if (r.failed) {
+        *type_r = r.type;
+        *err_r = r.err;
+        return false;
+    }
+    return true;
+}
+
+void tree_deinit(struct tree *tree)
+{
+    for (unsigned i = 0; i < tree->count; i++)
+        names_source_deinit(&tree->folders[i].names);
+    free(tree->folders);
+    free(tree->problems);
+    *tree = (struct tree){ 0 };
+}

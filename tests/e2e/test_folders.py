@@ -1,0 +1,56 @@
+"""The `folders` command: a user's tree, what it maps to, what is wrong with it."""
+
+import mail
+from haul import DOMAIN, Case
+
+
+class Folders(Case):
+    def tree(self, batch, *arguments, code=0):
+        return self.ends(batch.call("folders", "--json", *arguments), code).json()
+
+    def test_the_tree_is_what_a_run_then_makes(self):
+        source = self.dovecot(["anna"], format="maildir", separator=".", prefix="INBOX.")
+        source.seed("anna", {("INBOX",): [mail.tiny(1), mail.tiny(2)], ("Sent",): [mail.tiny(3)],
+                             ("Projects", "a", "b"): [mail.tiny(4)], ("Entw\u00fcrfe",): []})
+        target = self.target_for(["anna"])
+        batch = self.batch(source, target, ["anna"])
+        tree = self.tree(batch)
+        self.assertEqual(tree["user"], "anna@" + DOMAIN)
+        self.assertIs(tree["target_known"], True)
+        mapped = {f["target"]: f["messages"] for f in tree["folders"] if f["messages"]}
+        self.ends(batch.call("run"), 0)
+        with target.connect("anna@" + DOMAIN) as mailbox:
+            held = {"/".join(p): len(mailbox.uids(p)) for p in mailbox.folders()}
+        self.assertEqual(mapped, {name: n for name, n in held.items() if n})
+        self.assertFalse([f for f in tree["folders"] if f["largest"] > f["bytes"]])
+
+    def test_what_is_wrong_is_told_with_a_remedy(self):
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): [mail.tiny(1)], ("a", "b"): [mail.tiny(2)]})
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        batch.set("policy", "exclude-folders", "a/*")
+        for folder in self.tree(batch)["folders"]:
+            for problem in folder["problems"]:
+                self.assertTrue(problem["type"] and problem["text"] and problem["remedy"])
+        excluded = [f for f in self.tree(batch)["folders"] if f["excluded"]]
+        self.assertEqual([f["source"] for f in excluded], ["a/b"])
+        plain = self.ends(batch.call("folders"), 0).out
+        self.assertIn("excluded by policy", plain)
+
+    def test_a_wrong_password_says_what_to_do(self):
+        source = self.dovecot(["anna"])
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        batch.passwords["anna"] = "wrong"
+        done = self.ends(batch.call("folders"), 77)
+        self.assertIn("anna@" + DOMAIN, done.err)
+        self.assertNotIn("wrong", done.err.replace("wrong password", ""))
+
+    def test_a_target_that_is_away_costs_its_names_only(self):
+        source = self.dovecot(["anna"])
+        source.seed("anna", {("INBOX",): [mail.tiny(1)]})
+        target = self.target_for(["anna"])
+        batch = self.batch(source, target, ["anna"])
+        target.halt()
+        tree = self.tree(batch)
+        self.assertIs(tree["target_known"], False)
+        self.assertEqual([f["messages"] for f in tree["folders"] if f["source"] == "INBOX"], [1])
