@@ -5,8 +5,10 @@
 #include "engine/cli/export.h"
 #include "engine/cli/report.h"
 #include "engine/cli/status.h"
+#include "engine/move/fetcher.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
+#include "io/stream.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -99,7 +101,7 @@ int do_status(const struct opts *o, const struct settings *settings)
     if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
         style.columns = size.ws_col;
     if (code == EXIT_DONE) {
-        bool ok = o->watch ? status_watch(s.spools, s.count, o->json, color(o), stdout, &err)
+        bool ok = o->watch  ? status_watch(s.spools, s.count, o->json, color(o), stdout, &err)
                   : o->json ? status_write_json(s.spools, s.count, stdout, &err)
                             : status_write_text(s.spools, s.count, &style, stdout, &err);
 
@@ -154,8 +156,53 @@ int do_report(const struct opts *o, const struct settings *settings)
     return code;
 }
 
+/* Bodies that the spool does not hold come from the source, when the batch file tells where it is.
+ */
+struct origin {
+    const struct settings *settings;
+    struct visit_house house;
+    bool open;
+    struct fetcher *fetcher;
+};
+
+static bool fetch_body(void *context, const struct user_record *user,
+                       const struct folder_record *folder, const struct message_record *message,
+                       export_sink *sink, void *sink_context, struct err *err_r)
+{
+    struct origin *origin = context;
+
+    for (size_t i = 0; i < origin->settings->user_count; i++) {
+        const struct settings_user *u = &origin->settings->users[i];
+
+        if (slice_equal_nocase(user->address, slice_cstr(u->email_address)))
+            return fetcher_body(origin->fetcher, u, folder->source_raw, folder->uidvalidity,
+                                message->uid, sink, sink_context, err_r);
+    }
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
+                   "the user is not in users.csv any more");
+}
+
+static bool origin_open(struct origin *origin, const struct settings *settings, struct err *err_r)
+{
+    origin->settings = settings;
+    origin->open = true;
+    stream_resolver_start();
+    return visit_house_open(&origin->house, settings, err_r) &&
+           fetcher_create(&origin->house, &origin->fetcher, err_r);
+}
+
+static void origin_close(struct origin *origin)
+{
+    if (!origin->open)
+        return;
+    fetcher_destroy(&origin->fetcher);
+    visit_house_close(&origin->house);
+    stream_resolver_stop();
+}
+
 int do_export(const struct opts *o, const struct settings *settings)
 {
+    struct origin origin = { 0 };
     struct states s;
     struct err err;
     struct slice *users = mem_zero(o->users.count, sizeof *users);
@@ -173,17 +220,25 @@ int do_export(const struct opts *o, const struct settings *settings)
     struct export_result result;
     int code = states_open(o, &s);
 
-    (void)settings;
     for (size_t i = 0; i < o->users.count; i++)
         users[i] = slice_cstr(o->users.items[i]);
+    if (code == EXIT_DONE && settings) {
+        if (origin_open(&origin, settings, &err)) {
+            options.fetch_body = fetch_body;
+            options.context = &origin;
+        } else {
+            code = complain(&err, EXIT_BATCH_FILE);
+        }
+    }
     if (code == EXIT_DONE && !export_run(s.spools, s.count, &options, &result, &err))
         code = complain(&err, EXIT_DISK);
     else if (code == EXIT_DONE)
         fprintf(stderr,
                 "mailhaul: %llu messages (%llu bytes) of %u users written to %s; %llu more are in "
-                "index.csv only, their bodies are not in the spool\n",
+                "index.csv only, their bodies could not be had\n",
                 (unsigned long long)result.written, (unsigned long long)result.bytes, result.users,
                 o->to, (unsigned long long)result.without_body);
+    origin_close(&origin);
     free(users);
     states_close(&s);
     return code;

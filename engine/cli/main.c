@@ -19,11 +19,12 @@
 
 /* What a command needs before it starts. */
 enum needs {
-    NEEDS_USERS = 1,  /* users.csv, with the logins of the sides below */
+    NEEDS_USERS = 1, /* users.csv, with the logins of the sides below */
     NEEDS_SOURCE = 2,
     NEEDS_TARGET = 4,
-    NEEDS_LOCAL = 8,  /* no server: secrets may be missing */
-    NEEDS_NOTHING = 16 /* loads its batch files itself */
+    NEEDS_LOCAL = 8,    /* no server: secrets may be missing */
+    NEEDS_NOTHING = 16, /* loads its batch files itself */
+    FOLDER_WILL_DO = 32 /* with a state folder in place of the batch file: NEEDS_NOTHING */
 };
 
 static const struct {
@@ -40,7 +41,7 @@ static const struct {
     [OPTS_VERIFY] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_verify },
     [OPTS_STATUS] = { NEEDS_NOTHING, do_status },
     [OPTS_REPORT] = { NEEDS_NOTHING, do_report },
-    [OPTS_EXPORT] = { NEEDS_NOTHING, do_export },
+    [OPTS_EXPORT] = { NEEDS_USERS | NEEDS_SOURCE | FOLDER_WILL_DO, do_export },
     [OPTS_SPOOL_CHECK] = { NEEDS_NOTHING, do_spool_check },
 };
 
@@ -102,6 +103,13 @@ static bool load(const struct opts *o, unsigned needs, struct settings **setting
     return users_select(s, err_r);
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static int run_command(const struct opts *o)
 {
     unsigned needs = commands[o->command].needs;
@@ -112,6 +120,8 @@ static int run_command(const struct opts *o)
 
     if (!open_log(o, &err))
         return complain(&err);
+    if ((needs & FOLDER_WILL_DO) && is_folder(o->batch_files.items[0]))
+        needs = NEEDS_NOTHING;
     if (!(needs & NEEDS_NOTHING) && !load(o, needs, &settings, &warnings, &err)) {
         code = complain(&err);
     } else {

@@ -236,7 +236,6 @@ class Report(Case):
         self.assertLessEqual({d["what"] for d in anna["differences"]},
                              {"missing", "doubled", "flags", "date", "content"})
 
-    @unittest.skip("export does not read bodies from the source yet")
     def test_export_of_skipped_mail(self):
         self.one.call("run")
         to = os.path.join(self.folder, "out")
