@@ -1,5 +1,6 @@
 /* mailhaul: the command line's dispatch. Each command is one row; each returns its exit code. */
 #include "engine/cli/config.h"
+#include "engine/cli/do_bench.h"
 #include "engine/cli/do_check.h"
 #include "engine/cli/do_folders.h"
 #include "engine/cli/do_plan.h"
@@ -33,6 +34,7 @@ static const struct {
 } commands[OPTS_COMMAND_COUNT] = {
     [OPTS_CHECK] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_check },
     [OPTS_FOLDERS] = { NEEDS_USERS | NEEDS_SOURCE, do_folders },
+    [OPTS_BENCH] = { NEEDS_USERS | NEEDS_SOURCE, do_bench },
     [OPTS_PLAN] = { NEEDS_USERS | NEEDS_SOURCE, do_plan },
     [OPTS_RUN] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_run },
     [OPTS_RETRY] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_run },

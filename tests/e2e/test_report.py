@@ -247,7 +247,6 @@ class Report(Case):
                             len(re.findall(rb"y{76}", data)) == 3000 for data in found),
                         "the large message is there, whole")
 
-    @unittest.skip("the bench command is not built yet")
     def test_bench_reads_only(self):
         with self.source.connect("anna") as mailbox:
             flags = {path: [i.flags for i in mailbox.read(path)] for path in mailbox.folders()}

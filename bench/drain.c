@@ -1,0 +1,510 @@
+#include "bench/drain.h"
+
+#include "engine/imap/uidset.h"
+#include "io/base/mem.h"
+#include "io/base/now.h"
+#include "io/team.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* As a run asks (engine/move/pull_body.c). */
+#define FETCH_DEPTH        4u
+#define FETCH_MESSAGES_MAX 20u
+#define FETCH_BYTES_MAX    (512u * 1024u)
+#define TICK_MS            50u
+#define LOGIN_LIMIT_MS     60000u
+#define GAIN_LEAST         1.10
+
+struct part;
+
+struct message {
+    uint32_t uid;
+    uint64_t bytes;
+};
+
+/* One connection. */
+struct drainer {
+    struct part *part;
+    const struct settings_user *user;
+    struct visit *visit;
+    uint64_t since_us; /* login or select began */
+    bool ready_once;
+    char **folders;
+    unsigned folder_count, folder_at;
+    struct message *messages;
+    unsigned count, room, next, inflight;
+    unsigned empty_rounds; /* folders in a row without mail */
+    bool gone;
+};
+
+/* One FETCH under way. */
+struct pull {
+    struct drainer *drainer;
+    uint64_t sent_us, began_us;
+    bool first;
+    unsigned got;
+};
+
+struct part {
+    struct drain *drain;
+    unsigned index;
+    struct loop *loop;
+    struct visits *visits;
+    struct drainer *drainers;
+    unsigned count, open;
+    struct loop_timer tick;
+    struct drain_step step;
+    uint64_t started_ms, counted_ms; /* counted: from when the first connection stood */
+    bool counting, ending;
+};
+
+struct drain {
+    const struct visit_house *house;
+    unsigned connections, seconds, loops;
+    bool (*stop)(void);
+    _Atomic uint64_t stands_ms; /* when the first connection of all stood; 0: none yet */
+    struct part *parts;
+    pthread_mutex_t lock;
+    bool failed;
+    struct err err;
+};
+
+static uint64_t now_us(void)
+{
+    return now_ns() / 1000;
+}
+
+static void folder_next(struct drainer *d);
+
+static void note_error(struct drainer *d, const struct err *err, const char *type)
+{
+    struct drain_step *s = &d->part->step;
+
+    if (d->part->ending)
+        return;
+    s->errors++;
+    s->err = *err;
+    snprintf(s->type, sizeof s->type, "%s", type);
+}
+
+static bool is_out(const struct drainer *d)
+{
+    return d->part->ending || !d->visit || !visit_is_ready(d->visit);
+}
+
+/* ---- bodies ------------------------------------------------------------------------------------
+ */
+
+static void pull_some(struct drainer *d);
+
+static void body_begin(void *context, uint32_t uid, uint64_t size_bytes, uint64_t origin)
+{
+    struct pull *p = context;
+
+    (void)uid;
+    (void)size_bytes;
+    (void)origin;
+    p->began_us = now_us();
+    if (!p->first && p->drainer->part->counting) {
+        p->first = true;
+        hist_add(&p->drainer->part->step.first_byte, p->began_us - p->sent_us);
+    }
+}
+
+static void body_bytes(void *context, struct slice bytes)
+{
+    struct pull *p = context;
+
+    if (p->drainer->part->counting)
+        p->drainer->part->step.bytes += bytes.size;
+}
+
+static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
+{
+    struct pull *p = context;
+    struct part *part = p->drainer->part;
+
+    (void)uid;
+    if (!got_body || suspect || !part->counting)
+        return;
+    part->step.messages++;
+    hist_add(&part->step.message, now_us() - p->began_us);
+}
+
+static const struct session_body_events body_events = { body_begin, body_bytes, body_end };
+
+static void pull_ended(void *context, const struct err *err)
+{
+    struct pull *p = context;
+    struct drainer *d = p->drainer;
+
+    free(p);
+    d->inflight--;
+    if (is_out(d))
+        return;
+    if (err) {
+        note_error(d, err, trouble_type(TROUBLE_FETCH, FAILURE_SOURCE, err));
+        if (err->class == ERR_CLASS_THROTTLED) {
+            visit_failed(d->visit, TROUBLE_FETCH, err);
+            return;
+        }
+    } else {
+        visit_went_well(d->visit);
+    }
+    pull_some(d);
+}
+
+static void pull_some(struct drainer *d)
+{
+    while (d->inflight < FETCH_DEPTH && d->next < d->count) {
+        struct pull *p = mem_zero(1, sizeof *p);
+        struct uidset set;
+        uint64_t bytes = 0;
+        unsigned taken = 0;
+        char text[1000];
+
+        p->drainer = d;
+        uidset_init(&set, text, sizeof text);
+        while (d->next < d->count && taken < FETCH_MESSAGES_MAX &&
+               (taken == 0 || bytes + d->messages[d->next].bytes <= FETCH_BYTES_MAX) &&
+               uidset_add(&set, d->messages[d->next].uid)) {
+            bytes += d->messages[d->next++].bytes;
+            taken++;
+        }
+        p->sent_us = now_us();
+        d->inflight++;
+        session_fetch_bodies(visit_session(d->visit), uidset_finish(&set), SESSION_BODY_PEEK, 0, 0,
+                             &body_events, pull_ended, p);
+    }
+    if (d->inflight == 0 && !is_out(d))
+        folder_next(d);
+}
+
+/* ---- folders -----------------------------------------------------------------------------------
+ */
+
+static int by_uid(const void *a, const void *b)
+{
+    uint32_t x = ((const struct message *)a)->uid, y = ((const struct message *)b)->uid;
+
+    return (x > y) - (x < y);
+}
+
+static void row(void *context, const struct imap_message_row *r)
+{
+    struct drainer *d = context;
+
+    if (d->count == d->room) {
+        d->room = d->room ? d->room * 2 : 256;
+        d->messages = mem_resize(d->messages, d->room, sizeof *d->messages);
+    }
+    d->messages[d->count++] = (struct message){ r->uid, r->size_bytes };
+}
+
+static void rows_ended(void *context, const struct err *err)
+{
+    struct drainer *d = context;
+
+    if (is_out(d))
+        return;
+    if (err)
+        note_error(d, err, trouble_type(TROUBLE_FETCH, FAILURE_SOURCE, err));
+    if (err && err->class == ERR_CLASS_THROTTLED) {
+        visit_failed(d->visit, TROUBLE_FETCH, err);
+        return;
+    }
+    qsort(d->messages, d->count, sizeof *d->messages, by_uid);
+    d->empty_rounds = d->count ? 0 : d->empty_rounds + 1;
+    pull_some(d);
+}
+
+static void selected(void *context, const struct imap_selected *told)
+{
+    struct drainer *d = context;
+
+    d->room = d->count = d->next = 0;
+    free(d->messages);
+    d->messages = NULL;
+    d->empty_rounds += told->status.messages == 0;
+}
+
+static void select_ended(void *context, const struct err *err)
+{
+    struct drainer *d = context;
+
+    if (is_out(d))
+        return;
+    if (err) {
+        note_error(d, err, trouble_type(TROUBLE_SELECT, FAILURE_SOURCE, err));
+        if (err->class == ERR_CLASS_THROTTLED) {
+            visit_failed(d->visit, TROUBLE_SELECT, err);
+            return;
+        }
+        d->empty_rounds++;
+        folder_next(d);
+        return;
+    }
+    hist_add(&d->part->step.select, now_us() - d->since_us);
+    session_fetch_rows(visit_session(d->visit), SLICE("1:*"), SLICE(""), row, rows_ended, d);
+}
+
+/* Round and round: when mail ends, it begins again. */
+static void folder_next(struct drainer *d)
+{
+    if (d->folder_count == 0 || d->empty_rounds > 2 * d->folder_count) {
+        struct err none;
+
+        err_set(&none, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0,
+                "%s has no mail to read", d->user->email_address);
+        note_error(d, &none, "NoMail");
+        visit_end(d->visit);
+        return;
+    }
+    d->folder_at = (d->folder_at + 1) % d->folder_count;
+    d->since_us = now_us();
+    d->count = d->next = 0;
+    session_select(visit_session(d->visit), slice_cstr(d->folders[d->folder_at]), true, selected,
+                   select_ended, d);
+}
+
+static void folders_drop(struct drainer *d)
+{
+    for (unsigned i = 0; i < d->folder_count; i++)
+        free(d->folders[i]);
+    free(d->folders);
+    d->folders = NULL;
+    d->folder_count = 0;
+}
+
+static void list_row(void *context, const struct imap_list_row *r)
+{
+    struct drainer *d = context;
+
+    if (r->attributes & (IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT) || r->name.size == 0 ||
+        d->folder_count == 10000)
+        return;
+    d->folders = mem_resize(d->folders, d->folder_count + 1u, sizeof *d->folders);
+    d->folders[d->folder_count++] = slice_dup(r->name);
+}
+
+static void list_ended(void *context, const struct err *err)
+{
+    struct drainer *d = context;
+
+    if (is_out(d))
+        return;
+    if (err) {
+        note_error(d, err, trouble_type(TROUBLE_LIST, FAILURE_SOURCE, err));
+        visit_failed(d->visit, TROUBLE_LIST, err);
+        return;
+    }
+    /* Connections of one user do not all read the same folder at the same time. */
+    d->folder_at = d->folder_count ? (unsigned)(d - d->part->drainers) % d->folder_count : 0;
+    folder_next(d);
+}
+
+/* ---- connections -------------------------------------------------------------------------------
+ */
+
+static void ready(void *context)
+{
+    struct drainer *d = context;
+    struct part *part = d->part;
+
+    if (!d->ready_once) {
+        d->ready_once = true;
+        part->step.connected++;
+        hist_add(&part->step.login, now_us() - d->since_us);
+    }
+    if (!part->counting && !part->ending) {
+        uint64_t none = 0, now = loop_now_ms(part->loop);
+
+        part->counting = true;
+        part->counted_ms = now;
+        atomic_compare_exchange_strong(&part->drain->stands_ms, &none, now);
+    }
+    d->inflight = 0;
+    folders_drop(d);
+    session_list(visit_session(d->visit), SESSION_LIST_PLAIN, SLICE("*"), 0, list_row, NULL,
+                 list_ended, d);
+}
+
+static void over(void *context, const struct err *err, const char *type)
+{
+    struct drainer *d = context;
+    struct part *part = d->part;
+
+    d->visit = NULL;
+    if (err)
+        note_error(d, err, type);
+    if (--part->open == 0)
+        loop_stop(part->loop);
+}
+
+static const struct visit_events events = { ready, over };
+
+static void part_ends(struct part *part)
+{
+    part->ending = true;
+    if (part->counting)
+        part->step.seconds = (double)(loop_now_ms(part->loop) - part->counted_ms) / 1000;
+    part->counting = false;
+    part->started_ms = loop_now_ms(part->loop);
+    for (unsigned i = 0; i < part->count; i++)
+        if (part->drainers[i].visit)
+            visit_end(part->drainers[i].visit);
+}
+
+static void tick(void *context)
+{
+    struct part *part = context;
+    uint64_t now = loop_now_ms(part->loop), stands = atomic_load(&part->drain->stands_ms);
+
+    loop_timer_set(part->loop, &part->tick, TICK_MS, tick, part);
+    if (part->ending)
+        return;
+    if ((part->drain->stop && part->drain->stop()) ||
+        (stands ? now >= stands + part->drain->seconds * 1000ull
+                : now - part->started_ms >= LOGIN_LIMIT_MS))
+        part_ends(part);
+}
+
+static void part_run(struct part *part)
+{
+    const struct settings *s = part->drain->house->settings;
+    struct err err;
+
+    if (!loop_create(&part->loop, &err)) {
+        pthread_mutex_lock(&part->drain->lock);
+        part->drain->failed = true;
+        part->drain->err = err;
+        pthread_mutex_unlock(&part->drain->lock);
+        return;
+    }
+    part->visits = visits_create(part->drain->house, part->loop);
+    part->started_ms = loop_now_ms(part->loop);
+    part->open = part->count;
+    for (unsigned i = 0; i < part->count; i++) {
+        struct drainer *d = &part->drainers[i];
+
+        d->part = part;
+        d->user = &s->users[(part->index + i * part->drain->loops) % s->user_count];
+        d->since_us = now_us();
+        d->visit = visit_start(part->visits, SIDE_SOURCE, d->user, &events, d);
+    }
+    loop_timer_set(part->loop, &part->tick, TICK_MS, tick, part);
+    loop_run(part->loop);
+    loop_timer_clear(part->loop, &part->tick);
+    if (part->counting)
+        part->step.seconds = (double)(loop_now_ms(part->loop) - part->counted_ms) / 1000;
+    visits_destroy(&part->visits);
+    loop_destroy(&part->loop);
+    for (unsigned i = 0; i < part->count; i++) {
+        folders_drop(&part->drainers[i]);
+        free(part->drainers[i].messages);
+    }
+}
+
+/* Thread 0 has nothing to write. */
+static void run_thread(void *context, unsigned thread)
+{
+    struct drain *drain = context;
+
+    if (thread > 0)
+        part_run(&drain->parts[thread - 1]);
+}
+
+static void step_merge(struct drain_step *to, const struct drain_step *from)
+{
+    to->connected += from->connected;
+    to->messages += from->messages;
+    to->bytes += from->bytes;
+    to->errors += from->errors;
+    if (from->seconds > to->seconds)
+        to->seconds = from->seconds;
+    hist_merge(&to->login, &from->login);
+    hist_merge(&to->select, &from->select);
+    hist_merge(&to->first_byte, &from->first_byte);
+    hist_merge(&to->message, &from->message);
+    if (from->errors) {
+        to->err = from->err;
+        memcpy(to->type, from->type, sizeof to->type);
+    }
+}
+
+bool drain_step_run(const struct visit_house *house, unsigned connections, unsigned seconds,
+                    unsigned loops, bool (*stop)(void), struct drain_step *step_r,
+                    struct err *err_r)
+{
+    struct drain drain = {
+        .house = house, .connections = connections, .seconds = seconds, .stop = stop
+    };
+    bool ok;
+
+    drain.loops = loops < connections ? loops : connections;
+    pthread_mutex_init(&drain.lock, NULL);
+    drain.parts = mem_zero(drain.loops, sizeof *drain.parts);
+    for (unsigned i = 0; i < drain.loops; i++) {
+        struct part *part = &drain.parts[i];
+
+        part->drain = &drain;
+        part->index = i;
+        part->count = connections / drain.loops + (i < connections % drain.loops);
+        part->drainers = mem_zero(part->count, sizeof *part->drainers);
+    }
+    memset(step_r, 0, sizeof *step_r);
+    step_r->connections = connections;
+    ok = team_run(drain.loops, run_thread, &drain, err_r);
+    for (unsigned i = 0; i < drain.loops; i++) {
+        step_merge(step_r, &drain.parts[i].step);
+        free(drain.parts[i].drainers);
+    }
+    if (step_r->connected < connections && step_r->errors == 0) {
+        step_r->errors = connections - step_r->connected;
+        snprintf(step_r->type, sizeof step_r->type, "ConnectionLimit");
+        err_set(&step_r->err, ERR_CLASS_THROTTLED, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0,
+                "%u of %u connections were let in", step_r->connected, connections);
+    }
+    free(drain.parts);
+    pthread_mutex_destroy(&drain.lock);
+    if (ok && drain.failed)
+        *err_r = drain.err;
+    return ok && !drain.failed;
+}
+
+static double rate(const struct drain_step *s)
+{
+    return s->seconds > 0 ? (double)s->bytes / s->seconds : 0;
+}
+
+unsigned drain_knee(const struct drain_step *steps, unsigned count,
+                    char reason_r[DRAIN_REASON_BYTES])
+{
+    reason_r[0] = '\0';
+    for (unsigned i = 0; i < count; i++) {
+        if (steps[i].errors) {
+            unsigned at = i ? steps[i - 1].connections : 0;
+
+            snprintf(reason_r, DRAIN_REASON_BYTES,
+                     "with %u connections the server answered with errors: %.100s",
+                     steps[i].connections, steps[i].err.server_text);
+            return at;
+        }
+        if (i + 1 < count && !steps[i + 1].errors &&
+            rate(&steps[i + 1]) < rate(&steps[i]) * GAIN_LEAST) {
+            snprintf(reason_r, DRAIN_REASON_BYTES,
+                     "%u connections read %.1f MB/s, %u no more than %.1f MB/s",
+                     steps[i].connections, rate(&steps[i]) / 1e6, steps[i + 1].connections,
+                     rate(&steps[i + 1]) / 1e6);
+            return steps[i].connections;
+        }
+    }
+    if (count)
+        snprintf(reason_r, DRAIN_REASON_BYTES,
+                 "each step was faster than the one before: try more than %u",
+                 steps[count - 1].connections);
+    return count ? steps[count - 1].connections : 0;
+}

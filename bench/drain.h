@@ -1,0 +1,38 @@
+/* The `bench` command's engine: how fast a source can be read. Connections log in as the batch's
+ * users, open folders read-only and pull bodies as a run would (several FETCHes of several messages
+ * in flight), but throw the bytes away. Nothing is written anywhere.
+ *
+ * Visits and loops are engine/move's and io's; one step is one team of loops.
+ */
+#ifndef BENCH_DRAIN_H
+#define BENCH_DRAIN_H
+
+#include "engine/move/settings.h"
+#include "engine/move/visit.h"
+#include "io/base/hist.h"
+
+/* Latencies in microseconds. */
+struct drain_step {
+    unsigned connections; /* asked for */
+    unsigned connected;   /* of these, logged in at least once */
+    double seconds;       /* that bodies were counted */
+    uint64_t messages, bytes, errors;
+    struct hist login, select, first_byte, message;
+    struct err err; /* the last one, when errors > 0 */
+    char type[40];  /* its report type */
+};
+
+/* Runs one step of `seconds`, counted from when the first connection stands. loops: threads, 1.. .
+ * False when the team could not be had. stop: asked a few times a second, ends the step early. */
+bool drain_step_run(const struct visit_house *house, unsigned connections, unsigned seconds,
+                    unsigned loops, bool (*stop)(void), struct drain_step *step_r,
+                    struct err *err_r) ERR_CHECK;
+
+#define DRAIN_REASON_BYTES 200
+
+/* Where more connections stop paying: the first step from which the next adds less than a tenth, or
+ * one that brings errors. reason_r: in words. */
+unsigned drain_knee(const struct drain_step *steps, unsigned count,
+                    char reason_r[DRAIN_REASON_BYTES]);
+
+#endif

@@ -1,0 +1,59 @@
+"""The `bench` command on real servers: it measures, and changes nothing."""
+
+import json
+import os
+
+import mail
+from haul import Case
+
+
+class Bench(Case):
+    def one(self, users=2, messages=60, **options):
+        names = ["u%d" % i for i in range(users)]
+        source = self.dovecot(names, **options)
+        for i, name in enumerate(names):
+            source.seed(name, mail.mailbox(i, messages))
+        return self.batch(source, self.target_for(names), names)
+
+    def test_every_connection_reads_and_the_page_is_written(self):
+        batch = self.one()
+        page = os.path.join(self.folder, "bench.html")
+        done = self.ends(batch.call("bench", "--connections", "1,3", "--seconds", "1", "--json",
+                                    "--html", page), 0)
+        bench = done.json()
+        for step, connections in zip(bench["steps"], (1, 3)):
+            self.assertEqual(step["connected"], connections)
+            self.assertEqual(step["errors"], 0, step)
+            self.assertGreater(step["messages"], 0)
+            for kind in step["latency_ms"].values():
+                self.assertLessEqual(kind["p50"], kind["p90"])
+                self.assertLessEqual(kind["p90"], kind["max"] * 1.04 + 0.1)
+        self.assertIn("Dovecot", bench["server"]["greeting"])
+        self.assertIn("IMAP4rev1", bench["server"]["capabilities"])
+        self.assertIn("TLS", bench["server"]["tls"])
+        with open(page) as f:
+            text = f.read()
+        self.assertIn("<svg", text)
+        self.assertNotIn("http", text, "the page asks for nothing from elsewhere")
+
+    def test_a_servers_limit_is_a_result(self):
+        batch = self.one(users=1, connections_per_user=2)
+        bench = self.ends(batch.call("bench", "--connections", "1,2,6", "--seconds", "1", "--json"),
+                          0).json()
+        last = bench["steps"][-1]
+        self.assertGreater(last["errors"], 0)
+        self.assertGreater(last["messages"], 0, "those that got in went on")
+        self.assertEqual(bench["knee"]["connections"] <= 2, True)
+
+    def test_a_wrong_password_is_told(self):
+        batch = self.one(users=1, messages=3)
+        batch.passwords["u0"] = "wrong"
+        done = self.ends(batch.call("bench", "--connections", "1", "--seconds", "1"), 77)
+        self.assertIn("password", done.err)
+
+    def test_no_mail_is_told(self):
+        source = self.dovecot(["u0"])
+        batch = self.batch(source, self.target_for(["u0"]), ["u0"])
+        done = batch.call("bench", "--connections", "1", "--seconds", "1", "--json")
+        self.assertEqual(done.code, 0, str(done))
+        self.assertEqual(json.loads(done.out)["steps"][0]["last_error"]["type"], "NoMail")
