@@ -1,5 +1,6 @@
 #include "engine/cli/config.h"
 
+#include "bench/exo.h"
 #include "engine/cli/config_ini.h"
 #include "engine/cli/config_state.h"
 #include "engine/cli/config_text.h"
@@ -170,6 +171,28 @@ static bool give_folder(struct config_state *c, struct origin at, struct slice s
     return true;
 }
 
+/* [rehearse]: the simulated server judges its own keys. */
+static bool give_rehearsal(struct config_state *c, struct origin at, struct slice name,
+                           struct slice value, struct err *err_r)
+{
+    char *key = slice_dup(name), *text = slice_dup(value), *line = mem_format("%s=%s", key, text);
+    struct exo_config *scratch = mem_zero(1, sizeof *scratch);
+    struct err fault;
+    bool ok;
+
+    exo_config_init(scratch);
+    ok = exo_config_set(scratch, key, text, &fault);
+    free(scratch);
+    if (ok)
+        settings_list_add(&c->settings->rehearse, slice_cstr(line));
+    else
+        fail_at(c, at, err_r, "[rehearse] %.*s: %.150s", shown(name), name.data, fault.server_text);
+    free(line);
+    free(text);
+    free(key);
+    return ok;
+}
+
 static bool give(struct config_state *c, struct origin at, enum config_section section,
                  struct slice name, struct slice value, struct err *err_r)
 {
@@ -179,6 +202,8 @@ static bool give(struct config_state *c, struct origin at, enum config_section s
 
     if (section == CONFIG_FOLDERS)
         return give_folder(c, at, name, value, err_r);
+    if (section == CONFIG_REHEARSE)
+        return give_rehearsal(c, at, name, value, err_r);
     key = config_key_find(section, name);
     if (!key)
         return unknown_key(c, at, section, name, err_r);
@@ -209,6 +234,8 @@ static bool entry_read(void *context, const struct config_entry *e, struct err *
 
     if (!find_section(c, at, e->section, &section, err_r))
         return false;
+    if (section == CONFIG_TARGET && c->request->other_target)
+        return true;
     if (!e->key.data) {
         c->section_line[section] = e->line;
         return true;

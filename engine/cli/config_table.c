@@ -18,7 +18,8 @@
 #define OF_ENDPOINT(f) offsetof(struct settings_endpoint, f)
 #define OF_POLICY(f)   offsetof(struct settings_policy, f)
 
-static const char *const section_names[] = { "batch", "source", "target", "policy", "folders" };
+static const char *const section_names[] = { "batch", "source", "target", "policy", "folders",
+                                              "rehearse" };
 _Static_assert(sizeof section_names / sizeof *section_names == CONFIG_SECTION_COUNT,
                "a name a section");
 
@@ -230,6 +231,7 @@ void *config_section_base(enum config_section section, struct settings *s)
         return &s->policy;
     case CONFIG_BATCH:
     case CONFIG_FOLDERS:
+    case CONFIG_REHEARSE:
     case CONFIG_SECTION_COUNT:
         break;
     }

@@ -12,7 +12,8 @@ enum config_section {
     CONFIG_SOURCE,
     CONFIG_TARGET,
     CONFIG_POLICY,
-    CONFIG_FOLDERS, /* its keys are folder names, not rows */
+    CONFIG_FOLDERS,  /* its keys are folder names, not rows */
+    CONFIG_REHEARSE, /* its keys are those of the simulated server (bench/exo.h) */
     CONFIG_SECTION_COUNT
 };
 

@@ -1,14 +1,14 @@
 /* mailhaul: the command line's dispatch. Each command is one row; each returns its exit code. */
-#include "engine/cli/config.h"
 #include "engine/cli/do_bench.h"
 #include "engine/cli/do_check.h"
 #include "engine/cli/do_folders.h"
 #include "engine/cli/do_plan.h"
+#include "engine/cli/do_rehearse.h"
 #include "engine/cli/do_report.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/do_verify.h"
 #include "engine/cli/exits.h"
-#include "engine/cli/users.h"
+#include "engine/cli/load.h"
 #include "io/base/log.h"
 
 #include <errno.h>
@@ -35,6 +35,7 @@ static const struct {
     [OPTS_CHECK] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_check },
     [OPTS_FOLDERS] = { NEEDS_USERS | NEEDS_SOURCE, do_folders },
     [OPTS_BENCH] = { NEEDS_USERS | NEEDS_SOURCE, do_bench },
+    [OPTS_REHEARSE] = { NEEDS_NOTHING, do_rehearse },
     [OPTS_PLAN] = { NEEDS_USERS | NEEDS_SOURCE, do_plan },
     [OPTS_RUN] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_run },
     [OPTS_RETRY] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_run },
@@ -46,14 +47,6 @@ static const struct {
     [OPTS_EXPORT] = { NEEDS_USERS | NEEDS_SOURCE | FOLDER_WILL_DO, do_export },
     [OPTS_SPOOL_CHECK] = { NEEDS_NOTHING, do_spool_check },
 };
-
-static int complain(const struct err *err)
-{
-    char line[512];
-
-    fprintf(stderr, "mailhaul: %s\n", err_line(err, line, sizeof line));
-    return err->code >= EXIT_USAGE && err->code <= EXIT_BATCH_FILE ? err->code : EXIT_INTERNAL;
-}
 
 static bool open_log(const struct opts *o, struct err *err_r)
 {
@@ -75,36 +68,6 @@ static bool open_log(const struct opts *o, struct err *err_r)
     return true;
 }
 
-static bool load(const struct opts *o, unsigned needs, struct settings **settings_r,
-                 struct settings_list *warnings, struct err *err_r)
-{
-    struct config_request request = {
-        .batch_file = o->batch_files.items[0],
-        .overrides = &o->overrides,
-        .shard_number = o->shard_number,
-        .shard_count = o->shard_count,
-        .local = (needs & NEEDS_LOCAL) != 0,
-    };
-    struct users_need need = { .source = needs & NEEDS_SOURCE, .target = needs & NEEDS_TARGET };
-    struct users_place place;
-    struct settings *s;
-
-    if (!config_load(&request, settings_r, warnings, err_r))
-        return false;
-    s = *settings_r;
-    s->mode = opts_mode(o->command);
-    if (o->has_threads)
-        s->threads = o->threads;
-    for (size_t i = 0; i < o->users.count; i++)
-        settings_list_add(&s->only_users, slice_cstr(o->users.items[i]));
-    if (!(needs & NEEDS_USERS))
-        return true;
-    if (!users_load(s, need, warnings, &place, err_r))
-        return false;
-    settings_finish(s);
-    return users_select(s, err_r);
-}
-
 static bool is_folder(const char *path)
 {
     struct stat st;
@@ -121,11 +84,17 @@ static int run_command(const struct opts *o)
     int code;
 
     if (!open_log(o, &err))
-        return complain(&err);
+        return load_complain(&err);
     if ((needs & FOLDER_WILL_DO) && is_folder(o->batch_files.items[0]))
         needs = NEEDS_NOTHING;
-    if (!(needs & NEEDS_NOTHING) && !load(o, needs, &settings, &warnings, &err)) {
-        code = complain(&err);
+    if (!(needs & NEEDS_NOTHING) &&
+        !load_settings(o,
+                       (struct load_need){ .users = needs & NEEDS_USERS,
+                                           .source = needs & NEEDS_SOURCE,
+                                           .target = needs & NEEDS_TARGET,
+                                           .local = needs & NEEDS_LOCAL },
+                       NULL, &settings, &warnings, &err)) {
+        code = load_complain(&err);
     } else {
         for (size_t i = 0; i < warnings.count && !o->quiet; i++)
             fprintf(stderr, "mailhaul: warning: %s\n", warnings.items[i]);
@@ -146,7 +115,7 @@ int main(int argc, char **argv)
     umask(077);
     secret_harden_process();
     if (!opts_parse(&o, argc, argv, &err)) {
-        code = complain(&err);
+        code = load_complain(&err);
     } else if (o.version) {
         printf("mailhaul %s\n", MAILHAUL_VERSION);
         code = EXIT_DONE;

@@ -142,6 +142,7 @@ void settings_destroy(struct settings **s_r)
     secret_destroy(&s->spool_key);
     endpoint_deinit(&s->source);
     endpoint_deinit(&s->target);
+    settings_list_deinit(&s->rehearse);
     settings_list_deinit(&s->policy.exclude_folders);
     settings_list_deinit(&s->policy.include_folders);
     for (size_t i = 0; i < s->folder_count; i++) {

@@ -191,6 +191,7 @@ struct settings {
     struct settings_policy policy;
     struct settings_folder *folders;
     size_t folder_count;
+    struct settings_list rehearse; /* "key=value" of the simulated target, for `rehearse` */
 
     /* users.csv; after users_select only those of this shard and of --user, in file order */
     struct settings_user *users;

@@ -61,7 +61,7 @@ static bool load(const char *text, size_t size, const char *override, struct set
                  struct settings_list *warnings, struct err *e)
 {
     struct settings_list overrides = { NULL, 0 };
-    struct config_request request = { "night.ini", &overrides, 0, 0, false };
+    struct config_request request = { .batch_file = "night.ini", .overrides = &overrides };
     bool ok;
 
     put("night.ini", text, size, 0600);
@@ -363,7 +363,7 @@ static void whole_batch_is_read(void **state)
 
 static void shards_have_folders_of_their_own(void **state)
 {
-    struct config_request request = { "night.ini", NULL, 3, 10, false };
+    struct config_request request = { .batch_file = "night.ini", .shard_number = 3, .shard_count = 10 };
     struct settings_list warnings = { NULL, 0 };
     struct settings *s = NULL;
     struct err e;
