@@ -11,6 +11,7 @@
 #include "io/stream.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -20,7 +21,7 @@
 struct states {
     struct spool **spools;
     struct settings **settings;
-    unsigned count;
+    unsigned count, settings_count;
 };
 
 static int complain(const struct err *err, int code)
@@ -33,12 +34,69 @@ static int complain(const struct err *err, int code)
 
 static void states_close(struct states *s)
 {
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; i < s->count; i++)
         spool_close(&s->spools[i]);
+    for (unsigned i = 0; i < s->settings_count; i++)
         settings_destroy(&s->settings[i]);
-    }
     free(s->spools);
     free(s->settings);
+}
+
+/* key: borrowed until states_close. */
+static int state_open(struct states *s, const char *folder, const struct secret *key)
+{
+    struct spool_config config = { .folder = folder, .key = key, .read_only = true };
+    struct stat st;
+    struct err err;
+
+    if (stat(folder, &st) != 0) {
+        fprintf(stderr, "mailhaul: %s: %s; the batch has not been run yet?\n", folder,
+                strerror(errno));
+        return EXIT_DISK;
+    }
+    s->spools = mem_resize(s->spools, s->count + 1u, sizeof(struct spool *));
+    s->spools[s->count] = NULL;
+    if (!spool_open(&config, &s->spools[s->count++], &err))
+        return complain(&err, EXIT_DISK);
+    return EXIT_DONE;
+}
+
+/* Each character stands for itself. */
+static char *glob_escaped(const char *path)
+{
+    char *out = mem_alloc(strlen(path) * 2 + 1), *at = out;
+
+    for (; *path; path++) {
+        if (strchr("*?[]\\", *path))
+            *at++ = '\\';
+        *at++ = *path;
+    }
+    *at = '\0';
+    return out;
+}
+
+/* A batch's state, or, where it was run in shards and none is named, those of all shards. */
+static int batch_open(struct states *s, const struct settings *settings)
+{
+    struct stat st;
+    glob_t found = { 0 };
+    char *name, *pattern;
+    int code;
+
+    if (settings->shard_count > 1 || stat(settings->state_folder, &st) == 0)
+        return state_open(s, settings->state_folder, settings->spool_key);
+    name = glob_escaped(settings->state_folder);
+    pattern = mem_format("%s.*-of-*", name);
+    free(name);
+    if (glob(pattern, 0, NULL, &found) != 0 || found.gl_pathc == 0)
+        code = state_open(s, settings->state_folder, settings->spool_key);
+    else
+        code = EXIT_DONE;
+    for (size_t i = 0; code == EXIT_DONE && i < found.gl_pathc; i++)
+        code = state_open(s, found.gl_pathv[i], settings->spool_key);
+    globfree(&found);
+    free(pattern);
+    return code;
 }
 
 /* An argument is a batch file or a state folder itself. */
@@ -49,7 +107,6 @@ static int states_open(const struct opts *o, struct states *s)
     int code = EXIT_DONE;
 
     *s = (struct states){ 0 };
-    s->spools = mem_zero(o->batch_files.count, sizeof(struct spool *));
     s->settings = mem_zero(o->batch_files.count, sizeof(struct settings *));
     for (size_t i = 0; code == EXIT_DONE && i < o->batch_files.count; i++) {
         struct config_request request = {
@@ -59,25 +116,14 @@ static int states_open(const struct opts *o, struct states *s)
             .shard_count = o->shard_count,
             .local = true,
         };
-        struct spool_config config = { .folder = request.batch_file, .read_only = true };
         struct stat st;
 
-        s->count++;
-        if (stat(request.batch_file, &st) != 0 || !S_ISDIR(st.st_mode)) {
-            if (!config_load(&request, &s->settings[i], &warnings, &err)) {
-                code = complain(&err, err.code);
-                break;
-            }
-            config.folder = s->settings[i]->state_folder;
-            config.key = s->settings[i]->spool_key;
-        }
-        if (stat(config.folder, &st) != 0) {
-            fprintf(stderr, "mailhaul: %s: %s; the batch has not been run yet?\n", config.folder,
-                    strerror(errno));
-            code = EXIT_DISK;
-        } else if (!spool_open(&config, &s->spools[i], &err)) {
-            code = complain(&err, EXIT_DISK);
-        }
+        if (stat(request.batch_file, &st) == 0 && S_ISDIR(st.st_mode))
+            code = state_open(s, request.batch_file, NULL);
+        else if (config_load(&request, &s->settings[s->settings_count++], &warnings, &err))
+            code = batch_open(s, s->settings[s->settings_count - 1]);
+        else
+            code = complain(&err, err.code);
     }
     settings_list_deinit(&warnings);
     return code;

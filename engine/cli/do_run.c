@@ -1,6 +1,7 @@
 #include "engine/cli/do_run.h"
 
 #include "engine/cli/exits.h"
+#include "engine/cli/notify.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/report.h"
 #include "engine/cli/status.h"
@@ -226,6 +227,8 @@ int do_run(const struct opts *o, const struct settings *settings)
         keep_exit_code(spool, code);
     if (!o->quiet)
         summarize(spool);
+    if (o->notify_command)
+        notify_run(o->notify_command, opts_command_name(o->command), settings, spool, code);
     spool_close(&spool);
     return code;
 }

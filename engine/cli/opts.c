@@ -103,6 +103,9 @@ static const struct option options[] = {
       NULL, 1, 86400 },
     { .name = "full", OPTION_FLAG, NULL, OF(full), BIT(SPOOL_CHECK), "read the bodies too" },
 
+    { .name = "notify-command", OPTION_TEXT, "COMMAND", OF(notify_command),
+      BIT(RUN) | BIT(FETCH) | BIT(UPLOAD) | BIT(RETRY),
+      "run this at the end, with the summary on its standard input" },
     { .name = "user", OPTION_LIST, "U", OF(users), ALL, "only this EmailAddress or UserName; repeatable" },
     { .name = "shard", OPTION_SHARD, "I/N", 0, ALL, "only the users of part I of N" },
     { .name = "threads", OPTION_THREADS, "N", 0, ALL, "event loops; 0: the processors", NULL, 0, 256 },

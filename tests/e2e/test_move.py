@@ -306,6 +306,19 @@ class Ways(Case):
         done = self.ends(batch.call("run"), 3)
         self.assertIn("users/nobody", done.out + done.err)
 
+    def test_a_hook_gets_the_summary(self):
+        source = self.dovecot(["anna"])
+        source.seed("anna", {("INBOX",): [mail.tiny(1)]})
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        hook = "{ echo $MAILHAUL_EXIT_CODE $MAILHAUL_BATCH $MAILHAUL_COMMAND; cat; } > hook.txt"
+        self.ends(batch.call("run", "--notify-command", hook), 0)
+        with open(batch.folder + "/hook.txt") as f:
+            lines = f.read()
+        self.assertTrue(lines.startswith("0 night-1 run\n"), lines)
+        self.assertIn("Messages transferred    1", lines)
+        done = self.ends(batch.call("run", "--notify-command", "exit 7"), 0)
+        self.assertIn("exit code 7", done.err)
+
     def test_shards_share_the_users(self):
         users = ["u%02d" % i for i in range(12)]
         source = self.dovecot(users, format="maildir", separator=".")
