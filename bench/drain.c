@@ -216,7 +216,8 @@ static void rows_ended(void *context, const struct err *err)
         visit_failed(d->visit, TROUBLE_FETCH, err);
         return;
     }
-    qsort(d->messages, d->count, sizeof *d->messages, by_uid);
+    if (d->count)
+        qsort(d->messages, d->count, sizeof *d->messages, by_uid);
     d->empty_rounds = d->count ? 0 : d->empty_rounds + 1;
     pull_some(d);
 }

@@ -91,12 +91,12 @@ static int show(const struct opts *o, const struct visit_house *house,
     bool with_target = user->target_password || target->admin_password ||
                        target->oauth.grant != SETTINGS_GRANT_NONE;
     struct tree tree;
-    const char *type;
+    char type[TREE_TYPE_BYTES];
     struct err err;
     char line[512];
     int code = EXIT_DONE;
 
-    if (!tree_read(house, user, with_target, &tree, &type, &err)) {
+    if (!tree_read(house, user, with_target, &tree, type, &err)) {
         code = failed(user, type, &err);
     } else {
         if (o->json)

@@ -28,7 +28,7 @@ struct reading {
     bool mapped;
     unsigned at; /* folder that is read */
     bool failed;
-    const char *type;
+    char type[TREE_TYPE_BYTES];
     struct err err;
 };
 
@@ -351,7 +351,7 @@ static void source_over(void *context, const struct err *err, const char *type)
 
     if (err) {
         r->failed = true;
-        r->type = type;
+        snprintf(r->type, sizeof r->type, "%s", type); /* it goes with the visit */
         r->err = *err;
         if (r->visits[SIDE_TARGET])
             visit_end(r->visits[SIDE_TARGET]);
@@ -379,13 +379,13 @@ static const struct visit_events events[SIDE_COUNT] = {
 };
 
 bool tree_read(const struct visit_house *house, const struct settings_user *user, bool with_target,
-               struct tree *tree_r, const char **type_r, struct err *err_r)
+               struct tree *tree_r, char type_r[TREE_TYPE_BYTES], struct err *err_r)
 {
     struct reading r = { .house = house, .user = user, .tree = tree_r };
     struct visits *visits;
 
     *tree_r = (struct tree){ .target_asked = with_target };
-    *type_r = "";
+    type_r[0] = '\0';
     if (!loop_create(&r.loop, err_r))
         return false;
     visits = visits_create(house, r.loop);
@@ -400,7 +400,7 @@ bool tree_read(const struct visit_house *house, const struct settings_user *user
     rows_drop(&r, SIDE_SOURCE);
     rows_drop(&r, SIDE_TARGET);
     if (r.failed) {
-        *type_r = r.type;
+        snprintf(type_r, TREE_TYPE_BYTES, "%s", r.type);
         *err_r = r.err;
         return false;
     }

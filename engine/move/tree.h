@@ -31,10 +31,12 @@ struct tree {
     bool target_asked;
 };
 
-/* with_target: visit the target too. False with the source's error and *type_r (a report type, a
- * constant) when the source could not be read; tree_deinit is due either way. */
+#define TREE_TYPE_BYTES 40
+
+/* with_target: visit the target too. False with the source's error and its report type when the source
+ * could not be read; tree_deinit is due either way. */
 bool tree_read(const struct visit_house *house, const struct settings_user *user, bool with_target,
-               struct tree *tree_r, const char **type_r, struct err *err_r) ERR_CHECK;
+               struct tree *tree_r, char type_r[TREE_TYPE_BYTES], struct err *err_r) ERR_CHECK;
 void tree_deinit(struct tree *tree);
 
 #endif
