@@ -1,19 +1,10 @@
 #include "store/journal.h"
 
 #include "io/base/mem.h"
-#include "store/gc.h"
+#include "store/journal_inside.h"
 
 #include <assert.h>
 #include <stdlib.h>
-
-#define FORGET_PER_TRANSACTION 4096
-
-struct folder_slot {
-    struct folder_slot *next, *in_bucket;
-    struct folder_record record;
-    char *text; /* backing of the record's slices */
-    bool changed;
-};
 
 static int (*fault)(void *context);
 static void *fault_context;
@@ -59,7 +50,7 @@ int journal_get(struct journal *j, enum table table, const struct key *key, stru
     return rc;
 }
 
-static int illegal(const struct journal *j)
+int journal_illegal(const struct journal *j)
 {
     /* Somebody above asked for what must not happen: better to stop than to lose count of mail. */
     assert(j->lenient);
@@ -91,7 +82,7 @@ void journal_abort(struct journal *j)
     slots_freed(j);
 }
 
-static struct folder_slot *slot_add(struct journal *j, uint32_t user, uint32_t folder)
+struct folder_slot *journal_slot_add(struct journal *j, uint32_t user, uint32_t folder)
 {
     struct folder_slot *slot = mem_zero(1, sizeof *slot);
     unsigned bucket = (user * 31 + folder) % 256;
@@ -106,7 +97,7 @@ static struct folder_slot *slot_add(struct journal *j, uint32_t user, uint32_t f
 }
 
 /* NULL in *slot_r when there is no such folder. */
-static int slot_get(struct journal *j, uint32_t user, uint32_t folder, struct folder_slot **slot_r)
+int journal_slot_get(struct journal *j, uint32_t user, uint32_t folder, struct folder_slot **slot_r)
 {
     struct folder_slot *slot = j->buckets[(user * 31 + folder) % 256];
     struct folder_record record;
@@ -129,7 +120,7 @@ static int slot_get(struct journal *j, uint32_t user, uint32_t folder, struct fo
         free(text);
         return MDB_CORRUPTED;
     }
-    slot = slot_add(j, user, folder);
+    slot = journal_slot_add(j, user, folder);
     slot->record = record;
     slot->text = text;
     *slot_r = slot;
@@ -137,16 +128,16 @@ static int slot_get(struct journal *j, uint32_t user, uint32_t folder, struct fo
 }
 
 /* The folder must be there. */
-static int slot_need(struct journal *j, const struct store_op *op, struct folder_slot **slot_r)
+int journal_slot_need(struct journal *j, const struct store_op *op, struct folder_slot **slot_r)
 {
-    int rc = slot_get(j, op->user, op->folder, slot_r);
+    int rc = journal_slot_get(j, op->user, op->folder, slot_r);
 
     if (rc == 0 && !*slot_r)
-        rc = illegal(j);
+        rc = journal_illegal(j);
     return rc;
 }
 
-static uint64_t *tally_of(struct tally *t, enum message_state state)
+uint64_t *journal_tally_of(struct tally *t, enum message_state state)
 {
     switch (state) {
     case MESSAGE_FOUND:
@@ -168,7 +159,7 @@ static uint64_t *tally_of(struct tally *t, enum message_state state)
     return NULL;
 }
 
-static int tally_less(uint64_t *count)
+int journal_tally_less(uint64_t *count)
 {
     if (*count == 0)
         return MDB_CORRUPTED;
@@ -211,527 +202,29 @@ int journal_commit(struct journal *j, int64_t wall_ms)
     return rc;
 }
 
-static int apply_user(struct journal *j, const struct store_op *op)
-{
-    uint8_t bytes[RECORD_BYTES_MAX];
-    struct key key;
-
-    assert(op->user_record.id == op->user && op->user);
-    key_user(&key, op->user);
-    return journal_put(j, TABLE_USER, &key, bytes, encode_user(bytes, &key, &op->user_record));
-}
-
-/* Sums of a folder's own rows; used for excluded folders, which rarely have any. */
-static int rows_summed(struct journal *j, const struct store_op *op, uint64_t *skipped_r,
-                       uint64_t *bytes_r)
-{
-    struct message_record m;
-    MDB_cursor *cursor;
-    struct key key;
-    MDB_val k, v;
-    int rc = mdb_cursor_open(j->txn, j->spool->tables[TABLE_MESSAGE], &cursor);
-
-    *skipped_r = *bytes_r = 0;
-    if (rc)
-        return rc;
-    key_message(&key, op->user, op->folder, 0);
-    k = env_val(key_slice(&key));
-    for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0;
-         rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
-        if (k.mv_size != 12 || memcmp(k.mv_data, key.bytes, 8) != 0)
-            break;
-        if (!decode_message(env_slice(k), env_slice(v), &m)) {
-            rc = MDB_CORRUPTED;
-            break;
-        }
-        *skipped_r += m.state == MESSAGE_SKIPPED;
-        *bytes_r += m.listed_bytes;
-    }
-    mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-/* An excluded folder's found is what its server counts, all skipped, besides what rows it may have
- * from a time when it was not excluded. */
-static int recount(struct journal *j, const struct store_op *op, struct folder_slot *slot,
-                   uint64_t messages, uint64_t bytes)
-{
-    struct tally *t = &slot->record.tally;
-    uint64_t base = t->uploaded + t->present + t->failed + t->waiting + t->spooled, skipped, own;
-    int rc = rows_summed(j, op, &skipped, &own);
-
-    if (rc)
-        return rc;
-    if (messages > base && messages - base > skipped)
-        skipped = messages - base;
-    t->skipped = skipped;
-    t->found = base + skipped;
-    t->bytes_found = bytes > own ? bytes : own;
-    slot->changed = true;
-    return 0;
-}
-
-static int apply_count(struct journal *j, const struct store_op *op)
-{
-    struct folder_slot *slot;
-    int rc = slot_need(j, op, &slot);
-
-    return rc ? rc : recount(j, op, slot, op->count.messages, op->count.bytes);
-}
-
-static char *texts_copied(struct folder_record *record)
-{
-    struct slice *texts[] = { &record->source_raw, &record->source_name, &record->target_raw,
-                              &record->target_name };
-    size_t size = 0, at = 0;
-    char *text;
-
-    for (int i = 0; i < 4; i++)
-        size += texts[i]->size;
-    text = mem_alloc(size);
-    for (int i = 0; i < 4; i++) {
-        if (texts[i]->size)
-            memcpy(text + at, texts[i]->data, texts[i]->size);
-        texts[i]->data = text + at;
-        at += texts[i]->size;
-    }
-    return text;
-}
-
-static int apply_folder(struct journal *j, const struct store_op *op)
-{
-    struct folder_slot *slot;
-    struct tally tally;
-    bool was_excluded;
-    int rc = slot_get(j, op->user, op->folder, &slot);
-
-    assert(op->user && op->folder);
-    if (rc)
-        return rc;
-    if (!slot)
-        slot = slot_add(j, op->user, op->folder);
-    tally = slot->record.tally;
-    was_excluded = slot->record.excluded;
-    free(slot->text);
-    slot->record = op->folder_record;
-    slot->record.user = op->user;
-    slot->record.folder = op->folder;
-    slot->record.tally = tally;
-    slot->text = texts_copied(&slot->record);
-    slot->changed = true;
-    return was_excluded && !slot->record.excluded ? recount(j, op, slot, 0, 0) : 0;
-}
-
-static int message_put(struct journal *j, const struct key *key, const struct message_record *m)
-{
-    uint8_t bytes[RECORD_BYTES_MAX];
-
-    return journal_put(j, TABLE_MESSAGE, key, bytes, encode_message(bytes, key, m));
-}
-
-static int note_put(struct journal *j, const struct key *key, const struct message_note *note)
-{
-    uint8_t bytes[RECORD_BYTES_MAX];
-
-    return journal_put(j, TABLE_NOTE, key, bytes, encode_note(bytes, key, note));
-}
-
-static int note_dropped(struct journal *j, const struct key *key)
-{
-    MDB_val k = env_val(key_slice(key));
-    int rc = mdb_del(j->txn, j->spool->tables[TABLE_NOTE], &k, NULL);
-
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-static bool note_empty(const struct message_note *note)
-{
-    return !note->subject[0] && !note->message_id[0] && !note->date[0];
-}
-
-static int apply_found(struct journal *j, const struct store_op *op)
-{
-    uint8_t bytes[RECORD_BYTES_MAX];
-    struct folder_slot *slot;
-    struct key key;
-    int rc = slot_need(j, op, &slot);
-
-    for (unsigned i = 0; i < op->found.count && !rc; i++) {
-        const struct message_record *m = &op->found.rows[i];
-        MDB_val k, v;
-
-        assert(m->uid && (i == 0 || m->uid > m[-1].uid) && m->body == 0);
-        if (!journal_transition_allowed(0, m->state))
-            return illegal(j);
-        key_message(&key, op->user, op->folder, m->uid);
-        k = env_val(key_slice(&key));
-        v = (MDB_val){ encode_message(bytes, &key, m), bytes };
-        rc = mdb_put(j->txn, j->spool->tables[TABLE_MESSAGE], &k, &v, MDB_NOOVERWRITE);
-        /* Servers answer n:* with their last message even when it is below n: known is known. */
-        if (rc == MDB_KEYEXIST) {
-            rc = 0;
-            continue;
-        }
-        slot->record.tally.found++;
-        slot->record.tally.bytes_found += m->listed_bytes;
-        ++*tally_of(&slot->record.tally, m->state);
-        if (!rc && op->found.notes && !note_empty(&op->found.notes[i]))
-            rc = note_put(j, &key, &op->found.notes[i]);
-    }
-    if (rc)
-        return rc;
-    if (op->found.uidnext_listed > slot->record.uidnext_listed)
-        slot->record.uidnext_listed = op->found.uidnext_listed;
-    slot->changed = true;
-    return 0;
-}
-
-static int chunk_put(struct journal *j, const struct store_op *op)
-{
-    MDB_val k, v = { op->body.size, op->body.data };
-    struct key key;
-
-    key_chunk(&key, op->body.body, op->body.chunk);
-    k = env_val(key_slice(&key));
-    j->held_added += op->body.size;
-    return mdb_put(j->txn, j->spool->tables[TABLE_BODY], &k, &v, MDB_NOOVERWRITE);
-}
-
-static int apply_chunk(struct journal *j, const struct store_op *op)
-{
-    uint8_t bytes[64];
-    struct key key;
-
-    assert(op->body.body && op->body.size);
-    if (op->body.chunk == 0) {
-        int rc;
-
-        key_body(&key, op->body.body);
-        rc = journal_put(j, TABLE_PARTIAL, &key, bytes, encode_number(bytes, &key, op->user));
-        if (rc)
-            return rc;
-    }
-    return chunk_put(j, op);
-}
-
-static int partial_dropped(struct journal *j, uint64_t body)
-{
-    struct key key;
-    MDB_val k;
-    int rc;
-
-    key_body(&key, body);
-    k = env_val(key_slice(&key));
-    rc = mdb_del(j->txn, j->spool->tables[TABLE_PARTIAL], &k, NULL);
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-static int apply_drop_body(struct journal *j, const struct store_op *op)
-{
-    struct key key;
-    struct slice value;
-    int rc;
-
-    key_body(&key, op->body.body);
-    rc = journal_get(j, TABLE_PARTIAL, &key, &value);
-    if (rc) /* it broke off before its first chunk was written */
-        return rc == MDB_NOTFOUND ? 0 : rc;
-    rc = partial_dropped(j, op->body.body);
-    return rc ? rc : gc_drop_chunks(j->spool, j->txn, op->body.body, &j->held_freed);
-}
-
-/* Finds the same bytes in the spool already: then *body_r is theirs. */
-static int shared(struct journal *j, const struct store_op *op, uint64_t *body_r)
-{
-    struct share_record share = { .body = op->body.body, .refs = 0 };
-    uint8_t bytes[64];
-    struct slice value;
-    struct key key;
-    int rc;
-
-    *body_r = op->body.body;
-    if (op->body.body_bytes < GC_SHARE_BYTES_LEAST)
-        return 0;
-    key_digest(&key, op->body.digest, op->body.body_bytes);
-    rc = journal_get(j, TABLE_SHARE, &key, &value);
-    if (rc == 0 && !decode_share(key_slice(&key), value, &share))
-        rc = MDB_CORRUPTED;
-    if (rc && rc != MDB_NOTFOUND)
-        return rc;
-    share.refs++;
-    *body_r = share.body;
-    return journal_put(j, TABLE_SHARE, &key, bytes, encode_share(bytes, &key, &share));
-}
-
-static int message_get(struct journal *j, const struct key *key, struct message_record *m_r)
-{
-    struct slice value;
-    int rc = journal_get(j, TABLE_MESSAGE, key, &value);
-
-    if (rc == MDB_NOTFOUND)
-        return illegal(j);
-    if (rc)
-        return rc;
-    return decode_message(key_slice(key), value, m_r) ? 0 : MDB_CORRUPTED;
-}
-
-/* Keywords stand in the page that the put of the same record may change. */
-static void keywords_kept(struct message_record *m, char kept[KEYS_KEYWORDS_BYTES_MAX])
-{
-    if (m->keywords.size)
-        memcpy(kept, m->keywords.data, m->keywords.size);
-    m->keywords.data = kept;
-}
-
-static int apply_spooled(struct journal *j, const struct store_op *op)
-{
-    char kept[KEYS_KEYWORDS_BYTES_MAX];
-    struct folder_slot *slot;
-    struct message_record m;
-    struct key key;
-    int rc = slot_need(j, op, &slot);
-
-    if (rc)
-        return rc;
-    assert(op->body.body && op->body.uid);
-    key_message(&key, op->user, op->folder, op->body.uid);
-    rc = message_get(j, &key, &m);
-    if (rc)
-        return rc;
-    if (m.state != MESSAGE_FOUND)
-        return illegal(j);
-    keywords_kept(&m, kept);
-    rc = tally_less(&slot->record.tally.waiting);
-    if (!rc)
-        rc = shared(j, op, &m.body);
-    if (!rc && op->body.chunk > 0)
-        rc = partial_dropped(j, op->body.body);
-    if (!rc && m.body != op->body.body)
-        rc = op->body.chunk > 0
-                 ? gc_drop_chunks(j->spool, j->txn, op->body.body, &j->held_freed)
-                 : 0;
-    else if (!rc && op->body.size)
-        rc = chunk_put(j, op);
-    if (rc)
-        return rc;
-    m.state = MESSAGE_SPOOLED;
-    m.body_bytes = op->body.body_bytes;
-    memcpy(m.digest, op->body.digest, sizeof m.digest);
-    memcpy(m.header_key, op->body.header_key, sizeof m.header_key);
-    slot->record.tally.spooled++;
-    slot->record.tally.bytes_fetched += op->body.body_bytes;
-    slot->changed = true;
-    return message_put(j, &key, &m);
-}
-
-static int apply_open(struct journal *j, const struct store_op *op)
-{
-    struct folder_slot *slot;
-    int rc = slot_need(j, op, &slot);
-
-    if (rc)
-        return rc;
-    slot->record.target_open = true;
-    slot->record.target_uidvalidity = op->open.uidvalidity;
-    slot->record.target_uid_floor = op->open.floor;
-    slot->record.target_highest_seen = op->open.highest_seen;
-    if (op->open.scanned)
-        slot->record.target_scanned = true;
-    slot->changed = true;
-    return 0;
-}
-
-static int one_ended(struct journal *j, const struct store_op *op, struct folder_slot *slot,
-                     const struct store_end *end)
-{
-    char kept[KEYS_KEYWORDS_BYTES_MAX];
-    struct tally *t = &slot->record.tally;
-    struct message_record m;
-    enum message_state from;
-    struct key key;
-    int rc;
-
-    key_message(&key, op->user, op->folder, end->uid);
-    rc = message_get(j, &key, &m);
-    if (rc)
-        return rc;
-    from = m.state;
-    if (!journal_transition_allowed(from, end->state) ||
-        (end->state == MESSAGE_SPOOLED && m.body == 0))
-        return illegal(j);
-    keywords_kept(&m, kept);
-    rc = tally_less(tally_of(t, from));
-    if (rc)
-        return rc;
-    ++*tally_of(t, end->state);
-    m.state = end->state;
-    m.reason = end->state == MESSAGE_SKIPPED ? end->reason : SKIP_NONE;
-    if (end->target_uid)
-        m.target_uid = end->target_uid;
-    if (end->state == MESSAGE_UPLOADED)
-        t->bytes_uploaded += m.body_bytes;
-    if (end->state == MESSAGE_FOUND) /* a person's retry begins to count anew */
-        m.tries = from == MESSAGE_FAILED || from == MESSAGE_SKIPPED ? 0
-                  : m.tries < UINT32_MAX                            ? m.tries + 1
-                                                                    : m.tries;
-    /* What was refused keeps its body for export and retry. */
-    if (m.body && end->state != MESSAGE_FAILED && end->state != MESSAGE_SPOOLED) {
-        rc = gc_release(j->spool, j->txn, &m, &j->held_freed);
-        if (rc)
-            return rc;
-        m.body = 0;
-        if (end->state == MESSAGE_FOUND) {
-            m.body_bytes = 0;
-            memset(m.digest, 0, sizeof m.digest);
-            memset(m.header_key, 0, sizeof m.header_key);
-        }
-    }
-    if (end->note && (end->state == MESSAGE_SKIPPED || end->state == MESSAGE_FAILED))
-        rc = note_put(j, &key, end->note);
-    else if (from == MESSAGE_FAILED || from == MESSAGE_SKIPPED)
-        rc = note_dropped(j, &key);
-    return rc ? rc : message_put(j, &key, &m);
-}
-
-bool journal_ends_legal(struct journal *j, const struct store_op *op)
-{
-    struct message_record m;
-    struct folder_slot *slot;
-    struct slice value;
-    struct key key;
-
-    if (slot_get(j, op->user, op->folder, &slot) != 0 || !slot)
-        return false;
-    for (unsigned i = 0; i < op->end.count; i++) {
-        const struct store_end *end = &op->end.ends[i];
-
-        key_message(&key, op->user, op->folder, end->uid);
-        if (journal_get(j, TABLE_MESSAGE, &key, &value) != 0 ||
-            !decode_message(key_slice(&key), value, &m) ||
-            !journal_transition_allowed(m.state, end->state) ||
-            (end->state == MESSAGE_SPOOLED && m.body == 0))
-            return false;
-    }
-    return true;
-}
-
-static int apply_end(struct journal *j, const struct store_op *op)
-{
-    struct folder_slot *slot;
-    int rc = slot_need(j, op, &slot);
-
-    for (unsigned i = 0; i < op->end.count && !rc; i++)
-        rc = one_ended(j, op, slot, &op->end.ends[i]);
-    if (rc)
-        return rc;
-    if (op->end.floor)
-        slot->record.target_uid_floor = op->end.floor;
-    if (op->end.highest_seen)
-        slot->record.target_highest_seen = op->end.highest_seen;
-    slot->changed = true;
-    return 0;
-}
-
-static int row_forgotten(struct journal *j, struct folder_slot *slot, const struct key *key,
-                         const struct message_record *m)
-{
-    struct tally *t = &slot->record.tally;
-    MDB_val k = env_val(key_slice(key));
-    int rc = tally_less(tally_of(t, m->state));
-
-    if (!rc)
-        rc = tally_less(&t->found);
-    if (!rc && m->body)
-        rc = gc_release(j->spool, j->txn, m, &j->held_freed);
-    if (!rc)
-        rc = note_dropped(j, key);
-    return rc ? rc : mdb_del(j->txn, j->spool->tables[TABLE_MESSAGE], &k, NULL);
-}
-
-/* The cursor goes first, so that a crash half-way lists the folder anew. */
-static int apply_forget(struct journal *j, const struct store_op *op)
-{
-    struct folder_slot *slot;
-    struct key key;
-    MDB_cursor *cursor;
-    MDB_val k, v;
-    unsigned count = 0;
-    int rc = slot_need(j, op, &slot);
-
-    if (rc)
-        return rc;
-    slot->record.uidnext_listed = 0;
-    slot->record.status_uidnext = slot->record.status_messages = 0;
-    slot->record.status_modseq = 0;
-    slot->record.target_scanned = false;
-    slot->changed = true;
-    rc = mdb_cursor_open(j->txn, j->spool->tables[TABLE_MESSAGE], &cursor);
-    if (rc)
-        return rc;
-    key_message(&key, op->user, op->folder, 0);
-    for (; count < FORGET_PER_TRANSACTION; count++) {
-        struct message_record m;
-
-        k = env_val(key_slice(&key));
-        rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-        if (rc)
-            break;
-        if (k.mv_size != 12 || memcmp(k.mv_data, key.bytes, 8) != 0) {
-            rc = MDB_NOTFOUND;
-            break;
-        }
-        rc = decode_message(env_slice(k), env_slice(v), &m) ? 0 : MDB_CORRUPTED;
-        if (rc)
-            break;
-        key_message(&key, op->user, op->folder, m.uid);
-        rc = row_forgotten(j, slot, &key, &m);
-        if (rc)
-            break;
-    }
-    mdb_cursor_close(cursor);
-    if (rc == 0)
-        return JOURNAL_MORE;
-    if (rc != MDB_NOTFOUND)
-        return rc;
-    slot->record.tally = (struct tally){ 0 };
-    return 0;
-}
-
-static int apply_meta(struct journal *j, const struct store_op *op)
-{
-    char name[sizeof op->meta.name + 2];
-    size_t size = strnlen(op->meta.name, sizeof op->meta.name - 1);
-    MDB_val k = { size + 2, name }, v = { op->meta.size, op->meta.data };
-
-    assert(op->meta.size <= 65536 && size > 0);
-    memcpy(name, "e:", 2);
-    memcpy(name + 2, op->meta.name, size);
-    return mdb_put(j->txn, j->spool->tables[TABLE_META], &k, &v, 0);
-}
-
 int journal_apply(struct journal *j, const struct store_op *op)
 {
     switch (op->kind) {
     case STORE_OP_USER:
-        return apply_user(j, op);
+        return journal_user(j, op);
     case STORE_OP_FOLDER:
-        return apply_folder(j, op);
+        return journal_folder(j, op);
     case STORE_OP_FORGET:
-        return apply_forget(j, op);
+        return journal_forget(j, op);
     case STORE_OP_COUNT:
-        return apply_count(j, op);
+        return journal_count(j, op);
     case STORE_OP_FOUND:
-        return apply_found(j, op);
+        return journal_found(j, op);
     case STORE_OP_CHUNK:
-        return apply_chunk(j, op);
+        return journal_chunk(j, op);
     case STORE_OP_SPOOLED:
-        return apply_spooled(j, op);
+        return journal_spooled(j, op);
     case STORE_OP_DROP_BODY:
-        return apply_drop_body(j, op);
+        return journal_drop_body(j, op);
     case STORE_OP_OPEN:
-        return apply_open(j, op);
+        return journal_open(j, op);
     case STORE_OP_END:
-        return apply_end(j, op);
+        return journal_end(j, op);
     case STORE_OP_FAILURE:
         return remark_failure(j, op->user, &op->failure);
     case STORE_OP_PROBLEM:
@@ -739,7 +232,7 @@ int journal_apply(struct journal *j, const struct store_op *op)
     case STORE_OP_CLEAR_REMARKS:
         return remark_clear(j, op->user);
     case STORE_OP_META:
-        return apply_meta(j, op);
+        return journal_meta(j, op);
     case STORE_OP_SAMPLE:
         return remark_sample(j, op->sample.wall_ms, op->sample.values);
     case STORE_OP_FLUSH:

@@ -1,0 +1,53 @@
+/* What the parts of the journal share: the folders a transaction has touched, and one function for
+ * each operation, called by journal_apply() alone. Their results are those of journal_apply(). */
+#ifndef STORE_JOURNAL_INSIDE_H
+#define STORE_JOURNAL_INSIDE_H
+
+#include "store/journal.h"
+
+/* A folder's record in the open transaction, written at its commit when `changed`. */
+struct folder_slot {
+    struct folder_slot *next, *in_bucket;
+    struct folder_record record;
+    char *text; /* backing of the record's slices; owned */
+    bool changed;
+};
+
+/* Somebody above asked for what must not happen: stops the program, or JOURNAL_ILLEGAL when the
+ * journal is lenient. */
+int journal_illegal(const struct journal *j);
+
+/* A slot without a record read: for a folder that is new. */
+struct folder_slot *journal_slot_add(struct journal *j, uint32_t user, uint32_t folder);
+/* NULL in *slot_r when there is no such folder. */
+int journal_slot_get(struct journal *j, uint32_t user, uint32_t folder,
+                     struct folder_slot **slot_r);
+/* The folder of `op` must be there. */
+int journal_slot_need(struct journal *j, const struct store_op *op, struct folder_slot **slot_r);
+
+/* The count of messages in `state`. */
+uint64_t *journal_tally_of(struct tally *t, enum message_state state);
+/* One less; MDB_CORRUPTED when there is none. */
+int journal_tally_less(uint64_t *count);
+
+/* journal_message: a message's note goes, if it has one. */
+int journal_note_drop(struct journal *j, const struct key *key);
+
+/* journal_folder */
+int journal_user(struct journal *j, const struct store_op *op);
+int journal_folder(struct journal *j, const struct store_op *op);
+int journal_count(struct journal *j, const struct store_op *op);
+int journal_open(struct journal *j, const struct store_op *op);
+/* JOURNAL_MORE while rows are left. The cursor goes first, so that a crash half-way lists the
+ * folder anew. */
+int journal_forget(struct journal *j, const struct store_op *op);
+int journal_meta(struct journal *j, const struct store_op *op);
+
+/* journal_message */
+int journal_found(struct journal *j, const struct store_op *op);
+int journal_chunk(struct journal *j, const struct store_op *op);
+int journal_drop_body(struct journal *j, const struct store_op *op);
+int journal_spooled(struct journal *j, const struct store_op *op);
+int journal_end(struct journal *j, const struct store_op *op);
+
+#endif
