@@ -113,6 +113,10 @@ struct exo_config {
     uint32_t token_aadsts;                  /* AADSTS number */
     uint32_t device_polls;                  /* authorization_pending so often, then approved */
     bool device_declined;                   /* then declined instead */
+    uint32_t device_life_s;                 /* of a code */
+    uint32_t device_slow;                   /* so many polls of a code are told slow_down */
+    char device_user[128];                  /* who signs in; "" the first of the domain */
+    bool refresh_once;                      /* a refresh token is void once it was used */
 };
 
 /* Limits off, 80 ms an APPEND, 1 thread, tenant contoso.onmicrosoft.com. */
@@ -253,6 +257,7 @@ struct exo_stats {
     uint64_t errors, byes, faults, over_connections, punished;
     uint64_t appends_not_mail; /* into Calendar, Contacts ... */
     uint64_t token_requests, tokens, tokens_refused;
+    uint64_t device_polls, device_polls_early; /* early: before the interval was over */
     double jain; /* of accepted cost over mailboxes that sent anything */
     uint64_t mailboxes, messages;
 };

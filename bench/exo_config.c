@@ -102,6 +102,10 @@ static const struct row rows[] = {
     ROW(U32, true, token_aadsts, "token-aadsts", "this AADSTS number"),
     ROW(U32, true, device_polls, "device-polls", "authorization_pending so often"),
     ROW(BOOL, true, device_declined, "device-declined", "and then declined"),
+    ROW(U32, true, device_life_s, "device-life-s", "of a code"),
+    ROW(U32, true, device_slow, "device-slow", "so many polls are told slow_down"),
+    ROW(TEXT, true, device_user, "device-user", "who signs in by code"),
+    ROW(BOOL, true, refresh_once, "refresh-once", "a used refresh token is void"),
 };
 
 void exo_config_init(struct exo_config *c)
@@ -141,6 +145,8 @@ void exo_config_init(struct exo_config *c)
         .hint_max_ms = 300000,
         .hint_grace_ms = 250,
         .token_life_s = 3599,
+        .device_life_s = 900,
+        .refresh_once = true,
     };
 }
 

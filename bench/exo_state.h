@@ -88,6 +88,8 @@ struct exo_grant {
     char user[128];
     uint32_t polls;
     int64_t until; /* wall seconds */
+    uint64_t last_ms;               /* device code: of the last poll, or when it was given */
+    uint32_t interval_ms, slowed;   /* device code: least time between polls; slow_downs told */
 };
 
 struct exo_listener {

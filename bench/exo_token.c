@@ -1,6 +1,7 @@
 #include "bench/exo_http.h"
 
 #include "io/base/mem.h"
+#include "io/base/now.h"
 
 #include <jansson.h>
 #include <openssl/hmac.h>
@@ -14,6 +15,10 @@
 #define ROLE     "IMAP.AccessAsApp"
 #define SCOPE    "IMAP.AccessAsUser.All"
 #define JWT_MAX  16384
+
+#define DEVICE_INTERVAL_MS 1000u
+#define DEVICE_SLOWER_MS   5000u /* RFC 8628 3.5 */
+#define DEVICE_GRACE_MS    100u  /* of a client's timer */
 
 static void guid(char *out)
 {
@@ -152,7 +157,9 @@ static bool grant_add(struct exo *exo, const char *code, const char *user, int64
         exo->grant_at++;
         snprintf(g->code, sizeof g->code, "%s", code);
         snprintf(g->user, sizeof g->user, "%s", user);
-        g->polls = 0;
+        g->polls = g->slowed = 0;
+        g->interval_ms = DEVICE_INTERVAL_MS;
+        g->last_ms = now_ms();
         g->until = time(NULL) + life_s;
     }
     pthread_mutex_unlock(&exo->lock);
@@ -233,6 +240,7 @@ static void refuse_known(struct exo_conn *c, unsigned aadsts)
         { 90002, "invalid_request", "Tenant not found." },
         { 65001, "invalid_grant", "The user or administrator has not consented." },
         { 1002012, "invalid_scope", "The provided value for scope is not valid." },
+        { 70011, "invalid_scope", "The provided value for the scope is not valid." },
         { 70008, "invalid_grant", "The refresh token has expired." },
         { 50196, "invalid_grant", "The server terminated an operation: client request loop." },
         { 90055, "invalid_request", "The tenant has been throttled." },
@@ -356,40 +364,87 @@ static void credentials(struct exo_conn *c, struct slice form)
     free(assertion);
 }
 
-static void device_start(struct exo_conn *c)
-{
-    char code[40];
+/* ---- device codes: RFC 8628 with Microsoft's words ---- */
 
+static void device_start(struct exo_conn *c, struct slice form)
+{
+    const struct exo_config *config = &c->worker->config;
+    char code[40], user[256], scope[512] = "";
+
+    (void)exo_form_field(form, "scope", scope, sizeof scope);
+    if (!strstr(scope, SCOPE)) {
+        refuse_known(c, 70011);
+        return;
+    }
     guid(code);
-    /* The user who will sign in is the first of the domain: nobody is there to choose. */
-    (void)grant_add(c->worker->exo, code, "user0001", 900);
+    /* Nobody is there to choose who signs in. */
+    snprintf(user, sizeof user, "%s%s%s", config->device_user[0] ? config->device_user : "user0001",
+             config->device_user[0] ? "" : "@", config->device_user[0] ? "" : config->domain);
+    (void)grant_add(c->worker->exo, code, user, config->device_life_s);
     answer_json(
         c, 200,
         json_pack("{s:s, s:s, s:s, s:i, s:i, s:s}", "device_code", code, "user_code", "EXOSIM123",
-                  "verification_uri", "https://microsoft.com/devicelogin", "expires_in", 900,
-                  "interval", 1, "message",
+                  "verification_uri", "https://microsoft.com/devicelogin", "expires_in",
+                  (int)config->device_life_s, "interval", (int)(DEVICE_INTERVAL_MS / 1000),
+                  "message",
                   "To sign in, open https://microsoft.com/devicelogin and enter EXOSIM123."));
+}
+
+/* Counts a poll: the code's grant as it is, *early_r when the client did not wait its interval. A
+ * code that was approved, declined or has run out is forgotten. */
+static bool device_take(struct exo *exo, const struct exo_config *config, const char *code,
+                        struct exo_grant *grant_r, bool *slow_r)
+{
+    uint64_t now = now_ms();
+    bool found = false;
+
+    pthread_mutex_lock(&exo->lock);
+    exo->stats.device_polls++;
+    for (size_t i = 0; i < EXO_GRANTS_MAX && code[0] && !found; i++) {
+        struct exo_grant *g = &exo->grants[i];
+        bool early;
+
+        if (strcmp(g->code, code) != 0)
+            continue;
+        found = true;
+        early = now + DEVICE_GRACE_MS < g->last_ms + g->interval_ms;
+        exo->stats.device_polls_early += early;
+        *slow_r = early || g->slowed < config->device_slow;
+        g->last_ms = now;
+        if (*slow_r) {
+            g->slowed++;
+            g->interval_ms += DEVICE_SLOWER_MS;
+        } else {
+            g->polls++;
+        }
+        *grant_r = *g;
+        if (g->polls > config->device_polls || g->until < time(NULL))
+            g->code[0] = '\0';
+    }
+    pthread_mutex_unlock(&exo->lock);
+    return found;
 }
 
 static void device_poll(struct exo_conn *c, struct slice form)
 {
     const struct exo_config *config = &c->worker->config;
     struct exo_grant grant;
-    char code[64] = "", user[256];
+    bool slow = false;
+    char code[64] = "";
 
     (void)exo_form_field(form, "device_code", code, sizeof code);
-    if (!grant_use(c->worker->exo, code, config->device_polls, &grant))
+    if (!device_take(c->worker->exo, config, code, &grant, &slow))
         refuse(c, 70018, "bad_verification_code", "Bad verification code.");
     else if (grant.until < time(NULL))
         refuse(c, 70019, "expired_token", "Verification code expired.");
+    else if (slow)
+        refuse(c, 70016, "slow_down", "Polled too often.");
     else if (grant.polls <= config->device_polls)
         refuse(c, 70016, "authorization_pending", "Authorization is pending.");
     else if (config->device_declined)
         refuse(c, 70000, "authorization_declined", "The user declined.");
-    else {
-        snprintf(user, sizeof user, "%s@%s", grant.user, c->worker->exo->config.domain);
-        give(c, user);
-    }
+    else
+        give(c, grant.user);
 }
 
 static void refresh(struct exo_conn *c, struct slice form)
@@ -398,7 +453,8 @@ static void refresh(struct exo_conn *c, struct slice form)
     char code[64] = "";
 
     (void)exo_form_field(form, "refresh_token", code, sizeof code);
-    if (grant_use(c->worker->exo, code, 0, &grant) && grant.until >= time(NULL))
+    if (grant_use(c->worker->exo, code, c->worker->config.refresh_once ? 0 : UINT32_MAX, &grant) &&
+        grant.until >= time(NULL))
         give(c, grant.user);
     else
         refuse_known(c, 70008);
@@ -449,7 +505,7 @@ static void answer(struct exo_conn *c, const struct exo_request *r)
     else if (strcmp(client, exo->config.client_id) != 0)
         refuse_known(c, 700016);
     else if (slice_ends(path, SLICE("devicecode")))
-        device_start(c);
+        device_start(c, r->body);
     else if (strcmp(grant, "client_credentials") == 0)
         credentials(c, r->body);
     else if (strcmp(grant, "urn:ietf:params:oauth:grant-type:device_code") == 0)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define CREDENTIALS "client-secret-file, certificate or refresh-token-file"
+#define CREDENTIALS "client-secret-file, certificate, refresh-token-file or device-code = yes"
 
 static bool has(const struct config_state *c, enum config_section section, const char *key)
 {
@@ -61,6 +61,7 @@ static void name_state(const struct config_state *c)
         s->state_folder = config_text_beside(c->request->batch_file, slice_cstr(name));
         free(name);
     }
+    s->sign_in_folder = mem_text(s->state_folder);
     if (s->shard_count > 1) {
         struct slice folder = slice_cstr(s->state_folder);
 
@@ -199,6 +200,33 @@ static bool check_tenant(const struct config_state *c, enum config_section secti
     return true;
 }
 
+/* A person signs in once; what that gave lies beside the batch's state. */
+static bool choose_device_code(const struct config_state *c, enum config_section section,
+                               struct err *err_r)
+{
+    static const char *const others[] = { "certificate", "service-account-file",
+                                          "refresh-token-file" };
+    struct settings_oauth *o = &endpoint(c, section)->oauth;
+
+    if (!only_with(c, section, "device-url", "device-code", err_r))
+        return false;
+    if (!o->device_code)
+        return true;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (!not_both(c, section, others[i], "device-code", err_r))
+            return false;
+    if (!o->client_id)
+        return config_fail(c, section, "client-id", err_r, "missing; device-code = yes needs it");
+    if (!o->tenant && !o->token_url)
+        return config_fail(c, section, "tenant", err_r, "missing; device-code = yes needs it");
+    if (o->token_url && !o->device_url && !slice_ends(slice_cstr(o->token_url), SLICE("/token")))
+        return config_fail(c, section, "device-url", err_r,
+                           "missing; it does not follow from this token-url");
+    o->refresh_token_file =
+        mem_format("%s/refresh-token.%s", c->settings->sign_in_folder, config_section_name(section));
+    return true;
+}
+
 static bool choose_grant(const struct config_state *c, enum config_section section,
                          struct err *err_r)
 {
@@ -216,9 +244,11 @@ static bool choose_grant(const struct config_state *c, enum config_section secti
         !only_with(c, section, "refresh-token-file", "client-id", err_r) ||
         !check_tenant(c, section, err_r))
         return false;
+    if (!choose_device_code(c, section, err_r))
+        return false;
     if (has(c, section, "service-account-file"))
         o->grant = SETTINGS_GRANT_SERVICE_ACCOUNT;
-    else if (has(c, section, "refresh-token-file"))
+    else if (has(c, section, "refresh-token-file") || o->device_code)
         o->grant = SETTINGS_GRANT_REFRESH_TOKEN;
     else if (has(c, section, "certificate"))
         o->grant = SETTINGS_GRANT_CERTIFICATE;
@@ -254,7 +284,7 @@ static bool check_exchange(const struct config_state *c, struct err *err_r)
         return config_fail(c, CONFIG_TARGET, "client-id", err_r,
                            "missing; preset = exchange-online needs the application's ID");
     if (!has(c, CONFIG_TARGET, "client-secret-file") && !has(c, CONFIG_TARGET, "certificate") &&
-        !has(c, CONFIG_TARGET, "refresh-token-file"))
+        !has(c, CONFIG_TARGET, "refresh-token-file") && !e->oauth.device_code)
         return config_fail(c, CONFIG_TARGET, "client-secret-file", err_r,
                            "missing; preset = exchange-online needs " CREDENTIALS);
     return true;

@@ -82,8 +82,13 @@ static int batch_open(struct states *s, const struct settings *settings)
     glob_t found = { 0 };
     char *name, *pattern;
     int code;
+    bool here;
 
-    if (settings->shard_count > 1 || stat(settings->state_folder, &st) == 0)
+    /* The folder alone may be there for a sign-in that all shards share. */
+    name = mem_format("%s/data.mdb", settings->state_folder);
+    here = stat(name, &st) == 0;
+    free(name);
+    if (settings->shard_count > 1 || here)
         return state_open(s, settings->state_folder, settings->spool_key);
     name = glob_escaped(settings->state_folder);
     pattern = mem_format("%s.*-of-*", name);

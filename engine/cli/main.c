@@ -9,6 +9,7 @@
 #include "engine/cli/do_verify.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/load.h"
+#include "engine/cli/sign_in.h"
 #include "io/base/log.h"
 
 #include <errno.h>
@@ -33,6 +34,7 @@ static const struct {
     int (*run)(const struct opts *o, const struct settings *settings);
 } commands[OPTS_COMMAND_COUNT] = {
     [OPTS_CHECK] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_check },
+    [OPTS_SIGN_IN] = { 0, do_sign_in },
     [OPTS_FOLDERS] = { NEEDS_USERS | NEEDS_SOURCE, do_folders },
     [OPTS_BENCH] = { NEEDS_USERS | NEEDS_SOURCE, do_bench },
     [OPTS_REHEARSE] = { NEEDS_NOTHING, do_rehearse },
@@ -98,7 +100,11 @@ static int run_command(const struct opts *o)
     } else {
         for (size_t i = 0; i < warnings.count && !o->quiet; i++)
             fprintf(stderr, "mailhaul: warning: %s\n", warnings.items[i]);
-        code = commands[o->command].run(o, settings);
+        code = settings ? sign_in_if_needed(settings, needs & NEEDS_SOURCE, needs & NEEDS_TARGET,
+                                            o->quiet)
+                        : EXIT_DONE;
+        if (code == EXIT_DONE)
+            code = commands[o->command].run(o, settings);
     }
     settings_list_deinit(&warnings);
     settings_destroy(&settings);

@@ -19,6 +19,8 @@ static const struct {
 } commands[] = {
     [OPTS_CHECK] = { "check", SETTINGS_MODE_OTHER, false, false,
                      "connect to source and target, one line a step" },
+    [OPTS_SIGN_IN] = { "sign-in", SETTINGS_MODE_OTHER, false, false,
+                       "sign in by a code that a person types into a browser; for device-code = yes" },
     [OPTS_FOLDERS] = { "folders", SETTINGS_MODE_OTHER, false, false,
                        "show a user's folders and what they map to" },
     [OPTS_PLAN] = { "plan", SETTINGS_MODE_PLAN, false, false,
@@ -81,8 +83,8 @@ struct option {
 /* clang-format off */
 static const struct option options[] = {
     { .name = "all", OPTION_FLAG, NULL, OF(all_users), BIT(CHECK), "check every user, not only the first" },
-    { .name = "source", OPTION_FLAG, NULL, OF(source), BIT(CHECK), "the source side only" },
-    { .name = "target", OPTION_FLAG, NULL, OF(target), BIT(CHECK), "the target side only" },
+    { .name = "source", OPTION_FLAG, NULL, OF(source), BIT(CHECK) | BIT(SIGN_IN), "the source side only" },
+    { .name = "target", OPTION_FLAG, NULL, OF(target), BIT(CHECK) | BIT(SIGN_IN), "the target side only" },
     { .name = "json", OPTION_FLAG, NULL, OF(json),
       BIT(CHECK) | BIT(FOLDERS) | BIT(PLAN) | BIT(VERIFY) | BIT(STATUS) | BIT(REPORT) | BIT(BENCH) |
       BIT(REHEARSE), "print JSON" },

@@ -10,6 +10,7 @@
 
 enum opts_command {
     OPTS_CHECK,
+    OPTS_SIGN_IN,
     OPTS_FOLDERS,
     OPTS_PLAN,
     OPTS_RUN,
@@ -52,7 +53,7 @@ struct opts {
 
     /* of single commands */
     bool all_users;      /* check */
-    bool source, target; /* check; see opts_sides */
+    bool source, target; /* check, sign-in; see opts_sides */
     bool json, watch;
     const char *html_file, *csv_file;     /* or NULL */
     unsigned sample;                      /* verify: messages a folder; 0: everything */

@@ -1,4 +1,4 @@
-#include "engine/move/oauth.h"
+#include "engine/move/oauth_inner.h"
 
 #include "io/base/mem.h"
 
@@ -30,7 +30,7 @@ static bool refuse(struct err *err_r, const char *file, const char *why)
 
 /* ---- forms --------------------------------------------------------------------------------- */
 
-static bool append_field(struct buf *form, const char *name, struct slice value)
+bool oauth_append_field(struct buf *form, const char *name, struct slice value)
 {
     bool ok = buf_append_format(form, "%s%s=", buf_slice(form).size ? "&" : "", name);
 
@@ -170,9 +170,9 @@ static bool append_assertion(const struct settings_oauth *oauth, int64_t now_s, 
                                (json_int_t)(now_s - 60), "iat", (json_int_t)now_s, "exp",
                                (json_int_t)(now_s + ASSERTION_LIFE_S));
             ok = make_jwt(header, claims, key, pss, key_file, &jwt, err_r) &&
-                 (append_field(form, "client_assertion_type",
+                 (oauth_append_field(form, "client_assertion_type",
                                SLICE("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")) &&
-                          append_field(form, "client_assertion", buf_slice(&jwt))
+                          oauth_append_field(form, "client_assertion", buf_slice(&jwt))
                       ? true
                       : refuse(err_r, key_file, "the assertion is too long"));
         }
@@ -208,8 +208,8 @@ static bool google_form(const struct settings_oauth *oauth, const char *user, in
                            oauth->scope, "aud", oauth->token_url, "iat", (json_int_t)now_s, "exp",
                            (json_int_t)(now_s + 3600));
         ok = make_jwt(header, claims, key, false, file, &jwt, err_r) &&
-             (append_field(form, "grant_type", SLICE("urn:ietf:params:oauth:grant-type:jwt-bearer")) &&
-                      append_field(form, "assertion", buf_slice(&jwt))
+             (oauth_append_field(form, "grant_type", SLICE("urn:ietf:params:oauth:grant-type:jwt-bearer")) &&
+                      oauth_append_field(form, "assertion", buf_slice(&jwt))
                   ? true
                   : refuse(err_r, file, "the assertion is too long"));
     }
@@ -231,16 +231,16 @@ bool oauth_form(const struct settings_oauth *oauth, const char *user, const stru
     if (oauth->grant == SETTINGS_GRANT_SERVICE_ACCOUNT)
         return google_form(oauth, user, now_s, form, err_r);
     if (oauth->client_id)
-        ok = append_field(form, "client_id", slice_cstr(oauth->client_id));
+        ok = oauth_append_field(form, "client_id", slice_cstr(oauth->client_id));
     if (ok && oauth->scope)
-        ok = append_field(form, "scope", slice_cstr(oauth->scope));
+        ok = oauth_append_field(form, "scope", slice_cstr(oauth->scope));
     if (ok && oauth->client_secret)
-        ok = append_field(form, "client_secret", secret_peek(oauth->client_secret));
+        ok = oauth_append_field(form, "client_secret", secret_peek(oauth->client_secret));
     if (ok && oauth->grant == SETTINGS_GRANT_REFRESH_TOKEN)
-        ok = append_field(form, "grant_type", SLICE("refresh_token")) &&
-             append_field(form, "refresh_token", secret_peek(refresh));
+        ok = oauth_append_field(form, "grant_type", SLICE("refresh_token")) &&
+             oauth_append_field(form, "refresh_token", secret_peek(refresh));
     else if (ok)
-        ok = append_field(form, "grant_type", SLICE("client_credentials"));
+        ok = oauth_append_field(form, "grant_type", SLICE("client_credentials"));
     if (!ok)
         return refuse(err_r, "token request", "too long");
     if (oauth->grant == SETTINGS_GRANT_CERTIFICATE)
@@ -280,11 +280,11 @@ static const struct {
     { 650057, MEANS_PERMANENT, "the app registration lacks the permission for this resource" },
     { 70011, MEANS_PERMANENT, "the scope is wrong; app-only needs https://outlook.office365.com/.default" },
     { 1002012, MEANS_PERMANENT, "the scope must end in /.default" },
-    { 70000, MEANS_PERMANENT, "the refresh token is no longer good: sign in again" },
-    { 70008, MEANS_PERMANENT, "the refresh token has expired: sign in again" },
-    { 700082, MEANS_PERMANENT, "the refresh token has expired by disuse: sign in again" },
-    { 50173, MEANS_PERMANENT, "the password was changed since: sign in again" },
-    { 70043, MEANS_PERMANENT, "the refresh token has expired by policy: sign in again" },
+    { 70000, MEANS_PERMANENT, "the refresh token is no longer good: sign in again (mailhaul sign-in)" },
+    { 70008, MEANS_PERMANENT, "the refresh token has expired: sign in again (mailhaul sign-in)" },
+    { 700082, MEANS_PERMANENT, "the refresh token has expired by disuse: sign in again (mailhaul sign-in)" },
+    { 50173, MEANS_PERMANENT, "the password was changed since: sign in again (mailhaul sign-in)" },
+    { 70043, MEANS_PERMANENT, "the refresh token has expired by policy: sign in again (mailhaul sign-in)" },
     { 50076, MEANS_PERMANENT, "the user must pass multi-factor authentication; use app-only access" },
     { 50079, MEANS_PERMANENT, "the user must enrol for multi-factor authentication; use app-only access" },
     { 53000, MEANS_PERMANENT, "Conditional Access forbids it; exempt the app or use app-only access" },
@@ -310,7 +310,7 @@ const char *oauth_advice(int aadsts)
     return "";
 }
 
-static bool refused(int status, const json_t *answer, uint32_t retry_after_s, struct err *err_r)
+bool oauth_refused(int status, const json_t *answer, uint32_t retry_after_s, struct err *err_r)
 {
     const char *error = json_string_value(json_object_get(answer, "error"));
     const char *words = json_string_value(json_object_get(answer, "error_description"));
@@ -356,7 +356,7 @@ bool oauth_answer(int status, struct slice body, uint32_t retry_after_s, struct 
 
     *token_r = (struct oauth_token){ 0 };
     if (status != 200 || !access || !access[0]) {
-        refused(status, answer, retry_after_s, err_r);
+        oauth_refused(status, answer, retry_after_s, err_r);
         if (status == 200)
             err_r->class = ERR_CLASS_TRANSIENT;
     } else if (strlen(access) > TOKEN_BYTES_MAX || (refresh && strlen(refresh) > TOKEN_BYTES_MAX)) {
@@ -413,6 +413,7 @@ static void copy_claim(char *out, size_t cap, const json_t *value)
 
 void oauth_claims(struct slice token, struct oauth_claims *claims_r)
 {
+    static const char *const users[] = { "upn", "preferred_username", "unique_name", "email" };
     struct slice rest = token, head, body;
     char *plain;
     size_t size;
@@ -429,10 +430,13 @@ void oauth_claims(struct slice token, struct oauth_claims *claims_r)
     copy_claim(claims_r->audience, sizeof claims_r->audience, json_object_get(claims, "aud"));
     copy_claim(claims_r->tenant, sizeof claims_r->tenant, json_object_get(claims, "tid"));
     copy_claim(claims_r->application, sizeof claims_r->application, json_object_get(claims, "appid"));
+    for (unsigned i = 0; i < sizeof users / sizeof *users && !claims_r->user[0]; i++)
+        copy_claim(claims_r->user, sizeof claims_r->user, json_object_get(claims, users[i]));
     roles = json_object_get(claims, "roles");
     if (json_is_array(roles)) {
         size_t used = 0;
 
+        claims_r->application_own = true;
         for (size_t i = 0; i < json_array_size(roles); i++) {
             const char *role = json_string_value(json_array_get(roles, i));
 
@@ -443,6 +447,8 @@ void oauth_claims(struct slice token, struct oauth_claims *claims_r)
     } else {
         copy_claim(claims_r->roles, sizeof claims_r->roles, json_object_get(claims, "scp"));
     }
+    claims_r->issued_s = json_integer_value(json_object_get(claims, "iat"));
+    claims_r->not_before_s = json_integer_value(json_object_get(claims, "nbf"));
     claims_r->expires_s = json_integer_value(json_object_get(claims, "exp"));
     json_decref(claims);
 }

@@ -34,7 +34,9 @@ const char *oauth_advice(int aadsts);
 /* The claims that `check` shows. Empty and 0 when the token is no JWT or lacks them. */
 struct oauth_claims {
     char audience[160], tenant[64], application[64], roles[256]; /* roles or scp, blank separated */
-    int64_t expires_s;
+    char user[160];       /* who signed in; "" for an application */
+    bool application_own; /* roles, not scp: the application acts for itself */
+    int64_t issued_s, not_before_s, expires_s;
 };
 void oauth_claims(struct slice token, struct oauth_claims *claims_r);
 

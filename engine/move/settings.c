@@ -110,6 +110,7 @@ static void endpoint_deinit(struct settings_endpoint *e)
     free(e->oauth.key_file);
     free(e->oauth.refresh_token_file);
     free(e->oauth.service_account_file);
+    free(e->oauth.device_url);
 }
 
 void settings_user_deinit(struct settings_user *user)
@@ -138,6 +139,7 @@ void settings_destroy(struct settings **s_r)
     free(s->batch_file);
     free(s->users_file);
     free(s->state_folder);
+    free(s->sign_in_folder);
     free(s->ledger_folder);
     secret_destroy(&s->spool_key);
     endpoint_deinit(&s->source);
@@ -228,6 +230,15 @@ static void fill(char **field, const char *value)
         *field = mem_text(value);
 }
 
+/* Microsoft's two addresses differ in their last word. */
+static char *device_url_beside(const char *token_url)
+{
+    struct slice url = slice_cstr(token_url);
+
+    return slice_ends(url, SLICE("/token")) ? mem_format("%.*sdevicecode", (int)(url.size - 5), url.data)
+                                            : mem_text(token_url);
+}
+
 static void finish_oauth(struct settings_endpoint *e)
 {
     struct settings_oauth *o = &e->oauth;
@@ -245,6 +256,8 @@ static void finish_oauth(struct settings_endpoint *e)
         fill(&o->token_url, "https://oauth2.googleapis.com/token");
         fill(&o->scope, "https://mail.google.com/");
     }
+    if (o->device_code && !o->device_url)
+        o->device_url = device_url_beside(o->token_url);
 }
 
 static void finish_endpoint(struct settings_endpoint *e)

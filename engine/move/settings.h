@@ -66,7 +66,7 @@ enum settings_grant {
     SETTINGS_GRANT_CLIENT_SECRET,   /* client credentials with client_secret */
     SETTINGS_GRANT_CERTIFICATE,     /* client credentials with a signed assertion */
     SETTINGS_GRANT_REFRESH_TOKEN,   /* delegated; refresh_token_file, or NULL: the user's password
-                                       is that user's refresh token */
+                                       is that user's first refresh token */
     SETTINGS_GRANT_SERVICE_ACCOUNT, /* Google: JWT of service_account_file, sub = the user's login
                                      */
     SETTINGS_GRANT_COUNT
@@ -85,6 +85,10 @@ struct settings_oauth {
     char *certificate_file;        /* PEM */
     char *key_file;                /* PEM, or NULL: in certificate_file */
     char *refresh_token_file;      /* re-read at each request; a rotated token is written back */
+    bool device_code;              /* a person signs in by code; refresh_token_file is then in
+                                      sign_in_folder, and sealed by the spool's key if there is one */
+    char *device_url;              /* where a code is asked for; with device_code never NULL after
+                                      settings_finish */
     char *service_account_file;    /* JSON as Google hands it out */
 };
 
@@ -177,6 +181,7 @@ struct settings {
     char *batch_file; /* as given, for messages */
     char *users_file;
     char *state_folder;       /* of this shard: with a shard count above 1 it ends in ".I-of-N" */
+    char *sign_in_folder;     /* the same for all shards: what a person's sign-in gave */
     char *ledger_folder;      /* shared between processes that fill one tenant, or NULL */
     struct secret *spool_key; /* encryption at rest, or NULL */
     unsigned threads;         /* 0: the processors this process may use */

@@ -6,17 +6,18 @@
 #include "io/base/mem.h"
 #include "io/base/now.h"
 #include "io/https.h"
+#include "store/keepsake.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define FORM_BYTES_MAX 262144u
 #define REFUSED_PAUSE_MS 60000u
 #define WAIT_FIRST_MS 1000u
 #define WAIT_LAST_MS 60000u
+/* Another loop or process is using the same refresh token. */
+#define TURN_MS 100u
 /* Used to its last quarter at most, and never in its last half minute (or tenth, if it is short). */
 #define RENEW_BEFORE_MS (10u * 60 * 1000)
 #define LAST_MS 30000u
@@ -26,7 +27,9 @@ struct entry {
     struct entry *next;
     enum side side;
     const struct settings_user *user; /* NULL: the application's own */
-    struct secret *access, *refresh;
+    struct secret *access;
+    char *keep_file;           /* where the refresh token is, or will be once it was rotated; or NULL */
+    int turn;                  /* keepsake_lock while asking, else -1 */
     uint64_t from_ms, ends_ms; /* loop time */
     bool asking, refused;
     struct err err;
@@ -64,7 +67,8 @@ void tokens_destroy(struct tokens **tokens)
         (*tokens)->entries = e->next;
         loop_timer_clear((*tokens)->hub->loop, &e->again);
         secret_destroy(&e->access);
-        secret_destroy(&e->refresh);
+        keepsake_unlock(&e->turn);
+        free(e->keep_file);
         free(e);
     }
     free(*tokens);
@@ -76,6 +80,34 @@ static bool per_user(const struct settings_oauth *oauth)
 {
     return oauth->grant == SETTINGS_GRANT_SERVICE_ACCOUNT ||
            (oauth->grant == SETTINGS_GRANT_REFRESH_TOKEN && !oauth->refresh_token_file);
+}
+
+/* A user's own refresh token stands in users.csv; what it was rotated to is kept in the state folder,
+ * under a name that changes when users.csv gets another. */
+static char *keep_file_of(const struct entry *e)
+{
+    const struct settings *settings = e->tokens->hub->settings;
+    const struct settings_oauth *oauth = &endpoint(e)->oauth;
+    const struct secret *first;
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+
+    if (oauth->grant != SETTINGS_GRANT_REFRESH_TOKEN)
+        return NULL;
+    if (!e->user)
+        return mem_text(oauth->refresh_token_file);
+    first = e->side == SIDE_SOURCE ? e->user->password : e->user->target_password;
+    if (!first || !settings->sign_in_folder)
+        return NULL;
+    SHA256((const unsigned char *)secret_peek(first).data, secret_peek(first).size, digest);
+    return mem_format("%s/refresh-token.%s.%02x%02x%02x%02x%02x%02x%02x%02x", settings->sign_in_folder,
+                      e->side == SIDE_SOURCE ? "source" : "target", digest[0], digest[1], digest[2],
+                      digest[3], digest[4], digest[5], digest[6], digest[7]);
+}
+
+/* A file that the user wrote stays as readable as it was. */
+static const struct secret *seal_of(const struct entry *e)
+{
+    return e->user || endpoint(e)->oauth.device_code ? e->tokens->hub->settings->spool_key : NULL;
 }
 
 static struct entry *find(struct tokens *t, enum side side, const struct settings_user *user)
@@ -93,6 +125,8 @@ static struct entry *find(struct tokens *t, enum side side, const struct setting
     e->tokens = t;
     e->side = side;
     e->user = user;
+    e->turn = -1;
+    e->keep_file = keep_file_of(e);
     e->next = t->entries;
     t->entries = e;
     return e;
@@ -133,21 +167,40 @@ static void failed(struct entry *e, const struct err *err)
     poke_all(hub);
 }
 
-/* A refresh token that the server rotated goes back into its file, whole or not at all. */
-static void keep_refresh(const struct settings_oauth *oauth, const struct secret *refresh)
+/* A refresh token that the server rotated: the old one may be good for nothing from now on. */
+static void keep_refresh(struct entry *e, const struct secret *refresh)
 {
-    struct slice value = secret_peek(refresh);
-    char *next = mem_format("%s.new", oauth->refresh_token_file);
-    int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool ok = fd >= 0 && write(fd, value.data, value.size) == (ssize_t)value.size &&
-              write(fd, "\n", 1) == 1 && fsync(fd) == 0;
+    struct err err;
 
-    if (fd >= 0)
-        close(fd);
-    if (!ok || rename(next, oauth->refresh_token_file) != 0)
-        log_line(LOG_ERROR, "token.rotate", "file=%s why=%s the old refresh token stays in it",
-                 oauth->refresh_token_file, strerror(errno));
-    free(next);
+    if (!e->keep_file) {
+        log_line(LOG_WARN, "token.rotate", "why=there is no state folder to keep the new one in");
+    } else if (!keepsake_write(e->keep_file, refresh, seal_of(e), &err)) {
+        err_doing(&err, "keep the rotated refresh token");
+        log_err(LOG_ERROR, "token.rotate", &err);
+    }
+}
+
+/* The refresh token to ask with, the caller's. */
+static bool read_refresh(const struct entry *e, struct secret **refresh_r, struct err *err_r)
+{
+    const struct settings_oauth *oauth = &endpoint(e)->oauth;
+    const struct secret *first = NULL;
+
+    if (e->user)
+        first = e->side == SIDE_SOURCE ? e->user->password : e->user->target_password;
+    if (first && (!e->keep_file || !keepsake_exists(e->keep_file))) {
+        *refresh_r = secret_create(secret_peek(first));
+        return true;
+    }
+    if (!e->keep_file || (oauth->device_code && !keepsake_exists(e->keep_file)))
+        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_TOKEN, 0, "%s",
+                       oauth->device_code
+                           ? "nobody has signed in yet; run mailhaul sign-in with this batch file"
+                           : "there is no refresh token");
+    if (keepsake_read(e->keep_file, seal_of(e), refresh_r, err_r))
+        return true;
+    err_r->origin = ERR_ORIGIN_TOKEN;
+    return err_doing(err_r, "token request");
 }
 
 static void answered(void *context, const struct https_answer *answer)
@@ -160,6 +213,7 @@ static void answered(void *context, const struct https_answer *answer)
 
     e->asking = false;
     if (!answer->ok) {
+        keepsake_unlock(&e->turn);
         err = answer->err;
         err.origin = ERR_ORIGIN_TOKEN;
         err_doing(&err, "token request");
@@ -168,6 +222,7 @@ static void answered(void *context, const struct https_answer *answer)
     }
     if (!oauth_answer(answer->status, buf_slice(&answer->body), answer->retry_after_s, &token,
                       &err)) {
+        keepsake_unlock(&e->turn);
         failed(e, &err);
         return;
     }
@@ -177,12 +232,10 @@ static void answered(void *context, const struct https_answer *answer)
     e->ends_ms = e->from_ms + token.life_s * 1000ull;
     e->failures = 0;
     e->refused = false;
-    if (token.refresh) {
-        secret_destroy(&e->refresh);
-        e->refresh = token.refresh;
-        if (oauth->refresh_token_file)
-            keep_refresh(oauth, e->refresh);
-    }
+    if (token.refresh && oauth->grant == SETTINGS_GRANT_REFRESH_TOKEN)
+        keep_refresh(e, token.refresh);
+    secret_destroy(&token.refresh);
+    keepsake_unlock(&e->turn);
     log_line(LOG_INFO, "token.got", "side=%s life_s=%u",
              e->side == SIDE_SOURCE ? "source" : "target", token.life_s);
     poke_all(hub);
@@ -192,23 +245,21 @@ static void ask(struct entry *e)
 {
     struct hub *hub = e->tokens->hub;
     const struct settings_endpoint *to = endpoint(e);
-    const struct secret *refresh = e->refresh;
-    struct secret *from_file = NULL;
+    struct secret *refresh = NULL;
     struct buf form;
     struct err err;
-    bool by_others, ok = true;
+    bool ok = true;
 
     if (e->asking)
         return;
-    buf_init(&form, FORM_BYTES_MAX);
-    if (to->oauth.grant == SETTINGS_GRANT_REFRESH_TOKEN && !refresh) {
-        if (to->oauth.refresh_token_file) {
-            ok = secret_read_file(to->oauth.refresh_token_file, &from_file, &by_others, &err);
-            refresh = from_file;
-        } else {
-            refresh = e->side == SIDE_SOURCE ? e->user->password : e->user->target_password;
-        }
+    /* One use at a time, and always of the newest: where tokens rotate, the one before is void. */
+    if (e->keep_file && keepsake_lock(e->keep_file, &e->turn) == KEEPSAKE_BUSY) {
+        loop_timer_set(hub->loop, &e->again, TURN_MS, ask_again, e);
+        return;
     }
+    buf_init(&form, FORM_BYTES_MAX);
+    if (to->oauth.grant == SETTINGS_GRANT_REFRESH_TOKEN)
+        ok = read_refresh(e, &refresh, &err);
     if (ok)
         ok = oauth_form(&to->oauth,
                         e->user ? (e->side == SIDE_SOURCE ? e->user->user_name
@@ -225,12 +276,13 @@ static void ask(struct entry *e)
         e->asking = true;
         https_send(hub->https, &request, hub->loop, answered, e);
     } else {
+        keepsake_unlock(&e->turn);
         failed(e, &err);
     }
     if (buf_slice(&form).size)
         secret_wipe(form.data, form.room);
     buf_deinit(&form);
-    secret_destroy(&from_file);
+    secret_destroy(&refresh);
 }
 
 static uint64_t margin(const struct entry *e, uint64_t most, unsigned part)

@@ -90,3 +90,12 @@ class Exchange:
                          % self.token_port,
             "tls-ca": self.ca}
         return batch
+
+    def take_person(self, batch, side="target"):
+        """Makes a Batch's target (or source) this one, signed in to as a person by code."""
+        keys = {"tenant": "contoso.onmicrosoft.com", "client-id": CLIENT, "device-code": "yes",
+                "url": self.url(), "tls-ca": self.ca,
+                "token-url": "https://localhost:%d/contoso.onmicrosoft.com/oauth2/v2.0/token"
+                             % self.token_port}
+        batch.sections[side] = {"preset": "exchange-online", **keys} if side == "target" else keys
+        return batch
