@@ -127,6 +127,7 @@ int journal_open(struct journal *j, const struct store_op *op)
     if (rc)
         return rc;
     slot->record.target_open = true;
+    slot->record.target_counted = false;
     slot->record.target_uidvalidity = op->open.uidvalidity;
     slot->record.target_uid_floor = op->open.floor;
     slot->record.target_highest_seen = op->open.highest_seen;
@@ -168,6 +169,7 @@ int journal_forget(struct journal *j, const struct store_op *op)
     slot->record.status_uidnext = slot->record.status_messages = 0;
     slot->record.status_modseq = 0;
     slot->record.target_scanned = false;
+    slot->record.target_counted = false;
     slot->changed = true;
     rc = mdb_cursor_open(j->txn, j->spool->tables[TABLE_MESSAGE], &cursor);
     if (rc)

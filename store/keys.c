@@ -430,7 +430,7 @@ size_t encode_folder(uint8_t *out, const struct key *key, const struct folder_re
     put_number(&w, f->status_messages);
     put_number(&w, f->status_modseq);
     put_byte(&w, (f->excluded ? 1u : 0u) | (f->target_open ? 2u : 0u) |
-                     (f->target_scanned ? 4u : 0u));
+                     (f->target_scanned ? 4u : 0u) | (f->target_counted ? 8u : 0u));
     put_number(&w, f->target_uidvalidity);
     put_number(&w, f->target_uid_floor);
     put_number(&w, f->target_highest_seen);
@@ -460,10 +460,11 @@ bool decode_folder(struct slice key, struct slice value, struct folder_record *f
     f->status_uidnext = get_u32(&r);
     f->status_messages = get_u32(&r);
     f->status_modseq = get_number(&r);
-    bits = get_below(&r, 8);
+    bits = get_below(&r, 16);
     f->excluded = bits & 1;
     f->target_open = bits & 2;
     f->target_scanned = bits & 4;
+    f->target_counted = bits & 8;
     f->target_uidvalidity = get_u32(&r);
     f->target_uid_floor = get_u32(&r);
     f->target_highest_seen = get_u32(&r);

@@ -76,6 +76,7 @@ struct folder_record {
     bool excluded;            /* counted by STATUS only: its found is all skipped */
     bool target_open;         /* from here on APPENDs may have been sent: durable before the first */
     bool target_scanned;      /* mail that the target held before is known to be paired or absent */
+    bool target_counted;      /* since the last upload the target was asked for its count, which agreed */
     uint32_t target_uidvalidity;
     uint32_t target_uid_floor; /* our unanswered APPENDs can only have UIDs at or above */
     uint32_t target_highest_seen; /* highest UID that APPENDUID told */

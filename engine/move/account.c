@@ -155,6 +155,40 @@ static void account_free(struct account *account)
     free(account);
 }
 
+static bool folder_agrees(void *context, const struct folder_record *f)
+{
+    bool *agrees = context;
+
+    *agrees &= tally_balanced(&f->tally) && (f->excluded || f->tally.waiting + f->tally.spooled == 0);
+    return *agrees;
+}
+
+/* A user is Synced only if the journal itself, not what this run remembers of it, says that every
+ * message has its end. False: the verdict was turned into Failed. */
+static bool journal_agrees(struct account *account)
+{
+    struct user_record *r = &account->record;
+    bool agrees = true;
+    struct err err;
+
+    if (r->state != USER_SYNCED && r->state != USER_INCREMENTAL_SYNCED)
+        return true;
+    if (!reader_folders(account->hub->reader, account->id, folder_agrees, &agrees, &err)) {
+        hub_abort_run(account->hub, &err);
+        return true;
+    }
+    if (agrees)
+        return true;
+    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_STORE, 0,
+            "the journal does not balance although everything seemed done");
+    err_doing(&err, "the account of this user");
+    account_failure(account, FAILURE_LOCAL, TROUBLE_SPOOL, "InternalError", &err, NULL, 0);
+    account_fail(account, "InternalError", true);
+    r->state = USER_FAILED;
+    r->syncs--;
+    return false;
+}
+
 static void saved(void *context, struct store_op *op, const struct err *err)
 {
     struct account *account = context;
@@ -163,6 +197,10 @@ static void saved(void *context, struct store_op *op, const struct err *err)
     account->told--;
     if (err)
         hub_abort_run(account->hub, err);
+    else if (!journal_agrees(account)) {
+        account_put_user(account, saved);
+        return;
+    }
     batch_user_ended(account->hub->batch, account->record.state, account->record.failure);
     account->phase = ACCOUNT_CLOSING;
     close_links(account, false);
@@ -250,7 +288,7 @@ static void maybe_finish(struct account *account)
         }
         break;
     case ACCOUNT_PROVING:
-        if (account->proving == 0)
+        if (account->stopping ? account->proving == 0 : account_is_proven(account))
             save(account);
         break;
     case ACCOUNT_SAVING:
@@ -288,6 +326,8 @@ static void step(void *context)
         }
     } else if (account->stopping) {
         close_links(account, false);
+    } else if (account->phase == ACCOUNT_PROVING) {
+        account_prove_go(account);
     }
     maybe_finish(account);
 }
@@ -362,6 +402,8 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
     account->record.state = account->record.syncs ? USER_INCREMENTAL_SYNCING : USER_SYNCING;
     if (account->record.started_ms == 0)
         account->record.started_ms = now_wall_ms();
+    account->takes_counts = hub->settings->mode == SETTINGS_MODE_RETRY &&
+                            strcmp(account->record.failure, "TargetCountDiffers") == 0;
     account->record.failure[0] = '\0';
     account_sum(account, &total);
     /* What is said of messages that failed before stays true until they are tried again. */

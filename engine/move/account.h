@@ -78,8 +78,8 @@ struct account {
     bool spool_waits;       /* fetching waits for room since the last tick */
     struct governed *governed; /* the governor's, while joined */
     struct loop_timer step; /* runs account_step on a turn of its own */
-    /* proving: target STATUS rounds */
-    unsigned proving;
+    unsigned proving; /* counts asked for and not answered */
+    bool takes_counts; /* a retry after TargetCountDiffers: what the target counts now is taken as it is */
 };
 
 /* Does this run's mode have this side? */

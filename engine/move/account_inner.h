@@ -12,6 +12,8 @@ void account_spend_time(struct account *account, uint64_t now);
 /* The folders' tallies, summed. */
 void account_sum(const struct account *account, struct tally *total_r);
 
+/* account_link: may this side's connections be opened and kept now? */
+bool account_wants_links(const struct account *account, enum side side);
 /* account_link: a worker without a link. */
 struct worker *account_worker_create(struct account *account, enum side side);
 /* Opens the worker's link if one may be opened now. */
@@ -19,8 +21,12 @@ void account_worker_open(struct worker *w);
 /* One more connection for a mailbox that has much left. */
 void account_maybe_more_links(struct account *account, enum side side);
 
-/* account_prove: asks the target once more what it counts, for each folder that this run filled;
- * the phase is PROVING until account->proving is 0. */
+/* account_prove: the phase becomes PROVING; the target is asked once more what it counts, for each
+ * folder that was filled and not counted since, on new connections when need be. */
 void account_prove(struct account *account);
+/* Asks for the counts that are still wanted, if that is possible now. */
+void account_prove_go(struct account *account);
+/* No count is wanted or on its way: what was asked for has been answered, or the user has failed. */
+bool account_is_proven(const struct account *account);
 
 #endif

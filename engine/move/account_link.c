@@ -25,6 +25,14 @@ struct worker *account_worker_create(struct account *account, enum side side)
     return w;
 }
 
+bool account_wants_links(const struct account *account, enum side side)
+{
+    if (account->stopping)
+        return false;
+    return account->phase == ACCOUNT_WORKING ||
+           (account->phase == ACCOUNT_PROVING && side == SIDE_TARGET);
+}
+
 static void link_ready(void *context)
 {
     struct worker *w = context;
@@ -44,8 +52,12 @@ static void link_ready(void *context)
         pull_begin(w);
     else
         push_begin(w);
-    if (account->stopping || account->phase != ACCOUNT_WORKING) {
+    if (!account_wants_links(account, w->side)) {
         link_finish(w->link);
+        return;
+    }
+    if (account->phase == ACCOUNT_PROVING) {
+        account_poke(account);
         return;
     }
     if (!side->listed && !side->listing) {
@@ -73,7 +85,7 @@ static void reconnect(void *context)
 {
     struct worker *w = context;
 
-    if (!w->account->stopping && w->account->phase == ACCOUNT_WORKING)
+    if (account_wants_links(w->account, w->side))
         account_worker_open(w);
 }
 
@@ -126,14 +138,14 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     login_over(w);
     hub_give_back_link(hub, w->side);
     account_poke(account);
-    if (drained && !account->stopping && account->phase == ACCOUNT_WORKING) {
+    if (drained && account_wants_links(account, w->side)) {
         /* A session lives no longer than its token: routine, not trouble. */
         if (err->class != ERR_CLASS_CANCELED)
             tokens_forget(hub->tokens, w->side, account->user);
         loop_timer_set(hub->loop, &w->again, 1, reconnect, w);
         return;
     }
-    if (account->stopping || account->phase != ACCOUNT_WORKING || err->class == ERR_CLASS_CANCELED)
+    if (!account_wants_links(account, w->side) || err->class == ERR_CLASS_CANCELED)
         return;
     if (w->side == SIDE_TARGET)
         governor_refused(account, 0, true);

@@ -1,15 +1,17 @@
 #include "engine/move/account_inner.h"
 
+#include "engine/move/governor.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>
 
+/* One question for a count. */
 struct proof {
     struct account *account;
     struct folder *folder;
     struct worker *worker;
     struct link *link;
-    bool told, again;
+    bool told, by_examine;
     uint32_t messages;
 };
 
@@ -33,17 +35,90 @@ static bool link_stands(const struct proof *proof)
     return proof->worker->link == proof->link && link_is_ready(proof->link);
 }
 
-/* A server may answer STATUS from what it remembers: after a killed run, Dovecot did so with one
- * message less than it held (1 run in 60). EXAMINE looks. */
-static bool looks_again(struct proof *proof)
+/* What the target must count at least: what was there when this run opened the folder and what it
+ * acknowledged since; where this run sent nothing, what earlier ones brought there. */
+static uint64_t expected(const struct folder *f)
 {
-    if (proof->again || !link_stands(proof))
-        return false;
-    proof->again = true;
+    return f->counted_before ? f->target_before + f->uploaded_now
+                             : f->record.tally.uploaded + f->record.tally.present;
+}
+
+static void examine(struct proof *proof)
+{
+    proof->by_examine = true;
     proof->told = false;
     session_select(link_session(proof->link), proof->folder->record.target_raw, true,
                    proof_selected, proof_ended, proof);
+}
+
+/* A server may answer STATUS from what it remembers: after a killed run, Dovecot did so with one
+ * message less than it held (1 run in 60). Others refuse STATUS or tell no number. EXAMINE looks. */
+static bool looks_again(struct proof *proof, const struct err *err)
+{
+    bool doubtful = err ? err->class != ERR_CLASS_THROTTLED &&
+                              (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD)
+                        : !proof->told || proof->messages < expected(proof->folder);
+
+    if (!doubtful || proof->by_examine || !link_stands(proof))
+        return false;
+    examine(proof);
     return true;
+}
+
+static void fails(struct account *account, struct folder *f, const char *type, struct err *err)
+{
+    err_doing(err, "EXAMINE %s", f->target_name);
+    account_failure(account, FAILURE_TARGET, TROUBLE_SELECT, type, err, f, 0);
+    account_fail(account, type, true);
+}
+
+/* The question got no answer that counts: again later, or the user cannot be called Synced. */
+static void refused(struct account *account, struct folder *f, const struct err *cause)
+{
+    struct trouble_verdict verdict;
+    struct err err = *cause;
+
+    trouble_judge(TROUBLE_SELECT, FAILURE_TARGET, &err, f->proof_tries++,
+                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
+                  &verdict);
+    switch (verdict.action) {
+    case TROUBLE_HOLD:
+    case TROUBLE_FEWER:
+        governor_throttled(account, 0, err.wait_ms);
+        account_hold(account, SIDE_TARGET, verdict.wait_ms);
+        f->proof = PROOF_WANTED;
+        return;
+    case TROUBLE_RETRY:
+        account_failure(account, FAILURE_TARGET, TROUBLE_SELECT, verdict.type, &err, f, 0);
+        account_hold(account, SIDE_TARGET, verdict.wait_ms);
+        f->proof = PROOF_WANTED;
+        return;
+    case TROUBLE_LOOK_FIRST:
+    case TROUBLE_OTHER_FORM:
+    case TROUBLE_SKIP_MESSAGE:
+    case TROUBLE_SKIP_FOLDER:
+    case TROUBLE_STOP_ACCOUNT:
+    case TROUBLE_STOP_RUN:
+        break;
+    }
+    fails(account, f,
+          strcmp(verdict.type, "SelectFailed") == 0 ? "TargetNotCounted" : verdict.type, &err);
+}
+
+static void counted(struct account *account, struct folder *f, uint32_t messages)
+{
+    uint64_t least = expected(f);
+    struct err err;
+
+    if (messages < least && !account->takes_counts) {
+        err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
+                "the target counts %u messages, %llu were there or answered OK", messages,
+                (unsigned long long)least);
+        fails(account, f, "TargetCountDiffers", &err);
+        return;
+    }
+    f->record.target_counted = true;
+    folder_put(f);
 }
 
 static void proof_ended(void *context, const struct err *err)
@@ -51,40 +126,61 @@ static void proof_ended(void *context, const struct err *err)
     struct proof *proof = context;
     struct account *account = proof->account;
     struct folder *f = proof->folder;
-    uint64_t expected = f->target_before + f->uploaded_now;
-    bool differs = !err && proof->told && proof->messages < expected;
+    struct err silent;
 
-    if (differs && looks_again(proof))
+    if (looks_again(proof, err))
         return;
     account->proving--;
-    if (differs) {
-        struct err error;
-
-        err_set(&error, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
-                "the target counts %u messages, %llu were there or answered OK", proof->messages,
-                (unsigned long long)expected);
-        err_doing(&error, "EXAMINE %s", f->target_name);
-        account_failure(account, FAILURE_TARGET, TROUBLE_LIST, "TargetCountDiffers", &error, f, 0);
-        account_fail(account, "TargetCountDiffers", true);
+    f->proof = PROOF_NONE;
+    if (!err && !proof->told) {
+        err_set(&silent, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
+                "the server answers OK but tells no number of messages");
+        err = &silent;
     }
+    if (!err)
+        counted(account, f, proof->messages);
+    else if (!link_stands(proof))
+        f->proof = PROOF_WANTED; /* the link ends; its account decides */
+    else
+        refused(account, f, err);
     free(proof);
     account_poke(account);
 }
 
-void account_prove(struct account *account)
+bool account_is_proven(const struct account *account)
 {
-    struct worker *w = NULL;
+    for (unsigned i = 0; i < account->folder_count; i++)
+        if (account->folders[i]->proof != PROOF_NONE)
+            return false;
+    return true;
+}
 
-    account->phase = ACCOUNT_PROVING;
-    for (struct worker *each = account->sides[SIDE_TARGET].workers; each; each = each->next)
-        if (each->link && link_is_ready(each->link) && !each->busy)
-            w = each;
-    for (unsigned i = 0; w && i < account->folder_count; i++) {
+void account_prove_go(struct account *account)
+{
+    struct worker *w, *unconnected = NULL;
+
+    if (account_is_proven(account) || account_held(account, SIDE_TARGET))
+        return;
+    for (w = account->sides[SIDE_TARGET].workers; w; w = w->next) {
+        if (!w->link)
+            unconnected = w;
+        else if (w->draining && account->proving == 0)
+            link_finish(w->link);
+        else if (link_is_ready(w->link) && !w->draining)
+            break;
+    }
+    if (!w) {
+        if (unconnected && account->sides[SIDE_TARGET].ready_count == 0)
+            account_worker_open(unconnected);
+        return;
+    }
+    for (unsigned i = 0; i < account->folder_count; i++) {
         struct folder *f = account->folders[i];
         struct proof *proof;
 
-        if (!f->counted_before || f->uploaded_now == 0 || f->push == PUSH_REFUSED)
+        if (f->proof != PROOF_WANTED)
             continue;
+        f->proof = PROOF_ASKED;
         proof = mem_zero(1, sizeof *proof);
         proof->account = account;
         proof->folder = f;
@@ -93,6 +189,24 @@ void account_prove(struct account *account)
         account->proving++;
         session_status(link_session(w->link), f->record.target_raw, IMAP_STATUS_MESSAGES,
                        proof_told, proof_ended, proof);
+    }
+}
+
+void account_prove(struct account *account)
+{
+    account->phase = ACCOUNT_PROVING;
+    /* The source has said all it had to. */
+    for (struct worker *w = account->sides[SIDE_SOURCE].workers; w; w = w->next) {
+        loop_timer_clear(account->hub->loop, &w->again);
+        if (w->link)
+            link_finish(w->link);
+    }
+    for (unsigned i = 0; i < account->folder_count; i++) {
+        struct folder *f = account->folders[i];
+
+        if (f->record.tally.uploaded > 0 && !f->record.target_counted && f->target_raw &&
+            !f->record.excluded && f->push != PUSH_REFUSED && !account->target_dead)
+            f->proof = PROOF_WANTED;
     }
     account_poke(account);
 }

@@ -80,7 +80,7 @@ static const struct advice rows[] = {
     { "HiddenMessages", "The source lists fewer messages than it says the folder holds.",
       "Run again later; if it stays, look at the folder in the source's webmail: it may be copied "
       "incompletely.", NULL, true },
-    { "SelectFailed", "The source refuses to open the folder.",
+    { "SelectFailed", "The server refuses to open the folder.",
       "Open it in webmail to see whether it works there; then run `retry`. The other folders were "
       "copied.", NULL, true },
     { "ServerBug", "The source reports an internal error of its own.",
@@ -117,7 +117,10 @@ static const struct advice rows[] = {
       "Get-MailboxStatistics {mailbox} | fl TotalItemSize,StorageLimitStatus", true },
     { "TargetCountDiffers", "The target holds fewer messages than it acknowledged.",
       "Run `verify --user` to see which are missing (a rule, a retention policy or a person may have "
-      "removed them), then run again.", NULL, true },
+      "removed them). `retry` then takes the target's count as it is.", NULL, false },
+    { "TargetNotCounted", "The target could not be asked what it holds in the end.",
+      "Everything was acknowledged, but the proof is missing: open the folder in the target's "
+      "webmail, then run again.", NULL, true },
     { "QuotaExceeded", "The target mailbox is full.",
       "Free space, raise its quota or enable its archive, then run `retry`:",
       "Set-Mailbox {mailbox} -IssueWarningQuota 98GB -ProhibitSendQuota 99GB "

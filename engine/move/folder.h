@@ -50,6 +50,13 @@ struct folder_queue {
     unsigned known_count, known_room;
 };
 
+/* The target's own count, asked for when all is uploaded. */
+enum folder_proof {
+    PROOF_NONE,   /* not needed, or over */
+    PROOF_WANTED,
+    PROOF_ASKED   /* a command is on its way */
+};
+
 struct folder {
     struct account *account;
     struct folder_record record; /* slices point into the four texts */
@@ -78,6 +85,8 @@ struct folder {
     uint64_t settle_from_ms; /* loop time of the lost answer */
     uint64_t target_before, uploaded_now; /* for the proof at the end: count when opened, since then */
     bool counted_before;
+    enum folder_proof proof;
+    unsigned proof_tries; /* failed ones in a row */
     bool counted_done; /* shown as done */
 };
 

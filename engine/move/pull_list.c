@@ -366,6 +366,7 @@ static void start_anew(struct folder *f)
     f->record.uidnext_listed = 0;
     f->record.target_scanned = false;
     f->record.target_open = false;
+    f->record.target_counted = false;
     f->record.target_uid_floor = f->floor = 0;
     account_problem(f->account, f->record.folder, "UidValidityChanged",
                     "the source gave the folder new message numbers; it is read anew and what the "

@@ -443,6 +443,7 @@ static void open_durably(struct worker *w)
         f->floor = uidnext;
     f->highest_seen = uidnext - 1;
     f->record.target_open = true;
+    f->record.target_counted = false;
     /* What a folder held before us is paired message by message: until all are, a run that is
      * killed must look at everything again. */
     if (f->target_status.messages == 0)

@@ -5,6 +5,7 @@ A Case has servers, batches and folders that are gone after the test; Batch is o
 
 import atexit
 import csv
+import glob
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import servers
 
 BINARY = os.environ.get("MAILHAUL_BINARY") or os.path.join(mail.ROOT, "build", "mailhaul")
 RUN_LIMIT_S = 300
+MOVING = ("run", "fetch", "upload", "retry")
 DOMAIN = "target.example"
 _running = set()
 
@@ -63,6 +65,7 @@ class Running:
             stderr=self.err, cwd=folder, preexec_fn=limits,
             env={**os.environ, "TZ": "UTC", "LANG": "C.UTF-8", **(environment or {})})
         self.pid = self.process.pid
+        self.account = None  # called after its end
         _running.add(self)
 
     def memory(self):
@@ -91,7 +94,14 @@ class Running:
         return os.pread(file.fileno(), 1 << 26, 0).decode("utf-8", "replace")
 
     def wait(self, limit_s=RUN_LIMIT_S):
-        """Done when it ended by itself; kills it and raises when it takes too long."""
+        """Done when it ended by itself; kills it and raises when it takes too long. Whatever its
+        end was, the account it leaves must balance."""
+        done = self._wait(limit_s)
+        if self.account:
+            self.account()
+        return done
+
+    def _wait(self, limit_s):
         limit = time.monotonic() + limit_s
         peak = 0
         while True:
@@ -166,9 +176,24 @@ class Batch:
     def start(self, command, *arguments, wrapper=(), limits=None, write=True):
         if write:
             self.write()
-        quiet = ["--progress", "never"] if command in ("run", "fetch", "upload", "retry") else []
-        return Running([command, *quiet, *arguments, self.path], self.folder, self.environment,
-                       wrapper, limits)
+        quiet = ["--progress", "never"] if command in MOVING else []
+        running = Running([command, *quiet, *arguments, self.path], self.folder, self.environment,
+                          wrapper, limits)
+        if command in MOVING:
+            running.account = self.balance
+        return running
+
+    def balance(self):
+        """Raises when the account of what runs left does not balance: the invariant of every test,
+        however broken its servers are and however the run was ended."""
+        states = [p for p in glob.glob(glob.escape(self.state) + "*")
+                  if os.path.exists(os.path.join(p, "data.mdb"))]
+        if not states:
+            return
+        done = Running(["report", "--json", *states], self.folder, self.environment).wait()
+        if done.code != 0:
+            raise AssertionError("report: %s" % done)
+        check_balance(done.json())
 
     def call(self, command, *arguments, limit_s=RUN_LIMIT_S, **more):
         return self.start(command, *arguments, **more).wait(limit_s)
@@ -187,6 +212,38 @@ class Batch:
             (lambda u=user: self.source.connect(u),
              lambda a=self.login(user, address): self.target.connect(a))
             for user, address in self.users], **options)
+
+
+def check_balance(report):
+    """Raises unless found = uploaded + present + skipped + failed + pending holds for every folder,
+    every user and in all, and a user is Synced only with nothing pending and no failure."""
+    parts = ("uploaded", "present", "skipped", "failed", "pending")
+
+    def check(holds, what, name):
+        if not holds:
+            raise AssertionError("the account does not balance: %s: %s" % (name, what))
+
+    def sums(what, name):
+        check(what["found"] == sum(what[p] for p in parts), what, name)
+
+    sums(report["totals"], "totals")
+    check(report["totals"]["balanced"] is True, report["totals"], "totals")
+    for user in report["users"]:
+        sums(user, user["address"])
+        check(user["balanced"] is True, user, user["address"])
+        for folder in user["folders"]:
+            sums(folder, folder["source"])
+        for part in ("found",) + parts:
+            check(user[part] == sum(f[part] for f in user["folders"]), user,
+                  "%s of %s" % (part, user["address"]))
+        if user["state"] in ("Synced", "IncrementalSynced"):
+            check(user["pending"] == 0 and user["failure"] is None, user, user["address"])
+        if user["state"] == "Failed":
+            check(user["failure"], user, user["address"] + " failed without a type")
+    for part in ("found",) + parts:
+        check(report["totals"][part] == sum(u[part] for u in report["users"]), report["totals"],
+              part)
+    return report
 
 
 def core(test):
@@ -240,21 +297,4 @@ class Case(unittest.TestCase):
 
     def balanced(self, report):
         """found = uploaded + present + skipped + failed + pending, everywhere."""
-        parts = ("uploaded", "present", "skipped", "failed", "pending")
-
-        def check(what, name):
-            self.assertEqual(what["found"], sum(what[p] for p in parts), "%s: %s" % (name, what))
-
-        check(report["totals"], "totals")
-        self.assertIs(report["totals"]["balanced"], True)
-        for user in report["users"]:
-            check(user, user["address"])
-            self.assertIs(user["balanced"], True)
-            for folder in user["folders"]:
-                check(folder, folder["source"])
-            for part in ("found",) + parts:
-                self.assertEqual(user[part], sum(f[part] for f in user["folders"]),
-                                 "%s of %s" % (part, user["address"]))
-        for part in ("found",) + parts:
-            self.assertEqual(report["totals"][part], sum(u[part] for u in report["users"]), part)
-        return report
+        return check_balance(report)

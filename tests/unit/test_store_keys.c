@@ -47,6 +47,7 @@ static const struct folder_record folder = {
     .excluded = true,
     .target_open = true,
     .target_scanned = true,
+    .target_counted = true,
     .target_uidvalidity = 5,
     .target_uid_floor = 6,
     .target_highest_seen = 8,
@@ -210,7 +211,8 @@ static bool folder_same(struct slice key, struct slice value)
     return decode_folder(key, value, &r) && r.user == 7 && r.folder == 2 &&
            r.uidvalidity == UINT32_MAX && r.uidnext_listed == 12 && r.status_uidnext == 13 &&
            r.status_messages == 14 && r.status_modseq == UINT64_MAX && r.excluded &&
-           r.target_open && r.target_scanned && r.target_uidvalidity == 5 &&
+           r.target_open && r.target_scanned && r.target_counted &&
+           r.target_uidvalidity == 5 &&
            r.target_uid_floor == 6 && r.target_highest_seen == 8 &&
            memcmp(&r.tally, &folder.tally, sizeof r.tally) == 0 && r.delimiter == '.' &&
            strcmp(r.role, "sent") == 0 && slice_equal(r.source_raw, folder.source_raw) &&
