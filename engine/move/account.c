@@ -59,8 +59,16 @@ void account_hold(struct account *account, enum side side, uint32_t wait_ms)
 
     if (until > account->sides[side].hold_until_ms)
         account->sides[side].hold_until_ms = until;
+}
+
+void account_throttled(struct account *account, enum side side, unsigned messages,
+                       const struct err *err, uint32_t wait_ms)
+{
+    account_hold(account, side, wait_ms);
     account->record.throttled++;
     count(&account->hub->counters.throttled, 1);
+    if (side == SIDE_TARGET)
+        governor_throttled(account, messages, err->wait_ms);
 }
 
 bool account_held(const struct account *account, enum side side)
@@ -336,6 +344,7 @@ void account_tick(struct account *account, uint64_t now)
 {
     account_spend_time(account, now);
     account->spool_waits = false;
+    governor_tick(account);
     for (unsigned side = 0; side < SIDE_COUNT; side++)
         for (struct worker *w = account->sides[side].workers; w; w = w->next)
             if (w->link && w->token_ends_ms && now + DRAIN_BEFORE_MS(w) >= w->token_ends_ms)

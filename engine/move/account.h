@@ -115,8 +115,12 @@ void account_failure(struct account *account, enum failure_side side, enum troub
 /* A remark about a folder. */
 void account_problem(struct account *account, uint32_t folder, const char *type, const char *text,
                      const char *remedy);
-/* The server of this side asks for patience. */
+/* Nothing is begun on this side for so long. */
 void account_hold(struct account *account, enum side side, uint32_t wait_ms);
+/* The server of this side asks for patience: wait_ms is what it named, or the judge's own. messages:
+ * of the APPEND that it answered, 0 for any other command. */
+void account_throttled(struct account *account, enum side side, unsigned messages,
+                       const struct err *err, uint32_t wait_ms);
 /* The spool is full: fetching waits, uploading goes on. */
 void account_spool_high(struct account *account);
 bool account_held(const struct account *account, enum side side);

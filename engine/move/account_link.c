@@ -147,8 +147,10 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     }
     if (!account_wants_links(account, w->side) || err->class == ERR_CLASS_CANCELED)
         return;
-    if (w->side == SIDE_TARGET)
-        governor_refused(account, 0, true);
+    /* A login that is refused is no sign of a server in trouble. */
+    if (w->side == SIDE_TARGET &&
+        (doing != TROUBLE_LOGIN || err->origin == ERR_ORIGIN_BYE))
+        governor_dropped(account, 0);
     if (ready_before) {
         account->record.reconnects++;
         count(&hub->counters.reconnects, 1);
@@ -170,7 +172,9 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     } else if (verdict.action == TROUBLE_HOLD && trouble_is_login(verdict.type)) {
         account_failure(account, failure_side_of(w->side), doing, verdict.type, err, NULL, 0);
     }
-    if (verdict.action == TROUBLE_FEWER || verdict.action == TROUBLE_HOLD) {
+    if (verdict.action == TROUBLE_HOLD) {
+        account_throttled(account, w->side, 0, err, verdict.wait_ms);
+    } else if (verdict.action == TROUBLE_FEWER) {
         account_hold(account, w->side, verdict.wait_ms);
     } else {
         account_failure(account, failure_side_of(w->side), doing, verdict.type, err, NULL, 0);

@@ -26,15 +26,23 @@ void governor_join(struct account *account);
 void governor_leave(struct account *account);
 
 /* May one message of that size be sent now? True: the permit is used up and must end in exactly one
- * of answered, refused, gave_back or throttled(…, 1, …). False: asked for; account_poke comes when
- * it is granted. */
-bool governor_allows(struct account *account, uint64_t bytes);
+ * of the five below. False: asked for; account_poke comes when it is granted. A permit that is not
+ * used soon goes back, and one granted before a back-off began is never used inside it. retry: the
+ * message failed before; retries are at most a tenth of what is sent. */
+bool governor_allows(struct account *account, uint64_t bytes, bool retry);
+/* May one more message go into the same command? True as above; false asks for nothing. */
+bool governor_allows_more(struct account *account, uint64_t bytes);
+/* How a command with so many messages ended; bytes: of all of them. */
 void governor_answered(struct account *account, uint64_t bytes, uint64_t latency_ms,
                        unsigned messages);
-/* dropped: the connection went, too. */
-void governor_refused(struct account *account, uint64_t bytes, bool dropped);
-void governor_gave_back(struct account *account, uint64_t bytes);
-void governor_throttled(struct account *account, unsigned permits, uint32_t hint_ms);
+void governor_refused(struct account *account, unsigned messages);
+void governor_gave_back(struct account *account, uint64_t bytes, unsigned messages);
+/* The connection went; messages: 0 when no APPEND was on it. */
+void governor_dropped(struct account *account, unsigned messages);
+/* A throttle reply; messages: 0 when it answered something else than an APPEND. hint_ms 0: none. */
+void governor_throttled(struct account *account, unsigned messages, uint32_t hint_ms);
+/* Every now and then: gives back what is not used. */
+void governor_tick(struct account *account);
 
 /* May a connection to the target be opened now? False: asked for; account_poke comes. */
 bool governor_may_connect(struct account *account);

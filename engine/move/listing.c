@@ -439,7 +439,7 @@ static void listing_failed(struct listing *l, const struct err *err)
                   (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
                   &verdict);
     if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {
-        account_hold(account, w->side, verdict.wait_ms);
+        account_throttled(account, w->side, 0, err, verdict.wait_ms);
     } else {
         account_failure(account, failure_side_of(w->side), TROUBLE_LIST, verdict.type, err, NULL,
                         0);

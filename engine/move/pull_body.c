@@ -424,8 +424,13 @@ static void fetch_ended(void *context, const struct err *err)
     }
     incoming_drop(fetch);
     free(fetch);
-    if (err && err->class == ERR_CLASS_THROTTLED)
-        account_hold(f->account, SIDE_SOURCE, err->wait_ms);
+    if (err && err->class == ERR_CLASS_THROTTLED) {
+        struct trouble_verdict verdict;
+
+        /* Also a server that names no time means some. */
+        trouble_judge(TROUBLE_FETCH, FAILURE_SOURCE, err, 0, UINT32_MAX, f->account->id, &verdict);
+        account_throttled(f->account, SIDE_SOURCE, 0, err, verdict.wait_ms);
+    }
     pull_settle_if_done(f);
     if (!link_lost)
         worker_idle(w);

@@ -34,7 +34,7 @@ static void step_failed(struct worker *w, enum trouble_doing doing, const struct
                   (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
                   &verdict);
     if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {
-        account_hold(account, SIDE_SOURCE, verdict.wait_ms);
+        account_throttled(account, SIDE_SOURCE, 0, err, verdict.wait_ms);
     } else if (verdict.action == TROUBLE_RETRY) {
         account_failure(account, FAILURE_SOURCE, doing, verdict.type, err, f, 0);
         loop_timer_set(account->hub->loop, &w->again, verdict.wait_ms, (void (*)(void *))pull_go, w);

@@ -1,4 +1,3 @@
-#include "engine/move/governor.h"
 #include "engine/move/push_inner.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
@@ -40,8 +39,7 @@ static void step_failed(struct worker *w, enum trouble_doing doing, const struct
                   (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
                   &verdict);
     if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {
-        governor_throttled(account, 0, err->wait_ms);
-        account_hold(account, SIDE_TARGET, verdict.wait_ms);
+        account_throttled(account, SIDE_TARGET, 0, err, verdict.wait_ms);
     } else if (verdict.action == TROUBLE_RETRY) {
         account_failure(account, FAILURE_TARGET, doing, verdict.type, err, f, 0);
         account_hold(account, SIDE_TARGET, verdict.wait_ms);

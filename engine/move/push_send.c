@@ -191,8 +191,7 @@ static void append_refused(struct job *job, const struct err *err)
         return;
     case TROUBLE_HOLD:
     case TROUBLE_FEWER:
-        governor_throttled(account, 1, err->wait_ms);
-        account_hold(account, SIDE_TARGET, verdict.wait_ms);
+        account_throttled(account, SIDE_TARGET, job->count, err, verdict.wait_ms);
         job_requeue(job, false);
         return;
     case TROUBLE_STOP_ACCOUNT:
@@ -242,6 +241,7 @@ static void append_ended(void *context, const struct err *err)
     struct worker *w = job->worker;
     struct folder *f = job->folder;
     bool link_lost = err && !link_is_ready(w->link);
+    unsigned messages = job->count;
 
     job_unlink(job);
     w->inflight--;
@@ -269,10 +269,14 @@ static void append_ended(void *context, const struct err *err)
         job->items[0] = bad;
         err_doing(&job->read_err, "reading the spooled body of UID %" PRIu32, bad.uid);
         message_fails(job, &job->read_err, TROUBLE_SPOOL);
-        governor_gave_back(w->account, job->bytes);
+        governor_gave_back(w->account, job->bytes, messages);
     } else {
-        if (err->class != ERR_CLASS_THROTTLED)
-            governor_refused(w->account, job->bytes, link_lost);
+        if (err->class == ERR_CLASS_CANCELED)
+            governor_gave_back(w->account, job->bytes, messages);
+        else if (err->class != ERR_CLASS_THROTTLED && link_lost)
+            governor_dropped(w->account, messages);
+        else if (err->class != ERR_CLASS_THROTTLED)
+            governor_refused(w->account, messages);
         append_refused(job, err);
     }
     job_free(job);
@@ -393,7 +397,7 @@ bool push_send_some(struct worker *w)
 
     if (!next_item(f, &item))
         return false;
-    if (!governor_allows(w->account, item.body_bytes)) {
+    if (!governor_allows(w->account, item.body_bytes, item.tries > 0)) {
         queue_push_front(&f->ready, &item);
         return false;
     }
@@ -403,7 +407,8 @@ bool push_send_some(struct worker *w)
     do {
         bool alone = !multi || item.tries || item.body_bytes > MULTI_ONE_BYTES_MAX;
 
-        if (job->count && (alone || bytes + item.body_bytes > MULTI_BYTES_MAX)) {
+        if (job->count && (alone || bytes + item.body_bytes > MULTI_BYTES_MAX ||
+                           !governor_allows_more(w->account, item.body_bytes))) {
             queue_push_front(&f->ready, &item);
             break;
         }

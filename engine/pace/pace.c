@@ -366,6 +366,24 @@ void pace_gave_back(struct pace *p, uint32_t index, uint64_t bytes, uint64_t now
     pace_place(p, index);
 }
 
+void pace_resize(struct pace *p, uint32_t index, uint64_t granted, uint64_t used, uint64_t now)
+{
+    struct lane *lane = pace_lane(p, index);
+    double more = pace_cost(p, used) - pace_cost(p, granted);
+
+    pace_advance(p, now);
+    law_take(&p->law, more);
+    if (lane->rate > 0)
+        lane->tokens.tokens -= more;
+    fair_refund(&p->fair, index, -more);
+    pace_place(p, index);
+}
+
+uint64_t pace_gate(const struct pace *p)
+{
+    return p->law.gate_ms;
+}
+
 uint64_t pace_retry_ask(struct pace *p, uint64_t now)
 {
     now = pace_advance(p, now);

@@ -107,6 +107,13 @@ void pace_dropped(struct pace *p, uint32_t lane, uint32_t permits, uint64_t now)
 /* The permit was not used: nothing was sent. bytes as granted. */
 void pace_gave_back(struct pace *p, uint32_t lane, uint64_t bytes, uint64_t now);
 
+/* A permit granted for `granted` bytes is used for a message of `used` bytes: what it costs is put
+ * right. It then counts as granted for `used`. */
+void pace_resize(struct pace *p, uint32_t lane, uint64_t granted, uint64_t used, uint64_t now);
+/* Until when the tenant rests, on the clock of `now`; 0 when it never did. Permits granted before
+ * the gate closed must not be used inside it: give them back. */
+uint64_t pace_gate(const struct pace *p);
+
 /* May this lane open a connection? 0: go ahead, it is counted. Otherwise the time (> now) to ask
  * again; asking at that time keeps its place, so that thousands of lanes do not race. */
 uint64_t pace_connect_ask(struct pace *p, uint32_t lane, uint64_t now);

@@ -436,6 +436,41 @@ static void permits_given_back_are_granted_again(void **state)
     pace_destroy(&p);
 }
 
+static void a_permit_used_for_another_size_costs_that_size(void **state)
+{
+    struct pace *p = make(PACE_MODE_EXCHANGE, 2);
+
+    assert_true(pace_want(p, 0, 1000000, T0));
+    poll(p, T0);
+    assert_int_equal(g.count, 1);
+    assert_true(pace_want(p, 1, 0, T0));
+    assert_int_equal(poll(p, T0), T0 + 5500); /* a debt of 10, at 2 a second */
+    pace_resize(p, 0, 1000000, 0, T0);
+    assert_int_equal(poll(p, T0), T0 + 500); /* of 0 */
+    pace_resize(p, 0, 0, 500000, T0);
+    assert_int_equal(poll(p, T0), T0 + 3000); /* of 5 */
+    pace_gave_back(p, 0, 500000, T0);
+    poll(p, T0);
+    assert_int_equal(g.count, 1);
+    pace_destroy(&p);
+}
+
+static void the_gate_is_told_to_those_who_hold_permits(void **state)
+{
+    struct pace *p = make(PACE_MODE_EXCHANGE, 20);
+    struct pace_view view;
+    uint64_t now = T0;
+
+    assert_int_equal(pace_gate(p), 0);
+    busy(p, 20, &now, T0 + 60000);
+    for (uint32_t i = 0; i < 3; i++)
+        pace_throttled(p, i, 0, 60000, now);
+    pace_snapshot(p, now, &view);
+    assert_true(view.gated);
+    assert_int_equal(pace_gate(p), view.gate_ms);
+    pace_destroy(&p);
+}
+
 static void cancelled_wants_and_removed_lanes_are_gone(void **state)
 {
     struct pace *p = make(PACE_MODE_OPEN, 3);
@@ -659,6 +694,8 @@ int main(void)
         cmocka_unit_test(windows_stop_and_scale),
         cmocka_unit_test(nothing_is_learnt_in_a_part_window),
         cmocka_unit_test(permits_given_back_are_granted_again),
+        cmocka_unit_test(a_permit_used_for_another_size_costs_that_size),
+        cmocka_unit_test(the_gate_is_told_to_those_who_hold_permits),
         cmocka_unit_test(cancelled_wants_and_removed_lanes_are_gone),
         cmocka_unit_test(after_a_drop_lanes_come_back_in_an_even_flow),
         cmocka_unit_test(a_mailbox_reconnects_after_ten_seconds_and_later_each_time),

@@ -1,0 +1,368 @@
+/* The governor's half on the first hub's loop: it owns the pace controller, hands out permits and
+ * keeps what was learnt. */
+#include "engine/move/batch.h"
+#include "engine/move/governor_inner.h"
+#include "io/base/log.h"
+#include "io/base/mem.h"
+#include "io/base/now.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SAVE_EVERY_MS 15000
+
+static void poll_now(void *context);
+
+void keeper_init(struct governor *g)
+{
+    size_t users = g->settings->user_count;
+
+    g->members = mem_zero(users, sizeof *g->members);
+    for (size_t i = 0; i < users; i++)
+        g->members[i].lane = GOVERN_NO_LANE;
+    heap_init(&g->connects);
+    heap_reserve(&g->connects, (uint32_t)users);
+    g->retries_end = &g->retries;
+    pthread_mutex_init(&g->view_lock, NULL);
+}
+
+void keeper_deinit(struct governor *g)
+{
+    while (g->retries) {
+        struct order *o = g->retries;
+
+        g->retries = o->next;
+        free(o);
+    }
+    pace_destroy(&g->pace);
+    heap_deinit(&g->connects);
+    pthread_mutex_destroy(&g->view_lock);
+    free(g->members);
+    free(g->user_of);
+}
+
+/* ---- permits ------------------------------------------------------------------------------- */
+
+static void poll_later(struct governor *g)
+{
+    loop_timer_set(g->keeper->loop, &g->poll, 0, poll_now, g);
+}
+
+static void answer(struct governor *g, unsigned index, enum govern_kind kind, uint64_t bytes,
+                   unsigned permits)
+{
+    struct order *o = mem_zero(1, sizeof *o);
+
+    o->message.deliver = governor_answer_arrives;
+    o->governor = g;
+    o->hub = g->members[index].hub;
+    o->kind = kind;
+    o->index = index;
+    o->bytes = bytes;
+    o->permits = permits;
+    loop_post(o->hub->loop, &o->message);
+}
+
+static void granted(void *context, uint32_t lane, uint64_t bytes)
+{
+    struct governor *g = context;
+
+    answer(g, g->user_of[lane], GOVERN_GRANTED, bytes, 1);
+}
+
+static void want(struct governor *g, const struct order *o, uint64_t now)
+{
+    /* An account asks for no more than it has connections; a full queue would be a bug there. */
+    if (!pace_want(g->pace, g->members[o->index].lane, o->bytes, now))
+        log_line(LOG_ERROR, "pace.queue", "user=%u too many permits asked for", o->index);
+}
+
+/* Messages that failed before, when the budget for them allows it; those of users that have left
+ * are forgotten. Returns when to look again. */
+static uint64_t serve_retries(struct governor *g, uint64_t now)
+{
+    while (g->retries) {
+        struct order *o = g->retries;
+        struct member *m = &g->members[o->index];
+        bool waits = m->lane != GOVERN_NO_LANE && m->retries_waiting > 0;
+        uint64_t again = waits ? pace_retry_ask(g->pace, now) : 0;
+
+        if (again != 0)
+            return again;
+        if (waits) {
+            m->retries_waiting--;
+            want(g, o, now);
+        }
+        g->retries = o->next;
+        if (!g->retries)
+            g->retries_end = &g->retries;
+        free(o);
+    }
+    return PACE_NEVER;
+}
+
+/* Leave to connect, in order of the times they were told. Returns when to look again. */
+static uint64_t serve_connects(struct governor *g, uint64_t now)
+{
+    while (g->connects.count > 0) {
+        uint32_t index = heap_top(&g->connects);
+        uint64_t again;
+
+        if (heap_top_key(&g->connects) > (double)now)
+            return (uint64_t)heap_top_key(&g->connects);
+        again = pace_connect_ask(g->pace, g->members[index].lane, now);
+        if (again != 0) {
+            heap_put(&g->connects, index, (double)again);
+        } else {
+            heap_remove(&g->connects, index);
+            answer(g, index, GOVERN_MAY_CONNECT, 0, 0);
+        }
+    }
+    return PACE_NEVER;
+}
+
+static void poll_now(void *context)
+{
+    struct governor *g = context;
+    uint64_t now = loop_now_ms(g->keeper->loop);
+    uint64_t retry = serve_retries(g, now);
+    uint64_t next = pace_poll(g->pace, now, granted, g);
+    uint64_t connect = serve_connects(g, now);
+
+    if (retry < next)
+        next = retry;
+    if (connect < next)
+        next = connect;
+    if (next != PACE_NEVER)
+        loop_timer_set(g->keeper->loop, &g->poll, next > now ? next - now : 0, poll_now, g);
+    if (pthread_mutex_trylock(&g->view_lock) == 0) {
+        pace_snapshot(g->pace, now, &g->view);
+        pthread_mutex_unlock(&g->view_lock);
+    }
+}
+
+/* Permits that were granted and not used yet stay where they are when the gate closes: the loops
+ * look at this before they use one. */
+static void tell_gate(struct governor *g)
+{
+    atomic_store(&g->gate_ms, pace_gate(g->pace));
+}
+
+/* ---- what is kept -------------------------------------------------------------------------- */
+
+static void put_meta(struct governor *g, const char *name, const void *data, size_t size)
+{
+    struct store_op *op = store_op_new(STORE_OP_META, 0, 0);
+
+    snprintf(op->meta.name, sizeof op->meta.name, "%s", name);
+    op->meta.data = mem_alloc(size);
+    memcpy(op->meta.data, data, size);
+    op->meta.size = size;
+    hub_submit_lazy(g->keeper, op);
+}
+
+static void save_tenant(struct governor *g)
+{
+    struct pace_saved saved;
+    uint8_t bytes[PACE_SAVED_BYTES];
+
+    pace_save(g->pace, loop_now_ms(g->keeper->loop), now_wall_ms(), &saved);
+    pace_saved_encode(&saved, bytes);
+    put_meta(g, "pace", bytes, sizeof bytes);
+    g->dirty = false;
+}
+
+static void save_member(struct governor *g, const struct member *m)
+{
+    struct pace_lane_saved saved;
+    uint8_t bytes[PACE_LANE_SAVED_BYTES];
+    char name[48];
+
+    pace_lane_save(g->pace, m->lane, loop_now_ms(g->keeper->loop), now_wall_ms(), &saved);
+    pace_lane_saved_encode(&saved, bytes);
+    snprintf(name, sizeof name, "pace.lane.%u", m->id);
+    put_meta(g, name, bytes, sizeof bytes);
+}
+
+static void save_sometimes(void *context)
+{
+    struct governor *g = context;
+
+    if (g->dirty)
+        save_tenant(g);
+    loop_timer_set(g->keeper->loop, &g->save, SAVE_EVERY_MS, save_sometimes, g);
+}
+
+/* Reads a saved value; anything unreadable counts as none. */
+static bool get_meta(struct governor *g, const char *name, char **data_r, size_t *size_r)
+{
+    struct err err;
+    bool found = false;
+
+    return spool_meta_get(g->spool, name, data_r, size_r, &found, &err) && found;
+}
+
+/* ---- orders -------------------------------------------------------------------------------- */
+
+static void join(struct governor *g, const struct order *o)
+{
+    struct member *m = &g->members[o->index];
+    uint64_t now = loop_now_ms(g->keeper->loop);
+    struct pace_lane_saved saved;
+    char name[48], *data;
+    size_t size;
+
+    *m = (struct member){ .lane = pace_lane_add(g->pace, 1.0), .hub = o->hub, .id = o->id };
+    if (m->lane >= g->user_of_room) {
+        g->user_of_room = m->lane * 2 + 64;
+        g->user_of = mem_resize(g->user_of, g->user_of_room, sizeof *g->user_of);
+    }
+    g->user_of[m->lane] = o->index;
+    snprintf(name, sizeof name, "pace.lane.%u", o->id);
+    if (get_meta(g, name, &data, &size)) {
+        if (pace_lane_saved_decode((const uint8_t *)data, size, &saved)) {
+            pace_lane_restore(g->pace, m->lane, now, now_wall_ms(), &saved);
+            if (saved.hold_ms > now_wall_ms())
+                atomic_store(&g->active, true);
+        }
+        free(data);
+    }
+}
+
+static void leave(struct governor *g, unsigned index)
+{
+    struct member *m = &g->members[index];
+
+    heap_remove(&g->connects, index);
+    save_member(g, m);
+    pace_lane_remove(g->pace, m->lane);
+    *m = (struct member){ .lane = GOVERN_NO_LANE };
+}
+
+static void cancel(struct governor *g, unsigned index, uint64_t now)
+{
+    struct member *m = &g->members[index];
+    unsigned dropped = pace_cancel_wants(g->pace, m->lane, now) + m->retries_waiting;
+
+    m->retries_waiting = 0;
+    answer(g, index, GOVERN_CANCELLED, 0, dropped);
+}
+
+static void carry_out(struct governor *g, const struct order *o, struct member *m, uint64_t now)
+{
+    switch (o->kind) {
+    case GOVERN_LEAVE:
+        leave(g, o->index);
+        break;
+    case GOVERN_WANT:
+        want(g, o, now);
+        break;
+    case GOVERN_CANCEL:
+        cancel(g, o->index, now);
+        break;
+    case GOVERN_RESIZE:
+        pace_resize(g->pace, m->lane, o->bytes, o->used_bytes, now);
+        break;
+    case GOVERN_ANSWERED:
+        for (unsigned i = 0; i < o->permits; i++)
+            pace_answered(g->pace, m->lane, o->bytes / o->permits, (uint32_t)o->latency_ms, now);
+        break;
+    case GOVERN_REFUSED:
+        for (unsigned i = 0; i < o->permits; i++)
+            pace_refused(g->pace, m->lane, now);
+        break;
+    case GOVERN_GAVE_BACK:
+        for (unsigned i = 0; i < o->permits; i++)
+            pace_gave_back(g->pace, m->lane, o->bytes / o->permits, now);
+        break;
+    case GOVERN_THROTTLED:
+        pace_throttled(g->pace, m->lane, o->permits, (int64_t)o->hint_ms, now);
+        tell_gate(g);
+        save_member(g, m);
+        save_tenant(g);
+        break;
+    case GOVERN_DROPPED:
+        pace_dropped(g->pace, m->lane, o->permits, now);
+        tell_gate(g);
+        break;
+    case GOVERN_CONNECT:
+        heap_put(&g->connects, o->index, (double)now);
+        break;
+    case GOVERN_CONNECTED:
+        pace_connected(g->pace, m->lane, now);
+        break;
+    case GOVERN_JOIN:
+    case GOVERN_GRANTED:
+    case GOVERN_CANCELLED:
+    case GOVERN_MAY_CONNECT:
+        break;
+    }
+    g->dirty = true;
+}
+
+void keeper_order_arrives(struct loop_message *message)
+{
+    struct order *o = (struct order *)message;
+    struct governor *g = o->governor;
+    struct member *m = &g->members[o->index];
+
+    poll_later(g);
+    if (o->kind == GOVERN_JOIN) {
+        join(g, o);
+    } else if (m->lane != GOVERN_NO_LANE) {
+        if (o->kind == GOVERN_WANT && o->retry) {
+            m->retries_waiting++;
+            o->next = NULL;
+            *g->retries_end = o;
+            g->retries_end = &o->next;
+            return;
+        }
+        carry_out(g, o, m, loop_now_ms(g->keeper->loop));
+    }
+    free(o);
+}
+
+/* ---- beginning and end --------------------------------------------------------------------- */
+
+void governor_begin(struct governor *g, struct hub *keeper)
+{
+    struct pace_config config;
+    struct pace_saved saved;
+    uint64_t now = loop_now_ms(keeper->loop);
+    char *data;
+    size_t size;
+
+    g->keeper = keeper;
+    pace_config_init(&config, governor_is_exchange(g) ? PACE_MODE_EXCHANGE : PACE_MODE_OPEN);
+    config.seed = now_ns();
+    if (g->settings->shard_count > 1)
+        config.process_count = g->settings->shard_count;
+    pace_create(&config, now, &g->pace);
+    if (get_meta(g, "pace", &data, &size)) {
+        if (pace_saved_decode((const uint8_t *)data, size, &saved)) {
+            pace_restore(g->pace, now, now_wall_ms(), &saved);
+            if (saved.rate > 0 || saved.gate_ms > now_wall_ms())
+                atomic_store(&g->active, true);
+        }
+        free(data);
+    }
+    tell_gate(g);
+    loop_timer_set(keeper->loop, &g->save, SAVE_EVERY_MS, save_sometimes, g);
+}
+
+void governor_end(struct governor *g)
+{
+    if (!g->keeper)
+        return;
+    if (g->dirty)
+        save_tenant(g);
+    loop_timer_clear(g->keeper->loop, &g->poll);
+    loop_timer_clear(g->keeper->loop, &g->save);
+}
+
+void governor_view(struct governor *g, struct pace_view *view_r)
+{
+    pthread_mutex_lock(&g->view_lock);
+    *view_r = g->view;
+    pthread_mutex_unlock(&g->view_lock);
+}

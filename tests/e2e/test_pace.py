@@ -1,0 +1,81 @@
+"""The target's rate: back-offs are kept to the millisecond, by every connection and every process.
+
+The simulated Exchange Online counts each APPEND that comes to a mailbox inside its own hint
+(violations), and each to the tenant once three mailboxes were told of a tenant-wide cut
+(violations_tenant).
+"""
+
+import collections
+import signal
+import time
+
+import exchange
+import mail
+from haul import DOMAIN, Case
+
+
+class Pace(Case):
+    def into(self, users, messages, kind="small", **options):
+        """(batch, exchange, {address: how many messages}) from a Dovecot with that mail."""
+        source = self.dovecot(users, format="maildir", separator=".")
+        counts = {}
+        for i, user in enumerate(users):
+            folders = mail.mailbox(i, messages, kind)
+            source.seed(user, folders)
+            counts["%s@%s" % (user, DOMAIN)] = sum(len(box) for box in folders.values())
+        target = exchange.Exchange(counts, **options)
+        self.addCleanup(target.stop)
+        target.start()
+        return target.take(self.batch(source, target, users)), target, counts
+
+    def arrived(self, target, counts):
+        for address, count in counts.items():
+            there = target.messages(address)
+            self.assertEqual(len(there), count, address)
+            doubled = [k for k, n in collections.Counter(
+                (m["folder"], m["uid"]) for m in there).items() if n > 1]
+            self.assertEqual(doubled, [])
+
+    def obeyed(self, stats):
+        self.assertEqual((stats["violations"], stats["violations_tenant"]), (0, 0))
+
+    def until(self, what, running, limit_s=60):
+        limit = time.monotonic() + limit_s
+        while not what():
+            self.assertFalse(running.ended(), running.text())
+            self.assertLess(time.monotonic(), limit, running.text())
+            time.sleep(0.02)
+
+    def test_a_cut_of_the_tenant_stops_every_mailbox_and_nobody_storms_back(self):
+        users = ["user%d" % i for i in range(12)]
+        # Logins are cheap here and each throttle reply is followed by BYE: whoever comes back comes
+        # through the governor.
+        batch, target, counts = self.into(
+            users, 12, **{"tenant-rate": 6, "tenant-burst": 4, "tenant-cutoff": 2, "hint-ms": 2500,
+                          "hint-word": "both", "append-ms": 60, "errors-max": 1})
+        self.ends(batch.call("run"), 0)
+        stats = target.stats()
+        self.assertGreaterEqual(stats["throttled_tenant"], 3, "the tenant's budget was never met")
+        self.obeyed(stats)
+        self.assertLessEqual(stats["connects_per_s_max"], 7, "a storm of connects")
+        self.arrived(target, counts)
+        report = self.balanced(batch.report())
+        self.assertEqual(report["totals"]["failed"], 0)
+
+    def test_a_restart_inside_a_back_off_stays_silent(self):
+        batch, target, counts = self.into(
+            ["anna"], 30, **{"mailbox-rate": 1, "mailbox-burst": 4, "mailbox-cutoff": 1,
+                             "hint-ms": 9000, "append-ms": 20})
+        running = batch.start("run")
+        self.until(lambda: target.stats()["throttled"] > 0, running)
+        time.sleep(0.2)  # the reply is on its way
+        running.signal(signal.SIGTERM)
+        self.ends(running.wait(limit_s=20), 2)
+        before = target.stats()
+        target.set("mailbox-rate", 1000)
+        target.set("mailbox-burst", 1000)
+        self.ends(batch.call("run"), 0)
+        stats = target.stats()
+        self.assertGreater(stats["appends"], before["appends"])
+        self.obeyed(stats)
+        self.arrived(target, counts)
