@@ -488,7 +488,7 @@ static bool all_zero(const uint8_t bytes[16])
 }
 
 enum { HAS_DATE = 1, HAS_BODY = 2, HAS_DIGEST = 4, HAS_HEADER_KEY = 8, HAS_TARGET = 16,
-       HAS_TRIES = 32, HAS_KEYWORDS = 64, HAS_LIMIT = 128 };
+       HAS_TRIES = 32, HAS_KEYWORDS = 64, HAS_SOURCE_ID = 128, HAS_LIMIT = 256 };
 
 /* What a message does not have yet takes no room: a journal of millions is mostly short rows. */
 size_t encode_message(uint8_t *out, const struct key *key, const struct message_record *m)
@@ -498,7 +498,8 @@ size_t encode_message(uint8_t *out, const struct key *key, const struct message_
                    (all_zero(m->digest) ? 0u : HAS_DIGEST) |
                    (all_zero(m->header_key) ? 0u : HAS_HEADER_KEY) |
                    (m->target_uid ? HAS_TARGET : 0u) | (m->tries ? HAS_TRIES : 0u) |
-                   (m->keywords.size ? HAS_KEYWORDS : 0u);
+                   (m->keywords.size ? HAS_KEYWORDS : 0u) |
+                   (m->source_id ? HAS_SOURCE_ID : 0u);
 
     assert(m->state >= MESSAGE_FOUND && m->state < MESSAGE_STATE_COUNT &&
            (unsigned)m->reason < SKIP_REASON_COUNT);
@@ -525,6 +526,8 @@ size_t encode_message(uint8_t *out, const struct key *key, const struct message_
         put_number(&w, m->tries);
     if (has & HAS_KEYWORDS)
         put_slice(&w, m->keywords, KEYS_KEYWORDS_BYTES_MAX);
+    if (has & HAS_SOURCE_ID)
+        put_number(&w, m->source_id);
     return encode_end(&w, key);
 }
 
@@ -566,6 +569,8 @@ bool decode_message(struct slice key, struct slice value, struct message_record 
         m->tries = get_u32(&r);
     if (has & HAS_KEYWORDS)
         m->keywords = get_slice(&r, KEYS_KEYWORDS_BYTES_MAX);
+    if (has & HAS_SOURCE_ID)
+        m->source_id = get_number(&r);
     return decode_end(&r) && m->state != 0;
 }
 

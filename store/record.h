@@ -103,6 +103,7 @@ struct message_record {
     uint8_t header_key[16];   /* engine's twin key, zero until spooled */
     uint32_t target_uid;      /* 0: not told */
     uint32_t tries;
+    uint64_t source_id;       /* what the source calls the message in every folder (X-GM-MSGID), 0: none */
     struct slice keywords;    /* space separated, <= 1 KiB */
 };
 

@@ -32,6 +32,7 @@ _Static_assert(sizeof auth_words / sizeof *auth_words == AUTH_MECHANISM_COUNT + 
 static const char *const preset_words[] = { "imap", "exchange-online", NULL };
 static const char *const cloud_words[] = { "global", "us-gov", "us-dod", "china", NULL };
 static const char *const signing_words[] = { "ps256", "rs256", NULL };
+static const char *const labels_words[] = { "one-copy", "every-folder", NULL };
 static const char *const order_words[] = { "newest-first", "oldest-first", NULL };
 static const char *const tls_words[] = { "verify", "no-verify", "none", NULL };
 static const char *const tls_min_words[] = { "1.0", "1.1", "1.2", "1.3", NULL };
@@ -188,6 +189,12 @@ const struct config_key config_keys[] = {
       .otherwise = "none", .help = "only messages that arrived before this day" },
     { "order", IN_POLICY, CONFIG_WORD, OF_POLICY(order), .words = order_words,
       .value_name = "WORD", .fallback = "newest-first", .help = "which messages go first" },
+    { "gmail-labels", IN_POLICY, CONFIG_WORD, OF_POLICY(gmail_labels), .words = labels_words,
+      .value_name = "WORD", .fallback = "one-copy",
+      .help = "where Gmail shows a message in several folders: one copy, or one in each" },
+    { "label-priority", IN_POLICY, CONFIG_LIST, OF_POLICY(label_priority), .value_name = "LIST",
+      .otherwise = "INBOX, drafts, sent mail, labels, and All Mail last",
+      .help = "folders that have the one copy before others, the first before the second" },
     { "disarm-read-receipts", IN_POLICY, CONFIG_BOOL, OF_POLICY(disarm_read_receipts),
       .value_name = "yes|no", .fallback = "no",
       .help = "take out of unread messages what asks for a receipt; this alters them" },

@@ -1,6 +1,7 @@
 #include "engine/move/account_inner.h"
 
 #include "engine/move/batch.h"
+#include "engine/move/gmail.h"
 #include "engine/move/governor.h"
 #include "engine/move/listing.h"
 #include "engine/move/login.h"
@@ -142,6 +143,7 @@ static void account_free(struct account *account)
 
     loop_timer_clear(hub->loop, &account->step);
     governor_leave(account);
+    gmail_end(account);
     for (unsigned side = 0; side < SIDE_COUNT; side++) {
         struct worker *w;
 

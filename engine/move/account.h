@@ -69,6 +69,7 @@ struct account {
     bool appends_keywords;  /* PERMANENTFLAGS of the target has \* */
     bool knows_keywords;
     char *permanent_keywords; /* those the target names, space separated */
+    struct gmail *gmail;    /* the source's folders are labels: each message is copied once; or NULL */
     unsigned fetch_most;    /* bodies a FETCH asks for at most, 0: as many as is usual; learnt */
     unsigned told;          /* store operations whose answer is awaited */
     uint64_t large_items, bad_items;

@@ -222,6 +222,7 @@ void item_of_record(struct folder_item *item, const struct message_record *recor
         .listed_bytes = record->listed_bytes,
         .body = record->body,
         .body_bytes = record->body_bytes,
+        .source_id = record->source_id,
         .keywords = record->keywords.size ? slice_dup(record->keywords) : NULL,
     };
     memcpy(item->header_key, record->header_key, TWIN_KEY_BYTES);

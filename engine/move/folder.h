@@ -32,7 +32,7 @@ struct folder_item {
     int16_t zone_minutes;
     bool date_known;
     int64_t date_seconds;
-    uint64_t listed_bytes, body, body_bytes;
+    uint64_t listed_bytes, body, body_bytes, source_id;
     uint8_t header_key[TWIN_KEY_BYTES];
     char *keywords; /* NULL: none */
 };
@@ -65,6 +65,9 @@ struct folder {
     enum folder_push push;
     unsigned attributes; /* of LIST in this pass, IMAP_MAILBOX_ bits */
     bool exists_on_target;
+    bool gone;           /* the source does not list it any more */
+    bool anew;           /* this pass forgot it, and reads it from its first message on */
+    uint32_t rank;       /* gmail's: 1 is first */
     bool listed_now;     /* this pass read the folder: its record is put at the end */
     unsigned pullers, pushers; /* workers that have it */
     unsigned fetching;   /* messages asked for and not yet handed to the writer */

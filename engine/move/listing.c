@@ -1,5 +1,6 @@
 #include "engine/move/listing.h"
 
+#include "engine/move/gmail.h"
 #include "engine/move/policy.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
@@ -324,6 +325,7 @@ static void place_folders(struct account *account, struct listing *l)
         struct folder *f = account->folders[i];
 
         f->pull = f->record.tally.waiting ? PULL_UNLISTED : PULL_DONE;
+        f->gone = true;
     }
     for (unsigned i = 0; i < l->count; i++) {
         struct folder *f;
@@ -336,6 +338,7 @@ static void place_folders(struct account *account, struct listing *l)
         if (is_new)
             f = add_folder(account, &rows[i]);
         folders[i] = f;
+        f->gone = false;
         f->attributes = rows[i].attributes;
         f->source_status = l->rows[i].status;
         f->has_source_status = l->rows[i].status.has != 0;
@@ -365,6 +368,9 @@ static void place_folders(struct account *account, struct listing *l)
                                                       : 0,
                         remarks.all[i].type, remarks.all[i].text, remarks.all[i].remedy);
     account->record.policy = fingerprint;
+    if (caps_has(session_caps(link_session(l->worker->link)), CAP_X_GM_EXT_1) &&
+        account->hub->settings->policy.gmail_labels == SETTINGS_LABELS_ONE_COPY)
+        gmail_begin(account);
     for (unsigned i = 0; i < l->count; i++)
         names_source_deinit(&rows[i]);
     free(remarks.all);

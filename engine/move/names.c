@@ -523,13 +523,28 @@ static size_t depth_of(const char *name)
     return n;
 }
 
+/* Gmail's All Mail, as far as no label has it: what its users have archived. */
+static bool is_all_mail(const struct names_source *r)
+{
+    return strcmp(r->role, "all") == 0 &&
+           (strncmp(r->name, "[Gmail]/", 8) == 0 || strncmp(r->name, "[Google Mail]/", 14) == 0);
+}
+
+static bool has_archive(const struct names_source *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].role, "archive") == 0)
+            return true;
+    return false;
+}
+
 /* Where the row should go: by the user's word, its role, its parent's place, or its own name. */
 static char *wanted_path(const struct names_source *rows, size_t count, size_t index,
                          const struct names_target *targets, size_t target_count,
                          const struct names_rules *rules)
 {
     const struct names_source *r = &rows[index];
-    const char *mapped = mapped_by_user(rules, r->name);
+    const char *mapped = mapped_by_user(rules, r->name), *role = r->role;
     const struct names_target *special;
     size_t best = 0;
     const struct names_source *parent = NULL;
@@ -538,10 +553,14 @@ static char *wanted_path(const struct names_source *rows, size_t count, size_t i
         return mem_text(mapped);
     if (strcmp(r->role, "inbox") == 0)
         return mem_text("INBOX");
-    special = r->role[0] && strcmp(r->role, "all") != 0 && strcmp(r->role, "flagged") != 0 &&
-                      strcmp(r->role, "important") != 0
-                  ? target_of_role(targets, target_count, rules, r->role)
+    if (is_all_mail(r) && !has_archive(rows, count))
+        role = "archive";
+    special = role[0] && strcmp(role, "all") != 0 && strcmp(role, "flagged") != 0 &&
+                      strcmp(role, "important") != 0
+                  ? target_of_role(targets, target_count, rules, role)
                   : NULL;
+    if (role != r->role && !special)
+        return mem_text("Archive");
     if (special)
         return display_name(
             without_prefix(slice_cstr(special->raw), rules->target_prefix, special->delimiter),

@@ -1,3 +1,4 @@
+#include "engine/move/gmail.h"
 #include "engine/move/pull_inner.h"
 
 #include "io/base/mem.h"
@@ -56,7 +57,7 @@ bool pull_has_bodies(const struct folder *f)
 
 static bool has_room(const struct folder *f)
 {
-    return f->pull == PULL_UNLISTED ||
+    return (f->pull == PULL_UNLISTED && gmail_may_list(f)) ||
            (pull_has_bodies(f) && f->record.tally.waiting > f->fetching + f->storing);
 }
 
@@ -95,7 +96,7 @@ static struct folder *choose(struct account *account)
     for (unsigned i = 0; i < account->folder_count; i++) {
         struct folder *f = account->folders[i];
 
-        if (f->pull == PULL_UNLISTED && f->pullers == 0)
+        if (f->pull == PULL_UNLISTED && f->pullers == 0 && gmail_may_list(f))
             return f;
         if (pull_has_bodies(f) && f->record.tally.waiting > f->fetching + f->storing) {
             uint64_t left =
@@ -124,7 +125,7 @@ void pull_go(struct worker *w)
             link_finish(w->link);
         return;
     }
-    if (account_held(account, SIDE_SOURCE))
+    if (account_held(account, SIDE_SOURCE) || gmail_is_reading(account))
         return;
     if (w->folder && !pull_has_bodies(w->folder)) {
         if (w->inflight)

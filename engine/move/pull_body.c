@@ -1,4 +1,5 @@
 #include "engine/imap/uidset.h"
+#include "engine/move/gmail.h"
 #include "engine/move/placeholder.h"
 #include "engine/move/pull_inner.h"
 #include "io/base/mem.h"
@@ -302,6 +303,11 @@ static void look_row(void *context, const struct imap_message_row *row)
         look->seen = true;
 }
 
+static void message_vanished(struct folder *f, struct folder_item *item)
+{
+    message_ends(f, item, MESSAGE_SKIPPED, SKIP_VANISHED);
+}
+
 static void look_ended(void *context, const struct err *err)
 {
     struct look *look = context;
@@ -310,7 +316,8 @@ static void look_ended(void *context, const struct err *err)
     w->inflight--;
     look->folder->fetching--;
     if (!err && !look->seen) {
-        message_ends(look->folder, &look->item, MESSAGE_SKIPPED, SKIP_VANISHED);
+        if (!gmail_vanished(look->folder, &look->item, message_vanished))
+            message_vanished(look->folder, &look->item);
     } else {
         queue_push_front(&look->folder->wanted, &look->item);
     }

@@ -13,6 +13,7 @@ struct pull {
     enum pull_step step;
     /* listing */
     uint32_t from, to, uidnext, exists, width;
+    bool capped; /* uidnext is not the folder's: newer mail waits for the next pass */
     struct message_record *rows; /* of the window; keywords hold offsets into words */
     unsigned row_count, row_room;
     struct buf words;

@@ -1,4 +1,5 @@
 #include "engine/imap/uidset.h"
+#include "engine/move/gmail.h"
 #include "engine/move/header.h"
 #include "engine/move/policy.h"
 #include "engine/move/pull_inner.h"
@@ -80,6 +81,7 @@ static void list_row(void *context, const struct imap_message_row *row)
         .zone_minutes = row->date.zone_minutes,
         .date_seconds = row->date.seconds,
         .listed_bytes = row->size_bytes,
+        .source_id = row->gm_msgid,
     };
     /* An offset until the block stands still. */
     if (row->flags.keywords.size && buf_append(&p->words, row->flags.keywords)) {
@@ -119,6 +121,10 @@ static void window_done(struct worker *w)
     for (unsigned i = 0; i < p->row_count; i++) {
         struct message_record *m = &p->rows[i];
 
+        if (!gmail_claims(f, m->source_id)) {
+            m->state = MESSAGE_SKIPPED;
+            m->reason = SKIP_DUPLICATE;
+        }
         f->record.tally.found++;
         f->record.tally.bytes_found += m->listed_bytes;
         count(&c->bytes_found, m->listed_bytes);
@@ -189,7 +195,7 @@ static void window_done(struct worker *w)
     if (f->wanted.count == 0 && f->record.tally.waiting > f->fetching + f->storing)
         folder_want_stored(f);
     /* Counting finds what a server hides: rows of a first listing against EXISTS. */
-    if (p->expected_before == 0 && p->listed < p->exists) {
+    if (p->expected_before == 0 && p->listed < p->exists && !p->capped) {
         char text[200];
 
         snprintf(text, sizeof text,
@@ -283,7 +289,10 @@ static void list_window(struct worker *w)
     char set[32];
 
     p->windows++;
-    if (p->uidnext - p->from <= p->width) {
+    if (p->capped && p->uidnext - p->from <= p->width) {
+        p->to = p->uidnext - 1;
+        snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, p->from, p->to);
+    } else if (p->uidnext - p->from <= p->width) {
         p->to = UINT32_MAX;
         snprintf(set, sizeof set, "%" PRIu32 ":*", p->from);
     } else {
@@ -338,6 +347,11 @@ static void list_begin(struct worker *w)
     p->expected_before = f->record.tally.found;
     p->listed = 0;
     p->windows = 0;
+    /* A label's newest mail is in folders of a higher rank that were listed before it came. */
+    p->capped = f->account->gmail && (f->source_status.has & IMAP_STATUS_UIDNEXT) &&
+                f->source_status.uidnext && f->source_status.uidnext < p->uidnext;
+    if (p->capped)
+        p->uidnext = f->source_status.uidnext;
     if (p->exists == 0 || p->from >= p->uidnext) {
         if (p->uidnext < p->from)
             p->uidnext = p->from;
@@ -362,6 +376,7 @@ static void start_anew(struct folder *f)
     queue_deinit(&f->ready);
     queue_init(&f->wanted, f);
     queue_init(&f->ready, f);
+    gmail_folder_anew(f);
     f->record.tally = (struct tally){ 0 };
     f->record.uidnext_listed = 0;
     f->record.target_scanned = false;

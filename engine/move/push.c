@@ -1,3 +1,4 @@
+#include "engine/move/gmail.h"
 #include "engine/move/push_inner.h"
 
 #include "io/base/mem.h"
@@ -50,7 +51,7 @@ bool push_has_mail(const struct folder *f)
 static bool wants_folder(const struct folder *f)
 {
     return f->target_raw && f->push == PUSH_CLOSED && f->pushers == 0 && source_agrees(f) &&
-           (!f->exists_on_target || push_has_mail(f));
+           (push_has_mail(f) || (!f->exists_on_target && !gmail_is_view(f)));
 }
 
 /* An APPEND without an answer: when all others have theirs, one worker looks. */
@@ -79,7 +80,7 @@ static bool folder_finished(const struct folder *f)
 {
     if (!f->target_raw || f->push == PUSH_REFUSED)
         return f->sending == 0;
-    return f->exists_on_target && f->sending == 0 && f->record.tally.spooled == 0 &&
+    return (f->exists_on_target || gmail_is_view(f)) && f->sending == 0 && f->record.tally.spooled == 0 &&
            f->push != PUSH_OPENING && f->push != PUSH_SETTLING;
 }
 

@@ -147,6 +147,7 @@ void settings_destroy(struct settings **s_r)
     settings_list_deinit(&s->rehearse);
     settings_list_deinit(&s->policy.exclude_folders);
     settings_list_deinit(&s->policy.include_folders);
+    settings_list_deinit(&s->policy.label_priority);
     for (size_t i = 0; i < s->folder_count; i++) {
         free(s->folders[i].source);
         free(s->folders[i].target);

@@ -127,6 +127,12 @@ struct settings_window {
     unsigned closes_minute; /* 0..1439, differs from opens_minute; not itself inside */
 };
 
+/* What becomes of a message with several labels, where folders are labels (Gmail). */
+enum settings_labels {
+    SETTINGS_LABELS_ONE_COPY, /* in the first of its folders by rank */
+    SETTINGS_LABELS_EVERY_FOLDER
+};
+
 enum settings_order { SETTINGS_NEWEST_FIRST, SETTINGS_OLDEST_FIRST };
 
 struct settings_policy {
@@ -141,6 +147,8 @@ struct settings_policy {
                          since 1970, or SETTINGS_NO_SINCE */
     int64_t before_s; /* INTERNALDATE < this moves; or SETTINGS_NO_BEFORE */
     enum settings_order order;
+    enum settings_labels gmail_labels;
+    struct settings_list label_priority; /* patterns as above; which label's folder has the copy */
     bool disarm_read_receipts;
 };
 

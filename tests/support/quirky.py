@@ -103,6 +103,7 @@ def placeholder(real):
 
 class Quirky:
     kind = "quirky"
+    session = None  # Session, or one that can do more
 
     def __init__(self, messages, passwords=None, tls=False, **quirks):
         self.messages = {user: {name: f if isinstance(f, Folder) else Folder(f)
@@ -173,7 +174,7 @@ class Quirky:
             self.peers.add(peer)
             with self.lock:
                 self.sessions += 1
-                session = Session(self, peer, self.sessions)
+                session = (self.session or Session)(self, peer, self.sessions)
             session.run()
         except (OSError, Gone, ValueError):
             pass
@@ -522,6 +523,7 @@ class Session:
             if "RFC822.SIZE" in items:
                 size = server.hits("size", mail.uid)
                 parts.append("RFC822.SIZE %d" % (len(mail.body) if size is None else size))
+            parts += self.more(mail, items)
             self.send("* %d FETCH (%s" % (number, " ".join(parts)))
             fields = re.search(r"BODY\.PEEK\[(HEADER(?:\.FIELDS \(([^)]*)\))?)\]", items)
             if fields:
@@ -535,6 +537,10 @@ class Session:
                 self.send(header)
             self.line(")")
         return "OK done"
+
+    def more(self, mail, items):
+        """What else a row tells; for servers that have more to tell."""
+        return []
 
     def bodies(self, chosen, items):
         server = self.server

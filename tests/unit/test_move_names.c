@@ -251,6 +251,37 @@ static void the_users_word_comes_first(void **state)
     settings_destroy(&settings);
 }
 
+static void all_mail_of_gmail_is_the_archive(void **state)
+{
+    static const struct in in[] = {
+        { "INBOX", '/', 0, "INBOX", "inbox", "INBOX" },
+        { "[Gmail]/All Mail", '/', IMAP_MAILBOX_ALL, "[Gmail]/All Mail", "all", "Archive" },
+        { "[Gmail]/Sent Mail", '/', IMAP_MAILBOX_SENT, "[Gmail]/Sent Mail", "sent", "Sent Items" },
+    };
+    static const struct in with_archive[] = {
+        { "Archive", '/', 0, "Archive", "archive", "Archive" },
+        { "[Gmail]/Alle", '/', IMAP_MAILBOX_ALL, "[Gmail]/Alle", "all", "[Gmail]/Alle" },
+    };
+    static const struct in no_gmail[] = {
+        { "virtual/All", '/', IMAP_MAILBOX_ALL, "virtual/All", "all", "virtual/All" },
+    };
+    static const struct names_target targets[] = {
+        { (char *)"INBOX", '/', 0 },
+        { (char *)"Sent Items", '/', IMAP_MAILBOX_SENT },
+        { (char *)"Archive", '/', IMAP_MAILBOX_ARCHIVE },
+    };
+    struct names_rules rules = { .source_prefix = "",
+                                 .target_prefix = "",
+                                 .target_delimiter = '/' };
+    struct told told;
+
+    (void)state;
+    run(in, 3, targets, 3, &rules, &told);
+    run(in, 3, targets, 2, &rules, &told); /* a target without one gets it */
+    run(with_archive, 2, targets, 3, &rules, &told);
+    run(no_gmail, 1, targets, 3, &rules, &told);
+}
+
 static void roles_by_attribute_then_by_name(void **state)
 {
     static const struct {
@@ -286,6 +317,7 @@ int main(void)
         cmocka_unit_test(two_names_never_become_one),
         cmocka_unit_test(on_a_case_sensitive_target_both_keep_their_names),
         cmocka_unit_test(the_users_word_comes_first),
+        cmocka_unit_test(all_mail_of_gmail_is_the_archive),
         cmocka_unit_test(roles_by_attribute_then_by_name),
     };
 

@@ -84,6 +84,7 @@ static const struct message_record message = {
     .header_key = { 255, 254 },
     .target_uid = 77,
     .tries = 6,
+    .source_id = 1278455344230334865,
     .keywords = { "$Forwarded NonJunk", 18 },
 };
 
@@ -237,7 +238,8 @@ static bool message_same(struct slice key, struct slice value)
            r.body == message.body && r.body_bytes == 12345 &&
            memcmp(r.digest, message.digest, 16) == 0 &&
            memcmp(r.header_key, message.header_key, 16) == 0 && r.target_uid == 77 &&
-           r.tries == 6 && slice_equal(r.keywords, message.keywords);
+           r.tries == 6 && r.source_id == message.source_id &&
+           slice_equal(r.keywords, message.keywords);
 }
 
 static bool note_decodes(struct slice key, struct slice value)
