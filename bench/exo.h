@@ -108,6 +108,11 @@ struct exo_config {
     /* Tokens; all live. */
     uint32_t token_life_s, token_jitter_ms; /* sessions end up to jitter after exp */
     uint32_t token_ms;                      /* latency of an answer */
+    char token_audience[128];               /* aud of tokens; "" the right one */
+    char token_role[64];                    /* in place of IMAP.AccessAsApp; "none": no role */
+    uint32_t date_ahead_s;                  /* the Date header is so far ahead of the clock */
+    bool principal;                         /* New-ServicePrincipal was run: else tokens of the
+                                               application are refused at AUTHENTICATE */
     uint32_t token_errors;                  /* so many next answers fail ... */
     uint32_t token_status;                  /* ... with this 5xx, or when 0 with: */
     uint32_t token_aadsts;                  /* AADSTS number */
@@ -158,6 +163,7 @@ void exo_revoke(struct exo *exo, const char *address);
 
 /* ---- Tokens ---- */
 
+#define EXO_PRINCIPAL_ID "5e0f9d1c-2b34-4c56-8d78-9a0b1c2d3e4f" /* oid of the application's tokens */
 struct exo_token {
     const char *audience;  /* NULL: https://outlook.office365.com */
     const char *tenant_id; /* NULL: the configured one */

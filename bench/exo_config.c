@@ -97,6 +97,10 @@ static const struct row rows[] = {
     ROW(U32, true, token_life_s, "token-life-s", "of access tokens"),
     ROW(U32, true, token_jitter_ms, "token-jitter-ms", "sessions outlive the token by up to"),
     ROW(U32, true, token_ms, "token-ms", "latency of the token endpoint"),
+    ROW(TEXT, true, token_audience, "token-audience", "aud of tokens"),
+    ROW(TEXT, true, token_role, "token-role", "in place of IMAP.AccessAsApp; none"),
+    ROW(U32, true, date_ahead_s, "date-ahead-s", "the Date header is ahead by"),
+    ROW(BOOL, true, principal, "principal", "Exchange knows the application"),
     ROW(U32, true, token_errors, "token-errors", "so many next answers fail"),
     ROW(U32, true, token_status, "token-status", "with this 5xx, or 0 and"),
     ROW(U32, true, token_aadsts, "token-aadsts", "this AADSTS number"),
@@ -147,6 +151,7 @@ void exo_config_init(struct exo_config *c)
         .token_life_s = 3599,
         .device_life_s = 900,
         .refresh_once = true,
+        .principal = true,
     };
 }
 

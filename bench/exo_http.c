@@ -40,7 +40,7 @@ bad:
 void exo_http_answer(struct exo_conn *c, unsigned status, struct slice body)
 {
     char date[64];
-    time_t now = time(NULL);
+    time_t now = time(NULL) + (time_t)c->worker->config.date_ahead_s;
     struct tm tm;
 
     gmtime_r(&now, &tm);

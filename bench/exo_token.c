@@ -58,8 +58,10 @@ char *exo_token_create(struct exo *exo, const struct exo_token *t)
     if (t->user) {
         json_object_set_new(claims, "scp", json_string_nocheck(SCOPE));
         json_object_set_new(claims, "upn", json_string_nocheck(t->user));
-    } else if (role[0]) {
-        json_object_set_new(claims, "roles", json_pack("[s]", role));
+    } else {
+        json_object_set_new(claims, "oid", json_string_nocheck(EXO_PRINCIPAL_ID));
+        if (role[0])
+            json_object_set_new(claims, "roles", json_pack("[s]", role));
     }
     text = json_dumps(claims, JSON_COMPACT);
     buf_init(&out, JWT_MAX);
@@ -119,8 +121,11 @@ enum exo_token_verdict exo_token_judge(struct exo *exo, struct slice token, int6
     struct slice body;
     struct buf signature;
     uint8_t mac[32];
-    bool good;
+    bool good, principal;
 
+    pthread_mutex_lock(&exo->config_lock);
+    principal = exo->config.principal;
+    pthread_mutex_unlock(&exo->config_lock);
     buf_init(&signature, JWT_MAX);
     good = jwt_open(token, &header, &claims, &body, &signature) && signature.size == 32;
     if (good) {
@@ -134,7 +139,7 @@ enum exo_token_verdict exo_token_judge(struct exo *exo, struct slice token, int6
         good = memcmp(mac, signature.data + signature.head, 32) == 0 && *expires_r > time(NULL) &&
                (strcmp(aud, AUDIENCE) == 0 || strcmp(aud, "https://outlook.office.com") == 0) &&
                strcmp(claim(claims, "tid"), exo->config.tenant_id) == 0 &&
-               (delegated || (role && strcmp(role, ROLE) == 0));
+               (delegated || (role && strcmp(role, ROLE) == 0 && principal));
     }
     buf_deinit(&signature);
     json_decref(header);
@@ -259,7 +264,14 @@ static void give(struct exo_conn *c, const char *user)
 {
     const struct exo_config *config = &c->worker->config;
     struct exo *exo = c->worker->exo;
-    struct exo_token token = { .user = user, .life_s = config->token_life_s };
+    struct exo_token token = {
+        .user = user,
+        .life_s = config->token_life_s,
+        .audience = config->token_audience[0] ? config->token_audience : NULL,
+        .role = strcmp(config->token_role, "none") == 0 ? ""
+                : config->token_role[0]                 ? config->token_role
+                                                        : NULL,
+    };
     char *text = exo_token_create(exo, &token), refresh[40];
     json_t *o = json_pack("{s:s, s:I, s:I, s:s}", "token_type", "Bearer", "expires_in",
                           (json_int_t)config->token_life_s, "ext_expires_in",

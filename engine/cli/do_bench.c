@@ -7,6 +7,7 @@
 #include "engine/move/advice.h"
 #include "engine/move/batch.h"
 #include "engine/move/probe.h"
+#include "engine/move/tokens.h"
 #include "io/base/mem.h"
 #include "io/stream.h"
 #include "io/team.h"
@@ -22,7 +23,7 @@ static const unsigned steps_default[] = { 1, 2, 4, 8, 16 };
 /* What one probe of the server tells before it is measured. */
 struct server {
     struct loop *loop;
-    char greeting[320], capabilities[320], tls[320];
+    char greeting[480], capabilities[480], tls[480]; /* as probe_step.detail */
 };
 
 static void step_told(void *context, const struct probe_step *step)
@@ -48,16 +49,17 @@ static void probe_done(void *context, bool ok)
 static bool look(const struct visit_house *house, struct server *server, struct err *err_r)
 {
     static const struct probe_events events = { step_told, probe_done };
-    const struct settings *s = house->settings;
-    const struct settings_user *user = &s->users[0];
+    struct hub hub = { .settings = house->settings, .https = house->https };
 
     *server = (struct server){ 0 };
     if (!loop_create(&server->loop, err_r))
         return false;
-    probe_start(server->loop, &s->source, house->tls[SIDE_SOURCE], FAILURE_SOURCE, user->user_name,
-                s->source.admin_password ? s->source.admin_password : user->password, &events,
-                server);
+    hub.loop = server->loop;
+    hub.tls[SIDE_SOURCE] = house->tls[SIDE_SOURCE];
+    hub.tokens = tokens_create(&hub);
+    probe_start(&hub, SIDE_SOURCE, &house->settings->users[0], &events, server);
     loop_run(server->loop);
+    tokens_destroy(&hub.tokens);
     loop_destroy(&server->loop);
     return true;
 }

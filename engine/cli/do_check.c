@@ -1,32 +1,44 @@
 #include "engine/cli/do_check.h"
 
+#include "engine/cli/check_summary.h"
 #include "engine/cli/exits.h"
+#include "engine/move/brake.h"
 #include "engine/move/probe.h"
+#include "engine/move/tokens.h"
+#include "engine/move/visit.h"
 #include "io/base/mem.h"
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* A polite rate: a server should not take a check for an attack. */
 #define PROBES_AT_ONCE 4u
+#define PROBE_EVERY_MS 100u
+/* Up to so many connections each step is shown; of more only what fails. */
+#define SHOWN_MAX 4u
 
 /* One connection to try. */
 struct target {
     struct check *check;
-    enum failure_side side;
+    struct check_result *result;
+    enum side side;
     const struct settings_user *user;
-    bool done, ok;
-    char failed_step[16], type[40];
+    bool scout; /* shows whether a secret that many share works */
 };
 
 struct check {
     const struct opts *o;
     const struct settings *settings;
-    struct loop *loop;
-    struct tls_role *tls[2];
+    struct hub hub; /* as far as probes need one */
+    struct brake *brake;
     struct target *targets;
+    struct check_result *results;
     size_t count, next, running;
+    bool left_alone[SIDE_COUNT]; /* enough refusals: the rest of this side is not tried */
+    struct loop_timer again;
+    uint64_t started_ms; /* the last probe */
     json_t *steps;
     bool brief; /* many users: only what fails is printed */
     bool refused, unreachable;
@@ -34,31 +46,25 @@ struct check {
 
 static void start_some(struct check *check);
 
-static const char *side_name(enum failure_side side)
+static const char *side_name(enum side side)
 {
-    return side == FAILURE_SOURCE ? "source" : "target";
+    return side == SIDE_SOURCE ? "source" : "target";
 }
 
-static void step_told(void *context, const struct probe_step *step)
+static const struct settings_endpoint *endpoint(const struct check *check, enum side side)
 {
-    struct target *t = context;
-    struct check *check = t->check;
+    return side == SIDE_SOURCE ? &check->settings->source : &check->settings->target;
+}
 
-    if (!step->ok) {
-        snprintf(t->failed_step, sizeof t->failed_step, "%s", step->step);
-        snprintf(t->type, sizeof t->type, "%s", step->type);
-    }
-    if (check->o->json) {
-        json_t *type = step->ok ? json_null() : json_string(step->type);
+static const char *login_of(const struct target *t)
+{
+    return t->side == SIDE_SOURCE ? t->user->user_name : t->user->target_user_name;
+}
 
-        json_array_append_new(check->steps,
-                              json_pack("{s:s,s:s,s:s,s:b,s:f,s:s,s:o,s:s,s:s}", "side",
-                                        side_name(t->side), "user", t->user->email_address, "step",
-                                        step->step, "ok", step->ok, "ms", step->ms, "detail",
-                                        step->detail, "type", type, "cause", step->cause, "remedy",
-                                        step->remedy));
-        return;
-    }
+static void print_step(const struct target *t, const struct probe_step *step)
+{
+    const struct check *check = t->check;
+
     if (step->ok && check->brief)
         return;
     printf("%-6s  %-10s  %-4s  %7.1f ms  %s%s%s\n", side_name(t->side), step->step,
@@ -68,81 +74,110 @@ static void step_told(void *context, const struct probe_step *step)
         printf("        why: %s\n        do:  %s\n", step->cause, step->remedy);
 }
 
+static void step_told(void *context, const struct probe_step *step)
+{
+    struct target *t = context;
+    struct check *check = t->check;
+
+    if (!step->ok && t->result->end != CHECK_FAILED) {
+        t->result->end = CHECK_FAILED;
+        snprintf(t->result->step, sizeof t->result->step, "%s", step->step);
+        snprintf(t->result->type, sizeof t->result->type, "%s", step->type);
+    }
+    if (check->o->json)
+        json_array_append_new(check->steps,
+                              json_pack("{s:s,s:s,s:s,s:b,s:f,s:s,s:o,s:s,s:s}", "side",
+                                        side_name(t->side), "user", t->user->email_address, "step",
+                                        step->step, "ok", step->ok, "ms", step->ms, "detail",
+                                        step->detail, "type",
+                                        step->ok ? json_null() : json_string(step->type), "cause",
+                                        step->cause, "remedy", step->remedy));
+    else
+        print_step(t, step);
+}
+
+/* So many refusals of one secret, or TLS faults, that going on would only do harm. */
+static bool enough(struct target *t)
+{
+    struct check *check = t->check;
+    const char *type = t->result->type;
+
+    if (t->result->end == CHECK_OK) {
+        brake_logged_in(check->brake, t->side);
+        return false;
+    }
+    if (strcmp(type, "TlsFailed") == 0) {
+        if (t->scout)
+            brake_given_up(check->brake, t->side);
+        return brake_tls_failed(check->brake, t->side);
+    }
+    if (strcmp(t->result->step, "login") == 0)
+        return brake_refused(check->brake, t->side, t->scout, loop_now_ms(check->hub.loop));
+    if (t->scout)
+        brake_given_up(check->brake, t->side);
+    return false;
+}
+
 static void probe_done(void *context, bool ok)
 {
     struct target *t = context;
     struct check *check = t->check;
 
-    t->done = true;
-    t->ok = ok;
     check->running--;
-    if (!ok && strcmp(t->failed_step, "login") == 0)
+    if (ok)
+        t->result->end = CHECK_OK;
+    else if (trouble_is_login(t->result->type) || strcmp(t->result->type, "PermissionMissing") == 0)
         check->refused = true;
-    else if (!ok)
+    else
         check->unreachable = true;
+    if (enough(t))
+        check->left_alone[t->side] = true;
     start_some(check);
 }
 
 static const struct probe_events events = { .step = step_told, .done = probe_done };
+
+static void start_again(void *context)
+{
+    start_some(context);
+}
+
+/* Starts the next probe if it may start now; false: come back when one has ended, or by timer. */
+static bool start_next(struct check *check)
+{
+    struct target *t = &check->targets[check->next];
+    const struct settings_endpoint *e = endpoint(check, t->side);
+    uint64_t now = loop_now_ms(check->hub.loop);
+
+    if (check->left_alone[t->side]) {
+        check->next++;
+        return true;
+    }
+    if (check->started_ms && now < check->started_ms + PROBE_EVERY_MS) {
+        loop_timer_set(check->hub.loop, &check->again, check->started_ms + PROBE_EVERY_MS - now,
+                       start_again, check);
+        return false;
+    }
+    if (!brake_may_login(check->brake, t->side, &t->scout))
+        return false;
+    check->next++;
+    check->running++;
+    check->started_ms = now;
+    if (!check->brief && !check->o->json)
+        printf("%s %s:%u as %s\n", side_name(t->side), e->host, e->port, login_of(t));
+    probe_start(&check->hub, t->side, t->user, &events, t);
+    return true;
+}
 
 static void start_some(struct check *check)
 {
     /* One by one, so that the lines of a connection stand together; many users side by side. */
     size_t most = check->brief || check->o->json ? PROBES_AT_ONCE : 1;
 
-    while (check->running < most && check->next < check->count) {
-        struct target *t = &check->targets[check->next++];
-        bool source = t->side == FAILURE_SOURCE;
-        const struct settings_endpoint *e =
-            source ? &check->settings->source : &check->settings->target;
-
-        check->running++;
-        if (!check->brief && !check->o->json)
-            printf("%s %s:%u as %s\n", side_name(t->side), e->host, e->port,
-                   source ? t->user->user_name : t->user->target_user_name);
-        probe_start(check->loop, e, check->tls[t->side], t->side,
-                    source ? t->user->user_name : t->user->target_user_name,
-                    settings_admin_logs_in(e) ? e->admin_password
-                                  : (source ? t->user->password : t->user->target_password),
-                    &events, t);
-    }
-    if (check->running == 0)
-        loop_stop(check->loop);
-}
-
-/* One cause for all is a server's; one for one is a user's. */
-static void summarize(const struct check *check)
-{
-    for (unsigned side = 0; side < 2; side++) {
-        size_t all = 0, failed = 0, same = 0;
-        const struct target *first = NULL;
-
-        for (size_t i = 0; i < check->count; i++) {
-            const struct target *t = &check->targets[i];
-
-            if (t->side != side)
-                continue;
-            all++;
-            if (t->ok)
-                continue;
-            failed++;
-            if (!first)
-                first = t;
-            same += strcmp(t->type, first->type) == 0;
-        }
-        if (all < 2)
-            continue;
-        if (failed == 0)
-            printf("%s: all %zu users get through\n", side_name(side), all);
-        else if (failed == all && same == all)
-            printf("%s: all %zu users fail in the same step (%s, %s): look at the server, its "
-                   "certificate or the admin login, not at the users\n",
-                   side_name(side), all, first->failed_step, first->type);
-        else
-            printf("%s: %zu of %zu users fail, first %s (%s, %s): look at these users\n",
-                   side_name(side), failed, all, first->user->email_address, first->failed_step,
-                   first->type);
-    }
+    while (check->running < most && check->next < check->count && start_next(check))
+        ;
+    if (check->running == 0 && check->next == check->count)
+        loop_stop(check->hub.loop);
 }
 
 static bool wanted(const struct opts *o, size_t index)
@@ -150,67 +185,111 @@ static bool wanted(const struct opts *o, size_t index)
     return o->all_users || o->users.count > 0 || index == 0;
 }
 
-static bool make_tls(struct check *check, enum failure_side side, struct err *err_r)
+/* One secret, or one application, for all users of this side. */
+static bool is_shared(const struct settings_endpoint *e)
 {
-    const struct settings_endpoint *e =
-        side == FAILURE_SOURCE ? &check->settings->source : &check->settings->target;
-    struct tls_config config;
+    return settings_admin_logs_in(e) || e->oauth.grant == SETTINGS_GRANT_CLIENT_SECRET ||
+           e->oauth.grant == SETTINGS_GRANT_CERTIFICATE || e->oauth.refresh_token_file;
+}
 
-    if (e->tls.mode == SETTINGS_TLS_NONE)
-        return true;
-    settings_tls_config(&e->tls, &config);
-    return tls_role_create(&config, &check->tls[side], err_r);
+static void gather_targets(struct check *check)
+{
+    const struct settings *settings = check->settings;
+    enum opts_side sides = opts_sides(check->o);
+
+    check->targets = mem_zero(settings->user_count * 2, sizeof *check->targets);
+    check->results = mem_zero(settings->user_count * 2, sizeof *check->results);
+    for (unsigned side = 0; side < SIDE_COUNT; side++) {
+        if (sides == (side == SIDE_SOURCE ? OPTS_TARGET_ONLY : OPTS_SOURCE_ONLY))
+            continue;
+        for (size_t i = 0; i < settings->user_count; i++) {
+            if (!wanted(check->o, i))
+                continue;
+            check->targets[check->count] = (struct target){
+                .check = check,
+                .result = &check->results[check->count],
+                .side = (enum side)side,
+                .user = &settings->users[i],
+            };
+            check->results[check->count++] = (struct check_result){
+                .source = side == SIDE_SOURCE,
+                .address = settings->users[i].email_address,
+            };
+        }
+    }
+    check->brief = check->count > SHOWN_MAX;
+}
+
+static void print_json(struct check *check, bool ok)
+{
+    json_t *all, *summary = json_array();
+
+    for (unsigned side = 0; side < SIDE_COUNT; side++) {
+        json_t *one = check_summary_json(check->results, check->count, side == SIDE_SOURCE,
+                                         is_shared(endpoint(check, (enum side)side)));
+
+        if (one)
+            json_array_append_new(summary, one);
+    }
+    all = json_pack("{s:s,s:b,s:o,s:o}", "schema", "mailhaul.check.v1", "ok", ok, "steps",
+                    check->steps, "summary", summary);
+    json_dumpf(all, stdout, JSON_INDENT(1));
+    printf("\n");
+    json_decref(all);
+}
+
+static int try_all(struct check *check)
+{
+    const struct settings *settings = check->settings;
+    const bool shared[2] = { settings_admin_logs_in(&settings->source),
+                             settings_admin_logs_in(&settings->target) };
+    int code;
+
+    check->brake = brake_create(shared);
+    check->steps = json_array();
+    gather_targets(check);
+    check->hub.tokens = tokens_create(&check->hub);
+    stream_resolver_start();
+    start_some(check);
+    if (check->running > 0)
+        loop_run(check->hub.loop);
+    stream_resolver_stop();
+    code = check->unreachable ? EXIT_UNREACHABLE : check->refused ? EXIT_LOGIN_REFUSED : EXIT_DONE;
+    if (check->o->json) {
+        print_json(check, code == EXIT_DONE);
+    } else {
+        json_decref(check->steps);
+        for (unsigned side = 0; side < SIDE_COUNT; side++)
+            check_print_summary(check->results, check->count, side == SIDE_SOURCE,
+                                is_shared(endpoint(check, (enum side)side)), stdout);
+    }
+    return code;
 }
 
 int do_check(const struct opts *o, const struct settings *settings)
 {
     struct check check = { .o = o, .settings = settings };
-    enum opts_side sides = opts_sides(o);
+    struct visit_house house;
     struct err err;
     char line[512];
-    int code = EXIT_DONE;
+    int code;
 
-    if (!make_tls(&check, FAILURE_SOURCE, &err) || !make_tls(&check, FAILURE_TARGET, &err) ||
-        !loop_create(&check.loop, &err)) {
+    if (!visit_house_open(&house, settings, &err) || !loop_create(&check.hub.loop, &err)) {
         fprintf(stderr, "mailhaul: %s\n", err_line(&err, line, sizeof line));
-        tls_role_destroy(&check.tls[0]);
-        tls_role_destroy(&check.tls[1]);
+        visit_house_close(&house);
         return err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_INTERNAL;
     }
-    check.targets = mem_zero(settings->user_count * 2, sizeof *check.targets);
-    check.steps = json_array();
-    for (unsigned side = 0; side < 2; side++) {
-        if (sides == (side == FAILURE_SOURCE ? OPTS_TARGET_ONLY : OPTS_SOURCE_ONLY))
-            continue;
-        for (size_t i = 0; i < settings->user_count; i++)
-            if (wanted(o, i))
-                check.targets[check.count++] =
-                    (struct target){ .check = &check, .side = side, .user = &settings->users[i] };
-    }
-    check.brief = check.count > 4;
-    stream_resolver_start();
-    start_some(&check);
-    if (check.running > 0)
-        loop_run(check.loop);
-    loop_destroy(&check.loop);
-    stream_resolver_stop();
-    if (check.unreachable)
-        code = EXIT_UNREACHABLE;
-    else if (check.refused)
-        code = EXIT_LOGIN_REFUSED;
-    if (o->json) {
-        json_t *all = json_pack("{s:s,s:b,s:o}", "schema", "mailhaul.check.v1", "ok",
-                                code == EXIT_DONE, "steps", check.steps);
-
-        json_dumpf(all, stdout, JSON_INDENT(1));
-        printf("\n");
-        json_decref(all);
-    } else {
-        summarize(&check);
-        json_decref(check.steps);
-    }
-    tls_role_destroy(&check.tls[0]);
-    tls_role_destroy(&check.tls[1]);
+    check.hub.settings = settings;
+    check.hub.https = house.https;
+    for (unsigned side = 0; side < SIDE_COUNT; side++)
+        check.hub.tls[side] = house.tls[side];
+    code = try_all(&check);
+    loop_timer_clear(check.hub.loop, &check.again);
+    visit_house_close(&house); /* answers under way are still told to the loop */
+    tokens_destroy(&check.hub.tokens);
+    loop_destroy(&check.hub.loop);
+    brake_destroy(&check.brake);
     free(check.targets);
+    free(check.results);
     return code;
 }

@@ -42,9 +42,10 @@ static const struct advice rows[] = {
     { "TokenFailed", "Microsoft or Google issued no access token.",
       "Look up the AADSTS number in the server's words: wrong or expired secret, missing admin "
       "consent, wrong tenant. `mailhaul check --target` shows which.", NULL, false },
-    { "PermissionMissing", "The application may not open this mailbox.",
-      "Grant it, wait up to an hour, run `retry`:",
-      "Add-MailboxPermission {mailbox} -User <service principal ObjectId> -AccessRights FullAccess",
+    { "PermissionMissing", "The application may not open this mailbox, or IMAP is off for it.",
+      "Grant it, or switch IMAP on with Set-CASMailbox; `check --target --user` writes both lines; "
+      "wait an hour, then `retry`:",
+      "Add-MailboxPermission {mailbox} -User <ObjectId> -AccessRights FullAccess",
       false },
     { "MailboxNotFound", "The target has no mailbox of this address.",
       "Create it or give it a licence, or correct EmailAddress in users.csv. Look with:",
@@ -164,7 +165,7 @@ const struct advice *advice_find(const char *type)
 
 /* No quoting rule covers PowerShell, cmd and a mail to a colleague at once, so what would need
  * quotes is not put in. */
-static bool is_plain(struct slice address)
+bool advice_is_plain(struct slice address)
 {
     if (address.size == 0 || address.size > 64 || address.data[0] == '-')
         return false;
@@ -185,7 +186,7 @@ const char *advice_line(const char *type, struct slice address, char *out, size_
     size_t at = slice_find_nocase(command, SLICE(PLACE));
 
     assert(cap >= 1);
-    if (!is_plain(address))
+    if (!advice_is_plain(address))
         address = SLICE("<mailbox>");
     if (!advice->command)
         snprintf(out, cap, "%s", advice->remedy);

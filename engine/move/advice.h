@@ -20,6 +20,9 @@ const struct advice *advice_find(const char *type);
 /* Row 0.. of the table, NULL past the end. */
 const struct advice *advice_at(unsigned row);
 
+/* May stand in a shell line unquoted: an address or an ID of plain letters, up to 64 bytes. */
+bool advice_is_plain(struct slice address);
+
 /* Remedy and command as one line into out[cap], cut at whole characters; returns out. With the
  * remedies of the table and an address of up to 64 bytes 256 bytes suffice. address: put in place
  * of {mailbox} when it is plain enough to stand in a shell line unquoted, else "<mailbox>" is; may be

@@ -181,7 +181,7 @@ void login_as(const struct settings *settings, enum side side, const struct sett
         auth->token = token;
     else if (endpoint->auth == AUTH_XOAUTH2 || endpoint->auth == AUTH_OAUTHBEARER)
         auth->token = own; /* users.csv holds the access tokens themselves */
-    else
+    else if (endpoint->oauth.grant == SETTINGS_GRANT_NONE) /* else own may be a refresh token */
         auth->password = settings_admin_logs_in(endpoint) ? endpoint->admin_password : own;
 }
 

@@ -315,6 +315,7 @@ bool oauth_refused(int status, const json_t *answer, uint32_t retry_after_s, str
     const char *error = json_string_value(json_object_get(answer, "error"));
     const char *words = json_string_value(json_object_get(answer, "error_description"));
     const char *correlation = json_string_value(json_object_get(answer, "correlation_id"));
+    const char *stamp = json_string_value(json_object_get(answer, "timestamp"));
     int number = (int)json_integer_value(
         json_array_get(json_object_get(answer, "error_codes"), 0));
     enum err_class class = ERR_CLASS_PERMANENT;
@@ -333,8 +334,9 @@ bool oauth_refused(int status, const json_t *answer, uint32_t retry_after_s, str
                                                           : ERR_CLASS_TRANSIENT;
     if (number)
         err_set(err_r, class, ERR_SCOPE_RUN, ERR_ORIGIN_TOKEN, number,
-                "AADSTS%d%s%s (HTTP %d, correlation id %.40s)", number, advice[0] ? ": " : "", advice,
-                status, correlation ? correlation : "not told");
+                "AADSTS%d%s%s (HTTP %d, correlation id %.40s%s%.24s)", number, advice[0] ? ": " : "",
+                advice, status, correlation ? correlation : "not told", stamp ? ", " : "",
+                stamp ? stamp : "");
     else
         err_set(err_r, class, ERR_SCOPE_RUN, ERR_ORIGIN_TOKEN, 0, "HTTP %d %s%s%.120s", status,
                 error ? error : "without a reason", words ? ": " : "", words ? words : "");
@@ -430,6 +432,7 @@ void oauth_claims(struct slice token, struct oauth_claims *claims_r)
     copy_claim(claims_r->audience, sizeof claims_r->audience, json_object_get(claims, "aud"));
     copy_claim(claims_r->tenant, sizeof claims_r->tenant, json_object_get(claims, "tid"));
     copy_claim(claims_r->application, sizeof claims_r->application, json_object_get(claims, "appid"));
+    copy_claim(claims_r->object_id, sizeof claims_r->object_id, json_object_get(claims, "oid"));
     for (unsigned i = 0; i < sizeof users / sizeof *users && !claims_r->user[0]; i++)
         copy_claim(claims_r->user, sizeof claims_r->user, json_object_get(claims, users[i]));
     roles = json_object_get(claims, "roles");

@@ -35,6 +35,7 @@ const char *oauth_advice(int aadsts);
 struct oauth_claims {
     char audience[160], tenant[64], application[64], roles[256]; /* roles or scp, blank separated */
     char user[160];       /* who signed in; "" for an application */
+    char object_id[64];   /* of the person or of the enterprise application */
     bool application_own; /* roles, not scp: the application acts for itself */
     int64_t issued_s, not_before_s, expires_s;
 };

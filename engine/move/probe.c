@@ -1,7 +1,9 @@
 #include "engine/move/probe.h"
 
 #include "engine/move/advice.h"
+#include "engine/move/diagnose.h"
 #include "engine/move/login.h"
+#include "engine/move/tokens.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
@@ -11,16 +13,38 @@
 #include <time.h>
 
 #define EXPIRY_WARNING_S (21 * 86400)
+#define TOKEN_LOOK_MS    100u
+/* A token server that does not answer is told of after this; a run would be more patient. */
+#define TOKEN_PATIENCE_MS 15000u
 
 /* In the order of a good connection. */
-enum at { AT_DNS, AT_TCP, AT_TLS, AT_GREETING, AT_CAPABILITY, AT_LOGIN, AT_NAMESPACE, AT_LIST, AT_SELECT };
-static const char *const names[] = { "dns",   "tcp",       "tls",  "greeting", "capability",
-                                     "login", "namespace", "list", "select" };
+enum at {
+    AT_DNS,
+    AT_TCP,
+    AT_TLS,
+    AT_GREETING,
+    AT_CAPABILITY,
+    AT_TOKEN,
+    AT_LOGIN,
+    AT_NAMESPACE,
+    AT_LIST,
+    AT_SELECT
+};
+static const char *const names[] = { "dns",   "tcp",   "tls",       "greeting", "capability",
+                                     "token", "login", "namespace", "list",     "select" };
 
 struct probe {
-    struct loop *loop;
+    struct hub *hub;
     struct link *link;
     const struct settings_endpoint *endpoint;
+    const struct settings_user *row;
+    struct secret *token;
+    struct oauth_claims claims;
+    bool token_refused;
+    struct err token_err;
+    double token_ms;
+    struct loop_timer look; /* whether the token is there */
+    enum side of_hub;
     enum failure_side side;
     const struct probe_events *events;
     void *context;
@@ -54,7 +78,7 @@ static double lap_ms(struct probe *p)
 static void tell_tls(struct probe *p, const struct stream_facts *facts)
 {
     struct tls_certificate c;
-    char detail[320], day[32] = "";
+    char detail[480], day[32] = "";
     struct ssl_st *ssl = link_ssl(p->link);
 
     if (p->endpoint->tls.mode == SETTINGS_TLS_NONE) {
@@ -77,7 +101,7 @@ static void tell_connection(struct probe *p, enum at until)
 {
     struct stream_facts facts;
     struct session *session = link_session(p->link);
-    char detail[320];
+    char detail[480];
 
     if (p->told_connection)
         return;
@@ -100,24 +124,85 @@ static void tell_connection(struct probe *p, enum at until)
 static enum trouble_doing doing_of(enum at at)
 {
     return at < AT_CAPABILITY ? TROUBLE_CONNECT
-           : at == AT_LOGIN || at == AT_CAPABILITY ? TROUBLE_LOGIN
-           : at == AT_SELECT                       ? TROUBLE_SELECT
-                                                   : TROUBLE_LIST;
+           : at <= AT_LOGIN   ? TROUBLE_LOGIN
+           : at == AT_SELECT  ? TROUBLE_SELECT
+                              : TROUBLE_LIST;
+}
+
+static bool with_token(const struct probe *p)
+{
+    return p->endpoint->oauth.grant != SETTINGS_GRANT_NONE;
+}
+
+static void gather(struct probe *p, struct diagnosis_facts *f)
+{
+    *f = (struct diagnosis_facts){
+        .endpoint = p->endpoint,
+        .login = p->user,
+        .claims = p->token ? &p->claims : NULL,
+    };
+    if (with_token(p))
+        f->skew_known = tokens_skew(p->hub->tokens, p->of_hub, p->row, &f->skew_s);
+}
+
+/* With a token, whose fault it is can often be told better than by the type alone. */
+static bool diagnosed(struct probe *p, enum at at, const struct err *err, struct diagnosis *d)
+{
+    struct diagnosis_facts facts;
+
+    if (!with_token(p))
+        return false;
+    gather(p, &facts);
+    return at == AT_TOKEN                             ? diagnose_token(&facts, err, d)
+           : at == AT_LOGIN && err->doing[0] != '\0' &&
+                   diagnose_mailbox(&facts, err, d)   ? true
+           : at == AT_LOGIN                           ? diagnose_login(&facts, err, d)
+           : at > AT_LOGIN                            ? diagnose_mailbox(&facts, err, d)
+                                                      : false;
+}
+
+static void fail_as(struct probe *p, enum at at, const char *type, const char *detail,
+                    const struct diagnosis *d)
+{
+    struct probe_step step = { .step = names[at], .ms = at == AT_TOKEN ? p->token_ms : lap_ms(p) };
+
+    p->failed = true;
+    snprintf(step.detail, sizeof step.detail, "%s", detail);
+    snprintf(step.type, sizeof step.type, "%s", type);
+    snprintf(step.cause, sizeof step.cause, "%s", d ? d->cause : advice_find(type)->meaning);
+    if (d)
+        snprintf(step.remedy, sizeof step.remedy, "%s", d->remedy);
+    else
+        advice_line(type, slice_cstr(p->user), step.remedy, sizeof step.remedy);
+    p->events->step(p->context, &step);
 }
 
 static void fail(struct probe *p, enum at at, const struct err *err)
 {
-    struct probe_step step = { .step = names[at] };
-    const char *type = trouble_type(doing_of(at), p->side, err);
-    const struct advice *advice = advice_find(type);
+    struct diagnosis d;
+    bool known = diagnosed(p, at, err, &d);
+    char detail[480];
 
-    p->failed = true;
-    step.ms = lap_ms(p);
-    err_line(err, step.detail, sizeof step.detail);
-    snprintf(step.type, sizeof step.type, "%s", type);
-    snprintf(step.cause, sizeof step.cause, "%s", advice->meaning);
-    advice_line(type, slice_cstr(p->user), step.remedy, sizeof step.remedy);
-    p->events->step(p->context, &step);
+    fail_as(p, at, known && d.type[0] ? d.type : trouble_type(doing_of(at), p->side, err),
+            err_line(err, detail, sizeof detail), known ? &d : NULL);
+}
+
+/* The token as it is, once the connection has come so far that the login can be judged. What is wrong
+ * in it is only told when the login fails: our knowledge of audiences may be older than Exchange. */
+static void tell_token(struct probe *p, bool login_refused)
+{
+    struct diagnosis_facts facts;
+    struct diagnosis d;
+    char detail[480];
+
+    if (!with_token(p) || !p->token)
+        return;
+    gather(p, &facts);
+    diagnose_describe(&facts, now_wall_ms() / 1000, detail, sizeof detail);
+    if (login_refused && diagnose_claims(&facts, &d))
+        fail_as(p, AT_TOKEN, d.type, detail, &d);
+    else
+        tell(p, AT_TOKEN, p->token_ms, detail);
 }
 
 /* Which step a connection that never got ready had reached. */
@@ -144,6 +229,14 @@ static enum at reached(struct probe *p, const struct err *err)
                : AT_CAPABILITY;
 }
 
+static void over(struct probe *p)
+{
+    loop_timer_clear(p->hub->loop, &p->look);
+    secret_destroy(&p->token);
+    p->events->done(p->context, !p->failed);
+    free(p);
+}
+
 static void link_closed(void *context, const struct err *err, bool ready_before)
 {
     struct probe *p = context;
@@ -151,13 +244,19 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     if (!ready_before) {
         enum at at = reached(p, err);
 
+        /* Without a token there was nothing to log in with: that is the fault, not this end. */
+        if (p->token_refused && at > AT_CAPABILITY)
+            at = AT_TOKEN;
         tell_connection(p, at);
-        fail(p, at, err);
+        if (at == AT_LOGIN)
+            tell_token(p, err->class == ERR_CLASS_PERMANENT);
+        fail(p, at, at == AT_TOKEN ? &p->token_err : err);
+        if (p->token_refused && at < AT_TOKEN)
+            fail(p, AT_TOKEN, &p->token_err);
     } else if (err->class != ERR_CLASS_CANCELED && !p->failed) {
         fail(p, p->at, err);
     }
-    p->events->done(p->context, !p->failed);
-    free(p);
+    over(p);
 }
 
 static void selected(void *context, const struct imap_selected *s)
@@ -172,7 +271,7 @@ static void select_ended(void *context, const struct err *err)
     struct probe *p = context;
     char detail[64];
 
-    if (err && err->scope >= ERR_SCOPE_SESSION)
+    if (err && !link_is_ready(p->link))
         return; /* link_closed tells */
     if (err) {
         fail(p, AT_SELECT, err);
@@ -196,7 +295,7 @@ static void list_ended(void *context, const struct err *err)
     struct probe *p = context;
     char detail[96];
 
-    if (err && err->scope >= ERR_SCOPE_SESSION)
+    if (err && !link_is_ready(p->link))
         return;
     if (err) {
         fail(p, AT_LIST, err);
@@ -225,7 +324,7 @@ static void namespaces_ended(void *context, const struct err *err)
     struct probe *p = context;
     char detail[200];
 
-    if (err && err->scope >= ERR_SCOPE_SESSION)
+    if (err && !link_is_ready(p->link))
         return;
     if (err) {
         /* Exchange says so here when the login may not use this mailbox; elsewhere it is harmless. */
@@ -249,9 +348,10 @@ static void link_ready(void *context)
 {
     struct probe *p = context;
     const char *id = session_server_id(link_session(p->link));
-    char detail[320];
+    char detail[480];
 
     tell_connection(p, AT_LOGIN);
+    tell_token(p, false);
     snprintf(detail, sizeof detail, "as %.150s%s%.150s", p->user, id[0] ? ", server " : "", id);
     tell(p, AT_LOGIN, lap_ms(p), detail);
     p->at = AT_NAMESPACE;
@@ -260,23 +360,67 @@ static void link_ready(void *context)
 
 static const struct link_events events = { .ready = link_ready, .closed = link_closed };
 
-void probe_start(struct loop *loop, const struct settings_endpoint *endpoint, struct tls_role *tls,
-                 enum failure_side side, const char *user, const struct secret *password,
-                 const struct probe_events *probe_events, void *context)
+/* A server whose token is not to be had is still looked at, up to where the token is due. */
+static void connect_now(struct probe *p)
 {
-    struct probe *p = mem_zero(1, sizeof *p);
     struct link_config config;
 
-    p->loop = loop;
-    p->endpoint = endpoint;
-    p->side = side;
+    p->began_ns = now_ns();
+    login_as(p->hub->settings, p->of_hub, p->row, p->hub->tls[p->of_hub], p->token, &config);
+    config.label = "check";
+    p->link = link_open(p->hub->loop, &config, &events, p);
+}
+
+static void look_for_token(void *context)
+{
+    struct probe *p = context;
+    uint64_t ends_ms;
+
+    switch (tokens_get(p->hub->tokens, p->of_hub, p->row, &p->token, &ends_ms, &p->token_err)) {
+    case TOKENS_WAIT:
+        if (p->token_err.class != ERR_CLASS_NONE &&
+            now_ns() - p->began_ns > TOKEN_PATIENCE_MS * 1000000ull) {
+            p->token_refused = true;
+            break;
+        }
+        loop_timer_set(p->hub->loop, &p->look, TOKEN_LOOK_MS, look_for_token, p);
+        return;
+    case TOKENS_READY:
+        oauth_claims(secret_peek(p->token), &p->claims);
+        break;
+    case TOKENS_REFUSED:
+        p->token_refused = true;
+        break;
+    }
+    p->token_ms = lap_ms(p);
+    connect_now(p);
+}
+
+static void start(void *context)
+{
+    struct probe *p = context;
+
+    if (with_token(p))
+        look_for_token(p);
+    else
+        connect_now(p);
+}
+
+void probe_start(struct hub *hub, enum side side, const struct settings_user *user,
+                 const struct probe_events *probe_events, void *context)
+{
+    bool source = side == SIDE_SOURCE;
+    struct probe *p = mem_zero(1, sizeof *p);
+
+    p->hub = hub;
+    p->of_hub = side;
+    p->row = user;
+    p->endpoint = source ? &hub->settings->source : &hub->settings->target;
+    p->side = source ? FAILURE_SOURCE : FAILURE_TARGET;
     p->events = probe_events;
     p->context = context;
     p->began_ns = now_ns();
-    snprintf(p->user, sizeof p->user, "%s", user);
-    login_endpoint(endpoint, tls, &config);
-    config.session.auth.user = p->user;
-    config.session.auth.password = password;
-    config.label = "check";
-    p->link = link_open(loop, &config, &events, p);
+    snprintf(p->user, sizeof p->user, "%s", source ? user->user_name : user->target_user_name);
+    /* From the loop, so that done never comes from inside this call. */
+    loop_timer_set(hub->loop, &p->look, 0, start, p);
 }

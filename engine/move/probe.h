@@ -1,23 +1,25 @@
-/* One connection tried step by step, as `check` shows it: DNS, TCP, TLS, greeting, capabilities,
- * login, namespace, list, select. Each step with its time; the one that fails with cause and remedy.
- * Runs on a loop of the caller; contacts nothing but the one server, changes nothing there.
+/* One connection tried step by step, as `check` shows it: DNS, TCP, TLS, greeting, capabilities, with
+ * OAuth the token, login, namespace, list, select. Each step with its time; the one that fails with
+ * cause and remedy. Runs on a loop of the caller; contacts the one server and the token endpoint,
+ * changes nothing at either.
  */
 #ifndef ENGINE_MOVE_PROBE_H
 #define ENGINE_MOVE_PROBE_H
 
+#include "engine/move/hub.h"
 #include "engine/move/link.h"
-#include "engine/move/settings.h"
 #include "engine/move/trouble.h"
 
 struct probe;
 
 struct probe_step {
-    const char *step;   /* "dns" "tcp" "tls" "greeting" "capability" "login" "namespace" "list" "select" */
+    const char *step;   /* "dns" "tcp" "tls" "greeting" "capability" "token" "login" "namespace"
+                           "list" "select" */
     bool ok;
     double ms;          /* how long it took; 0 when it cannot be told */
-    char detail[320];   /* what was found, printable */
+    char detail[480];   /* what was found, printable; never a token */
     char type[40];      /* of a failure, or "" */
-    char cause[320], remedy[320];
+    char cause[480], remedy[640];
 };
 
 struct probe_events {
@@ -27,9 +29,9 @@ struct probe_events {
     void (*done)(void *context, bool ok);
 };
 
-/* password: the login's own or its admin's; borrowed until done, like settings and events. */
-void probe_start(struct loop *loop, const struct settings_endpoint *endpoint, struct tls_role *tls,
-                 enum failure_side side, const char *user, const struct secret *password,
+/* hub: its settings, loop, tls and, with OAuth, https and tokens; the rest is not looked at. All is
+ * borrowed until done. */
+void probe_start(struct hub *hub, enum side side, const struct settings_user *user,
                  const struct probe_events *events, void *context);
 
 #endif

@@ -11,6 +11,7 @@
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define FORM_BYTES_MAX 262144u
 #define REFUSED_PAUSE_MS 60000u
@@ -32,6 +33,8 @@ struct entry {
     int turn;                  /* keepsake_lock while asking, else -1 */
     uint64_t from_ms, ends_ms; /* loop time */
     bool asking, refused;
+    bool skew_known;
+    int64_t skew_s;
     struct err err;
     unsigned failures;
     uint64_t not_before_ms;
@@ -203,6 +206,17 @@ static bool read_refresh(const struct entry *e, struct secret **refresh_r, struc
     return err_doing(err_r, "token request");
 }
 
+/* RFC 9110 5.6.7; only LC_CTYPE is ever set, so that the names of days and months are English. */
+static void compare_clocks(struct entry *e, const char *date)
+{
+    struct tm tm = { 0 };
+    const char *end = strptime(date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+
+    e->skew_known = end && *end == '\0';
+    if (e->skew_known)
+        e->skew_s = now_wall_ms() / 1000 - timegm(&tm);
+}
+
 static void answered(void *context, const struct https_answer *answer)
 {
     struct entry *e = context;
@@ -220,6 +234,7 @@ static void answered(void *context, const struct https_answer *answer)
         failed(e, &err);
         return;
     }
+    compare_clocks(e, answer->date);
     if (!oauth_answer(answer->status, buf_slice(&answer->body), answer->retry_after_s, &token,
                       &err)) {
         keepsake_unlock(&e->turn);
@@ -313,11 +328,22 @@ enum tokens_answer tokens_get(struct tokens *t, enum side side, const struct set
         *err_r = e->err;
         return TOKENS_REFUSED;
     }
-    if (!e->access || now + margin(e, LAST_MS, 10) >= e->ends_ms)
+    if (!e->access || now + margin(e, LAST_MS, 10) >= e->ends_ms) {
+        *err_r = e->failures && !e->asking ? e->err : (struct err){ .class = ERR_CLASS_NONE };
         return TOKENS_WAIT;
+    }
     *token_r = secret_create(secret_peek(e->access));
     *ends_ms_r = e->ends_ms;
     return TOKENS_READY;
+}
+
+bool tokens_skew(struct tokens *t, enum side side, const struct settings_user *user,
+                 int64_t *skew_s_r)
+{
+    const struct entry *e = find(t, side, user);
+
+    *skew_s_r = e->skew_s;
+    return e->skew_known;
 }
 
 void tokens_forget(struct tokens *t, enum side side, const struct settings_user *user)

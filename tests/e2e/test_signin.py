@@ -1,8 +1,10 @@
 """Signing in by a code that a person types: device code and refresh tokens, against the simulated
 Exchange Online, whose refresh tokens are good for one use only."""
 
+import glob
 import os
 import pty
+import re
 import stat
 
 import exchange
@@ -73,6 +75,11 @@ class SignIn(Case):
         self.ends(batch.call("run"), 0)
         self.arrived(batch, target, counts)
         self.assertTrue(self.read(self.kept(batch)).startswith(b"mailhaul sealed 1\n"))
+        with open(key, "w") as f:
+            f.write("w" * 40 + "\n")
+        done = batch.call("check", "--target")
+        self.assertEqual(done.code, 77, str(done))
+        self.assertIn("spool-key-file", done.out)
 
     def test_a_server_that_asks_to_slow_down_is_obeyed(self):
         batch, target, _ = self.into(["anna"], **{"device-slow": 1})
@@ -164,3 +171,25 @@ class SignIn(Case):
         self.assertEqual(os.waitstatus_to_exitcode(status), 0, text.decode())
         self.assertIn(b"EXOSIM123", text)
         self.arrived(batch, target, counts)
+
+    def test_a_source_whose_users_have_refresh_tokens_that_rotate(self):
+        """users.csv holds each user's first one; what it was rotated to is kept for the next run."""
+        people = exchange.Exchange(["anna@" + DOMAIN], **{"device-polls": 0,
+                                                          "device-user": "anna@" + DOMAIN})
+        self.addCleanup(people.stop)
+        people.start()
+        to = self.target_for(["anna"])
+        batch = self.batch(people, to, [("anna@" + DOMAIN, "anna@" + DOMAIN)])
+        people.take_person(batch, "source")
+        self.ends(batch.call("sign-in"), 0)
+        kept = os.path.join(batch.state, "refresh-token.source")
+        batch.passwords = {"anna@" + DOMAIN: self.read(kept).decode().strip()}
+        os.remove(kept)
+        del batch.sections["source"]["device-code"]
+        for _ in range(2):
+            self.ends(batch.call("check", "--source"), 0)
+        self.ends(batch.call("run"), 0)
+        names = [os.path.basename(p) for p in glob.glob(batch.state + "/refresh-token.source.*")]
+        names = [n for n in names if not n.endswith(".lock")]
+        self.assertEqual(len(names), 1, names)
+        self.assertTrue(re.fullmatch(r"refresh-token\.source\.[0-9a-f]{16}", names[0]), names)
