@@ -45,7 +45,8 @@ static bool each_user(void *context, const struct user_record *record)
     return true;
 }
 
-static void add_group(struct report *r, const char *type, uint32_t count, unsigned user)
+static struct report_group *add_group(struct report *r, const char *type, uint32_t count,
+                                      unsigned user)
 {
     struct report_group *g = NULL;
 
@@ -63,17 +64,34 @@ static void add_group(struct report *r, const char *type, uint32_t count, unsign
         g->last_user = user + 1;
         g->users++;
     }
+    return g;
+}
+
+/* The verdict itself stands among the failures, also where no record of its type does. */
+static void add_verdict(struct report *r, unsigned user)
+{
+    const char *type = r->users[user].failure;
+    unsigned i = 0;
+
+    if (type[0] == '\0' || r->users[user].state != USER_FAILED)
+        return;
+    while (i < r->group_count &&
+           (strcmp(r->groups[i].type, type) != 0 || r->groups[i].last_user != user + 1))
+        i++;
+    add_group(r, type, i == r->group_count, user)->verdicts++;
 }
 
 static bool each_failure(void *context, const struct failure_record *failure)
 {
     struct loading *l = context;
+    struct report_group *group;
     char type[40];
 
     err_printable(type, sizeof type, failure->type, strnlen(failure->type, sizeof failure->type));
     if (failure->class == ERR_CLASS_TRANSIENT || failure->class == ERR_CLASS_UNCERTAIN)
         l->report->users[l->user].retries += failure->count;
-    add_group(l->report, type, failure->count, l->user);
+    group = add_group(l->report, type, failure->count, l->user);
+    group->lasting |= failure->class == ERR_CLASS_PERMANENT;
     return true;
 }
 
@@ -86,14 +104,21 @@ static bool each_skipped(void *context, const struct message_record *message)
     return true;
 }
 
+bool report_group_waits(const struct report_group *group)
+{
+    return group->verdicts > 0 || group->lasting || !advice_find(group->type)->rerun;
+}
+
 static int urgent_first(const void *a, const void *b)
 {
     const struct report_group *x = a, *y = b;
-    bool x_alone = advice_find(x->type)->rerun, y_alone = advice_find(y->type)->rerun;
+    bool x_alone = !report_group_waits(x), y_alone = !report_group_waits(y);
 
     /* What waits for a person stands before what settles by itself. */
     if (x_alone != y_alone)
         return x_alone ? 1 : -1;
+    if (x->verdicts != y->verdicts)
+        return x->verdicts < y->verdicts ? 1 : -1;
     if (x->users != y->users)
         return x->users < y->users ? 1 : -1;
     if (x->count != y->count)
@@ -126,7 +151,18 @@ static bool load_user(struct loading *l, bool full, struct err *err_r)
     report_folders_free(&list);
     if (good && full)
         good = reader_failures(reader, user->id, each_failure, l, err_r);
+    if (good && full)
+        add_verdict(r, l->user);
     return good;
+}
+
+double report_efficiency(const uint64_t time_ms[6])
+{
+    uint64_t moving = time_ms[TIME_SOURCE] + time_ms[TIME_TARGET];
+    uint64_t all = moving + time_ms[TIME_THROTTLED] + time_ms[TIME_STALLED_SOURCE] +
+                   time_ms[TIME_STALLED_TARGET];
+
+    return all ? (double)moving / (double)all : 0;
 }
 
 static void add_user(struct report *r, const struct report_user *user)

@@ -33,8 +33,13 @@ struct report_group {
     char type[40];
     uint64_t count; /* as often as it happened */
     unsigned users; /* that it happened to */
+    unsigned verdicts;  /* users that are Failed for it */
+    bool lasting;       /* some were permanent: a message or folder is left behind */
     unsigned last_user; /* index + 1, while counting */
 };
+
+/* A person has to do something about it. */
+bool report_group_waits(const struct report_group *group);
 
 struct report_skips {
     uint64_t messages[SKIP_REASON_COUNT];
@@ -103,6 +108,8 @@ bool report_write_text(const struct report *report, FILE *out, struct err *err_r
 /* One sentence or two that say how the batch stands, into out[cap]; returns out. 400 bytes suffice
  * with names of ordinary length. */
 const char *report_verdict(const struct report *report, char *out, size_t cap);
+/* Of the time in which there was something to do, the part in which mail moved: 0..1. */
+double report_efficiency(const uint64_t time_ms[6]);
 /* How good it is: 0 done and complete, 1 under way or to be run again, 2 a person is needed. */
 int report_verdict_level(const struct report *report);
 

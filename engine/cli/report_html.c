@@ -34,7 +34,7 @@ struct page {
     size_t sizes[PART_COUNT];
     uint64_t shown[PART_COUNT], left[PART_COUNT];
     struct intern strings;
-    struct intern_pairs renames;
+    struct intern_pairs renames, excluded;
     /* while one user is read */
     unsigned user, of_user;
     const struct folder_record *folder;
@@ -66,6 +66,8 @@ static void folder_row(struct page *p, const struct folder_record *f)
     if (renamed)
         intern_pair_add(&p->renames, intern_text(&p->strings, f->source_name),
                         intern_text(&p->strings, f->target_name), t->found);
+    if (f->excluded && t->found)
+        intern_pair_add(&p->excluded, intern_text(&p->strings, f->source_name), 0, t->skipped);
     if (!room(p, PART_FOLDERS, FOLDERS_MAX))
         return;
     ref(p, PART_FOLDERS, f->source_name);
@@ -120,31 +122,22 @@ static bool each_failure(void *context, const struct failure_record *f)
     return true;
 }
 
-static void skipped_row(struct page *p, uint32_t uid, uint64_t bytes, int64_t seconds,
-                        const char *subject, enum skip_reason reason, uint64_t count)
-{
-    struct emit *e = &p->parts[PART_SKIPPED];
-
-    ref(p, PART_SKIPPED, p->folder->source_name);
-    emit_number(e, NULL, uid);
-    emit_number(e, NULL, bytes);
-    emit_real(e, NULL, (double)seconds * 1000.0);
-    emit_cstr(e, NULL, subject);
-    ref(p, PART_SKIPPED, slice_cstr(skip_reason_name(reason)));
-    emit_number(e, NULL, count);
-    emit_end_array(e);
-}
-
 static bool each_skipped(void *context, const struct message_record *m,
                          const struct message_note *note)
 {
     struct page *p = context;
+    struct emit *e = &p->parts[PART_SKIPPED];
 
     if (p->of_user >= SKIPPED_A_USER || !room(p, PART_SKIPPED, SKIPPED_MAX))
         return false;
     p->of_user++;
-    skipped_row(p, m->uid, m->listed_bytes, m->date_known ? m->date_seconds : 0,
-                note ? note->subject : "", m->reason, 1);
+    ref(p, PART_SKIPPED, p->folder->source_name);
+    emit_number(e, NULL, m->uid);
+    emit_number(e, NULL, m->listed_bytes);
+    emit_real(e, NULL, m->date_known ? (double)m->date_seconds * 1000.0 : 0);
+    emit_cstr(e, NULL, note ? note->subject : "");
+    ref(p, PART_SKIPPED, slice_cstr(skip_reason_name(m->reason)));
+    emit_end_array(e);
     return true;
 }
 
@@ -158,19 +151,13 @@ static bool skipped(struct page *p, const struct report_user *u, const struct re
         const struct folder_record *f = &list->rows[i];
 
         p->folder = f;
-        if (f->tally.skipped == 0)
+        /* Whole folders are told by name: one line each would hide the single messages. */
+        if (f->tally.skipped == 0 || f->excluded)
             continue;
-        if (!f->excluded) {
-            rows += f->tally.skipped;
-            if (!reader_notes(p->report->readers[u->shard], u->id, f->folder, 1u << MESSAGE_SKIPPED,
-                              each_skipped, p, err_r))
-                return false;
-        } else {
-            rows++;
-            if (room(p, PART_SKIPPED, SKIPPED_MAX))
-                skipped_row(p, 0, f->tally.bytes_found, 0, "", SKIP_EXCLUDED_FOLDER,
-                            f->tally.skipped);
-        }
+        rows += f->tally.skipped;
+        if (!reader_notes(p->report->readers[u->shard], u->id, f->folder, 1u << MESSAGE_SKIPPED,
+                          each_skipped, p, err_r))
+            return false;
     }
     /* Reading stops where the room ends, so what is left is known from the tallies only. */
     shown = p->shown[PART_SKIPPED] - shown;
@@ -250,6 +237,7 @@ static void head(struct emit *e, const struct report *r)
     emit_number(e, "pending", t->waiting + t->spooled);
     emit_number(e, "bytes_uploaded", t->bytes_uploaded);
     emit_end_object(e);
+    emit_real(e, "efficiency", report_efficiency(r->time_ms));
     emit_array(e, "times");
     for (unsigned i = 0; i < 6; i++)
         emit_real(e, NULL, (double)r->time_ms[i] / 1000.0);
@@ -272,6 +260,8 @@ static void groups(struct emit *e, const struct report *r)
         emit_cstr(e, "type", g->type);
         emit_number(e, "count", g->count);
         emit_number(e, "users", g->users);
+        emit_number(e, "verdicts", g->verdicts);
+        emit_number(e, "waits", report_group_waits(g));
         emit_cstr(e, "meaning", advice->meaning);
         emit_cstr(e, "remedy", advice->remedy);
         emit_cstr(e, "command", advice->command);
@@ -369,11 +359,23 @@ static void data(struct page *p, FILE *out)
         emit_end_array(&e);
     }
     emit_end_array(&e);
+    intern_pairs_sort(&p->excluded);
+    emit_array(&e, "excluded");
+    for (unsigned i = 0; i < p->excluded.count && i < RENAMES_MAX; i++) {
+        emit_array(&e, NULL);
+        emit_number(&e, NULL, p->excluded.rows[i].from);
+        emit_number(&e, NULL, p->excluded.rows[i].users);
+        emit_number(&e, NULL, p->excluded.rows[i].messages);
+        emit_end_array(&e);
+    }
+    emit_end_array(&e);
     emit_object(&e, "more");
     for (unsigned k = 0; k < PART_COUNT; k++)
         emit_number(&e, part_names[k], p->left[k]);
     emit_number(&e, "renames",
                 p->renames.count > RENAMES_MAX ? p->renames.count - RENAMES_MAX : 0);
+    emit_number(&e, "excluded",
+                p->excluded.count > RENAMES_MAX ? p->excluded.count - RENAMES_MAX : 0);
     emit_end_object(&e);
     emit_array(&e, "strings");
     for (unsigned i = 0; i < p->strings.count; i++)
@@ -438,5 +440,6 @@ bool report_write_html(struct report *r, FILE *out, struct err *err_r)
         free(p.texts[k]);
     intern_deinit(&p.strings);
     intern_pairs_deinit(&p.renames);
+    intern_pairs_deinit(&p.excluded);
     return good;
 }

@@ -33,6 +33,7 @@ static void times(struct emit *e, const uint64_t time_ms[6])
     emit_object(e, "time");
     for (unsigned i = 0; i < 6; i++)
         emit_real(e, names[i], (double)time_ms[i] / 1000.0);
+    emit_real(e, "efficiency", report_efficiency(time_ms));
     emit_end_object(e);
 }
 
@@ -77,6 +78,7 @@ static void totals(struct emit *e, const struct report *r)
         emit_cstr(e, "type", r->groups[i].type);
         emit_number(e, "count", r->groups[i].count);
         emit_number(e, "users", r->groups[i].users);
+        emit_number(e, "failed_users", r->groups[i].verdicts);
         emit_cstr(e, "meaning", advice_find(r->groups[i].type)->meaning);
         emit_end_object(e);
     }

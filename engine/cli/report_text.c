@@ -176,6 +176,8 @@ bool report_write_text(const struct report *r, FILE *out, struct err *err_r)
     fprintf(out, "  Throttled time          %s over all users  (%s answers)\n",
             format_seconds((double)r->time_ms[TIME_THROTTLED] / 1000.0).text,
             format_count(r->throttled).text);
+    fprintf(out, "  Efficiency              %.0f %% of the time that was not idle went into moving mail\n",
+            100 * report_efficiency(r->time_ms));
     fprintf(out, "  Retries                 %s  (%s reconnects)\n", format_count(r->retries).text,
             format_count(r->reconnects).text);
     if (r->group_count == 0)
