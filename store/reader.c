@@ -208,30 +208,36 @@ bool reader_messages(struct reader *reader, uint32_t user, uint32_t folder, unsi
 }
 
 /* Notes stand under their messages' keys, so the few notes lead and the messages are looked up. */
-static bool on_note(struct walk *walk, struct slice key, struct slice value)
+static bool on_noted(struct walk *walk, struct slice key, struct slice value)
 {
     MDB_val k = env_val(key), v;
     struct message_record message;
-    struct message_note note;
+    struct message_note note = { 0 };
+    int rc;
 
-    if (mdb_get(walk->reader->txn, walk->reader->spool->tables[TABLE_MESSAGE], &k, &v) != 0 ||
-        !decode_message(key, env_slice(v), &message) || !decode_note(key, value, &note))
+    if (!decode_message(key, value, &message))
         return damaged(walk);
-    return !(walk->states >> message.state & 1) || walk->each.note(walk->context, &message, &note);
+    if (!(walk->states >> message.state & 1))
+        return true;
+    rc = mdb_get(walk->reader->txn, walk->reader->spool->tables[TABLE_NOTE], &k, &v);
+    if (rc != MDB_NOTFOUND && (rc != 0 || !decode_note(key, env_slice(v), &note)))
+        return damaged(walk);
+    return walk->each.note(walk->context, &message, &note);
 }
 
 bool reader_notes(struct reader *reader, uint32_t user, uint32_t folder, unsigned states,
+                  uint32_t from_uid,
                   bool (*each)(void *context, const struct message_record *message,
                                const struct message_note *note),
                   void *context, struct err *err_r)
 {
-    struct walk walk = { .table = TABLE_NOTE,
-                         .on_entry = on_note,
+    struct walk walk = { .table = TABLE_MESSAGE,
+                         .on_entry = on_noted,
                          .context = context,
                          .prefix_bytes = 8,
                          .states = states };
 
-    key_message(&walk.from, user, folder, 0);
+    key_message(&walk.from, user, folder, from_uid);
     walk.each.note = each;
     return walked(reader, &walk, err_r);
 }

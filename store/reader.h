@@ -27,8 +27,10 @@ bool reader_messages(struct reader *reader, uint32_t user, uint32_t folder, unsi
                      uint32_t from_uid, bool descending, unsigned limit,
                      bool (*each)(void *context, const struct message_record *message),
                      void *context, struct err *err_r) ERR_CHECK;
-/* Notes of skipped and failed messages, with their records. */
+/* Messages of a folder whose state is in states, ascending from from_uid, with what is told about them; a note is
+ * empty where nothing is known but the record. */
 bool reader_notes(struct reader *reader, uint32_t user, uint32_t folder, unsigned states,
+                  uint32_t from_uid,
                   bool (*each)(void *context, const struct message_record *message,
                                const struct message_note *note),
                   void *context, struct err *err_r) ERR_CHECK;

@@ -330,7 +330,8 @@ static bool folder(struct export *x, bool *user_over_r, struct err *err_r)
         count = x->entry_count;
         if (count == 0)
             break;
-        if (!reader_notes(x->reader, x->user.id, x->folder->folder, states, each_note, x, err_r))
+        if (!reader_notes(x->reader, x->user.id, x->folder->folder, states, (uint32_t)from,
+                          each_note, x, err_r))
             return false;
         for (unsigned i = 0; i < count && !*user_over_r; i++)
             if (!message(x, &x->entries[i], user_over_r, err_r))

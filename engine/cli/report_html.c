@@ -155,7 +155,7 @@ static bool skipped(struct page *p, const struct report_user *u, const struct re
         if (f->tally.skipped == 0 || f->excluded)
             continue;
         rows += f->tally.skipped;
-        if (!reader_notes(p->report->readers[u->shard], u->id, f->folder, 1u << MESSAGE_SKIPPED,
+        if (!reader_notes(p->report->readers[u->shard], u->id, f->folder, 1u << MESSAGE_SKIPPED, 0,
                           each_skipped, p, err_r))
             return false;
     }

@@ -164,7 +164,7 @@ static bool items(struct emit *e, struct report *r, const struct report_user *us
             emit_number(e, "count", f->tally.skipped);
             emit_end_object(e);
         } else if (state == MESSAGE_SKIPPED ? f->tally.skipped : f->tally.failed) {
-            good = reader_notes(r->readers[user->shard], user->id, f->folder, 1u << state, each_item,
+            good = reader_notes(r->readers[user->shard], user->id, f->folder, 1u << state, 0, each_item,
                                 &items, err_r);
         }
     }

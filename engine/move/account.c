@@ -165,40 +165,6 @@ static void account_free(struct account *account)
     free(account);
 }
 
-static bool folder_agrees(void *context, const struct folder_record *f)
-{
-    bool *agrees = context;
-
-    *agrees &= tally_balanced(&f->tally) && (f->excluded || f->tally.waiting + f->tally.spooled == 0);
-    return *agrees;
-}
-
-/* A user is Synced only if the journal itself, not what this run remembers of it, says that every
- * message has its end. False: the verdict was turned into Failed. */
-static bool journal_agrees(struct account *account)
-{
-    struct user_record *r = &account->record;
-    bool agrees = true;
-    struct err err;
-
-    if (r->state != USER_SYNCED && r->state != USER_INCREMENTAL_SYNCED)
-        return true;
-    if (!reader_folders(account->hub->reader, account->id, folder_agrees, &agrees, &err)) {
-        hub_abort_run(account->hub, &err);
-        return true;
-    }
-    if (agrees)
-        return true;
-    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_STORE, 0,
-            "the journal does not balance although everything seemed done");
-    err_doing(&err, "the account of this user");
-    account_failure(account, FAILURE_LOCAL, TROUBLE_SPOOL, "InternalError", &err, NULL, 0);
-    account_fail(account, "InternalError", true);
-    r->state = USER_FAILED;
-    r->syncs--;
-    return false;
-}
-
 static void saved(void *context, struct store_op *op, const struct err *err)
 {
     struct account *account = context;
@@ -207,14 +173,27 @@ static void saved(void *context, struct store_op *op, const struct err *err)
     account->told--;
     if (err)
         hub_abort_run(account->hub, err);
-    else if (!journal_agrees(account)) {
-        account_put_user(account, saved);
-        return;
-    }
     batch_user_ended(account->hub->batch, account->record.state, account->record.failure);
     account->phase = ACCOUNT_CLOSING;
     close_links(account, false);
     account_poke(account);
+}
+
+/* Exchange's limits: what is over them fails the user; the rest of the mailbox is moved all the same.
+ * What is told: how many there are, of what, and which key allows how many. */
+static void exceeds(struct account *account, const char *type, uint64_t count, const char *what,
+                    const char *key, uint64_t limit)
+{
+    struct err err;
+
+    if (count <= limit || account->failed)
+        return;
+    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
+            "%llu message%s %s; %s is %llu", (unsigned long long)count, count == 1 ? "" : "s", what,
+            key, (unsigned long long)limit);
+    err_doing(&err, "the account of this user");
+    account_failure(account, FAILURE_LOCAL, TROUBLE_LIST, type, &err, NULL, 0);
+    account_fail(account, type, true);
 }
 
 /* The verdict: Synced only when nothing is pending and everything balances. */
@@ -227,11 +206,12 @@ static void save(struct account *account)
     account_sum(account, &total);
     pending = total.waiting + total.spooled > 0;
     account->phase = ACCOUNT_SAVING;
-    if (!account->failed && !account->stopping) {
-        if (account->large_items > policy->large_item_limit)
-            account_fail(account, "TooManyLargeItems", true);
-        else if (total.failed > policy->bad_item_limit)
-            account_fail(account, "TooManyBadItems", true);
+    if (!account->stopping) {
+        exceeds(account, "TooManyLargeItems", account->large_items,
+                "larger than max-message-size left behind", "large-item-limit",
+                policy->large_item_limit);
+        exceeds(account, "TooManyBadItems", total.failed, "could not be read or were refused",
+                "bad-item-limit", policy->bad_item_limit);
     }
     if (account->failed) {
         account->record.state = USER_FAILED;
@@ -291,14 +271,12 @@ static void maybe_finish(struct account *account)
             if (!in_flight(account) && !account->told && !any_link(account))
                 save(account);
         } else if (finished(account)) {
-            if (account_uses(account, SIDE_TARGET))
-                account_prove(account);
-            else
-                save(account);
+            account_prove(account);
         }
         break;
     case ACCOUNT_PROVING:
-        if (account->stopping ? account->proving == 0 : account_is_proven(account))
+        if (account->told == 0 &&
+            (account->stopping ? account->proving == 0 : account_is_proven(account)))
             save(account);
         break;
     case ACCOUNT_SAVING:

@@ -43,6 +43,7 @@ struct account_side {
     unsigned links_max;        /* the server allows this user no more; 0: not known */
     uint64_t links_max_until_ms; /* loop time; then one more is tried */
     unsigned failures;      /* transient ones in a row */
+    uint64_t progress;      /* folders listed, messages that reached an end: whatever ends a row */
     char *prefix;           /* personal namespace, raw */
     struct settings_list foreign; /* prefixes of other users' and shared namespaces, raw */
     char delimiter;
@@ -72,7 +73,7 @@ struct account {
     struct gmail *gmail;    /* the source's folders are labels: each message is copied once; or NULL */
     unsigned fetch_most;    /* bodies a FETCH asks for at most, 0: as many as is usual; learnt */
     unsigned told;          /* store operations whose answer is awaited */
-    uint64_t large_items, bad_items;
+    uint64_t large_items; /* left behind for their size, in all runs; known when proven */
     uint64_t fetched_bytes, uploaded_bytes; /* in this run */
     uint64_t rate_bytes, rate_ms, rate;     /* bytes per second over the last seconds */
     uint64_t last_tick_ms, begun_ms;

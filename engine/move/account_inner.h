@@ -21,8 +21,9 @@ void account_worker_open(struct worker *w);
 /* One more connection for a mailbox that has much left. */
 void account_maybe_more_links(struct account *account, enum side side);
 
-/* account_prove: the phase becomes PROVING; the target is asked once more what it counts, for each
- * folder that was filled and not counted since, on new connections when need be. */
+/* account_prove: the phase becomes PROVING; the journal is asked what it holds of the user, and the
+ * target once more what it counts, for each folder that was filled and not counted since, on new
+ * connections when need be. */
 void account_prove(struct account *account);
 /* Asks for the counts that are still wanted, if that is possible now. */
 void account_prove_go(struct account *account);

@@ -192,6 +192,66 @@ void account_prove_go(struct account *account)
     }
 }
 
+/* ---- what the journal says ----------------------------------------------------------------- */
+
+struct reckoning {
+    uint64_t large, unbalanced;
+};
+
+static bool large_counted(void *context, const struct message_record *message)
+{
+    struct reckoning *r = context;
+
+    r->large += message->reason == SKIP_LARGER_THAN_LIMIT;
+    return true;
+}
+
+static bool folder_reckoned(void *context, const struct folder_record *f)
+{
+    struct reckoning *r = context;
+
+    r->unbalanced += !tally_balanced(&f->tally);
+    return true;
+}
+
+/* All that was done is durable: the verdict is built on what the journal holds of all runs, not on
+ * what this one remembers. */
+static void reckoned(void *context, struct store_op *op, const struct err *cause)
+{
+    struct account *account = context;
+    struct reckoning r = { 0 };
+    struct reader *reader = account->hub->reader;
+    struct err err;
+    bool ok = true;
+
+    (void)op;
+    account->told--;
+    if (cause) {
+        hub_abort_run(account->hub, cause);
+        account_poke(account);
+        return;
+    }
+    ok = reader_folders(reader, account->id, folder_reckoned, &r, &err);
+    for (unsigned i = 0; ok && i < account->folder_count; i++) {
+        const struct folder_record *f = &account->folders[i]->record;
+
+        if (f->tally.skipped && !f->excluded)
+            ok = reader_messages(reader, f->user, f->folder, 1u << MESSAGE_SKIPPED, 0, false, 0,
+                                 large_counted, &r, &err);
+    }
+    if (!ok)
+        hub_abort_run(account->hub, &err);
+    account->large_items = r.large;
+    if (r.unbalanced) {
+        err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_STORE, 0,
+                "%llu folders do not balance in the journal", (unsigned long long)r.unbalanced);
+        err_doing(&err, "the account of this user");
+        account_failure(account, FAILURE_LOCAL, TROUBLE_SPOOL, "InternalError", &err, NULL, 0);
+        account_fail(account, "InternalError", true);
+    }
+    account_poke(account);
+}
+
 void account_prove(struct account *account)
 {
     account->phase = ACCOUNT_PROVING;
@@ -201,12 +261,14 @@ void account_prove(struct account *account)
         if (w->link)
             link_finish(w->link);
     }
-    for (unsigned i = 0; i < account->folder_count; i++) {
+    for (unsigned i = 0; account_uses(account, SIDE_TARGET) && i < account->folder_count; i++) {
         struct folder *f = account->folders[i];
 
         if (f->record.tally.uploaded > 0 && !f->record.target_counted && f->target_raw &&
             !f->record.excluded && f->push != PUSH_REFUSED && !account->target_dead)
             f->proof = PROOF_WANTED;
     }
+    account->told++;
+    hub_submit(account->hub, store_op_new(STORE_OP_FLUSH, 0, 0), reckoned, account);
     account_poke(account);
 }

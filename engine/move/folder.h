@@ -73,7 +73,8 @@ struct folder {
     unsigned fetching;   /* messages asked for and not yet handed to the writer */
     unsigned storing;    /* handed to the writer, not yet durable */
     unsigned sending;    /* in APPENDs without an answer */
-    unsigned bad_items;
+    unsigned losses;     /* connections that went while it was opened or listed, nothing else done since */
+    uint64_t losses_progress; /* the side's progress at the first of them */
     struct folder_queue wanted; /* bodies to fetch */
     struct folder_queue ready;  /* bodies to upload */
     struct twins *twins;        /* what the target holds and no message of ours is paired with */

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 #define FOLDERS_MAX 100000u
+/* No policy's fingerprint. */
+#define POLICY_MIXED 1u
 #define SOURCE_STATUS                                                                              \
     (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY |                        \
      IMAP_STATUS_HIGHESTMODSEQ | IMAP_STATUS_SIZE)
@@ -179,6 +181,7 @@ static struct folder *add_folder(struct account *account, const struct names_sou
 
 struct rejudge {
     struct folder *folder;
+    enum skip_reason forced; /* in place of the policy's judgement; SKIP_NONE: that */
     struct store_end *ends;
     enum message_state *from; /* parallel to ends */
     unsigned count, room;
@@ -188,7 +191,8 @@ static bool rejudge_one(void *context, const struct message_record *m)
 {
     struct rejudge *r = context;
     const struct account *account = r->folder->account;
-    enum skip_reason reason = policy_judge(account->hub->settings, account->user, m);
+    enum skip_reason reason =
+        r->forced ? r->forced : policy_judge(account->hub->settings, account->user, m);
 
     if (m->state == MESSAGE_FAILED)
         reason = SKIP_NONE;
@@ -212,15 +216,18 @@ static bool rejudge_one(void *context, const struct message_record *m)
 }
 
 /* The rules changed since the last run: only the difference moves. */
-static void rejudge(struct folder *f, unsigned states)
+static void rejudge(struct folder *f, unsigned states, enum skip_reason forced)
 {
-    struct rejudge r = { .folder = f };
+    struct rejudge r = { .folder = f, .forced = forced };
     struct hub *hub = f->account->hub;
     struct err err;
     bool any = false;
 
-    if (f->record.excluded)
+    if (f->record.excluded && !forced)
         return;
+    /* What may have been sent is not taken back. */
+    if (f->uncertain)
+        states &= ~(1u << MESSAGE_SPOOLED);
     if (!reader_messages(hub->reader, f->record.user, f->record.folder, states, 0, false, 0,
                          rejudge_one, &r, &err)) {
         hub_abort_run(hub, &err);
@@ -268,8 +275,13 @@ static void exclude(struct folder *f, bool excluded, const struct imap_status *s
         f->record.uidnext_listed = 0;
     }
     f->record.excluded = excluded;
-    if (!excluded || f->record.tally.uploaded + f->record.tally.present + f->record.tally.spooled)
+    if (!excluded)
         return;
+    if (f->record.tally.uploaded + f->record.tally.present + f->record.tally.spooled) {
+        /* It was not excluded once: what came over stays, the rest is left behind from here on. */
+        rejudge(f, 1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED, SKIP_EXCLUDED_FOLDER);
+        return;
+    }
     if (f->record.tally.waiting) {
         hub_submit_lazy(hub, store_op_new(STORE_OP_FORGET, f->record.user, f->record.folder));
         f->record.tally = (struct tally){ 0 };
@@ -348,9 +360,9 @@ static void place_folders(struct account *account, struct listing *l)
         if (rows[i].excluded || f->record.excluded)
             exclude(f, rows[i].excluded, &f->source_status);
         else if (policy_changed)
-            rejudge(f, 1u << MESSAGE_SKIPPED | 1u << MESSAGE_FOUND);
+            rejudge(f, 1u << MESSAGE_SKIPPED | 1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED, SKIP_NONE);
         if (account->hub->settings->mode == SETTINGS_MODE_RETRY && f->record.tally.failed)
-            rejudge(f, 1u << MESSAGE_FAILED);
+            rejudge(f, 1u << MESSAGE_FAILED, SKIP_NONE);
         if (is_new || rows[i].excluded)
             folder_put(f);
         if (f->record.excluded)
@@ -380,10 +392,20 @@ static void place_folders(struct account *account, struct listing *l)
 
 void listing_resume(struct account *account)
 {
+    bool policy_changed =
+        account->record.policy &&
+        account->record.policy != policy_fingerprint(account->hub->settings, account->user);
+
     if (account_uses(account, SIDE_SOURCE))
         return;
-    for (unsigned i = 0; i < account->folder_count; i++)
+    for (unsigned i = 0; i < account->folder_count; i++) {
+        if (policy_changed)
+            rejudge(account->folders[i], 1u << MESSAGE_SPOOLED, SKIP_NONE);
         account->folders[i]->pull = PULL_DONE;
+    }
+    /* Only the spool was judged: the next listing judges the rest, whatever the policy is then. */
+    if (policy_changed)
+        account->record.policy = POLICY_MIXED;
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */

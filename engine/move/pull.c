@@ -25,6 +25,12 @@ void pull_folder_release(struct worker *w)
     w->selected = false;
 }
 
+void pull_progressed(struct account *account)
+{
+    account->sides[SIDE_SOURCE].failures = 0;
+    account->sides[SIDE_SOURCE].progress++;
+}
+
 void pull_end(struct worker *worker)
 {
     struct pull *p = worker->work;
@@ -87,17 +93,22 @@ bool pull_finished(const struct account *account)
     return true;
 }
 
-/* Unlisted folders first, one worker each; then the one with most left for each of its workers. */
+/* Unlisted folders first, one worker each; then the one with most left for each of its workers; last
+ * those that have cost a connection. */
 static struct folder *choose(struct account *account)
 {
-    struct folder *best = NULL;
+    struct folder *best = NULL, *costly = NULL;
     uint64_t best_left = 0;
 
     for (unsigned i = 0; i < account->folder_count; i++) {
         struct folder *f = account->folders[i];
 
-        if (f->pull == PULL_UNLISTED && f->pullers == 0 && gmail_may_list(f))
-            return f;
+        if (f->pull == PULL_UNLISTED && f->pullers == 0 && gmail_may_list(f)) {
+            if (f->losses == 0)
+                return f;
+            if (!costly || f->losses < costly->losses)
+                costly = f;
+        }
         if (pull_has_bodies(f) && f->record.tally.waiting > f->fetching + f->storing) {
             uint64_t left =
                 (f->record.tally.waiting - f->fetching - f->storing) / (f->pullers + 1u) + 1;
@@ -108,7 +119,7 @@ static struct folder *choose(struct account *account)
             }
         }
     }
-    return best;
+    return best ? best : costly;
 }
 
 /* ---- going on ------------------------------------------------------------------------------ */

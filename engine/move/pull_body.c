@@ -72,7 +72,7 @@ static void body_stored(void *context, struct store_op *op, const struct err *er
         hub_abort_run(f->account->hub, err);
     } else {
         folder_count_end(f, MESSAGE_FOUND, MESSAGE_SPOOLED, s->item.body_bytes, 1);
-        f->account->sides[SIDE_SOURCE].failures = 0;
+        pull_progressed(f->account);
         queue_forget(&f->wanted, s->item.uid);
         queue_push_back(&f->ready, &s->item);
         pull_settle_if_done(f);
@@ -275,6 +275,7 @@ static void message_ends(struct folder *f, struct folder_item *item, enum messag
     folder_count_end(f, MESSAGE_FOUND, state, 0, 1);
     item_deinit(item);
     hub_submit_lazy(f->account->hub, op);
+    pull_progressed(f->account);
     pull_settle_if_done(f);
 }
 
@@ -283,7 +284,6 @@ static void message_fails(struct folder *f, struct folder_item *item, const stru
     struct account *account = f->account;
 
     account_failure(account, FAILURE_SOURCE, TROUBLE_FETCH, NULL, err, f, item->uid);
-    account->bad_items++;
     message_ends(f, item, MESSAGE_FAILED, SKIP_NONE);
 }
 

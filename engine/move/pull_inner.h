@@ -30,6 +30,8 @@ struct pull {
 bool pull_has_bodies(const struct folder *f);
 /* The worker gives its folder back; nothing of it may be in flight on this worker. */
 void pull_folder_release(struct worker *w);
+/* Something was done: what goes wrong from here on has a cause of its own, and starts to count anew. */
+void pull_progressed(struct account *account);
 /* Nothing of the folder is left to list, fetch or store: it is done. */
 void pull_settle_if_done(struct folder *f);
 

@@ -13,8 +13,33 @@
 /* UIDs in a listing window at first; widened when UIDs are sparse. */
 #define WINDOW_UIDS 4000u
 #define WINDOW_ROWS_WANTED 4000u
+/* Connections that a folder may cost while others do well. */
+#define LOSSES_MAX 4u
 
 static void list_window(struct worker *w);
+
+/* The connection went while the folder was opened or listed. When that happens again and again, and
+ * all else goes well in the meantime, it is the folder (quirk C6): it is given up, not the mailbox. */
+static void folder_lost(struct folder *f, const struct err *cause)
+{
+    struct account *account = f->account;
+    uint64_t progress = account->sides[SIDE_SOURCE].progress;
+    struct err err;
+
+    if (f->pull != PULL_UNLISTED || cause->class == ERR_CLASS_CANCELED)
+        return;
+    if (f->losses++ == 0)
+        f->losses_progress = progress;
+    if (f->losses < LOSSES_MAX || progress == f->losses_progress)
+        return;
+    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_BYE, 0,
+            "the server ended the connection each of %u times that the folder was opened: %.150s",
+            f->losses, cause->server_text);
+    err_doing(&err, "EXAMINE %s", f->source_name);
+    account_failure(account, FAILURE_SOURCE, TROUBLE_SELECT, "SelectFailed", &err, f, 0);
+    f->pull = PULL_REFUSED;
+    account_fail(account, "SelectFailed", true);
+}
 
 static void step_failed(struct worker *w, enum trouble_doing doing, const struct err *err)
 {
@@ -28,6 +53,7 @@ static void step_failed(struct worker *w, enum trouble_doing doing, const struct
     if (f->pull == PULL_LISTING)
         f->pull = PULL_UNLISTED;
     if (!link_is_ready(w->link)) {
+        folder_lost(f, err);
         pull_folder_release(w); /* the link ends; its account decides */
         return;
     }
@@ -131,8 +157,6 @@ static void window_done(struct worker *w)
         if (m->state == MESSAGE_SKIPPED) {
             f->record.tally.skipped++;
             count(&c->skipped, 1);
-            if (m->reason == SKIP_LARGER_THAN_LIMIT)
-                account->large_items++;
         } else {
             f->record.tally.waiting++;
         }
@@ -186,6 +210,7 @@ static void window_done(struct worker *w)
     w->busy = false;
     p->attempts = 0;
     f->pull = PULL_BODIES;
+    pull_progressed(account);
     f->record.status_uidnext = p->uidnext;
     f->record.status_messages = p->exists;
     f->record.status_modseq =

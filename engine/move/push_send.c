@@ -160,7 +160,7 @@ static void message_fails(struct job *job, const struct err *err, enum trouble_d
 
     account_failure(account, doing == TROUBLE_SPOOL ? FAILURE_LOCAL : FAILURE_TARGET, doing, NULL,
                     err, f, job->items[0].uid);
-    account->bad_items++;
+    account->sides[SIDE_TARGET].failures = 0; /* the next one fails for a reason of its own */
     items_end(f, job->items, NULL, 1, MESSAGE_FAILED);
 }
 

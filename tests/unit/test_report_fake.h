@@ -140,6 +140,7 @@ bool reader_messages(struct reader *reader, uint32_t user, uint32_t folder, unsi
 }
 
 bool reader_notes(struct reader *reader, uint32_t user, uint32_t folder, unsigned states,
+                  uint32_t from_uid,
                   bool (*each)(void *, const struct message_record *, const struct message_note *),
                   void *context, struct err *err_r)
 {
@@ -147,6 +148,7 @@ bool reader_notes(struct reader *reader, uint32_t user, uint32_t folder, unsigne
 
     FAKE_EACH(s->message_count,
               s->messages[i].user == user && s->messages[i].folder == folder &&
+                  s->messages[i].record.uid >= from_uid &&
                   (states & 1u << s->messages[i].record.state),
               each(context, &s->messages[i].record, &s->messages[i].note));
 }
