@@ -187,8 +187,14 @@ void session_abort(struct session *s, const struct err *err, bool unsent)
 {
     struct err copy = *err;
 
-    if (s->life == SESSION_OVER || s->life == SESSION_FAILING)
+    if (s->life == SESSION_FAILING)
         return;
+    if (s->life == SESSION_OVER) {
+        /* Begun after the end, by one who did not look: never sent. */
+        err_set(&copy, ERR_CLASS_CANCELED, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, 0, "session closed");
+        end_all(s, &copy);
+        return;
+    }
     s->life = SESSION_OVER;
     session_explain(s, &copy);
     /* What the stream still holds back may be no more than the CR LF behind a literal, which a server

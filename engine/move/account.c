@@ -66,6 +66,7 @@ void account_throttled(struct account *account, enum side side, unsigned message
                        const struct err *err, uint32_t wait_ms)
 {
     account_hold(account, side, wait_ms);
+    account_tell_throttled(account, side, err);
     account->record.throttled++;
     count(&account->hub->counters.throttled, 1);
     if (side == SIDE_TARGET)
@@ -376,7 +377,7 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
     account->index = index;
     account->id = id;
     account->user = &hub->settings->users[index];
-    account->begun_ms = loop_now_ms(hub->loop);
+    account->begun_ms = account->last_tick_ms = loop_now_ms(hub->loop);
     account->next = hub->accounts;
     if (hub->accounts)
         hub->accounts->previous = account;

@@ -44,6 +44,7 @@ struct account_side {
     uint64_t links_max_until_ms; /* loop time; then one more is tried */
     unsigned failures;      /* transient ones in a row */
     uint64_t progress;      /* folders listed, messages that reached an end: whatever ends a row */
+    struct err throttle;    /* the first throttle answer of this run; its class is NONE before */
     char *prefix;           /* personal namespace, raw */
     struct settings_list foreign; /* prefixes of other users' and shared namespaces, raw */
     char delimiter;

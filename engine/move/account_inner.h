@@ -7,6 +7,9 @@
 
 /* account_tell: puts the user's record into the journal; told (may be NULL) once it is durable. */
 void account_put_user(struct account *account, hub_told *told);
+/* Counts the answer into this user's one record of that side: throttle answers differ in their
+ * numbers, and thousands of them are one fact. */
+void account_tell_throttled(struct account *account, enum side side, const struct err *err);
 /* The time since the last call goes to what the account was doing. now: loop time in ms. */
 void account_spend_time(struct account *account, uint64_t now);
 /* The folders' tallies, summed. */

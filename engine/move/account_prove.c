@@ -1,6 +1,5 @@
 #include "engine/move/account_inner.h"
 
-#include "engine/move/governor.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>
@@ -84,8 +83,7 @@ static void refused(struct account *account, struct folder *f, const struct err 
     switch (verdict.action) {
     case TROUBLE_HOLD:
     case TROUBLE_FEWER:
-        governor_throttled(account, 0, err.wait_ms);
-        account_hold(account, SIDE_TARGET, verdict.wait_ms);
+        account_throttled(account, SIDE_TARGET, 0, &err, verdict.wait_ms);
         f->proof = PROOF_WANTED;
         return;
     case TROUBLE_RETRY:

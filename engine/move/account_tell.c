@@ -48,6 +48,15 @@ void account_failure(struct account *account, enum failure_side side, enum troub
     hub_submit_lazy(account->hub, op);
 }
 
+void account_tell_throttled(struct account *account, enum side side, const struct err *err)
+{
+    struct err *first = &account->sides[side].throttle;
+
+    if (first->class == ERR_CLASS_NONE)
+        *first = *err;
+    account_failure(account, failure_side_of(side), TROUBLE_APPEND, NULL, first, NULL, 0);
+}
+
 void account_problem(struct account *account, uint32_t folder, const char *type, const char *text,
                      const char *remedy)
 {

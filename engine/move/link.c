@@ -3,6 +3,7 @@
 #include "io/base/log.h"
 #include "io/base/mem.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -151,10 +152,10 @@ static bool stalled(const struct link *link, uint64_t now, uint32_t patience, st
     if (patience == 0)
         return false;
     if (now - link->last_byte_ms > patience)
-        err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_PROTOCOL, 0,
+        err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ETIMEDOUT,
                 "no byte from the server for %u s", patience / 1000);
     else if (now - link->last_response_ms > whole)
-        err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_PROTOCOL, 0,
+        err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ETIMEDOUT,
                 "no whole answer from the server for %llu s", (unsigned long long)whole / 1000);
     else
         return false;

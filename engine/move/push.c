@@ -151,6 +151,8 @@ void push_go(struct worker *w)
         while (w->inflight < push_depth(w) && f->push == PUSH_OPEN)
             if (!push_send_some(w))
                 break;
+            else if (!link_is_ready(w->link))
+                return; /* the spool could not give what it was to send: the session is over */
         if (push_has_mail(f) || w->inflight)
             return;
         push_folder_release(w);

@@ -101,6 +101,8 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
             return named[i].type;
     if (err->class == ERR_CLASS_THROTTLED)
         return side == FAILURE_TARGET ? "TargetThrottled" : "SourceThrottled";
+    if (err->origin == ERR_ORIGIN_OS && doing == TROUBLE_FETCH)
+        return "TruncatedMessage"; /* broken off, or silence, amid a body */
     if (err->origin == ERR_ORIGIN_OS || err->origin == ERR_ORIGIN_DNS)
         return side == FAILURE_TARGET && doing > TROUBLE_LOGIN ? "TargetUnavailable"
                                                                : "ConnectFailed";

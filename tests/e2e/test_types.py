@@ -1,0 +1,214 @@
+"""Every failure type of the report is driven end to end by some test: TYPES says by which."""
+
+import os
+import re
+import socket
+
+import exchange
+import mail
+import quirky
+from haul import Case
+from meddler import Meddler, Rule
+from test_quirks import Odd, messages
+
+# type: a test module or class or test whose text names the type
+TYPES = {
+    "LoginFailed": "test_errors", "AppPasswordRequired": "test_types.Logins",
+    "AccountLocked": "test_types.Logins", "WebLoginRequired": "test_types.Logins",
+    "ImapDisabled": "test_types.Logins", "PrivacyRequired": "test_types.Logins",
+    "ConnectFailed": "test_types.Elsewhere", "TlsFailed": "test_errors",
+    "ConnectionLimit": "test_login", "TokenFailed": "test_exchange",
+    "InvalidMailboxName": "test_types.Folders", "SelectFailed": "test_policy",
+    "ServerBug": "test_types.Folders", "UidValidityChanged": "test_types.Folders",
+    "HiddenMessages": "test_types.Folders",
+    "ParseError": "test_quirks", "TruncatedMessage": "test_types.Bodies",
+    "SourceThrottled": "test_types.Bodies",
+    "TooManyLargeItems": "test_policy", "TooManyBadItems": "test_policy",
+    "TooManyTransientFailures": "test_policy",
+    "TargetThrottled": "test_types.Target", "TargetUnavailable": "test_types.Target",
+    "QuotaExceeded": "test_errors", "MessageTooLarge": "test_types.Target",
+    "PermissionMissing": "test_types.Target",
+    "TargetCountDiffers": "test_account", "TargetNotCounted": "test_account",
+    "SpoolError": "test_types.Elsewhere",
+}
+
+
+class Table(Case):
+    def test_the_table_is_true(self):
+        here = os.path.dirname(os.path.abspath(__file__))
+        for name, where in TYPES.items():
+            with open(os.path.join(here, where.split(".")[0] + ".py"), encoding="utf-8") as f:
+                text = f.read().partition("\nclass ")[2]
+            self.assertIn('"%s"' % name, text, "%s does not look for it" % where)
+
+
+class Typed(Odd):
+    def failed(self, batch, code, type_, state="Failed"):
+        """The one user fails with this type, which is told with advice."""
+        _, report = self.run_to(batch, code)
+        user = report["users"][0]
+        self.assertEqual((user["state"], user["failure"]), (state, type_))
+        return self.told(report, type_)
+
+    def told(self, report, type_):
+        found = [f for f in report["users"][0]["failures"] if f["type"] == type_]
+        self.assertTrue(found, report["users"][0]["failures"])
+        for failure in found:
+            self.assertTrue(failure["advice"])
+            self.assertTrue(failure["server_text"])
+            self.assertRegex(failure["time"], r"^\d{4}-\d\d-\d\dT")
+        return found[0]
+
+
+class Logins(Typed):
+    def test_words_that_name_the_trouble(self):
+        cases = [
+            ("AppPasswordRequired", "NO [ALERT] Application-specific password required: "
+             "https://support.google.com/accounts/answer/185833 (Failure)"),
+            ("WebLoginRequired", "NO [WEBALERT https://accounts.example/] Web login required."),
+            ("ImapDisabled", "NO [ALERT] Your account is not enabled for IMAP use."),
+            ("PrivacyRequired", "NO [PRIVACYREQUIRED] Plaintext authentication disallowed on "
+             "non-secure (SSL/TLS) connections."),
+        ]
+        for type_, words in cases:
+            with self.subTest(type_):
+                source = self.source({"INBOX": messages(2)}, login={"anna": words})
+                failure = self.failed(self.job(source), 77, type_)
+                self.assertEqual(failure["side"], "source")
+
+
+    def test_a_locked_account_is_waited_for(self):
+        source = self.source({"INBOX": messages(2)},
+                             login={"anna": "NO [AUTHENTICATIONFAILED] Account is locked"})
+        batch = self.job(source, batch__time_limit="3s")
+        _, report = self.run_to(batch, 2)
+        self.told(report, "AccountLocked")
+
+
+class Folders(Typed):
+    def test_a_name_that_the_server_refuses(self):
+        source = self.source({"INBOX": messages(2), "Junk/": messages(1)},
+                             examine={"Junk/": "NO Invalid mailbox name: Junk/",
+                                      "Junk": "NO Invalid mailbox name: Junk"})
+        failure = self.failed(self.job(source), 3, "InvalidMailboxName")
+        self.assertEqual(failure["class"], "permanent")
+
+    def test_a_bug_of_the_server(self):
+        source = self.source({"INBOX": messages(2), "Broken": messages(2)},
+                             serverbug={"Broken": -1})
+        failure = self.failed(self.job(source), 3, "ServerBug")
+        self.assertEqual(failure["folder"], "Broken")
+        self.assertIn("Internal error occurred", failure["server_text"])
+
+    def test_new_message_numbers_and_hidden_messages_are_remarks(self):
+        folder = quirky.Folder(messages(20))
+        source = self.source({"INBOX": folder}, hide_in_ranges=5)
+        batch = self.job(source)
+        _, report = self.run_to(batch, None)
+        self.assertIn("HiddenMessages", self.problems(report))
+        source.quirks.clear()
+        folder.uidvalidity += 1
+        _, report = self.run_to(batch)
+        self.assertIn("UidValidityChanged", self.problems(report))
+        self.arrived(batch, ("INBOX",), messages(20))
+
+    def run_to(self, batch, code=0, limit_s=120):
+        if code is None:
+            done = batch.call("run", limit_s=limit_s)
+            return done, self.balanced(batch.report())
+        return super().run_to(batch, code, limit_s)
+
+
+class Bodies(Typed):
+    def test_a_body_that_always_breaks_off(self):
+        source = self.source({"INBOX": messages(5)}, stall={3: 100})
+        batch = self.job(source, policy__bad_item_limit="unlimited", source__stall_limit="200ms")
+        _, report = self.run_to(batch)
+        self.assertEqual(self.told(report, "TruncatedMessage")["uid"], 3)
+
+    def test_a_source_that_throttles_is_no_failure(self):
+        source = self.source({"INBOX": messages(60)}, throttle=[2, 1200])
+        _, report = self.run_to(self.job(source))
+        failure = self.told(report, "SourceThrottled")
+        self.assertEqual((failure["class"], failure["side"]), ("throttled", "source"))
+        self.assertEqual(report["totals"]["throttled"], failure["count"])
+        self.assertEqual(report["users"][0]["state"], "Synced")
+
+
+class Target(Typed):
+    def into(self, messages_, **options):
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): messages_})
+        target = exchange.Exchange(["anna@target.example"], **options)
+        self.addCleanup(target.stop)
+        target.start()
+        return target.take(self.batch(source, target, ["anna"])), target
+
+    def test_throttle_answers_are_one_record(self):
+        batch, target = self.into(
+            [mail.tiny(i) for i in range(60)],
+            **{"mailbox-rate": 3, "mailbox-burst": 5, "mailbox-cutoff": 2, "hint-ms": 1500,
+               "hint-word": "both"})
+        _, report = self.run_to(batch)
+        failure = self.told(report, "TargetThrottled")
+        self.assertEqual((failure["class"], failure["side"]), ("throttled", "target"))
+        stats = target.stats()
+        self.assertGreater(stats["throttled"], 0)
+        self.assertEqual(failure["count"], stats["throttled"])
+
+    def test_a_message_that_is_too_large_for_the_mailbox(self):
+        batch, target = self.into([mail.tiny(1), mail.tiny(2, extra=b"x" * 76 + b"\r\n" * 2000)],
+                                  **{"message-bytes-max": 3000})
+        failure = self.failed(batch, 3, "TooManyBadItems")
+        failure = self.told(batch.report(), "MessageTooLarge")
+        self.assertEqual(failure["side"], "target")
+        self.assertEqual(len(target.messages("anna@target.example")), 1)
+
+    def test_no_right_on_the_mailbox(self):
+        batch, target = self.into([mail.tiny(1)])
+        target.set("mailbox", "anna@target.example,permitted=no")
+        done = batch.call("run")
+        self.assertNotEqual(done.code, 0)
+        self.told(batch.report(), "PermissionMissing")
+
+    def test_a_target_that_breaks_off(self):
+        source = self.source({"INBOX": messages(3)})
+        batch = self.job(source)
+        meddler = Meddler(batch.target, [Rule("^APPEND", close=True, times=1)]).start()
+        self.addCleanup(meddler.stop)
+        batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none",
+                                    "settle-time": "1s"}
+        _, report = self.run_to(batch)
+        self.assertEqual(self.told(report, "TargetUnavailable")["side"], "target")
+        self.arrived(batch, ("INBOX",), messages(3))
+
+
+class Elsewhere(Typed):
+    def test_nobody_there(self):
+        batch = self.job(self.source({"INBOX": messages(3)}))
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        batch.set("source", "url", "imap://127.0.0.1:%d" % port)
+        self.ends(batch.call("run"), 69)
+        self.told(batch.report(), "ConnectFailed")
+
+    def test_a_body_that_the_disk_changed(self):
+        """A byte of a spooled body is another one: its checksum tells, and it alone is lost until
+        `retry` reads it from the source again."""
+        source = self.source({"INBOX": messages(4) + [quirky.Mail(
+            5, b"Subject: random\r\n\r\n" + os.urandom(60000).hex().encode() + b"\r\n")]})
+        batch = self.job(source)
+        self.ends(batch.call("fetch"), 0)
+        path = os.path.join(batch.state, "data.mdb")
+        with open(path, "r+b") as f:
+            data = f.read()
+            frames = [m.start() for m in re.finditer(rb"\x28\xb5\x2f\xfd", data)]
+            at = max(frames, key=lambda p: len(data[p + 5000:p + 5200].strip(b"\0"))) + 5000
+            f.seek(at)
+            f.write(bytes([data[at] ^ 0x55]))
+        _, report = self.run_to(batch, 3)
+        failure = self.told(report, "SpoolError")
+        self.assertEqual((failure["side"], failure["uid"]), ("local", 5))
+        self.assertEqual(report["users"][0]["uploaded"], 4)
+        self.ends(batch.call("retry"), 0)
+        self.assertEqual(self.balanced(batch.report())["users"][0]["uploaded"], 5)
