@@ -56,6 +56,7 @@ void folder_destroy(struct folder **folder)
 
     if (!f)
         return;
+    loop_timer_clear(f->account->hub->loop, &f->again);
     queue_deinit(&f->wanted);
     queue_deinit(&f->ready);
     twins_destroy(&f->twins);

@@ -73,6 +73,11 @@ struct folder {
     unsigned fetching;   /* messages asked for and not yet handed to the writer */
     unsigned storing;    /* handed to the writer, not yet durable */
     unsigned sending;    /* in APPENDs without an answer */
+    bool bare;           /* opened without the delimiter at the end of its name (C1) */
+    bool parked;         /* its server failed inside: not before `again` (C6) */
+    unsigned open_failures; /* of that kind, in a row */
+    struct loop_timer again;
+    char refused_words[128]; /* the server's, to the name as listed; printable */
     unsigned losses;     /* connections that went while it was opened or listed, nothing else done since */
     uint64_t losses_progress; /* the side's progress at the first of them */
     struct folder_queue wanted; /* bodies to fetch */

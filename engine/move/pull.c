@@ -63,7 +63,7 @@ bool pull_has_bodies(const struct folder *f)
 
 static bool has_room(const struct folder *f)
 {
-    return (f->pull == PULL_UNLISTED && gmail_may_list(f)) ||
+    return (f->pull == PULL_UNLISTED && !f->parked && gmail_may_list(f)) ||
            (pull_has_bodies(f) && f->record.tally.waiting > f->fetching + f->storing);
 }
 
@@ -103,7 +103,7 @@ static struct folder *choose(struct account *account)
     for (unsigned i = 0; i < account->folder_count; i++) {
         struct folder *f = account->folders[i];
 
-        if (f->pull == PULL_UNLISTED && f->pullers == 0 && gmail_may_list(f)) {
+        if (f->pull == PULL_UNLISTED && !f->parked && f->pullers == 0 && gmail_may_list(f)) {
             if (f->losses == 0)
                 return f;
             if (!costly || f->losses < costly->losses)

@@ -26,6 +26,8 @@ static const enum session_body_form ladder[] = {
     SESSION_BODY_RFC822_PEEK, SESSION_BODY_UNPEEKED, SESSION_BODY_RFC822,
 };
 #define LADDER_RUNGS (sizeof ladder / sizeof *ladder)
+/* Those that leave \Seen alone in a folder that was opened by SELECT. */
+#define LADDER_PEEKS 5u
 
 /* One body on its way from the wire to the writer. */
 struct incoming {
@@ -340,6 +342,11 @@ static void look_for(struct worker *w, struct folder *f, struct folder_item *ite
                        look);
 }
 
+static unsigned rungs(const struct worker *w)
+{
+    return ((const struct pull *)w->work)->writable ? LADDER_PEEKS : LADDER_RUNGS;
+}
+
 /* One message did not come: next rung, or its end. Counts as fetching on entry. */
 static void try_again(struct worker *w, struct folder *f, struct folder_item *item, bool blamed,
                       bool answered, const struct err *err)
@@ -353,7 +360,7 @@ static void try_again(struct worker *w, struct folder *f, struct folder_item *it
         return;
     }
     f->fetching--;
-    if (item->tries < LADDER_RUNGS) {
+    if (item->tries < rungs(w)) {
         queue_push_front(&f->wanted, item);
         return;
     }
@@ -502,7 +509,7 @@ bool pull_fetch_some(struct worker *w)
     fetch = mem_zero(1, sizeof *fetch);
     fetch->worker = w;
     fetch->folder = f;
-    fetch->form = ladder[item.tries];
+    fetch->form = ladder[item.tries < rungs(w) ? item.tries : rungs(w) - 1];
     do {
         if (fetch->count &&
             (item.tries || fetch->items[0].tries || bytes + item.listed_bytes > FETCH_BYTES_MAX)) {

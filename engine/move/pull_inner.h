@@ -24,6 +24,7 @@ struct pull {
     unsigned noted; /* rows whose note was asked for */
     uint32_t uidvalidity;
     unsigned attempts; /* of the step, in a row */
+    bool writable;     /* the folder was opened by SELECT: what marks messages must not be asked */
 };
 
 /* Bodies of the folder wait to be fetched, and this run fetches bodies. */
@@ -35,9 +36,14 @@ void pull_progressed(struct account *account);
 /* Nothing of the folder is left to list, fetch or store: it is done. */
 void pull_settle_if_done(struct folder *f);
 
-/* pull_list: EXAMINEs the worker's folder and lists it into the journal if nobody has; then
- * worker_idle. */
+/* pull_open: EXAMINEs the worker's folder and, if nobody has, has it listed; then worker_idle. A folder
+ * that does not open is tried by its other name, later, by SELECT; then it alone is given up. */
 void pull_select_folder(struct worker *w);
+
+/* pull_list: lists the opened folder into the journal; then worker_idle. */
+void pull_list_folder(struct worker *w);
+/* A step on the worker's folder failed: again, later, or not at all. */
+void pull_step_failed(struct worker *w, enum trouble_doing doing, const struct err *err);
 
 /* pull_body: asks for the next bodies of the worker's folder; false when there are none. */
 bool pull_fetch_some(struct worker *w);

@@ -41,7 +41,7 @@ static void folder_lost(struct folder *f, const struct err *cause)
     account_fail(account, "SelectFailed", true);
 }
 
-static void step_failed(struct worker *w, enum trouble_doing doing, const struct err *err)
+void pull_step_failed(struct worker *w, enum trouble_doing doing, const struct err *err)
 {
     struct pull *p = w->work;
     struct folder *f = w->folder;
@@ -280,7 +280,7 @@ static void notes_ended(void *context, const struct err *err)
 
     if (err && (!link_is_ready(w->link) || err->scope >= ERR_SCOPE_ACCOUNT)) {
         drop_window(w->work);
-        step_failed(w, TROUBLE_FETCH, err);
+        pull_step_failed(w, TROUBLE_FETCH, err);
         return;
     }
     ask_notes(w);
@@ -295,7 +295,7 @@ static void window_ended(void *context, const struct err *err)
 
     if (err) {
         drop_window(p);
-        step_failed(w, TROUBLE_FETCH, err);
+        pull_step_failed(w, TROUBLE_FETCH, err);
         return;
     }
     if (p->row_count)
@@ -345,7 +345,7 @@ static void highest_ended(void *context, const struct err *err)
     struct pull *p = w->work;
 
     if (err) {
-        step_failed(w, TROUBLE_FETCH, err);
+        pull_step_failed(w, TROUBLE_FETCH, err);
         return;
     }
     if (p->uidnext == 0)
@@ -389,68 +389,10 @@ static void list_begin(struct worker *w)
     list_window(w);
 }
 
-/* The folder is another than the journal knows: forget it, and look on the target before sending. */
-static void start_anew(struct folder *f)
+void pull_list_folder(struct worker *w)
 {
-    struct hub *hub = f->account->hub;
-
-    log_line(LOG_INFO, "folder.uidvalidity", "user=%s folder=%s was=%u",
-             f->account->user->email_address, f->source_name, f->record.uidvalidity);
-    hub_submit_lazy(hub, store_op_new(STORE_OP_FORGET, f->record.user, f->record.folder));
-    queue_deinit(&f->wanted);
-    queue_deinit(&f->ready);
-    queue_init(&f->wanted, f);
-    queue_init(&f->ready, f);
-    gmail_folder_anew(f);
-    f->record.tally = (struct tally){ 0 };
-    f->record.uidnext_listed = 0;
-    f->record.target_scanned = false;
-    f->record.target_open = false;
-    f->record.target_counted = false;
-    f->record.target_uid_floor = f->floor = 0;
-    account_problem(f->account, f->record.folder, "UidValidityChanged",
-                    "the source gave the folder new message numbers; it is read anew and what the "
-                    "target already holds is recognised there",
-                    "nothing to do");
-}
-
-static void selected(void *context, const struct imap_selected *s)
-{
-    struct worker *w = context;
     struct pull *p = w->work;
 
-    p->exists = s->status.messages;
-    p->uidnext = s->status.has & IMAP_STATUS_UIDNEXT ? s->status.uidnext : 0;
-    p->uidvalidity = s->status.has & IMAP_STATUS_UIDVALIDITY ? s->status.uidvalidity : 0;
-}
-
-static void select_ended(void *context, const struct err *err)
-{
-    struct worker *w = context;
-    struct pull *p = w->work;
-    struct folder *f = w->folder;
-
-    if (err) {
-        step_failed(w, TROUBLE_SELECT, err);
-        return;
-    }
-    w->selected = true;
-    w->busy = false;
-    p->step = PULL_STEP_FREE;
-    if (f->record.uidvalidity && p->uidvalidity && f->record.uidvalidity != p->uidvalidity) {
-        if (f->pull != PULL_LISTING) {
-            /* It changed while others work on it: the next pass starts it anew. */
-            pull_folder_release(w);
-            worker_idle(w);
-            return;
-        }
-        start_anew(f);
-    }
-    if (f->pull != PULL_LISTING) {
-        worker_idle(w);
-        return;
-    }
-    f->record.uidvalidity = p->uidvalidity;
     w->busy = true;
     p->step = PULL_STEP_LISTING;
     if (p->uidnext == 0 && p->exists > 0)
@@ -458,16 +400,4 @@ static void select_ended(void *context, const struct err *err)
                            w);
     else
         list_begin(w);
-}
-
-void pull_select_folder(struct worker *w)
-{
-    struct pull *p = w->work;
-
-    w->busy = true;
-    p->step = PULL_STEP_SELECTING;
-    if (w->folder->pull == PULL_UNLISTED)
-        w->folder->pull = PULL_LISTING;
-    session_select(link_session(w->link), w->folder->record.source_raw, true, selected, select_ended,
-                   w);
 }

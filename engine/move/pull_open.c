@@ -1,0 +1,269 @@
+#include "engine/move/gmail.h"
+#include "engine/move/pull_inner.h"
+#include "io/base/log.h"
+#include "io/base/mem.h"
+#include "io/base/now.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A server's internal error is tried again after 5 s, a minute and ten minutes (imap-quirks C6), in
+ * units of retry-wait's second; the other folders go on meanwhile. */
+static const uint32_t waits_s[] = { 5, 60, 600 };
+#define OPEN_TRIES (sizeof waits_s / sizeof *waits_s + 1)
+
+/* ---- names that end in their delimiter (C1) -------------------------------------------------- */
+
+static bool ends_in_delimiter(const struct folder *f)
+{
+    struct slice raw = f->record.source_raw;
+
+    return f->record.delimiter && raw.size > 1 &&
+           raw.data[raw.size - 1] == (char)f->record.delimiter;
+}
+
+static struct slice bare_name(const struct folder *f)
+{
+    return slice_first(f->record.source_raw, f->record.source_raw.size - 1);
+}
+
+/* "Junk/" and "Junk" are one folder when both are listed. */
+static bool has_twin(const struct folder *f)
+{
+    const struct account *account = f->account;
+
+    for (unsigned i = 0; i < account->folder_count; i++)
+        if (account->folders[i] != f && !account->folders[i]->gone &&
+            slice_equal(account->folders[i]->record.source_raw, bare_name(f)))
+            return true;
+    return false;
+}
+
+static bool is_about_the_name(const struct err *err, const char *type)
+{
+    return (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD) &&
+           err->class != ERR_CLASS_THROTTLED && strcmp(type, "ServerBug") != 0;
+}
+
+static void tell_bare(struct folder *f, bool twin)
+{
+    struct slice bare = bare_name(f);
+    char *text = mem_format(
+        twin ? "the server refuses to open it (%s) and lists \"%.*s\" too: it is the same folder, "
+               "which "
+               "is copied once"
+             : "the server lists it with its delimiter at the end and refuses to open it so (%s); "
+               "opened as \"%.*s\" instead",
+        f->refused_words, (int)(bare.size & 0xffff), bare.data);
+
+    account_problem(f->account, f->record.folder, "TrailingDelimiter", text, "nothing to do");
+    free(text);
+}
+
+/* Tries the name without its delimiter, or leaves the folder to its twin. True: nothing is lost
+ * yet. */
+static bool try_bare(struct worker *w, const struct err *err)
+{
+    struct folder *f = w->folder;
+
+    if (f->bare || !ends_in_delimiter(f))
+        return false;
+    err_printable(f->refused_words, sizeof f->refused_words, err->server_text,
+                  strlen(err->server_text));
+    if (has_twin(f)) {
+        tell_bare(f, true);
+        f->pull = PULL_DONE;
+        pull_folder_release(w);
+        account_poke(f->account);
+    } else {
+        f->bare = true;
+        pull_folder_release(w);
+    }
+    worker_idle(w);
+    return true;
+}
+
+/* ---- a server that fails inside (C6) --------------------------------------------------------- */
+
+/* Where the administrator of the source is to look: its own clock's time of the fault, if it told.
+ */
+static void server_stamp(const char *text, char out[24])
+{
+    static const char form[] = "[dddd-dd-dd dd:dd:dd]";
+
+    out[0] = '\0';
+    for (const char *at = strchr(text, '['); at; at = strchr(at + 1, '[')) {
+        size_t i = 0;
+
+        while (form[i] && (form[i] == 'd' ? at[i] >= '0' && at[i] <= '9' : at[i] == form[i]))
+            i++;
+        if (form[i] == '\0') {
+            snprintf(out, 24, "%.19s", at + 1);
+            return;
+        }
+    }
+}
+
+static void tell_bug(const struct folder *f, const struct err *err)
+{
+    const char *user = f->account->user->user_name;
+    char stamp[24], ours[40], *text, *remedy;
+
+    server_stamp(err->server_text, stamp);
+    now_rfc3339(now_wall_ms(), ours, sizeof ours);
+    text =
+        mem_format("to the administrator of %s: opening \"%s\" as user %s fails with an internal "
+                   "error; the server's log has the cause at %s%s%s",
+                   f->account->hub->settings->source.host, f->source_name, user, stamp,
+                   stamp[0] ? ", our clock " : "", ours);
+    remedy = mem_format(
+        "forward this (Dovecot: doveadm force-resync -u %s \"%s\" often repairs it), then "
+        "run retry; the other folders were copied",
+        user, f->source_name);
+    account_problem(f->account, f->record.folder, "ServerBug", text, remedy);
+    free(text);
+    free(remedy);
+}
+
+static void open_again(void *context)
+{
+    struct folder *f = context;
+
+    f->parked = false;
+    account_poke(f->account);
+}
+
+/* Parks the folder and ends the connection: a broken index is often met by one process only. False
+ * when it was tried often enough. */
+static bool try_later(struct worker *w, const struct err *err, const char *type)
+{
+    struct folder *f = w->folder;
+    struct account *account = f->account;
+    uint64_t wait_ms;
+
+    if (err->class != ERR_CLASS_TRANSIENT || err->scope > ERR_SCOPE_FOLDER ||
+        ++f->open_failures >= OPEN_TRIES)
+        return false;
+    wait_ms =
+        (uint64_t)waits_s[f->open_failures - 1] * account->hub->settings->policy.retry_wait_ms;
+    account_failure(account, FAILURE_SOURCE, TROUBLE_SELECT, type, err, f, 0);
+    log_line(LOG_INFO, "folder.parked", "user=%s folder=%s tries=%u wait_ms=%" PRIu64,
+             account->user->email_address, f->source_name, f->open_failures, wait_ms);
+    f->parked = true;
+    loop_timer_set(account->hub->loop, &f->again, wait_ms, open_again, f);
+    pull_folder_release(w);
+    link_finish(w->link);
+    account_poke(account);
+    return true;
+}
+
+static void open_failed(struct worker *w, const struct err *err)
+{
+    struct pull *p = w->work;
+    struct folder *f = w->folder;
+    const char *type = trouble_type(TROUBLE_SELECT, FAILURE_SOURCE, err);
+
+    if (f->pull != PULL_LISTING || !link_is_ready(w->link) || err->class == ERR_CLASS_THROTTLED) {
+        pull_step_failed(w, TROUBLE_SELECT, err);
+        return;
+    }
+    p->step = PULL_STEP_FREE;
+    w->busy = false;
+    f->pull = PULL_UNLISTED;
+    if ((is_about_the_name(err, type) && try_bare(w, err)) || try_later(w, err, type))
+        return;
+    if (strcmp(type, "ServerBug") == 0)
+        tell_bug(f, err);
+    account_failure(f->account, FAILURE_SOURCE, TROUBLE_SELECT, type, err, f, 0);
+    f->pull = PULL_REFUSED;
+    account_fail(f->account, type, true);
+    pull_folder_release(w);
+    worker_idle(w);
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+/* The folder is another than the journal knows: forget it, and look on the target before sending.
+ */
+static void start_anew(struct folder *f)
+{
+    struct hub *hub = f->account->hub;
+
+    log_line(LOG_INFO, "folder.uidvalidity", "user=%s folder=%s was=%u",
+             f->account->user->email_address, f->source_name, f->record.uidvalidity);
+    hub_submit_lazy(hub, store_op_new(STORE_OP_FORGET, f->record.user, f->record.folder));
+    queue_deinit(&f->wanted);
+    queue_deinit(&f->ready);
+    queue_init(&f->wanted, f);
+    queue_init(&f->ready, f);
+    gmail_folder_anew(f);
+    f->record.tally = (struct tally){ 0 };
+    f->record.uidnext_listed = 0;
+    f->record.target_scanned = false;
+    f->record.target_open = false;
+    f->record.target_counted = false;
+    f->record.target_uid_floor = f->floor = 0;
+    account_problem(f->account, f->record.folder, "UidValidityChanged",
+                    "the source gave the folder new message numbers; it is read anew and what the "
+                    "target already holds is recognised there",
+                    "nothing to do");
+}
+
+static void selected(void *context, const struct imap_selected *s)
+{
+    struct worker *w = context;
+    struct pull *p = w->work;
+
+    p->exists = s->status.messages;
+    p->uidnext = s->status.has & IMAP_STATUS_UIDNEXT ? s->status.uidnext : 0;
+    p->uidvalidity = s->status.has & IMAP_STATUS_UIDVALIDITY ? s->status.uidvalidity : 0;
+}
+
+static void select_ended(void *context, const struct err *err)
+{
+    struct worker *w = context;
+    struct pull *p = w->work;
+    struct folder *f = w->folder;
+
+    if (err) {
+        open_failed(w, err);
+        return;
+    }
+    w->selected = true;
+    w->busy = false;
+    p->step = PULL_STEP_FREE;
+    if (f->bare && f->pull == PULL_LISTING)
+        tell_bare(f, false);
+    if (f->record.uidvalidity && p->uidvalidity && f->record.uidvalidity != p->uidvalidity) {
+        if (f->pull != PULL_LISTING) {
+            /* It changed while others work on it: the next pass starts it anew. */
+            pull_folder_release(w);
+            worker_idle(w);
+            return;
+        }
+        start_anew(f);
+    }
+    if (f->pull != PULL_LISTING) {
+        worker_idle(w);
+        return;
+    }
+    f->record.uidvalidity = p->uidvalidity;
+    pull_list_folder(w);
+}
+
+void pull_select_folder(struct worker *w)
+{
+    struct pull *p = w->work;
+    struct folder *f = w->folder;
+
+    w->busy = true;
+    p->step = PULL_STEP_SELECTING;
+    if (f->pull == PULL_UNLISTED)
+        f->pull = PULL_LISTING;
+    /* Some broken indexes open for writing only (quirk S03): every other try is a SELECT, under
+     * which nothing is asked for that would mark a message. */
+    p->writable = f->open_failures % 2 == 1;
+    session_select(link_session(w->link), f->bare ? bare_name(f) : f->record.source_raw,
+                   !p->writable, selected, select_ended, w);
+}
