@@ -22,6 +22,7 @@ struct exam_side {
     struct visit *visit; /* NULL: over */
     bool busy, selected, listed, absent;
     bool keeps_keywords;
+    unsigned bare_at; /* 1 + the folder that opens without the delimiter at its name's end (C1); 0: none */
     struct verify_entry *entries; /* of the folder under way; ascending UIDs once listed */
     uint32_t count, room;
     uint32_t from, to, width, uidnext, exists, uidvalidity;

@@ -347,6 +347,21 @@ static void side_list(struct exam_side *side)
         side_window(side);
 }
 
+static void side_select(struct exam_side *side);
+
+/* As pull_open does: a name that ends in its delimiter is opened without it. */
+static bool other_name(struct exam_side *side)
+{
+    const struct folder_record *f = &side->exam->folders[side->exam->at].record;
+    struct slice raw = f->source_raw;
+
+    if (side->side != SIDE_SOURCE || side->bare_at == side->exam->at + 1 || !f->delimiter ||
+        raw.size < 2 || raw.data[raw.size - 1] != (char)f->delimiter)
+        return false;
+    side->bare_at = (unsigned)side->exam->at + 1;
+    return true;
+}
+
 static void select_ended(void *context, const struct err *err)
 {
     struct exam_side *side = context;
@@ -354,6 +369,10 @@ static void select_ended(void *context, const struct err *err)
     side->busy = false;
     if (is_lost(side, err))
         return;
+    if (err && err->class != ERR_CLASS_THROTTLED && other_name(side)) {
+        side_select(side);
+        return;
+    }
     if (err && err->class == ERR_CLASS_PERMANENT) {
         /* Not there, or not for us: then nothing of it is, and that is what is told. */
         side->absent = true;
@@ -388,6 +407,8 @@ static void side_select(struct exam_side *side)
         side_listed(side);
         return;
     }
+    if (side->side == SIDE_SOURCE && side->bare_at == side->exam->at + 1)
+        raw.size--;
     side->busy = true;
     session_select(visit_session(side->visit), raw, true, side_selected, select_ended, side);
 }

@@ -49,6 +49,8 @@ class C1(Six):
         source.messages["anna"]["Junk/"].mails.append(junk[-1])
         _, report = self.run_to(self.last)
         self.arrived(self.last, ("Junk",), junk)
+        verify = self.ends(self.last.call("verify", "--json"), 0).json()
+        self.assertEqual(verify["users"][0]["grade"], "Perfect", verify)
 
     def test_listed_twice_and_copied_once(self):
         junk = messages(4)
