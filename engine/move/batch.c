@@ -566,10 +566,10 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
     pthread_mutex_init(&batch->abort_lock, NULL);
     batch->ids = mem_zero(settings->user_count, sizeof *batch->ids);
     if (make_tls(batch, SIDE_SOURCE, err_r) && make_tls(batch, SIDE_TARGET, err_r) &&
-        make_https(batch, err_r)) {
+        make_https(batch, err_r) &&
+        governor_create(settings, config->spool, &batch->governor, err_r)) {
         batch->writer = writer_create(config->spool);
         init_hubs(batch);
-        batch->governor = governor_create(settings, config->spool);
         batch->brake = brake_create((const bool[]){ settings_admin_logs_in(&settings->source),
                                                     settings_admin_logs_in(&settings->target) });
         atomic_store(&batch->hubs_running, batch->loops);

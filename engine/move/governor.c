@@ -10,7 +10,21 @@ bool governor_is_exchange(const struct governor *g)
     return g->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
 }
 
-struct governor *governor_create(const struct settings *settings, struct spool *spool)
+/* Whose budget it is: the tenant's, or else the server's. */
+static bool join_mates(struct governor *g, struct err *err_r)
+{
+    const struct settings_endpoint *target = &g->settings->target;
+    enum settings_mode mode = g->settings->mode;
+
+    if (!g->settings->ledger_folder || mode == SETTINGS_MODE_FETCH || mode == SETTINGS_MODE_PLAN)
+        return true;
+    return mates_create(g->settings->ledger_folder,
+                        target->oauth.tenant ? target->oauth.tenant : target->host, &g->mates,
+                        err_r);
+}
+
+bool governor_create(const struct settings *settings, struct spool *spool,
+                     struct governor **governor_r, struct err *err_r)
 {
     struct governor *g = mem_zero(1, sizeof *g);
 
@@ -19,7 +33,12 @@ struct governor *governor_create(const struct settings *settings, struct spool *
     g->accounts = mem_zero(settings->user_count, sizeof *g->accounts);
     keeper_init(g);
     atomic_store(&g->active, governor_is_exchange(g));
-    return g;
+    if (!join_mates(g, err_r)) {
+        governor_destroy(&g);
+        return false;
+    }
+    *governor_r = g;
+    return true;
 }
 
 void governor_destroy(struct governor **governor)
@@ -28,6 +47,7 @@ void governor_destroy(struct governor **governor)
 
     if (!g)
         return;
+    mates_destroy(&g->mates);
     keeper_deinit(g);
     free(g->accounts);
     free(g);

@@ -13,8 +13,10 @@
 
 struct governor;
 
-/* Before the team starts; settings and spool are borrowed until governor_destroy. */
-struct governor *governor_create(const struct settings *settings, struct spool *spool);
+/* Before the team starts; settings and spool are borrowed until governor_destroy. PERMANENT/RUN,
+ * origin OS, when the ledger folder cannot be written to. */
+bool governor_create(const struct settings *settings, struct spool *spool,
+                     struct governor **governor_r, struct err *err_r) ERR_CHECK;
 void governor_destroy(struct governor **governor);
 /* On the first hub's thread, once its loop runs. */
 void governor_begin(struct governor *governor, struct hub *keeper);

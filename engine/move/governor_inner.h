@@ -6,6 +6,7 @@
 #define ENGINE_MOVE_GOVERNOR_INNER_H
 
 #include "engine/move/governor.h"
+#include "engine/move/mates.h"
 #include "engine/pace/heap.h"
 
 #include <pthread.h>
@@ -89,7 +90,9 @@ struct governor {
     struct member *members; /* by user index */
     unsigned *user_of;      /* by pace lane */
     uint32_t user_of_room;
-    struct loop_timer poll, save;
+    struct loop_timer poll, save, ledger;
+    struct mates *mates; /* NULL: no ledger */
+    bool ended;
     bool dirty;
     struct heap connects; /* users that wait for leave to connect, by the time to ask again */
     struct order *retries, **retries_end; /* in order of asking */

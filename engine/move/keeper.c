@@ -45,6 +45,8 @@ void keeper_deinit(struct governor *g)
 
 static void poll_later(struct governor *g)
 {
+    if (g->ended)
+        return;
     loop_timer_set(g->keeper->loop, &g->poll, 0, poll_now, g);
 }
 
@@ -187,9 +189,19 @@ static void save_member(struct governor *g, const struct member *m)
 static void save_sometimes(void *context)
 {
     struct governor *g = context;
+    struct pace_view v;
 
-    if (g->dirty)
+    if (g->dirty) {
+        pace_snapshot(g->pace, loop_now_ms(g->keeper->loop), &v);
+        log_line(LOG_DEBUG, "pace",
+                 "phase=%s rate=%.2f learnt=%.2f measured=%.2f latency_ms=%u ratio=%.2f brakes=%llu "
+                 "events=%llu waiting=%u held=%u inflight=%u of %u",
+                 pace_phase_name(v.phase), v.rate, v.rate_hat, v.measured, v.latency_ms,
+                 v.latency_ratio, (unsigned long long)v.brakes,
+                 (unsigned long long)v.tenant_events, v.lanes_waiting, v.lanes_held, v.in_flight,
+                 v.in_flight_limit);
         save_tenant(g);
+    }
     loop_timer_set(g->keeper->loop, &g->save, SAVE_EVERY_MS, save_sometimes, g);
 }
 
@@ -200,6 +212,43 @@ static bool get_meta(struct governor *g, const char *name, char **data_r, size_t
     bool found = false;
 
     return spool_meta_get(g->spool, name, data_r, size_r, &found, &err) && found;
+}
+
+/* ---- other processes ----------------------------------------------------------------------- */
+
+static void heard(void *context, const struct ledger_record *records, size_t count)
+{
+    struct governor *g = context;
+    uint64_t now = loop_now_ms(g->keeper->loop);
+    struct pace_view view;
+
+    pace_ledger_hear(g->pace, mates_process(g->mates), records, count, now, now_wall_ms());
+    pace_snapshot(g->pace, now, &view);
+    /* What the others met is met by this process, too. */
+    if (view.phase != PACE_PHASE_OPEN || view.gated)
+        atomic_store(&g->active, true);
+    tell_gate(g);
+    g->dirty = true;
+    poll_later(g);
+}
+
+static void tell_mates(struct governor *g)
+{
+    struct ledger_record record;
+
+    if (!g->mates)
+        return;
+    pace_ledger_tell(g->pace, mates_process(g->mates), loop_now_ms(g->keeper->loop), now_wall_ms(),
+                     &record);
+    mates_tell(g->mates, &record);
+}
+
+static void tell_mates_often(void *context)
+{
+    struct governor *g = context;
+
+    tell_mates(g);
+    loop_timer_set(g->keeper->loop, &g->ledger, LEDGER_WRITE_EVERY_MS, tell_mates_often, g);
 }
 
 /* ---- orders -------------------------------------------------------------------------------- */
@@ -248,6 +297,16 @@ static void cancel(struct governor *g, unsigned index, uint64_t now)
     answer(g, index, GOVERN_CANCELLED, 0, dropped);
 }
 
+/* A gate is told at once: others on the same tenant are about to meet it. */
+static void after_trouble(struct governor *g)
+{
+    uint64_t before = atomic_load(&g->gate_ms);
+
+    tell_gate(g);
+    if (atomic_load(&g->gate_ms) != before)
+        tell_mates(g);
+}
+
 static void carry_out(struct governor *g, const struct order *o, struct member *m, uint64_t now)
 {
     switch (o->kind) {
@@ -277,13 +336,13 @@ static void carry_out(struct governor *g, const struct order *o, struct member *
         break;
     case GOVERN_THROTTLED:
         pace_throttled(g->pace, m->lane, o->permits, (int64_t)o->hint_ms, now);
-        tell_gate(g);
+        after_trouble(g);
         save_member(g, m);
         save_tenant(g);
         break;
     case GOVERN_DROPPED:
         pace_dropped(g->pace, m->lane, o->permits, now);
-        tell_gate(g);
+        after_trouble(g);
         break;
     case GOVERN_CONNECT:
         heap_put(&g->connects, o->index, (double)now);
@@ -335,7 +394,8 @@ void governor_begin(struct governor *g, struct hub *keeper)
     g->keeper = keeper;
     pace_config_init(&config, governor_is_exchange(g) ? PACE_MODE_EXCHANGE : PACE_MODE_OPEN);
     config.seed = now_ns();
-    if (g->settings->shard_count > 1)
+    /* Without a ledger each shard takes its part, whatever the others need. */
+    if (g->settings->shard_count > 1 && !g->mates)
         config.process_count = g->settings->shard_count;
     pace_create(&config, now, &g->pace);
     if (get_meta(g, "pace", &data, &size)) {
@@ -348,6 +408,10 @@ void governor_begin(struct governor *g, struct hub *keeper)
     }
     tell_gate(g);
     loop_timer_set(keeper->loop, &g->save, SAVE_EVERY_MS, save_sometimes, g);
+    if (g->mates) {
+        mates_begin(g->mates, keeper->loop, heard, g);
+        tell_mates_often(g);
+    }
 }
 
 void governor_end(struct governor *g)
@@ -356,8 +420,12 @@ void governor_end(struct governor *g)
         return;
     if (g->dirty)
         save_tenant(g);
+    g->ended = true;
+    if (g->mates)
+        mates_end(g->mates);
     loop_timer_clear(g->keeper->loop, &g->poll);
     loop_timer_clear(g->keeper->loop, &g->save);
+    loop_timer_clear(g->keeper->loop, &g->ledger);
 }
 
 void governor_view(struct governor *g, struct pace_view *view_r)

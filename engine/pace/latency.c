@@ -12,7 +12,7 @@ void latency_restart(struct latency *l)
 {
     l->window_ms = 0;
     l->samples = 0;
-    l->sum = l->sum2 = 0;
+    l->sum = l->sum2 = l->answers = l->sizes = 0;
 }
 
 static void fit(struct latency *l, double size, double answer_ms)
@@ -44,20 +44,39 @@ static void fit_slope(struct latency *l)
     l->slope = fmin(per_size / at_zero, 10);
 }
 
+static double freed(const struct latency *l, uint32_t window)
+{
+    return l->mean_answer[window] / (1 + l->slope * l->mean_size[window]);
+}
+
 static double base(const struct latency *l)
 {
     uint32_t known = l->windows < LATENCY_WINDOWS ? l->windows : LATENCY_WINDOWS;
-    double least = l->means[0];
+    double least = freed(l, 0);
 
     for (uint32_t i = 1; i < known; i++)
-        least = fmin(least, l->means[i]);
+        least = fmin(least, freed(l, i));
     return least;
+}
+
+void latency_accept(struct latency *l)
+{
+    uint32_t last = (l->windows - 1) % LATENCY_WINDOWS;
+
+    if (l->windows == 0)
+        return;
+    l->mean_answer[0] = l->mean_answer[last];
+    l->mean_size[0] = l->mean_size[last];
+    l->windows = 1;
+    l->ratio = 1;
+    l->excess_ms = 0;
 }
 
 bool latency_add(struct latency *l, double size, double answer_ms, uint32_t window_min_ms,
                  uint64_t now)
 {
     double even, mean, deviation;
+    uint32_t at;
 
     answer_ms = fmax(answer_ms, 1);
     if (l->typical_ms == 0)
@@ -73,11 +92,16 @@ bool latency_add(struct latency *l, double size, double answer_ms, uint32_t wind
     l->samples++;
     l->sum += even;
     l->sum2 += even * even;
+    l->answers += answer_ms;
+    l->sizes += size;
     if (l->samples < LATENCY_SAMPLES_MIN || now < l->window_ms + window_min_ms)
         return false;
     mean = l->sum / l->samples;
     deviation = sqrt(fmax(l->sum2 / l->samples - mean * mean, 0) / l->samples);
-    l->means[l->windows++ % LATENCY_WINDOWS] = mean;
+    at = l->windows++ % LATENCY_WINDOWS;
+    l->mean_answer[at] = l->answers / l->samples;
+    l->mean_size[at] = l->sizes / l->samples;
+    mean = freed(l, at);
     l->excess_ms = mean - base(l);
     l->ratio = fmax(mean - 2 * deviation, 0) / base(l);
     latency_restart(l);

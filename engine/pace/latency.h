@@ -17,8 +17,11 @@ struct latency {
     double n, sx, sy, sxx, sxy;    /* weighted sums of the fit, forgetting */
     uint64_t window_ms;            /* start of the running window; 0 none */
     uint32_t samples;              /* in it */
-    double sum, sum2;              /* of the samples in it */
-    double means[LATENCY_WINDOWS]; /* of closed windows */
+    double sum, sum2;              /* of the samples in it, freed from size */
+    double answers, sizes;         /* the same, as they came */
+    /* Of closed windows, as they came: what frees them from size is learnt all the while, and means
+       freed by different slopes cannot be compared. */
+    double mean_answer[LATENCY_WINDOWS], mean_size[LATENCY_WINDOWS];
     uint32_t windows;              /* closed so far */
     double ratio;                  /* last window's mean over the base; 0 unknown */
     double excess_ms;              /* last window's mean less the base */
@@ -30,6 +33,9 @@ void latency_init(struct latency *l);
  * its standard error, so that few samples do not cry wolf. */
 bool latency_add(struct latency *l, double size, double answer_ms, uint32_t window_min_ms,
                  uint64_t now);
+/* Answers are as slow as they were just now for a reason that is not ours: what was quicker before
+ * is forgotten. */
+void latency_accept(struct latency *l);
 /* Forgets the running window (after a pause its samples would mix two states). */
 void latency_restart(struct latency *l);
 

@@ -11,6 +11,11 @@
 #define USED_SPILL      0.25 /* more of the tokens unused: the rate is not what holds us back */
 #define CRUISE_PER_S    0.001
 #define BRAKE_EVERY_MS  20000
+#define BRAKE_ANSWER_MS 8000 /* what was sent before the brake has its answer by then */
+#define BRAKE_SAME      0.1  /* of the ratio: no answer to the brake */
+#define BRAKE_USED_BEFORE 0.6 /* while it doubles, the average lags */
+#define BRAKE_USED_AFTER  0.9
+#define BRAKE_FEW         16 /* in flight, by Little's law: more may be a queue that stays full */
 #define BRAKE_EXCESS_MS 30 /* less is noise of a near server, whatever the ratio */
 #define WINDOW_MS       10000
 #define WINDOW_START_MS 4000 /* while doubling every 5 s, 10 s would be too late */
@@ -19,7 +24,8 @@
 #define LEARN_S_MIN     1      /* the same in seconds of the learnt rate */
 #define LEARN_BRAKE_MS  600000 /* time since the last cut before a brake teaches */
 #define PAUSE_SHARE     0.4    /* more of the time between two cuts gated: rate_hat_low */
-#define LOW_PROBE_MS    120000
+#define LOW_PROBE_MS    60000 /* a rate that is too low is soon raised ... */
+#define LOW_PER_MIN     1.05  /* ... and faster, until a cut or a brake tells more */
 
 void law_init(struct law *l, const struct pace_config *config, uint64_t now)
 {
@@ -76,7 +82,10 @@ static void grow(struct law *l, uint64_t dt_ms, uint64_t now)
             l->phase = PACE_PHASE_PROBE;
         break;
     case PACE_PHASE_PROBE:
-        l->rate = law_probe(l->config, l->rate, l->rate_hat_low ? 0 : l->rate_hat, dt);
+        if (l->rate_hat_low)
+            l->rate *= pow(LOW_PER_MIN, dt / 60000);
+        else
+            l->rate = law_probe(l->config, l->rate, l->rate_hat, dt);
         break;
     case PACE_PHASE_COUNT:
         assert(false);
@@ -148,10 +157,32 @@ uint32_t law_in_flight_limit(const struct law *l)
     return (uint32_t)little;
 }
 
+/* A brake that the latency does not follow was for nothing: answers are slow, or this machine is, for
+ * a reason of their own, and they are not made quicker by sending less. Near a limit they do get
+ * quicker, or slower still while the debt grows. */
+static void judge_brake(struct law *l, uint64_t now)
+{
+    double before = l->brake_ratio;
+
+    if (before <= 0 || now < l->brake_ms + BRAKE_ANSWER_MS)
+        return;
+    l->brake_ratio = 0;
+    if (l->rate_hat > 0 || fabs(l->latency.ratio - before) > BRAKE_SAME * before ||
+        average_rate(&l->quick, now) < BRAKE_USED_AFTER * l->rate ||
+        l->rate * l->latency.typical_ms / 1000 > BRAKE_FEW)
+        return;
+    latency_accept(&l->latency);
+    if (l->brake_ended_start) {
+        l->phase = PACE_PHASE_START;
+        l->first_ms = now; /* the first minute's pace again */
+    }
+}
+
 static void brake(struct law *l, uint64_t now)
 {
-    double accepted, down_to;
+    double accepted, down_to, rate;
 
+    judge_brake(l, now);
     if (!law_limited(l) || l->share < 1 || now < l->gate_ms ||
         (l->brake_ms != 0 && now < l->brake_ms + BRAKE_EVERY_MS))
         return;
@@ -163,14 +194,18 @@ static void brake(struct law *l, uint64_t now)
     /* A rate that was not used says nothing about what the server bears; never fall to its level.
      */
     down_to = fmax(fmax(down_to, 0.7 * l->rate_hat), fmax(0.5 * l->rate, RATE_MIN));
+    rate = l->rate;
     l->rate = fmin(l->rate, down_to);
     /* The server is near its limit: what it took over a long time is the limit, or less. */
     if (l->phase == PACE_PHASE_PROBE && now >= l->accepted.start_ms + LEARN_BRAKE_MS) {
         l->rate_hat = fmax(l->rate_hat, (l->rate_hat + meter_rate(&l->accepted, now)) / 2);
         l->rate_hat_low = false;
     }
+    l->brake_ended_start = l->phase == PACE_PHASE_START;
     if (l->phase == PACE_PHASE_START)
         l->phase = PACE_PHASE_CRUISE;
+    /* A rate that is not reached was not what held back: lowering it changes nothing at first. */
+    l->brake_ratio = accepted >= BRAKE_USED_BEFORE * rate ? l->latency.ratio : 0;
     l->brake_ms = now;
     l->brakes++;
 }
@@ -216,8 +251,9 @@ static void learn(struct law *l, double est, uint64_t now)
     bool used = l->cut_spilled <= USED_SPILL * l->cut_offered;
     uint64_t since = now - l->accepted.start_ms;
 
-    l->rate_hat_low =
-        l->rate_hat > 0 && (double)(l->gated_ms - l->cut_gated_ms) > PAUSE_SHARE * (double)since;
+    /* What the first cut teaches is a guess, on the safe side: the burst was in it. */
+    l->rate_hat_low = l->rate_hat <= 0 ||
+                      (double)(l->gated_ms - l->cut_gated_ms) > PAUSE_SHARE * (double)since;
     l->rate_hat = fmax(law_learn(l->rate_hat, est, used), RATE_MIN);
     l->rate = LAW_SAFETY * l->rate_hat;
     l->phase = PACE_PHASE_LIMITED;

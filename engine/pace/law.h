@@ -23,6 +23,8 @@ struct law {
     uint64_t gate_ms;                /* nothing is sent before; 0 none */
     uint64_t event_ms;               /* last tenant-wide throttle, 0 none */
     uint64_t brake_ms;               /* last brake, 0 none */
+    double brake_ratio;              /* what it saw; 0: the answer to it is known */
+    bool brake_ended_start;          /* it was the one that ended the doubling */
     uint64_t tick_ms;                /* last look at growth */
     uint64_t first_ms;               /* first success, 0 none */
     uint64_t success_ms;             /* last success */

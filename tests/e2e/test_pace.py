@@ -6,12 +6,32 @@ The simulated Exchange Online counts each APPEND that comes to a mailbox inside 
 """
 
 import collections
+import os
 import signal
+import struct
 import time
 
 import exchange
 import mail
 from haul import DOMAIN, Case
+
+
+def records(folder):
+    """The processes' records in a ledger folder (engine/pace/ledger.c)."""
+    names = ("process", "heartbeat_ms", "gate_ms", "event_ms", "rate", "rate_hat", "measured",
+             "weight")
+    found = []
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+        if not name.endswith(".rec"):
+            continue
+        try:
+            with open(os.path.join(folder, name), "rb") as f:
+                data = f.read()
+        except FileNotFoundError:
+            continue
+        if len(data) == 80 and data[0] == 1:
+            found.append(dict(zip(names, struct.unpack_from("<Qqqqdddd", data, 1))))
+    return found
 
 
 class Pace(Case):
@@ -79,3 +99,35 @@ class Pace(Case):
         self.assertGreater(stats["appends"], before["appends"])
         self.obeyed(stats)
         self.arrived(target, counts)
+
+    def test_two_processes_share_a_tenant_through_the_ledger(self):
+        users = ["user%d" % i for i in range(10)]
+        batch, target, counts = self.into(
+            users, 12, **{"tenant-rate": 5, "tenant-burst": 6, "tenant-cutoff": 2, "hint-ms": 8000,
+                          "append-ms": 30})
+        batch.set("batch", "ledger", "ledger")
+        batch.write()
+        shards = [batch.start("run", "--shard", "%d/2" % n, write=False) for n in (1, 2)]
+        ledger = os.path.join(batch.folder, "ledger", "contoso.onmicrosoft.com")
+        gates = []
+
+        def both_rest():
+            gates[:] = [r["gate_ms"] for r in records(ledger)]
+            return len(gates) == 2 and min(gates) > 0 and max(gates) - min(gates) < 1000
+
+        # Each process's record names the gate that one of them met.
+        self.until(both_rest, shards[0])
+        for running in shards:
+            self.ends(running.wait(), 0)
+        self.assertEqual(os.listdir(ledger), [], "who has left takes no share")
+        stats = target.stats()
+        self.assertEqual(stats["violations"], 0)
+        self.assertGreaterEqual(stats["throttled_tenant"], 3)
+        self.arrived(target, counts)
+
+    def test_a_ledger_that_cannot_be_written_is_said_before_anything_is_moved(self):
+        batch, target, _ = self.into(["anna"], 3)
+        batch.set("batch", "ledger", "users.csv/ledger")
+        done = self.ends(batch.call("run"), 74)
+        self.assertIn("ledger", done.err)
+        self.assertEqual(target.stats()["connects"], 0)

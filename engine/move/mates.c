@@ -1,0 +1,214 @@
+#include "engine/move/mates.h"
+
+#include "engine/pace/ledger_dir.h"
+#include "io/base/log.h"
+#include "io/base/mem.h"
+#include "io/base/now.h"
+#include "io/base/slice.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+struct mates {
+    char *folder;
+    uint64_t process;
+    pthread_t thread;
+    bool started;
+    bool failing; /* the thread's: the last attempt failed, and that was told */
+
+    pthread_mutex_t lock;
+    pthread_cond_t told;
+    /* under the lock */
+    struct ledger_record record;
+    bool has_record, ends;
+    struct loop *loop; /* NULL: nobody listens */
+    mates_heard *heard;
+    void *context;
+};
+
+struct news {
+    struct loop_message message;
+    struct mates *mates;
+    size_t count;
+    struct ledger_record records[];
+};
+
+static void news_arrive(struct loop_message *message)
+{
+    struct news *news = (struct news *)message;
+
+    /* Only the loop's own thread clears it, in mates_end. */
+    if (news->mates->loop)
+        news->mates->heard(news->mates->context, news->records, news->count);
+    free(news);
+}
+
+static bool exchange(struct mates *m, const struct ledger_record *record, struct news **news_r,
+                     struct err *err_r)
+{
+    struct news *news = mem_zero(1, sizeof *news + LEDGER_PEERS_MAX * sizeof *news->records);
+
+    if (!ledger_dir_write(m->folder, record, err_r) ||
+        !ledger_dir_read(m->folder, now_wall_ms(), news->records, LEDGER_PEERS_MAX, &news->count,
+                         err_r)) {
+        free(news);
+        return false;
+    }
+    news->message.deliver = news_arrive;
+    news->mates = m;
+    *news_r = news;
+    return true;
+}
+
+static void write_and_read(struct mates *m, const struct ledger_record *record)
+{
+    struct news *news;
+    struct err err;
+
+    if (exchange(m, record, &news, &err)) {
+        if (m->failing)
+            log_line(LOG_INFO, "ledger.back", "folder=%s", m->folder);
+        m->failing = false;
+        pthread_mutex_lock(&m->lock);
+        if (m->loop) {
+            loop_post(m->loop, &news->message);
+            news = NULL;
+        }
+        pthread_mutex_unlock(&m->lock);
+        free(news);
+        return;
+    }
+    /* The others take this process for dead after a minute and share its part of the rate; it goes
+     * on with the part it had. */
+    if (!m->failing)
+        log_err(LOG_WARN, "ledger.lost", &err);
+    m->failing = true;
+}
+
+static void *run(void *context)
+{
+    struct mates *m = context;
+
+    pthread_mutex_lock(&m->lock);
+    for (;;) {
+        while (!m->has_record && !m->ends)
+            pthread_cond_wait(&m->told, &m->lock);
+        if (m->ends)
+            break;
+        struct ledger_record record = m->record;
+
+        m->has_record = false;
+        pthread_mutex_unlock(&m->lock);
+        write_and_read(m, &record);
+        pthread_mutex_lock(&m->lock);
+    }
+    pthread_mutex_unlock(&m->lock);
+    ledger_dir_leave(m->folder, m->process);
+    return NULL;
+}
+
+static bool folder_there(const char *path, struct err *err_r)
+{
+    if (mkdir(path, 0770) == 0 || errno == EEXIST)
+        return true;
+    return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, path);
+}
+
+/* Names of hosts and tenants as they are; anything else is no part of a path. */
+static char *folder_of(const char *ledger_folder, const char *tenant)
+{
+    char *path = mem_format("%s/%s", ledger_folder, tenant);
+
+    for (char *at = path + strlen(ledger_folder) + 1; *at; at++) {
+        if (*at >= 'A' && *at <= 'Z')
+            *at = (char)(*at - 'A' + 'a');
+        else if (!((*at >= 'a' && *at <= 'z') || (*at >= '0' && *at <= '9') || *at == '-' ||
+                   (*at == '.' && at[-1] != '/')))
+            *at = '_';
+    }
+    return path;
+}
+
+bool mates_create(const char *ledger_folder, const char *tenant, struct mates **mates_r,
+                  struct err *err_r)
+{
+    struct mates *m = mem_zero(1, sizeof *m);
+    struct ledger_record first = { .weight = 1 };
+    int error;
+
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_cond_init(&m->told, NULL);
+    m->folder = folder_of(ledger_folder, tenant);
+    if (RAND_bytes((unsigned char *)&m->process, sizeof m->process) != 1 || m->process == 0)
+        m->process = now_ns() | 1;
+    first.process = m->process;
+    first.heartbeat_ms = now_wall_ms();
+    if (!folder_there(ledger_folder, err_r) || !folder_there(m->folder, err_r) ||
+        !ledger_dir_write(m->folder, &first, err_r)) {
+        err_doing(err_r, "preparing the ledger");
+        mates_destroy(&m);
+        return false;
+    }
+    error = pthread_create(&m->thread, NULL, run, m);
+    if (error) {
+        ledger_dir_leave(m->folder, m->process);
+        mates_destroy(&m);
+        return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, error, "start a thread");
+    }
+    m->started = true;
+    *mates_r = m;
+    return true;
+}
+
+void mates_destroy(struct mates **mates)
+{
+    struct mates *m = *mates;
+
+    if (!m)
+        return;
+    *mates = NULL;
+    if (m->started) {
+        pthread_mutex_lock(&m->lock);
+        m->ends = true;
+        pthread_cond_signal(&m->told);
+        pthread_mutex_unlock(&m->lock);
+        pthread_join(m->thread, NULL);
+    }
+    pthread_cond_destroy(&m->told);
+    pthread_mutex_destroy(&m->lock);
+    free(m->folder);
+    free(m);
+}
+
+uint64_t mates_process(const struct mates *m)
+{
+    return m->process;
+}
+
+void mates_begin(struct mates *m, struct loop *loop, mates_heard *heard, void *context)
+{
+    pthread_mutex_lock(&m->lock);
+    m->heard = heard;
+    m->context = context;
+    m->loop = loop;
+    pthread_mutex_unlock(&m->lock);
+}
+
+void mates_tell(struct mates *m, const struct ledger_record *record)
+{
+    pthread_mutex_lock(&m->lock);
+    m->record = *record;
+    m->has_record = true;
+    pthread_cond_signal(&m->told);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void mates_end(struct mates *m)
+{
+    pthread_mutex_lock(&m->lock);
+    m->loop = NULL;
+    pthread_mutex_unlock(&m->lock);
+}
