@@ -1,6 +1,14 @@
 """The account of a batch is true: nobody is Synced unproven, and no run leaves an account that does
 not balance (haul.Batch checks that after every run of every test)."""
 
+import csv
+import datetime
+import mailbox
+import os
+import signal
+import time
+
+import exchange
 import mail
 from haul import Case, DOMAIN
 from meddler import Meddler, Rule
@@ -90,7 +98,6 @@ class Proof(Account):
                          [1, 2, 3, 4, 5, 6])
 
     def test_a_run_stopped_before_the_proof_is_proven_by_the_next(self):
-        import signal
         batch, meddler = self.meddled_target()
         meddler.rules += [Rule(self.ASKS, "NO [UNAVAILABLE] busy"),
                           Rule("^EXAMINE", "NO [UNAVAILABLE] busy")]
@@ -107,3 +114,93 @@ class Proof(Account):
         self.ends(batch.call("run"), 0)
         self.assertEqual(meddler.asked(self.ASKS) - before, 2)
         self.moved(batch)
+
+
+class Times(Case):
+    """The time account of the report, and what is shown meanwhile."""
+
+    def slow(self, users=("anna", "ben")):
+        source = self.dovecot(list(users), format="maildir", separator=".")
+        for user in users:
+            source.seed(user, {("INBOX",): [mail.tiny(i) for i in range(40)]})
+        target = exchange.Exchange(["%s@%s" % (u, DOMAIN) for u in users],
+                                   **{"mailbox-rate": 3, "mailbox-burst": 5, "mailbox-cutoff": 2,
+                                      "hint-ms": 1500, "hint-word": "both"})
+        self.addCleanup(target.stop)
+        target.start()
+        return target.take(self.batch(source, target, list(users)))
+
+    def test_the_parts_are_the_whole(self):
+        batch = self.slow()
+        self.ends(batch.call("run"), 0)
+        report = batch.report()
+        for user in report["users"]:
+            times = {k: v for k, v in user["time"].items() if k.endswith("_s")}
+            begin, end = (datetime.datetime.fromisoformat(user[k].replace("Z", "+00:00"))
+                          for k in ("started", "finished"))
+            wall = (end - begin).total_seconds()
+            # The ends are told in whole seconds.
+            self.assertLessEqual(abs(sum(times.values()) - wall), 1.1, (times, wall))
+            self.assertGreater(times["throttled_s"], 0)
+            moving = times["source_s"] + times["target_s"]
+            self.assertAlmostEqual(user["time"]["efficiency"],
+                                   moving / (sum(times.values()) - times["idle_s"]), places=2)
+        for key, value in report["totals"]["time"].items():
+            if key.endswith("_s"):
+                self.assertAlmostEqual(value, sum(u["time"][key] for u in report["users"]), places=1)
+
+    def test_the_summary_of_a_run(self):
+        batch = self.slow(users=("anna",))
+        done = self.ends(batch.call("run"), 0)
+        text = done.out + done.err
+        self.assertIn("The one user is synced and every folder balances", text)
+        for label in ("Messages found", "Messages transferred", "Messages skipped", "Message rate",
+                      "Average bandwidth rate", "Throttled time", "Efficiency", "Retries",
+                      "Errors by type"):
+            self.assertIn(label, text)
+        self.assertIn("TargetThrottled", text)
+
+    def test_status_is_watched_while_it_runs(self):
+        batch = self.slow()
+        run = batch.start("run")
+        while not run.ended() and not os.path.exists(os.path.join(batch.state, "data.mdb")):
+            time.sleep(0.02)
+        watch = batch.start("status", "--watch", write=False)
+        run.wait()
+        while "Synced" not in watch.text() and not watch.ended():
+            time.sleep(0.1)
+        watch.signal(signal.SIGINT)
+        done = self.ends(watch.wait(), 0)
+        self.assertIn("anna@" + DOMAIN, done.out)
+        self.assertGreater(done.out.count("\x1b[H"), 1, "it was painted again")
+        self.assertIn("Syncing", done.out)
+
+
+class Export(Case):
+    def test_each_format_holds_every_message(self):
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        mails = [mail.tiny(i) for i in range(5)] + [mail.tiny(9, extra=b"\r\nFrom the start\r\n")]
+        source.seed("anna", {("INBOX",): mails, ("Work", "Süd"): [mail.tiny(50)]})
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        self.ends(batch.call("fetch"), 0)
+        bodies = sorted(m.body for m in mails + [mail.tiny(50)])
+        for form in ("eml", "maildir", "mbox"):
+            with self.subTest(form):
+                to = os.path.join(self.folder, form)
+                self.ends(batch.call("export", "--what", "all", "--format", form, "--to", to), 0)
+                files = [os.path.join(at, name) for at, _, names in os.walk(to) for name in names]
+                index = [p for p in files if "index" in os.path.basename(p)]
+                self.assertEqual(len(index), 1, files)
+                with open(index[0], encoding="utf-8-sig", newline="") as f:
+                    self.assertEqual(len(list(csv.reader(f))), 1 + len(bodies))
+                files.remove(index[0])
+                if form == "eml":
+                    found = [open(p, "rb").read() for p in files]
+                elif form == "maildir":
+                    found = [open(p, "rb").read() for p in files
+                             if os.path.basename(os.path.dirname(p)) in ("cur", "new")]
+                else:
+                    found = [m.as_bytes() for p in files for m in mailbox.mbox(p)]
+                    self.assertTrue(any(b">From the start" in open(p, "rb").read() for p in files))
+                crlf = sorted(mail.crlf(b).replace(b"\r\n>From", b"\r\nFrom") for b in found)
+                self.assertEqual(crlf, bodies)
