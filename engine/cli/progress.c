@@ -15,6 +15,8 @@
 #define FRAME_MS 250u
 #define LINE_MS 30000u
 #define FRAME_BYTES 65536u
+#define CLEAR_REST_OF_LINE "\x1b[K"
+#define CLEAR_BELOW        "\x1b[J"
 #define ROWS_MAX 16u
 
 struct progress {
@@ -29,6 +31,7 @@ struct progress {
     struct progress_rates rates;
     struct progress_meter meter;
     unsigned widths[ROWS_MAX], rows; /* of the block that stands on the terminal */
+    struct buf block; /* the block's lines */
     struct buf frame;
 };
 
@@ -58,8 +61,9 @@ static void add(struct buf *out, const char *text)
     (void)fits;
 }
 
-/* Moves to the first line of the block and clears from there. A terminal that became narrower has
- * folded the lines that no longer fit. */
+/* Moves to the first line of the block; what stands there is written over, line by line, and cleared
+ * behind the last: clearing it all first flickers, and makes tmux keep every block in its history. A
+ * terminal that became narrower has folded the lines that no longer fit. */
 static void unpaint(struct progress *p, unsigned width)
 {
     unsigned rows = 0;
@@ -67,7 +71,7 @@ static void unpaint(struct progress *p, unsigned width)
     for (unsigned i = 0; i < p->rows; i++)
         rows += p->widths[i] > width && width ? (p->widths[i] + width - 1) / width : 1;
     if (rows) {
-        bool fits = buf_append_format(&p->frame, "\r\x1b[%uA\x1b[J", rows);
+        bool fits = buf_append_format(&p->frame, "\r\x1b[%uA", rows);
 
         (void)fits;
     }
@@ -95,13 +99,18 @@ static void paint(struct progress *p, unsigned width)
 {
     struct progress_style style = { PROGRESS_LIVE, width > 1 ? width - 1 : width, p->color, p->utf8,
                                     NULL };
-    size_t from = p->frame.size;
     struct slice rest, line;
 
-    progress_draw(&p->view, &p->rates, &style, &p->frame);
-    rest = slice_from(buf_slice(&p->frame), from);
-    while (p->rows < ROWS_MAX && slice_split(&rest, '\n', &line))
+    buf_clear(&p->block);
+    progress_draw(&p->view, &p->rates, &style, &p->block);
+    rest = buf_slice(&p->block);
+    while (p->rows < ROWS_MAX && slice_split(&rest, '\n', &line)) {
+        bool fits = buf_append(&p->frame, line);
+
+        (void)fits;
+        add(&p->frame, CLEAR_REST_OF_LINE "\n");
         p->widths[p->rows++] = plain_width(line);
+    }
 }
 
 static void send(struct progress *p)
@@ -135,11 +144,11 @@ static void show_block(struct progress *p, const char *above)
     unpaint(p, width);
     if (above) {
         add(&p->frame, above);
-        add(&p->frame, "\n");
+        add(&p->frame, CLEAR_REST_OF_LINE "\n");
     }
     if (p->has_view)
         paint(p, width);
-    add(&p->frame, "\x1b[?25h");
+    add(&p->frame, CLEAR_BELOW "\x1b[?25h");
     send(p);
 }
 
@@ -158,6 +167,7 @@ struct progress *progress_create(enum progress_mode mode, FILE *out, bool color)
     p->color = color;
     p->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     buf_init(&p->frame, FRAME_BYTES);
+    buf_init(&p->block, FRAME_BYTES);
     if (mode != PROGRESS_NONE)
         log_through(write_line, p);
     return p;
@@ -236,6 +246,7 @@ void progress_finish(struct progress **progress)
     pthread_mutex_unlock(&p->lock);
     pthread_mutex_destroy(&p->lock);
     buf_deinit(&p->frame);
+    buf_deinit(&p->block);
     free(p);
     *progress = NULL;
 }

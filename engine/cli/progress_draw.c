@@ -104,10 +104,12 @@ static void spool_words(struct buf *line, const struct progress_view *v)
         say(line, "spool %s", format_bytes(v->spool_held).text);
 }
 
-static void left_words(struct buf *line, const struct progress_rates *r)
+static void left_words(struct buf *line, const struct progress_view *v,
+                       const struct progress_rates *r)
 {
     if (r->left_s > 0)
-        say(line, ", about %s left", format_seconds((double)r->left_s).text);
+        say(line, ", %s %s left", v->found_final ? "about" : "at least",
+            format_seconds((double)r->left_s).text);
 }
 
 static void draw_line(const struct progress_view *v, const struct progress_rates *r,
@@ -125,7 +127,7 @@ static void draw_line(const struct progress_view *v, const struct progress_rates
     if (v->throttled_mailboxes)
         say(line, ", %u mailbox%s throttled", v->throttled_mailboxes,
             v->throttled_mailboxes == 1 ? "" : "es");
-    left_words(line, r);
+    left_words(line, v, r);
     if (v->stopping)
         say(line, ", stopping (%s)", v->stopping);
 }
@@ -158,7 +160,7 @@ static void draw_block(const struct progress_view *v, const struct progress_rate
         v->stopping ? v->stopping : "", r->elapsed_s ? ", " : "");
     if (r->elapsed_s)
         say(&line, "%s so far", format_seconds((double)r->elapsed_s).text);
-    left_words(&line, r);
+    left_words(&line, v, r);
     put(out, &line, style, v->stopping ? "1;33" : "1");
 
     format_bar(&line, done(v), v->found, style->columns / 2, style->utf8);
@@ -177,12 +179,16 @@ static void draw_block(const struct progress_view *v, const struct progress_rate
     say(&line, "rate      %s in, %s out; %.0f and %.0f messages/s", format_rate(r->in_bytes_s).text,
         format_rate(r->out_bytes_s).text, r->in_messages_s, r->out_messages_s);
     put(out, &line, style, NULL);
-    say(&line, "folders   %u of %u done; ", v->folders_done, v->folders);
+    say(&line, "folders   %s of %s done; ", format_count(v->folders_done).text,
+        format_count(v->folders).text);
     spool_words(&line, v);
     put(out, &line, style, NULL);
     if (v->throttled_mailboxes) {
-        say(&line, "throttled %u mailbox%s, the last for %s", v->throttled_mailboxes,
-            v->throttled_mailboxes == 1 ? "" : "es", format_seconds(v->throttled_s).text);
+        say(&line, "throttled %u mailbox%s", v->throttled_mailboxes,
+            v->throttled_mailboxes == 1 ? "" : "es");
+        /* Known of those that are shown. */
+        if (v->throttled_s)
+            say(&line, ", one for %s", format_seconds(v->throttled_s).text);
         put(out, &line, style, "33");
     }
     for (unsigned i = 0; i < v->active_count && i < PROGRESS_ACTIVE; i++) {

@@ -197,17 +197,32 @@ void hub_account_ended(struct hub *hub, struct account *account)
     take_users(hub);
 }
 
+static unsigned idle_at(const struct batch_show *shown, unsigned count)
+{
+    unsigned i = 0;
+
+    while (i < count && (shown[i].folder[0] || shown[i].held_ms))
+        i++;
+    return i;
+}
+
 static void show(struct hub *hub, uint64_t now)
 {
-    struct batch_show shown[BATCH_SHOW_MAX];
+    struct batch_show shown[BATCH_SHOW_MAX], one;
     struct sample_live live[BATCH_LIVE_MAX];
     unsigned count = 0, live_count = 0, held = 0, listing = 0;
+    bool busy;
 
     for (struct account *a = hub->accounts; a; a = a->next) {
         held += account_held(a, SIDE_TARGET) || account_held(a, SIDE_SOURCE);
         listing += account_is_listing(a);
+        account_show(a, &one);
+        /* Those that are at a folder or wait for a back-off tell more than those that wait their turn. */
+        busy = one.folder[0] || one.held_ms;
         if (count < BATCH_SHOW_MAX)
-            account_show(a, &shown[count++]);
+            shown[count++] = one;
+        else if (busy && idle_at(shown, count) < count)
+            shown[idle_at(shown, count)] = one;
         if (live_count < BATCH_LIVE_MAX)
             account_live(a, now, &live[live_count++]);
     }
