@@ -1,6 +1,7 @@
 #include "engine/cli/config_state.h"
 #include "engine/cli/config_text.h"
 #include "engine/cli/config_value.h"
+#include "engine/move/names_match.h"
 #include "io/base/mem.h"
 
 #include <errno.h>
@@ -309,10 +310,24 @@ static bool check_endpoint(const struct config_state *c, enum config_section sec
     return check_tls(c, section, err_r) && check_login(c, section, err_r);
 }
 
+static bool check_patterns(const struct config_state *c, const char *key,
+                           const struct settings_list *list, struct err *err_r)
+{
+    const char *fault = names_pattern_fault(list);
+
+    return !fault || config_fail(c, CONFIG_POLICY, key, err_r,
+                                 "%s: no such role; there are " NAMES_PATTERN_ROLES
+                                 "; a name that begins with # is written \\#",
+                                 fault);
+}
+
 static bool check_policy(const struct config_state *c, struct err *err_r)
 {
     const struct settings_policy *p = &c->settings->policy;
 
+    if (!check_patterns(c, "exclude-folders", &p->exclude_folders, err_r) ||
+        !check_patterns(c, "include-folders", &p->include_folders, err_r))
+        return false;
     if (p->since_s != SETTINGS_NO_SINCE && p->before_s != SETTINGS_NO_BEFORE &&
         p->since_s >= p->before_s)
         return config_fail(c, CONFIG_POLICY, "before", err_r,

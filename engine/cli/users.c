@@ -3,6 +3,7 @@
 #include "engine/cli/config_text.h"
 #include "engine/cli/config_value.h"
 #include "engine/cli/nearest.h"
+#include "engine/move/names_match.h"
 #include "io/base/mem.h"
 
 #include <stdarg.h>
@@ -271,9 +272,16 @@ static bool store_password_file(struct csv *f, struct settings_user *user, const
 static bool store_exclude(struct csv *f, struct settings_user *user, const struct cell *cell)
 {
     struct settings_list list = { NULL, 0 };
+    const char *fault;
 
     if (!value_list(slice_trim(cell->text), &list))
         return refuse(f, cell->at, "ExcludeFolders: expected names separated by commas");
+    fault = names_pattern_fault(&list);
+    if (fault) {
+        (void)refuse(f, cell->at, "ExcludeFolders: %.80s: no such role", fault);
+        settings_list_deinit(&list);
+        return false;
+    }
     user->exclude_folders = mem_alloc(sizeof list);
     *user->exclude_folders = list;
     return true;

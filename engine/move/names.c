@@ -1,28 +1,14 @@
 #include "engine/move/names.h"
 
 #include "engine/imap/utf7.h"
+#include "engine/move/names_index.h"
+#include "engine/move/names_match.h"
+#include "engine/move/names_text.h"
 #include "engine/move/roles.h"
-#include "io/base/buf.h"
 #include "io/base/mem.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unicase.h>
-#include <uninorm.h>
-#include <unistr.h>
-
-#define NAME_BYTES_MAX   4000u
-#define SLASH_LOOK_ALIKE "\xE2\x88\x95" /* U+2215 */
-/* Exchange's display names end at 255 characters. */
-#define EXCHANGE_PART_CHARACTERS 255u
-
-/* Names that Exchange Online keeps for itself, or that hold no mail: mail is never put there. */
-static const char *const exchange_reserved[] = {
-    "Files",   "Calendar",    "Contacts",
-    "Journal", "Notes",       "Tasks",
-    "Outbox",  "Sync Issues", "Conversation History",
-};
 
 void names_source_deinit(struct names_source *row)
 {
@@ -33,45 +19,7 @@ void names_source_deinit(struct names_source *row)
     *row = (struct names_source){ 0 };
 }
 
-/* Case folding as people see it, for comparing names. malloc'ed. */
-static char *folded(const char *name)
-{
-    size_t size = 0;
-    uint8_t *out = u8_casefold((const uint8_t *)name, strlen(name), NULL, UNINORM_NFC, NULL, &size);
-    char *text;
-
-    if (!out)
-        return mem_text(name);
-    text = slice_dup(slice_of((const char *)out, size));
-    free(out);
-    return text;
-}
-
-static bool same_folded(const char *a, const char *b)
-{
-    char *x = folded(a), *y = folded(b);
-    bool same = strcmp(x, y) == 0;
-
-    free(x);
-    free(y);
-    return same;
-}
-
-/* ---- describing ---------------------------------------------------------------------------- */
-
-/* What is left of a raw name without the namespace's prefix and the user's root. */
-static struct slice without_prefix(struct slice raw, const char *prefix, char delimiter)
-{
-    struct slice p = slice_cstr(prefix);
-
-    if (p.size && slice_starts_nocase(raw, p) && raw.size > p.size)
-        return slice_from(raw, p.size);
-    /* A prefix is sometimes told without its delimiter. */
-    if (p.size && delimiter && p.data[p.size - 1] != delimiter && slice_starts(raw, p) &&
-        raw.size > p.size + 1 && raw.data[p.size] == delimiter)
-        return slice_from(raw, p.size + 1);
-    return raw;
-}
+/* ---- whose it is --------------------------------------------------------------------------- */
 
 /* A name as it is compared with a root: without delimiters at its ends, '/' as the delimiter. */
 static char *root_text(struct slice text, char delimiter)
@@ -102,10 +50,10 @@ static bool same_start(const char *name, const char *root, size_t size)
 enum place { PLACE_OUTSIDE, PLACE_ROOT, PLACE_WITHIN };
 
 /* Where a raw name lies as to the user's root; *rest_r: what is below it. */
-static enum place place_in_root(struct slice raw, const char *user_root, char delimiter,
+static enum place place_in_root(struct slice raw, struct slice user_root, char delimiter,
                                 struct slice *rest_r)
 {
-    char *name = root_text(raw, delimiter), *root = root_text(slice_cstr(user_root), delimiter);
+    char *name = root_text(raw, delimiter), *root = root_text(user_root, delimiter);
     size_t size = strlen(root);
     enum place place = PLACE_OUTSIDE;
 
@@ -148,121 +96,318 @@ static bool is_foreign(const struct settings_list *foreign, struct slice raw, ch
     return false;
 }
 
-/* A slash that is no delimiter at the source must not become one. */
-static void append_decoded(struct buf *out, struct slice part, char delimiter)
-{
-    struct buf text;
-    struct slice rest, piece;
-    bool first = true;
+/* ---- describing ---------------------------------------------------------------------------- */
 
-    buf_init(&text, NAME_BYTES_MAX);
-    /* Longer than any folder name: cut. */
-    (void)!utf7_decode(&text, part, NULL);
-    rest = buf_slice(&text);
-    if (delimiter == '/') {
-        (void)!buf_append(out, rest);
-    } else {
-        while (slice_split(&rest, '/', &piece)) {
-            if (!first)
-                (void)!buf_append(out, SLICE(SLASH_LOOK_ALIKE));
-            (void)!buf_append(out, piece);
-            first = false;
-        }
-        if (buf_slice(&text).size && slice_ends(buf_slice(&text), SLICE("/")))
-            (void)!buf_append(out, SLICE(SLASH_LOOK_ALIKE));
-    }
-    buf_deinit(&text);
+struct describing {
+    struct names_source *rows;
+    size_t count;
+    const struct names_rules *rules;
+    names_tell *tell;
+    void *context;
+    char *root_raw;           /* the user's root as IMAP writes it; NULL without a root */
+    struct names_index raws;  /* raw -> row */
+    struct names_index names; /* name -> row, only of those that are not outside */
+    size_t *order;            /* parents before children */
+    bool *outside;
+};
+
+/* A parent's name is the beginning of its children's. */
+static int order_of(const void *a, const void *b, void *context)
+{
+    const struct names_source *rows = context, *x = &rows[*(const size_t *)a],
+                              *y = &rows[*(const size_t *)b];
+    int order = strcmp(x->name, y->name);
+
+    return order ? order : strcmp(x->raw, y->raw);
 }
 
-static char *display_name(struct slice raw, char delimiter)
+/* Fills name and selectable of one row by itself. */
+static void see(struct describing *d, size_t i)
 {
-    struct buf out;
-    struct slice part;
+    const struct names_rules *rules = d->rules;
+    struct names_source *r = &d->rows[i];
+    struct slice raw = slice_cstr(r->raw), inside, rest;
+    const char *root = rules->user->user_root;
+    enum place place = PLACE_WITHIN;
     char *name;
 
-    buf_init(&out, NAME_BYTES_MAX);
-    if (delimiter == '\0') {
-        append_decoded(&out, raw, delimiter);
+    r->selectable = !(r->attributes & (IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT));
+    inside = names_without_prefix(raw, rules->source_prefix, r->delimiter);
+    if (d->root_raw) {
+        rest = inside;
+        place = place_in_root(raw, slice_cstr(root), r->delimiter, &rest);
+        if (place == PLACE_OUTSIDE)
+            place = place_in_root(inside, slice_cstr(root), r->delimiter, &rest);
+        if (place == PLACE_OUTSIDE)
+            place = place_in_root(raw, slice_cstr(d->root_raw), r->delimiter, &rest);
+        if (place == PLACE_OUTSIDE)
+            place = place_in_root(inside, slice_cstr(d->root_raw), r->delimiter, &rest);
+        inside = rest;
+    } else if (is_foreign(rules->source_foreign, raw, r->delimiter)) {
+        place = PLACE_OUTSIDE;
+    }
+    d->outside[i] = place == PLACE_OUTSIDE;
+    /* The root stands for the mailbox itself, as `user.anna` does for an administrator of Cyrus.
+     * XLIST shows INBOX by a name in the user's language. */
+    if (place == PLACE_ROOT ||
+        (place == PLACE_WITHIN &&
+         (slice_equal_nocase(raw, SLICE("INBOX")) || (r->attributes & IMAP_MAILBOX_INBOX)))) {
+        name = mem_text("INBOX");
     } else {
-        while (slice_split(&raw, delimiter, &part)) {
-            if (part.size == 0)
-                continue; /* leading, doubled or trailing delimiter */
-            if (out.size && !buf_append(&out, SLICE("/")))
+        name = names_display(inside, r->delimiter);
+        /* At the first level INBOX is INBOX in any case (RFC 9051 5.1). */
+        if (slice_starts_nocase(slice_cstr(name), SLICE("INBOX/")))
+            memcpy(name, "INBOX", 5);
+    }
+    free(r->name);
+    r->name = name;
+    r->role[0] = '\0';
+    r->excluded = false;
+    if (d->outside[i])
+        r->selectable = false;
+    if (r->selectable && raw.size > NAMES_KEPT_BYTES_MAX) {
+        r->selectable = false;
+        d->tell(d->context, i, "InvalidMailboxName",
+                "its name is longer than 4,000 bytes, which cannot be asked for",
+                "give it a shorter name at the source");
+    }
+    if (name[0] == '\0')
+        r->selectable = false; /* the delimiter itself, or nothing (quirk N26) */
+}
+
+/* One folder listed twice is read once: the same row again, or with its delimiter at the end and
+ * without (error C1). */
+static void see_twice(struct describing *d)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        struct names_source *r = &d->rows[i], *first;
+
+        if (d->outside[i] || names_index_add(&d->raws, slice_cstr(r->raw), i))
+            continue;
+        first = &d->rows[names_index_find(&d->raws, slice_cstr(r->raw))];
+        first->attributes |=
+            r->attributes & ~(unsigned)(IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT);
+        first->selectable |= r->selectable;
+        r->selectable = false;
+    }
+    for (size_t i = 0; i < d->count; i++) {
+        struct names_source *r = &d->rows[i];
+        struct slice bare = slice_cstr(r->raw);
+        size_t other;
+
+        while (r->delimiter && bare.size > 1 && bare.data[bare.size - 1] == r->delimiter)
+            bare.size--;
+        if (!r->selectable || bare.size == strlen(r->raw))
+            continue;
+        other = names_index_find(&d->raws, bare);
+        if (other == NAMES_INDEX_NONE || !d->rows[other].selectable)
+            continue;
+        r->selectable = false;
+        d->tell(d->context, i, "InvalidMailboxName",
+                "the server lists this folder twice, with its delimiter at the end and without; it "
+                "is read once, without",
+                "nothing to do; to be rid of the second row, look at the server's mail store");
+    }
+}
+
+/* How good a row's claim to be INBOX is; 0: none. */
+static unsigned inbox_claim(const struct describing *d, size_t i)
+{
+    const struct names_source *r = &d->rows[i];
+
+    if (d->outside[i] || !slice_equal_nocase(slice_cstr(r->name), SLICE("INBOX")))
+        return 0;
+    if (strcmp(r->raw, "INBOX") == 0)
+        return 5;
+    if (slice_equal_nocase(slice_cstr(r->raw), SLICE("INBOX")))
+        return 4;
+    if (r->attributes & IMAP_MAILBOX_INBOX)
+        return 3;
+    return strcmp(r->name, "INBOX") == 0 && r->selectable ? 2 : 1;
+}
+
+/* One row is INBOX. Another spelling of it is the same mailbox; a folder that is called so within a
+ * namespace ("INBOX.inbox") is not, and gets a place below. */
+static void see_inboxes(struct describing *d)
+{
+    size_t best = SIZE_MAX;
+    unsigned most = 0;
+
+    for (size_t i = 0; i < d->count; i++) {
+        unsigned claim = inbox_claim(d, i);
+
+        if (claim > most ||
+            (claim && claim == most && strcmp(d->rows[i].raw, d->rows[best].raw) < 0)) {
+            most = claim;
+            best = i;
+        }
+    }
+    for (size_t i = 0; i < d->count; i++) {
+        struct names_source *r = &d->rows[i];
+        unsigned claim = inbox_claim(d, i);
+        char *name;
+
+        if (claim == 0)
+            continue;
+        if (i == best) {
+            memcpy(r->name, "INBOX", 5);
+        } else if (claim >= 3) {
+            if (r->selectable)
+                d->tell(d->context, i, "MultipleRoots",
+                        "it is INBOX in another spelling; its mail is read once, as INBOX",
+                        "nothing to do");
+            r->selectable = false;
+        } else {
+            name = mem_format("INBOX/%s", r->name);
+            free(r->name);
+            r->name = name;
+        }
+    }
+}
+
+/* A role belongs to one folder: the one with the attribute, else the one whose name has the better
+ * claim; so it does not depend on the order in which the server lists them. */
+static bool has_better_claim(const struct names_source *a, const struct names_source *b)
+{
+    bool x = roles_by_attribute(a->attributes), y = roles_by_attribute(b->attributes);
+    unsigned m, n;
+    int order;
+
+    if (x != y)
+        return x;
+    m = roles_rank(a->name);
+    n = roles_rank(b->name);
+    if (m != n)
+        return m < n;
+    order = strcmp(a->name, b->name);
+    return order ? order < 0 : strcmp(a->raw, b->raw) < 0;
+}
+
+static void give_roles(struct describing *d)
+{
+    size_t holder[ROLES_COUNT];
+
+    for (unsigned role = 0; role < ROLES_COUNT; role++)
+        holder[role] = SIZE_MAX;
+    for (size_t i = 0; i < d->count; i++) {
+        struct names_source *r = &d->rows[i];
+        enum role role;
+
+        if (!r->selectable)
+            continue;
+        role = roles_of_word(roles_find(r->attributes & ~(unsigned)IMAP_MAILBOX_INBOX, r->name));
+        if (role != ROLE_NONE &&
+            (holder[role] == SIZE_MAX || has_better_claim(r, &d->rows[holder[role]])))
+            holder[role] = i;
+    }
+    for (unsigned role = 0; role < ROLES_COUNT; role++)
+        if (holder[role] != SIZE_MAX)
+            snprintf(d->rows[holder[role]].role, sizeof d->rows->role, "%s",
+                     roles_words[role].word);
+}
+
+/* ---- policy -------------------------------------------------------------------------------- */
+
+static unsigned own_role_bits(const struct names_source *r)
+{
+    enum role role = roles_of_word(r->role);
+
+    /* Where nobody has the role by right, "#Calendar#" means the folder of that name. */
+    if (role == ROLE_NONE && !strchr(r->name, '/'))
+        role = roles_reserved(slice_cstr(r->name));
+    return role == ROLE_NONE ? 0 : 1u << role;
+}
+
+static void exclude(struct describing *d)
+{
+    const struct settings_list *list = d->rules->user->exclude_folders
+                                           ? d->rules->user->exclude_folders
+                                           : &d->rules->settings->policy.exclude_folders;
+    const struct settings_list *wanted = &d->rules->settings->policy.include_folders;
+    struct names_patterns *excludes, *includes;
+    unsigned *bits; /* of each row's own role and of those it lies within */
+
+    if (list->count == 0 && wanted->count == 0)
+        return;
+    excludes = names_patterns_create(list, false);
+    includes = names_patterns_create(wanted, true);
+    bits = mem_zero(d->count, sizeof *bits);
+    for (size_t k = 0; k < d->count; k++) {
+        size_t i = d->order[k];
+        struct names_source *r = &d->rows[i];
+        struct slice rest = slice_cstr(r->name);
+        unsigned own = own_role_bits(r), above = 0;
+        char *folded;
+
+        if (d->outside[i])
+            continue;
+        /* The nearest parent that is known has gathered those above it. */
+        while (rest.size) {
+            size_t parent;
+
+            while (rest.size && rest.data[rest.size - 1] != '/')
+                rest.size--;
+            if (rest.size == 0)
                 break;
-            append_decoded(&out, part, delimiter);
+            rest.size--;
+            parent = names_index_find(&d->names, rest);
+            if (parent != NAMES_INDEX_NONE) {
+                above = bits[parent];
+                break;
+            }
         }
+        bits[i] = own | above;
+        folded = names_folded(r->name);
+        r->excluded = names_patterns_match(excludes, slice_cstr(folded), own, above,
+                                           d->rules->work) ||
+                      (wanted->count && !names_patterns_match(includes, slice_cstr(folded), own,
+                                                              above, d->rules->work));
+        free(folded);
     }
-    name = slice_dup(buf_slice(&out));
-    buf_deinit(&out);
-    return name;
+    free(bits);
+    names_patterns_destroy(&excludes);
+    names_patterns_destroy(&includes);
 }
 
-/* `pattern` may end in "/" + "*": everything below it. `*` elsewhere stands for any run of bytes.
- */
-static bool glob(const char *pattern, const char *name)
+/* A parent that LIST does not show is made on the target (error C2). One remark a parent. */
+static void tell_missing_parents(struct describing *d)
 {
-    for (; *pattern; pattern++, name++) {
-        if (*pattern == '*') {
-            for (; *name; name++)
-                if (glob(pattern + 1, name))
-                    return true;
-            pattern++;
-            return *pattern == '\0';
-        }
-        if (*pattern != *name)
-            return false;
-    }
-    return *name == '\0';
-}
+    struct names_index missing;
+    size_t *children = mem_zero(d->count, sizeof *children), *first_child;
+    size_t count = 0;
 
-bool names_match(const struct settings_list *patterns, const char *name, const char *role)
-{
-    char *plain = folded(name);
-    bool match = false;
+    first_child = mem_zero(d->count, sizeof *first_child);
+    names_index_init(&missing);
+    for (size_t k = 0; k < d->count; k++) {
+        const struct names_source *r = &d->rows[d->order[k]];
+        const char *slash = strrchr(r->name, '/');
+        struct slice parent = slice_of(r->name, slash ? (size_t)(slash - r->name) : 0);
+        size_t at;
 
-    for (size_t i = 0; !match && i < patterns->count; i++) {
-        const char *p = patterns->items[i];
-        char *wanted;
-
-        if (p[0] == '#') {
-            /* A folder by its role: "#JunkEmail#", "#Inbox#" with everything below it. */
-            const char *end = strchr(p + 1, '#');
-            const char *word =
-                end ? roles_of_well_known(slice_of(p + 1, (size_t)(end - p - 1))) : NULL;
-
-            match = word && role[0] && strcmp(word, role) == 0 &&
-                    (end[1] == '\0' || strcmp(end + 1, "/*") == 0);
+        if (!slash || !r->selectable || r->excluded || slice_equal(parent, SLICE("INBOX")) ||
+            names_index_find(&d->names, parent) != NAMES_INDEX_NONE)
             continue;
-        }
-        if (p[0] == '\\' && p[1] == '#')
-            p++;
-        wanted = folded(p);
-        match = glob(wanted, plain);
-        free(wanted);
+        if (names_index_add(&missing, parent, count))
+            first_child[count++] = d->order[k];
+        at = names_index_find(&missing, parent);
+        children[at]++;
     }
-    free(plain);
-    return match;
-}
+    for (size_t at = 0; at < count; at++) {
+        const char *name = d->rows[first_child[at]].name;
+        size_t size = (size_t)(strrchr(name, '/') - name);
+        char text[256];
 
-/* Below a folder with that role: the nearest ancestor's patterns with "/" + "*" apply. */
-static bool match_below(const struct settings_list *patterns, const struct names_source *rows,
-                        size_t count, const char *name)
-{
-    for (size_t i = 0; i < patterns->count; i++) {
-        const char *p = patterns->items[i], *end = p[0] == '#' ? strchr(p + 1, '#') : NULL;
-        const char *role = end ? roles_of_well_known(slice_of(p + 1, (size_t)(end - p - 1))) : NULL;
-
-        if (!role || strcmp(end + 1, "/*") != 0)
-            continue;
-        for (size_t k = 0; k < count; k++) {
-            size_t size = rows[k].name ? strlen(rows[k].name) : 0;
-
-            if (size && strcmp(rows[k].role, role) == 0 && strncmp(rows[k].name, name, size) == 0 &&
-                name[size] == '/')
-                return true;
-        }
+        snprintf(text, sizeof text,
+                 "the parent \"%.*s\" is not shown by the server (hidden, or no right to it); it is "
+                 "made on the target so that %zu folder%s a place",
+                 size < 120 ? (int)size : 120, name, children[at],
+                 children[at] == 1 ? " has" : "s have");
+        d->tell(d->context, first_child[at], "MultipleRoots", text,
+                "mail in the parent itself, if there is any, cannot be seen by IMAP: look there");
     }
-    return false;
+    names_index_deinit(&missing);
+    free(children);
+    free(first_child);
 }
 
 static void tell_nothing(void *context, size_t index, const char *type, const char *text,
@@ -278,359 +423,41 @@ static void tell_nothing(void *context, size_t index, const char *type, const ch
 void names_describe(struct names_source *rows, size_t count, const struct names_rules *rules,
                     names_tell *tell, void *context)
 {
-    const struct settings_list *exclude = rules->user->exclude_folders
-                                              ? rules->user->exclude_folders
-                                              : &rules->settings->policy.exclude_folders;
-    const struct settings_list *include = &rules->settings->policy.include_folders;
+    struct describing d = { .rows = rows,
+                            .count = count,
+                            .rules = rules,
+                            .tell = tell ? tell : tell_nothing,
+                            .context = context };
+    const char *root = rules->user->user_root;
+    struct buf encoded;
 
-    if (!tell)
-        tell = tell_nothing;
+    buf_init(&encoded, NAMES_BYTES_MAX);
+    if (root && root[0])
+        d.root_raw = utf7_encode(&encoded, slice_cstr(root)) ? slice_dup(buf_slice(&encoded))
+                                                             : mem_text(root);
+    buf_deinit(&encoded);
+    d.outside = mem_zero(count, sizeof *d.outside);
+    d.order = mem_zero(count, sizeof *d.order);
+    names_index_init(&d.raws);
+    names_index_init(&d.names);
     for (size_t i = 0; i < count; i++) {
-        struct names_source *r = &rows[i];
-        struct slice raw = slice_cstr(r->raw), inside;
-        const char *root = rules->user->user_root;
-        enum place place = PLACE_WITHIN;
-
-        r->selectable = !(r->attributes & (IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT));
-        inside = without_prefix(raw, rules->source_prefix, r->delimiter);
-        if (root && root[0]) {
-            struct slice rest = inside;
-
-            place = place_in_root(raw, root, r->delimiter, &rest);
-            if (place == PLACE_OUTSIDE)
-                place = place_in_root(inside, root, r->delimiter, &rest);
-            inside = rest;
-        } else if (is_foreign(rules->source_foreign, raw, r->delimiter)) {
-            place = PLACE_OUTSIDE;
-        }
-        if (place == PLACE_OUTSIDE)
-            r->selectable = false;
-        free(r->name);
-        /* The root stands for the mailbox itself, as `user.anna` does for an administrator of
-         * Cyrus. */
-        r->name = place == PLACE_ROOT ||
-                          (place == PLACE_WITHIN && slice_equal_nocase(raw, SLICE("INBOX")))
-                      ? mem_text("INBOX")
-                      : display_name(inside, r->delimiter);
-        if (r->name[0] == '\0')
-            r->selectable = false; /* the delimiter itself, or nothing (quirk N26) */
-        snprintf(r->role, sizeof r->role, "%s",
-                 place == PLACE_OUTSIDE ? "" : roles_find(r->attributes, r->name));
+        see(&d, i);
+        d.order[i] = i;
     }
-    /* A role belongs to one folder: the one with the attribute, else the first by name. */
+    see_twice(&d);
+    see_inboxes(&d);
     for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; rows[i].role[0] && k < count; k++)
-            if (k != i && strcmp(rows[i].role, rows[k].role) == 0 &&
-                (roles_by_attribute(rows[k].attributes) > roles_by_attribute(rows[i].attributes) ||
-                 (roles_by_attribute(rows[k].attributes) ==
-                      roles_by_attribute(rows[i].attributes) &&
-                  k < i)))
-                rows[i].role[0] = '\0';
-    for (size_t i = 0; i < count; i++) {
-        struct names_source *r = &rows[i];
-        const char *slash;
-
-        r->excluded = names_match(exclude, r->name, r->role) ||
-                      match_below(exclude, rows, count, r->name) ||
-                      (include->count && !names_match(include, r->name, r->role) &&
-                       !match_below(include, rows, count, r->name));
-        /* A parent that LIST does not show is made on the target. */
-        slash = strrchr(r->name, '/');
-        if (slash && r->selectable && !r->excluded) {
-            char *parent = slice_dup(slice_of(r->name, (size_t)(slash - r->name)));
-            bool known = false;
-
-            for (size_t k = 0; k < count; k++)
-                known |= strcmp(rows[k].name, parent) == 0;
-            if (!known) {
-                char text[256];
-
-                snprintf(text, sizeof text,
-                         "the parent \"%.150s\" is not shown by the server; it is made on the "
-                         "target so that this folder has a place",
-                         parent);
-                tell(context, i, "MultipleRoots", text,
-                     "if mail is missing, look whether the parent itself holds any: IMAP cannot "
-                     "show it");
-            }
-            free(parent);
-        }
-    }
-}
-
-/* ---- mapping ------------------------------------------------------------------------------- */
-
-/* Looks like what the target cannot hold, and can be told from it. */
-static const char *look_alike(char c)
-{
-    switch (c) {
-    case '/':
-        return SLASH_LOOK_ALIKE;
-    case '\\':
-        return "\xE2\x88\x96"; /* U+2216 */
-    case '.':
-        return "\xE2\x80\xA4"; /* U+2024 */
-    default:
-        return "_";
-    }
-}
-
-/* One level of a path as the target can hold it. Returns whether it had to be changed. */
-static bool append_part(struct buf *out, struct slice part, const struct names_rules *rules)
-{
-    bool changed = false, ok = true;
-    struct slice trimmed = part;
-    size_t characters = 0;
-
-    /* Exchange takes blanks at the ends away, or fails. */
-    while (rules->exchange && trimmed.size && trimmed.data[trimmed.size - 1] == ' ')
-        trimmed.size--;
-    while (rules->exchange && trimmed.size && trimmed.data[0] == ' ')
-        trimmed = slice_from(trimmed, 1);
-    if (trimmed.size != part.size)
-        changed = true;
-    if (trimmed.size == 0) {
-        (void)!buf_append(out, SLICE("_"));
-        return true;
-    }
-    for (size_t i = 0; i < trimmed.size && ok; i++) {
-        char c = trimmed.data[i];
-
-        if ((c & 0xC0) != 0x80 && ++characters > EXCHANGE_PART_CHARACTERS && rules->exchange) {
-            changed = true;
-            break;
-        }
-        if ((rules->target_delimiter && c == rules->target_delimiter) || c == '/') {
-            const char *other = look_alike(c);
-
-            ok = buf_append(out, slice_cstr(other));
-            changed = true;
-        } else if ((unsigned char)c < 0x20 || c == 0x7F || c == '*' || c == '%') {
-            /* LIST would take the last two for wildcards, and some servers refuse them. */
-            bool wild = c == '*' || c == '%';
-
-            ok = buf_append(out, wild && !rules->exchange ? slice_of(&c, 1) : SLICE("_"));
-            changed |= !(wild && !rules->exchange);
-        } else {
-            ok = buf_append(out, slice_of(&c, 1));
-        }
-    }
-    return changed || !ok;
-}
-
-static bool is_reserved(struct slice part)
-{
-    for (unsigned i = 0; i < sizeof exchange_reserved / sizeof *exchange_reserved; i++)
-        if (slice_equal_nocase(part, slice_cstr(exchange_reserved[i])))
-            return true;
-    return false;
-}
-
-/* The target's own folder of a role: by attribute, else by name. NULL when it has none. */
-static const struct names_target *target_of_role(const struct names_target *targets, size_t count,
-                                                 const struct names_rules *rules, const char *role)
-{
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < count; i++) {
-            const char *has;
-            char *name;
-
-            if (targets[i].attributes & IMAP_MAILBOX_NOSELECT)
-                continue;
-            if (pass == 0) {
-                has = roles_by_attribute(targets[i].attributes)
-                          ? roles_find(targets[i].attributes, "")
-                          : "";
-                if (strcmp(has, role) == 0)
-                    return &targets[i];
-                continue;
-            }
-            name = display_name(without_prefix(slice_cstr(targets[i].raw), rules->target_prefix,
-                                               targets[i].delimiter),
-                                targets[i].delimiter);
-            has = roles_find(0, name);
-            free(name);
-            if (strcmp(has, role) == 0)
-                return &targets[i];
-        }
-    return NULL;
-}
-
-/* path: UTF-8 with '/' between levels, as wanted on the target. Fills raw and name. */
-static bool to_target(const char *path, const struct names_rules *rules, char **raw_r,
-                      char **name_r)
-{
-    struct slice rest = slice_cstr(path), part;
-    struct buf raw, name, one;
-    bool changed = false, first = true;
-
-    buf_init(&raw, NAME_BYTES_MAX);
-    buf_init(&name, NAME_BYTES_MAX);
-    buf_init(&one, NAME_BYTES_MAX);
-    if (!slice_equal_nocase(rest, SLICE("INBOX")))
-        (void)!buf_append(&raw, slice_cstr(rules->target_prefix));
-    while (slice_split(&rest, '/', &part)) {
-        buf_clear(&one);
-        changed |= append_part(&one, part, rules);
-        if (first && rules->exchange && is_reserved(buf_slice(&one))) {
-            (void)!buf_append(&one, SLICE(" (IMAP)"));
-            changed = true;
-        }
-        if (!first) {
-            /* A target without levels gets one name. */
-            char d = rules->target_delimiter ? rules->target_delimiter : '-';
-
-            (void)!buf_append(&raw, slice_of(&d, 1));
-            (void)!buf_append(&name, SLICE("/"));
-        }
-        if (!utf7_encode(&raw, buf_slice(&one)) || !buf_append(&name, buf_slice(&one)))
-            changed = true;
-        first = false;
-    }
-    *raw_r = slice_dup(buf_slice(&raw));
-    *name_r = slice_dup(buf_slice(&name));
-    buf_deinit(&raw);
-    buf_deinit(&name);
-    buf_deinit(&one);
-    return changed;
-}
-
-static bool taken(const struct names_source *rows, size_t count, size_t self, const char *name,
-                  bool fold)
-{
-    for (size_t i = 0; i < count; i++)
-        if (i != self && rows[i].target_name &&
-            (fold ? same_folded(rows[i].target_name, name)
-                  : strcmp(rows[i].target_name, name) == 0))
-            return true;
-    return false;
-}
-
-static const char *mapped_by_user(const struct names_rules *rules, const char *name)
-{
-    for (size_t i = 0; i < rules->settings->folder_count; i++)
-        if (same_folded(rules->settings->folders[i].source, name))
-            return rules->settings->folders[i].target;
-    return NULL;
-}
-
-static size_t depth_of(const char *name)
-{
-    size_t n = 0;
-
-    for (; *name; name++)
-        n += *name == '/';
-    return n;
-}
-
-/* Gmail's All Mail, as far as no label has it: what its users have archived. */
-static bool is_all_mail(const struct names_source *r)
-{
-    return strcmp(r->role, "all") == 0 &&
-           (strncmp(r->name, "[Gmail]/", 8) == 0 || strncmp(r->name, "[Google Mail]/", 14) == 0);
-}
-
-static bool has_archive(const struct names_source *rows, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].role, "archive") == 0)
-            return true;
-    return false;
-}
-
-/* Where the row should go: by the user's word, its role, its parent's place, or its own name. */
-static char *wanted_path(const struct names_source *rows, size_t count, size_t index,
-                         const struct names_target *targets, size_t target_count,
-                         const struct names_rules *rules)
-{
-    const struct names_source *r = &rows[index];
-    const char *mapped = mapped_by_user(rules, r->name), *role = r->role;
-    const struct names_target *special;
-    size_t best = 0;
-    const struct names_source *parent = NULL;
-
-    if (mapped)
-        return mem_text(mapped);
-    if (strcmp(r->role, "inbox") == 0)
-        return mem_text("INBOX");
-    if (is_all_mail(r) && !has_archive(rows, count))
-        role = "archive";
-    special = role[0] && strcmp(role, "all") != 0 && strcmp(role, "flagged") != 0 &&
-                      strcmp(role, "important") != 0
-                  ? target_of_role(targets, target_count, rules, role)
-                  : NULL;
-    if (role != r->role && !special)
-        return mem_text("Archive");
-    if (special)
-        return display_name(
-            without_prefix(slice_cstr(special->raw), rules->target_prefix, special->delimiter),
-            special->delimiter);
-    for (size_t i = 0; i < count; i++) {
-        size_t size = strlen(rows[i].name);
-
-        if (rows[i].target_name && size > best && strncmp(rows[i].name, r->name, size) == 0 &&
-            r->name[size] == '/') {
-            best = size;
-            parent = &rows[i];
-        }
-    }
-    if (parent)
-        return mem_format("%s%s", parent->target_name, r->name + best);
-    return mem_text(r->name);
-}
-
-static void place(struct names_source *rows, size_t count, size_t index,
-                  const struct names_target *targets, size_t target_count,
-                  const struct names_rules *rules, names_tell *tell, void *context)
-{
-    struct names_source *r = &rows[index];
-    char *path = wanted_path(rows, count, index, targets, target_count, rules);
-    char *raw, *name, text[256];
-    bool changed = to_target(path, rules, &raw, &name);
-
-    changed |= r->delimiter != '/' && strchr(r->raw, '/') != NULL;
-    if (taken(rows, count, index, name, rules->exchange)) {
-        for (unsigned n = 2;; n++) {
-            char *other = mem_format("%s (%u)", path, n);
-
-            free(raw);
-            free(name);
-            (void)to_target(other, rules, &raw, &name);
-            free(other);
-            if (!taken(rows, count, index, name, rules->exchange))
-                break;
-        }
-        snprintf(text, sizeof text,
-                 "another folder has that name on the target; moved to \"%.150s\"", name);
-        tell(context, index, "FolderNameClash", text,
-             "merge them on the target, or set a name under [folders]");
-    } else if (changed) {
-        snprintf(text, sizeof text, "the target cannot hold this name; moved to \"%.150s\"", name);
-        tell(context, index, "FolderRenamed", text,
-             "nothing to do; to choose another name, set it under [folders]");
-    }
-    r->target_raw = raw;
-    r->target_name = name;
-    free(path);
-}
-
-void names_map(struct names_source *rows, size_t count, const struct names_target *targets,
-               size_t target_count, const struct names_rules *rules, names_tell *tell,
-               void *context)
-{
-    size_t deepest = 0;
-
-    if (!tell)
-        tell = tell_nothing;
-    for (size_t i = 0; i < count; i++)
-        if (depth_of(rows[i].name) > deepest)
-            deepest = depth_of(rows[i].name);
-    /* Parents before children, folders with a role before others of their level: they have the
-     * better claim to a name. */
-    for (size_t depth = 0; depth <= deepest; depth++)
-        for (int with_role = 1; with_role >= 0; with_role--)
-            for (size_t i = 0; i < count; i++)
-                if (depth_of(rows[i].name) == depth && (rows[i].role[0] != '\0') == with_role &&
-                    rows[i].selectable && !rows[i].excluded && !rows[i].target_raw)
-                    place(rows, count, i, targets, target_count, rules, tell, context);
+        if (!d.outside[i])
+            (void)names_index_add(&d.names, slice_cstr(rows[i].name), i);
+    qsort_r(d.order, count, sizeof *d.order, order_of, rows);
+    give_roles(&d);
+    exclude(&d);
+    tell_missing_parents(&d);
+    if (rules->work)
+        *rules->work += d.raws.looks + d.names.looks;
+    names_index_deinit(&d.raws);
+    names_index_deinit(&d.names);
+    free(d.order);
+    free(d.outside);
+    free(d.root_raw);
 }

@@ -100,6 +100,8 @@ static const struct {
       "PasswordFile: contradicts Password; keep one of them" },
     { "a password file that is not there", "EmailAddress,UserName,PasswordFile\na@b.c,a,no/such\n",
       2, 9, "PasswordFile: no/such: No such file or directory" },
+    { "a role that is none", "EmailAddress,UserName,Password,ExcludeFolders\na@b.c,a,p,#Jnk#\n", 2,
+      11, "ExcludeFolders: #Jnk#: no such role" },
     { "a size that is none", "EmailAddress,UserName,Password,MaxMessageSize\na@b.c,a,p,big\n", 2,
       11, "MaxMessageSize: big: expected a size such as 35MB, at most 150MB" },
     { "a size past the cap", "EmailAddress,UserName,Password,MaxMessageSize\na@b.c,a,p,1GB\n", 2,
