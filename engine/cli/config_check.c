@@ -316,8 +316,8 @@ static bool check_patterns(const struct config_state *c, const char *key,
     const char *fault = names_pattern_fault(list);
 
     return !fault || config_fail(c, CONFIG_POLICY, key, err_r,
-                                 "%s: no such role; there are " NAMES_PATTERN_ROLES
-                                 "; a name that begins with # is written \\#",
+                                 "%.60s: no such role; there are " NAMES_PATTERN_ROLES
+                                 "; for a name write \\#",
                                  fault);
 }
 

@@ -21,8 +21,8 @@ void names_patterns_destroy(struct names_patterns **patterns);
 bool names_patterns_match(const struct names_patterns *patterns, struct slice folded, unsigned own,
                           unsigned above, uint64_t *steps);
 #define NAMES_PATTERN_ROLES                                                                        \
-    "#Inbox#, #SentItems#, #Drafts#, #DeletedItems#, #JunkEmail#, #Archive#, #Calendar#, "         \
-    "#Contacts#, #Journal#, #Notes#, #Tasks#, #Outbox#, #All#, #Flagged# and #Important#"
+    "Inbox SentItems Drafts DeletedItems JunkEmail Archive All Flagged Important Calendar "        \
+    "Contacts Journal Notes Tasks Outbox"
 /* A role form whose role is unknown, or NULL: for the batch file's check. */
 const char *names_pattern_fault(const struct settings_list *list);
 
