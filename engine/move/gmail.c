@@ -1,6 +1,7 @@
 #include "engine/move/gmail.h"
 
 #include "engine/move/claims.h"
+#include "engine/move/names_match.h"
 #include "engine/move/policy.h"
 #include "engine/move/pull_inner.h"
 #include "io/base/log.h"

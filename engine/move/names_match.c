@@ -112,6 +112,19 @@ bool names_patterns_match(const struct names_patterns *patterns, struct slice fo
     return match;
 }
 
+bool names_match(const struct settings_list *list, const char *name, const char *role)
+{
+    struct names_patterns *patterns = names_patterns_create(list, false);
+    enum role known = roles_of_word(role);
+    char *folded = names_folded(name);
+    bool match = names_patterns_match(patterns, slice_cstr(folded),
+                                      known == ROLE_NONE ? 0 : 1u << known, 0, NULL);
+
+    free(folded);
+    names_patterns_destroy(&patterns);
+    return match;
+}
+
 const char *names_pattern_fault(const struct settings_list *list)
 {
     for (size_t i = 0; i < list->count; i++) {
