@@ -63,6 +63,7 @@ struct asking {
     struct reading *reading;
     enum side side;
     struct session *session;
+    bool plain; /* the list is asked for in its simplest form */
 };
 
 static struct asking *asking_of(struct reading *r, enum side side)
@@ -126,6 +127,24 @@ static void list_row(void *context, const struct imap_list_row *row)
     }
 }
 
+static bool has_inbox(const struct reading *r)
+{
+    for (unsigned i = 0; i < r->row_count; i++)
+        if (slice_equal_nocase(slice_cstr(r->rows[i].raw), SLICE("INBOX")))
+            return true;
+    return false;
+}
+
+/* The rows alone; prefix and namespaces stay. */
+static void rows_forget(struct reading *r)
+{
+    for (unsigned i = 0; i < r->row_count; i++)
+        names_source_deinit(&r->rows[i]);
+    r->row_count = 0;
+}
+
+/* As a run asks: some servers answer extended LIST with nothing (quirk N07), some leave INBOX out
+ * of any list (N12). */
 static void list_ended(void *context, const struct err *err)
 {
     struct asking *a = context;
@@ -133,6 +152,21 @@ static void list_ended(void *context, const struct err *err)
     enum side side = a->side;
     bool stale = is_stale(a);
 
+    if (!stale && side == SIDE_SOURCE && !has_inbox(r) &&
+        (!err || err->scope < ERR_SCOPE_SESSION)) {
+        if (!a->plain) {
+            rows_forget(r);
+            a->plain = true;
+            session_list(a->session, SESSION_LIST_PLAIN, SLICE("*"), 0, list_row, NULL, list_ended,
+                         a);
+            return;
+        }
+        if (!err) {
+            struct imap_list_row inbox = { .name = SLICE("INBOX") };
+
+            list_row(a, &inbox);
+        }
+    }
     free(a);
     if (stale)
         return;
@@ -172,6 +206,7 @@ static void namespaces_ended(void *context, const struct err *err)
         return;
     }
     (void)err; /* refused or broken: names are taken as they are */
+    a->plain = false;
     extended = caps_has(session_caps(a->session), CAP_LIST_EXTENDED) &&
                r->house->settings->target.preset != SETTINGS_PRESET_EXCHANGE_ONLINE;
     session_list(a->session, extended ? SESSION_LIST_EXTENDED : SESSION_LIST_PLAIN, SLICE("*"), 0,
