@@ -1,5 +1,6 @@
 #include "engine/move/account_inner.h"
 
+#include "engine/move/allowance.h"
 #include "engine/move/batch.h"
 #include "engine/move/gmail.h"
 #include "engine/move/governor.h"
@@ -216,7 +217,8 @@ static void save(struct account *account)
     }
     if (account->failed) {
         account->record.state = USER_FAILED;
-    } else if (account->stopping || (pending && hub_uses(account->hub, SIDE_TARGET))) {
+    } else if (account->stopping || (pending && hub_uses(account->hub, SIDE_TARGET)) ||
+               account->day_over[SIDE_SOURCE]) {
         account->record.state = USER_STOPPED;
     } else if (!hub_uses(account->hub, SIDE_TARGET)) {
         account->record.state = USER_QUEUED;
@@ -400,6 +402,7 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
     if (total.failed == 0 || hub->settings->mode == SETTINGS_MODE_RETRY)
         hub_submit_lazy(hub, store_op_new(STORE_OP_CLEAR_REMARKS, id, 0));
     account_put_user(account, NULL);
+    allowance_begin(account);
     governor_join(account);
     listing_resume(account);
     for (unsigned side = 0; side < SIDE_COUNT; side++)

@@ -7,6 +7,7 @@
 #include "engine/move/folder.h"
 #include "engine/move/link.h"
 #include "engine/move/trouble.h"
+#include "engine/pace/daily.h"
 
 /* One connection of an account and what it is doing. */
 struct worker {
@@ -79,6 +80,8 @@ struct account {
     uint64_t rate_bytes, rate_ms, rate;     /* bytes per second over the last seconds */
     uint64_t last_tick_ms, begun_ms;
     bool spool_waits;       /* fetching waits for room since the last tick */
+    struct daily daily[SIDE_COUNT]; /* bytes-per-day of each side */
+    bool day_over[SIDE_COUNT];      /* it is used up: nothing more of that side in this run */
     struct governed *governed; /* the governor's, while joined */
     struct loop_timer step; /* runs account_step on a turn of its own */
     unsigned proving; /* counts asked for and not answered */

@@ -36,6 +36,8 @@ static const struct advice rows[] = {
     { "ConnectionLimit", "The server allows no more connections for this account or address.",
       "Nothing to do: fewer are used from then on. To go faster, lower connections-per-user or have "
       "the limit raised (Dovecot: mail_max_userip_connections).", NULL, true },
+    { "DailyLimit", "What this user may move in a day (bytes-per-day) is used up.",
+      "Nothing to do: run again from the time named, and it goes on.", NULL, true },
     { "SourceThrottled", "The source asked to slow down (rate or daily volume).",
       "Nothing to do: the wait it named is kept. With a daily quota set bytes-per-day (Gmail: "
       "2500MB) and run again the next day.", NULL, true },

@@ -30,6 +30,7 @@ struct batch {
     struct governor *governor;
     struct brake *brake;
     _Atomic int left_alone; /* enum batch_end + 1 when a server is, else 0 */
+    _Atomic bool day_over; /* of a user at least */
     struct https *https; /* for tokens; NULL when neither side uses OAuth */
     struct tls_role *tls[SIDE_COUNT];
     const struct batch_config *config;
@@ -77,6 +78,11 @@ struct governor *batch_governor(struct batch *batch)
 struct brake *batch_brake(struct batch *batch)
 {
     return batch->brake;
+}
+
+void batch_day_over(struct batch *batch)
+{
+    atomic_store(&batch->day_over, true);
 }
 
 void batch_leave_server(struct batch *batch, enum batch_end end, const char *reason)
@@ -467,6 +473,8 @@ static void judge(struct batch *batch, struct batch_result *r)
     r->failed = batch->failed;
     r->stopped = batch->stopped + (users - batch->users_ended);
     r->stop_reason = atomic_load(&stop_reason);
+    if (!r->stop_reason && r->stopped && batch->day_over)
+        r->stop_reason = "bytes-per-day is used up";
     r->err = batch->abort_err;
     if (batch->aborted)
         r->end = BATCH_DISK;

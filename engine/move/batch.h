@@ -82,6 +82,8 @@ void batch_abort(struct batch *batch, const struct err *err);
 /* A server is to be left alone (engine/move/brake): stops cleanly and ends as `end`, BATCH_UNREACHABLE or
  * BATCH_REFUSED. reason: a constant. Any thread. */
 void batch_leave_server(struct batch *batch, enum batch_end end, const char *reason);
+/* A user's bytes-per-day is used up: the run ends as stopped for that. Any thread. */
+void batch_day_over(struct batch *batch);
 struct brake *batch_brake(struct batch *batch);
 bool batch_stopping(const struct batch *batch);
 struct governor *batch_governor(struct batch *batch);

@@ -58,7 +58,8 @@ static bool lists_only(const struct account *account)
 
 bool pull_has_bodies(const struct folder *f)
 {
-    return !lists_only(f->account) && f->pull == PULL_BODIES && (f->wanted.count > 0 || f->wanted.more);
+    return !lists_only(f->account) && !f->account->day_over[SIDE_SOURCE] && f->pull == PULL_BODIES &&
+           (f->wanted.count > 0 || f->wanted.more);
 }
 
 static bool has_room(const struct folder *f)
@@ -87,9 +88,16 @@ void pull_settle_if_done(struct folder *f)
 
 bool pull_finished(const struct account *account)
 {
-    for (unsigned i = 0; i < account->folder_count; i++)
-        if (account->folders[i]->pull != PULL_DONE && account->folders[i]->pull != PULL_REFUSED)
+    for (unsigned i = 0; i < account->folder_count; i++) {
+        const struct folder *f = account->folders[i];
+        bool done = f->pull == PULL_DONE || f->pull == PULL_REFUSED;
+
+        /* The rest is another day's. */
+        if (account->day_over[SIDE_SOURCE])
+            done |= f->pull == PULL_BODIES || (f->pull == PULL_UNLISTED && !has_room(f));
+        if (!done)
             return false;
+    }
     return true;
 }
 

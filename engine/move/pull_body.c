@@ -1,5 +1,6 @@
 #include "engine/imap/uidset.h"
 #include "engine/move/gmail.h"
+#include "engine/move/allowance.h"
 #include "engine/move/placeholder.h"
 #include "engine/move/pull_inner.h"
 #include "io/base/mem.h"
@@ -506,16 +507,22 @@ bool pull_fetch_some(struct worker *w)
     }
     if (!queue_pop(&f->wanted, &item))
         return false;
+    if (!allowance_allows(f->account, SIDE_SOURCE, item.listed_bytes)) {
+        queue_push_front(&f->wanted, &item);
+        return false;
+    }
     fetch = mem_zero(1, sizeof *fetch);
     fetch->worker = w;
     fetch->folder = f;
     fetch->form = ladder[item.tries < rungs(w) ? item.tries : rungs(w) - 1];
     do {
         if (fetch->count &&
-            (item.tries || fetch->items[0].tries || bytes + item.listed_bytes > FETCH_BYTES_MAX)) {
+            (item.tries || fetch->items[0].tries || bytes + item.listed_bytes > FETCH_BYTES_MAX ||
+             !allowance_allows(f->account, SIDE_SOURCE, item.listed_bytes))) {
             queue_push_front(&f->wanted, &item);
             break;
         }
+        allowance_spend(f->account, SIDE_SOURCE, item.listed_bytes);
         bytes += item.listed_bytes;
         fetch->items[fetch->count++] = item;
         f->fetching++;

@@ -45,7 +45,7 @@ static bool source_agrees(const struct folder *f)
 
 bool push_has_mail(const struct folder *f)
 {
-    return f->ready.count > 0 || f->ready.more;
+    return !f->account->day_over[SIDE_TARGET] && (f->ready.count > 0 || f->ready.more);
 }
 
 static bool wants_folder(const struct folder *f)
@@ -80,6 +80,8 @@ static bool folder_finished(const struct folder *f)
 {
     if (!f->target_raw || f->push == PUSH_REFUSED)
         return f->sending == 0;
+    if (f->account->day_over[SIDE_TARGET] || (f->account->day_over[SIDE_SOURCE] && !source_agrees(f)))
+        return f->sending == 0 && f->push != PUSH_OPENING && f->push != PUSH_SETTLING;
     return (f->exists_on_target || gmail_is_view(f)) && f->sending == 0 && f->record.tally.spooled == 0 &&
            f->push != PUSH_OPENING && f->push != PUSH_SETTLING;
 }

@@ -1,3 +1,4 @@
+#include "engine/move/allowance.h"
 #include "engine/move/governor.h"
 #include "engine/move/push_inner.h"
 #include "io/base/mem.h"
@@ -397,7 +398,8 @@ bool push_send_some(struct worker *w)
 
     if (!next_item(f, &item))
         return false;
-    if (!governor_allows(w->account, item.body_bytes, item.tries > 0)) {
+    if (!allowance_allows(w->account, SIDE_TARGET, item.body_bytes) ||
+        !governor_allows(w->account, item.body_bytes, item.tries > 0)) {
         queue_push_front(&f->ready, &item);
         return false;
     }
@@ -408,10 +410,12 @@ bool push_send_some(struct worker *w)
         bool alone = !multi || item.tries || item.body_bytes > MULTI_ONE_BYTES_MAX;
 
         if (job->count && (alone || bytes + item.body_bytes > MULTI_BYTES_MAX ||
+                           !allowance_allows(w->account, SIDE_TARGET, item.body_bytes) ||
                            !governor_allows_more(w->account, item.body_bytes))) {
             queue_push_front(&f->ready, &item);
             break;
         }
+        allowance_spend(w->account, SIDE_TARGET, item.body_bytes);
         bytes += item.body_bytes;
         job->items[job->count++] = item;
         if (alone)

@@ -131,3 +131,33 @@ class Pace(Case):
         done = self.ends(batch.call("run"), 74)
         self.assertIn("ledger", done.err)
         self.assertEqual(target.stats()["connects"], 0)
+
+    def test_bytes_per_day_stops_a_user_and_another_day_goes_on(self):
+        for side in ("source", "target"):
+            with self.subTest(side=side):
+                users = ["anna", "ben"]
+                source = self.dovecot(users, format="maildir", separator=".")
+                target = self.target_for(users)
+                source.seed("anna", {("INBOX",): [mail.tiny(i, extra=b"x" * 5000 + b"\r\n")
+                                                  for i in range(40)]})
+                source.seed("ben", {("INBOX",): [mail.tiny(99)]})
+                batch = self.batch(source, target, users)
+                batch.set(side, "bytes-per-day", "100KB")
+                done = self.ends(batch.call("run"), 2)
+                self.assertIn("bytes-per-day", done.err)
+                report = self.balanced(batch.report())
+                anna, ben = report["users"]
+                self.assertEqual((anna["state"], ben["state"]), ("Stopped", "Synced"))
+                moved = anna["bytes_fetched" if side == "source" else "bytes_uploaded"]
+                self.assertGreater(moved, 50000)
+                self.assertLessEqual(moved, 100000)
+                told = [f for f in anna["failures"] if f["type"] == "DailyLimit"]
+                self.assertEqual([(f["class"], f["side"]) for f in told], [("throttled", side)])
+                # The same day again: nothing more is moved, and that is no failure.
+                self.ends(batch.call("run"), 2)
+                again = batch.report()["users"][0]
+                self.assertEqual(again["uploaded"], anna["uploaded"])
+                # Another day: the allowance is there again (here: a larger one).
+                batch.set(side, "bytes-per-day", "10MB")
+                self.ends(batch.call("run"), 0)
+                self.moved(batch)
