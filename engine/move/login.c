@@ -19,6 +19,10 @@ bool login_ready(struct worker *w)
         w->side == SIDE_SOURCE ? &settings->source : &settings->target;
     struct err err;
 
+    /* It was taken before the wait for leave to connect, and that may have outlived it. */
+    if (w->token && endpoint->oauth.grant != SETTINGS_GRANT_NONE &&
+        loop_now_ms(account->hub->loop) + w->token_life_ms / 6 >= w->token_ends_ms)
+        secret_destroy(&w->token);
     if (endpoint->oauth.grant != SETTINGS_GRANT_NONE && !w->token)
         switch (tokens_get(account->hub->tokens, w->side, account->user, &w->token,
                            &w->token_ends_ms, &err)) {
