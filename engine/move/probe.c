@@ -224,7 +224,10 @@ static enum at reached(struct probe *p, const struct err *err)
     if (err->origin == ERR_ORIGIN_TLS)
         return AT_TLS;
     return err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD ||
-                   err->origin == ERR_ORIGIN_BYE || err->origin == ERR_ORIGIN_CONFIG
+                   err->origin == ERR_ORIGIN_BYE || err->origin == ERR_ORIGIN_CONFIG ||
+                   /* A server that cannot prove that it knows the password. */
+                   (err->class == ERR_CLASS_PERMANENT && !strstr(err->doing, "capability") &&
+                    strncmp(err->doing, "login", 5) == 0)
                ? AT_LOGIN
                : AT_CAPABILITY;
 }

@@ -1,10 +1,15 @@
 """Signing in: mechanisms, administrators, client certificates, on real servers."""
 
+import base64
+import hashlib
+import hmac
 import os
 import re
+import ssl
 import time
 
 import mail
+import quirky
 import servers
 from haul import Case, DOMAIN
 
@@ -234,3 +239,92 @@ class Limits(Login):
         failed = [u for u in report["users"] if u["state"] == "Failed"]
         self.assertTrue(3 <= len(failed) <= 6, [u["state"] for u in report["users"]])
         self.assertEqual({u["failure"] for u in failed}, {"TlsFailed"})
+
+
+class BoundSession(quirky.Session):
+    """SCRAM-SHA-256 and -PLUS (RFC 5802, 7677, 5929) of a server whose binding is that of its own TLS
+    connection, as a man in the middle's would not be."""
+
+    def do_authenticate(self, rest):
+        mechanism, _, first = rest.partition(" ")
+        server = self.server
+        server.mechanisms.append(mechanism)
+        if not mechanism.startswith("SCRAM-SHA-256"):
+            return "NO no such mechanism"
+        if not first:
+            self.line("+ ")
+            first = self.command()
+        header, _, bare = re.match(r"((p=[^,]*|[yn]),[^,]*,)(.*)", base64.b64decode(first).decode()).groups()
+        user = re.search(r"n=([^,]*)", bare).group(1)
+        nonce = re.search(r"r=([^,]*)", bare).group(1) + "server"
+        salt, rounds = b"salt of the test", 4096
+        challenge = "r=%s,s=%s,i=%d" % (nonce, base64.b64encode(salt).decode(), rounds)
+        self.line("+ " + base64.b64encode(challenge.encode()).decode())
+        final = base64.b64decode(self.command()).decode()
+        without, _, proof = final.rpartition(",p=")
+        binding = base64.b64decode(re.search(r"c=([^,]*)", without).group(1))
+        expected = header.encode()
+        if mechanism.endswith("-PLUS"):
+            expected += server.binding or self.peer.get_channel_binding("tls-unique")
+        salted = hashlib.pbkdf2_hmac("sha256", server.users[user].encode(), salt, rounds)
+        key = hmac.digest(salted, b"Client Key", "sha256")
+        text = ",".join((bare, challenge, without)).encode()
+        signature = hmac.digest(hashlib.sha256(key).digest(), text, "sha256")
+        good = bytes(a ^ b for a, b in zip(base64.b64decode(proof), signature)) == key
+        if not good or binding != expected:
+            return "NO [AUTHENTICATIONFAILED] Authentication failed."
+        if server.forged:
+            text += b"forged"
+        verifier = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), text, "sha256")
+        self.line("+ " + base64.b64encode(b"v=" + base64.b64encode(verifier)).decode())
+        self.command()
+        with server.lock:
+            server.open[user] = server.open.get(user, 0) + 1
+        self.user = user
+        return "OK in"
+
+    def let_in(self, user, password):
+        self.server.mechanisms.append("LOGIN")
+        return super().let_in(user, password)
+
+
+class Bound(quirky.Quirky):
+    session = BoundSession
+    binding, forged = None, False
+
+    def start(self):
+        self.mechanisms = []
+        super().start()
+        # Python tells the binding of TLS 1.2 only.
+        self.context.maximum_version = ssl.TLSVersion.TLSv1_2
+        return self
+
+
+class ChannelBinding(Login):
+    def job(self, **options):
+        mails = [quirky.Mail(uid, b"Subject: %d\r\n\r\nbody\r\n" % uid) for uid in range(1, 5)]
+        server = Bound({"anna": {"INBOX": mails}}, tls=True, **{
+            "greeting": "[CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=SCRAM-SHA-256 "
+                        "AUTH=SCRAM-SHA-256-PLUS] ready", **options})
+        source = self._started(server)
+        return source, self.batch(source, self.target_for(["anna"]), ["anna"])
+
+    def test_scram_plus_is_preferred_and_bound_to_the_connection(self):
+        source, batch = self.job()
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(set(source.mechanisms), {"SCRAM-SHA-256-PLUS"})
+        self.assertEqual(self.balanced(batch.report())["totals"]["uploaded"], 4)
+
+    def test_another_connections_binding_is_refused_and_not_tried_without(self):
+        """The password would be right; falling back would give it to whoever is in between."""
+        source, batch = self.job()
+        source.binding = b"not this connection"
+        step = self.checked(batch, 77)["login"]
+        self.assertEqual(step["type"], "LoginFailed")
+        self.assertEqual(source.mechanisms, ["SCRAM-SHA-256-PLUS"])
+
+    def test_a_server_that_does_not_know_the_password_is_not_believed(self):
+        source, batch = self.job()
+        source.forged = True
+        self.assertFalse(self.checked(batch, 77)["login"]["ok"])
+        self.assertNotIn("LOGIN", source.mechanisms)

@@ -202,3 +202,25 @@ passdb {
         batch.passwords = {u: "1//%s" % u for u in self.USERS}
         self.ends(batch.call("run"), 77)
         self.assertEqual({u["failure"] for u in batch.report()["users"]}, {"LoginFailed"})
+
+    def test_check_tells_a_missing_delegation(self):
+        batch = self.service_account(self.made())
+        steps = {s["step"]: s for s in
+                 self.ends(batch.call("check", "--source", "--json"), 0).json()["steps"]}
+        self.assertIn("service account", steps["token"]["detail"])
+        self.assertTrue(steps["login"]["ok"])
+        self.tokens.refusal = 401, {"error": "unauthorized_client", "error_description":
+                                    "Client is unauthorized to retrieve access tokens using this method"}
+        step = {s["step"]: s for s in self.ends(batch.call("check", "--source", "--json"),
+                                                77).json()["steps"]}["token"]
+        self.assertEqual(step["type"], "TokenFailed")
+        self.assertIn("Domain-wide delegation", step["remedy"])
+        self.assertIn("https://mail.google.com/", step["remedy"])
+
+    def test_check_never_sends_a_refresh_token_as_a_password(self):
+        batch = self.made().set("source", "client-id", "app-1")
+        batch.passwords = {u: "1//" + u for u in self.USERS}
+        done = self.ends(batch.call("check", "--source", "--json"), 77)
+        self.assertEqual([s["step"] for s in done.json()["steps"] if not s["ok"]], ["token"])
+        self.assertNotIn("method=PLAIN, rip", self.log().split("auth failed")[-1])
+        self.assertNotRegex(self.log(), r"auth failed, \d+ attempts.*user=<anna@school")
