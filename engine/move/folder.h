@@ -65,6 +65,8 @@ struct folder {
     enum folder_push push;
     unsigned attributes; /* of LIST in this pass, IMAP_MAILBOX_ bits */
     bool exists_on_target;
+    uint32_t list_width; /* UIDs a listing asks for at most, 0: as many as is usual; learnt */
+    bool selects;        /* SELECT in place of EXAMINE, whose UIDVALIDITY changes (quirk S03) */
     bool gone;           /* the source does not list it any more */
     bool anew;           /* this pass forgot it, and reads it from its first message on */
     uint32_t rank;       /* gmail's: 1 is first */

@@ -42,6 +42,7 @@ void pull_end(struct worker *worker)
     pull_folder_release(worker);
     free(p->rows);
     free(p->notes);
+    pull_missing_clear(&p->missing);
     buf_deinit(&p->words);
     free(p);
     worker->work = NULL;

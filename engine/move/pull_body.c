@@ -412,6 +412,7 @@ static void fetch_ended(void *context, const struct err *err)
 {
     struct fetch *fetch = context;
     struct worker *w = fetch->worker;
+    struct pull *p = w->work;
     struct folder *f = fetch->folder;
     bool link_lost = err && !link_is_ready(w->link);
 
@@ -428,6 +429,7 @@ static void fetch_ended(void *context, const struct err *err)
             incoming_finish(fetch, 0);
     }
     w->inflight--;
+    p->alone = false;
     learn_most(f->account, fetch, err);
     for (unsigned i = fetch->count; i-- > 0;) {
         struct folder_item *item = &fetch->items[i];
@@ -491,6 +493,7 @@ static int item_by_uid(const void *a, const void *b)
 /* Asks for the next messages; false when there are none. */
 bool pull_fetch_some(struct worker *w)
 {
+    struct pull *p = w->work;
     struct folder *f = w->folder;
     struct fetch *fetch;
     struct folder_item item;
@@ -505,12 +508,16 @@ bool pull_fetch_some(struct worker *w)
             return false;
         }
     }
-    if (!queue_pop(&f->wanted, &item))
+    /* With others behind it, one that was lost with a connection would be lost again and again where a
+     * server ends each session after some commands: it goes first, and alone. */
+    if (p->alone || !queue_pop(&f->wanted, &item))
         return false;
-    if (!allowance_allows(f->account, SIDE_SOURCE, item.listed_bytes)) {
+    if ((item.losses && w->inflight) ||
+        !allowance_allows(f->account, SIDE_SOURCE, item.listed_bytes)) {
         queue_push_front(&f->wanted, &item);
         return false;
     }
+    p->alone = item.losses > 0;
     fetch = mem_zero(1, sizeof *fetch);
     fetch->worker = w;
     fetch->folder = f;

@@ -6,13 +6,25 @@
 #include "engine/move/pull.h"
 #include "io/base/buf.h"
 
+/* Another UIDVALIDITY than the journal's: what was asked about it. */
+enum pull_doubt { PULL_DOUBT_NONE, PULL_DOUBT_SELECTED, PULL_DOUBT_EXAMINED };
+
 enum pull_step { PULL_STEP_FREE, PULL_STEP_SELECTING, PULL_STEP_LISTING };
+
+/* Messages that a listing did not show although they are there (quirks S11, F23, C5). */
+struct pull_missing {
+    uint32_t *seen, *uids; /* UIDs that were listed; those that SEARCH knows besides */
+    uint32_t seen_count, seen_room, count, room, at;
+    unsigned rows_before;
+    void (*ended)(struct worker *w, const struct err *err);
+};
 
 /* What pull keeps for a worker. */
 struct pull {
     enum pull_step step;
     /* listing */
     uint32_t from, to, uidnext, exists, width;
+    uint32_t base; /* where this listing began */
     bool capped; /* uidnext is not the folder's: newer mail waits for the next pass */
     struct message_record *rows; /* of the window; keywords hold offsets into words */
     unsigned row_count, row_room;
@@ -22,9 +34,16 @@ struct pull {
     uint64_t expected_before; /* tally.found when the listing began */
     struct message_note *notes;
     unsigned noted; /* rows whose note was asked for */
-    uint32_t uidvalidity;
+    uint32_t uidvalidity, doubted_validity;
+    enum pull_doubt doubt;
     unsigned attempts; /* of the step, in a row */
     bool writable;     /* the folder was opened by SELECT: what marks messages must not be asked */
+    unsigned refused;  /* windows refused in a row; each is asked for again in halves */
+    unsigned damaged_before; /* session_damaged_count when the listing began */
+    bool doubted;            /* a part of it was not listed */
+    bool alone;              /* the body that is asked for has cost connections before */
+    bool looked;             /* for what is missing */
+    struct pull_missing missing;
 };
 
 /* Bodies of the folder wait to be fetched, and this run fetches bodies. */
@@ -35,6 +54,16 @@ void pull_folder_release(struct worker *w);
 void pull_progressed(struct account *account);
 /* Nothing of the folder is left to list, fetch or store: it is done. */
 void pull_settle_if_done(struct folder *f);
+
+/* pull_list: one row of a listing (context: the worker). */
+void pull_list_row(void *context, const struct imap_message_row *row);
+
+/* pull_missing: compares what was listed from base on with what SEARCH knows, and asks for the rest
+ * one by one; those come by pull_list_row, without flags and date where nothing tells them. ended: err
+ * is a lost connection or a throttled answer; a server without SEARCH has told nothing. */
+void pull_missing_saw(struct pull_missing *m, uint32_t uid);
+void pull_missing_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err));
+void pull_missing_clear(struct pull_missing *m);
 
 /* pull_open: EXAMINEs the worker's folder and, if nobody has, has it listed; then worker_idle. A folder
  * that does not open is tried by its other name, later, by SELECT; then it alone is given up. */

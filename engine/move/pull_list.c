@@ -15,6 +15,8 @@
 #define WINDOW_ROWS_WANTED 4000u
 /* Connections that a folder may cost while others do well. */
 #define LOSSES_MAX 4u
+/* Windows refused in a row, each half of the one before: then it is the folder. */
+#define REFUSED_MAX 40u
 
 static void list_window(struct worker *w);
 
@@ -85,7 +87,7 @@ static int row_by_uid(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void list_row(void *context, const struct imap_message_row *row)
+void pull_list_row(void *context, const struct imap_message_row *row)
 {
     struct worker *w = context;
     struct pull *p = w->work;
@@ -119,6 +121,49 @@ static void list_row(void *context, const struct imap_message_row *row)
         m->state = MESSAGE_SKIPPED;
 }
 
+/* Counting finds what a server hides: rows of a first listing against EXISTS (quirk S18), and numbers
+ * that are a limit rather than a count (S18, S19). */
+static void tell_hidden(struct worker *w)
+{
+    static const uint32_t limits[] = { 1000, 2000, 5000, 10000 };
+    const struct pull *p = w->work;
+    char text[200];
+
+    if (p->expected_before != 0)
+        return;
+    if (p->listed < p->exists && !p->capped) {
+        snprintf(text, sizeof text,
+                 "the server says %" PRIu32 " messages but listed %" PRIu64 "; the folder may be "
+                 "incomplete",
+                 p->exists, p->listed);
+        account_problem(w->account, w->folder->record.folder, "HiddenMessages", text,
+                        "run again later; if it stays, look at the folder in the source's webmail");
+    }
+    for (unsigned i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (p->exists == limits[i]) {
+            snprintf(text, sizeof text,
+                     "the server shows exactly %" PRIu32 " messages, which is a limit that some "
+                     "servers have; the folder may be incomplete",
+                     p->exists);
+            account_problem(w->account, w->folder->record.folder, "MayBeIncomplete", text,
+                            "compare with the count in the source's webmail; Gmail's limit is a "
+                            "setting of the user (\"folder size limits\")");
+        }
+}
+
+/* Something is there that was not listed, or may be. */
+static bool is_incomplete(const struct worker *w)
+{
+    const struct pull *p = w->work;
+
+    return p->doubted || session_damaged_count(link_session(w->link)) != p->damaged_before ||
+           (p->expected_before == 0 && p->listed < p->exists && !p->capped);
+}
+
+static void listing_done(struct worker *w);
+static void missing_ended(struct worker *w, const struct err *err);
+static void rows_in_order(struct pull *p);
+static void ask_notes(struct worker *w);
 static void note_row(void *context, const struct imap_message_row *row);
 static void notes_ended(void *context, const struct err *err);
 
@@ -147,6 +192,7 @@ static void window_done(struct worker *w)
     for (unsigned i = 0; i < p->row_count; i++) {
         struct message_record *m = &p->rows[i];
 
+        pull_missing_saw(&p->missing, m->uid);
         if (!gmail_claims(f, m->source_id)) {
             m->state = MESSAGE_SKIPPED;
             m->reason = SKIP_DUPLICATE;
@@ -198,7 +244,11 @@ static void window_done(struct worker *w)
     hub_submit_lazy(hub, op);
     if (!last) {
         /* Aim at a few thousand rows a window, however sparse the UIDs are. */
-        if (seen < WINDOW_ROWS_WANTED / 4 && p->width < UINT32_MAX / 8)
+        if (f->list_width) {
+            /* Behind the message that made it small, back to the usual one. */
+            p->width *= 2;
+            f->list_width = p->width < WINDOW_UIDS ? p->width : 0;
+        } else if (seen < WINDOW_ROWS_WANTED / 4 && p->width < UINT32_MAX / 8)
             p->width *= 4;
         else if (seen > WINDOW_ROWS_WANTED && p->width > WINDOW_UIDS)
             p->width /= 2;
@@ -206,6 +256,40 @@ static void window_done(struct worker *w)
         list_window(w);
         return;
     }
+    if (!p->looked && is_incomplete(w)) {
+        p->looked = true;
+        p->from = p->base;
+        p->to = UINT32_MAX;
+        pull_missing_ask(w, missing_ended);
+        return;
+    }
+    listing_done(w);
+}
+
+static void missing_ended(struct worker *w, const struct err *err)
+{
+    struct pull *p = w->work;
+
+    if (err) {
+        /* What was listed stays; what was not is told, since the next look begins behind it. */
+        tell_hidden(w);
+        drop_window(p);
+        pull_step_failed(w, TROUBLE_FETCH, err);
+        return;
+    }
+    p->to = UINT32_MAX;
+    rows_in_order(p);
+    ask_notes(w);
+}
+
+/* The folder is in the journal, and its bodies may be fetched. */
+static void listing_done(struct worker *w)
+{
+    struct pull *p = w->work;
+    struct folder *f = w->folder;
+    struct account *account = w->account;
+
+    pull_missing_clear(&p->missing);
     p->step = PULL_STEP_FREE;
     w->busy = false;
     p->attempts = 0;
@@ -219,17 +303,7 @@ static void window_done(struct worker *w)
             : 0;
     if (f->wanted.count == 0 && f->record.tally.waiting > f->fetching + f->storing)
         folder_want_stored(f);
-    /* Counting finds what a server hides: rows of a first listing against EXISTS. */
-    if (p->expected_before == 0 && p->listed < p->exists && !p->capped) {
-        char text[200];
-
-        snprintf(text, sizeof text,
-                 "the server says %" PRIu32 " messages but listed %" PRIu64 "; the folder may be "
-                 "incomplete",
-                 p->exists, p->listed);
-        account_problem(account, f->record.folder, "HiddenMessages", text,
-                        "run again later; if it stays, look at the folder in the source's webmail");
-    }
+    tell_hidden(w);
     f->listed_now = true;
     folder_put(f);
     pull_settle_if_done(f);
@@ -286,18 +360,11 @@ static void notes_ended(void *context, const struct err *err)
     ask_notes(w);
 }
 
-/* Rows came: in order, each once. */
-static void window_ended(void *context, const struct err *err)
+/* In order, each once. */
+static void rows_in_order(struct pull *p)
 {
-    struct worker *w = context;
-    struct pull *p = w->work;
     unsigned kept = 0;
 
-    if (err) {
-        drop_window(p);
-        pull_step_failed(w, TROUBLE_FETCH, err);
-        return;
-    }
     if (p->row_count)
         qsort(p->rows, p->row_count, sizeof *p->rows, row_by_uid);
     for (unsigned i = 0; i < p->row_count; i++)
@@ -305,6 +372,43 @@ static void window_ended(void *context, const struct err *err)
             p->rows[kept++] = p->rows[i];
     p->row_count = kept;
     p->noted = 0;
+}
+
+/* A set was refused, for one of its messages most often (quirk C5): asked for again in halves, and a
+ * message that cannot be listed alone is looked for at the end. */
+static void window_refused(struct worker *w)
+{
+    struct pull *p = w->work;
+    uint32_t last = p->to == UINT32_MAX ? p->uidnext - 1 : p->to;
+
+    if (last > p->from) {
+        w->folder->list_width = p->width = (last - p->from + 1) / 2;
+        p->windows++;
+        list_window(w);
+        return;
+    }
+    p->doubted = true;
+    p->to = p->from;
+    rows_in_order(p);
+    ask_notes(w);
+}
+
+static void window_ended(void *context, const struct err *err)
+{
+    struct worker *w = context;
+    struct pull *p = w->work;
+
+    if (err) {
+        drop_window(p);
+        if (link_is_ready(w->link) && err->scope <= ERR_SCOPE_FOLDER &&
+            err->class != ERR_CLASS_THROTTLED && ++p->refused < REFUSED_MAX)
+            window_refused(w);
+        else
+            pull_step_failed(w, TROUBLE_FETCH, err);
+        return;
+    }
+    p->refused = 0;
+    rows_in_order(p);
     ask_notes(w);
 }
 
@@ -324,7 +428,7 @@ static void list_window(struct worker *w)
         p->to = p->from + p->width - 1;
         snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, p->from, p->to);
     }
-    session_fetch_rows(link_session(w->link), slice_cstr(set), SLICE(""), list_row, window_ended, w);
+    session_fetch_rows(link_session(w->link), slice_cstr(set), SLICE(""), pull_list_row, window_ended, w);
 }
 
 /* UIDNEXT was not told (quirk S02): the highest UID stands in for it. */
@@ -371,7 +475,11 @@ static void list_begin(struct worker *w)
     p->from = f->record.uidnext_listed ? f->record.uidnext_listed : 1;
     p->expected_before = f->record.tally.found;
     p->listed = 0;
-    p->windows = 0;
+    p->windows = p->refused = 0;
+    p->base = p->from;
+    p->doubted = p->looked = false;
+    p->damaged_before = session_damaged_count(link_session(w->link));
+    pull_missing_clear(&p->missing);
     /* A label's newest mail is in folders of a higher rank that were listed before it came. */
     p->capped = f->account->gmail && (f->source_status.has & IMAP_STATUS_UIDNEXT) &&
                 f->source_status.uidnext && f->source_status.uidnext < p->uidnext;
@@ -386,6 +494,8 @@ static void list_begin(struct worker *w)
     spread = (uint64_t)(p->uidnext - p->from) / p->exists;
     spread = (spread ? spread : 1) * WINDOW_UIDS;
     p->width = spread > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)spread;
+    if (f->list_width && f->list_width < p->width)
+        p->width = f->list_width;
     list_window(w);
 }
 

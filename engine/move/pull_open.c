@@ -4,6 +4,7 @@
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,6 +191,9 @@ static void start_anew(struct folder *f)
 {
     struct hub *hub = f->account->hub;
 
+    /* A folder is listed before its first body is asked for, and never again in the same run: so no
+     * answer for a message of the old one can come after this. */
+    assert(f->fetching == 0 && f->storing == 0 && f->sending == 0);
     log_line(LOG_INFO, "folder.uidvalidity", "user=%s folder=%s was=%u",
              f->account->user->email_address, f->source_name, f->record.uidvalidity);
     hub_submit_lazy(hub, store_op_new(STORE_OP_FORGET, f->record.user, f->record.folder));
@@ -220,6 +224,48 @@ static void selected(void *context, const struct imap_selected *s)
     p->uidvalidity = s->status.has & IMAP_STATUS_UIDVALIDITY ? s->status.uidvalidity : 0;
 }
 
+/* The folder became another one while its bodies are fetched: what is on its way is finished, and the
+ * next run starts it anew. */
+static void changed_meanwhile(struct worker *w)
+{
+    struct folder *f = w->folder;
+    struct err err;
+
+    err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
+            "the folder got new message numbers while it was read");
+    err_doing(&err, "SELECT %s", f->source_name);
+    account_failure(w->account, FAILURE_SOURCE, TROUBLE_SELECT, "SelectFailed", &err, f, 0);
+    f->pull = PULL_REFUSED;
+    account_fail(w->account, "SelectFailed", true);
+    pull_folder_release(w);
+    worker_idle(w);
+}
+
+/* Courier's EXAMINE makes a UIDVALIDITY up each time, and SELECT tells the one that is kept (quirk
+ * S03). So another one than the journal's is asked for by SELECT, and where that differs too by
+ * EXAMINE once more: twice the same is the truth. Returns whether the folder is being opened again.
+ */
+static bool select_again(struct worker *w)
+{
+    struct pull *p = w->work;
+    struct folder *f = w->folder;
+
+    if (f->selects)
+        return false;
+    if (p->doubt == PULL_DOUBT_NONE) {
+        p->doubt = PULL_DOUBT_SELECTED;
+    } else if (p->doubt == PULL_DOUBT_SELECTED) {
+        p->doubt = PULL_DOUBT_EXAMINED;
+        p->doubted_validity = p->uidvalidity;
+    } else if (p->uidvalidity != p->doubted_validity) {
+        f->selects = true;
+    } else {
+        return false;
+    }
+    pull_select_folder(w);
+    return true;
+}
+
 static void select_ended(void *context, const struct err *err)
 {
     struct worker *w = context;
@@ -227,23 +273,32 @@ static void select_ended(void *context, const struct err *err)
     struct folder *f = w->folder;
 
     if (err) {
+        p->doubt = PULL_DOUBT_NONE;
         open_failed(w, err);
         return;
     }
     w->selected = true;
     w->busy = false;
     p->step = PULL_STEP_FREE;
-    if (f->bare && f->pull == PULL_LISTING)
+    if (f->bare && f->pull == PULL_LISTING && p->doubt == PULL_DOUBT_NONE)
         tell_bare(f, false);
     if (f->record.uidvalidity && p->uidvalidity && f->record.uidvalidity != p->uidvalidity) {
-        if (f->pull != PULL_LISTING) {
-            /* It changed while others work on it: the next pass starts it anew. */
-            pull_folder_release(w);
-            worker_idle(w);
+        if (select_again(w))
+            return;
+        if (f->pull == PULL_LISTING) {
+            start_anew(f);
+        } else if (f->selects) {
+            /* Numbers that the server makes up say nothing. */
+            f->record.uidvalidity = p->uidvalidity;
+        } else {
+            p->doubt = PULL_DOUBT_NONE;
+            changed_meanwhile(w);
             return;
         }
-        start_anew(f);
+    } else if (p->doubt == PULL_DOUBT_SELECTED) {
+        f->selects = true;
     }
+    p->doubt = PULL_DOUBT_NONE;
     if (f->pull != PULL_LISTING) {
         worker_idle(w);
         return;
@@ -263,7 +318,8 @@ void pull_select_folder(struct worker *w)
         f->pull = PULL_LISTING;
     /* Some broken indexes open for writing only (quirk S03): every other try is a SELECT, under
      * which nothing is asked for that would mark a message. */
-    p->writable = f->open_failures % 2 == 1;
+    p->writable =
+        f->open_failures % 2 == 1 || f->selects || p->doubt == PULL_DOUBT_SELECTED;
     session_select(link_session(w->link), f->bare ? bare_name(f) : f->record.source_raw,
                    !p->writable, selected, select_ended, w);
 }

@@ -161,3 +161,85 @@ class Bodies(Odd):
     def test_sizes_that_lie(self):
         source, report = self.one_bad(size={uid: uid * 7919 % 2000 for uid in range(1, 31)})
         self.assertEqual(self.failures(report), [])
+
+
+class Listing(Odd):
+    """What a folder says of itself, and what of it is not so."""
+
+    def whole(self, mails, code=0, policy=(), **quirks):
+        source = self.source({"INBOX": mails, "Sent": messages(3)}, **quirks)
+        batch = self.job(source)
+        for key, value in policy:
+            batch.set("policy", key, value)
+        _, report = self.run_to(batch, code)
+        self.arrived(batch, ("INBOX",), mails)
+        self.arrived(batch, ("Sent",), messages(3))
+        return batch, source, report
+
+    def test_rows_that_ranges_leave_out_are_asked_for_alone(self):
+        """Yahoo gives some 70 % of a range, and says nothing of the rest (S11)."""
+        _, _, report = self.whole(messages(300), hide_in_ranges=3)
+        self.assertEqual(self.counts(report, "INBOX")["found"], 300)
+        self.assertEqual(self.problems(report), [])
+
+    def test_hidden_messages_are_told_where_nothing_finds_them(self):
+        inbox = messages(30)
+        source = self.source({"INBOX": inbox}, hide_in_ranges=3, no_search=True)
+        batch = self.job(source)
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), [m for m in inbox if m.uid % 3])
+        self.assertIn("HiddenMessages", self.problems(report))
+
+    def test_a_damaged_row_is_asked_for_again(self):
+        """F23: the row is lost, its message is not."""
+        _, _, report = self.whole(messages(30), row={7: "UID, NIL RFC822.SIZE 9537"}, once=True)
+        self.assertEqual(self.failures(report), [])
+
+    def test_a_row_that_is_damaged_in_every_form_costs_its_date_only(self):
+        inbox = messages(30)
+        source = self.source({"INBOX": inbox}, row={7: "UID, NIL RFC822.SIZE 9537"})
+        batch = self.job(source)
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), inbox)
+
+    def test_a_set_that_is_refused_for_one_of_it_is_halved(self):
+        """C5: the listing is refused while a message is in it, also alone."""
+        _, source, report = self.whole(messages(200), listing_bad={77})
+        self.assertEqual(self.counts(report, "INBOX")["found"], 200)
+        self.assertLess(source.asked(r"UID FETCH \S+ \(UID FLAGS"), 60)
+
+    def test_rows_in_any_order(self):
+        _, _, report = self.whole(messages(100), reorder=True)
+        self.assertEqual(self.failures(report), [])
+
+    def test_a_view_of_the_newest_is_told(self):
+        """Yahoo shows 10,000 without UIDONLY; Gmail what a user's setting allows (S18, S19)."""
+        inbox = [Mail(uid, b"Subject: %d\r\n\r\nx\r\n" % uid) for uid in range(1, 1201)]
+        source = self.source({"INBOX": inbox}, view=1000)
+        batch = self.job(source)
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), inbox[-1000:])
+        self.assertIn("MayBeIncomplete", self.problems(report))
+
+    def test_a_uidvalidity_that_examine_makes_up(self):
+        """Courier (S03): SELECT tells the one that is kept; nothing is copied twice."""
+        inbox = messages(200)
+        batch, source, report = self.whole(inbox, new_validity={"INBOX"}, bye_every=25)
+        for _ in range(2):
+            inbox.append(message(len(inbox) + 1))
+            source.messages["anna"]["INBOX"].mails.append(inbox[-1])
+            _, report = self.run_to(batch)
+            self.arrived(batch, ("INBOX",), inbox)
+
+    def test_a_uidvalidity_that_is_never_the_same(self):
+        inbox = messages(100)
+        batch, source, report = self.whole(inbox, always_new_validity={"INBOX"}, bye_every=20)
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), inbox)
+
+    def test_bye_at_any_point(self):
+        self.whole(messages(150), bye_every=7)
+
+    def test_a_server_that_asks_for_patience_amid_a_listing(self):
+        _, _, report = self.whole(messages(30), throttle=[0, 50])
+        self.assertEqual(report["totals"]["throttled"], 1)

@@ -1,0 +1,130 @@
+#include "engine/move/pull_inner.h"
+
+#include "io/base/log.h"
+#include "io/base/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* More than this are not asked for one by one: the folder is told as incomplete. */
+#define MISSING_MAX 100000u
+
+void pull_missing_clear(struct pull_missing *m)
+{
+    free(m->seen);
+    free(m->uids);
+    *m = (struct pull_missing){ 0 };
+}
+
+void pull_missing_saw(struct pull_missing *m, uint32_t uid)
+{
+    if (m->seen_count == m->seen_room) {
+        m->seen_room = m->seen_room ? m->seen_room * 2 : 1024;
+        m->seen = mem_resize(m->seen, m->seen_room, sizeof *m->seen);
+    }
+    m->seen[m->seen_count++] = uid;
+}
+
+static int uid_order(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static bool was_seen(const struct pull_missing *m, uint32_t uid)
+{
+    return m->seen_count && bsearch(&uid, m->seen, m->seen_count, sizeof uid, uid_order);
+}
+
+static void missing_range(void *context, uint32_t first, uint32_t last)
+{
+    struct worker *w = context;
+    struct pull *p = w->work;
+    struct pull_missing *m = &p->missing;
+
+    if (first < p->base)
+        first = p->base;
+    if (last >= p->uidnext)
+        last = p->uidnext ? p->uidnext - 1 : 0;
+    for (uint64_t uid = first; uid <= last && m->count < MISSING_MAX; uid++) {
+        if (was_seen(m, (uint32_t)uid))
+            continue;
+        if (m->count == m->room) {
+            m->room = m->room ? m->room * 2 : 64;
+            m->uids = mem_resize(m->uids, m->room, sizeof *m->uids);
+        }
+        m->uids[m->count++] = (uint32_t)uid;
+    }
+}
+
+static void ask_next(struct worker *w);
+
+static void one_ended(void *context, const struct err *err)
+{
+    struct worker *w = context;
+    struct pull *p = w->work;
+    struct pull_missing *m = &p->missing;
+
+    if (err && (!link_is_ready(w->link) || err->class == ERR_CLASS_THROTTLED)) {
+        m->ended(w, err);
+        return;
+    }
+    /* It is there, but its row does not come in any form: its body may. */
+    if (p->row_count == m->rows_before)
+        pull_list_row(w, &(struct imap_message_row){ .uid = m->uids[m->at] });
+    m->at++;
+    ask_next(w);
+}
+
+static void ask_next(struct worker *w)
+{
+    struct pull *p = w->work;
+    struct pull_missing *m = &p->missing;
+    char set[16];
+
+    if (m->at == m->count) {
+        m->ended(w, NULL);
+        return;
+    }
+    m->rows_before = p->row_count;
+    snprintf(set, sizeof set, "%" PRIu32, m->uids[m->at]);
+    session_fetch_rows(link_session(w->link), slice_cstr(set), SLICE(""), pull_list_row, one_ended,
+                       w);
+}
+
+static void searched(void *context, const struct err *err)
+{
+    struct worker *w = context;
+    struct pull *p = w->work;
+    struct pull_missing *m = &p->missing;
+
+    if (err && (!link_is_ready(w->link) || err->class == ERR_CLASS_THROTTLED)) {
+        m->ended(w, err);
+        return;
+    }
+    if (m->count > 1)
+        qsort(m->uids, m->count, sizeof *m->uids, uid_order);
+    if (m->count)
+        log_line(LOG_INFO, "folder.missing", "user=%s folder=%s listed=%u missing=%u",
+                 w->account->user->email_address, w->folder->source_name, m->seen_count, m->count);
+    ask_next(w);
+}
+
+void pull_missing_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err))
+{
+    struct pull *p = w->work;
+    struct pull_missing *m = &p->missing;
+    char criteria[32];
+
+    m->ended = ended;
+    m->count = m->at = 0;
+    if (m->seen_count > 1)
+        qsort(m->seen, m->seen_count, sizeof *m->seen, uid_order);
+    if (p->base > 1)
+        snprintf(criteria, sizeof criteria, "UID %" PRIu32 ":*", p->base);
+    else
+        snprintf(criteria, sizeof criteria, "ALL");
+    session_search(link_session(w->link), slice_cstr(criteria), missing_range, searched, w);
+}
