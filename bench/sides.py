@@ -1,0 +1,108 @@
+"""What the benchmarks share: servers' mail, mailhaul and mbsync as timed sides, medians.
+
+Both servers and the client share the machine's processors; seconds of CPU are the client's own.
+"""
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+
+import haul  # noqa: E402
+
+
+def need_mbsync():
+    if not shutil.which("mbsync"):
+        raise SystemExit("mbsync is missing: scripts/packages bench")
+
+
+def cpu_of_children():
+    now = os.times()
+    return now.children_user + now.children_system
+
+
+def timed(work):
+    cpu, began = cpu_of_children(), time.monotonic()
+    work()
+    return {"wall_s": time.monotonic() - began, "cpu_s": cpu_of_children() - cpu}
+
+
+def medians(rows):
+    """Of the figures of one side's rounds, each a dictionary."""
+    return {key: round(statistics.median(row[key] for row in rows), 2) for key in rows[0]}
+
+
+def interleaved(rounds, sides):
+    """{name: a list of figures} of sides {name: function that returns figures}, taking turns."""
+    figures = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, work in sides.items():
+            figures[name].append(work())
+    return figures
+
+
+def tell(scenario, **figures):
+    """The one JSON line a benchmark prints."""
+    print(json.dumps({"scenario": scenario, "processors": os.cpu_count(),
+                      "machine": platform.machine(), **figures}))
+
+
+def folder():
+    return tempfile.mkdtemp(prefix="mhbench")
+
+
+def mailhaul(batch, command="run", *arguments):
+    """Runs it over the batch; anything but success ends the benchmark."""
+    batch.write()
+    subprocess.run([haul.BINARY, command, "--quiet", *arguments, batch.path], check=True,
+                   cwd=batch.folder, env={**os.environ, **batch.environment})
+
+
+class Mbsync:
+    """mbsync's configuration and state for pairs (source user, target address)."""
+
+    def __init__(self, where, source, target, pairs, ports=None):
+        self.pairs, self.path = pairs, os.path.join(where, "mbsyncrc")
+        ports = ports or (source.port_tls, target.port_tls)
+        state = os.path.join(where, "state")
+        os.makedirs(state)
+        with open(self.path, "w") as f:
+            f.write("FSync no\n")
+            for user, address in pairs:
+                for side, server, login, port in (("far", source, user, ports[0]),
+                                                  ("near", target, address, ports[1])):
+                    f.write('IMAPAccount %s-%s\nHost localhost\nPort %d\nUser "%s"\nPass "%s"\n'
+                            "SSLType IMAPS\nCertificateFile %s\nAuthMechs PLAIN\n\n"
+                            "IMAPStore %s-%s\nAccount %s-%s\n\n" % (
+                                side, user, port, login, server.users[login], server.ca,
+                                side, user, side, user))
+                f.write("Channel %s\nFar :far-%s:\nNear :near-%s:\nPatterns *\nCreate Near\n"
+                        "Sync Pull\nCopyArrivalDate yes\nSyncState %s/%s/\n\n" % (
+                            user, user, user, state, user))
+                os.makedirs(os.path.join(state, user))
+
+    def run(self, at_once=1):
+        with ThreadPoolExecutor(at_once) as pool:
+            for done in pool.map(lambda pair: subprocess.run(
+                    ["mbsync", "-q", "-c", self.path, pair[0]], stdout=subprocess.DEVNULL),
+                    self.pairs):
+                if done.returncode != 0:
+                    raise SystemExit("mbsync ended with %d" % done.returncode)
+
+
+def count(server, users):
+    """Messages that the server holds for these users."""
+    total = 0
+    for user in users:
+        with server.connect(user) as mailbox:
+            total += sum(len(mailbox.uids(path)) for path in mailbox.folders())
+    return total
