@@ -85,6 +85,8 @@ struct exo_config {
     uint32_t line_max;       /* bytes of a command line; 10240 */
     uint32_t body_line_max;  /* bytes of a line in a message; 0 off */
     bool nul_refused;
+    bool bare_refused;         /* a line that ends in LF or CR alone: Command Argument Error. 11 */
+    bool header_bytes_refused; /* a byte over 0x7f in the header: invalid header */
     uint64_t message_bytes_max;
     uint64_t quota_bytes;                        /* per mailbox; 0 off */
     uint32_t connections_max;                    /* per mailbox; 0 off */

@@ -231,6 +231,26 @@ static void lines_measure(struct exo_append *a, struct slice part)
     a->nul |= memchr(part.data, '\0', part.size) != NULL;
 }
 
+/* Byte by byte: only when somebody asks for these refusals. */
+static void bytes_examine(struct exo_append *a, struct slice part, size_t before)
+{
+    size_t line = before;
+
+    for (size_t i = 0; i < part.size; i++) {
+        char c = part.data[i];
+
+        a->bare |= (c == '\n') != a->returned;
+        if (c == '\n') {
+            a->header_read |= line == 0;
+            line = 0;
+        } else if (c != '\r') {
+            line++;
+        }
+        a->header_bytes |= !a->header_read && (unsigned char)c >= 0x80;
+        a->returned = c == '\r';
+    }
+}
+
 static void text_keep(struct exo_append *a, enum exo_keep keep, struct slice part)
 {
     size_t from = a->text.size > 3 ? a->text.size - 3 : 0, end;
@@ -275,6 +295,8 @@ bool exo_append_body(struct exo_conn *c)
         int ok = EVP_DigestUpdate(a->digest, part.data, part.size);
 
         assert(ok == 1);
+        if (c->worker->config.bare_refused || c->worker->config.header_bytes_refused)
+            bytes_examine(a, part, a->line_bytes - (a->line_bytes && a->returned));
         lines_measure(a, part);
         text_keep(a, c->worker->config.keep, part);
     }
@@ -402,6 +424,10 @@ static const char *body_refusal(struct exo_conn *c, struct exo_append *a)
 
     if (a->nul && config->nul_refused)
         return "NO Message contains NUL characters";
+    if (a->header_bytes && config->header_bytes_refused)
+        return "NO Message contains invalid header";
+    if ((a->bare || a->returned) && config->bare_refused)
+        return "BAD Command Argument Error. 11";
     if (config->body_line_max && a->line_bytes_max > config->body_line_max)
         return "BAD Command Argument Error. 11";
     /* Others may have filled the mailbox meanwhile. */

@@ -71,6 +71,8 @@ static const struct row rows[] = {
     ROW(U32, true, line_max, "line-max", "bytes of a command line"),
     ROW(U32, true, body_line_max, "body-line-max", "bytes of a line of a message; 0 off"),
     ROW(BOOL, true, nul_refused, "nul-refused", "messages with NUL"),
+    ROW(BOOL, true, bare_refused, "bare-refused", "messages with bare LF or CR"),
+    ROW(BOOL, true, header_bytes_refused, "header-bytes-refused", "messages with an 8-bit header"),
     ROW(U64, true, message_bytes_max, "message-bytes-max", "size limit"),
     ROW(U64, true, quota_bytes, "quota-bytes", "per mailbox; 0 off"),
     ROW(U32, true, connections_max, "connections-max", "per mailbox; 0 off"),

@@ -31,6 +31,8 @@ struct exo_append {
     uint64_t size, got, cut_at; /* bytes; cut_at: a fault strikes there, UINT64_MAX none */
     struct exo_fault cut;
     bool synchronizing, nul, refused; /* refused: swallowed, then `refusal` is the answer */
+    bool bare, returned;               /* a CR or LF alone; the last byte was a CR */
+    bool header_bytes, header_read;    /* 8-bit bytes above the first empty line */
     char refusal[160];
     size_t line_bytes, line_bytes_max;
     EVP_MD_CTX *digest;

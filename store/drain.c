@@ -53,6 +53,8 @@ bool drain_blocked_by(const struct store_op *op, const struct store_op *earlier)
         return earlier->kind == STORE_OP_CHUNK && earlier->body.body == op->body.body;
     case STORE_OP_OPEN:
         return same_folder && !drain_inserts(earlier);
+    case STORE_OP_REPAIR:
+        return same_folder;
     case STORE_OP_END:
         return same_folder && end_blocked_by(op, earlier);
     case STORE_OP_FAILURE:
@@ -83,6 +85,7 @@ bool drain_outlives_loss(const struct store_op *op)
     case STORE_OP_SPOOLED:
     case STORE_OP_DROP_BODY:
     case STORE_OP_OPEN:
+    case STORE_OP_REPAIR:
     case STORE_OP_SAMPLE:
     case STORE_OP_FLUSH:
         return false;

@@ -223,6 +223,8 @@ int journal_apply(struct journal *j, const struct store_op *op)
         return journal_drop_body(j, op);
     case STORE_OP_OPEN:
         return journal_open(j, op);
+    case STORE_OP_REPAIR:
+        return journal_repair(j, op);
     case STORE_OP_END:
         return journal_end(j, op);
     case STORE_OP_FAILURE:

@@ -205,6 +205,28 @@ int journal_spooled(struct journal *j, const struct store_op *op)
     return message_put(j, &key, &m);
 }
 
+int journal_repair(struct journal *j, const struct store_op *op)
+{
+    char kept[KEYS_KEYWORDS_BYTES_MAX];
+    struct message_record m;
+    struct key key;
+    int rc;
+
+    key_message(&key, op->user, op->folder, op->repair.uid);
+    rc = message_get(j, &key, &m);
+    if (rc)
+        return rc;
+    if (m.state != MESSAGE_SPOOLED)
+        return journal_illegal(j);
+    keywords_kept(&m, kept);
+    m.repairs = op->repair.repairs;
+    m.repaired_bytes = op->repair.repairs ? op->repair.repaired_bytes : 0;
+    memcpy(m.header_key, op->repair.header_key, sizeof m.header_key);
+    if (op->repair.note && !note_empty(op->repair.note))
+        rc = note_put(j, &key, op->repair.note);
+    return rc ? rc : message_put(j, &key, &m);
+}
+
 static int one_ended(struct journal *j, const struct store_op *op, struct folder_slot *slot,
                      const struct store_end *end)
 {
@@ -248,11 +270,13 @@ static int one_ended(struct journal *j, const struct store_op *op, struct folder
             m.body_bytes = 0;
             memset(m.digest, 0, sizeof m.digest);
             memset(m.header_key, 0, sizeof m.header_key);
+            m.repairs = 0;
+            m.repaired_bytes = 0;
         }
     }
     if (end->note && (end->state == MESSAGE_SKIPPED || end->state == MESSAGE_FAILED))
         rc = note_put(j, &key, end->note);
-    else if (from == MESSAGE_FAILED || from == MESSAGE_SKIPPED)
+    else if ((from == MESSAGE_FAILED || from == MESSAGE_SKIPPED) && !m.repairs)
         rc = journal_note_drop(j, &key);
     return rc ? rc : message_put(j, &key, &m);
 }

@@ -528,6 +528,10 @@ size_t encode_message(uint8_t *out, const struct key *key, const struct message_
         put_slice(&w, m->keywords, KEYS_KEYWORDS_BYTES_MAX);
     if (has & HAS_SOURCE_ID)
         put_number(&w, m->source_id);
+    if (m->repairs) { /* few have any: their being there says so */
+        put_byte(&w, m->repairs);
+        put_number(&w, m->repaired_bytes);
+    }
     return encode_end(&w, key);
 }
 
@@ -571,6 +575,10 @@ bool decode_message(struct slice key, struct slice value, struct message_record 
         m->keywords = get_slice(&r, KEYS_KEYWORDS_BYTES_MAX);
     if (has & HAS_SOURCE_ID)
         m->source_id = get_number(&r);
+    if (r.ok && r.left) {
+        m->repairs = (uint8_t)get_byte(&r);
+        m->repaired_bytes = get_number(&r);
+    }
     return decode_end(&r) && m->state != 0;
 }
 

@@ -32,6 +32,9 @@ void store_op_free(struct store_op *op)
             free(op->end.ends[i].note);
         free(op->end.ends);
         break;
+    case STORE_OP_REPAIR:
+        free(op->repair.note);
+        break;
     case STORE_OP_META:
         free(op->meta.data);
         break;

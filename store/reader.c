@@ -242,6 +242,35 @@ bool reader_notes(struct reader *reader, uint32_t user, uint32_t folder, unsigne
     return walked(reader, &walk, err_r);
 }
 
+/* Notes stand under their messages' keys, so the few notes lead and the messages are looked up. */
+static bool on_repaired(struct walk *walk, struct slice key, struct slice value)
+{
+    MDB_val k = env_val(key), v;
+    struct message_record message;
+    struct message_note note;
+
+    if (mdb_get(walk->reader->txn, walk->reader->spool->tables[TABLE_MESSAGE], &k, &v) != 0 ||
+        !decode_message(key, env_slice(v), &message) || !decode_note(key, value, &note))
+        return damaged(walk);
+    return message.state != MESSAGE_UPLOADED || message.repairs == 0 ||
+           walk->each.note(walk->context, &message, &note);
+}
+
+bool reader_repaired(struct reader *reader, uint32_t user, uint32_t folder,
+                     bool (*each)(void *context, const struct message_record *message,
+                                  const struct message_note *note),
+                     void *context, struct err *err_r)
+{
+    struct walk walk = { .table = TABLE_NOTE,
+                         .on_entry = on_repaired,
+                         .context = context,
+                         .prefix_bytes = 8 };
+
+    key_message(&walk.from, user, folder, 0);
+    walk.each.note = each;
+    return walked(reader, &walk, err_r);
+}
+
 static bool on_failure(struct walk *walk, struct slice key, struct slice value)
 {
     struct failure_record failure;

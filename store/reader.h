@@ -34,6 +34,11 @@ bool reader_notes(struct reader *reader, uint32_t user, uint32_t folder, unsigne
                   bool (*each)(void *context, const struct message_record *message,
                                const struct message_note *note),
                   void *context, struct err *err_r) ERR_CHECK;
+/* Uploaded messages of a folder that were mended for it. Reads notes alone, which are few. */
+bool reader_repaired(struct reader *reader, uint32_t user, uint32_t folder,
+                     bool (*each)(void *context, const struct message_record *message,
+                                  const struct message_note *note),
+                     void *context, struct err *err_r) ERR_CHECK;
 bool reader_failures(struct reader *reader, uint32_t user,
                      bool (*each)(void *context, const struct failure_record *failure),
                      void *context, struct err *err_r) ERR_CHECK;

@@ -100,14 +100,16 @@ struct message_record {
     uint64_t body;            /* spool sequence number, 0: none */
     uint64_t body_bytes;      /* exact, 0 until spooled */
     uint8_t digest[16];       /* first half of the body's SHA-256 */
-    uint8_t header_key[16];   /* engine's twin key, zero until spooled */
+    uint8_t header_key[16];   /* engine's twin key of what is sent, zero until spooled */
     uint32_t target_uid;      /* 0: not told */
     uint32_t tries;
     uint64_t source_id;       /* what the source calls the message in every folder (X-GM-MSGID), 0: none */
+    uint8_t repairs;          /* engine's bits of what is mended on the way to the target */
+    uint64_t repaired_bytes;  /* what is sent then; 0 without repairs */
     struct slice keywords;    /* space separated, <= 1 KiB */
 };
 
-/* What people are told about a skipped or failed message. */
+/* What people are told about a skipped, failed or repaired message. */
 struct message_note {
     char subject[256], message_id[256], date[64]; /* printable UTF-8 */
 };

@@ -116,7 +116,8 @@ void writer_stop(struct writer *writer)
 static bool urgent(const struct store_op *op)
 {
     return op->done &&
-           (op->kind == STORE_OP_OPEN || op->kind == STORE_OP_FLUSH || op->kind == STORE_OP_META);
+           (op->kind == STORE_OP_OPEN || op->kind == STORE_OP_FLUSH || op->kind == STORE_OP_META ||
+            op->kind == STORE_OP_REPAIR);
 }
 
 static uint64_t records_of(const struct store_op *op)

@@ -24,6 +24,7 @@ enum store_op_kind {
     STORE_OP_SPOOLED,   /* FOUND -> SPOOLED, with the last (often only) chunk */
     STORE_OP_DROP_BODY, /* a body broke off: its chunks go */
     STORE_OP_OPEN,      /* target intent of a folder: target_open, uidvalidity, floor */
+    STORE_OP_REPAIR,    /* how a SPOOLED message is mended when it is sent */
     STORE_OP_END,       /* messages to UPLOADED, PRESENT, SKIPPED, FAILED, or back to FOUND */
     STORE_OP_FAILURE,   /* counts into an equal record or adds one (<= 1,000 a user; then counted into
                            one "more" record) */
@@ -75,6 +76,12 @@ struct store_op {
             uint8_t digest[16], header_key[16];
         } body;
         struct { uint32_t uidvalidity, floor, highest_seen; bool scanned; } open;
+        struct {                    /* REPAIR */
+            uint32_t uid;
+            uint8_t repairs, header_key[16]; /* of the mended message */
+            uint64_t repaired_bytes;
+            struct message_note *note; /* from malloc, freed by the writer; or NULL */
+        } repair;
         struct {                    /* END */
             struct store_end *ends;
             unsigned count;
@@ -93,7 +100,7 @@ void store_op_free(struct store_op *op);
 
 /* Group commit is fixed: an operation that meets an idle writer is committed at once; behind a commit
  * the next one starts when 64 records or 4 MiB wait, when the first has waited 4 ms, or at once for
- * OPEN, FLUSH and META; at most 1,024 records / 16 MiB make one transaction. */
+ * OPEN, REPAIR, FLUSH and META; at most 1,024 records / 16 MiB make one transaction. */
 struct writer *writer_create(struct spool *spool);
 void writer_destroy(struct writer **writer);
 /* Thread 0: applies until writer_stop, then everything still queued, then returns. tick (may be NULL)

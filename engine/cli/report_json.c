@@ -3,6 +3,7 @@
 #include "engine/cli/report_emit.h"
 #include "engine/cli/report_folders.h"
 #include "engine/move/advice.h"
+#include "engine/move/repair.h"
 
 #include <errno.h>
 
@@ -117,6 +118,7 @@ static void folder(struct emit *e, const struct report_folders *list, unsigned r
 struct items {
     struct emit *e;
     const struct folder_record *folder;
+    uint64_t repaired;
 };
 
 static bool each_item(void *context, const struct message_record *m, const struct message_note *note)
@@ -136,8 +138,43 @@ static bool each_item(void *context, const struct message_record *m, const struc
     emit_cstr(e, "message_id", note ? note->message_id : "");
     if (m->state == MESSAGE_SKIPPED)
         emit_cstr(e, "reason", skip_reason_name(m->reason));
+    if (m->repairs) {
+        emit_array(e, "repairs");
+        for (unsigned i = 0; i < REPAIR_COUNT; i++)
+            if (m->repairs & 1u << i)
+                emit_cstr(e, NULL, repair_word(1u << i));
+        emit_end_array(e);
+    }
     emit_end_object(e);
     return true;
+}
+
+static bool each_repaired(void *context, const struct message_record *m,
+                          const struct message_note *note)
+{
+    struct items *items = context;
+
+    items->repaired++;
+    return each_item(context, m, note);
+}
+
+/* Those that were mended on their way to the target. */
+static bool repaired_items(struct emit *e, struct report *r, const struct report_user *user,
+                           const struct report_folders *list, struct err *err_r)
+{
+    struct items items = { .e = e };
+    bool good = true;
+
+    emit_array(e, "repaired_items");
+    for (unsigned i = 0; good && i < list->count; i++) {
+        items.folder = &list->rows[i];
+        if (items.folder->tally.uploaded)
+            good = reader_repaired(r->readers[user->shard], user->id, items.folder->folder,
+                                   each_repaired, &items, err_r);
+    }
+    emit_end_array(e);
+    emit_number(e, "repaired", items.repaired);
+    return good;
 }
 
 static bool items(struct emit *e, struct report *r, const struct report_user *user,
@@ -231,7 +268,8 @@ static bool user(struct emit *e, struct report *r, const struct report_user *u, 
     emit_end_array(e);
     if (good)
         good = items(e, r, u, &list, MESSAGE_SKIPPED, err_r) &&
-               items(e, r, u, &list, MESSAGE_FAILED, err_r);
+               items(e, r, u, &list, MESSAGE_FAILED, err_r) &&
+               repaired_items(e, r, u, &list, err_r);
     if (good) {
         emit_array(e, "failures");
         good = reader_failures(r->readers[u->shard], u->id, each_failure, &context, err_r);

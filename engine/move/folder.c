@@ -224,6 +224,8 @@ void item_of_record(struct folder_item *item, const struct message_record *recor
         .body = record->body,
         .body_bytes = record->body_bytes,
         .source_id = record->source_id,
+        .repairs = record->repairs,
+        .repaired_bytes = record->repaired_bytes,
         .keywords = record->keywords.size ? slice_dup(record->keywords) : NULL,
     };
     memcpy(item->header_key, record->header_key, TWIN_KEY_BYTES);

@@ -29,10 +29,12 @@ struct folder_item {
     uint32_t uid;
     uint8_t flags, tries;
     uint8_t losses; /* connections that were lost while it was asked for, nobody to blame */
+    uint8_t repairs; /* REPAIR_ bits that it is sent with */
+    bool looked;     /* its header was looked at for requests of a read receipt */
     int16_t zone_minutes;
     bool date_known;
     int64_t date_seconds;
-    uint64_t listed_bytes, body, body_bytes, source_id;
+    uint64_t listed_bytes, body, body_bytes, source_id, repaired_bytes;
     uint8_t header_key[TWIN_KEY_BYTES];
     char *keywords; /* NULL: none */
 };
@@ -125,6 +127,11 @@ bool queue_refill(struct folder_queue *q, struct folder *folder, enum message_st
                   struct err *err_r) ERR_CHECK;
 void item_of_record(struct folder_item *item, const struct message_record *record);
 void item_deinit(struct folder_item *item);
+/* What its APPEND carries. */
+static inline uint64_t item_sent_bytes(const struct folder_item *item)
+{
+    return item->repairs ? item->repaired_bytes : item->body_bytes;
+}
 
 /* Changes of counts, in memory and for the display; the journal keeps its own. */
 void folder_count_end(struct folder *folder, enum message_state from, enum message_state to,

@@ -28,7 +28,16 @@ void push_open_begin(struct worker *w);
 /* Twins that may be ours and are not paired yet keep the floor where it is. */
 bool push_twins_hold_floor(const struct folder *f);
 
-/* push_send: one more APPEND of the worker's open folder; false when none can be sent now. */
+/* push_mend: the target refused the message for its content. Takes item (its keywords too): it comes
+ * back into the queue mended by one step more, or has failed when nothing is left to try. */
+void push_mend(struct folder *f, struct folder_item *item, const struct err *refusal);
+/* Policy disarm-read-receipts: marks a message that asks for one. Reads its header. */
+void push_disarm(struct folder *f, struct folder_item *item);
+
+/* push_send: the message of the queue has failed for good. */
+void push_message_fails(struct folder *f, struct folder_item *item, const struct err *err,
+                        enum trouble_doing doing);
+/* One more APPEND of the worker's open folder; false when none can be sent now. */
 bool push_send_some(struct worker *w);
 /* How many APPENDs the target takes at once on this worker's link. */
 unsigned push_depth(struct worker *w);

@@ -1,6 +1,7 @@
 #include "engine/move/allowance.h"
 #include "engine/move/governor.h"
 #include "engine/move/push_inner.h"
+#include "engine/move/repair.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>
@@ -29,14 +30,23 @@ struct job {
     uint64_t sent_ms;
     /* the body being read */
     struct body_reader *body;
+    struct repair *repair; /* with body, when it is sent mended */
+    uint64_t body_read;
     unsigned body_item;
     bool unreadable; /* body_item cannot be read from the spool */
     struct err read_err;
 };
 
-static void job_free(struct job *job)
+static void job_body_close(struct job *job)
 {
     body_close(&job->body);
+    repair_destroy(&job->repair);
+    job->body_read = 0;
+}
+
+static void job_free(struct job *job)
+{
+    job_body_close(job);
     for (unsigned i = 0; i < job->count; i++)
         item_deinit(&job->items[i]);
     free(job);
@@ -95,6 +105,41 @@ static void items_end(struct folder *f, struct folder_item *items, const uint32_
     hub_submit(f->account->hub, op, ended_told, f);
 }
 
+static bool body_next(struct job *job, char *out, size_t cap, size_t *got_r)
+{
+    if (!body_read(job->body, out, cap, got_r, &job->read_err))
+        return false;
+    job->body_read += *got_r;
+    if (*got_r || job->body_read == job->items[job->body_item].body_bytes)
+        return true;
+    err_set(&job->read_err, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_STORE, 0,
+            "the body in the spool is shorter than recorded");
+    return false;
+}
+
+/* 0: it cannot be read. */
+static size_t mended_next(struct job *job, char *out, size_t cap)
+{
+    char piece[16384];
+    size_t n, got;
+
+    while ((n = repair_take(job->repair, out, cap)) == 0) {
+        if (!body_next(job, piece, sizeof piece, &got))
+            return 0;
+        if (got) {
+            repair_add(job->repair, slice_of(piece, got));
+            continue;
+        }
+        repair_end(job->repair);
+        n = repair_take(job->repair, out, cap);
+        if (n == 0)
+            err_set(&job->read_err, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_STORE, 0,
+                    "the mended body is shorter than recorded");
+        break;
+    }
+    return n;
+}
+
 static size_t body_pull(void *context, unsigned item, char *out, size_t cap)
 {
     struct job *job = context;
@@ -102,7 +147,7 @@ static size_t body_pull(void *context, unsigned item, char *out, size_t cap)
     size_t got = 0;
 
     if (job->body && job->body_item != item)
-        body_close(&job->body);
+        job_body_close(job);
     if (!job->body) {
         job->body_item = item;
         if (!body_open(hub->reader, job->items[item].body, job->items[item].body_bytes, &job->body,
@@ -110,16 +155,14 @@ static size_t body_pull(void *context, unsigned item, char *out, size_t cap)
             job->unreadable = true;
             return 0;
         }
+        if (job->items[item].repairs)
+            job->repair = repair_create(job->items[item].repairs);
     }
-    if (!body_read(job->body, out, cap, &got, &job->read_err)) {
-        job->unreadable = true;
-        return 0;
-    }
-    if (got == 0) {
-        job->unreadable = true;
-        err_set(&job->read_err, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_STORE, 0,
-                "the body in the spool is shorter than recorded");
-    }
+    if (job->repair)
+        got = mended_next(job, out, cap);
+    else if (!body_next(job, out, cap, &got))
+        got = 0;
+    job->unreadable = got == 0;
     return got;
 }
 
@@ -154,15 +197,20 @@ static void job_requeue(struct job *job, bool again)
     }
 }
 
-static void message_fails(struct job *job, const struct err *err, enum trouble_doing doing)
+void push_message_fails(struct folder *f, struct folder_item *item, const struct err *err,
+                        enum trouble_doing doing)
 {
-    struct folder *f = job->folder;
     struct account *account = f->account;
 
     account_failure(account, doing == TROUBLE_SPOOL ? FAILURE_LOCAL : FAILURE_TARGET, doing, NULL,
-                    err, f, job->items[0].uid);
+                    err, f, item->uid);
     account->sides[SIDE_TARGET].failures = 0; /* the next one fails for a reason of its own */
-    items_end(f, job->items, NULL, 1, MESSAGE_FAILED);
+    items_end(f, item, NULL, 1, MESSAGE_FAILED);
+}
+
+static void message_fails(struct job *job, const struct err *err, enum trouble_doing doing)
+{
+    push_message_fails(job->folder, &job->items[0], err, doing);
 }
 
 static void append_refused(struct job *job, const struct err *err)
@@ -211,6 +259,8 @@ static void append_refused(struct job *job, const struct err *err)
     case TROUBLE_SKIP_MESSAGE:
         if (job->count > 1)
             job_requeue(job, true); /* one of them: each by itself will tell */
+        else if (strcmp(verdict.type, "MessageRejected") == 0)
+            push_mend(f, &job->items[0], err);
         else
             message_fails(job, err, TROUBLE_APPEND);
         return;
@@ -331,13 +381,13 @@ static void job_send(struct job *job)
         items[i] = (struct session_append_item){
             .flags.system = item->flags & 0x1f,
             .date = { item->date_seconds, item->zone_minutes, item->date_known },
-            .size_bytes = item->body_bytes,
+            .size_bytes = item_sent_bytes(item),
         };
         if (item->keywords) {
             items[i].flags.keywords = keywords_kept(w->account, item->keywords, words + used);
             used += strlen(item->keywords) + 1;
         }
-        job->bytes += item->body_bytes;
+        job->bytes += item_sent_bytes(item);
     }
     job->next = f->jobs;
     f->jobs = job;
@@ -357,7 +407,8 @@ static bool paired(struct folder *f, struct folder_item *item)
     bool exact = f->account->hub->settings->target.preset == SETTINGS_PRESET_IMAP;
     uint32_t uid;
 
-    if (!f->twins || !twins_take(f->twins, item->header_key, &date, item->body_bytes, exact, &uid))
+    if (!f->twins ||
+        !twins_take(f->twins, item->header_key, &date, item_sent_bytes(item), exact, &uid))
         return false;
     items_end(f, item, &uid, 1, uid >= f->ours_from ? MESSAGE_UPLOADED : MESSAGE_PRESENT);
     item_deinit(item);
@@ -382,8 +433,12 @@ static bool next_item(struct folder *f, struct folder_item *item_r)
         }
         if (!queue_pop(&f->ready, item_r))
             return false;
-        if (!paired(f, item_r))
-            return true;
+        if (paired(f, item_r))
+            continue;
+        if (f->account->hub->settings->policy.disarm_read_receipts && !item_r->repairs &&
+            !item_r->looked)
+            push_disarm(f, item_r);
+        return true;
     }
 }
 
@@ -398,8 +453,8 @@ bool push_send_some(struct worker *w)
 
     if (!next_item(f, &item))
         return false;
-    if (!allowance_allows(w->account, SIDE_TARGET, item.body_bytes) ||
-        !governor_allows(w->account, item.body_bytes, item.tries > 0)) {
+    if (!allowance_allows(w->account, SIDE_TARGET, item_sent_bytes(&item)) ||
+        !governor_allows(w->account, item_sent_bytes(&item), item.tries > 0)) {
         queue_push_front(&f->ready, &item);
         return false;
     }
@@ -407,16 +462,16 @@ bool push_send_some(struct worker *w)
     job->worker = w;
     job->folder = f;
     do {
-        bool alone = !multi || item.tries || item.body_bytes > MULTI_ONE_BYTES_MAX;
+        bool alone = !multi || item.tries || item_sent_bytes(&item) > MULTI_ONE_BYTES_MAX;
 
-        if (job->count && (alone || bytes + item.body_bytes > MULTI_BYTES_MAX ||
-                           !allowance_allows(w->account, SIDE_TARGET, item.body_bytes) ||
-                           !governor_allows_more(w->account, item.body_bytes))) {
+        if (job->count && (alone || bytes + item_sent_bytes(&item) > MULTI_BYTES_MAX ||
+                           !allowance_allows(w->account, SIDE_TARGET, item_sent_bytes(&item)) ||
+                           !governor_allows_more(w->account, item_sent_bytes(&item)))) {
             queue_push_front(&f->ready, &item);
             break;
         }
-        allowance_spend(w->account, SIDE_TARGET, item.body_bytes);
-        bytes += item.body_bytes;
+        allowance_spend(w->account, SIDE_TARGET, item_sent_bytes(&item));
+        bytes += item_sent_bytes(&item);
         job->items[job->count++] = item;
         if (alone)
             break;

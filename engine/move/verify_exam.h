@@ -13,7 +13,8 @@ struct exam_known {
     uint8_t digest[16];
     uint64_t keywords;
     uint8_t flags;
-    uint8_t state; /* enum message_state, 0: not in the journal */
+    uint8_t state;   /* enum message_state, 0: not in the journal */
+    uint8_t repairs; /* it was sent mended */
 };
 
 struct exam_side {

@@ -1,6 +1,7 @@
 #include "engine/move/verify_hash.h"
 
 #include "engine/imap/uidset.h"
+#include "engine/move/repair.h"
 #include "io/base/mem.h"
 
 #include <openssl/evp.h>
@@ -14,6 +15,7 @@ struct batch_read {
     struct hashing *hashing;
     uint32_t first, count; /* of the items */
     EVP_MD_CTX *digest;
+    struct repair *repair; /* of the one message read, or NULL */
     uint64_t bytes;
 };
 
@@ -41,14 +43,14 @@ static void body_begin(void *context, uint32_t uid, uint64_t size_bytes, uint64_
     (void)size_bytes;
     (void)origin;
     b->bytes = 0;
+    repair_destroy(&b->repair);
+    if (b->hashing->items[b->first].repairs)
+        b->repair = repair_create(b->hashing->items[b->first].repairs);
     EVP_DigestInit_ex(b->digest, EVP_sha256(), NULL);
 }
 
-static void body_bytes(void *context, struct slice bytes)
+static void digest_bytes(struct batch_read *b, struct slice bytes)
 {
-    struct batch_read *b = context;
-
-    b->bytes += bytes.size;
     if (!b->hashing->plain) {
         EVP_DigestUpdate(b->digest, bytes.data, bytes.size);
         return;
@@ -60,6 +62,28 @@ static void body_bytes(void *context, struct slice bytes)
         }
 }
 
+static void digest_mended(struct batch_read *b)
+{
+    char mended[8192];
+    size_t n;
+
+    while ((n = repair_take(b->repair, mended, sizeof mended)) > 0)
+        digest_bytes(b, slice_of(mended, n));
+}
+
+static void body_bytes(void *context, struct slice bytes)
+{
+    struct batch_read *b = context;
+
+    b->bytes += bytes.size;
+    if (!b->repair) {
+        digest_bytes(b, bytes);
+        return;
+    }
+    repair_add(b->repair, bytes);
+    digest_mended(b);
+}
+
 static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
 {
     struct batch_read *b = context;
@@ -68,6 +92,11 @@ static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
 
     if (!item || !got_body || suspect || b->bytes == 0)
         return;
+    if (b->repair) {
+        repair_end(b->repair);
+        digest_mended(b);
+        repair_destroy(&b->repair);
+    }
     EVP_DigestFinal_ex(b->digest, digest, NULL);
     memcpy(item->digest, digest, sizeof item->digest);
     item->had = true;
@@ -102,6 +131,7 @@ static void batch_ended(void *context, const struct err *err)
             visit_went_well(h->visit);
     }
     EVP_MD_CTX_free(b->digest);
+    repair_destroy(&b->repair);
     free(b);
     if (!h->broken)
         hashing_go(h);
@@ -128,7 +158,8 @@ static void send_batch(struct hashing *h)
             continue;
         }
         if (b->count == (h->single ? 1 : BATCH_MESSAGES) ||
-            (b->count && bytes + item->size > BATCH_BYTES) || !uidset_add(&set, item->uid))
+            (b->count && (bytes + item->size > BATCH_BYTES || item->repairs ||
+                          h->items[b->first].repairs)) || !uidset_add(&set, item->uid))
             break;
         bytes += item->size;
         b->count++;

@@ -11,6 +11,7 @@ struct hash_item {
     uint32_t index;     /* the caller's */
     uint64_t size;      /* about; how many go into a batch */
     uint8_t digest[16]; /* first half of the SHA-256 */
+    uint8_t repairs;    /* REPAIR_ bits to hash it with, as it was sent; read alone then */
     bool had;           /* digest is known */
     bool tried;         /* the server gave no body for it */
 };

@@ -1,4 +1,5 @@
 #include "engine/move/policy.h"
+#include "engine/move/repair.h"
 #include "engine/move/verify_exam.h"
 #include "io/base/mem.h"
 
@@ -89,8 +90,15 @@ static bool each_known(void *context, const struct message_record *m)
         k->flags = m->flags;
         k->keywords = verify_keywords(m->keywords);
         memcpy(k->digest, m->digest, sizeof k->digest);
+        k->repairs = m->repairs;
         if (m->body_bytes)
-            e->size = m->body_bytes;
+            e->size = m->repairs ? m->repaired_bytes : m->body_bytes;
+        /* What is on the target is the mended message. */
+        if (m->repairs & ~REPAIR_RECEIPTS) {
+            memcpy(e->key, m->header_key, sizeof e->key);
+            if (m->header_key[0] != 'M')
+                memcpy(e->date_key, m->header_key, sizeof e->date_key);
+        }
         if (m->state == MESSAGE_SKIPPED) {
             e->want = VERIFY_OPTIONAL;
             exam->result->skipped++;
@@ -254,6 +262,14 @@ bool exam_judge_folder(struct exam *exam, struct err *err_r)
     return true;
 }
 
+/* A killed run may have disarmed one without the journal's knowing. */
+static uint8_t repairs_of(const struct exam *exam, uint32_t index)
+{
+    bool disarms = exam->verifier->config->settings->policy.disarm_read_receipts;
+
+    return (uint8_t)(exam->known[index].repairs | (disarms ? REPAIR_RECEIPTS : 0));
+}
+
 void exam_judge_bodies(struct exam *exam)
 {
     struct exam_side *source = &exam->sides[SIDE_SOURCE], *target = &exam->sides[SIDE_TARGET];
@@ -268,9 +284,12 @@ void exam_judge_bodies(struct exam *exam)
         exam->result->bodies += item.had;
         if (!item.had || memcmp(item.digest, exam->known[index].digest, sizeof item.digest) == 0)
             continue;
-        target->items[doubts] = (struct hash_item){ item.uid, index, item.size, { 0 }, 0, 0 };
-        source->items[doubts++] =
-            (struct hash_item){ source->entries[index].uid, index, item.size, { 0 }, 0, 0 };
+        target->items[doubts] =
+            (struct hash_item){ .uid = item.uid, .index = index, .size = item.size };
+        source->items[doubts++] = (struct hash_item){ .uid = source->entries[index].uid,
+                                                      .index = index,
+                                                      .size = item.size,
+                                                      .repairs = repairs_of(exam, index) };
     }
     if (doubts)
         qsort(source->items, doubts, sizeof *source->items, by_uid);

@@ -153,6 +153,19 @@ bool reader_notes(struct reader *reader, uint32_t user, uint32_t folder, unsigne
               each(context, &s->messages[i].record, &s->messages[i].note));
 }
 
+bool reader_repaired(struct reader *reader, uint32_t user, uint32_t folder,
+                     bool (*each)(void *, const struct message_record *,
+                                  const struct message_note *),
+                     void *context, struct err *err_r)
+{
+    const struct spool *s = reader->spool;
+
+    FAKE_EACH(s->message_count,
+              s->messages[i].user == user && s->messages[i].folder == folder &&
+                  s->messages[i].record.state == MESSAGE_UPLOADED && s->messages[i].record.repairs,
+              each(context, &s->messages[i].record, &s->messages[i].note));
+}
+
 bool reader_failures(struct reader *reader, uint32_t user,
                      bool (*each)(void *, const struct failure_record *), void *context,
                      struct err *err_r)

@@ -1,0 +1,127 @@
+"""Messages that a target refuses as they are: mended only then, only as far as needed, and told."""
+
+import exchange
+from haul import DOMAIN, Case
+from quirky import Mail, Quirky
+
+HEAD = b"Message-ID: <%s@odd.example>\r\nDate: Mon, 1 Jan 2024 10:00:00 +0000\r\nFrom: <a@odd.example>\r\n"
+
+
+def odd(name, rest):
+    return HEAD % name.encode() + rest
+
+
+class Odd(Case):
+    """Dovecot hands out no NUL and no bare LF: the simulated source does."""
+
+    def source(self, bodies):
+        return self._started(Quirky({"anna": {"INBOX": [], "Odd": [
+            Mail(i + 1, body, 1704103200 + i) for i, body in enumerate(bodies)]}}))
+
+    def plain(self, batch):
+        del batch.sections["source"]["tls-ca"]
+        batch.set("source", "tls", "none")
+        batch.set("policy", "retry-wait", "20ms")
+        return batch
+
+
+class Refused(Odd):
+    def into(self, bodies, **options):
+        self.address = "anna@" + DOMAIN
+        target = exchange.Exchange([self.address], **{"keep": "body", **options})
+        self.addCleanup(target.stop)
+        target.start()
+        return self.plain(target.take(self.batch(self.source(bodies), target, ["anna"]))), target
+
+    def told(self, report):
+        """{message-id: repairs}"""
+        return {item["message_id"].strip("<>").split("@")[0]: item["repairs"]
+                for item in report["users"][0]["repaired_items"]}
+
+    def test_each_message_is_mended_by_what_it_needs_and_told(self):
+        long = b"Subject: long\r\n\r\n" + b"word " * 6000 + b"\r\n"
+        bodies = [
+            odd("long", long), odd("nul", b"Subject: nul\r\n\r\na\0b\r\n"),
+            odd("high", "Subject: Prüfung\r\n\r\nüber\r\n".encode()),
+            odd("both", b"Subject: both\r\n\r\n\0" + b"x" * 30000 + b"\r\n"),
+            odd("bare", b"Subject: bare\r\n\r\na\nb\r\n"),
+            odd("fine", "Subject: fine\r\n\r\nüber\r\n".encode())]
+        batch, target = self.into(bodies, **{"body-line-max": 10239, "bare-refused": "yes",
+                                             "header-bytes-refused": "yes"})
+        self.ends(batch.call("run"), 0)
+        report = self.balanced(batch.report())
+        self.assertEqual(report["totals"]["failed"], 0)
+        self.assertEqual(report["totals"]["uploaded"], report["totals"]["found"])
+        told = self.told(report)
+        self.assertEqual(told["long"], ["long-lines"])
+        self.assertEqual(told["nul"], ["nul"])
+        self.assertEqual(told["bare"], ["line-ends"])
+        self.assertEqual(told["high"], ["header-bytes"])
+        self.assertEqual(sorted(told["both"]), ["long-lines", "nul"])
+        self.assertNotIn("fine", told)
+        self.assertEqual(report["users"][0]["repaired"], len(told))
+        # Nothing moves again, and verify knows them.
+        before = target.stats()["appends"]
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(target.stats()["appends"], before)
+        self.assertEqual(self.told(batch.report()), told)
+        verify = self.ends(batch.call("verify", "--json"), 0).json()["users"][0]
+        self.assertEqual((verify["missing"], verify["doubled"]), (0, 0), verify)
+
+    def test_what_no_repair_helps_fails_alone(self):
+        batch, target = self.into([odd(name, b"Subject: s\r\n\r\nx\r\n") for name in "abc"],
+                                  fault="point=before-plus action=reply limit=1 "
+                                        "text=BAD Command Argument Error. 11")
+        self.ends(batch.call("run"), 3)
+        user = self.balanced(batch.report())["users"][0]
+        self.assertEqual((user["failed"], user["uploaded"]), (1, 2))
+        self.assertEqual(user["failure"], "TooManyBadItems")
+        self.assertIn("MessageRejected", [f["type"] for f in user["failures"]])
+
+    def test_a_mended_message_is_known_again_after_a_lost_answer(self):
+        named = [odd("high%d" % i, "Subject: Prüfung\r\n\r\nüber\r\n".encode()) for i in range(4)]
+        nameless = [("Date: Mon, 1 Jan 2024 10:00:0%d +0000\r\nSubject: ü\r\n\r\nx\r\n" % i).encode()
+                    for i in range(3)]
+        batch, target = self.into(named + nameless,
+                                  **{"header-bytes-refused": "yes",
+                                     "fault": "point=stored action=reset every=3 limit=2"})
+        batch.set("target", "settle-time", "1s")
+        self.ends(batch.call("run"), 0)
+        report = self.balanced(batch.report())
+        self.assertEqual(report["totals"]["uploaded"], 7)
+        self.assertEqual(len(target.messages(self.address)), 7)
+        self.assertEqual(target.stats()["faults"], 2)
+
+    def test_read_receipts_are_disarmed_only_when_asked(self):
+        asks = odd("asks", b"Disposition-Notification-To: <a@odd.example>\r\nSubject: asks\r\n\r\nx\r\n")
+        for wanted in ("no", "yes"):
+            with self.subTest(wanted=wanted):
+                batch, target = self.into([asks, odd("b", b"Subject: b\r\n\r\nx\r\n")])
+                batch.set("policy", "disarm-read-receipts", wanted)
+                self.ends(batch.call("run"), 0)
+                self.assertEqual(self.told(batch.report()),
+                                 {"asks": ["read-receipt"]} if wanted == "yes" else {})
+                sizes = sorted(m["size"] for m in target.messages(self.address))
+                self.assertEqual(max(sizes), len(asks) + (2 if wanted == "yes" else 0))
+
+
+class Cyrus(Odd):
+    """A real server that refuses: NUL bytes and bare line ends, by MULTIAPPEND."""
+
+    def test_refused_messages_cost_only_themselves_and_arrive_mended(self):
+        clean = [odd("c%d" % i, b"Subject: c\r\n\r\nx\r\n") for i in range(40)]
+        source = self.source(clean[:20] + [odd("nul", b"Subject: nul\r\n\r\na\0b\r\n"),
+                                           odd("bare", b"Subject: bare\r\n\r\na\nb\r\n")]
+                             + clean[20:])
+        batch = self.batch(source, self.cyrus(["annat"]), [("anna", "annat@target.example")])
+        batch.extra_columns = {"TargetUserName": {"anna": "annat"}}
+        batch.target_logins = {"anna": "annat"}
+        self.plain(batch)
+        self.ends(batch.call("run"), 0)
+        report = self.balanced(batch.report())
+        self.assertEqual(report["totals"]["uploaded"], 42)
+        told = {i["message_id"][1:-len("@odd.example>")]: i["repairs"]
+                for i in report["users"][0]["repaired_items"]}
+        self.assertEqual(told, {"nul": ["nul"], "bare": ["line-ends"]})
+        verify = self.ends(batch.call("verify", "--json"), 0).json()["users"][0]
+        self.assertEqual(verify["grade"], "Perfect", verify)
