@@ -106,6 +106,10 @@ static void chime_b(void *context)
     struct chime *c = context;
 
     assert_true(now_ns() - c->set_ns >= 30 * 1000000u);
+    if (c->count < 2) { /* a machine so busy that both are due at once */
+        loop_timer_set(c->loop, &c->b, 1, chime_b, c);
+        return;
+    }
     c->order = c->order * 10 + 2;
     loop_stop(c->loop);
 }
