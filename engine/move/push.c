@@ -5,6 +5,9 @@
 
 #include <stdlib.h>
 
+/* Exchange ends a session at its tenth NO or BAD, in the middle of whatever it does then. */
+#define SESSION_ERRORS_MAX 8u
+
 void push_begin(struct worker *worker)
 {
     worker->work = mem_zero(1, sizeof(struct push));
@@ -118,12 +121,20 @@ static struct folder *choose(struct account *account)
 
 /* ---- going on ------------------------------------------------------------------------------ */
 
+static bool has_erred_enough(const struct worker *w)
+{
+    return w->account->hub->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE &&
+           session_error_count(link_session(w->link)) >= SESSION_ERRORS_MAX;
+}
+
 void push_go(struct worker *w)
 {
     struct account *account = w->account;
 
     if (!w->link || !link_is_ready(w->link) || w->busy || account->stopping)
         return;
+    if (has_erred_enough(w))
+        w->draining = true;
     if (w->draining) {
         if (w->inflight == 0)
             link_finish(w->link);

@@ -92,6 +92,16 @@ class Refused(Odd):
         self.assertEqual(len(target.messages(self.address)), 7)
         self.assertEqual(target.stats()["faults"], 2)
 
+    def test_no_session_comes_to_its_tenth_refusal(self):
+        bodies = [odd("nul%d" % i, b"Subject: nul\r\n\r\na\0b\r\n") for i in range(40)]
+        batch, target = self.into(bodies)
+        self.ends(batch.call("run"), 0)
+        report = self.balanced(batch.report())
+        self.assertEqual(report["totals"]["uploaded"], 40)
+        stats = target.stats()
+        self.assertGreaterEqual(stats["errors"], 40)
+        self.assertEqual(stats["byes"], 0, stats)
+
     def test_read_receipts_are_disarmed_only_when_asked(self):
         asks = odd("asks", b"Disposition-Notification-To: <a@odd.example>\r\nSubject: asks\r\n\r\nx\r\n")
         for wanted in ("no", "yes"):
