@@ -1,7 +1,9 @@
 #include "io/base/mem.h"
 #include "store/writer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct store_op *store_op_new(enum store_op_kind kind, uint32_t user, uint32_t folder)
 {
@@ -11,6 +13,21 @@ struct store_op *store_op_new(enum store_op_kind kind, uint32_t user, uint32_t f
     op->user = user;
     op->folder = folder;
     return op;
+}
+
+struct store_op *store_op_meta(const char *name, char *data, size_t size)
+{
+    struct store_op *op = store_op_new(STORE_OP_META, 0, 0);
+
+    snprintf(op->meta.name, sizeof op->meta.name, "%s", name);
+    op->meta.data = data;
+    op->meta.size = size;
+    return op;
+}
+
+struct store_op *store_op_meta_text(const char *name, const char *text)
+{
+    return store_op_meta(name, mem_text(text), strlen(text));
 }
 
 void store_op_free(struct store_op *op)

@@ -207,7 +207,6 @@ bool reader_messages(struct reader *reader, uint32_t user, uint32_t folder, unsi
     return walked(reader, &walk, err_r);
 }
 
-/* Notes stand under their messages' keys, so the few notes lead and the messages are looked up. */
 static bool on_noted(struct walk *walk, struct slice key, struct slice value)
 {
     MDB_val k = env_val(key), v;

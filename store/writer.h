@@ -96,6 +96,11 @@ struct store_op {
     };
 };
 struct store_op *store_op_new(enum store_op_kind kind, uint32_t user, uint32_t folder);
+/* A META operation: the named value becomes data[size], which is malloc'ed and the operation's from
+ * here on. The name is cut at its bound. */
+struct store_op *store_op_meta(const char *name, char *data, size_t size);
+/* The same with text; copied. */
+struct store_op *store_op_meta_text(const char *name, const char *text);
 void store_op_free(struct store_op *op);
 
 /* Group commit is fixed: an operation that meets an idle writer is committed at once; behind a commit

@@ -54,12 +54,7 @@ static void flush(struct maker *m)
 
 static void put_meta(struct maker *m, const char *name, const char *value)
 {
-    struct store_op *op = store_op_new(STORE_OP_META, 0, 0);
-
-    snprintf(op->meta.name, sizeof op->meta.name, "%s", name);
-    op->meta.data = mem_text(value);
-    op->meta.size = strlen(value);
-    writer_submit(m->writer, op);
+    writer_submit(m->writer, store_op_meta_text(name, value));
 }
 
 static void put_number(struct maker *m, const char *name, int64_t value)

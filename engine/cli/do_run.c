@@ -165,12 +165,10 @@ static int exit_of(const struct batch_result *r)
 static void keep_exit_code(struct spool *spool, int code)
 {
     struct writer *writer = writer_create(spool);
-    struct store_op *op = store_op_new(STORE_OP_META, 0, 0);
+    char text[16];
 
-    snprintf(op->meta.name, sizeof op->meta.name, "batch.exit_code");
-    op->meta.data = mem_format("%d", code);
-    op->meta.size = strlen(op->meta.data);
-    writer_submit(writer, op);
+    snprintf(text, sizeof text, "%d", code);
+    writer_submit(writer, store_op_meta_text("batch.exit_code", text));
     writer_stop(writer);
     writer_run(writer, NULL, NULL, 1000);
     writer_destroy(&writer);

@@ -73,15 +73,13 @@ bool allowance_allows(struct account *account, enum side side, uint64_t bytes)
 void allowance_spend(struct account *account, enum side side, uint64_t bytes)
 {
     struct daily *d = &account->daily[side];
-    struct store_op *op;
+    char name[48], *data;
 
     if (!d->budget_bytes)
         return;
     daily_spend(d, bytes, now_wall_ms());
-    op = store_op_new(STORE_OP_META, 0, 0);
-    name_of(account, side, op->meta.name, sizeof op->meta.name);
-    op->meta.data = mem_alloc(DAILY_BYTES);
-    op->meta.size = DAILY_BYTES;
-    daily_encode(d, (uint8_t *)op->meta.data);
-    hub_submit_lazy(account->hub, op);
+    name_of(account, side, name, sizeof name);
+    data = mem_alloc(DAILY_BYTES);
+    daily_encode(d, (uint8_t *)data);
+    hub_submit_lazy(account->hub, store_op_meta(name, data, DAILY_BYTES));
 }

@@ -332,7 +332,6 @@ static void sample(struct batch *batch, const struct batch_view *v)
 /* For `status` beside this run. */
 static void tell_live(struct batch *batch)
 {
-    struct store_op *op = store_op_new(STORE_OP_META, 0, 0);
     struct buf out;
 
     buf_init(&out, SAMPLE_LIVE_BYTES);
@@ -343,11 +342,9 @@ static void tell_live(struct batch *batch)
             if (!sample_live_add(&out, &batch->lives[i][k]))
                 break;
     pthread_mutex_unlock(&batch->show_lock);
-    snprintf(op->meta.name, sizeof op->meta.name, "%s", SAMPLE_LIVE_NAME);
-    op->meta.size = buf_slice(&out).size;
-    op->meta.data = slice_dup(buf_slice(&out));
+    writer_submit(batch->writer, store_op_meta(SAMPLE_LIVE_NAME, slice_dup(buf_slice(&out)),
+                                               buf_slice(&out).size));
     buf_deinit(&out);
-    writer_submit(batch->writer, op);
 }
 
 static void check_clock(struct batch *batch)
@@ -449,12 +446,7 @@ static bool register_users(struct batch *batch, struct err *err_r)
 
 static void put_meta(struct batch *batch, const char *name, const char *value)
 {
-    struct store_op *op = store_op_new(STORE_OP_META, 0, 0);
-
-    snprintf(op->meta.name, sizeof op->meta.name, "%s", name);
-    op->meta.data = mem_text(value);
-    op->meta.size = strlen(value);
-    writer_submit(batch->writer, op);
+    writer_submit(batch->writer, store_op_meta_text(name, value));
 }
 
 static void put_number(struct batch *batch, const char *name, int64_t value)

@@ -33,6 +33,7 @@ struct gmail {
     struct claims claims;
     struct folder **ranked;
     unsigned ranked_count;
+    unsigned listed; /* so many of ranked are listed, or given up: none is listed twice */
     bool loaded; /* claims are whole */
     enum reading reading;
     bool flushing; /* all that was submitted is on its way to the journal */
@@ -122,16 +123,15 @@ static void rank(struct gmail *g)
 
 bool gmail_may_list(const struct folder *f)
 {
-    const struct gmail *g = f->account->gmail;
+    struct gmail *g = f->account->gmail;
 
     if (!g)
         return true;
     if (!g->loaded)
         return false;
-    for (unsigned i = 0; i + 1 < f->rank; i++)
-        if (g->ranked[i]->pull <= PULL_LISTING)
-            return false;
-    return true;
+    while (g->listed < g->ranked_count && g->ranked[g->listed]->pull > PULL_LISTING)
+        g->listed++;
+    return f->rank <= g->listed + 1;
 }
 
 /* ---- reading the journal ------------------------------------------------------------------- */

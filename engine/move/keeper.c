@@ -154,13 +154,7 @@ static void tell_gate(struct governor *g)
 
 static void put_meta(struct governor *g, const char *name, const void *data, size_t size)
 {
-    struct store_op *op = store_op_new(STORE_OP_META, 0, 0);
-
-    snprintf(op->meta.name, sizeof op->meta.name, "%s", name);
-    op->meta.data = mem_alloc(size);
-    memcpy(op->meta.data, data, size);
-    op->meta.size = size;
-    hub_submit_lazy(g->keeper, op);
+    hub_submit_lazy(g->keeper, store_op_meta(name, slice_dup(slice_of(data, size)), size));
 }
 
 static void save_tenant(struct governor *g)

@@ -410,8 +410,8 @@ static void tell_missing_parents(struct describing *d)
     free(first_child);
 }
 
-static void tell_nothing(void *context, size_t index, const char *type, const char *text,
-                         const char *remedy)
+void names_tell_nothing(void *context, size_t index, const char *type, const char *text,
+                        const char *remedy)
 {
     (void)context;
     (void)index;
@@ -426,7 +426,7 @@ void names_describe(struct names_source *rows, size_t count, const struct names_
     struct describing d = { .rows = rows,
                             .count = count,
                             .rules = rules,
-                            .tell = tell ? tell : tell_nothing,
+                            .tell = tell ? tell : names_tell_nothing,
                             .context = context };
     const char *root = rules->user->user_root;
     struct buf encoded;

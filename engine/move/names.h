@@ -46,6 +46,7 @@ struct names_rules {
 /* A remark for the report: type, text, remedy as in interface.md. */
 typedef void names_tell(void *context, size_t index, const char *type, const char *text,
                         const char *remedy);
+names_tell names_tell_nothing; /* what stands in for NULL below */
 
 /* Fills name, role, selectable and excluded of every row. Not selectable is also what the user does
  * not own: with a UserRoot all that lies outside it (the root itself is the user's INBOX), without

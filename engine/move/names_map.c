@@ -291,16 +291,6 @@ static enum turn turn_of(struct mapping *m, size_t i)
     return TURN_OTHERS;
 }
 
-static void tell_nothing(void *context, size_t index, const char *type, const char *text,
-                         const char *remedy)
-{
-    (void)context;
-    (void)index;
-    (void)type;
-    (void)text;
-    (void)remedy;
-}
-
 void names_map(struct names_source *rows, size_t count, const struct names_target *targets,
                size_t target_count, const struct names_rules *rules, names_tell *tell,
                void *context)
@@ -310,7 +300,7 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
                          .targets = targets,
                          .target_count = target_count,
                          .rules = rules,
-                         .tell = tell ? tell : tell_nothing,
+                         .tell = tell ? tell : names_tell_nothing,
                          .context = context };
 
     names_index_init(&m.names);

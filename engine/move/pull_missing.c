@@ -61,13 +61,19 @@ static void missing_range(void *context, uint32_t first, uint32_t last)
 
 static void ask_next(struct worker *w);
 
+/* No more can be asked for now; what a server merely refuses is gone round. */
+static bool breaks_off(const struct worker *w, const struct err *err)
+{
+    return err && (!link_is_ready(w->link) || err->class == ERR_CLASS_THROTTLED);
+}
+
 static void one_ended(void *context, const struct err *err)
 {
     struct worker *w = context;
     struct pull *p = w->work;
     struct pull_missing *m = &p->missing;
 
-    if (err && (!link_is_ready(w->link) || err->class == ERR_CLASS_THROTTLED)) {
+    if (breaks_off(w, err)) {
         m->ended(w, err);
         return;
     }
@@ -100,7 +106,7 @@ static void searched(void *context, const struct err *err)
     struct pull *p = w->work;
     struct pull_missing *m = &p->missing;
 
-    if (err && (!link_is_ready(w->link) || err->class == ERR_CLASS_THROTTLED)) {
+    if (breaks_off(w, err)) {
         m->ended(w, err);
         return;
     }

@@ -8,6 +8,7 @@
 #include "io/base/log.h"
 #include "io/base/mem.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,18 +118,20 @@ static void measured(struct mend *m)
     hub_submit(f->account->hub, repair_op(f, &m->item, buf_slice(&m->header)), repair_stored, m);
 }
 
-static void take_mended(struct mend *m)
+/* Takes what is mended: all of it counts in the result, its beginning is kept. */
+static uint64_t take_mended(struct repair *repair, struct buf *header)
 {
     char mended[8192];
+    uint64_t taken = 0;
     size_t n;
 
-    while ((n = repair_take(m->repair, mended, sizeof mended)) > 0) {
-        size_t room = HEADER_MAX - m->header.size;
+    while ((n = repair_take(repair, mended, sizeof mended)) > 0) {
+        bool fits = buf_append(header, slice_first(slice_of(mended, n), HEADER_MAX - header->size));
 
-        m->bytes += n;
-        if (room && !buf_append(&m->header, slice_of(mended, n < room ? n : room)))
-            return;
+        assert(fits);
+        taken += n;
     }
+    return taken;
 }
 
 static void pass_begin(struct mend *m);
@@ -141,7 +144,7 @@ static void pass_done(struct mend *m)
     body_close(&m->body);
     if (m->repair) {
         repair_end(m->repair);
-        take_mended(m);
+        m->bytes += take_mended(m->repair, &m->header);
         measured(m);
         return;
     }
@@ -183,7 +186,7 @@ static void pass_turn(void *context)
         read += got;
         if (m->repair) {
             repair_add(m->repair, slice_of(m->piece, got));
-            take_mended(m);
+            m->bytes += take_mended(m->repair, &m->header);
         } else {
             repair_scan_add(m->scan, slice_of(m->piece, got));
         }
@@ -224,9 +227,9 @@ void push_disarm(struct folder *f, struct folder_item *item)
     struct body_reader *body;
     struct repair *repair;
     struct buf header;
-    char piece[4096], mended[4096];
+    char piece[4096];
     uint64_t read = 0, made = 0;
-    size_t got = 0, n;
+    size_t got = 0;
     struct err err;
 
     item->looked = true;
@@ -242,13 +245,7 @@ void push_disarm(struct folder *f, struct folder_item *item)
             repair_end(repair);
         repair_add(repair, slice_of(piece, got));
         read += got;
-        while ((n = repair_take(repair, mended, sizeof mended)) > 0) {
-            size_t room = HEADER_MAX - header.size;
-            bool fits = buf_append(&header, slice_of(mended, n < room ? n : room));
-
-            (void)fits;
-            made += n;
-        }
+        made += take_mended(repair, &header);
     } while (got && !repair_is_done(repair));
     if (made > read) {
         item->repairs |= REPAIR_RECEIPTS;

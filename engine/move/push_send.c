@@ -462,16 +462,17 @@ bool push_send_some(struct worker *w)
     job->worker = w;
     job->folder = f;
     do {
-        bool alone = !multi || item.tries || item_sent_bytes(&item) > MULTI_ONE_BYTES_MAX;
+        uint64_t size = item_sent_bytes(&item);
+        bool alone = !multi || item.tries || size > MULTI_ONE_BYTES_MAX;
 
-        if (job->count && (alone || bytes + item_sent_bytes(&item) > MULTI_BYTES_MAX ||
-                           !allowance_allows(w->account, SIDE_TARGET, item_sent_bytes(&item)) ||
-                           !governor_allows_more(w->account, item_sent_bytes(&item)))) {
+        if (job->count && (alone || bytes + size > MULTI_BYTES_MAX ||
+                           !allowance_allows(w->account, SIDE_TARGET, size) ||
+                           !governor_allows_more(w->account, size))) {
             queue_push_front(&f->ready, &item);
             break;
         }
-        allowance_spend(w->account, SIDE_TARGET, item_sent_bytes(&item));
-        bytes += item_sent_bytes(&item);
+        allowance_spend(w->account, SIDE_TARGET, size);
+        bytes += size;
         job->items[job->count++] = item;
         if (alone)
             break;

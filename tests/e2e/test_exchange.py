@@ -1,37 +1,16 @@
 """Whole migrations into the simulated Exchange Online."""
 
-import collections
-
 import exchange
-import mail
-from haul import DOMAIN, Case
+from haul import DOMAIN
 
 
-class Exchange(Case):
-    def into(self, users, messages, **options):
-        """(batch, exchange, {address: how many messages}) from a Dovecot with that mail."""
-        source = self.dovecot(users, format="maildir", separator=".")
-        counts = {}
-        for i, user in enumerate(users):
-            folders = mail.mailbox(i, messages)
-            source.seed(user, folders)
-            counts["%s@%s" % (user, DOMAIN)] = sum(len(box) for box in folders.values())
-        target = exchange.Exchange(counts, **options)
-        self.addCleanup(target.stop)
-        target.start()
-        return target.take(self.batch(source, target, users)), target, counts
-
+class Exchange(exchange.Into):
     def arrived(self, batch, target, counts):
         """Every message once, and the account says so."""
         report = self.balanced(batch.report())
         self.assertEqual(report["totals"]["uploaded"] + report["totals"]["present"],
                          sum(counts.values()))
-        for address, count in counts.items():
-            there = target.messages(address)
-            self.assertEqual(len(there), count, address)
-            doubled = [k for k, n in collections.Counter(
-                (m["folder"], m["uid"]) for m in there).items() if n > 1]
-            self.assertEqual(doubled, [])
+        self.each_once(target, counts)
         return report
 
     def test_all_mail_arrives_once_and_a_second_run_moves_nothing(self):

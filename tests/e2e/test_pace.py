@@ -5,7 +5,6 @@ The simulated Exchange Online counts each APPEND that comes to a mailbox inside 
 (violations_tenant).
 """
 
-import collections
 import os
 import signal
 import struct
@@ -13,7 +12,6 @@ import time
 
 import exchange
 import mail
-from haul import DOMAIN, Case
 
 
 def records(folder):
@@ -34,28 +32,7 @@ def records(folder):
     return found
 
 
-class Pace(Case):
-    def into(self, users, messages, kind="small", **options):
-        """(batch, exchange, {address: how many messages}) from a Dovecot with that mail."""
-        source = self.dovecot(users, format="maildir", separator=".")
-        counts = {}
-        for i, user in enumerate(users):
-            folders = mail.mailbox(i, messages, kind)
-            source.seed(user, folders)
-            counts["%s@%s" % (user, DOMAIN)] = sum(len(box) for box in folders.values())
-        target = exchange.Exchange(counts, **options)
-        self.addCleanup(target.stop)
-        target.start()
-        return target.take(self.batch(source, target, users)), target, counts
-
-    def arrived(self, target, counts):
-        for address, count in counts.items():
-            there = target.messages(address)
-            self.assertEqual(len(there), count, address)
-            doubled = [k for k, n in collections.Counter(
-                (m["folder"], m["uid"]) for m in there).items() if n > 1]
-            self.assertEqual(doubled, [])
-
+class Pace(exchange.Into):
     def obeyed(self, stats):
         self.assertEqual((stats["violations"], stats["violations_tenant"]), (0, 0))
 
@@ -78,7 +55,7 @@ class Pace(Case):
         self.assertGreaterEqual(stats["throttled_tenant"], 3, "the tenant's budget was never met")
         self.obeyed(stats)
         self.assertLessEqual(stats["connects_per_s_max"], 7, "a storm of connects")
-        self.arrived(target, counts)
+        self.each_once(target, counts)
         report = self.balanced(batch.report())
         self.assertEqual(report["totals"]["failed"], 0)
 
@@ -98,7 +75,7 @@ class Pace(Case):
         stats = target.stats()
         self.assertGreater(stats["appends"], before["appends"])
         self.obeyed(stats)
-        self.arrived(target, counts)
+        self.each_once(target, counts)
 
     def test_two_processes_share_a_tenant_through_the_ledger(self):
         users = ["user%d" % i for i in range(10)]
@@ -123,7 +100,7 @@ class Pace(Case):
         stats = target.stats()
         self.assertEqual(stats["violations"], 0)
         self.assertGreaterEqual(stats["throttled_tenant"], 3)
-        self.arrived(target, counts)
+        self.each_once(target, counts)
 
     def test_a_ledger_that_cannot_be_written_is_said_before_anything_is_moved(self):
         batch, target, _ = self.into(["anna"], 3)

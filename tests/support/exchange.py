@@ -4,6 +4,7 @@
     exchange.stats()["appends"], exchange.messages(address), exchange.set("append-ms", 10)
 """
 
+import collections
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import shutil
 import urllib.request
 
 import haul
+import mail
 import servers
 
 SECRET = "a secret of the application"
@@ -99,3 +101,29 @@ class Exchange:
                              % self.token_port}
         batch.sections[side] = {"preset": "exchange-online", **keys} if side == "target" else keys
         return batch
+
+
+class Into(haul.Case):
+    """Tests of moves from a Dovecot into it."""
+
+    def into(self, users, messages, kind="small", **options):
+        """(batch, exchange, {address: how many messages}) from a Dovecot with that mail."""
+        source = self.dovecot(users, format="maildir", separator=".")
+        counts = {}
+        for i, user in enumerate(users):
+            folders = mail.mailbox(i, messages, kind)
+            source.seed(user, folders)
+            counts["%s@%s" % (user, haul.DOMAIN)] = sum(len(box) for box in folders.values())
+        target = Exchange(counts, **options)
+        self.addCleanup(target.stop)
+        target.start()
+        return target.take(self.batch(source, target, users)), target, counts
+
+    def each_once(self, target, counts):
+        """The target has as many messages as were to come, and none twice."""
+        for address, count in counts.items():
+            there = target.messages(address)
+            self.assertEqual(len(there), count, address)
+            doubled = [k for k, n in collections.Counter(
+                (m["folder"], m["uid"]) for m in there).items() if n > 1]
+            self.assertEqual(doubled, [])
