@@ -63,7 +63,7 @@ struct part {
 
 struct drain {
     const struct visit_house *house;
-    unsigned connections, seconds, loops;
+    unsigned seconds, loops;
     bool (*stop)(void);
     _Atomic uint64_t stands_ms; /* when the first connection of all stood; 0: none yet */
     struct part *parts;
@@ -353,7 +353,6 @@ static void part_ends(struct part *part)
     if (part->counting)
         part->step.seconds = (double)(loop_now_ms(part->loop) - part->counted_ms) / 1000;
     part->counting = false;
-    part->started_ms = loop_now_ms(part->loop);
     for (unsigned i = 0; i < part->count; i++)
         if (part->drainers[i].visit)
             visit_end(part->drainers[i].visit);
@@ -441,7 +440,7 @@ bool drain_step_run(const struct visit_house *house, unsigned connections, unsig
                     struct err *err_r)
 {
     struct drain drain = {
-        .house = house, .connections = connections, .seconds = seconds, .stop = stop
+        .house = house, .seconds = seconds, .stop = stop
     };
     bool ok;
 

@@ -402,8 +402,8 @@ static void device_start(struct exo_conn *c, struct slice form)
                   "To sign in, open https://microsoft.com/devicelogin and enter EXOSIM123."));
 }
 
-/* Counts a poll: the code's grant as it is, *early_r when the client did not wait its interval. A
- * code that was approved, declined or has run out is forgotten. */
+/* Counts a poll: the code's grant as it is, *slow_r when the client did not wait its interval or
+ * is to be slowed down once more. A code that was approved, declined or has run out is forgotten. */
 static bool device_take(struct exo *exo, const struct exo_config *config, const char *code,
                         struct exo_grant *grant_r, bool *slow_r)
 {

@@ -27,6 +27,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 
 import browser  # noqa: E402
+import haul  # noqa: E402
 from haul import BINARY  # noqa: E402
 
 TELL = """<script>
@@ -86,7 +87,7 @@ def main():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory(prefix="mhpage") as folder:
         state, page = os.path.join(folder, "night.state"), os.path.join(folder, "report.html")
-        maker = os.path.join(os.path.dirname(BINARY), "bench", "programs", "mailhaul-journal")
+        maker = haul.program("mailhaul-journal")
         subprocess.run([maker, state, "--users", str(options.users)], check=True)
         writing = []
         for _ in range(options.rounds):

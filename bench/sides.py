@@ -60,30 +60,28 @@ def folder():
     return tempfile.mkdtemp(prefix="mhbench")
 
 
-def mailhaul(batch, command="run", *arguments):
+def mailhaul(batch):
     """Runs it over the batch; anything but success ends the benchmark."""
     batch.write()
-    subprocess.run([haul.BINARY, command, "--quiet", *arguments, batch.path], check=True,
+    subprocess.run([haul.BINARY, "run", "--quiet", batch.path], check=True,
                    cwd=batch.folder, env={**os.environ, **batch.environment})
 
 
 class Mbsync:
     """mbsync's configuration and state for pairs (source user, target address)."""
 
-    def __init__(self, where, source, target, pairs, ports=None):
+    def __init__(self, where, source, target, pairs):
         self.pairs, self.path = pairs, os.path.join(where, "mbsyncrc")
-        ports = ports or (source.port_tls, target.port_tls)
         state = os.path.join(where, "state")
         os.makedirs(state)
         with open(self.path, "w") as f:
             f.write("FSync no\n")
             for user, address in pairs:
-                for side, server, login, port in (("far", source, user, ports[0]),
-                                                  ("near", target, address, ports[1])):
+                for side, server, login in (("far", source, user), ("near", target, address)):
                     f.write('IMAPAccount %s-%s\nHost localhost\nPort %d\nUser "%s"\nPass "%s"\n'
                             "SSLType IMAPS\nCertificateFile %s\nAuthMechs PLAIN\n\n"
                             "IMAPStore %s-%s\nAccount %s-%s\n\n" % (
-                                side, user, port, login, server.users[login], server.ca,
+                                side, user, server.port_tls, login, server.users[login], server.ca,
                                 side, user, side, user))
                 f.write("Channel %s\nFar :far-%s:\nNear :near-%s:\nPatterns *\nCreate Near\n"
                         "Sync Pull\nCopyArrivalDate yes\nSyncState %s/%s/\n\n" % (

@@ -1,5 +1,6 @@
 #include "engine/cli/do_bench.h"
 
+#include "engine/cli/complain.h"
 #include "bench/drain.h"
 #include "engine/cli/bench_page.h"
 #include "engine/cli/do_run.h"
@@ -162,11 +163,10 @@ static int measure(const struct opts *o, const struct visit_house *house)
     struct server server;
     char reason[DRAIN_REASON_BYTES];
     struct err err;
-    char line[512];
     int code = EXIT_DONE;
 
     if (!look(house, &server, &err)) {
-        fprintf(stderr, "mailhaul: %s\n", err_line(&err, line, sizeof line));
+        (void)complain(&err, 0);
         free(steps);
         return EXIT_INTERNAL;
     }
@@ -178,8 +178,7 @@ static int measure(const struct opts *o, const struct visit_house *house)
         unsigned connections = o->connections_count ? o->connections[done] : steps_default[done];
 
         if (!drain_step_run(house, connections, seconds, loops, stopped, &steps[done], &err)) {
-            fprintf(stderr, "mailhaul: %s\n", err_line(&err, line, sizeof line));
-            code = EXIT_INTERNAL;
+            code = complain(&err, EXIT_INTERNAL);
         } else if (steps[done].connected == 0 && steps[done].errors) {
             code = nothing_read(s, &steps[done]);
         } else if (!o->json) {
@@ -216,7 +215,6 @@ int do_bench(const struct opts *o, const struct settings *settings)
 {
     struct visit_house house;
     struct err err;
-    char line[512];
     int code;
 
     if (settings->user_count == 0) {
@@ -226,8 +224,7 @@ int do_bench(const struct opts *o, const struct settings *settings)
     do_run_catch_signals();
     stream_resolver_start();
     if (!visit_house_open(&house, settings, &err)) {
-        fprintf(stderr, "mailhaul: %s\n", err_line(&err, line, sizeof line));
-        code = EXIT_BATCH_FILE;
+        code = complain(&err, EXIT_BATCH_FILE);
     } else {
         code = measure(o, &house);
     }

@@ -1,5 +1,6 @@
 #include "engine/cli/do_check.h"
 
+#include "engine/cli/complain.h"
 #include "engine/cli/check_summary.h"
 #include "engine/cli/exits.h"
 #include "engine/move/brake.h"
@@ -271,11 +272,10 @@ int do_check(const struct opts *o, const struct settings *settings)
     struct check check = { .o = o, .settings = settings };
     struct visit_house house;
     struct err err;
-    char line[512];
     int code;
 
     if (!visit_house_open(&house, settings, &err) || !loop_create(&check.hub.loop, &err)) {
-        fprintf(stderr, "mailhaul: %s\n", err_line(&err, line, sizeof line));
+        (void)complain(&err, 0);
         visit_house_close(&house);
         return err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_INTERNAL;
     }

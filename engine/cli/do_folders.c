@@ -1,5 +1,6 @@
 #include "engine/cli/do_folders.h"
 
+#include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
 #include "engine/move/advice.h"
 #include "engine/move/tree.h"
@@ -118,13 +119,11 @@ int do_folders(const struct opts *o, const struct settings *settings)
 {
     struct visit_house house;
     struct err err;
-    char line[512];
     int code = EXIT_DONE;
 
     stream_resolver_start();
     if (!visit_house_open(&house, settings, &err)) {
-        fprintf(stderr, "mailhaul: %s\n", err_line(&err, line, sizeof line));
-        code = EXIT_BATCH_FILE;
+        code = complain(&err, EXIT_BATCH_FILE);
     } else {
         /* One user unless --user names others: the tree is for a person to look at. */
         for (size_t i = 0; i < settings->user_count && (i == 0 || o->users.count); i++) {

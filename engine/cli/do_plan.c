@@ -1,5 +1,6 @@
 #include "engine/cli/do_plan.h"
 
+#include "engine/cli/complain.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/move/batch.h"
@@ -252,7 +253,6 @@ static int read_plan(struct spool *spool, const struct settings *settings, bool 
 {
     struct plan plan = { .settings = settings, .count = settings->user_count };
     struct err err;
-    char line[512];
     bool ok;
 
     plan.users = mem_zero(plan.count, sizeof *plan.users);
@@ -267,7 +267,7 @@ static int read_plan(struct spool *spool, const struct settings *settings, bool 
     if (ok)
         print(&plan, json);
     else
-        fprintf(stderr, "mailhaul: %s\n", err_line(&err, line, sizeof line));
+        (void)complain(&err, 0);
     reader_destroy(&plan.reader);
     free(plan.users);
     return ok ? EXIT_DONE : EXIT_DISK;
@@ -281,18 +281,15 @@ int do_plan(const struct opts *o, const struct settings *settings)
     struct batch_config config = { .settings = settings, .tick_ms = 200 };
     struct batch_result result;
     struct err err;
-    char line[512];
     int code;
 
     if (!spool_open(&spool_config, &config.spool, &err)) {
-        fprintf(stderr, "mailhaul: %s\n", err_line(&err, line, sizeof line));
-        return err.code == EWOULDBLOCK ? EXIT_STATE_HELD : EXIT_DISK;
+        return complain(&err, err.code == EWOULDBLOCK ? EXIT_STATE_HELD : EXIT_DISK);
     }
     do_run_catch_signals();
     config.loops = settings->threads ? settings->threads : team_processors();
     if (!batch_run(&config, &result, &err)) {
-        fprintf(stderr, "mailhaul: %s\n", err_line(&err, line, sizeof line));
-        code = err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_DISK;
+        code = complain(&err, err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_DISK);
     } else if (result.end == BATCH_UNREACHABLE) {
         fprintf(stderr, "mailhaul: no user got through to the source; mailhaul check tells why\n");
         code = EXIT_UNREACHABLE;
@@ -300,8 +297,7 @@ int do_plan(const struct opts *o, const struct settings *settings)
         fprintf(stderr, "mailhaul: every login was refused; mailhaul check tells why\n");
         code = EXIT_LOGIN_REFUSED;
     } else if (result.end == BATCH_DISK) {
-        fprintf(stderr, "mailhaul: %s\n", err_line(&result.err, line, sizeof line));
-        code = EXIT_DISK;
+        code = complain(&result.err, EXIT_DISK);
     } else {
         if (result.end == BATCH_STOPPED)
             fprintf(stderr, "mailhaul: stopped early; what follows is not complete\n");

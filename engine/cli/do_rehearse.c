@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define TENANT "rehearsal.onmicrosoft.com"
 #define CLIENT "11111111-2222-3333-4444-555555555555"
@@ -73,21 +72,15 @@ static bool folder_made(struct rehearsal *r, struct err *err_r)
     return true;
 }
 
-/* The rehearsal's own state: the batch's is not touched. */
+/* The rehearsal's own state, beside the batch file: the batch's is not touched. */
 static void name_state(struct rehearsal *r, const char *batch_file)
 {
-    struct slice name = slice_cstr(batch_file);
+    const char *slash = strrchr(batch_file, '/');
+    struct slice name = slice_cstr(slash ? slash + 1 : batch_file);
 
     if (slice_ends(name, SLICE(".ini")))
         name = slice_first(name, name.size - 4);
-    if (name.data[0] == '/') {
-        add(r, "batch.state=%.*s.rehearsal.state", (int)name.size, name.data);
-    } else {
-        char *here = getcwd(NULL, 0);
-
-        add(r, "batch.state=%s/%.*s.rehearsal.state", here ? here : ".", (int)name.size, name.data);
-        free(here);
-    }
+    add(r, "batch.state=%.*s.rehearsal.state", (int)name.size, name.data);
 }
 
 static bool server_started(struct rehearsal *r, const struct settings_list *wishes,

@@ -1,5 +1,6 @@
 #include "engine/cli/do_report.h"
 
+#include "engine/cli/complain.h"
 #include "engine/cli/config.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/export.h"
@@ -23,14 +24,6 @@ struct states {
     struct settings **settings;
     unsigned count, settings_count;
 };
-
-static int complain(const struct err *err, int code)
-{
-    char line[512];
-
-    fprintf(stderr, "mailhaul: %s\n", err_line(err, line, sizeof line));
-    return code;
-}
 
 static void states_close(struct states *s)
 {
@@ -254,7 +247,7 @@ static void origin_close(struct origin *origin)
 int do_export(const struct opts *o, const struct settings *settings)
 {
     struct origin origin = { 0 };
-    struct states s;
+    struct states s = { 0 };
     struct err err;
     struct slice *users = mem_zero(o->users.count, sizeof *users);
     struct export_options options = {
@@ -269,7 +262,8 @@ int do_export(const struct opts *o, const struct settings *settings)
         .user_count = (unsigned)o->users.count,
     };
     struct export_result result;
-    int code = states_open(o, &s);
+    /* A batch file is read already; a state folder has none. */
+    int code = settings ? batch_open(&s, settings) : states_open(o, &s);
 
     for (size_t i = 0; i < o->users.count; i++)
         users[i] = slice_cstr(o->users.items[i]);

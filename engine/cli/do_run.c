@@ -1,5 +1,6 @@
 #include "engine/cli/do_run.h"
 
+#include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/notify.h"
 #include "engine/cli/progress.h"
@@ -95,14 +96,6 @@ static void translate(const struct batch_view *b, struct progress_view *v)
     }
 }
 
-static int complain(const struct err *err, int code)
-{
-    char line[512];
-
-    fprintf(stderr, "mailhaul: %s\n", err_line(err, line, sizeof line));
-    return code;
-}
-
 static void tick(void *context, const struct batch_view *batch)
 {
     struct show *show = context;
@@ -174,14 +167,37 @@ static void keep_exit_code(struct spool *spool, int code)
     writer_destroy(&writer);
 }
 
-static void summarize(struct spool *spool)
+/* The summary, for people and for the hook. */
+static void summarize(const struct opts *o, const struct settings *settings, struct spool *spool,
+                      int code)
 {
     struct report *report = NULL;
+    char *text = NULL, line[512];
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
     struct err err;
+    bool ok;
 
-    if (!report_load(&spool, 1, &report, &err) || !report_write_text(report, stderr, &err))
-        complain(&err, 0);
+    if (!out) {
+        err_set_os(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "the summary");
+        (void)complain(&err, 0);
+        return;
+    }
+    ok = report_load(&spool, 1, &report, &err) && report_write_text(report, out, &err);
     report_free(&report);
+    fflush(out);
+    if (!o->quiet) {
+        fwrite(text, 1, size, stderr);
+        if (!ok)
+            (void)complain(&err, 0);
+    }
+    if (!ok)
+        fprintf(out, "the summary cannot be read: %s\n", err_line(&err, line, sizeof line));
+    fclose(out);
+    if (o->notify_command)
+        notify_run(o->notify_command, opts_command_name(o->command), settings,
+                   slice_of(text, size), code);
+    free(text);
 }
 
 int do_run(const struct opts *o, const struct settings *settings)
@@ -223,10 +239,8 @@ int do_run(const struct opts *o, const struct settings *settings)
     code = exit_of(&result);
     if (code != EXIT_DISK)
         keep_exit_code(spool, code);
-    if (!o->quiet)
-        summarize(spool);
-    if (o->notify_command)
-        notify_run(o->notify_command, opts_command_name(o->command), settings, spool, code);
+    if (!o->quiet || o->notify_command)
+        summarize(o, settings, spool, code);
     spool_close(&spool);
     return code;
 }

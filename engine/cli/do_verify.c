@@ -1,5 +1,6 @@
 #include "engine/cli/do_verify.h"
 
+#include "engine/cli/complain.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/report_emit.h"
@@ -133,14 +134,6 @@ static void summarize(const struct verified *v)
     if (v->fresh)
         printf("; %s came since the last run, run again to move them", format_count(v->fresh).text);
     printf("\n");
-}
-
-static int complain(const struct err *err, int code)
-{
-    char line[512];
-
-    fprintf(stderr, "mailhaul: %s\n", err_line(err, line, sizeof line));
-    return code;
 }
 
 int do_verify(const struct opts *o, const struct settings *settings)

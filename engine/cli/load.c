@@ -1,16 +1,14 @@
 #include "engine/cli/load.h"
 
+#include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/users.h"
 
-#include <stdio.h>
-
 int load_complain(const struct err *err)
 {
-    char line[512];
+    bool own = err->code >= EXIT_USAGE && err->code <= EXIT_BATCH_FILE;
 
-    fprintf(stderr, "mailhaul: %s\n", err_line(err, line, sizeof line));
-    return err->code >= EXIT_USAGE && err->code <= EXIT_BATCH_FILE ? err->code : EXIT_INTERNAL;
+    return complain(err, own ? err->code : EXIT_INTERNAL);
 }
 
 static bool users_loaded(const struct opts *o, struct load_need need, struct settings *s,

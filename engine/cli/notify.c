@@ -7,27 +7,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* The summary as text, malloc'ed; *size_r its bytes. */
-static char *summary(struct spool *spool, size_t *size_r)
-{
-    struct report *report = NULL;
-    struct err err;
-    char *text = NULL;
-    FILE *out = open_memstream(&text, size_r);
-    char line[512];
-
-    if (!out)
-        return NULL;
-    if (!report_load(&spool, 1, &report, &err) || !report_write_text(report, out, &err))
-        fprintf(out, "the summary cannot be read: %s\n", err_line(&err, line, sizeof line));
-    report_free(&report);
-    if (fclose(out) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
-}
-
 static void put_environment(const char *verb, const struct settings *settings, int exit_code)
 {
     char code[16];
@@ -40,11 +19,9 @@ static void put_environment(const char *verb, const struct settings *settings, i
 }
 
 void notify_run(const char *command, const char *verb, const struct settings *settings,
-                struct spool *spool, int exit_code)
+                struct slice summary, int exit_code)
 {
     struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
-    size_t size = 0;
-    char *text = summary(spool, &size);
     int status = -1;
     FILE *to;
 
@@ -53,12 +30,10 @@ void notify_run(const char *command, const char *verb, const struct settings *se
     sigaction(SIGPIPE, &ignore, &before);
     to = popen(command, "we");
     if (to) {
-        if (text)
-            fwrite(text, 1, size, to);
+        fwrite(summary.data, 1, summary.size, to);
         status = pclose(to);
     }
     sigaction(SIGPIPE, &before, NULL);
-    free(text);
     if (!to)
         fprintf(stderr, "mailhaul: warning: --notify-command could not be run: %s\n",
                 strerror(errno));

@@ -2,14 +2,14 @@
 #ifndef ENGINE_CLI_NOTIFY_H
 #define ENGINE_CLI_NOTIFY_H
 
-#include "engine/cli/report.h"
 #include "engine/move/settings.h"
+#include "io/base/slice.h"
 
-/* Runs command by /bin/sh with the summary on its standard input, and waits for it. Its environment
+/* Runs command by /bin/sh with the summary (a run's closing text) on its standard input, and waits for it. Its environment
  * has MAILHAUL_EXIT_CODE, MAILHAUL_BATCH (the name), MAILHAUL_STATE (the folder) and
  * MAILHAUL_COMMAND; nothing out of any mail comes near the shell. A hook that fails is warned of
  * and changes nothing. */
 void notify_run(const char *command, const char *verb, const struct settings *settings,
-                struct spool *spool, int exit_code);
+                struct slice summary, int exit_code);
 
 #endif

@@ -20,8 +20,7 @@ class Account(Case):
         source = self.dovecot(["anna"], format="maildir", separator=".")
         source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(1, messages + 1)],
                              ("Work",): [mail.tiny(100)]})
-        meddler = Meddler(self.target_for(["anna"]), list(rules)).start()
-        self.addCleanup(meddler.stop)
+        meddler = self._started(Meddler(self.target_for(["anna"]), list(rules)))
         batch = self.batch(source, meddler, ["anna"])
         batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none"}
         batch.set("policy", "retry-wait", "20ms")
@@ -123,11 +122,10 @@ class Times(Case):
         source = self.dovecot(list(users), format="maildir", separator=".")
         for user in users:
             source.seed(user, {("INBOX",): [mail.tiny(i) for i in range(40)]})
-        target = exchange.Exchange(["%s@%s" % (u, DOMAIN) for u in users],
-                                   **{"mailbox-rate": 3, "mailbox-burst": 5, "mailbox-cutoff": 2,
-                                      "hint-ms": 1500, "hint-word": "both"})
-        self.addCleanup(target.stop)
-        target.start()
+        target = self._started(exchange.Exchange(
+            ["%s@%s" % (u, DOMAIN) for u in users],
+            **{"mailbox-rate": 3, "mailbox-burst": 5, "mailbox-cutoff": 2, "hint-ms": 1500,
+               "hint-word": "both"}))
         return target.take(self.batch(source, target, list(users)))
 
     def test_the_parts_are_the_whole(self):

@@ -15,10 +15,9 @@ PRINCIPAL = "5e0f9d1c-2b34-4c56-8d78-9a0b1c2d3e4f"  # the oid of the simulated a
 class Token(Case):
     def checking(self, users=("anna",), person=False, **options):
         source = self.dovecot(list(users))
-        target = exchange.Exchange(["%s@%s" % (u, DOMAIN) for u in users],
-                                   **{"device-polls": 0, "device-user": "admin@" + DOMAIN, **options})
-        self.addCleanup(target.stop)
-        target.start()
+        target = self._started(exchange.Exchange(
+            ["%s@%s" % (u, DOMAIN) for u in users],
+            **{"device-polls": 0, "device-user": "admin@" + DOMAIN, **options}))
         batch = self.batch(source, target, users)
         if person:
             target.take_person(batch)

@@ -7,7 +7,7 @@ import subprocess
 
 import browser
 import haul
-from haul import BINARY, Case
+from haul import Case
 
 
 class Page(Case):
@@ -19,7 +19,7 @@ class Page(Case):
     def page(self, *arguments):
         """A report of a batch made by mailhaul-journal; (path of the page, the JSON report)."""
         state = os.path.join(self.folder, "night.state")
-        maker = os.path.join(os.path.dirname(BINARY), "bench", "programs", "mailhaul-journal")
+        maker = haul.program("mailhaul-journal")
         subprocess.run([maker, state, *arguments], check=True, timeout=120)
         path = os.path.join(self.folder, "report.html")
         self.ends(haul.Running(["report", "--html", path, state], self.folder).wait(), 0)

@@ -28,9 +28,7 @@ class Odd(Case):
 class Refused(Odd):
     def into(self, bodies, **options):
         self.address = "anna@" + DOMAIN
-        target = exchange.Exchange([self.address], **{"keep": "body", **options})
-        self.addCleanup(target.stop)
-        target.start()
+        target = self._started(exchange.Exchange([self.address], **{"keep": "body", **options}))
         return self.plain(target.take(self.batch(self.source(bodies), target, ["anna"]))), target
 
     def told(self, report):

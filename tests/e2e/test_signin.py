@@ -18,10 +18,8 @@ class SignIn(Case):
         for i, user in enumerate(users):
             source.seed(user, {("INBOX",): [mail.tiny(i * 100 + j) for j in range(messages)]})
         addresses = ["%s@%s" % (u, DOMAIN) for u in users]
-        target = exchange.Exchange(addresses, **{"device-polls": 1, "device-user": "admin@" + DOMAIN,
-                                                 **options})
-        self.addCleanup(target.stop)
-        target.start()
+        target = self._started(exchange.Exchange(
+            addresses, **{"device-polls": 1, "device-user": "admin@" + DOMAIN, **options}))
         batch = target.take_person(self.batch(source, target, users))
         return batch, target, {a: messages for a in addresses}
 
@@ -174,10 +172,8 @@ class SignIn(Case):
 
     def test_a_source_whose_users_have_refresh_tokens_that_rotate(self):
         """users.csv holds each user's first one; what it was rotated to is kept for the next run."""
-        people = exchange.Exchange(["anna@" + DOMAIN], **{"device-polls": 0,
-                                                          "device-user": "anna@" + DOMAIN})
-        self.addCleanup(people.stop)
-        people.start()
+        people = self._started(exchange.Exchange(
+            ["anna@" + DOMAIN], **{"device-polls": 0, "device-user": "anna@" + DOMAIN}))
         to = self.target_for(["anna"])
         batch = self.batch(people, to, [("anna@" + DOMAIN, "anna@" + DOMAIN)])
         people.take_person(batch, "source")

@@ -139,9 +139,7 @@ class Target(Typed):
     def into(self, messages_, **options):
         source = self.dovecot(["anna"], format="maildir", separator=".")
         source.seed("anna", {("INBOX",): messages_})
-        target = exchange.Exchange(["anna@target.example"], **options)
-        self.addCleanup(target.stop)
-        target.start()
+        target = self._started(exchange.Exchange(["anna@target.example"], **options))
         return target.take(self.batch(source, target, ["anna"])), target
 
     def test_throttle_answers_are_one_record(self):
@@ -174,8 +172,7 @@ class Target(Typed):
     def test_a_target_that_breaks_off(self):
         source = self.source({"INBOX": messages(3)})
         batch = self.job(source)
-        meddler = Meddler(batch.target, [Rule("^APPEND", close=True, times=1)]).start()
-        self.addCleanup(meddler.stop)
+        meddler = self._started(Meddler(batch.target, [Rule("^APPEND", close=True, times=1)]))
         batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none",
                                     "settle-time": "1s"}
         _, report = self.run_to(batch)

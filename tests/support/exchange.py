@@ -20,10 +20,6 @@ SECRET = "a secret of the application"
 CLIENT = "11111111-2222-3333-4444-555555555555"
 
 
-def program():
-    return os.path.join(os.path.dirname(haul.BINARY), "bench", "programs", "mailhaul-exo")
-
-
 class Exchange:
     def __init__(self, addresses, **options):
         self.users = {address: "" for address in addresses}
@@ -38,7 +34,7 @@ class Exchange:
                 arguments += ["--" + key, str(one)]
         for address in self.users:
             arguments += ["--mailbox", address]
-        self.process = subprocess.Popen([program(), *arguments], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([haul.program("mailhaul-exo"), *arguments], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         servers._running.append(self)
         line = self.process.stdout.readline()
@@ -79,26 +75,24 @@ class Exchange:
     def set(self, key, value):
         self._ask("/set", "%s=%s\n" % (key, value))
 
+    def _keys(self):
+        return {"tenant": "contoso.onmicrosoft.com", "client-id": CLIENT, "url": self.url(),
+                "tls-ca": self.ca,
+                "token-url": "https://localhost:%d/contoso.onmicrosoft.com/oauth2/v2.0/token"
+                             % self.token_port}
+
     def take(self, batch):
         """Makes a Batch's target this one, signed in as an application."""
         path = os.path.join(batch.folder, "client-secret")
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
             f.write(SECRET + "\n")
-        batch.sections["target"] = {
-            "preset": "exchange-online", "tenant": "contoso.onmicrosoft.com",
-            "client-id": CLIENT,
-            "client-secret-file": "client-secret", "url": self.url(),
-            "token-url": "https://localhost:%d/contoso.onmicrosoft.com/oauth2/v2.0/token"
-                         % self.token_port,
-            "tls-ca": self.ca}
+        batch.sections["target"] = {"preset": "exchange-online",
+                                    "client-secret-file": "client-secret", **self._keys()}
         return batch
 
     def take_person(self, batch, side="target"):
         """Makes a Batch's target (or source) this one, signed in to as a person by code."""
-        keys = {"tenant": "contoso.onmicrosoft.com", "client-id": CLIENT, "device-code": "yes",
-                "url": self.url(), "tls-ca": self.ca,
-                "token-url": "https://localhost:%d/contoso.onmicrosoft.com/oauth2/v2.0/token"
-                             % self.token_port}
+        keys = {"device-code": "yes", **self._keys()}
         batch.sections[side] = {"preset": "exchange-online", **keys} if side == "target" else keys
         return batch
 
@@ -114,9 +108,7 @@ class Into(haul.Case):
             folders = mail.mailbox(i, messages, kind)
             source.seed(user, folders)
             counts["%s@%s" % (user, haul.DOMAIN)] = sum(len(box) for box in folders.values())
-        target = Exchange(counts, **options)
-        self.addCleanup(target.stop)
-        target.start()
+        target = self._started(Exchange(counts, **options))
         return target.take(self.batch(source, target, users)), target, counts
 
     def each_once(self, target, counts):

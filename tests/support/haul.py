@@ -27,6 +27,11 @@ DOMAIN = "target.example"
 _running = set()
 
 
+def program(name):
+    """A program that is built beside mailhaul, for tests and benchmarks."""
+    return os.path.join(os.path.dirname(BINARY), "bench", "programs", name)
+
+
 def kill_leftovers():
     """Ends what a failed test left running."""
     for running in list(_running):
