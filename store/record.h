@@ -109,6 +109,12 @@ struct message_record {
     struct slice keywords;    /* space separated, <= 1 KiB */
 };
 
+/* What its APPEND carries, or carried. */
+static inline uint64_t message_sent_bytes(const struct message_record *m)
+{
+    return m->repairs ? m->repaired_bytes : m->body_bytes;
+}
+
 /* What people are told about a skipped, failed or repaired message. */
 struct message_note {
     char subject[256], message_id[256], date[64]; /* printable UTF-8 */

@@ -54,7 +54,8 @@ struct export {
 
 /* --- reading --- */
 
-static bool each_message(void *context, const struct message_record *m)
+static bool each_entry(void *context, const struct message_record *m,
+                       const struct message_note *note)
 {
     struct export *x = context;
     struct entry *e = &x->entries[x->entry_count++];
@@ -62,27 +63,8 @@ static bool each_message(void *context, const struct message_record *m)
     memset(e, 0, sizeof *e);
     e->message = *m;
     e->message.keywords = slice_of(NULL, 0);
-    return true;
-}
-
-static bool each_note(void *context, const struct message_record *m, const struct message_note *note)
-{
-    struct export *x = context;
-    unsigned low = 0, high = x->entry_count;
-
-    if (m->uid > x->entries[x->entry_count - 1].message.uid)
-        return false;
-    while (low < high) {
-        unsigned middle = low + (high - low) / 2;
-
-        if (x->entries[middle].message.uid < m->uid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low < x->entry_count && x->entries[low].message.uid == m->uid)
-        x->entries[low].note = *note;
-    return true;
+    e->note = *note;
+    return x->entry_count < CHUNK;
 }
 
 static bool each_failure(void *context, const struct failure_record *f)
@@ -324,15 +306,12 @@ static bool folder(struct export *x, bool *user_over_r, struct err *err_r)
         unsigned count;
 
         x->entry_count = 0;
-        if (!reader_messages(x->reader, x->user.id, x->folder->folder, states, (uint32_t)from, false,
-                             CHUNK, each_message, x, err_r))
+        if (!reader_notes(x->reader, x->user.id, x->folder->folder, states, (uint32_t)from,
+                          each_entry, x, err_r))
             return false;
         count = x->entry_count;
         if (count == 0)
             break;
-        if (!reader_notes(x->reader, x->user.id, x->folder->folder, states, (uint32_t)from,
-                          each_note, x, err_r))
-            return false;
         for (unsigned i = 0; i < count && !*user_over_r; i++)
             if (!message(x, &x->entries[i], user_over_r, err_r))
                 return false;

@@ -19,7 +19,7 @@ struct diagnosis_facts {
 };
 
 struct diagnosis {
-    char type[40]; /* of the report, or "": what the error itself says */
+    char type[40]; /* of the report */
     char cause[480], remedy[640];
 };
 

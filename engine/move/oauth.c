@@ -345,15 +345,18 @@ bool oauth_refused(int status, const json_t *answer, uint32_t retry_after_s, str
     return err_doing(err_r, "token request");
 }
 
+json_int_t oauth_number(const json_t *value)
+{
+    return json_is_string(value) ? atoll(json_string_value(value)) : json_integer_value(value);
+}
+
 bool oauth_answer(int status, struct slice body, uint32_t retry_after_s, struct oauth_token *token_r,
                   struct err *err_r)
 {
     json_t *answer = json_loadb(body.data ? body.data : "", body.size, 0, NULL);
-    json_t *life = json_object_get(answer, "expires_in");
     const char *access = json_string_value(json_object_get(answer, "access_token"));
     const char *refresh = json_string_value(json_object_get(answer, "refresh_token"));
-    json_int_t seconds = json_is_string(life) ? atoll(json_string_value(life))
-                                              : json_integer_value(life);
+    json_int_t seconds = oauth_number(json_object_get(answer, "expires_in"));
     bool ok = false;
 
     *token_r = (struct oauth_token){ 0 };
@@ -450,8 +453,6 @@ void oauth_claims(struct slice token, struct oauth_claims *claims_r)
     } else {
         copy_claim(claims_r->roles, sizeof claims_r->roles, json_object_get(claims, "scp"));
     }
-    claims_r->issued_s = json_integer_value(json_object_get(claims, "iat"));
-    claims_r->not_before_s = json_integer_value(json_object_get(claims, "nbf"));
     claims_r->expires_s = json_integer_value(json_object_get(claims, "exp"));
     json_decref(claims);
 }

@@ -37,7 +37,7 @@ struct oauth_claims {
     char user[160];       /* who signed in; "" for an application */
     char object_id[64];   /* of the person or of the enterprise application */
     bool application_own; /* roles, not scp: the application acts for itself */
-    int64_t issued_s, not_before_s, expires_s;
+    int64_t expires_s;
 };
 void oauth_claims(struct slice token, struct oauth_claims *claims_r);
 

@@ -30,11 +30,6 @@ bool oauth_device_form(const struct settings_oauth *oauth, struct buf *form, str
            refuse(err_r, "client-id or scope is too long");
 }
 
-static json_int_t number_of(const json_t *value)
-{
-    return json_is_string(value) ? atoll(json_string_value(value)) : json_integer_value(value);
-}
-
 static uint32_t within(json_int_t value, json_int_t least, json_int_t most)
 {
     return (uint32_t)(value < least ? least : value > most ? most : value);
@@ -52,7 +47,7 @@ bool oauth_device_answer(int status, struct slice body, uint32_t retry_after_s,
     const char *code = json_string_value(json_object_get(answer, "device_code"));
     const char *user_code = json_string_value(json_object_get(answer, "user_code"));
     const char *address = json_string_value(json_object_get(answer, "verification_uri"));
-    json_int_t wait = number_of(json_object_get(answer, "interval"));
+    json_int_t wait = oauth_number(json_object_get(answer, "interval"));
     bool ok = false;
 
     *device_r = (struct oauth_device){ 0 };
@@ -71,7 +66,7 @@ bool oauth_device_answer(int status, struct slice body, uint32_t retry_after_s,
         copy(device_r->user_code, sizeof device_r->user_code, user_code);
         copy(device_r->address, sizeof device_r->address, address);
         device_r->life_s =
-            within(number_of(json_object_get(answer, "expires_in")), LIFE_MIN_S, LIFE_MAX_S);
+            within(oauth_number(json_object_get(answer, "expires_in")), LIFE_MIN_S, LIFE_MAX_S);
         device_r->wait_s = within(wait ? wait : WAIT_DEFAULT_S, 1, WAIT_MAX_S);
         ok = true;
     }

@@ -183,7 +183,7 @@ static void fail(struct probe *p, enum at at, const struct err *err)
     bool known = diagnosed(p, at, err, &d);
     char detail[480];
 
-    fail_as(p, at, known && d.type[0] ? d.type : trouble_type(doing_of(at), p->side, err),
+    fail_as(p, at, known ? d.type : trouble_type(doing_of(at), p->side, err),
             err_line(err, detail, sizeof detail), known ? &d : NULL);
 }
 

@@ -220,8 +220,7 @@ static bool settle_one(void *context, const struct message_record *m)
     } else {
         struct imap_date date = { m->date_seconds, m->zone_minutes, m->date_known };
 
-        (void)twins_take(s->twins, m->header_key, &date,
-                         m->repairs ? m->repaired_bytes : m->body_bytes, false, &uid);
+        (void)twins_take(s->twins, m->header_key, &date, message_sent_bytes(m), false, &uid);
     }
     return true;
 }

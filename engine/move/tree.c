@@ -419,7 +419,7 @@ bool tree_read(const struct visit_house *house, const struct settings_user *user
     struct reading r = { .house = house, .user = user, .tree = tree_r };
     struct visits *visits;
 
-    *tree_r = (struct tree){ .target_asked = with_target };
+    *tree_r = (struct tree){ 0 };
     type_r[0] = '\0';
     if (!loop_create(&r.loop, err_r))
         return false;

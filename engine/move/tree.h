@@ -27,8 +27,7 @@ struct tree {
     struct tree_problem *problems;
     unsigned problem_count;
     bool target_known;     /* the target's folders were read */
-    struct err target_err; /* why not, when target_asked */
-    bool target_asked;
+    struct err target_err; /* why not, when they were asked for */
 };
 
 #define TREE_TYPE_BYTES 40

@@ -92,7 +92,7 @@ static bool each_known(void *context, const struct message_record *m)
         memcpy(k->digest, m->digest, sizeof k->digest);
         k->repairs = m->repairs;
         if (m->body_bytes)
-            e->size = m->repairs ? m->repaired_bytes : m->body_bytes;
+            e->size = message_sent_bytes(m);
         /* What is on the target is the mended message. */
         if (m->repairs & ~REPAIR_RECEIPTS) {
             memcpy(e->key, m->header_key, sizeof e->key);

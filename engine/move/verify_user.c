@@ -16,10 +16,10 @@
 static void exam_go(struct exam *exam);
 static void folder_next(struct exam *exam);
 
-/* The connection went, or nothing more is wanted of it: `ready` goes on, if anything does. */
-static bool is_lost(const struct exam_side *side, const struct err *err)
+/* The connection went, or nothing more is wanted of it: `ready` goes on, if anything does. An error's
+ * scope does not tell: a throttled mailbox is wider than a connection. */
+static bool is_lost(const struct exam_side *side)
 {
-    (void)err; /* its scope does not tell: a throttled mailbox is wider than a connection */
     return side->exam->phase == EXAM_OVER || !visit_is_ready(side->visit);
 }
 
@@ -58,7 +58,7 @@ static void strange_ended(void *context, const struct err *err)
     struct verify_user *r = exam->result;
 
     exam->sides[SIDE_SOURCE].busy = false;
-    if (is_lost(&exam->sides[SIDE_SOURCE], err))
+    if (is_lost(&exam->sides[SIDE_SOURCE]))
         return;
     if (!err && exam->row_messages) {
         struct slice name = exam->rows[exam->row_at - 1].name;
@@ -141,7 +141,7 @@ static void list_ended(void *context, const struct err *err)
     struct exam_side *side = &exam->sides[SIDE_SOURCE];
 
     side->busy = false;
-    if (is_lost(side, err))
+    if (is_lost(side))
         return;
     if (err) {
         visit_failed(side->visit, TROUBLE_LIST, err);
@@ -164,7 +164,7 @@ static void namespaces_ended(void *context, const struct err *err)
     struct exam *exam = context;
     struct exam_side *side = &exam->sides[SIDE_SOURCE];
 
-    if (is_lost(side, err)) {
+    if (is_lost(side)) {
         side->busy = false;
         return;
     }
@@ -289,7 +289,7 @@ static void window_ended(void *context, const struct err *err)
     struct exam_side *side = context;
 
     side->busy = false;
-    if (is_lost(side, err))
+    if (is_lost(side))
         return;
     if (err) {
         visit_failed(side->visit, TROUBLE_FETCH, err);
@@ -367,7 +367,7 @@ static void select_ended(void *context, const struct err *err)
     struct exam_side *side = context;
 
     side->busy = false;
-    if (is_lost(side, err))
+    if (is_lost(side))
         return;
     if (err && err->class != ERR_CLASS_THROTTLED && other_name(side)) {
         side_select(side);
