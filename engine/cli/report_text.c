@@ -50,6 +50,7 @@ static void say_rest(const struct report *r, struct buf *b)
 static bool say(const struct report *r, struct buf *b)
 {
     const struct tally *t = &r->totals;
+    bool ended;
 
     if (r->user_count == 0)
         return buf_append(b, SLICE("No user has been looked at yet."));
@@ -99,13 +100,27 @@ static bool say(const struct report *r, struct buf *b)
                                  "Under way: %s of %s user%s %s synced, %s of the messages found so "
                                  "far are done.",
                                  format_count(r->synced).text, format_count(r->user_count).text,
-                                 plural(r->user_count), r->synced == 1 ? "is" : "are",
+                                 plural(r->user_count),
+                                 r->synced == 1 || r->user_count == 1 ? "is" : "are",
                                  format_percent(t->found - pending(t), t->found).text);
+    /* What an earlier command ended with says nothing of one that was killed. */
+    ended = r->batch.has_exit_code && r->batch.finished_ms;
+    /* A command that does one half has ended, and well. */
+    if (ended && r->batch.exit_code == 0) {
+        if (!buf_append_format(b, "Done as far as was asked: %s of %s user%s %s synced.",
+                               format_count(r->synced).text, format_count(r->user_count).text,
+                               plural(r->user_count),
+                               r->synced == 1 || r->user_count == 1 ? "is" : "are"))
+            return false;
+        say_rest(r, b);
+        return buf_append(b, SLICE(" `mailhaul run` or `mailhaul upload` moves what waits."));
+    }
     if (!buf_append_format(b, "%s: %s of %s user%s %s synced.",
-                           r->batch.has_exit_code ? "Stopped early and clean"
-                                                  : "Not finished, and no run is going on",
+                           ended ? "Stopped early and clean"
+                                 : "Not finished, and no run is going on",
                            format_count(r->synced).text, format_count(r->user_count).text,
-                           plural(r->user_count), r->synced == 1 ? "is" : "are"))
+                           plural(r->user_count),
+                                 r->synced == 1 || r->user_count == 1 ? "is" : "are"))
         return false;
     say_rest(r, b);
     return buf_append(b, SLICE(" Run the same command again to go on; nothing is lost."));

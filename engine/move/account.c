@@ -221,7 +221,10 @@ static void save(struct account *account)
                account->day_over[SIDE_SOURCE]) {
         account->record.state = USER_STOPPED;
     } else if (!hub_uses(account->hub, SIDE_TARGET)) {
-        account->record.state = USER_QUEUED;
+        /* A look at the source takes nothing from who is Synced and has nothing new. */
+        bool still = account->was == USER_SYNCED || account->was == USER_INCREMENTAL_SYNCED;
+
+        account->record.state = still && !pending ? account->was : USER_QUEUED;
     } else {
         account->record.state = account->record.syncs ? USER_INCREMENTAL_SYNCED : USER_SYNCED;
         account->record.syncs++;
@@ -391,6 +394,7 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
         return;
     }
     account->record.id = id;
+    account->was = account->record.state;
     account->record.state = account->record.syncs ? USER_INCREMENTAL_SYNCING : USER_SYNCING;
     if (account->record.started_ms == 0)
         account->record.started_ms = now_wall_ms();

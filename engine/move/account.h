@@ -59,6 +59,7 @@ struct account {
     uint32_t id;    /* in the journal */
     enum account_phase phase;
     struct user_record record;
+    enum user_state was; /* as the last command left the user */
     struct account_side sides[SIDE_COUNT];
     struct folder **folders;
     unsigned folder_count;

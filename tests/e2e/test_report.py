@@ -102,6 +102,25 @@ class Report(Case):
         self.one = self.batch(self.source, self.target, ["anna", "ben"])
         self.one.set("policy", "max-message-size", "200KB")
 
+    def test_a_look_at_the_source_leaves_who_is_synced(self):
+        self.one.set("policy", "large-item-limit", "unlimited")
+        self.ends(self.one.call("run"), 0)
+        states = {u["address"]: u["state"] for u in self.one.report()["users"]}
+        self.assertEqual(set(states.values()), {"Synced"})
+        for command in ("plan", "fetch"):
+            self.ends(self.one.call(command), 0)
+            report = self.balanced(self.one.report())
+            self.assertEqual({u["address"]: u["state"] for u in report["users"]}, states, command)
+            self.assertIn("synced and every folder balances", report["verdict"], command)
+        self.source.seed("ben", {("INBOX",): [mail.tiny(77)]})
+        self.ends(self.one.call("fetch"), 0)
+        report = self.balanced(self.one.report())
+        self.assertEqual([u["state"] for u in report["users"]], ["Synced", "Queued"])
+        self.assertIn("1 user still has mail to move", report["verdict"])
+        self.assertNotIn("Stopped", report["verdict"])
+        self.ends(self.one.call("upload"), 0)
+        self.assertEqual(self.balanced(self.one.report())["totals"]["synced"], 2)
+
     def shaped(self, value, shape, schema):
         self.assertEqual(faults(value, shape), [])
         self.assertEqual(value["schema"], "mailhaul.%s.v1" % schema)
