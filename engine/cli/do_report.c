@@ -283,6 +283,11 @@ int do_export(const struct opts *o, const struct settings *settings)
                 "index.csv only, their bodies could not be had\n",
                 (unsigned long long)result.written, (unsigned long long)result.bytes, result.users,
                 o->to, (unsigned long long)result.without_body);
+    if (code == EXIT_DONE && result.users_unknown) {
+        fprintf(stderr, "mailhaul: %u of the users that --user names %s not in the state folder\n",
+                result.users_unknown, result.users_unknown == 1 ? "is" : "are");
+        code = EXIT_USAGE;
+    }
     origin_close(&origin);
     free(users);
     states_close(&s);

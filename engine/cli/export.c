@@ -386,7 +386,8 @@ static bool each_user(void *context, const struct user_record *record)
     bool take = found->options->user_count == 0;
 
     for (unsigned i = 0; i < found->options->user_count; i++)
-        if (slice_equal_nocase(found->options->users[i], record->address))
+        if (slice_equal_nocase(found->options->users[i], record->address) ||
+            slice_equal(found->options->users[i], record->user_name))
             take = found->seen[i] = true;
     if (!take)
         return true;

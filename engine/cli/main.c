@@ -89,6 +89,11 @@ static int run_command(const struct opts *o)
         return load_complain(&err);
     if ((needs & FOLDER_WILL_DO) && is_folder(o->batch_files.items[0]))
         needs = NEEDS_NOTHING;
+    /* One side alone needs the other's passwords as little. */
+    if (o->source && !o->target)
+        needs &= ~(unsigned)NEEDS_TARGET;
+    if (o->target && !o->source)
+        needs &= ~(unsigned)NEEDS_SOURCE;
     if (!(needs & NEEDS_NOTHING) &&
         !load_settings(o,
                        (struct load_need){ .users = needs & NEEDS_USERS,

@@ -243,3 +243,14 @@ class Many(Case):
         summary, = done.json()["summary"]
         self.assertEqual(summary["failed"], 15)
         self.assertLessEqual(most[0], 4)
+
+    def test_one_side_alone_needs_no_password_of_the_other(self):
+        target = self.target_for(["anna"])
+        batch = self.batch(self.dovecot(["anna"]), target, ["anna"])
+        kept = dict(target.users)
+        target.users.clear()
+        self.ends(batch.call("check", "--source"), 0)
+        self.assertIn("TargetPassword", self.ends(batch.call("check"), 65).err)
+        target.users.update(kept)
+        batch.passwords["anna"] = ""
+        self.ends(batch.call("check", "--target"), 0)

@@ -102,6 +102,18 @@ class Report(Case):
         self.one = self.batch(self.source, self.target, ["anna", "ben"])
         self.one.set("policy", "max-message-size", "200KB")
 
+    def test_export_takes_a_user_by_either_name(self):
+        self.ends(self.one.call("run"), 3)
+        for k, name in enumerate(("anna", "ANNA@target.example")):
+            to = os.path.join(self.folder, "out%d" % k)
+            done = self.ends(self.one.call("export", "--what", "all", "--format", "eml", "--user", name,
+                                           "--to", to), 0)
+            self.assertIn(" of 1 users ", done.err)
+        done = self.one.start("export", "--user", "nobody", "--to", os.path.join(self.folder, "none"),
+                              "--what", "all").wait()
+        self.assertEqual(done.code, 64, done)
+        self.assertIn("nobody", done.err)
+
     def test_a_look_at_the_source_leaves_who_is_synced(self):
         self.one.set("policy", "large-item-limit", "unlimited")
         self.ends(self.one.call("run"), 0)
