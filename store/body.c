@@ -38,9 +38,6 @@ bool body_open(struct reader *reader, uint64_t body, uint64_t body_bytes,
     return true;
 }
 
-/* Bodies read through the map before its pages are let go. */
-#define LET_GO_BYTES (4u << 20)
-
 /* Opens the next chunk into out[cap], cap >= what is left of the body or BLOB_CHUNK_BYTES. */
 static bool chunk_opened(struct body_reader *b, char *out, size_t cap, size_t *size_r,
                          struct err *err_r)
@@ -59,7 +56,7 @@ static bool chunk_opened(struct body_reader *b, char *out, size_t cap, size_t *s
     if (rc == 0)
         good = blob_opener_take(reader->opener, env_slice(v), b->chunk, out, cap, size_r);
     reader_rest(reader);
-    if (rc == 0 && (reader->touched += v.mv_size) > LET_GO_BYTES) {
+    if (rc == 0 && (reader->touched += v.mv_size) > ENV_LET_GO_BYTES) {
         reader->touched = 0;
         env_let_go(reader->spool);
     }

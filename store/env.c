@@ -160,6 +160,24 @@ static int free_pages(struct spool *spool, uint64_t *free_r, uint64_t tail_from,
     return rc;
 }
 
+/* Where LMDB has mapped the file, which it tells only of maps at a fixed address (me_mapaddr); NULL
+ * where the kernel does not tell either. */
+static void *map_of(const struct stat *file)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    unsigned long from, offset, inode;
+    void *map = NULL;
+    char line[512];
+
+    while (maps && !map && fgets(line, sizeof line, maps))
+        if (sscanf(line, "%lx-%*x %*s %lx %*x:%*x %lu", &from, &offset, &inode) == 3 &&
+            offset == 0 && inode == file->st_ino && strstr(line, "data.mdb"))
+            map = (void *)(uintptr_t)from;
+    if (maps)
+        fclose(maps);
+    return map;
+}
+
 /* A file cut short (a copy that broke off) would end in SIGBUS at the first read past its end. Free
  * pages at the end may lawfully never have been written; any other missing page is damage. */
 static bool length_judged(struct spool *spool, struct err *err_r)
@@ -181,6 +199,7 @@ static bool length_judged(struct spool *spool, struct err *err_r)
         return env_error(err_r, rc, "open the spool");
     spool->page_bytes = stat_env.ms_psize;
     spool->map_bytes = info.me_mapsize;
+    spool->map = map_of(&st);
     pages = (uint64_t)st.st_size / stat_env.ms_psize;
     need = (uint64_t)info.me_last_pgno + 1;
     if (pages >= need)
@@ -331,6 +350,6 @@ void env_let_go(struct spool *spool)
 {
     MDB_envinfo info;
 
-    if (mdb_env_info(spool->env, &info) == 0 && info.me_mapaddr)
-        madvise(info.me_mapaddr, (info.me_last_pgno + 1) * spool->page_bytes, MADV_DONTNEED);
+    if (spool->map && mdb_env_info(spool->env, &info) == 0)
+        madvise(spool->map, (info.me_last_pgno + 1) * spool->page_bytes, MADV_DONTNEED);
 }

@@ -39,6 +39,7 @@ struct spool {
     struct seal_key seal; /* seal.on false: bodies are not encrypted */
     uint64_t budget_config;
     uint64_t map_bytes, page_bytes;
+    void *map; /* where LMDB has mapped the file; NULL: not known */
     int64_t last_commit_ms; /* as found at open */
     _Atomic uint64_t body_next;
     uint64_t body_end; /* numbers below are reserved durably for this run */
@@ -77,5 +78,8 @@ void env_measure_fill(struct spool *spool);
 /* Unmaps the pages of the file that reading has touched: they stay in the page cache and come back by
  * themselves, but no longer count as this process's memory. Any thread. */
 void env_let_go(struct spool *spool);
+/* What is read through the map, or merely passed over (a kernel may map two MiB where one page is
+ * touched), before it is let go. */
+#define ENV_LET_GO_BYTES (16u << 20)
 
 #endif

@@ -16,6 +16,7 @@ int gc_drop_chunks(struct spool *spool, MDB_txn *txn, uint64_t body, uint64_t *f
     MDB_cursor *cursor;
     MDB_val k, v;
     struct key key;
+    uint64_t passed = 0;
     int rc = mdb_cursor_open(txn, spool->tables[TABLE_BODY], &cursor);
 
     if (rc)
@@ -34,9 +35,14 @@ int gc_drop_chunks(struct spool *spool, MDB_txn *txn, uint64_t body, uint64_t *f
         if (found != body)
             break;
         *freed_r += v.mv_size;
+        passed += v.mv_size;
         rc = mdb_cursor_del(cursor, 0);
         if (rc == 0)
             rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+        if (passed > ENV_LET_GO_BYTES) {
+            passed = 0;
+            env_let_go(spool);
+        }
     }
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;

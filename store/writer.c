@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define LET_GO_EVERY_MS 2000ull /* what is let go and needed again costs a page fault */
 #define NS_PER_MS 1000000ull
 #define BATCH_RECORDS 64u
 #define BATCH_BYTES (4ull << 20)
@@ -458,7 +459,7 @@ static uint64_t gather_ns(const struct writer *w)
 
 void writer_run(struct writer *writer, void (*tick)(void *context), void *context, uint32_t tick_ms)
 {
-    uint64_t ticked = clock_ns(), pause = SPOOL_HEARTBEAT_MS * NS_PER_MS;
+    uint64_t ticked = clock_ns(), let_go = ticked, pause = SPOOL_HEARTBEAT_MS * NS_PER_MS;
 
     if (tick && tick_ms * NS_PER_MS < pause)
         pause = (tick_ms ? tick_ms : 1) * NS_PER_MS;
@@ -466,7 +467,10 @@ void writer_run(struct writer *writer, void (*tick)(void *context), void *contex
         queue_taken(writer);
         if (tick && clock_ns() - ticked >= tick_ms * NS_PER_MS) {
             ticked = clock_ns();
-            env_let_go(writer->spool);
+            if (ticked - let_go >= LET_GO_EVERY_MS * NS_PER_MS) {
+                env_let_go(writer->spool);
+                let_go = ticked;
+            }
             tick(context);
         }
         if (atomic_load(&writer->spool->draining) && !writer->dead &&
