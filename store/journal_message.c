@@ -222,7 +222,7 @@ int journal_repair(struct journal *j, const struct store_op *op)
     m.repairs = op->repair.repairs;
     m.repaired_bytes = op->repair.repairs ? op->repair.repaired_bytes : 0;
     memcpy(m.header_key, op->repair.header_key, sizeof m.header_key);
-    if (op->repair.note && !note_empty(op->repair.note))
+    if (op->repair.note) /* an empty one too: by its note a mended message is found for the report */
         rc = note_put(j, &key, op->repair.note);
     return rc ? rc : message_put(j, &key, &m);
 }

@@ -77,6 +77,7 @@ struct folder {
     unsigned fetching;   /* messages asked for and not yet handed to the writer */
     unsigned storing;    /* handed to the writer, not yet durable */
     unsigned sending;    /* in APPENDs without an answer */
+    unsigned disarming;  /* taken by push_disarm, their repair not yet durable */
     bool bare;           /* opened without the delimiter at the end of its name (C1) */
     bool parked;         /* its server failed inside: not before `again` (C6) */
     unsigned open_failures; /* of that kind, in a row */

@@ -31,8 +31,10 @@ bool push_twins_hold_floor(const struct folder *f);
 /* push_mend: the target refused the message for its content. Takes item (its keywords too): it comes
  * back into the queue mended by one step more, or has failed when nothing is left to try. */
 void push_mend(struct folder *f, struct folder_item *item, const struct err *refusal);
-/* Policy disarm-read-receipts: marks a message that asks for one. Reads its header. */
-void push_disarm(struct folder *f, struct folder_item *item);
+/* Policy disarm-read-receipts: reads the header of a message. True when it asks for a receipt; then item
+ * (its keywords too) is taken, and comes back into the queue when the journal has durably how it is sent:
+ * by that size it is known again on the target, should this process die. */
+bool push_disarm(struct folder *f, struct folder_item *item);
 
 /* push_send: the message of the queue has failed for good. */
 void push_message_fails(struct folder *f, struct folder_item *item, const struct err *err,

@@ -221,38 +221,62 @@ void push_mend(struct folder *f, struct folder_item *item, const struct err *ref
     pass_begin(m);
 }
 
-void push_disarm(struct folder *f, struct folder_item *item)
+static void disarm_stored(void *context, struct store_op *op, const struct err *err)
 {
-    struct hub *hub = f->account->hub;
-    struct body_reader *body;
-    struct repair *repair;
-    struct buf header;
+    struct mend *m = context;
+
+    m->folder->disarming--;
+    repair_stored(m, op, err);
+}
+
+/* Reads the beginning of a body, as far as requests can be; what the mended one is longer by. */
+static uint64_t disarmed_by(struct body_reader *body, struct repair *repair, struct buf *header)
+{
     char piece[4096];
     uint64_t read = 0, made = 0;
     size_t got = 0;
     struct err err;
 
-    item->looked = true;
-    /* What cannot be read is met, and told, when it is sent. */
-    if (!body_open(hub->reader, item->body, item->body_bytes, &body, &err))
-        return;
-    repair = repair_create(REPAIR_RECEIPTS);
-    buf_init(&header, HEADER_MAX);
     do {
         if (!body_read(body, piece, sizeof piece, &got, &err))
-            break;
+            return 0;
         if (got == 0)
             repair_end(repair);
         repair_add(repair, slice_of(piece, got));
         read += got;
-        made += take_mended(repair, &header);
+        made += take_mended(repair, header);
     } while (got && !repair_is_done(repair));
-    if (made > read) {
-        item->repairs |= REPAIR_RECEIPTS;
-        item->repaired_bytes = item->body_bytes + (made - read);
-        hub_submit_lazy(hub, repair_op(f, item, buf_slice(&header)));
+    return made - read;
+}
+
+bool push_disarm(struct folder *f, struct folder_item *item)
+{
+    struct hub *hub = f->account->hub;
+    struct body_reader *body;
+    struct mend *m;
+    uint64_t longer;
+    struct err err;
+
+    item->looked = true;
+    /* What cannot be read is met, and told, when it is sent. */
+    if (!body_open(hub->reader, item->body, item->body_bytes, &body, &err))
+        return false;
+    m = mem_zero(1, sizeof *m);
+    m->folder = f;
+    m->body = body;
+    m->repair = repair_create(REPAIR_RECEIPTS);
+    buf_init(&m->header, HEADER_MAX);
+    longer = disarmed_by(m->body, m->repair, &m->header);
+    if (longer == 0) {
+        mend_free(m);
+        return false;
     }
-    buf_deinit(&header);
-    repair_destroy(&repair);
-    body_close(&body);
+    m->item = *item;
+    item->keywords = NULL;
+    m->item.repairs |= REPAIR_RECEIPTS;
+    m->item.repaired_bytes = item->body_bytes + longer;
+    f->account->told++;
+    f->disarming++;
+    hub_submit(hub, repair_op(f, &m->item, buf_slice(&m->header)), disarm_stored, m);
+    return true;
 }

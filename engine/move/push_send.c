@@ -14,6 +14,8 @@
 #define MULTI_DEPTH 2u
 #define PLUS_DEPTH 32u
 #define APPEND_TRIES_MAX 5u
+/* Messages that wait for the journal before they are sent: enough that one commit serves many. */
+#define DISARMING_MAX 64u
 
 /* One APPEND on the wire. */
 struct job {
@@ -421,6 +423,8 @@ static bool next_item(struct folder *f, struct folder_item *item_r)
     struct err err;
 
     for (;;) {
+        if (f->disarming >= DISARMING_MAX)
+            return false;
         if (f->ready.count == 0) {
             if (!f->ready.more)
                 return false;
@@ -436,8 +440,8 @@ static bool next_item(struct folder *f, struct folder_item *item_r)
         if (paired(f, item_r))
             continue;
         if (f->account->hub->settings->policy.disarm_read_receipts && !item_r->repairs &&
-            !item_r->looked)
-            push_disarm(f, item_r);
+            !item_r->looked && push_disarm(f, item_r))
+            continue;
         return true;
     }
 }

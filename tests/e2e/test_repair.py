@@ -1,7 +1,10 @@
 """Messages that a target refuses as they are: mended only then, only as far as needed, and told."""
 
+import signal
+
 import exchange
 from haul import DOMAIN, Case
+from meddler import Meddler, Rule
 from quirky import Mail, Quirky
 
 HEAD = b"Message-ID: <%s@odd.example>\r\nDate: Mon, 1 Jan 2024 10:00:00 +0000\r\nFrom: <a@odd.example>\r\n"
@@ -111,6 +114,27 @@ class Refused(Odd):
                                  {"asks": ["read-receipt"]} if wanted == "yes" else {})
                 sizes = sorted(m["size"] for m in target.messages(self.address))
                 self.assertEqual(max(sizes), len(asks) + (2 if wanted == "yes" else 0))
+
+    def test_a_disarmed_message_that_nothing_names_is_known_again_after_a_kill(self):
+        """By its size alone, and that is in the journal before the message is on its way."""
+        asks = b"Disposition-Notification-To: <a@odd.example>\r\nX-Any: 1\r\n\r\nx\r\n"
+        running = []
+        killed = Rule("APPEND", after=True, times=1,
+                      then=lambda: running[0].signal(signal.SIGKILL))
+        target = self.target_for(["anna"])
+        meddler = self._started(Meddler(target, [killed]))
+        batch = self.plain(self.batch(self.source([asks]), meddler, ["anna"]))
+        batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none"}
+        batch.set("policy", "disarm-read-receipts", "yes")
+        running.append(batch.start("run"))
+        self.ends(running[0].wait(), -signal.SIGKILL)
+        self.ends(batch.call("run"), 0)
+        report = self.balanced(batch.report())
+        self.assertEqual(report["totals"]["uploaded"], 1)
+        self.assertEqual([i["repairs"] for i in report["users"][0]["repaired_items"]],
+                         [["read-receipt"]])
+        with target.connect("anna@" + DOMAIN) as there:
+            self.assertEqual(there.uids(("Odd",)), [1])
 
 
 class Cyrus(Odd):

@@ -18,12 +18,15 @@ import servers
 class Rule:
     """close: the connection ends in place of the command. answer: this line, after the tag, in
     place of the server's ("NO no"). untagged: before that answer. after: the server gets the
-    command and answers, but the client never hears it: the connection goes. times: so often, -1
-    without end. skip: the first so many pass."""
+    command and answers, but the client never hears it: the connection goes. then: with after, is
+    called as soon as the server has the command. times: so often, -1 without end. skip: the first
+    so many pass."""
 
-    def __init__(self, pattern, answer=None, untagged=(), close=False, after=False, times=-1, skip=0):
+    def __init__(self, pattern, answer=None, untagged=(), close=False, after=False, times=-1, skip=0,
+                 then=None):
         self.pattern, self.answer, self.untagged = re.compile(pattern, re.I), answer, untagged
         self.close, self.after, self.times, self.skip = close, after, times, skip
+        self.then = then
         self.done = 0
 
     def takes(self, line):
@@ -146,11 +149,12 @@ class Talk:
         self.meddler.end(self.peer, self.inner)
 
     def commands(self):
-        begins, last = True, False
+        begins, last, then = True, False, None
         try:
             for data, ends in self.parts(self.peer.makefile("rb")):
                 rule = self.rule(data) if begins else None
-                last |= bool(rule and rule.after)
+                if rule and rule.after:
+                    last, then = True, rule.then
                 if rule and not rule.after:
                     self.meddle(rule, data)
                     continue
@@ -159,6 +163,8 @@ class Talk:
                         self.deaf = True
                 self.inner.sendall(data)
                 if last and ends:
+                    if then:
+                        then()
                     time.sleep(0.5)  # the server does it
                     break
                 begins = ends
