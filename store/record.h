@@ -61,7 +61,7 @@ struct user_record {
     uint64_t time_ms[6]; /* enum time_kind */
     uint64_t policy;     /* engine's fingerprint of the rules the last pass judged by; 0: none */
     struct slice address, user_name; /* UTF-8; borrowed from the reader or the caller */
-    struct slice opaque; /* engine's own bytes (pace lane and the like), <= 4 KiB */
+    struct slice opaque; /* engine's own bytes (how long what stalled it), <= 4 KiB */
 };
 enum time_kind {
     TIME_SOURCE, TIME_TARGET, TIME_THROTTLED, TIME_STALLED_SOURCE, TIME_STALLED_TARGET, TIME_IDLE

@@ -9,6 +9,7 @@
  */
 #include "engine/move/advice.h"
 #include "engine/move/sample.h"
+#include "engine/move/stall.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 #include "store/spool.h"
@@ -301,8 +302,10 @@ static void put_user(struct maker *m, uint32_t id, const char *address, const ch
     struct user_record *r = &op->user_record;
     size_t n = strlen(address), k = strlen(name);
     uint32_t seconds = 200 + draw(m, 2400);
+    struct stalls stalls = { 0 };
+    struct buf text;
 
-    op->text = mem_alloc(n + k + 1);
+    op->text = mem_alloc(n + k + STALLS_BYTES + 1);
     memcpy(op->text, address, n);
     memcpy(op->text + n, name, k);
     *r = (struct user_record){ .id = id, .state = fate->state };
@@ -321,6 +324,15 @@ static void put_user(struct maker *m, uint32_t id, const char *address, const ch
         r->time_ms[TIME_STALLED_SOURCE] = seconds * 20;
         r->time_ms[TIME_STALLED_TARGET] = seconds * 90;
         r->time_ms[TIME_IDLE] = seconds * 40;
+        stalls.ms[SIDE_SOURCE][STALL_SLOW_ANSWER] = r->time_ms[TIME_STALLED_SOURCE];
+        stalls.ms[SIDE_TARGET][STALL_SPOOL_FULL] = r->time_ms[TIME_STALLED_TARGET] / 3;
+        stalls.ms[SIDE_TARGET][STALL_PACE] =
+            r->time_ms[TIME_STALLED_TARGET] - stalls.ms[SIDE_TARGET][STALL_SPOOL_FULL];
+        buf_init(&text, STALLS_BYTES);
+        stalls_put(&text, &stalls);
+        memcpy(op->text + n + k, buf_slice(&text).data, buf_slice(&text).size);
+        r->opaque = slice_of(op->text + n + k, buf_slice(&text).size);
+        buf_deinit(&text);
     }
     writer_submit(m->writer, op);
 }

@@ -40,6 +40,7 @@ static bool each_user(void *context, const struct user_record *record)
         .reconnects = record->reconnects,
     };
     memcpy(user->time_ms, record->time_ms, sizeof user->time_ms);
+    stalls_read(record->opaque, &user->stalls);
     err_printable(user->failure, sizeof user->failure, record->failure,
                   strnlen(record->failure, sizeof record->failure));
     return true;
@@ -156,15 +157,6 @@ static bool load_user(struct loading *l, bool full, struct err *err_r)
     return good;
 }
 
-double report_efficiency(const uint64_t time_ms[6])
-{
-    uint64_t moving = time_ms[TIME_SOURCE] + time_ms[TIME_TARGET];
-    uint64_t all = moving + time_ms[TIME_THROTTLED] + time_ms[TIME_STALLED_SOURCE] +
-                   time_ms[TIME_STALLED_TARGET];
-
-    return all ? (double)moving / (double)all : 0;
-}
-
 static void add_user(struct report *r, const struct report_user *user)
 {
     tally_add(&r->totals, &user->tally);
@@ -177,6 +169,7 @@ static void add_user(struct report *r, const struct report_user *user)
     r->unbalanced += user->unbalanced;
     for (unsigned i = 0; i < 6; i++)
         r->time_ms[i] += user->time_ms[i];
+    stalls_add(&r->stalls, &user->stalls);
 }
 
 /* --- the batch's facts --- */

@@ -9,6 +9,7 @@
 #define ENGINE_CLI_REPORT_H
 
 #include "engine/move/sample.h"
+#include "engine/move/stall.h"
 #include "store/reader.h"
 
 #include <stdio.h>
@@ -23,6 +24,7 @@ struct report_user {
     uint32_t syncs;
     uint64_t throttled, reconnects, retries;
     uint64_t time_ms[6];      /* enum time_kind */
+    struct stalls stalls;     /* what made up the stalled two of them */
     struct tally tally;       /* sum of the folders */
     unsigned folders;
     unsigned unbalanced;      /* folders that do not balance: a bug */
@@ -76,6 +78,7 @@ struct report {
     unsigned synced, failed_users;
     struct tally totals;
     uint64_t throttled, reconnects, retries, time_ms[6];
+    struct stalls stalls;
     uint64_t unbalanced;       /* folders */
     struct report_group *groups; /* those that need a person first, then the most frequent */
     unsigned group_count;
@@ -108,8 +111,6 @@ bool report_write_text(const struct report *report, FILE *out, struct err *err_r
 /* One sentence or two that say how the batch stands, into out[cap]; returns out. 400 bytes suffice
  * with names of ordinary length. */
 const char *report_verdict(const struct report *report, char *out, size_t cap);
-/* Of the time in which there was something to do, the part in which mail moved: 0..1. */
-double report_efficiency(const uint64_t time_ms[6]);
 /* How good it is: 0 done and complete, 1 under way or to be run again, 2 a person is needed. */
 int report_verdict_level(const struct report *report);
 

@@ -1,6 +1,7 @@
 #include "engine/cli/report.h"
 
 #include "engine/cli/report_table.h"
+#include "engine/cli/report_time.h"
 #include "io/base/now.h"
 
 #include <errno.h>
@@ -22,17 +23,26 @@ void report_csv_field(FILE *out, struct slice text, bool last)
     fputs(last ? "\"\r\n" : "\",", out);
 }
 
+/* "source SlowAnswer 12.0; target SpoolFull 3.1", the longest first. */
+static void stalled_by(FILE *out, const struct stalls *stalls)
+{
+    struct report_stall list[REPORT_STALLS_MAX];
+    unsigned n = report_stalls_sorted(stalls, list);
+
+    for (unsigned i = 0; i < n; i++)
+        fprintf(out, "%s%s %s %.1f", i ? "; " : "", list[i].side == SIDE_SOURCE ? "source" : "target",
+                stall_name(list[i].cause), (double)list[i].ms / 1000.0);
+    fputs("\r\n", out);
+}
+
 bool report_write_csv(const struct report *r, FILE *out, struct err *err_r)
 {
-    static const char *const times[] = { "source_s",         "target_s",         "throttled_s",
-                                         "stalled_source_s", "stalled_target_s", "idle_s" };
-
     fputs("address,user_name,state,failure,found,uploaded,present,skipped,failed,pending,"
           "bytes_found,bytes_fetched,bytes_uploaded,balanced,throttled,reconnects,retries",
           out);
     for (unsigned i = 0; i < 6; i++)
-        fprintf(out, ",%s", times[i]);
-    fputs(",started,finished\r\n", out);
+        fprintf(out, ",%s", report_time_name(i));
+    fputs(",started,finished,stalled_by\r\n", out);
     for (unsigned i = 0; i < r->user_count; i++) {
         const struct report_user *u = &r->users[i];
         const struct tally *t = &u->tally;
@@ -48,8 +58,9 @@ bool report_write_csv(const struct report *r, FILE *out, struct err *err_r)
                 u->throttled, u->reconnects, u->retries);
         for (unsigned k = 0; k < 6; k++)
             fprintf(out, ",%.1f", (double)u->time_ms[k] / 1000.0);
-        fprintf(out, ",%s,%s\r\n", now_rfc3339(u->started_ms, started, sizeof started),
+        fprintf(out, ",%s,%s,", now_rfc3339(u->started_ms, started, sizeof started),
                 now_rfc3339(u->finished_ms, finished, sizeof finished));
+        stalled_by(out, &u->stalls);
     }
     if (fflush(out) != 0 || ferror(out))
         return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "write the CSV");

@@ -4,6 +4,7 @@
 #include "engine/cli/report_folders.h"
 #include "engine/cli/report_intern.h"
 #include "engine/cli/report_page.h"
+#include "engine/cli/report_time.h"
 #include "engine/move/advice.h"
 #include "io/base/mem.h"
 
@@ -196,6 +197,23 @@ static bool user_details(struct page *p, struct err *err_r)
 
 /* --- what is known without reading the journal again --- */
 
+/* Rows of side, cause (its place among the causes), seconds: the longest first. */
+static void stalls(struct emit *e, const char *name, const struct stalls *s)
+{
+    struct report_stall list[REPORT_STALLS_MAX];
+    unsigned n = report_stalls_sorted(s, list);
+
+    emit_array(e, name);
+    for (unsigned i = 0; i < n; i++) {
+        emit_array(e, NULL);
+        emit_number(e, NULL, list[i].side);
+        emit_number(e, NULL, list[i].cause);
+        emit_real(e, NULL, (double)list[i].ms / 1000.0);
+        emit_end_array(e);
+    }
+    emit_end_array(e);
+}
+
 static uint64_t stamp(int64_t ms)
 {
     return ms > 0 ? (uint64_t)ms : 0;
@@ -241,6 +259,15 @@ static void head(struct emit *e, const struct report *r)
     emit_array(e, "times");
     for (unsigned i = 0; i < 6; i++)
         emit_real(e, NULL, (double)r->time_ms[i] / 1000.0);
+    emit_end_array(e);
+    stalls(e, "stalls", &r->stalls);
+    emit_array(e, "causes");
+    for (enum stall_cause i = 0; i < STALL_CAUSE_COUNT; i++) {
+        emit_array(e, NULL);
+        emit_cstr(e, NULL, stall_name(i));
+        emit_cstr(e, NULL, stall_words(i));
+        emit_end_array(e);
+    }
     emit_end_array(e);
     emit_object(e, "skips");
     for (int i = SKIP_NONE + 1; i < SKIP_REASON_COUNT; i++)
@@ -316,6 +343,7 @@ static void users(struct emit *e, const struct report *r)
         emit_number(e, NULL, stamp(u->finished_ms));
         emit_number(e, NULL, u->unbalanced);
         emit_number(e, NULL, u->folders);
+        stalls(e, NULL, &u->stalls);
         emit_end_array(e);
     }
     emit_end_array(e);

@@ -2,6 +2,7 @@
 
 #include "engine/cli/report_emit.h"
 #include "engine/cli/report_folders.h"
+#include "engine/cli/report_time.h"
 #include "engine/move/advice.h"
 #include "engine/move/repair.h"
 
@@ -24,18 +25,6 @@ static void sizes(struct emit *e, const struct tally *t)
     emit_number(e, "bytes_found", t->bytes_found);
     emit_number(e, "bytes_fetched", t->bytes_fetched);
     emit_number(e, "bytes_uploaded", t->bytes_uploaded);
-}
-
-static void times(struct emit *e, const uint64_t time_ms[6])
-{
-    static const char *const names[] = { "source_s",         "target_s",         "throttled_s",
-                                         "stalled_source_s", "stalled_target_s", "idle_s" };
-
-    emit_object(e, "time");
-    for (unsigned i = 0; i < 6; i++)
-        emit_real(e, names[i], (double)time_ms[i] / 1000.0);
-    emit_real(e, "efficiency", report_efficiency(time_ms));
-    emit_end_object(e);
 }
 
 static void batch(struct emit *e, const struct report *r)
@@ -67,7 +56,7 @@ static void totals(struct emit *e, const struct report *r)
     emit_number(e, "reconnects", r->reconnects);
     emit_number(e, "retries", r->retries);
     emit_bool(e, "balanced", r->unbalanced == 0);
-    times(e, r->time_ms);
+    report_emit_time(e, r->time_ms, &r->stalls);
     emit_object(e, "skipped_by_reason");
     for (int i = SKIP_NONE + 1; i < SKIP_REASON_COUNT; i++)
         if (r->skips.messages[i])
@@ -261,7 +250,7 @@ static bool user(struct emit *e, struct report *r, const struct report_user *u, 
     emit_number(e, "syncs", u->syncs);
     emit_time(e, "started", u->started_ms);
     emit_time(e, "finished", u->finished_ms);
-    times(e, u->time_ms);
+    report_emit_time(e, u->time_ms, &u->stalls);
     emit_array(e, "folders");
     for (unsigned i = 0; good && i < list.count; i++)
         folder(e, &list, i);

@@ -1,12 +1,14 @@
 #include "engine/cli/report.h"
 
 #include "engine/cli/report_format.h"
+#include "engine/cli/report_time.h"
 #include "engine/move/advice.h"
 
 #include <errno.h>
 #include <inttypes.h>
 
 #define GROUPS_SHOWN 12u
+#define STALLS_SHOWN 4u
 
 static uint64_t pending(const struct tally *t)
 {
@@ -158,6 +160,23 @@ static void skips(const struct report *r, FILE *out)
     fputs(between[0] == ',' ? ")\n" : "\n", out);
 }
 
+static void stalls(const struct report *r, FILE *out)
+{
+    struct report_stall list[REPORT_STALLS_MAX];
+    unsigned n = report_stalls_sorted(&r->stalls, list);
+    uint64_t all = r->time_ms[TIME_STALLED_SOURCE] + r->time_ms[TIME_STALLED_TARGET];
+
+    fprintf(out, "  Stalled time            %s%s\n", format_seconds((double)all / 1000.0).text,
+            all ? " over all users" : "");
+    for (unsigned i = 0; i < n && i < STALLS_SHOWN; i++)
+        fprintf(out, "  %-23s %s by the %s: %s (%s)\n", "",
+                format_seconds((double)list[i].ms / 1000.0).text,
+                list[i].side == SIDE_SOURCE ? "source" : "target", stall_words(list[i].cause),
+                stall_name(list[i].cause));
+    if (n > STALLS_SHOWN)
+        fprintf(out, "  %-23s and %u more causes\n", "", n - STALLS_SHOWN);
+}
+
 bool report_write_text(const struct report *r, FILE *out, struct err *err_r)
 {
     const struct tally *t = &r->totals;
@@ -191,6 +210,7 @@ bool report_write_text(const struct report *r, FILE *out, struct err *err_r)
     fprintf(out, "  Throttled time          %s over all users  (%s answers)\n",
             format_seconds((double)r->time_ms[TIME_THROTTLED] / 1000.0).text,
             format_count(r->throttled).text);
+    stalls(r, out);
     fprintf(out, "  Efficiency              %.0f %% of the time that was not idle went into moving mail\n",
             100 * report_efficiency(r->time_ms));
     fprintf(out, "  Retries                 %s  (%s reconnects)\n", format_count(r->retries).text,

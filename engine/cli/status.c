@@ -2,6 +2,7 @@
 
 #include "engine/cli/report_emit.h"
 #include "engine/cli/report_format.h"
+#include "engine/cli/report_time.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
@@ -138,6 +139,7 @@ bool status_write_json(struct spool *const *spools, unsigned count, FILE *out, s
             emit_cstr(&e, "failure", s->user->failure);
         else
             emit_null(&e, "failure");
+        report_emit_time(&e, s->user->time_ms, &s->user->stalls);
         emit_end_object(&e);
     }
     emit_end_array(&e);

@@ -55,18 +55,21 @@ void account_fail(struct account *account, const char *type, bool rest)
 }
 /* ---- patience ------------------------------------------------------------------------------ */
 
-void account_hold(struct account *account, enum side side, uint32_t wait_ms)
+void account_hold(struct account *account, enum side side, uint32_t wait_ms,
+                  enum stall_cause cause)
 {
     uint64_t until = loop_now_ms(account->hub->loop) + wait_ms;
 
-    if (until > account->sides[side].hold_until_ms)
-        account->sides[side].hold_until_ms = until;
+    if (until <= account->sides[side].hold_until_ms)
+        return;
+    account->sides[side].hold_until_ms = until;
+    account->sides[side].hold_cause = cause;
 }
 
 void account_throttled(struct account *account, enum side side, unsigned messages,
                        const struct err *err, uint32_t wait_ms)
 {
-    account_hold(account, side, wait_ms);
+    account_hold(account, side, wait_ms, STALL_NONE);
     account_tell_throttled(account, side, err);
     account->record.throttled++;
     count(&account->hub->counters.throttled, 1);
@@ -351,6 +354,7 @@ static bool load_user(void *context, const struct user_record *user)
 
     account->record = *user;
     account->record.address = account->record.user_name = SLICE("");
+    stalls_read(user->opaque, &account->stalls);
     account->record.opaque = SLICE("");
     return false;
 }

@@ -6,6 +6,7 @@
 
 #include "engine/move/folder.h"
 #include "engine/move/link.h"
+#include "engine/move/stall.h"
 #include "engine/move/trouble.h"
 #include "engine/pace/daily.h"
 
@@ -24,6 +25,7 @@ struct worker {
     struct worker *next;
     struct loop_timer again; /* reconnect, or come back later */
     unsigned attempts; /* failed connects in a row */
+    enum stall_cause waits; /* why it was not connected when that was last wanted */
     struct secret *token;   /* OAuth: what this link logs in with; NULL without */
     uint64_t token_ends_ms; /* loop time */
     uint64_t token_life_ms; /* what was left of it at login */
@@ -40,7 +42,8 @@ struct account_side {
     bool worked;            /* a login stood in this run: the server is there, or was */
     bool listed;            /* namespaces and folders are known */
     bool listing;
-    uint64_t hold_until_ms; /* the server's back-off; loop time */
+    uint64_t hold_until_ms; /* nothing is begun before; loop time */
+    enum stall_cause hold_cause; /* STALL_NONE: the server asked for it, which is throttling */
     unsigned links_max;        /* the server allows this user no more; 0: not known */
     uint64_t links_max_until_ms; /* loop time; then one more is tried */
     unsigned failures;      /* transient ones in a row */
@@ -80,6 +83,8 @@ struct account {
     uint64_t fetched_bytes, uploaded_bytes; /* in this run */
     uint64_t rate_bytes, rate_ms, rate;     /* bytes per second over the last seconds */
     uint64_t last_tick_ms, begun_ms;
+    uint64_t time_put_ms;   /* the journal has the time account up to here; loop time */
+    struct stalls stalls;   /* in all runs */
     bool spool_waits;       /* fetching waits for room since the last tick */
     struct daily daily[SIDE_COUNT]; /* bytes-per-day of each side */
     bool day_over[SIDE_COUNT];      /* it is used up: nothing more of that side in this run */
@@ -122,8 +127,10 @@ void account_failure(struct account *account, enum failure_side side, enum troub
 /* A remark about a folder. */
 void account_problem(struct account *account, uint32_t folder, const char *type, const char *text,
                      const char *remedy);
-/* Nothing is begun on this side for so long. */
-void account_hold(struct account *account, enum side side, uint32_t wait_ms);
+/* Nothing is begun on this side for so long. cause: for the time account; STALL_NONE: the server asked
+ * for it. */
+void account_hold(struct account *account, enum side side, uint32_t wait_ms,
+                  enum stall_cause cause);
 /* The server of this side asks for patience: wait_ms is what it named, or the judge's own. messages:
  * of the APPEND that it answered, 0 for any other command. */
 void account_throttled(struct account *account, enum side side, unsigned messages,

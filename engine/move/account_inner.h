@@ -10,7 +10,8 @@ void account_put_user(struct account *account, hub_told *told);
 /* Counts the answer into this user's one record of that side: throttle answers differ in their
  * numbers, and thousands of them are one fact. */
 void account_tell_throttled(struct account *account, enum side side, const struct err *err);
-/* The time since the last call goes to what the account was doing. now: loop time in ms. */
+/* account_time: the time since the last call goes to what the account was doing, and now and then
+ * into the journal. now: loop time in ms. */
 void account_spend_time(struct account *account, uint64_t now);
 /* The folders' tallies, summed. */
 void account_sum(const struct account *account, struct tally *total_r);

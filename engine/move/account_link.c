@@ -175,7 +175,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     if (verdict.action == TROUBLE_HOLD) {
         account_throttled(account, w->side, 0, err, verdict.wait_ms);
     } else if (verdict.action == TROUBLE_FEWER) {
-        account_hold(account, w->side, verdict.wait_ms);
+        account_hold(account, w->side, verdict.wait_ms, STALL_CONNECTION_LIMIT);
     } else {
         account_failure(account, failure_side_of(w->side), doing, verdict.type, err, NULL, 0);
         if (verdict.action == TROUBLE_STOP_ACCOUNT) {
@@ -199,9 +199,13 @@ void account_worker_open(struct worker *w)
 
     if (w->link || account->stopping || loop_timer_is_set(&w->again))
         return;
-    if (account_held(account, w->side) || !hub_has_link(account->hub, w->side) || !login_ready(w) ||
+    if (account_held(account, w->side))
+        return;
+    w->waits = STALL_CONNECTION_LIMIT;
+    if (!hub_has_link(account->hub, w->side) || !login_ready(w) ||
         !hub_lend_link(account->hub, w->side))
         return;
+    w->waits = STALL_NONE;
     snprintf(label, sizeof label, "%s user=%s", w->side == SIDE_SOURCE ? "source" : "target",
              account->user->email_address);
     login_describe(w, &config);

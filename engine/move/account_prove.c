@@ -88,7 +88,7 @@ static void refused(struct account *account, struct folder *f, const struct err 
         return;
     case TROUBLE_RETRY:
         account_failure(account, FAILURE_TARGET, TROUBLE_SELECT, verdict.type, &err, f, 0);
-        account_hold(account, SIDE_TARGET, verdict.wait_ms);
+        account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);
         f->proof = PROOF_WANTED;
         return;
     case TROUBLE_LOOK_FIRST:

@@ -72,41 +72,23 @@ void account_problem(struct account *account, uint32_t folder, const char *type,
 void account_put_user(struct account *account, hub_told *told)
 {
     struct store_op *op = store_op_new(STORE_OP_USER, account->id, 0);
+    struct buf stalls;
 
     op->user_record = account->record;
     op->user_record.address = slice_cstr(account->user->email_address);
     op->user_record.user_name = slice_cstr(account->user->user_name);
+    buf_init(&stalls, STALLS_BYTES);
+    stalls_put(&stalls, &account->stalls);
+    op->text = slice_dup(buf_slice(&stalls));
+    op->user_record.opaque = slice_of(op->text, buf_slice(&stalls).size);
+    buf_deinit(&stalls);
+    account->time_put_ms = loop_now_ms(account->hub->loop);
     if (told) {
         account->told++;
         hub_submit(account->hub, op, told, account);
     } else {
         hub_submit_lazy(account->hub, op);
     }
-}
-
-void account_spend_time(struct account *account, uint64_t now)
-{
-    uint64_t spent = account->last_tick_ms ? now - account->last_tick_ms : 0;
-    unsigned flying[SIDE_COUNT] = { 0, 0 };
-    enum time_kind kind = TIME_IDLE;
-
-    for (unsigned side = 0; side < SIDE_COUNT; side++)
-        for (const struct worker *w = account->sides[side].workers; w; w = w->next)
-            flying[side] += w->inflight + (w->link && (w->busy || !link_is_ready(w->link)));
-    if (account_held(account, SIDE_TARGET) || account_held(account, SIDE_SOURCE))
-        kind = TIME_THROTTLED;
-    else if (account->hub->choked || account->spool_waits)
-        kind = TIME_STALLED_TARGET;
-    else if (flying[SIDE_TARGET])
-        kind = TIME_TARGET;
-    else if (flying[SIDE_SOURCE])
-        kind = TIME_SOURCE;
-    else if (account_uses(account, SIDE_SOURCE) && account->sides[SIDE_SOURCE].ready_count == 0)
-        kind = TIME_STALLED_SOURCE;
-    else if (account_uses(account, SIDE_TARGET) && account->sides[SIDE_TARGET].ready_count == 0)
-        kind = TIME_STALLED_TARGET;
-    account->record.time_ms[kind] += spent;
-    account->last_tick_ms = now;
 }
 
 void account_sum(const struct account *account, struct tally *total)

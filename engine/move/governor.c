@@ -316,3 +316,15 @@ void governor_connected(struct account *account)
     if (account->governed && active(account))
         send(order_new(account, GOVERN_CONNECTED));
 }
+
+enum governor_wait governor_waits(const struct account *account)
+{
+    const struct governed *g = account->governed;
+
+    if (!g || !active(account) || (g->asked == 0 && !g->connect_asked))
+        return GOVERNOR_WAITS_NOT;
+    return atomic_load(&batch_governor(account->hub->batch)->gate_ms) >
+                   loop_now_ms(account->hub->loop)
+               ? GOVERNOR_WAITS_BACKOFF
+               : GOVERNOR_WAITS_PACE;
+}

@@ -51,6 +51,14 @@ bool governor_may_connect(struct account *account);
 /* A login worked. */
 void governor_connected(struct account *account);
 
+/* What the account waits for from the keeper. */
+enum governor_wait {
+    GOVERNOR_WAITS_NOT,
+    GOVERNOR_WAITS_PACE,   /* the learnt rate allows no more now */
+    GOVERNOR_WAITS_BACKOFF /* the tenant was told to wait */
+};
+enum governor_wait governor_waits(const struct account *account);
+
 /* What people are shown; any thread, a copy of about a second ago. */
 void governor_view(struct governor *governor, struct pace_view *view_r);
 

@@ -402,6 +402,15 @@ void link_finish(struct link *link)
     session_logout(link->session, logged_out, link);
 }
 
+uint64_t link_silent_ms(const struct link *link)
+{
+    uint64_t now = loop_now_ms(link->loop);
+
+    if (link->paused || session_patience_ms(link->session) == 0 || now < link->last_byte_ms)
+        return 0;
+    return now - link->last_byte_ms;
+}
+
 void link_want_read(struct link *link, bool on)
 {
     link->paused = !on;

@@ -51,6 +51,9 @@ void link_close(struct link *link);
 /* LOGOUT first, then as link_close; at most five seconds. */
 void link_finish(struct link *link);
 
+/* For how long an answer, or the connection itself, has been awaited without a byte from the server,
+ * in ms; 0 while nothing is due or reading is paused. */
+uint64_t link_silent_ms(const struct link *link);
 /* Stops or resumes reading from the server (back-pressure); paused time is no silence. */
 void link_want_read(struct link *link, bool on);
 

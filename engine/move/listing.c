@@ -475,7 +475,7 @@ static void listing_failed(struct listing *l, const struct err *err)
             account_fail(account, verdict.type, false);
             return;
         }
-        account_hold(account, w->side, verdict.wait_ms);
+        account_hold(account, w->side, verdict.wait_ms, STALL_RETRY);
     }
     /* On a fresh connection: this one may be what is wrong. */
     link_finish(w->link);

@@ -30,16 +30,20 @@ bool login_ready(struct worker *w)
             w->token_life_ms = w->token_ends_ms - loop_now_ms(account->hub->loop);
             break;
         case TOKENS_WAIT:
+            w->waits = STALL_TOKEN;
             return false;
         case TOKENS_REFUSED:
             account_failure(account, failure_side_of(w->side), TROUBLE_LOGIN, NULL, &err, NULL, 0);
             account_fail(account, "TokenFailed", false);
             return false;
         }
-    if (!brake_may_login(batch_brake(account->hub->batch), w->side, &w->scout))
-        return false; /* another user's login is to show that the secret works */
+    if (!brake_may_login(batch_brake(account->hub->batch), w->side, &w->scout)) {
+        w->waits = STALL_FIRST_LOGIN; /* another user's login is to show that the secret works */
+        return false;
+    }
     if (w->side == SIDE_SOURCE || governor_may_connect(account))
         return true;
+    w->waits = STALL_PACE;
     if (w->scout)
         brake_given_up(batch_brake(account->hub->batch), w->side);
     w->scout = false;

@@ -42,7 +42,7 @@ static void step_failed(struct worker *w, enum trouble_doing doing, const struct
         account_throttled(account, SIDE_TARGET, 0, err, verdict.wait_ms);
     } else if (verdict.action == TROUBLE_RETRY) {
         account_failure(account, FAILURE_TARGET, doing, verdict.type, err, f, 0);
-        account_hold(account, SIDE_TARGET, verdict.wait_ms);
+        account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);
     } else {
         account_failure(account, FAILURE_TARGET, doing, verdict.type, err, f, 0);
         f->push = PUSH_REFUSED;

@@ -281,7 +281,7 @@ static void append_refused(struct job *job, const struct err *err)
         } else {
             account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, err, f,
                             job->items[0].uid);
-            account_hold(account, SIDE_TARGET, verdict.wait_ms);
+            account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);
             job_requeue(job, true);
         }
         return;

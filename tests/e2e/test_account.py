@@ -147,6 +147,60 @@ class Times(Case):
             if key.endswith("_s"):
                 self.assertAlmostEqual(value, sum(u["time"][key] for u in report["users"]), places=1)
 
+    def stalls(self, batch, side):
+        """What the report says stalled on that side; all of its forms say the same."""
+        report = self.balanced(batch.report())
+        for one in (report["totals"], report["users"][0]):
+            for name in ("source", "target"):
+                self.assertAlmostEqual(one["time"]["stalled_%s_s" % name],
+                                       sum(one["stalled_by"][name].values()), places=1)
+        status = self.ends(batch.call("status", "--json"), 0).json()
+        self.assertEqual(status["users"][0]["stalled_by"], report["users"][0]["stalled_by"])
+        return set(report["totals"]["stalled_by"][side])
+
+    def test_what_stalled_has_a_side_and_a_cause(self):
+        cases = (
+            ("target", Rule("^APPEND", wait=7, times=1), "SlowAnswer"),
+            ("target", Rule("^CREATE", "NO [UNAVAILABLE] busy", times=1), "Retry"),
+            ("target", Rule("^APPEND", after=True, times=1), "LostAnswer"),
+            ("source", Rule("^UID FETCH", wait=7, times=1), "SlowAnswer"),
+            ("source", Rule("^UID FETCH", close=True, times=2), "Reconnect"),
+            ("source", Rule("^(LOGIN|AUTHENTICATE)", "NO [LIMIT] too many connections", times=1),
+             "ConnectionLimit"))
+        users = ["u%d" % i for i in range(len(cases))]
+        source = self.dovecot(users, format="maildir", separator=".")
+        target = self.target_for(users)
+        for user, (side, rule, cause) in zip(users, cases):
+            with self.subTest(side=side, cause=cause):
+                source.seed(user, {("INBOX",): [mail.tiny(i) for i in range(6)],
+                                   ("Work",): [mail.tiny(100)]})
+                meddler = self._started(Meddler(target if side == "target" else source, [rule]))
+                batch = self.batch(source if side == "target" else meddler,
+                                   meddler if side == "target" else target, [user])
+                batch.sections[side] = {"url": meddler.url(), "tls": "none"}
+                if side == "target":
+                    batch.sections[side].update({"preset": "imap", "settle-time": "2s"})
+                batch.set("source", "connections-per-user", "1")
+                batch.set("policy", "retry-wait", "1s")
+                done = self.ends(batch.call("run"), 0)
+                self.assertIn(cause, self.stalls(batch, side))
+                self.assertIn("by the %s: " % side, done.err)
+                self.assertIn("(%s)" % cause, done.err)
+                self.moved(batch)
+
+    def test_a_full_spool_stalls_who_has_nothing_to_upload(self):
+        users = ["anna", "ben", "cora", "dora"]
+        source = self.dovecot(users, format="maildir", separator=".")
+        for k, user in enumerate(users):
+            source.seed(user, {("INBOX",): [mail.big(k * 10 + i, 3000000) for i in range(3)]})
+        meddler = self._started(Meddler(self.target_for(users), [Rule("^APPEND", wait=3, times=2)]))
+        batch = self.batch(source, meddler, users)
+        batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none"}
+        batch.set("batch", "spool-max", "4MB")
+        self.ends(batch.call("run"), 0)
+        self.assertIn("SpoolFull", self.stalls(batch, "target"))
+        self.moved(batch)
+
     def test_the_summary_of_a_run(self):
         batch = self.slow(users=("anna",))
         done = self.ends(batch.call("run"), 0)

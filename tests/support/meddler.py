@@ -20,13 +20,13 @@ class Rule:
     place of the server's ("NO no"). untagged: before that answer. after: the server gets the
     command and answers, but the client never hears it: the connection goes. then: with after, is
     called as soon as the server has the command. times: so often, -1 without end. skip: the first
-    so many pass."""
+    so many pass. wait: the server gets the command so many seconds later."""
 
     def __init__(self, pattern, answer=None, untagged=(), close=False, after=False, times=-1, skip=0,
-                 then=None):
+                 then=None, wait=0):
         self.pattern, self.answer, self.untagged = re.compile(pattern, re.I), answer, untagged
         self.close, self.after, self.times, self.skip = close, after, times, skip
-        self.then = then
+        self.then, self.wait = then, wait
         self.done = 0
 
     def takes(self, line):
@@ -155,7 +155,9 @@ class Talk:
                 rule = self.rule(data) if begins else None
                 if rule and rule.after:
                     last, then = True, rule.then
-                if rule and not rule.after:
+                if rule and rule.wait:
+                    time.sleep(rule.wait)
+                elif rule and not rule.after:
                     self.meddle(rule, data)
                     continue
                 if last and ends:
