@@ -12,7 +12,8 @@ void latency_restart(struct latency *l)
 {
     l->window_ms = 0;
     l->samples = 0;
-    l->sum = l->sum2 = l->answers = l->sizes = 0;
+    l->sizes = 0;
+    memset(l->scale, 0, sizeof(l->scale));
 }
 
 static void fit(struct latency *l, double size, double answer_ms)
@@ -46,7 +47,7 @@ static void fit_slope(struct latency *l)
 
 static double freed(const struct latency *l, uint32_t window)
 {
-    return l->mean_answer[window] / (1 + l->slope * l->mean_size[window]);
+    return l->median[window] / (1 + l->slope * l->mean_size[window]);
 }
 
 static double base(const struct latency *l)
@@ -65,17 +66,35 @@ void latency_accept(struct latency *l)
 
     if (l->windows == 0)
         return;
-    l->mean_answer[0] = l->mean_answer[last];
+    l->median[0] = l->median[last];
     l->mean_size[0] = l->mean_size[last];
     l->windows = 1;
     l->ratio = 1;
     l->excess_ms = 0;
 }
 
+static uint32_t step_of(double ms)
+{
+    double step = ms > 1 ? floor(log2(ms) * LATENCY_STEPS) : 0;
+
+    return step < LATENCY_SCALE - 1 ? (uint32_t)step : LATENCY_SCALE - 1;
+}
+
+/* The time below which that share of the running window's samples lies. */
+static double quantile(const struct latency *l, double share)
+{
+    double rank = share * l->samples, before = 0;
+    uint32_t step = 0;
+
+    while (step < LATENCY_SCALE - 1 && before + l->scale[step] < rank)
+        before += l->scale[step++];
+    return exp2((step + 0.5) / LATENCY_STEPS);
+}
+
 bool latency_add(struct latency *l, double size, double answer_ms, uint32_t window_min_ms,
                  uint64_t now)
 {
-    double even, mean, deviation;
+    double low;
     uint32_t at;
 
     answer_ms = fmax(answer_ms, 1);
@@ -86,24 +105,20 @@ bool latency_add(struct latency *l, double size, double answer_ms, uint32_t wind
     fit(l, size, answer_ms);
     if (l->windows == 0 && l->samples < LATENCY_SAMPLES_MIN)
         fit_slope(l);
-    even = answer_ms / (1 + l->slope * size);
     if (l->samples == 0)
         l->window_ms = now;
     l->samples++;
-    l->sum += even;
-    l->sum2 += even * even;
-    l->answers += answer_ms;
+    l->scale[step_of(answer_ms / (1 + l->slope * size))]++;
     l->sizes += size;
     if (l->samples < LATENCY_SAMPLES_MIN || now < l->window_ms + window_min_ms)
         return false;
-    mean = l->sum / l->samples;
-    deviation = sqrt(fmax(l->sum2 / l->samples - mean * mean, 0) / l->samples);
+    /* Twice the standard error of a rank in the middle, whatever the times are spread like. */
+    low = quantile(l, 0.5 - 1 / sqrt(l->samples));
     at = l->windows++ % LATENCY_WINDOWS;
-    l->mean_answer[at] = l->answers / l->samples;
     l->mean_size[at] = l->sizes / l->samples;
-    mean = freed(l, at);
-    l->excess_ms = mean - base(l);
-    l->ratio = fmax(mean - 2 * deviation, 0) / base(l);
+    l->median[at] = quantile(l, 0.5) * (1 + l->slope * l->mean_size[at]);
+    l->excess_ms = freed(l, at) - base(l);
+    l->ratio = low / base(l);
     latency_restart(l);
     fit_slope(l);
     return true;

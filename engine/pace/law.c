@@ -246,20 +246,40 @@ double law_learn(double rate_hat, double est, bool used)
     return rate_hat > 1.3 * est ? fmax(est, LAW_FALL_MOST * rate_hat) : (rate_hat + est) / 2;
 }
 
+/* What is accepted counts from this cut on. */
+static void restart_meter(struct law *l, uint64_t now)
+{
+    meter_restart(&l->accepted, now);
+    l->cut_offered = l->cut_spilled = 0;
+    l->cut_gated_ms = l->gated_ms;
+}
+
 static void learn(struct law *l, double est, uint64_t now)
 {
     bool used = l->cut_spilled <= USED_SPILL * l->cut_offered;
     uint64_t since = now - l->accepted.start_ms;
 
     /* What the first cut teaches is a guess, on the safe side: the burst was in it. */
+    if (l->rate_hat <= 0 && l->burst_spent)
+        l->rate_hat = est;
     l->rate_hat_low = l->rate_hat <= 0 ||
                       (double)(l->gated_ms - l->cut_gated_ms) > PAUSE_SHARE * (double)since;
     l->rate_hat = fmax(law_learn(l->rate_hat, est, used), RATE_MIN);
     l->rate = LAW_SAFETY * l->rate_hat;
     l->phase = PACE_PHASE_LIMITED;
-    meter_restart(&l->accepted, now);
-    l->cut_offered = l->cut_spilled = 0;
-    l->cut_gated_ms = l->gated_ms;
+    restart_meter(l, now);
+}
+
+/* Full speed has used up whatever the server had saved up: how much was accepted tells nothing of what it
+ * refills. It is looked for from below, as with a server that is known to have a limit; what is
+ * accepted from this cut to the next is the refill. */
+static void begin_below(struct law *l, uint64_t now)
+{
+    l->rate = l->config->start_rate / l->config->process_count;
+    l->phase = PACE_PHASE_START;
+    l->first_ms = 0;
+    l->burst_spent = true;
+    restart_meter(l, now);
 }
 
 void law_throttled(struct law *l, uint64_t wait_ms, uint64_t now)
@@ -272,7 +292,9 @@ void law_throttled(struct law *l, uint64_t wait_ms, uint64_t now)
     l->events++;
     if (l->rate_hat <= 0)
         est = fmin(est, average_rate(&l->measured, now));
-    if (l->share >= 1 && accepted >= fmax(LEARN_COST_MIN, LEARN_S_MIN * l->rate_hat)) {
+    if (l->share >= 1 && l->phase == PACE_PHASE_OPEN) {
+        begin_below(l, now);
+    } else if (l->share >= 1 && accepted >= fmax(LEARN_COST_MIN, LEARN_S_MIN * l->rate_hat)) {
         learn(l, est, now);
     } else if (l->rate_hat <= 0 && l->share >= 1) {
         /* Refused from the beginning: somebody else used the budget up. Nothing is known, so begin
@@ -310,8 +332,6 @@ void law_set_share(struct law *l, double share, uint64_t now)
 
 void law_was_idle(struct law *l, uint64_t now)
 {
-    meter_restart(&l->accepted, now);
-    l->cut_offered = l->cut_spilled = 0;
-    l->cut_gated_ms = l->gated_ms;
+    restart_meter(l, now);
     latency_restart(&l->latency);
 }

@@ -32,6 +32,7 @@ struct law {
     double cut_offered, cut_spilled; /* tokens since the last cut; spilled for want of mail */
     uint64_t cut_gated_ms;           /* gated_ms at the last cut */
     bool hungry;                     /* the owner's: mail waits, whoever or whatever holds it */
+    bool burst_spent;  /* there was a cut at full speed: since then `accepted` is what is refilled */
     bool rate_hat_low; /* learnt from a time that was mostly pause: the truth may be higher */
     uint64_t events, brakes, gated_ms;
 };

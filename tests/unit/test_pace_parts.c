@@ -267,6 +267,25 @@ static void latency_sees_slowness_but_not_size(void **state)
     assert_true(l.typical_ms > 80 && l.typical_ms < 200);
 }
 
+/* A machine with other work sees a third of the answers late: that is not the server. */
+static void latency_overlooks_a_third_that_comes_late(void **state)
+{
+    struct latency l;
+    struct prng r = { 5 };
+    uint64_t now = 0;
+
+    (void)state;
+    latency_init(&l);
+    answers(&l, &r, 2000, 1, &now);
+    for (int i = 0; i < 2000; i++) {
+        double late = prng_unit(&r) < 0.33 ? 400 * prng_unit(&r) : 0;
+
+        if (latency_add(&l, 0.5, 112 * (0.7 + 0.6 * prng_unit(&r)) + late, 10000, now += 100))
+            assert_true(l.ratio < 1.4);
+    }
+    assert_true(answers(&l, &r, 400, 1.8, &now) > 1.5);
+}
+
 static void latency_needs_time_and_samples_for_a_window(void **state)
 {
     struct latency l;
@@ -353,6 +372,7 @@ int main(void)
         cmocka_unit_test(average_is_right_from_the_start_and_forgets),
         cmocka_unit_test(meter_counts_since_the_cut_and_at_most_six_blocks),
         cmocka_unit_test(latency_sees_slowness_but_not_size),
+        cmocka_unit_test(latency_overlooks_a_third_that_comes_late),
         cmocka_unit_test(latency_needs_time_and_samples_for_a_window),
         cmocka_unit_test(three_lanes_in_thirty_seconds_are_the_tenant),
         cmocka_unit_test(three_lanes_among_many_successes_are_their_own_matter),
