@@ -76,6 +76,12 @@ static uint64_t map_bytes_first(void)
     return bytes;
 }
 
+bool env_not_begun(const struct spool *spool, struct err *err_r)
+{
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, ENOENT,
+                   "%s: there is no spool in it; nothing has run yet", spool->place.folder);
+}
+
 /* Bytes of a meta page that say "LMDB data version 1" on this machine: mdb_env_open itself takes a
  * file that begins with anything else but is shorter than a page for a new one. */
 static bool file_judged(const struct spool *spool, struct err *err_r)
@@ -85,9 +91,8 @@ static bool file_judged(const struct spool *spool, struct err *err_r)
     int rc = stat(path, &st) == 0 ? 0 : errno;
 
     free(path);
-    if (rc == ENOENT && spool->read_only)
-        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, ENOENT,
-                       "%s: there is no spool in it; nothing has run yet", spool->place.folder);
+    if (spool->read_only && (rc == ENOENT || (rc == 0 && st.st_size == 0)))
+        return env_not_begun(spool, err_r);
     if (rc && rc != ENOENT)
         return env_error(err_r, rc, "open the spool");
     if (rc == 0 && st.st_size > 0 && st.st_size < 2 * sysconf(_SC_PAGESIZE))
@@ -217,8 +222,14 @@ static bool length_judged(struct spool *spool, struct err *err_r)
 static bool tables_opened(struct spool *spool, struct err *err_r)
 {
     MDB_txn *txn;
-    int rc = mdb_txn_begin(spool->env, NULL, spool->read_only ? MDB_RDONLY : 0, &txn);
+    MDB_stat root;
+    int rc = mdb_env_stat(spool->env, &root);
 
+    /* A run that was killed before its first commit leaves an environment without tables. */
+    if (!rc && spool->read_only && root.ms_entries == 0)
+        return env_not_begun(spool, err_r);
+    if (!rc)
+        rc = mdb_txn_begin(spool->env, NULL, spool->read_only ? MDB_RDONLY : 0, &txn);
     if (rc)
         return env_error(err_r, rc, "open the spool");
     for (unsigned i = 0; i < TABLE_COUNT && !rc; i++)
@@ -228,7 +239,7 @@ static bool tables_opened(struct spool *spool, struct err *err_r)
         mdb_txn_abort(txn);
         if (rc == MDB_NOTFOUND)
             return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, rc,
-                           "%s: the spool is not set up yet, or is not one of mailhaul's",
+                           "%s: the spool is not one of mailhaul's",
                            spool->place.folder);
         return env_error(err_r, rc, "open the spool");
     }

@@ -55,6 +55,10 @@ void env_close(struct spool *spool);
 bool env_free_share(struct spool *spool, unsigned *percent_r, uint64_t *file_bytes_r,
                     struct err *err_r) ERR_CHECK;
 
+/* A state folder in which no run has come as far as its first commit, opened for reading: PERMANENT/RUN
+ * code ENOENT. Returns false. */
+bool env_not_begun(const struct spool *spool, struct err *err_r);
+
 /* Words for an LMDB result, as PERMANENT/RUN origin STORE. Returns false. */
 bool env_error(struct err *err_r, int rc, const char *doing);
 

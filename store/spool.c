@@ -85,7 +85,10 @@ static bool identity_judged(struct spool *spool, MDB_txn *txn, const struct secr
         return env_error(err_r, rc, "open the spool");
     if (format == SPOOL_FORMAT)
         return key_judged(spool, txn, key, err_r);
-    if (format != 0 || users.ms_entries != 0 || spool->read_only) {
+    /* Killed between the commit that made the tables and the one that set them up. */
+    if (format == 0 && users.ms_entries == 0 && spool->read_only)
+        return env_not_begun(spool, err_r);
+    if (format != 0 || users.ms_entries != 0) {
         err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, 0,
                 "%s: the spool has format %llu, this program reads %d; finish the batch with the "
                 "program that began it, or begin with a new state folder",

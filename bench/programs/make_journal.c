@@ -1,11 +1,12 @@
 /* mailhaul-journal: makes the state folder of a batch that never was, so that reports of thousands
  * of users can be looked at and measured without moving their mail.
  *
- *   mailhaul-journal STATE [--users N] [--hostile]
+ *   mailhaul-journal STATE [--users N] [--messages M] [--hostile]
  *
- * The same N gives the same journal but for its dates, which end a few minutes ago. All goes
- * through the store's own writer, so the account balances as a real one does. --hostile: a user
- * whose every text tries to become markup, script or a formula.
+ * The same numbers give the same journal but for its dates, which end a few minutes ago. --messages:
+ * so many about, for every user, instead of a few dozen. All goes through the store's own writer, so
+ * the account balances as a real one does. --hostile: a user whose every text tries to become
+ * markup, script or a formula.
  */
 #include "engine/move/advice.h"
 #include "engine/move/sample.h"
@@ -21,11 +22,14 @@
 
 #define USERS_MAX       100000u
 #define USERS_AT_ONCE   100u /* between two turns of the writer: bounds what waits in memory */
+#define ROWS_AT_ONCE    1000u /* of a folder in one operation */
+#define ROWS_WAIT_MAX   20000u /* then the writer has its turn */
 #define NIGHT_MS        (9 * 3600 * 1000)
 #define SAMPLES         1800u
 #define FOLDERS_A_USER  11u
 #define MESSAGES_LEAST  8u
 #define MESSAGES_SPREAD 90u
+#define MESSAGES_MAX    1000000u
 #define HOSTILE                                                                                    \
     "</script><script>document.title='owned'</script><img src=x "                                  \
     "onerror=\"document.title='owned'\">"                                                          \
@@ -37,7 +41,8 @@ struct maker {
     struct writer *writer;
     uint64_t random;
     int64_t begun_ms;
-    unsigned users;
+    unsigned users, messages;
+    unsigned rows_waiting;
     bool hostile;
 };
 
@@ -51,6 +56,7 @@ static void flush(struct maker *m)
 {
     writer_stop(m->writer);
     writer_run(m->writer, NULL, NULL, 1000);
+    m->rows_waiting = 0;
 }
 
 static void put_meta(struct maker *m, const char *name, const char *value)
@@ -156,27 +162,37 @@ struct fate {
     unsigned moved;                  /* per cent of the messages that got their end */
 };
 
-static void fill_folder(struct maker *m, uint32_t user, uint32_t folder, unsigned count,
-                        const struct fate *fate, bool hostile)
+/* Of one folder, in the order of UIDs: moved, present, failed, large, and what is left waits. */
+struct share {
+    unsigned moved, present, failed, large;
+};
+
+/* How many of [from, to) lie within [begin, begin + count)? *first_r is the first of them. */
+static unsigned within(unsigned from, unsigned to, unsigned begin, unsigned count, unsigned *first_r)
+{
+    unsigned end = begin + count < to ? begin + count : to;
+
+    *first_r = begin > from ? begin : from;
+    return end > *first_r ? end - *first_r : 0;
+}
+
+/* The messages [from, to) of a folder, counted from 0. */
+static void fill_rows(struct maker *m, uint32_t user, uint32_t folder, const struct share *share,
+                      unsigned from, unsigned to, bool hostile)
 {
     struct store_op *op = store_op_new(STORE_OP_FOUND, user, folder);
-    bool inbox = folder == 1;
-    unsigned large = inbox && fate->large < count ? fate->large : 0;
-    unsigned failed = inbox && fate->failed + large < count ? fate->failed : 0;
-    unsigned present = inbox && fate->present + failed + large < count ? fate->present : 0;
-    unsigned moved = (count - large - failed - present) * fate->moved / 100;
-    uint64_t sizes[MESSAGES_LEAST + MESSAGES_SPREAD + 1];
+    unsigned count = to - from, large_from = share->moved + share->present + share->failed, first, n;
+    uint64_t *sizes = mem_zero(count, sizeof *sizes);
 
     op->found.rows = mem_zero(count, sizeof *op->found.rows);
     op->found.notes = mem_zero(count, sizeof *op->found.notes);
     op->found.count = count;
-    op->found.uidnext_listed = count + 1;
-    /* In the order of UIDs: moved, present, failed, large, and what is left waits. */
+    op->found.uidnext_listed = to + 1;
     for (unsigned i = 0; i < count; i++) {
         struct message_record *row = &op->found.rows[i];
-        bool is_large = i >= moved + present + failed && i < moved + present + failed + large;
+        bool is_large = from + i >= large_from && from + i - large_from < share->large;
 
-        row->uid = i + 1;
+        row->uid = from + i + 1;
         row->state = is_large ? MESSAGE_SKIPPED : MESSAGE_FOUND;
         row->reason = is_large ? SKIP_LARGER_THAN_LIMIT : SKIP_NONE;
         row->date_known = true;
@@ -188,14 +204,36 @@ static void fill_folder(struct maker *m, uint32_t user, uint32_t folder, unsigne
                      hostile ? HOSTILE : subjects[draw(m, 6)]);
     }
     writer_submit(m->writer, op);
-    for (unsigned i = 0; i < moved; i++)
-        spool_message(m, user, folder, i + 1, sizes[i]);
-    if (moved)
-        end_messages(m, user, folder, 1, moved, MESSAGE_UPLOADED);
-    if (present)
-        end_messages(m, user, folder, moved + 1, present, MESSAGE_PRESENT);
-    if (failed)
-        end_messages(m, user, folder, moved + present + 1, failed, MESSAGE_FAILED);
+    n = within(from, to, 0, share->moved, &first);
+    for (unsigned i = 0; i < n; i++)
+        spool_message(m, user, folder, first + i + 1, sizes[first + i - from]);
+    if (n)
+        end_messages(m, user, folder, first + 1, n, MESSAGE_UPLOADED);
+    if ((n = within(from, to, share->moved, share->present, &first)))
+        end_messages(m, user, folder, first + 1, n, MESSAGE_PRESENT);
+    if ((n = within(from, to, share->moved + share->present, share->failed, &first)))
+        end_messages(m, user, folder, first + 1, n, MESSAGE_FAILED);
+    free(sizes);
+    m->rows_waiting += count;
+    if (m->rows_waiting >= ROWS_WAIT_MAX)
+        flush(m);
+}
+
+static void fill_folder(struct maker *m, uint32_t user, uint32_t folder, unsigned count,
+                        const struct fate *fate, bool hostile)
+{
+    struct share share = { 0 };
+
+    if (folder == 1) {
+        share.large = fate->large < count ? fate->large : 0;
+        share.failed = fate->failed + share.large < count ? fate->failed : 0;
+        share.present = fate->present + share.failed + share.large < count ? fate->present : 0;
+    }
+    share.moved = (unsigned)((uint64_t)(count - share.large - share.failed - share.present) *
+                             fate->moved / 100);
+    for (unsigned from = 0; from < count; from += ROWS_AT_ONCE)
+        fill_rows(m, user, folder, &share, from,
+                  count - from > ROWS_AT_ONCE ? from + ROWS_AT_ONCE : count, hostile);
 }
 
 /* ---- users ---------------------------------------------------------------------------------- */
@@ -341,7 +379,8 @@ static void make_user(struct maker *m, uint32_t id, const char *address, const c
                       bool hostile)
 {
     struct fate fate = fate_of(m, id);
-    unsigned messages = MESSAGES_LEAST + draw(m, MESSAGES_SPREAD);
+    unsigned few = MESSAGES_LEAST + draw(m, MESSAGES_SPREAD);
+    unsigned messages = m->messages ? m->messages : few;
 
     if (hostile)
         fate = (struct fate){ USER_FAILED, "TooManyLargeItems", 2, 1, 0, 100 };
@@ -349,7 +388,7 @@ static void make_user(struct maker *m, uint32_t id, const char *address, const c
     if (fate.state == USER_QUEUED)
         return;
     for (uint32_t f = 1; f <= FOLDERS_A_USER && strcmp(fate.failure, "LoginFailed") != 0; f++) {
-        unsigned count = messages * folders[f - 1].share / 100 + (f == 1 ? 6 : draw(m, 2));
+        unsigned count = (unsigned)((uint64_t)messages * folders[f - 1].share / 100) + (f == 1 ? 6 : draw(m, 2));
 
         put_folder(m, id, f, hostile);
         if (folders[f - 1].target[0] == '\0')
@@ -472,6 +511,9 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[i], "--users") == 0 && i + 1 < argc) {
             ok = slice_u64(slice_cstr(argv[++i]), &number) && number >= 1 && number <= USERS_MAX;
             m.users = ok ? (unsigned)number : 0;
+        } else if (strcmp(argv[i], "--messages") == 0 && i + 1 < argc) {
+            ok = slice_u64(slice_cstr(argv[++i]), &number) && number >= 1 && number <= MESSAGES_MAX;
+            m.messages = ok ? (unsigned)number : 0;
         } else if (argv[i][0] != '-' && !config.folder) {
             config.folder = argv[i];
         } else {
@@ -479,7 +521,7 @@ int main(int argc, char **argv)
         }
     }
     if (!ok || !config.folder) {
-        fprintf(stderr, "usage: mailhaul-journal STATE [--users N] [--hostile]\n");
+        fprintf(stderr, "usage: mailhaul-journal STATE [--users N] [--messages M] [--hostile]\n");
         return 64;
     }
     m.begun_ms = now_wall_ms() - NIGHT_MS - 300000;

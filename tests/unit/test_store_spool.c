@@ -122,6 +122,67 @@ static void a_spool_of_another_format_is_refused_and_left_alone(void **state)
     }
 }
 
+enum killed_at { KILLED_AT_FOLDER, KILLED_AT_FILE, KILLED_AT_ENVIRONMENT, KILLED_AT_TABLES, KILLED_COUNT };
+
+/* What a run leaves that was killed so early that nothing of it is in the journal. */
+static void leave_beginning(struct kit *kit, enum killed_at at)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_val k = { 8, (void *)(uintptr_t) "s:format" };
+    char path[400];
+    FILE *f;
+
+    assert_int_equal(mkdir(kit->state, 0700), 0);
+    switch (at) {
+    case KILLED_AT_FILE:
+        snprintf(path, sizeof path, "%s/data.mdb", kit->state);
+        assert_non_null(f = fopen(path, "w"));
+        fclose(f);
+        break;
+    case KILLED_AT_ENVIRONMENT:
+        assert_int_equal(mdb_env_create(&env), 0);
+        assert_int_equal(mdb_env_open(env, kit->state, 0, 0600), 0);
+        mdb_env_close(env);
+        break;
+    case KILLED_AT_TABLES:
+        kit_open(kit);
+        assert_int_equal(mdb_txn_begin(kit->spool->env, NULL, 0, &txn), 0);
+        assert_int_equal(mdb_del(txn, kit->spool->tables[TABLE_META], &k, NULL), 0);
+        assert_int_equal(mdb_txn_commit(txn), 0);
+        kit_close(kit);
+        break;
+    case KILLED_AT_FOLDER:
+    case KILLED_COUNT:
+        break;
+    }
+}
+
+static void a_run_killed_before_its_first_commit_has_not_begun(void **state)
+{
+    struct spool_config config = { 0 };
+    struct spool *spool = NULL;
+    struct kit kit;
+    struct err err;
+
+    for (unsigned at = 0; at < KILLED_COUNT; at++) {
+        kit_folder(&kit);
+        leave_beginning(&kit, (enum killed_at)at);
+        config.folder = kit.state;
+        config.read_only = true;
+        assert_false(spool_open(&config, &spool, &err));
+        if (!strstr(err.server_text, "nothing has run yet"))
+            fail_msg("killed at %u: %s", at, err.server_text);
+        /* The next run begins there as in a new folder. */
+        kit_open(&kit);
+        (void)kit_user(&kit, "a@example.edu");
+        kit_close(&kit);
+        assert_true(spool_open(&config, &spool, &err));
+        spool_close(&spool);
+        kit_deinit(&kit);
+    }
+}
+
 static void a_file_that_is_no_spool_is_refused_in_words(void **state)
 {
     struct spool_config config = { 0 };
@@ -370,6 +431,7 @@ int main(void)
         cmocka_unit_test(reading_a_state_that_is_not_there_says_so_and_makes_nothing),
         cmocka_unit_test(network_file_systems_are_named),
         cmocka_unit_test(a_spool_of_another_format_is_refused_and_left_alone),
+        cmocka_unit_test(a_run_killed_before_its_first_commit_has_not_begun),
         cmocka_unit_test(a_file_that_is_no_spool_is_refused_in_words),
         cmocka_unit_test(body_numbers_never_come_twice),
         cmocka_unit_test(chunks_of_a_body_that_never_became_whole_go_at_the_next_start),
