@@ -267,7 +267,8 @@ static bool finished(const struct account *account)
     if (account_uses(account, SIDE_SOURCE) &&
         (!account->sides[SIDE_SOURCE].listed || !pull_finished(account)))
         return false;
-    if (account_uses(account, SIDE_TARGET) && !push_finished(account))
+    if (account_uses(account, SIDE_TARGET) && !account_target_rests(account) &&
+        !push_finished(account))
         return false;
     return true;
 }
@@ -307,6 +308,9 @@ static void step(void *context)
         for (unsigned i = 0; i < SIDE_COUNT; i++) {
             struct account_side *side = &account->sides[i];
 
+            if (i == SIDE_TARGET && account_uses(account, SIDE_TARGET) && side->worker_count == 0 &&
+                !account_target_rests(account))
+                (void)account_worker_create(account, SIDE_TARGET);
             for (struct worker *w = side->workers; w; w = w->next) {
                 if (!w->link) {
                     if (side->ready_count == 0 && w == side->workers)
@@ -414,7 +418,7 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
     governor_join(account);
     listing_resume(account);
     for (unsigned side = 0; side < SIDE_COUNT; side++)
-        if (account_uses(account, side))
+        if (account_uses(account, side) && !(side == SIDE_TARGET && account_target_rests(account)))
             account_worker_open(account_worker_create(account, side));
     account_poke(account);
 }

@@ -18,6 +18,9 @@ void account_sum(const struct account *account, struct tally *total_r);
 
 /* account_link: may this side's connections be opened and kept now? */
 bool account_wants_links(const struct account *account, enum side side);
+/* account_link: no connection to the target was opened, and as far as the source has told nothing
+ * calls for one. */
+bool account_target_rests(const struct account *account);
 /* account_link: a worker without a link. */
 struct worker *account_worker_create(struct account *account, enum side side);
 /* Opens the worker's link if one may be opened now. */

@@ -33,6 +33,31 @@ bool account_wants_links(const struct account *account, enum side side)
            (account->phase == ACCOUNT_PROVING && side == SIDE_TARGET);
 }
 
+/* All of it is on the target, paired and counted, and the source has told of nothing new. */
+static bool folder_rests(const struct folder *f, bool listed)
+{
+    const struct folder_record *r = &f->record;
+
+    if (listed && f->pull != PULL_DONE)
+        return false;
+    return r->excluded || (f->target_raw && r->target_scanned && folder_pending(f) == 0 &&
+                           (r->tally.uploaded == 0 || r->target_counted));
+}
+
+/* A user that was Synced and whose source holds nothing new needs no login on the target: on a night
+ * on which little happened that is half of all the work, and a login that no limit has to bear. */
+bool account_target_rests(const struct account *account)
+{
+    if (account->hub->settings->mode != SETTINGS_MODE_RUN || account->gmail ||
+        account->sides[SIDE_TARGET].worker_count > 0 ||
+        (account->was != USER_SYNCED && account->was != USER_INCREMENTAL_SYNCED))
+        return false;
+    for (unsigned i = 0; i < account->folder_count; i++)
+        if (!folder_rests(account->folders[i], account->sides[SIDE_SOURCE].listed))
+            return false;
+    return true;
+}
+
 static void link_ready(void *context)
 {
     struct worker *w = context;

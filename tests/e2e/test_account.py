@@ -61,6 +61,25 @@ class Proof(Account):
         self.ends(batch.call("run"), 0)
         self.assertEqual(meddler.asked(self.ASKS), 5 + 2)
 
+    def test_a_target_with_nothing_to_take_is_left_alone(self):
+        batch, meddler = self.meddled_target()
+        self.ends(batch.call("run"), 0)
+        meddler.lines.clear()
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(meddler.lines, [], "nothing is new: no login")
+        self.assertEqual(self.user(batch)["state"], "IncrementalSynced")
+        self.moved(batch)
+        with batch.source.connect("anna") as mailbox:
+            mailbox.create(("Later",))
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(meddler.asked("^CREATE"), 1, "a new folder without mail is new, too")
+        with batch.source.connect("anna") as mailbox:
+            mailbox.append(("Work",), [mail.tiny(101)])
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(meddler.asked("^APPEND"), 1)
+        self.moved(batch)
+        self.assertEqual(self.user(batch)["uploaded"], 8)
+
     def test_a_refused_question_is_asked_in_another_way(self):
         batch, meddler = self.meddled_target(Rule(self.ASKS, "NO STATUS is switched off"))
         self.ends(batch.call("run"), 0)

@@ -124,6 +124,7 @@ static char *challenge(const char *said, const char *rounds)
     bytes = mem_alloc(size + 1);
     memcpy(bytes, first, size);
     bytes[size] = '\0';
+    gsasl_free(first);
     nonce = strstr(bytes, "r=");
     assert_non_null(nonce);
     first = mem_format("%sserver,s=QSXCR+Q6sek8bf92,i=%s", nonce, rounds);
