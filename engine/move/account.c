@@ -158,8 +158,6 @@ static void account_free(struct account *account)
             login_over(w);
             free(w);
         }
-        free(account->sides[side].prefix);
-        settings_list_deinit(&account->sides[side].foreign);
     }
     for (unsigned i = 0; i < account->folder_count; i++)
         folder_destroy(&account->folders[i]);
@@ -369,9 +367,20 @@ struct folder *account_add_folder(struct account *account, const struct folder_r
 
     account->folders =
         mem_resize(account->folders, account->folder_count + 1u, sizeof *account->folders);
+    if (record->folder > account->folder_highest)
+        account->folder_highest = record->folder;
+    (void)names_index_add(&account->folders_by_raw, slice_cstr(folder->source_raw),
+                          account->folder_count);
     account->folders[account->folder_count++] = folder;
     count(&account->hub->counters.folders, 1);
     return folder;
+}
+
+struct folder *account_find_folder(struct account *account, struct slice raw)
+{
+    size_t at = names_index_find(&account->folders_by_raw, raw);
+
+    return at == NAMES_INDEX_NONE ? NULL : account->folders[at];
 }
 
 static bool load_folder(void *context, const struct folder_record *record)
@@ -395,6 +404,7 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
     if (hub->accounts)
         hub->accounts->previous = account;
     hub->accounts = account;
+    listing_prepare(account);
     if (!reader_user(hub->reader, id, load_user, account, &err) ||
         !reader_folders(hub->reader, id, load_folder, account, &err)) {
         hub_abort_run(hub, &err);

@@ -6,6 +6,8 @@
 
 #include "engine/move/folder.h"
 #include "engine/move/link.h"
+#include "engine/move/names_index.h"
+#include "engine/move/roster.h"
 #include "engine/move/stall.h"
 #include "engine/move/trouble.h"
 #include "engine/pace/daily.h"
@@ -49,9 +51,7 @@ struct account_side {
     unsigned failures;      /* transient ones in a row */
     uint64_t progress;      /* folders listed, messages that reached an end: whatever ends a row */
     struct err throttle;    /* the first throttle answer of this run; its class is NONE before */
-    char *prefix;           /* personal namespace, raw */
-    struct settings_list foreign; /* prefixes of other users' and shared namespaces, raw */
-    char delimiter;
+    struct roster roster;   /* its folders, as its server tells them */
 };
 
 struct account {
@@ -66,9 +66,8 @@ struct account {
     struct account_side sides[SIDE_COUNT];
     struct folder **folders;
     unsigned folder_count;
-    struct names_target *targets;
-    unsigned target_count;
-    struct imap_status *target_statuses; /* parallel to targets; has 0: unknown */
+    uint32_t folder_highest;         /* journal number */
+    struct names_index folders_by_raw; /* source's raw name -> index in folders */
     bool mapped;            /* target names are known */
     bool stopping;          /* ends early; what is in flight is finished */
     bool target_dead;       /* the target takes nothing more from this user (quota) */
@@ -97,6 +96,8 @@ struct account {
 /* Does this run's mode have this side? */
 bool account_uses(const struct account *account, enum side side);
 struct folder *account_add_folder(struct account *account, const struct folder_record *record);
+/* By its raw name at the source, byte by byte; NULL: none. */
+struct folder *account_find_folder(struct account *account, struct slice raw);
 
 /* Starts the user at settings->users[index]; the account frees itself at the end and tells
  * hub_account_ended. */

@@ -90,6 +90,10 @@ static const struct advice rows[] = {
       "Forward the server's words and time to its administrator (Dovecot: doveadm force-resync -u "
       "USER FOLDER often repairs it), then run `retry`.", NULL, true },
 
+    { "FolderListIncomplete", "The source does not list all of the user's folders.",
+      "Look at the named folder in webmail: a share or link to what is gone is best removed there; "
+      "then run again. All folders that were listed are copied.", NULL, true },
+
     /* Messages of the source. */
     { "ParseError", "The source's answer breaks the IMAP rules at this message or folder.",
       "Open the message in webmail, move or forward it, then run `retry`. All other messages were "

@@ -1,6 +1,7 @@
 #include "engine/move/listing.h"
 
 #include "engine/move/gmail.h"
+#include "engine/move/names_text.h"
 #include "engine/move/policy.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
@@ -8,31 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FOLDERS_MAX 100000u
 /* No policy's fingerprint. */
 #define POLICY_MIXED 1u
 #define SOURCE_STATUS                                                                              \
     (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY |                        \
      IMAP_STATUS_HIGHESTMODSEQ | IMAP_STATUS_SIZE)
 #define TARGET_STATUS (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY)
-
-/* A row of LIST with the STATUS that came beside it. */
-struct row {
-    char *raw;
-    char delimiter;
-    unsigned attributes;
-    struct imap_status status;
-};
-
-/* One side's listing under way. */
-struct listing {
-    struct worker *worker;
-    struct row *rows;
-    unsigned count, room;
-    bool plain;       /* asking again in the simplest form */
-    unsigned waiting; /* STATUS commands without an answer */
-    bool link_lost;
-};
 
 /* Remarks of names_describe and names_map, kept until their folders have numbers. */
 struct remark {
@@ -41,7 +23,17 @@ struct remark {
 };
 struct remarks {
     struct remark *all;
-    size_t count;
+    size_t count, room;
+};
+
+/* One side's listing under way. */
+struct listing {
+    struct worker *worker;
+    struct names_source *rows; /* source: the roster's, described */
+    unsigned count;
+    struct remarks remarks; /* about them */
+    unsigned waiting;       /* STATUS commands without an answer */
+    bool link_lost;
 };
 
 static void remember(void *context, size_t index, const char *type, const char *text,
@@ -50,7 +42,10 @@ static void remember(void *context, size_t index, const char *type, const char *
     struct remarks *r = context;
     struct remark *one;
 
-    r->all = mem_resize(r->all, r->count + 1, sizeof *r->all);
+    if (r->count == r->room) {
+        r->room = r->room ? r->room * 2 : 16;
+        r->all = mem_resize(r->all, r->room, sizeof *r->all);
+    }
     one = &r->all[r->count++];
     one->index = index;
     snprintf(one->type, sizeof one->type, "%s", type);
@@ -65,8 +60,8 @@ static bool exchange_target(const struct account *account)
 
 static struct names_rules rules_of(const struct account *account)
 {
-    const struct account_side *source = &account->sides[SIDE_SOURCE];
-    const struct account_side *target = &account->sides[SIDE_TARGET];
+    const struct roster *source = &account->sides[SIDE_SOURCE].roster;
+    const struct roster *target = &account->sides[SIDE_TARGET].roster;
 
     return (struct names_rules){
         .settings = account->hub->settings,
@@ -81,27 +76,33 @@ static struct names_rules rules_of(const struct account *account)
 
 /* ---- target names -------------------------------------------------------------------------- */
 
-static bool same_name(const struct account *account, const char *a, const char *b)
+/* Key of a target folder -> its row. */
+static void index_targets(struct names_index *index, const struct roster *target,
+                          const struct names_rules *rules)
 {
-    struct slice x = slice_cstr(a), y = slice_cstr(b);
+    names_index_init(index);
+    for (unsigned i = 0; i < target->count; i++) {
+        char *key = names_raw_key(slice_cstr(target->rows[i].raw), target->rows[i].delimiter, rules);
 
-    if (slice_equal(x, y))
-        return true;
-    if (exchange_target(account))
-        return slice_equal_nocase(x, y);
-    return slice_equal_nocase(x, SLICE("INBOX")) && slice_equal_nocase(y, SLICE("INBOX"));
+        (void)names_index_add(index, slice_cstr(key), i);
+        free(key);
+    }
 }
 
-static void find_on_target(struct account *account, struct folder *f)
+static void find_on_target(struct folder *f, struct names_index *index,
+                           const struct names_rules *rules)
 {
+    const struct roster *target = &f->account->sides[SIDE_TARGET].roster;
+    char *key = names_raw_key(slice_cstr(f->target_raw), rules->target_delimiter, rules);
+    size_t at = names_index_find(index, slice_cstr(key));
+
+    free(key);
     f->exists_on_target = false;
-    for (unsigned i = 0; i < account->target_count; i++)
-        if (same_name(account, account->targets[i].raw, f->target_raw)) {
-            f->exists_on_target = !(account->targets[i].attributes & IMAP_MAILBOX_NOSELECT);
-            f->target_status = account->target_statuses[i];
-            f->has_target_status = (f->target_status.has & TARGET_STATUS) == TARGET_STATUS;
-            return;
-        }
+    if (at == NAMES_INDEX_NONE)
+        return;
+    f->exists_on_target = !(target->rows[at].attributes & IMAP_MAILBOX_NOSELECT);
+    f->target_status = target->rows[at].status;
+    f->has_target_status = (f->target_status.has & TARGET_STATUS) == TARGET_STATUS;
 }
 
 /* Both sides are known: each folder gets its place on the target. */
@@ -109,6 +110,8 @@ static void map(struct account *account)
 {
     struct names_rules rules = rules_of(account);
     struct names_source *rows;
+    struct names_target *targets;
+    struct names_index index;
     struct remarks remarks = { 0 };
     unsigned count = account->folder_count;
 
@@ -131,7 +134,11 @@ static void map(struct account *account)
             rows[i].target_name = mem_text(f->target_name);
         }
     }
-    names_map(rows, count, account->targets, account->target_count, &rules, remember, &remarks);
+    targets = roster_targets(&account->sides[SIDE_TARGET].roster);
+    names_map(rows, count, targets, account->sides[SIDE_TARGET].roster.count, &rules, remember,
+              &remarks);
+    free(targets);
+    index_targets(&index, &account->sides[SIDE_TARGET].roster, &rules);
     for (unsigned i = 0; i < count; i++) {
         struct folder *f = account->folders[i];
 
@@ -142,13 +149,16 @@ static void map(struct account *account)
                 folder_set_names(f, NULL, NULL, rows[i].target_raw, rows[i].target_name);
                 folder_put(f);
             }
-            find_on_target(account, f);
+            find_on_target(f, &index, &rules);
         }
         names_source_deinit(&rows[i]);
     }
     for (size_t i = 0; i < remarks.count; i++)
         account_problem(account, account->folders[remarks.all[i].index]->record.folder,
                         remarks.all[i].type, remarks.all[i].text, remarks.all[i].remedy);
+    log_line(LOG_DEBUG, "folders.mapped", "user=%s count=%u looks=%llu",
+             account->user->email_address, count, (unsigned long long)index.looks);
+    names_index_deinit(&index);
     free(remarks.all);
     free(rows);
     account->mapped = true;
@@ -156,21 +166,11 @@ static void map(struct account *account)
 
 /* ---- source folders ------------------------------------------------------------------------ */
 
-static struct folder *find_folder(const struct account *account, const char *raw)
-{
-    for (unsigned i = 0; i < account->folder_count; i++)
-        if (strcmp(account->folders[i]->source_raw, raw) == 0)
-            return account->folders[i];
-    return NULL;
-}
-
 static struct folder *add_folder(struct account *account, const struct names_source *row)
 {
-    struct folder_record record = { .user = account->id, .folder = 1 };
+    struct folder_record record = { .user = account->id,
+                                    .folder = account->folder_highest + 1 };
 
-    for (unsigned i = 0; i < account->folder_count; i++)
-        if (account->folders[i]->record.folder >= record.folder)
-            record.folder = account->folders[i]->record.folder + 1;
     record.delimiter = row->delimiter;
     record.source_raw = slice_cstr(row->raw);
     record.source_name = slice_cstr(row->name);
@@ -318,19 +318,12 @@ static void root_judged(struct account *account, const struct names_source *rows
 
 static void place_folders(struct account *account, struct listing *l)
 {
-    struct names_rules rules = rules_of(account);
-    struct names_source *rows = mem_zero(l->count, sizeof *rows);
+    struct names_source *rows = l->rows;
     struct folder **folders = mem_zero(l->count, sizeof *folders);
-    struct remarks remarks = { 0 };
+    const struct remarks *remarks = &l->remarks;
     uint64_t fingerprint = policy_fingerprint(account->hub->settings, account->user);
     bool policy_changed = account->record.policy && account->record.policy != fingerprint;
 
-    for (unsigned i = 0; i < l->count; i++) {
-        rows[i].raw = mem_text(l->rows[i].raw);
-        rows[i].delimiter = l->rows[i].delimiter;
-        rows[i].attributes = l->rows[i].attributes;
-    }
-    names_describe(rows, l->count, &rules, remember, &remarks);
     root_judged(account, rows, l->count);
     for (unsigned i = 0; i < account->folder_count; i++) {
         /* Not on the source any more: what was not fetched is asked for once more. */
@@ -345,15 +338,15 @@ static void place_folders(struct account *account, struct listing *l)
 
         if (!rows[i].selectable)
             continue;
-        f = find_folder(account, rows[i].raw);
+        f = account_find_folder(account, slice_cstr(rows[i].raw));
         is_new = !f;
         if (is_new)
             f = add_folder(account, &rows[i]);
         folders[i] = f;
         f->gone = false;
         f->attributes = rows[i].attributes;
-        f->source_status = l->rows[i].status;
-        f->has_source_status = l->rows[i].status.has != 0;
+        f->source_status = account->sides[SIDE_SOURCE].roster.rows[i].status;
+        f->has_source_status = f->source_status.has != 0;
         /* The journal must have the folder before anything is counted in it. */
         if (is_new)
             folder_put(f);
@@ -374,20 +367,33 @@ static void place_folders(struct account *account, struct listing *l)
                           ? PULL_BODIES
                           : PULL_DONE;
     }
-    for (size_t i = 0; i < remarks.count; i++)
-        account_problem(account,
-                        folders[remarks.all[i].index] ? folders[remarks.all[i].index]->record.folder
-                                                      : 0,
-                        remarks.all[i].type, remarks.all[i].text, remarks.all[i].remedy);
+    for (size_t i = 0; i < remarks->count; i++) {
+        const struct remark *one = &remarks->all[i];
+
+        account_problem(account, folders[one->index] ? folders[one->index]->record.folder : 0,
+                        one->type, one->text, one->remedy);
+    }
     account->record.policy = fingerprint;
     if (caps_has(session_caps(link_session(l->worker->link)), CAP_X_GM_EXT_1) &&
         account->hub->settings->policy.gmail_labels == SETTINGS_LABELS_ONE_COPY)
         gmail_begin(account);
-    for (unsigned i = 0; i < l->count; i++)
-        names_source_deinit(&rows[i]);
-    free(remarks.all);
     free(folders);
-    free(rows);
+}
+
+/* What the list does not show may be mail: the user is not Synced, and the rest goes on. */
+static void tell_gaps(struct account *account)
+{
+    const struct roster *roster = &account->sides[SIDE_SOURCE].roster;
+
+    for (unsigned i = 0; i < roster->gap_count; i++) {
+        struct err err = roster->gaps[i].err;
+
+        if (roster->gaps[i].raw[0])
+            err_doing(&err, "LIST below %s", roster->gaps[i].raw);
+        account_failure(account, FAILURE_SOURCE, TROUBLE_LIST, "FolderListIncomplete", &err, NULL,
+                        0);
+        account_fail(account, "FolderListIncomplete", true);
+    }
 }
 
 void listing_resume(struct account *account)
@@ -413,8 +419,9 @@ void listing_resume(struct account *account)
 static void listing_free(struct listing *l)
 {
     for (unsigned i = 0; i < l->count; i++)
-        free(l->rows[i].raw);
+        names_source_deinit(&l->rows[i]);
     free(l->rows);
+    free(l->remarks.all);
     free(l);
 }
 
@@ -426,21 +433,12 @@ static void side_listed(struct listing *l)
 
     if (w->side == SIDE_SOURCE) {
         place_folders(account, l);
-    } else {
-        account->targets = mem_zero(l->count, sizeof *account->targets);
-        account->target_statuses = mem_zero(l->count, sizeof *account->target_statuses);
-        account->target_count = l->count;
-        for (unsigned i = 0; i < l->count; i++) {
-            account->targets[i].raw = mem_text(l->rows[i].raw);
-            account->targets[i].delimiter = l->rows[i].delimiter;
-            account->targets[i].attributes = l->rows[i].attributes;
-            account->target_statuses[i] = l->rows[i].status;
-            if (!side->delimiter)
-                side->delimiter = l->rows[i].delimiter;
-        }
+        tell_gaps(account);
     }
-    log_line(LOG_DEBUG, "folders.listed", "user=%s side=%s count=%u", account->user->email_address,
-             w->side == SIDE_SOURCE ? "source" : "target", l->count);
+    log_line(LOG_DEBUG, "folders.listed", "user=%s side=%s count=%u looks=%llu",
+             account->user->email_address, w->side == SIDE_SOURCE ? "source" : "target",
+             side->roster.count,
+             (unsigned long long)(side->roster.looks + account->folders_by_raw.looks));
     side->listed = true;
     side->listing = false;
     w->lists = false;
@@ -481,40 +479,6 @@ static void listing_failed(struct listing *l, const struct err *err)
     link_finish(w->link);
 }
 
-static void list_row(void *context, const struct imap_list_row *row)
-{
-    struct listing *l = context;
-
-    if (row->name.size == 0 || l->count >= FOLDERS_MAX)
-        return;
-    if (l->count == l->room) {
-        l->room = l->room ? l->room * 2 : 32;
-        l->rows = mem_resize(l->rows, l->room, sizeof *l->rows);
-    }
-    l->rows[l->count++] = (struct row){ .raw = slice_dup(row->name),
-                                        .delimiter = row->delimiter,
-                                        .attributes = row->attributes };
-}
-
-static struct row *find_row(struct listing *l, struct slice name)
-{
-    /* Servers answer LIST-STATUS row by row: the last is the likeliest. */
-    for (unsigned i = l->count; i-- > 0;)
-        if (slice_equal(slice_cstr(l->rows[i].raw), name) ||
-            (slice_equal_nocase(name, SLICE("INBOX")) &&
-             slice_equal_nocase(slice_cstr(l->rows[i].raw), name)))
-            return &l->rows[i];
-    return NULL;
-}
-
-static void list_status(void *context, struct slice name, const struct imap_status *status)
-{
-    struct row *row = find_row(context, name);
-
-    if (row)
-        row->status = *status;
-}
-
 struct ask {
     struct listing *listing;
     unsigned row;
@@ -524,7 +488,9 @@ static void ask_told(void *context, const struct imap_status *status)
 {
     struct ask *ask = context;
 
-    ask->listing->rows[ask->row].status = *status;
+    struct account *account = ask->listing->worker->account;
+
+    account->sides[SIDE_SOURCE].roster.rows[ask->row].status = *status;
 }
 
 static void ask_ended(void *context, const struct err *err)
@@ -543,35 +509,23 @@ static void ask_ended(void *context, const struct err *err)
         side_listed(l);
 }
 
-static bool is_excluded(const struct listing *l, unsigned i)
-{
-    struct names_rules rules = rules_of(l->worker->account);
-    struct names_source row = { .raw = mem_text(l->rows[i].raw),
-                                .delimiter = l->rows[i].delimiter,
-                                .attributes = l->rows[i].attributes };
-    bool excluded;
-
-    names_describe(&row, 1, &rules, NULL, NULL);
-    excluded = row.excluded;
-    names_source_deinit(&row);
-    return excluded;
-}
-
 /* Without LIST-STATUS the numbers are asked for one by one where they spare more than they cost:
  * for folders that were read before and for those that are only counted. */
 static void ask_numbers(struct listing *l)
 {
     struct worker *w = l->worker;
     struct account *account = w->account;
+    const struct roster *roster = &account->sides[SIDE_SOURCE].roster;
 
     l->waiting = 1;
-    for (unsigned i = 0; w->side == SIDE_SOURCE && i < l->count; i++) {
-        const struct folder *f = find_folder(account, l->rows[i].raw);
+    for (unsigned i = 0; i < l->count; i++) {
+        const struct folder *f;
         struct ask *ask;
 
-        if (l->rows[i].status.has || (l->rows[i].attributes & IMAP_MAILBOX_NOSELECT))
+        if (roster->rows[i].status.has || !l->rows[i].selectable)
             continue;
-        if (!(f && f->record.uidvalidity) && !is_excluded(l, i))
+        f = account_find_folder(account, slice_cstr(l->rows[i].raw));
+        if (!(f && f->record.uidvalidity) && !l->rows[i].excluded)
             continue;
         ask = mem_zero(1, sizeof *ask);
         ask->listing = l;
@@ -584,94 +538,54 @@ static void ask_numbers(struct listing *l)
         side_listed(l);
 }
 
-static void ask_list(struct listing *l);
+static bool usable(void *context)
+{
+    const struct listing *l = context;
 
-static void list_ended(void *context, const struct err *err)
+    return link_is_ready(l->worker->link);
+}
+
+static void roster_ready(void *context, const struct err *err)
 {
     struct listing *l = context;
-    bool inbox = false;
+    struct account *account = l->worker->account;
+    struct names_rules rules;
 
-    if (err && (err->scope >= ERR_SCOPE_SESSION || l->plain || !link_is_ready(l->worker->link))) {
+    if (err) {
         listing_failed(l, err);
         return;
     }
-    for (unsigned i = 0; i < l->count; i++)
-        inbox |= slice_equal_nocase(slice_cstr(l->rows[i].raw), SLICE("INBOX"));
-    if (!l->plain && (err || !inbox)) {
-        /* Some servers answer extended LIST with nothing (quirk N07). */
-        for (unsigned i = 0; i < l->count; i++)
-            free(l->rows[i].raw);
-        l->count = 0;
-        l->plain = true;
-        ask_list(l);
+    if (l->worker->side == SIDE_TARGET) {
+        side_listed(l);
         return;
     }
-    if (!inbox) {
-        struct imap_list_row row = { .name = SLICE("INBOX") };
-
-        list_row(l, &row); /* always there, listed or not (quirk N12) */
-    }
+    rules = rules_of(account);
+    l->rows = roster_sources(&account->sides[SIDE_SOURCE].roster);
+    l->count = account->sides[SIDE_SOURCE].roster.count;
+    names_describe(l->rows, l->count, &rules, remember, &l->remarks);
     ask_numbers(l);
-}
-
-static void ask_list(struct listing *l)
-{
-    struct worker *w = l->worker;
-    const struct caps *caps = session_caps(link_session(w->link));
-    bool exchange = w->side == SIDE_TARGET && exchange_target(w->account);
-    enum session_list_form form = SESSION_LIST_PLAIN;
-
-    if (!l->plain && !exchange)
-        form = !caps_has(caps, CAP_LIST_EXTENDED) && caps_has(caps, CAP_XLIST)
-                   ? SESSION_LIST_XLIST
-                   : SESSION_LIST_EXTENDED;
-    session_list(link_session(w->link), form, SLICE("*"),
-                 w->side == SIDE_SOURCE ? SOURCE_STATUS : TARGET_STATUS, list_row, list_status,
-                 list_ended, l);
-}
-
-static void namespace_row(void *context, const struct session_namespace *ns)
-{
-    struct listing *l = context;
-    struct account_side *side = &l->worker->account->sides[l->worker->side];
-
-    if (ns->kind != SESSION_NAMESPACE_PERSONAL)
-        settings_list_add(&side->foreign, ns->prefix);
-    if (ns->kind != SESSION_NAMESPACE_PERSONAL || side->prefix)
-        return;
-    side->prefix = slice_dup(ns->prefix);
-    side->delimiter = ns->delimiter;
-}
-
-static void namespaces_ended(void *context, const struct err *err)
-{
-    struct listing *l = context;
-
-    if (err && (err->scope >= ERR_SCOPE_SESSION || err->class == ERR_CLASS_THROTTLED)) {
-        listing_failed(l, err);
-        return;
-    }
-    /* Refused or broken: names are taken as they are. */
-    ask_list(l);
 }
 
 void listing_begin(struct worker *w)
 {
     struct listing *l = mem_zero(1, sizeof *l);
-    struct account_side *side = &w->account->sides[w->side];
 
     l->worker = w;
     w->lists = true;
-    free(side->prefix);
-    side->prefix = NULL;
-    settings_list_deinit(&side->foreign);
-    session_namespaces(link_session(w->link), namespace_row, namespaces_ended, l);
+    roster_ask(&w->account->sides[w->side].roster, link_session(w->link), usable, roster_ready, l);
+}
+
+void listing_prepare(struct account *account)
+{
+    names_index_init(&account->folders_by_raw);
+    roster_init(&account->sides[SIDE_SOURCE].roster, false, true, SOURCE_STATUS);
+    roster_init(&account->sides[SIDE_TARGET].roster, exchange_target(account), false,
+                TARGET_STATUS);
 }
 
 void listing_deinit(struct account *account)
 {
-    for (unsigned i = 0; i < account->target_count; i++)
-        free(account->targets[i].raw);
-    free(account->targets);
-    free(account->target_statuses);
+    for (unsigned side = 0; side < SIDE_COUNT; side++)
+        roster_deinit(&account->sides[side].roster);
+    names_index_deinit(&account->folders_by_raw);
 }

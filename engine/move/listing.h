@@ -6,6 +6,8 @@
 
 #include "engine/move/account.h"
 
+/* Before the account's first folder is added. */
+void listing_prepare(struct account *account);
 /* What the journal already knows serves when this run has no source side. */
 void listing_resume(struct account *account);
 /* On a ready worker, which is busy until the side is listed. */

@@ -108,7 +108,6 @@ struct describing {
     struct names_index raws;  /* raw -> row */
     struct names_index names; /* name -> row, only of those that are not outside */
     size_t *order;            /* parents before children */
-    bool *outside;
 };
 
 /* A parent's name is the beginning of its children's. */
@@ -146,7 +145,7 @@ static void see(struct describing *d, size_t i)
     } else if (is_foreign(rules->source_foreign, raw, r->delimiter)) {
         place = PLACE_OUTSIDE;
     }
-    d->outside[i] = place == PLACE_OUTSIDE;
+    r->outside = place == PLACE_OUTSIDE;
     /* The root stands for the mailbox itself, as `user.anna` does for an administrator of Cyrus.
      * XLIST shows INBOX by a name in the user's language. */
     if (place == PLACE_ROOT ||
@@ -163,7 +162,7 @@ static void see(struct describing *d, size_t i)
     r->name = name;
     r->role[0] = '\0';
     r->excluded = false;
-    if (d->outside[i])
+    if (r->outside)
         r->selectable = false;
     if (r->selectable && raw.size > NAMES_KEPT_BYTES_MAX) {
         r->selectable = false;
@@ -182,7 +181,7 @@ static void see_twice(struct describing *d)
     for (size_t i = 0; i < d->count; i++) {
         struct names_source *r = &d->rows[i], *first;
 
-        if (d->outside[i] || names_index_add(&d->raws, slice_cstr(r->raw), i))
+        if (r->outside || names_index_add(&d->raws, slice_cstr(r->raw), i))
             continue;
         first = &d->rows[names_index_find(&d->raws, slice_cstr(r->raw))];
         first->attributes |=
@@ -215,7 +214,7 @@ static unsigned inbox_claim(const struct describing *d, size_t i)
 {
     const struct names_source *r = &d->rows[i];
 
-    if (d->outside[i] || !slice_equal_nocase(slice_cstr(r->name), SLICE("INBOX")))
+    if (r->outside || !slice_equal_nocase(slice_cstr(r->name), SLICE("INBOX")))
         return 0;
     if (strcmp(r->raw, "INBOX") == 0)
         return 5;
@@ -339,7 +338,7 @@ static void exclude(struct describing *d)
         unsigned own = own_role_bits(r), above = 0;
         char *folded;
 
-        if (d->outside[i])
+        if (r->outside)
             continue;
         /* The nearest parent that is known has gathered those above it. */
         while (rest.size) {
@@ -436,7 +435,6 @@ void names_describe(struct names_source *rows, size_t count, const struct names_
         d.root_raw = utf7_encode(&encoded, slice_cstr(root)) ? slice_dup(buf_slice(&encoded))
                                                              : mem_text(root);
     buf_deinit(&encoded);
-    d.outside = mem_zero(count, sizeof *d.outside);
     d.order = mem_zero(count, sizeof *d.order);
     names_index_init(&d.raws);
     names_index_init(&d.names);
@@ -447,7 +445,7 @@ void names_describe(struct names_source *rows, size_t count, const struct names_
     see_twice(&d);
     see_inboxes(&d);
     for (size_t i = 0; i < count; i++)
-        if (!d.outside[i])
+        if (!rows[i].outside)
             (void)names_index_add(&d.names, slice_cstr(rows[i].name), i);
     qsort_r(d.order, count, sizeof *d.order, order_of, rows);
     give_roles(&d);
@@ -458,6 +456,5 @@ void names_describe(struct names_source *rows, size_t count, const struct names_
     names_index_deinit(&d.raws);
     names_index_deinit(&d.names);
     free(d.order);
-    free(d.outside);
     free(d.root_raw);
 }

@@ -20,6 +20,7 @@ struct names_source {
     char *name;          /* UTF-8 path for people with '/' between levels, prefix taken off; owned */
     char role[16];       /* inbox sent drafts trash junk archive all flagged important, or "" */
     bool selectable;
+    bool outside;        /* not the user's own: beyond the UserRoot, or in a namespace of others */
     bool excluded;       /* by the policy */
     /* filled by names_map */
     char *target_raw, *target_name; /* owned; NULL when not to be made on the target */

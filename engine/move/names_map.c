@@ -72,22 +72,9 @@ static void find_special(struct mapping *m)
 
 /* ---- names that are given away ------------------------------------------------------------- */
 
-/* What two names have in common that are one to the target. */
-static char *key_of(const struct mapping *m, const char *name)
-{
-    char *key;
-
-    if (m->rules->exchange)
-        return names_folded(name);
-    key = mem_text(name);
-    if (slice_starts_nocase(slice_cstr(key), SLICE("INBOX")) && (key[5] == '\0' || key[5] == '/'))
-        memcpy(key, "INBOX", 5);
-    return key;
-}
-
 static bool take(struct mapping *m, const char *name, size_t row)
 {
-    char *key = key_of(m, name);
+    char *key = names_key(name, m->rules->exchange);
     bool free_so_far = names_index_add(&m->taken, slice_cstr(key), row);
 
     free(key);
@@ -219,7 +206,7 @@ static void place_row(struct mapping *m, size_t i)
     if (!wish.exact)
         change = names_to_target(parent, wish.path, 1, m->rules, &got);
     if (moves) {
-        key = key_of(m, got.name);
+        key = names_key(got.name, m->rules->exchange);
         while (!take(m, got.name, i)) {
             size_t next = names_index_find(&m->numbers, slice_cstr(key));
 

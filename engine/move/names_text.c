@@ -33,6 +33,33 @@ char *names_folded(const char *name)
     return text;
 }
 
+static char *with_inbox(struct slice name, char delimiter)
+{
+    char *key = slice_dup(name);
+
+    if (slice_starts_nocase(name, SLICE("INBOX")) &&
+        (name.size == 5 || (delimiter && name.data[5] == delimiter)))
+        memcpy(key, "INBOX", 5);
+    return key;
+}
+
+char *names_key(const char *name, bool exchange)
+{
+    return exchange ? names_folded(name) : with_inbox(slice_cstr(name), '/');
+}
+
+char *names_raw_key(struct slice raw, char delimiter, const struct names_rules *rules)
+{
+    char *name, *key;
+
+    if (!rules->exchange)
+        return with_inbox(raw, delimiter);
+    name = names_display(names_without_prefix(raw, rules->target_prefix, delimiter), delimiter);
+    key = names_folded(name);
+    free(name);
+    return key;
+}
+
 /* ---- what people read ---------------------------------------------------------------------- */
 
 struct slice names_without_prefix(struct slice raw, const char *prefix, char delimiter)

@@ -17,6 +17,13 @@
 /* Case and form folded as people see it, for comparing. malloc'ed. */
 char *names_folded(const char *name);
 
+/* What two names (as names_display gives them) have in common that are one mailbox to the target. The one
+ * place that says so: to Exchange neither case nor form counts, to others only INBOX is INBOX in any
+ * case. malloc'ed. */
+char *names_key(const char *name, bool exchange);
+/* Likewise of two raw names of the target. */
+char *names_raw_key(struct slice raw, char delimiter, const struct names_rules *rules);
+
 /* What is left of a raw name without a namespace's prefix. */
 struct slice names_without_prefix(struct slice raw, const char *prefix, char delimiter);
 /* UTF-8 path with '/' between levels, malloc'ed. */

@@ -32,13 +32,9 @@ static struct slice bare_name(const struct folder *f)
 /* "Junk/" and "Junk" are one folder when both are listed. */
 static bool has_twin(const struct folder *f)
 {
-    const struct account *account = f->account;
+    const struct folder *twin = account_find_folder(f->account, bare_name(f));
 
-    for (unsigned i = 0; i < account->folder_count; i++)
-        if (account->folders[i] != f && !account->folders[i]->gone &&
-            slice_equal(account->folders[i]->record.source_raw, bare_name(f)))
-            return true;
-    return false;
+    return twin && !twin->gone;
 }
 
 static bool is_about_the_name(const struct err *err, const char *type)

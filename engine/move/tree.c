@@ -1,12 +1,12 @@
 #include "engine/move/tree.h"
 
+#include "engine/move/roster.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FOLDERS_MAX  100000u
 #define PROBLEMS_MAX 10000u
 
 struct reading {
@@ -17,13 +17,7 @@ struct reading {
     struct visit *visits[SIDE_COUNT];
     unsigned open; /* visits that are not over */
     /* of each side */
-    struct names_source *rows; /* source */
-    unsigned row_count;
-    struct names_target *targets;
-    unsigned target_count;
-    char *prefix[SIDE_COUNT];
-    char delimiter[SIDE_COUNT];
-    struct settings_list foreign;
+    struct roster rosters[SIDE_COUNT];
     bool listed[SIDE_COUNT], settled[SIDE_COUNT]; /* settled: listed, or will never be */
     bool mapped;
     unsigned at; /* folder that is read */
@@ -58,12 +52,11 @@ static void names_told(void *context, size_t index, const char *type, const char
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
-/* One side's way through NAMESPACE and LIST. */
+/* A question to one side, and the connection that it went to. */
 struct asking {
     struct reading *reading;
     enum side side;
     struct session *session;
-    bool plain; /* the list is asked for in its simplest form */
 };
 
 static struct asking *asking_of(struct reading *r, enum side side)
@@ -84,89 +77,18 @@ static bool is_stale(const struct asking *a)
     return !v || !visit_is_ready(v) || visit_session(a->reading->visits[a->side]) != a->session;
 }
 
-static void rows_drop(struct reading *r, enum side side)
+static bool usable(void *context)
 {
-    if (side == SIDE_SOURCE) {
-        for (unsigned i = 0; i < r->row_count; i++)
-            names_source_deinit(&r->rows[i]);
-        free(r->rows);
-        r->rows = NULL;
-        r->row_count = 0;
-        settings_list_deinit(&r->foreign);
-    } else {
-        for (unsigned i = 0; i < r->target_count; i++)
-            free(r->targets[i].raw);
-        free(r->targets);
-        r->targets = NULL;
-        r->target_count = 0;
-    }
-    free(r->prefix[side]);
-    r->prefix[side] = NULL;
-    r->delimiter[side] = '\0';
+    return !is_stale(context);
 }
 
-static void list_row(void *context, const struct imap_list_row *row)
-{
-    struct asking *a = context;
-    struct reading *r = a->reading;
-
-    if (row->name.size == 0)
-        return;
-    if (a->side == SIDE_SOURCE && r->row_count < FOLDERS_MAX) {
-        r->rows = mem_resize(r->rows, r->row_count + 1u, sizeof *r->rows);
-        r->rows[r->row_count++] = (struct names_source){ .raw = slice_dup(row->name),
-                                                         .delimiter = row->delimiter,
-                                                         .attributes = row->attributes };
-    } else if (a->side == SIDE_TARGET && r->target_count < FOLDERS_MAX) {
-        r->targets = mem_resize(r->targets, r->target_count + 1u, sizeof *r->targets);
-        r->targets[r->target_count++] = (struct names_target){ .raw = slice_dup(row->name),
-                                                               .delimiter = row->delimiter,
-                                                               .attributes = row->attributes };
-        if (!r->delimiter[SIDE_TARGET])
-            r->delimiter[SIDE_TARGET] = row->delimiter;
-    }
-}
-
-static bool has_inbox(const struct reading *r)
-{
-    for (unsigned i = 0; i < r->row_count; i++)
-        if (slice_equal_nocase(slice_cstr(r->rows[i].raw), SLICE("INBOX")))
-            return true;
-    return false;
-}
-
-/* The rows alone; prefix and namespaces stay. */
-static void rows_forget(struct reading *r)
-{
-    for (unsigned i = 0; i < r->row_count; i++)
-        names_source_deinit(&r->rows[i]);
-    r->row_count = 0;
-}
-
-/* As a run asks: some servers answer extended LIST with nothing (quirk N07), some leave INBOX out
- * of any list (N12). */
-static void list_ended(void *context, const struct err *err)
+static void roster_ready(void *context, const struct err *err)
 {
     struct asking *a = context;
     struct reading *r = a->reading;
     enum side side = a->side;
     bool stale = is_stale(a);
 
-    if (!stale && side == SIDE_SOURCE && !has_inbox(r) &&
-        (!err || err->scope < ERR_SCOPE_SESSION)) {
-        if (!a->plain) {
-            rows_forget(r);
-            a->plain = true;
-            session_list(a->session, SESSION_LIST_PLAIN, SLICE("*"), 0, list_row, NULL, list_ended,
-                         a);
-            return;
-        }
-        if (!err) {
-            struct imap_list_row inbox = { .name = SLICE("INBOX") };
-
-            list_row(a, &inbox);
-        }
-    }
     free(a);
     if (stale)
         return;
@@ -179,38 +101,6 @@ static void list_ended(void *context, const struct err *err)
     if (side == SIDE_TARGET)
         visit_end(r->visits[side]);
     go_on(r);
-}
-
-static void namespace_row(void *context, const struct session_namespace *ns)
-{
-    struct asking *a = context;
-    struct reading *r = a->reading;
-
-    if (ns->kind != SESSION_NAMESPACE_PERSONAL) {
-        if (a->side == SIDE_SOURCE)
-            settings_list_add(&r->foreign, ns->prefix);
-    } else if (!r->prefix[a->side]) {
-        r->prefix[a->side] = slice_dup(ns->prefix);
-        r->delimiter[a->side] = ns->delimiter;
-    }
-}
-
-static void namespaces_ended(void *context, const struct err *err)
-{
-    struct asking *a = context;
-    struct reading *r = a->reading;
-    bool extended;
-
-    if (is_stale(a)) {
-        free(a);
-        return;
-    }
-    (void)err; /* refused or broken: names are taken as they are */
-    a->plain = false;
-    extended = caps_has(session_caps(a->session), CAP_LIST_EXTENDED) &&
-               r->house->settings->target.preset != SETTINGS_PRESET_EXCHANGE_ONLINE;
-    session_list(a->session, extended ? SESSION_LIST_EXTENDED : SESSION_LIST_PLAIN, SLICE("*"), 0,
-                 list_row, NULL, list_ended, a);
 }
 
 /* ---- what each folder holds -------------------------------------------------------------------
@@ -296,49 +186,72 @@ static void examine_next(struct reading *r)
 /* ---- the whole --------------------------------------------------------------------------------
  */
 
-static void see_odd_names(struct reading *r)
+static void see_odd_names(struct reading *r, const struct names_source *rows, unsigned count)
 {
-    for (unsigned i = 0; i < r->row_count; i++) {
-        const struct names_source *row = &r->rows[i];
+    for (unsigned i = 0; i < count; i++) {
+        const struct names_source *row = &rows[i];
         size_t size = strlen(row->raw);
 
         if (row->delimiter && size > 1 && row->raw[size - 1] == row->delimiter)
             problem(r, i, "InvalidMailboxName",
                     "the server lists it with its delimiter at the end, and may refuse to open it",
                     "rename or delete it at the source, or exclude it");
-        if (row->attributes & (IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT))
-            problem(r, i, "NotSelectable", "it holds no mail itself, only folders below it",
-                    "nothing: it is made on the target where a folder below it needs it");
-        else if (!row->selectable)
+        if (row->outside)
             problem(r, i, "NotOwned",
                     "it lies outside the user's own mailbox (UserRoot, or the namespace of others)",
                     "nothing, if it is not this user's mail; else look at UserRoot in users.csv");
+        else if (row->attributes & (IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT))
+            problem(r, i, "NotSelectable", "it holds no mail itself, only folders below it",
+                    "nothing: it is made on the target where a folder below it needs it");
+    }
+}
+
+static void see_gaps(struct reading *r)
+{
+    struct roster *roster = &r->rosters[SIDE_SOURCE];
+
+    for (unsigned i = 0; i < roster->gap_count; i++) {
+        const struct roster_row *row = roster_find(roster, slice_cstr(roster->gaps[i].raw));
+        char line[200], text[256];
+
+        snprintf(text, sizeof text, "what lies below is not known: %.200s",
+                 err_line(&roster->gaps[i].err, line, sizeof line));
+        /* One that is about no folder of its own stands beside the first. */
+        problem(r, row ? (unsigned)(row - roster->rows) : 0, "FolderListIncomplete", text,
+                "look at this folder in webmail: a link to what is gone is best removed; then run "
+                "again");
     }
 }
 
 static void map(struct reading *r)
 {
+    const struct roster *source = &r->rosters[SIDE_SOURCE], *target = &r->rosters[SIDE_TARGET];
     struct names_rules rules = {
         .settings = r->house->settings,
         .user = r->user,
-        .source_prefix = r->prefix[SIDE_SOURCE] ? r->prefix[SIDE_SOURCE] : "",
-        .target_prefix = r->prefix[SIDE_TARGET] ? r->prefix[SIDE_TARGET] : "",
-        .source_foreign = &r->foreign,
-        .target_delimiter = r->listed[SIDE_TARGET] ? r->delimiter[SIDE_TARGET] : '/',
+        .source_prefix = source->prefix ? source->prefix : "",
+        .target_prefix = target->prefix ? target->prefix : "",
+        .source_foreign = &source->foreign,
+        .target_delimiter = r->listed[SIDE_TARGET] ? target->delimiter : '/',
         .exchange = r->house->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE,
     };
+    unsigned count = source->count;
+    struct names_source *rows = roster_sources(source);
+    struct names_target *targets = roster_targets(target);
     struct tree *t = r->tree;
 
-    names_describe(r->rows, r->row_count, &rules, names_told, r);
-    names_map(r->rows, r->row_count, r->targets, r->target_count, &rules, names_told, r);
-    see_odd_names(r);
+    names_describe(rows, count, &rules, names_told, r);
+    names_map(rows, count, targets, r->listed[SIDE_TARGET] ? target->count : 0, &rules, names_told,
+              r);
+    see_odd_names(r, rows, count);
+    see_gaps(r);
     t->target_known = r->listed[SIDE_TARGET];
-    t->folders = mem_zero(r->row_count, sizeof *t->folders);
-    for (unsigned i = 0; i < r->row_count; i++) {
-        t->folders[i].names = r->rows[i];
-        r->rows[i] = (struct names_source){ 0 };
-    }
-    t->count = r->row_count;
+    t->folders = mem_zero(count, sizeof *t->folders);
+    for (unsigned i = 0; i < count; i++)
+        t->folders[i].names = rows[i];
+    t->count = count;
+    free(rows);
+    free(targets);
     r->mapped = true;
 }
 
@@ -355,9 +268,8 @@ static void go_on(struct reading *r)
 static void ready(struct reading *r, enum side side)
 {
     if (!r->listed[side]) {
-        rows_drop(r, side);
-        session_namespaces(visit_session(r->visits[side]), namespace_row, namespaces_ended,
-                           asking_of(r, side));
+        roster_ask(&r->rosters[side], visit_session(r->visits[side]), usable, roster_ready,
+                   asking_of(r, side));
     } else {
         go_on(r);
     }
@@ -423,6 +335,9 @@ bool tree_read(const struct visit_house *house, const struct settings_user *user
     type_r[0] = '\0';
     if (!loop_create(&r.loop, err_r))
         return false;
+    roster_init(&r.rosters[SIDE_SOURCE], false, true, 0);
+    roster_init(&r.rosters[SIDE_TARGET],
+                house->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE, false, 0);
     visits = visits_create(house, r.loop);
     r.settled[SIDE_TARGET] = !with_target;
     r.open = with_target ? 2 : 1;
@@ -432,8 +347,8 @@ bool tree_read(const struct visit_house *house, const struct settings_user *user
     loop_run(r.loop);
     visits_destroy(&visits);
     loop_destroy(&r.loop);
-    rows_drop(&r, SIDE_SOURCE);
-    rows_drop(&r, SIDE_TARGET);
+    roster_deinit(&r.rosters[SIDE_SOURCE]);
+    roster_deinit(&r.rosters[SIDE_TARGET]);
     if (r.failed) {
         snprintf(type_r, TREE_TYPE_BYTES, "%s", r.type);
         *err_r = r.err;

@@ -4,6 +4,8 @@
 #ifndef ENGINE_MOVE_VERIFY_EXAM_H
 #define ENGINE_MOVE_VERIFY_EXAM_H
 
+#include "engine/move/names_index.h"
+#include "engine/move/roster.h"
 #include "engine/move/verify_hash.h"
 #include "engine/move/verify_user.h"
 #include "io/base/buf.h"
@@ -58,9 +60,10 @@ struct exam {
     struct buf ids;    /* Message-IDs of the source's entries, one after another */
     uint32_t *id_ends; /* parallel to the source's entries */
     /* listing the source's folders */
-    char *prefix;
-    struct imap_list_row *rows;
+    struct roster roster;
+    struct names_source *rows; /* the roster's, described */
     unsigned row_count, row_at;
+    struct names_index folders_by_raw; /* of folders[]: the source's raw name */
     uint32_t row_messages;
 };
 

@@ -11,7 +11,6 @@
 #define WINDOW_ROWS 2000u
 #define IDS_MAX     (256u << 20)
 #define ID_BYTES    200u
-#define FOLDERS_MAX 100000u
 
 static void exam_go(struct exam *exam);
 static void folder_next(struct exam *exam);
@@ -35,12 +34,9 @@ static void fail(struct exam *exam, const struct err *err, const char *type)
 
 /* ---- folders that the journal does not know ------------------------------------------------- */
 
-static bool is_known(const struct exam *exam, const char *raw)
+static bool is_known(struct exam *exam, const char *raw)
 {
-    for (unsigned i = 0; i < exam->folder_count; i++)
-        if (strcmp(exam->folders[i].record.source_raw.data, raw) == 0)
-            return true;
-    return false;
+    return names_index_find(&exam->folders_by_raw, slice_cstr(raw)) != NAMES_INDEX_NONE;
 }
 
 static void strange_next(struct exam *exam);
@@ -55,20 +51,25 @@ static void strange_told(void *context, const struct imap_status *status)
 static void strange_ended(void *context, const struct err *err)
 {
     struct exam *exam = context;
+    struct exam_side *side = &exam->sides[SIDE_SOURCE];
     struct verify_user *r = exam->result;
 
-    exam->sides[SIDE_SOURCE].busy = false;
-    if (is_lost(&exam->sides[SIDE_SOURCE]))
+    side->busy = false;
+    if (is_lost(side))
         return;
+    if (err && err->class == ERR_CLASS_THROTTLED) {
+        visit_failed(side->visit, TROUBLE_LIST, err);
+        return;
+    }
     if (!err && exam->row_messages) {
-        struct slice name = exam->rows[exam->row_at - 1].name;
+        const char *name = exam->rows[exam->row_at - 1].name;
 
         r->source += exam->row_messages;
         if (exam->was_synced) {
             r->fresh += exam->row_messages;
         } else {
             r->required += exam->row_messages;
-            exam_tell(exam, VERIFY_MISSING, name.data, 0, SLICE(""));
+            exam_tell(exam, VERIFY_MISSING, name, 0, SLICE(""));
             r->missing += exam->row_messages - 1;
         }
     }
@@ -78,36 +79,17 @@ static void strange_ended(void *context, const struct err *err)
 static void strange_next(struct exam *exam)
 {
     struct exam_side *side = &exam->sides[SIDE_SOURCE];
-    struct names_rules rules = {
-        .settings = exam->verifier->config->settings,
-        .user = exam->user,
-        .source_prefix = exam->prefix ? exam->prefix : "",
-        .target_prefix = "",
-        .exchange = exam_rewrites(exam),
-    };
 
     while (exam->row_at < exam->row_count) {
-        struct imap_list_row *row = &exam->rows[exam->row_at++];
-        struct names_source one = { .raw = slice_dup(row->name),
-                                    .delimiter = row->delimiter,
-                                    .attributes = row->attributes };
-        bool ask;
+        const struct names_source *row = &exam->rows[exam->row_at++];
 
-        names_describe(&one, 1, &rules, NULL, NULL);
-        ask = one.selectable && !one.excluded && !is_known(exam, one.raw);
-        if (ask) {
-            struct slice raw = row->name;
-
-            row->name = slice_of(mem_text(one.name), strlen(one.name));
-            exam->row_messages = 0;
-            side->busy = true;
-            session_status(visit_session(side->visit), raw, IMAP_STATUS_MESSAGES, strange_told,
-                           strange_ended, exam);
-            free((char *)raw.data);
-        }
-        names_source_deinit(&one);
-        if (ask)
-            return;
+        if (!row->selectable || row->excluded || is_known(exam, row->raw))
+            continue;
+        exam->row_messages = 0;
+        side->busy = true;
+        session_status(visit_session(side->visit), slice_cstr(row->raw), IMAP_STATUS_MESSAGES,
+                       strange_told, strange_ended, exam);
+        return;
     }
     exam->at = UINT32_MAX;
     folder_next(exam);
@@ -116,26 +98,44 @@ static void strange_next(struct exam *exam)
 static void rows_drop(struct exam *exam)
 {
     for (unsigned i = 0; i < exam->row_count; i++)
-        free((char *)exam->rows[i].name.data);
+        names_source_deinit(&exam->rows[i]);
     free(exam->rows);
     exam->rows = NULL;
     exam->row_count = exam->row_at = 0;
-    free(exam->prefix);
-    exam->prefix = NULL;
 }
 
-static void list_row(void *context, const struct imap_list_row *row)
+static bool usable(void *context)
 {
-    struct exam *exam = context;
+    const struct exam *exam = context;
 
-    if (row->name.size == 0 || exam->row_count == FOLDERS_MAX)
-        return;
-    exam->rows = mem_resize(exam->rows, exam->row_count + 1u, sizeof *exam->rows);
-    exam->rows[exam->row_count] = *row;
-    exam->rows[exam->row_count++].name = slice_of(slice_dup(row->name), row->name.size);
+    return !is_lost(&exam->sides[SIDE_SOURCE]);
 }
 
-static void list_ended(void *context, const struct err *err)
+/* Described as a whole: what a folder lies within, and whose it is, only the others tell. */
+static void describe(struct exam *exam)
+{
+    const struct roster *roster = &exam->roster;
+    struct names_rules rules = {
+        .settings = exam->verifier->config->settings,
+        .user = exam->user,
+        .source_prefix = roster->prefix ? roster->prefix : "",
+        .source_foreign = &roster->foreign,
+        .target_prefix = "",
+        .exchange = exam_rewrites(exam),
+    };
+
+    rows_drop(exam);
+    exam->rows = roster_sources(roster);
+    exam->row_count = roster->count;
+    names_describe(exam->rows, exam->row_count, &rules, NULL, NULL);
+    if (roster->gap_count && exam->result->complete) {
+        exam->result->complete = false;
+        exam->result->err = roster->gaps[0].err;
+        snprintf(exam->result->type, sizeof exam->result->type, "FolderListIncomplete");
+    }
+}
+
+static void roster_ready(void *context, const struct err *err)
 {
     struct exam *exam = context;
     struct exam_side *side = &exam->sides[SIDE_SOURCE];
@@ -148,38 +148,21 @@ static void list_ended(void *context, const struct err *err)
         return;
     }
     visit_went_well(side->visit);
+    describe(exam);
     strange_next(exam);
-}
-
-static void namespace_row(void *context, const struct session_namespace *ns)
-{
-    struct exam *exam = context;
-
-    if (ns->kind == SESSION_NAMESPACE_PERSONAL && !exam->prefix)
-        exam->prefix = slice_dup(ns->prefix);
-}
-
-static void namespaces_ended(void *context, const struct err *err)
-{
-    struct exam *exam = context;
-    struct exam_side *side = &exam->sides[SIDE_SOURCE];
-
-    if (is_lost(side)) {
-        side->busy = false;
-        return;
-    }
-    /* Refused: names are taken as they are. */
-    session_list(visit_session(side->visit), SESSION_LIST_PLAIN, SLICE("*"), 0, list_row, NULL,
-                 list_ended, exam);
 }
 
 static void folders_begin(struct exam *exam)
 {
     struct exam_side *side = &exam->sides[SIDE_SOURCE];
 
-    rows_drop(exam);
+    if (exam->rows) { /* the connection went while one of them was asked for its count */
+        exam->row_at -= exam->row_at > 0;
+        strange_next(exam);
+        return;
+    }
     side->busy = true;
-    session_namespaces(visit_session(side->visit), namespace_row, namespaces_ended, exam);
+    roster_ask(&exam->roster, visit_session(side->visit), usable, roster_ready, exam);
 }
 
 /* ---- one side of a folder ------------------------------------------------------------------ */
@@ -556,6 +539,8 @@ static void exam_free(struct exam *exam)
     for (unsigned i = 0; i < SIDE_COUNT; i++)
         free(exam->sides[i].entries);
     rows_drop(exam);
+    roster_deinit(&exam->roster);
+    names_index_deinit(&exam->folders_by_raw);
     buf_deinit(&exam->ids);
     free(exam->id_ends);
     free(exam->known);
@@ -624,6 +609,7 @@ static bool add_folder(void *context, const struct folder_record *record)
     f = &exam->folders[exam->folder_count++].record;
     *f = *record;
     f->source_raw = copied(record->source_raw);
+    (void)names_index_add(&exam->folders_by_raw, f->source_raw, exam->folder_count - 1);
     f->source_name = copied(record->source_name);
     f->target_raw = copied(record->target_raw);
     f->target_name = copied(record->target_name);
@@ -642,6 +628,8 @@ struct exam *exam_start(struct verifier *verifier, const struct settings_user *u
     exam->result->user = user;
     exam->result->complete = true;
     buf_init(&exam->ids, IDS_MAX);
+    roster_init(&exam->roster, false, true, 0);
+    names_index_init(&exam->folders_by_raw);
     read = reader_users(verifier->reader, find_user, exam, &err) &&
            (!exam->id || reader_folders(verifier->reader, exam->id, add_folder, exam, &err));
     for (unsigned i = 0; i < SIDE_COUNT; i++) {

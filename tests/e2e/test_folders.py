@@ -1,5 +1,6 @@
 """The `folders` command: a user's tree, what it maps to, what is wrong with it."""
 
+import exchange
 import mail
 from haul import DOMAIN, Case
 from quirky import CAPABILITY, Folder, Mail, Quirky
@@ -72,3 +73,26 @@ class Folders(Case):
         tree = self.tree(batch)
         self.assertIs(tree["target_known"], False)
         self.assertEqual([f["messages"] for f in tree["folders"] if f["source"] == "INBOX"], [1])
+
+    def test_roles_are_asked_for_whatever_the_target_is(self):
+        """Exchange takes no RETURN; that is no reason to spare the source the question."""
+        source = self._started(Quirky({"anna": {"INBOX": [], "Ablage 7": Folder(
+            [Mail(1, mail.tiny(1).body)], ("\\Sent",))}},
+            capability=CAPABILITY + " LIST-EXTENDED SPECIAL-USE"))
+        target = self._started(exchange.Exchange(["anna@" + DOMAIN]))
+        batch = target.take(self.batch(source, target, ["anna"]))
+        del batch.sections["source"]["tls-ca"]
+        batch.set("source", "tls", "none")
+        tree = {f["source"]: f["target"] for f in self.tree(batch)["folders"]}
+        self.assertEqual(tree["Ablage 7"], "Sent Items")
+        self.assertEqual(source.asked(r"^LIST .* RETURN .*SPECIAL-USE"), 1)
+
+    def test_a_folder_in_two_spellings_is_not_called_another_users(self):
+        source = self._started(Quirky({"anna": {
+            "INBOX": [Mail(1, mail.tiny(1).body)], "Inbox": [], "Junk": [], "Junk/": []}}))
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        del batch.sections["source"]["tls-ca"]
+        batch.set("source", "tls", "none")
+        told = [p["type"] for f in self.tree(batch)["folders"] for p in f["problems"]]
+        self.assertNotIn("NotOwned", told)
+        self.assertIn("MultipleRoots", told)

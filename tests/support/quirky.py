@@ -16,6 +16,9 @@ drop_namespace=True    the connection goes at NAMESPACE (L02)
 limit=N                more than N sessions of a user are refused with Dovecot's words (T11)
 list_return_empty=True LIST with RETURN gives no rows, and OK (N07)
 list_return_bad=True   LIST with RETURN is BAD (N09)
+list_whole=TEXT        answer to LIST "" "*": NO LIST failed, or BYE ... and the connection goes (N08)
+list_below={name: TEXT} likewise to LIST "" "name/%"
+list_first=N           LIST "" "*" shows the first N folders, and OK
 bad_names=True         EXAMINE of a name that ends in the delimiter: NO Invalid mailbox name (C1)
 serverbug={name: N}    N EXAMINEs of the folder: NO [SERVERBUG] ... (-1: always) (C6)
 serverbug_bye={name: N} the same with BYE Internal error (C6)
@@ -368,10 +371,22 @@ class Session:
         if pattern == "":
             self.line('* %s (\\Noselect) "/" ""' % word)
             return "OK done"
+        refused = (self.server.q("list_whole") if pattern == "*" else
+                   self.server.q("list_below", {}).get(pattern[:-2]))
+        if refused:
+            if refused.startswith("BYE"):
+                self.line("* " + refused)
+                raise Gone
+            return refused
+        left = self.server.q("list_first") if pattern == "*" else None
         match = re.compile(re.escape(pattern).replace(r"\*", ".*").replace("\\%", "%").replace(
             "%", "[^/]*") + "$", re.S)
         for name, folder in self.mailboxes().items():
             if folder.listed and match.match(name):
+                if left is not None:
+                    if left == 0:
+                        break
+                    left -= 1
                 self.line("* %s (%s) %s %s" % (
                     word, " ".join(folder.attributes),
                     '"%s"' % folder.delimiter.replace("\\", "\\\\") if folder.delimiter else "NIL",

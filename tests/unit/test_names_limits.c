@@ -411,6 +411,67 @@ static void the_root_may_be_written_as_people_write_it(void **state)
     done(&b);
 }
 
+/* The base64 within a raw name is not text: case is folded behind it, where the target has no case. */
+static void names_that_are_one_to_the_target(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        char delimiter;
+        bool exchange, imap; /* one mailbox? */
+    } pairs[] = {
+        { "Work", "WORK", '/', true, false },
+        { "B&APw-ro", "b&ANw-RO", '/', true, false },   /* Büro, bÜRO */
+        { "B&APw-ro", "B&apW-ro", '/', false, false },  /* other letters altogether */
+        { "Inbox", "INBOX", '/', true, true },
+        { "inbox/Work", "INBOX/Work", '/', true, true },
+        { "inbox/Work", "INBOX/work", '/', true, false },
+        { "inboxes", "INBOXES", '/', true, false },
+        { "inbox.a", "INBOX.a", '.', true, true },
+        { "inbox.a", "INBOX.a", '/', true, false },
+        { "A&-B", "a&-b", '/', true, false },
+        { "Work", "Work", '/', true, true },
+    };
+    struct names_rules rules = { .target_prefix = "" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        for (unsigned exchange = 0; exchange < 2; exchange++) {
+            char *a, *b;
+
+            rules.exchange = exchange;
+            a = names_raw_key(slice_cstr(pairs[i].a), pairs[i].delimiter, &rules);
+            b = names_raw_key(slice_cstr(pairs[i].b), pairs[i].delimiter, &rules);
+            if ((strcmp(a, b) == 0) != (exchange ? pairs[i].exchange : pairs[i].imap))
+                fail_msg("%s and %s, %s: %s and %s", pairs[i].a, pairs[i].b,
+                         exchange ? "exchange" : "imap", a, b);
+            free(a);
+            free(b);
+        }
+}
+
+static void what_is_listed_twice_is_the_users_own_all_the_same(void **state)
+{
+    static const char *const raws[] = { "INBOX", "Inbox", "Junk", "Junk/", "Work", "Work", "Team/x" };
+    enum { COUNT = sizeof raws / sizeof *raws };
+    struct settings_list foreign = { 0 };
+    struct box b = { 0 };
+    unsigned selectable = 0;
+
+    (void)state;
+    settings_list_add(&foreign, SLICE("Team/"));
+    for (size_t i = 0; i < COUNT; i++)
+        add(&b, raws[i]);
+    map_with(&b, NULL, 0,
+             (struct names_rules){ .target_delimiter = '/', .source_foreign = &foreign });
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(b.rows[i].outside, i == COUNT - 1);
+        selectable += b.rows[i].selectable;
+    }
+    assert_int_equal(selectable, 3);
+    done(&b);
+    settings_list_deinit(&foreign);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,6 +487,8 @@ int main(void)
         cmocka_unit_test(inbox_is_one_in_any_spelling),
         cmocka_unit_test(children_follow_their_parent_to_where_its_role_leads),
         cmocka_unit_test(the_root_may_be_written_as_people_write_it),
+        cmocka_unit_test(names_that_are_one_to_the_target),
+        cmocka_unit_test(what_is_listed_twice_is_the_users_own_all_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,85 @@
+/* One side's folders, however its server has to be asked for them: NAMESPACE, then LIST in the
+ * richest form that the server takes, in a plainer one where that is refused or shows nothing
+ * (quirks N07, N09), and level by level where the whole cannot be had (N08: Zimbra fails the whole
+ * LIST for one broken link). A branch that cannot be listed costs that branch. INBOX is there
+ * whether it is shown or not (N12); a row that comes twice is one (N28).
+ *
+ * The roster is its owner's and outlives connections: after one was lost, roster_ask goes on with
+ * the next one, and remembers which question ended it.
+ */
+#ifndef ENGINE_MOVE_ROSTER_H
+#define ENGINE_MOVE_ROSTER_H
+
+#include "engine/imap/session.h"
+#include "engine/move/names.h"
+#include "engine/move/names_index.h"
+
+/* More are not kept: quirk rule 11. */
+#define ROSTER_ROWS_MAX 100000u
+/* LIST commands of one descent. */
+#define ROSTER_ASKS_MAX 20000u
+#define ROSTER_GAPS_MAX 100u
+
+struct roster_row {
+    char *raw; /* bytes for SELECT */
+    char delimiter;
+    unsigned attributes;       /* IMAP_MAILBOX_ bits */
+    struct imap_status status; /* has 0: not told */
+};
+
+/* What the rows do not show. */
+struct roster_gap {
+    char *raw;      /* the folder below which something may be missing; "": anywhere */
+    struct err err; /* why, with the server's words */
+};
+
+struct roster {
+    struct roster_row *rows;
+    unsigned count, room;
+    char *prefix;                 /* personal namespace, raw; NULL: not told */
+    char delimiter;               /* the namespace's, else the first row's */
+    struct settings_list foreign; /* prefixes of other users' and shared namespaces, raw */
+    struct roster_gap *gaps;
+    unsigned gap_count;
+    bool cut;       /* there are more than ROSTER_ROWS_MAX; a gap says so */
+    uint64_t looks; /* table slots looked at so far, for tests that count work */
+
+    /* how it is asked: roster.c's own */
+    struct session *session;
+    bool (*usable)(void *context);
+    void (*ended)(void *context, const struct err *err);
+    void *context;
+    bool exchange, thorough, plain;
+    bool no_namespaces; /* a connection ended at NAMESPACE (L02) */
+    enum { ROSTER_WHOLE, ROSTER_REPAIR, ROSTER_DESCENT } shape;
+    unsigned status_items, asks, at, losses;
+    unsigned *branches; /* REPAIR: rows that say they have children, of which none was shown */
+    unsigned branch_count;
+    unsigned barren_sought; /* among so many rows */
+    unsigned inbox;         /* 1 + the row that is INBOX in any case; 0: none */
+    struct names_index raws;
+};
+
+/* Empty. exchange: the server is Exchange Online, which takes the plain form alone. thorough: a
+ * folder that says it has children and shows none is asked once more, for no mail may be missed.
+ * status_items: IMAP_STATUS_ bits wanted beside the rows, where the server has LIST-STATUS; 0:
+ * none. */
+void roster_init(struct roster *roster, bool exchange, bool thorough, unsigned status_items);
+void roster_deinit(struct roster *roster);
+
+/* Begins, or goes on after a lost connection, on a session that is ready. usable: whether commands
+ * may still be started on it; asked between two commands, and told from it whether an error was the
+ * connection's. ended is called once: err NULL, all is there but what `gaps` names; else nothing of
+ * it is to be used, and err is the server's answer or the connection's end. */
+void roster_ask(struct roster *roster, struct session *session, bool (*usable)(void *context),
+                void (*ended)(void *context, const struct err *err), void *context);
+
+/* By its very bytes; INBOX in any case. NULL: none. */
+struct roster_row *roster_find(struct roster *roster, struct slice raw);
+
+/* What names_describe takes; the rows' texts are copies. malloc'ed, names_source_deinit each. */
+struct names_source *roster_sources(const struct roster *roster);
+/* What names_map takes, borrowed from the roster; malloc'ed. */
+struct names_target *roster_targets(const struct roster *roster);
+
+#endif
