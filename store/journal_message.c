@@ -276,7 +276,8 @@ static int one_ended(struct journal *j, const struct store_op *op, struct folder
     }
     if (end->note && (end->state == MESSAGE_SKIPPED || end->state == MESSAGE_FAILED))
         rc = note_put(j, &key, end->note);
-    else if ((from == MESSAGE_FAILED || from == MESSAGE_SKIPPED) && !m.repairs)
+    else if ((from == MESSAGE_FAILED || from == MESSAGE_SKIPPED) &&
+             end->state != MESSAGE_SKIPPED && !m.repairs)
         rc = journal_note_drop(j, &key);
     return rc ? rc : message_put(j, &key, &m);
 }

@@ -244,12 +244,52 @@ static void origin_close(struct origin *origin)
     stream_resolver_stop();
 }
 
+/* What came of it, and of whom nothing could. */
+static int tell_export(const struct opts *o, const struct export_options *options,
+                       const struct export_result *r)
+{
+    static const char *const words[] = { [EXPORT_SKIPPED] = "was skipped", [EXPORT_FAILED] = "failed",
+                                         [EXPORT_ALL] = "was found" };
+    int code = EXIT_DONE;
+
+    for (unsigned i = 0; i < options->user_count; i++)
+        if (!options->known[i]) {
+            fprintf(stderr,
+                    "mailhaul: %.*s: the state folder knows no user of this address or login; `run`, "
+                    "`fetch` or `plan` has not begun with them, or in another shard or state folder\n",
+                    (int)options->users[i].size, options->users[i].data);
+            code = EXIT_USAGE;
+        }
+    if (r->users_known == 0 && options->user_count == 0) {
+        fprintf(stderr, "mailhaul: the state folder knows no user yet: nothing was fetched\n");
+        return code;
+    }
+    if (r->written == 0 && r->without_body == 0 && r->users_known) {
+        fprintf(stderr, "mailhaul: nothing to export: no message of %s %s", 
+                r->users_known == 1 ? "this user" : "these users", words[options->what]);
+        if (r->unlisted)
+            fprintf(stderr, ", but for %llu in excluded folders that were only counted",
+                    (unsigned long long)r->unlisted);
+        fprintf(stderr, "%s\n", options->what == EXPORT_ALL ? "" : "; --what names others");
+    } else if (r->users_known) {
+        fprintf(stderr, "mailhaul: %llu messages (%llu bytes) of %u of %u users written to %s\n",
+                (unsigned long long)r->written, (unsigned long long)r->bytes, r->users,
+                r->users_known, o->to);
+        if (r->without_body)
+            fprintf(stderr,
+                    "mailhaul: %llu more are in index.csv only: their bodies could not be had\n",
+                    (unsigned long long)r->without_body);
+    }
+    return code;
+}
+
 int do_export(const struct opts *o, const struct settings *settings)
 {
     struct origin origin = { 0 };
     struct states s = { 0 };
     struct err err;
     struct slice *users = mem_zero(o->users.count, sizeof *users);
+    bool *known = mem_zero(o->users.count, sizeof *known);
     struct export_options options = {
         .format = o->format == OPTS_MBOX  ? EXPORT_MBOX
                   : o->format == OPTS_EML ? EXPORT_EML
@@ -260,6 +300,7 @@ int do_export(const struct opts *o, const struct settings *settings)
         .to = o->to,
         .users = users,
         .user_count = (unsigned)o->users.count,
+        .known = known,
     };
     struct export_result result;
     /* A batch file is read already; a state folder has none. */
@@ -278,18 +319,10 @@ int do_export(const struct opts *o, const struct settings *settings)
     if (code == EXIT_DONE && !export_run(s.spools, s.count, &options, &result, &err))
         code = complain(&err, EXIT_DISK);
     else if (code == EXIT_DONE)
-        fprintf(stderr,
-                "mailhaul: %llu messages (%llu bytes) of %u users written to %s; %llu more are in "
-                "index.csv only, their bodies could not be had\n",
-                (unsigned long long)result.written, (unsigned long long)result.bytes, result.users,
-                o->to, (unsigned long long)result.without_body);
-    if (code == EXIT_DONE && result.users_unknown) {
-        fprintf(stderr, "mailhaul: %u of the users that --user names %s not in the state folder\n",
-                result.users_unknown, result.users_unknown == 1 ? "is" : "are");
-        code = EXIT_USAGE;
-    }
+        code = tell_export(o, &options, &result);
     origin_close(&origin);
     free(users);
+    free(known);
     states_close(&s);
     return code;
 }

@@ -169,7 +169,7 @@ static void keep_exit_code(struct spool *spool, int code)
 
 /* The summary, for people and for the hook. */
 static void summarize(const struct opts *o, const struct settings *settings, struct spool *spool,
-                      int code)
+                      const struct batch_did *did, int code)
 {
     struct report *report = NULL;
     char *text = NULL, line[512];
@@ -183,7 +183,7 @@ static void summarize(const struct opts *o, const struct settings *settings, str
         (void)complain(&err, 0);
         return;
     }
-    ok = report_load(&spool, 1, &report, &err) && report_write_text(report, out, &err);
+    ok = report_load(&spool, 1, &report, &err) && report_write_text(report, did, out, &err);
     report_free(&report);
     fflush(out);
     if (!o->quiet) {
@@ -240,7 +240,7 @@ int do_run(const struct opts *o, const struct settings *settings)
     if (code != EXIT_DISK)
         keep_exit_code(spool, code);
     if (!o->quiet || o->notify_command)
-        summarize(o, settings, spool, code);
+        summarize(o, settings, spool, &result.did, code);
     spool_close(&spool);
     return code;
 }

@@ -377,7 +377,6 @@ struct found {
     const struct export_options *options;
     struct user_record *rows;
     unsigned count;
-    bool *seen; /* of options->users */
 };
 
 static bool each_user(void *context, const struct user_record *record)
@@ -388,7 +387,7 @@ static bool each_user(void *context, const struct user_record *record)
     for (unsigned i = 0; i < found->options->user_count; i++)
         if (slice_equal_nocase(found->options->users[i], record->address) ||
             slice_equal(found->options->users[i], record->user_name))
-            take = found->seen[i] = true;
+            take = found->options->known[i] = true;
     if (!take)
         return true;
     found->rows = mem_resize(found->rows, found->count + 1u, sizeof *found->rows);
@@ -401,10 +400,9 @@ static bool each_user(void *context, const struct user_record *record)
     return true;
 }
 
-static bool shard(struct export *x, struct spool *spool, unsigned number, bool *seen,
-                  struct err *err_r)
+static bool shard(struct export *x, struct spool *spool, unsigned number, struct err *err_r)
 {
-    struct found found = { .options = x->options, .seen = seen };
+    struct found found = { .options = x->options };
     bool good = reader_create(spool, &x->reader, err_r);
 
     if (good) {
@@ -415,6 +413,7 @@ static bool shard(struct export *x, struct spool *spool, unsigned number, bool *
         }
         reader_destroy(&x->reader);
     }
+    x->result->users_known += found.count;
     for (unsigned i = 0; i < found.count; i++) {
         free((char *)found.rows[i].address.data);
         free((char *)found.rows[i].user_name.data);
@@ -480,7 +479,7 @@ bool export_run(struct spool *const *spools, unsigned count, const struct export
                 struct export_result *result_r, struct err *err_r)
 {
     struct export *x = mem_zero(1, sizeof *x);
-    bool *seen = mem_zero(options->user_count + 1u, sizeof *seen), good;
+    bool good;
     struct err ignored;
 
     *result_r = (struct export_result){ 0 };
@@ -492,11 +491,9 @@ bool export_run(struct spool *const *spools, unsigned count, const struct export
     buf_init(&x->header, HEADER_BYTES);
     good = open_root(x, err_r);
     for (unsigned i = 0; good && i < count; i++)
-        good = shard(x, spools[i], i, seen, err_r);
+        good = shard(x, spools[i], i, err_r);
     if (good)
         good = finish(x, err_r);
-    for (unsigned i = 0; i < options->user_count; i++)
-        result_r->users_unknown += !seen[i];
     if (!export_file_close(&x->file, &ignored) && good) {
         *err_r = ignored;
         good = false;
@@ -509,7 +506,6 @@ bool export_run(struct spool *const *spools, unsigned count, const struct export
     free(x->entries);
     free(x->types);
     free(x->names);
-    free(seen);
     free(x);
     return good;
 }

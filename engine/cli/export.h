@@ -24,6 +24,7 @@ struct export_options {
     const char *to;            /* folder; made when missing, must be empty; its parent exists */
     const struct slice *users; /* addresses, compared without case; user_count 0: everybody */
     unsigned user_count;
+    bool *known; /* user_count of them, set for those of users that a spool knows; NULL when empty */
     /* Gives a body that is not in the spool to sink, in pieces of any size, and returns when all was
      * given. False: err_r says why this message could not be had; scope RUN or ACCOUNT ends the
      * export or the user's part. NULL: such messages are only listed in the index. */
@@ -38,7 +39,7 @@ struct export_result {
     uint64_t without_body;     /* listed in the index only */
     uint64_t unlisted;         /* in excluded folders, of which only the count is known */
     unsigned users;            /* that had anything to export */
-    unsigned users_unknown;    /* of options->users, not in any spool */
+    unsigned users_known;      /* in the spools, or of options->users those that are */
 };
 
 /* Errors: PERMANENT/RUN origin OS (EEXIST when the folder is not empty), or as reader's. What was

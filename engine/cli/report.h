@@ -105,8 +105,11 @@ bool report_write_csv(const struct report *report, FILE *out, struct err *err_r)
 /* One file without anything from elsewhere. What is too much for a page is told as "N more in the
  * JSON". */
 bool report_write_html(struct report *report, FILE *out, struct err *err_r) ERR_CHECK;
-/* The summary block: verdict, counts, rates, errors by type. */
-bool report_write_text(const struct report *report, FILE *out, struct err *err_r) ERR_CHECK;
+/* The summary block: verdict, counts, rates, errors by type. did: what the run that has just ended did,
+ * told beside the sums of all runs; or NULL. */
+struct batch_did;
+bool report_write_text(const struct report *report, const struct batch_did *did, FILE *out,
+                       struct err *err_r) ERR_CHECK;
 
 /* One sentence or two that say how the batch stands, into out[cap]; returns out. 400 bytes suffice
  * with names of ordinary length. */

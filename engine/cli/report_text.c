@@ -3,6 +3,7 @@
 #include "engine/cli/report_format.h"
 #include "engine/cli/report_time.h"
 #include "engine/move/advice.h"
+#include "engine/move/batch.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -160,6 +161,17 @@ static void skips(const struct report *r, FILE *out)
     fputs(between[0] == ',' ? ")\n" : "\n", out);
 }
 
+static void this_run(const struct batch_did *did, FILE *out)
+{
+    fprintf(out, "  This run                %s messages fetched (%s), %s uploaded (%s), %s found on the "
+                 "target, in %s\n",
+            format_count(did->fetched).text, format_bytes(did->bytes_fetched).text,
+            format_count(did->uploaded).text, format_bytes(did->bytes_uploaded).text,
+            format_count(did->present).text, format_seconds((double)did->elapsed_ms / 1000.0).text);
+    fprintf(out, "  %-23s %s new messages at the source; what follows is of all runs together\n", "",
+            format_count(did->found).text);
+}
+
 static void stalls(const struct report *r, FILE *out)
 {
     struct report_stall list[REPORT_STALLS_MAX];
@@ -177,13 +189,16 @@ static void stalls(const struct report *r, FILE *out)
         fprintf(out, "  %-23s and %u more causes\n", "", n - STALLS_SHOWN);
 }
 
-bool report_write_text(const struct report *r, FILE *out, struct err *err_r)
+bool report_write_text(const struct report *r, const struct batch_did *did, FILE *out,
+                       struct err *err_r)
 {
     const struct tally *t = &r->totals;
     double active = active_seconds(r);
     char verdict[600];
 
     fprintf(out, "%s\n\n", report_verdict(r, verdict, sizeof verdict));
+    if (did)
+        this_run(did, out);
     fprintf(out, "  Batch                   %s%s%s\n", r->batch.name, r->batch.name[0] ? ", " : "",
             r->batch.state[0] ? r->batch.state : "Created");
     fprintf(out, "  Users                   %s: %s synced, %s failed\n",

@@ -39,6 +39,8 @@ struct batch {
     uint32_t *ids; /* journal ids of settings->users */
     _Atomic unsigned next_user, hubs_ready, hubs_running, users_ended;
     _Atomic unsigned synced, failed, stopped, connect_failed, login_failed;
+    _Atomic unsigned half_done; /* of a run of one side: all that was asked for, and not Synced */
+    bool told_stopping;
     uint64_t started_ms;
     int64_t slurm_end_s;
     uint64_t sampled_ms;
@@ -129,8 +131,10 @@ void batch_user_ended(struct batch *batch, enum user_state state, const char *fa
             atomic_fetch_add(&batch->login_failed, 1);
     } else if (state == USER_STOPPED) {
         atomic_fetch_add(&batch->stopped, 1);
-    } else {
+    } else if (state == USER_SYNCED || state == USER_INCREMENTAL_SYNCED) {
         atomic_fetch_add(&batch->synced, 1);
+    } else {
+        atomic_fetch_add(&batch->half_done, 1);
     }
 }
 
@@ -362,6 +366,11 @@ static void check_clock(struct batch *batch)
         batch_stop("window");
 }
 
+static void put_meta(struct batch *batch, const char *name, const char *value)
+{
+    writer_submit(batch->writer, store_op_meta_text(name, value));
+}
+
 /* Thread 0, between commits. */
 static void tick(void *context)
 {
@@ -369,6 +378,10 @@ static void tick(void *context)
     struct batch_view view;
 
     check_clock(batch);
+    if (batch_stopping(batch) && !batch->told_stopping) {
+        batch->told_stopping = true;
+        put_meta(batch, "batch.state", "Stopping");
+    }
     fill_view(batch, &view);
     if (now_ms() - batch->live_ms >= LIVE_EVERY_MS) {
         batch->live_ms = now_ms();
@@ -444,11 +457,6 @@ static bool register_users(struct batch *batch, struct err *err_r)
     return ok;
 }
 
-static void put_meta(struct batch *batch, const char *name, const char *value)
-{
-    writer_submit(batch->writer, store_op_meta_text(name, value));
-}
-
 static void put_number(struct batch *batch, const char *name, int64_t value)
 {
     char text[32];
@@ -457,11 +465,26 @@ static void put_number(struct batch *batch, const char *name, int64_t value)
     put_meta(batch, name, text);
 }
 
+static void sum_up(struct batch *batch, struct batch_did *did)
+{
+    for (unsigned i = 0; i < batch->loops; i++) {
+        struct counters *c = &batch->hubs[i].counters;
+
+        did->found += c->found;
+        did->fetched += c->fetched;
+        did->uploaded += c->uploaded;
+        did->present += c->present;
+        did->bytes_fetched += c->bytes_fetched;
+        did->bytes_uploaded += c->bytes_uploaded;
+    }
+    did->elapsed_ms = now_ms() - batch->started_ms;
+}
+
 static void judge(struct batch *batch, struct batch_result *r)
 {
     unsigned users = (unsigned)batch->settings->user_count;
 
-    r->synced = batch->synced;
+    r->synced = batch->synced + batch->half_done;
     r->failed = batch->failed;
     r->stopped = batch->stopped + (users - batch->users_ended);
     r->stop_reason = atomic_load(&stop_reason);
@@ -482,33 +505,60 @@ static void judge(struct batch *batch, struct batch_result *r)
         r->end = r->failed ? BATCH_WITH_FAILURES : BATCH_SYNCED;
 }
 
-static const char *state_word(const struct batch_result *r)
+static bool count_state(void *context, const struct user_record *user)
 {
-    switch (r->end) {
-    case BATCH_SYNCED:
+    unsigned *by_state = context;
+
+    by_state[user->state]++;
+    return true;
+}
+
+/* The batch is what its users are, also those that this run was not asked for. */
+static const char *state_word(struct batch *batch, const struct batch_result *r)
+{
+    unsigned by_state[USER_STATE_COUNT] = { 0 }, all = 0, synced;
+    struct reader *reader = NULL;
+    struct err err;
+    bool ok;
+
+    if (r->end == BATCH_UNREACHABLE || r->end == BATCH_REFUSED || r->end == BATCH_DISK)
+        return "Failed";
+    ok = reader_create(batch->spool, &reader, &err) &&
+         reader_users(reader, count_state, by_state, &err);
+    reader_destroy(&reader);
+    if (!ok)
+        return "Failed";
+    for (unsigned i = 0; i < USER_STATE_COUNT; i++)
+        all += by_state[i];
+    synced = by_state[USER_SYNCED] + by_state[USER_INCREMENTAL_SYNCED];
+    if (synced == all)
         return "Synced";
-    case BATCH_STOPPED:
-        return "Stopped";
-    case BATCH_WITH_FAILURES:
+    if (synced + by_state[USER_FAILED] == all)
         return "SyncedWithErrors";
-    case BATCH_UNREACHABLE:
-    case BATCH_REFUSED:
-    case BATCH_DISK:
-        break;
-    }
-    return "Failed";
+    /* A look at what there is moves nothing. */
+    if (by_state[USER_QUEUED] == all && batch->earlier.bytes_fetched + r->did.bytes_fetched == 0)
+        return "Created";
+    return "Stopped";
 }
 
 static void begin(struct batch *batch)
 {
     const char *slurm_end = getenv("SLURM_JOB_END_TIME");
     uint64_t seconds;
+    char *before = NULL;
+    size_t size = 0;
+    bool found = false, again;
+    struct err err;
 
     batch->started_ms = now_ms();
+    if (!spool_meta_get(batch->spool, "batch.state", &before, &size, &found, &err))
+        found = false;
+    again = found && slice_equal(slice_of(before, size), SLICE("Synced"));
+    free(before);
     if (slurm_end && slice_u64(slice_cstr(slurm_end), &seconds) && seconds < INT64_MAX)
         batch->slurm_end_s = (int64_t)seconds;
     put_meta(batch, "batch.name", batch->settings->batch_name);
-    put_meta(batch, "batch.state", "Syncing");
+    put_meta(batch, "batch.state", again ? "IncrementalSyncing" : "Syncing");
     put_number(batch, "batch.started_ms", now_wall_ms());
     put_number(batch, "batch.finished_ms", 0);
 }
@@ -582,10 +632,11 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
         stream_resolver_stop();
     }
     if (ok) {
+        sum_up(batch, &result_r->did);
         judge(batch, result_r);
         if (!batch->aborted) {
             /* The team is gone; the writer applies these before it returns. */
-            put_meta(batch, "batch.state", state_word(result_r));
+            put_meta(batch, "batch.state", state_word(batch, result_r));
             put_number(batch, "batch.finished_ms", now_wall_ms());
             writer_stop(batch->writer);
             writer_run(batch->writer, NULL, NULL, 1000);

@@ -18,12 +18,22 @@ enum batch_end {
     BATCH_DISK          /* disk or spool error: exit 74 */
 };
 
+/* What one run did, as far as it is durable. */
+struct batch_did {
+    uint64_t found;    /* messages not known before */
+    uint64_t fetched, uploaded;
+    uint64_t present;  /* found on the target */
+    uint64_t bytes_fetched, bytes_uploaded;
+    uint64_t elapsed_ms;
+};
+
 struct batch_result {
     enum batch_end end;
     struct err err;      /* BATCH_DISK, BATCH_UNREACHABLE, BATCH_REFUSED: what and where */
     const char *stop_reason; /* BATCH_STOPPED: "signal", "time limit", "window", "spool full"; or why
                                 a server is left alone */
-    unsigned synced, failed, stopped; /* users */
+    unsigned synced, failed, stopped; /* users; synced: also those of whom no more was asked */
+    struct batch_did did;
 };
 
 /* A user that is being worked on, for the display. */

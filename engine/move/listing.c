@@ -196,10 +196,10 @@ static bool rejudge_one(void *context, const struct message_record *m)
 
     if (m->state == MESSAGE_FAILED)
         reason = SKIP_NONE;
-    else if ((m->state == MESSAGE_SKIPPED) == (reason != SKIP_NONE))
-        return true;
-    if (m->state == MESSAGE_SKIPPED && m->reason != SKIP_LARGER_THAN_LIMIT &&
-        m->reason != SKIP_OUTSIDE_DATES)
+    else if (m->state == MESSAGE_SKIPPED
+                 ? m->reason == reason || (m->reason != SKIP_LARGER_THAN_LIMIT &&
+                                           m->reason != SKIP_OUTSIDE_DATES)
+                 : reason == SKIP_NONE)
         return true;
     if (r->count == r->room) {
         r->room = r->room ? r->room * 2 : 64;
@@ -279,7 +279,8 @@ static void exclude(struct folder *f, bool excluded, const struct imap_status *s
         return;
     if (f->record.tally.uploaded + f->record.tally.present + f->record.tally.spooled) {
         /* It was not excluded once: what came over stays, the rest is left behind from here on. */
-        rejudge(f, 1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED, SKIP_EXCLUDED_FOLDER);
+        rejudge(f, 1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_SKIPPED,
+                SKIP_EXCLUDED_FOLDER);
         return;
     }
     if (f->record.tally.waiting) {

@@ -84,6 +84,23 @@ class Policy(Case):
         self.assertEqual(sorted(self.there(batch)), [1])
         self.assertEqual(sorted(self.there(batch, name="ben")), [1, 2])
 
+    def test_the_reason_is_that_of_the_rules_of_today(self):
+        batch = self.job({("INBOX",): [mail.tiny(1, NEW), large(2)], ("Work",): [mail.tiny(3, NEW), large(4)]},
+                         max_message_size="100KB", large_item_limit="2")
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(self.reasons(self.user(batch)), ["LargerThanLimit"] * 2)
+        # Too old now, and whatever is in Work is left out: neither is a large item any more.
+        batch.set("policy", "before", "2019-01-01")
+        batch.set("policy", "exclude-folders", "Work")
+        batch.set("policy", "large-item-limit", "0")
+        self.ends(batch.call("run"), 0)
+        user = self.user(batch)
+        self.assertEqual({i["folder"]: i["reason"] for i in user["skipped_items"]},
+                         {"INBOX": "OutsideDates", "Work": "ExcludedFolder"})
+        self.assertEqual({i["subject"] for i in user["skipped_items"]}, {"Message 2", "Message 4"},
+                         "what they are called is still known")
+        self.assertEqual((user["uploaded"], user["skipped"]), (2, 2))
+
     # -- limits
 
     def test_more_large_items_than_allowed_fail_the_user_until_the_limit_is_raised(self):

@@ -108,11 +108,17 @@ class Report(Case):
             to = os.path.join(self.folder, "out%d" % k)
             done = self.ends(self.one.call("export", "--what", "all", "--format", "eml", "--user", name,
                                            "--to", to), 0)
-            self.assertIn(" of 1 users ", done.err)
+            self.assertIn(" of 1 of 1 users ", done.err)
         done = self.one.start("export", "--user", "nobody", "--to", os.path.join(self.folder, "none"),
                               "--what", "all").wait()
         self.assertEqual(done.code, 64, done)
         self.assertIn("nobody", done.err)
+        # A state folder alone: its users are the ones that are known.
+        done = haul.Running(["export", "--user", "nobody", "--user", "ben", "--what", "failed", "--to",
+                             os.path.join(self.folder, "some"), self.one.state], self.folder).wait()
+        self.ends(done, 64)
+        self.assertIn("nobody: the state folder knows no user", done.err)
+        self.assertIn("nothing to export: no message of this user failed", done.err)
 
     def test_a_look_at_the_source_leaves_who_is_synced(self):
         self.one.set("policy", "large-item-limit", "unlimited")
@@ -124,14 +130,30 @@ class Report(Case):
             report = self.balanced(self.one.report())
             self.assertEqual({u["address"]: u["state"] for u in report["users"]}, states, command)
             self.assertIn("synced and every folder balances", report["verdict"], command)
+            self.assertEqual(report["batch"]["state"], "Synced")
         self.source.seed("ben", {("INBOX",): [mail.tiny(77)]})
         self.ends(self.one.call("fetch"), 0)
         report = self.balanced(self.one.report())
         self.assertEqual([u["state"] for u in report["users"]], ["Synced", "Queued"])
         self.assertIn("1 user still has mail to move", report["verdict"])
         self.assertNotIn("Stopped", report["verdict"])
-        self.ends(self.one.call("upload"), 0)
-        self.assertEqual(self.balanced(self.one.report())["totals"]["synced"], 2)
+        self.assertEqual(report["batch"]["state"], "Stopped", "mail waits in the spool")
+        done = self.ends(self.one.call("upload"), 0)
+        self.assertRegex(done.err, r"This run +0 messages fetched \(0 B\), 1 uploaded \(")
+        report = self.balanced(self.one.report())
+        self.assertEqual((report["totals"]["synced"], report["batch"]["state"]), (2, "Synced"))
+        done = self.ends(self.one.call("run"), 0)
+        self.assertRegex(done.err, r"This run +0 messages fetched \(0 B\), 0 uploaded \(0 B\)")
+        self.assertRegex(done.err, r"Messages transferred +%d " % report["totals"]["uploaded"])
+
+    def test_the_batch_is_what_its_users_are(self):
+        self.one.set("policy", "large-item-limit", "unlimited")
+        for command, arguments, state in (
+                ("plan", (), "Created"), ("fetch", (), "Stopped"), ("plan", (), "Stopped"),
+                ("run", ("--user", "anna"), "Stopped"), ("upload", (), "Synced"),
+                ("plan", (), "Synced")):
+            self.ends(self.one.call(command, *arguments), 0)
+            self.assertEqual(self.balanced(self.one.report())["batch"]["state"], state, command)
 
     def shaped(self, value, shape, schema):
         self.assertEqual(faults(value, shape), [])

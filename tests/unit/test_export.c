@@ -208,9 +208,10 @@ static void what_is_not_in_the_spool_comes_by_the_callback(void **state)
 {
     struct spool s = { 0 }, *one = &s;
     unsigned calls = 0;
+    bool known[2] = { false, false };
     struct slice users[] = { SLICE("ANN@contoso.example"), SLICE("nobody@contoso.example") };
     struct export_options o = { .format = EXPORT_EML, .what = EXPORT_SKIPPED, .to = folder,
-                                .users = users, .user_count = 2, .fetch_body = fetched,
+                                .users = users, .user_count = 2, .known = known, .fetch_body = fetched,
                                 .context = &calls };
     struct export_result r;
     struct err err;
@@ -222,7 +223,8 @@ static void what_is_not_in_the_spool_comes_by_the_callback(void **state)
     assert_int_equal(calls, 1);
     assert_int_equal(r.written, 1);
     assert_int_equal(r.unlisted, 9);
-    assert_int_equal(r.users_unknown, 1);
+    assert_int_equal(r.users_known, 1);
+    assert_int_equal(known[0] + known[1], 1);
     expect_file("ann@contoso.example/INBOX/00000007.eml", "Subject: big\r\n\r\nbody\r\n");
     index = content("index.csv");
     assert_non_null(strstr(index, ",\"'=cmd|'/c calc'!A0 \"\"quoted\"\"\",\"<1@x>\",skipped,"

@@ -17,7 +17,7 @@ static void only_the_legal_changes_are_allowed(void **state)
         [MESSAGE_SPOOLED] = "F-UPKX",
         [MESSAGE_UPLOADED] = "------",
         [MESSAGE_PRESENT] = "------",
-        [MESSAGE_SKIPPED] = "F-----",
+        [MESSAGE_SKIPPED] = "F---K-",
         [MESSAGE_FAILED] = "FSUPK-",
     };
 
