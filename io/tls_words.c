@@ -164,8 +164,8 @@ void tls_words_other(const char *doing, const char *host, struct err *err_r)
     case SSL_R_HTTP_REQUEST:
     case SSL_R_PACKET_LENGTH_TOO_LONG:
         err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
-                "the server's answer is not TLS; on this port it may want imap:// (STARTTLS) "
-                "instead of imaps://");
+                "the server's answer is not TLS; if the address says imaps://, this port may want "
+                "imap:// (STARTTLS)");
         break;
     case SSL_R_UNSUPPORTED_PROTOCOL:
     case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:

@@ -19,6 +19,7 @@ import unittest
 import compare
 import mail
 import servers
+import unpacked
 
 BINARY = os.environ.get("MAILHAUL_BINARY") or os.path.join(mail.ROOT, "build", "mailhaul")
 RUN_LIMIT_S = 300
@@ -278,6 +279,17 @@ class Case(unittest.TestCase):
         if not servers.Cyrus.available():
             self.skipTest("no Cyrus here (scripts/packages unpacks one)")
         return self._started(servers.Cyrus({u: "password %s" % u for u in users}, **options))
+
+    def courier(self, users, **options):
+        return self._unpacked(unpacked.Courier, users, options)
+
+    def mailutils(self, users, **options):
+        return self._unpacked(unpacked.Mailutils, users, options)
+
+    def _unpacked(self, kind, users, options):
+        if not kind.available():
+            self.skipTest("no %s here (scripts/packages unpacks one)" % kind.__name__)
+        return self._started(kind({u: "password %s" % u for u in users}, **options))
 
     def _started(self, server):
         self.addCleanup(server.stop)

@@ -77,7 +77,7 @@ def date_seconds(text):
 class Mailbox:
     """One logged-in connection. Raises imaplib.IMAP4.error when the server says NO or BAD."""
 
-    def __init__(self, host, port, user, password, ca=None):
+    def __init__(self, host, port, user, password, ca=None, sasl=True):
         if ca:
             context = ssl.create_default_context(cafile=ca)
             self.imap = imaplib.IMAP4_SSL(host, port, ssl_context=context, timeout=TIMEOUT_S)
@@ -85,7 +85,8 @@ class Mailbox:
             self.imap = imaplib.IMAP4(host, port, timeout=TIMEOUT_S)
         # LOGIN cannot carry a password that is not ASCII.
         self._ok(self.imap.authenticate(
-            "PLAIN", lambda _: b"\0%s\0%s" % (user.encode(), password.encode())))
+            "PLAIN", lambda _: b"\0%s\0%s" % (user.encode(), password.encode()))
+            if sasl else self.imap.login(user, password))
         # The capabilities after login are the ones that count, and imaplib does not ask again.
         self.capabilities = set(self._ok(self.imap.capability())[0].decode().upper().split())
         self.prefix, self.separator = self._namespace()

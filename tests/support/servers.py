@@ -35,10 +35,9 @@ DOVECOT_CAPABILITY = (
     "URL-PARTIAL CATENATE UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED I18NLEVEL=1 CONDSTORE "
     "QRESYNC ESEARCH ESORT SEARCHRES WITHIN CONTEXT=SEARCH LIST-STATUS BINARY MOVE STATUS=SIZE "
     "SAVEDATE LITERAL+ SPECIAL-USE")
-CYRUS_IMAPD = [
-    "/usr/lib/cyrus/bin/imapd",
-    os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
-                 "mailhaul", "cyrus", "imapd")]
+# Where scripts/packages unpacks the servers that cannot be installed beside Dovecot.
+UNPACKED = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "mailhaul")
+CYRUS_IMAPD = ["/usr/lib/cyrus/bin/imapd", UNPACKED + "/cyrus-imapd/usr/lib/cyrus/bin/imapd"]
 
 _running = []
 _ca = None
@@ -63,6 +62,12 @@ def account():
     else:
         user = pwd.getpwuid(os.geteuid())
     return user.pw_name, grp.getgrgid(user.pw_gid).gr_name
+
+
+def identity():
+    """(uid, gid) of that account."""
+    user, group = account()
+    return pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
 
 
 def hand_over(path):
@@ -110,6 +115,14 @@ def free_port():
         _ports_given.add(port)
         return port
     raise ServerError("no free port")
+
+
+def listens(port):
+    try:
+        socket.create_connection((HOST, port), 5).close()
+        return True
+    except OSError:
+        return False
 
 
 def openssl(*arguments):
