@@ -91,7 +91,9 @@ static const struct {
     { "Notes", "Notes", "", 2 },
 };
 
-static void put_folder(struct maker *m, uint32_t user, uint32_t folder, bool hostile)
+/* finished: a run has read all its messages, and the target has counted them. */
+static void put_folder(struct maker *m, uint32_t user, uint32_t folder, unsigned messages,
+                       bool finished, bool hostile)
 {
     struct store_op *op = store_op_new(STORE_OP_FOLDER, user, folder);
     struct folder_record *r = &op->folder_record;
@@ -107,6 +109,11 @@ static void put_folder(struct maker *m, uint32_t user, uint32_t folder, bool hos
     r->uidvalidity = 1;
     r->delimiter = '/';
     r->excluded = target[0] == '\0';
+    r->target_scanned = r->target_counted = finished;
+    if (finished) {
+        r->status_messages = messages;
+        r->uidnext_listed = r->status_uidnext = messages + 1;
+    }
     r->source_raw = r->source_name = slice_of(op->text, n);
     r->target_raw = r->target_name = slice_of(op->text + n, k);
     snprintf(r->role, sizeof r->role, "%s", folders[folder - 1].role);
@@ -390,11 +397,15 @@ static void make_user(struct maker *m, uint32_t id, const char *address, const c
     for (uint32_t f = 1; f <= FOLDERS_A_USER && strcmp(fate.failure, "LoginFailed") != 0; f++) {
         unsigned count = (unsigned)((uint64_t)messages * folders[f - 1].share / 100) + (f == 1 ? 6 : draw(m, 2));
 
-        put_folder(m, id, f, hostile);
-        if (folders[f - 1].target[0] == '\0')
+        put_folder(m, id, f, count, false, hostile);
+        if (folders[f - 1].target[0] == '\0') {
             put_count(m, id, f, count);
-        else if (count)
+            continue;
+        }
+        if (count)
             fill_folder(m, id, f, count, &fate, hostile);
+        if (fate.state == USER_SYNCED)
+            put_folder(m, id, f, count, true, hostile);
     }
     if (strcmp(fate.failure, "LoginFailed") != 0)
         put_problem(

@@ -33,13 +33,11 @@ bool account_wants_links(const struct account *account, enum side side)
            (account->phase == ACCOUNT_PROVING && side == SIDE_TARGET);
 }
 
-/* All of it is on the target, paired and counted, and the source has told of nothing new. */
-static bool folder_rests(const struct folder *f, bool listed)
+/* All of it that the source has told of is on the target, paired and counted. */
+static bool folder_rests(const struct folder *f)
 {
     const struct folder_record *r = &f->record;
 
-    if (listed && f->pull != PULL_DONE)
-        return false;
     return r->excluded || (f->target_raw && r->target_scanned && folder_pending(f) == 0 &&
                            (r->tally.uploaded == 0 || r->target_counted));
 }
@@ -53,7 +51,7 @@ bool account_target_rests(const struct account *account)
         (account->was != USER_SYNCED && account->was != USER_INCREMENTAL_SYNCED))
         return false;
     for (unsigned i = 0; i < account->folder_count; i++)
-        if (!folder_rests(account->folders[i], account->sides[SIDE_SOURCE].listed))
+        if (!folder_rests(account->folders[i]))
             return false;
     return true;
 }

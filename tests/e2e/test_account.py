@@ -79,6 +79,13 @@ class Proof(Account):
         self.assertEqual(meddler.asked("^APPEND"), 1)
         self.moved(batch)
         self.assertEqual(self.user(batch)["uploaded"], 8)
+        meddler.lines.clear()
+        with batch.source.connect("anna") as mailbox:
+            mailbox.imap.select("INBOX")
+            mailbox.imap.uid("STORE", "1:2", "+FLAGS", "(\\Deleted)")
+            mailbox.imap.expunge()
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(meddler.lines, [], "the folder was read, but nothing in it is new")
 
     def test_a_refused_question_is_asked_in_another_way(self):
         batch, meddler = self.meddled_target(Rule(self.ASKS, "NO STATUS is switched off"))
