@@ -326,7 +326,8 @@ static bool load(struct report *r, bool full, struct err *err_r)
     }
     if (r->group_count)
         qsort(r->groups, r->group_count, sizeof *r->groups, urgent_first);
-    return load_batch(r, err_r) && (!full || report_course_load(r, err_r));
+    return load_batch(r, err_r) && report_learnt_load(r, err_r) &&
+           (!full || report_course_load(r, err_r));
 }
 
 static bool load_new(struct spool *const *spools, unsigned count, bool full,
@@ -373,6 +374,7 @@ void report_free(struct report **report)
         free(r->users[i].address);
         free(r->users[i].user_name);
     }
+    report_learnt_deinit(&r->learnt);
     free(r->batch.name);
     free(r->users);
     free(r->groups);

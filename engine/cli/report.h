@@ -8,6 +8,7 @@
 #ifndef ENGINE_CLI_REPORT_H
 #define ENGINE_CLI_REPORT_H
 
+#include "engine/cli/report_learnt.h"
 #include "engine/move/sample.h"
 #include "engine/move/stall.h"
 #include "store/reader.h"
@@ -84,6 +85,7 @@ struct report {
     unsigned group_count;
     struct report_skips skips;
     struct report_course course;
+    struct report_learnt learnt;
     int64_t made_ms;           /* wall clock of the load */
 };
 
@@ -91,7 +93,7 @@ struct report {
  * one at a time. Errors: as reader's. */
 bool report_load(struct spool *const *spools, unsigned count, struct report **report_r,
                  struct err *err_r) ERR_CHECK;
-/* Only the users and the batch's facts, without groups, skips and course: what status needs. */
+/* Only the users, the batch's facts and what was learnt of the servers, without groups, skips and course: what status needs. */
 bool report_load_users(struct spool *const *spools, unsigned count, struct report **report_r,
                        struct err *err_r) ERR_CHECK;
 /* Frees and nulls; NULL is fine. */

@@ -314,6 +314,26 @@ static void course(struct emit *e, const struct report_course *c)
     emit_end_object(e);
 }
 
+static void servers(struct emit *e, const struct report *r)
+{
+    char line[400];
+
+    emit_array(e, "servers");
+    for (unsigned i = 0; i < r->learnt.server_count; i++) {
+        const struct report_server *s = &r->learnt.servers[i];
+
+        if (!report_learnt_tells(s))
+            continue;
+        emit_array(e, NULL);
+        emit_cstr(e, NULL, s->source ? "source" : "target");
+        emit_cstr(e, NULL, s->learnt.server);
+        emit_cstr(e, NULL, report_learnt_line(s, line, sizeof line));
+        emit_number(e, NULL, stamp(s->learnt.told_ms));
+        emit_end_array(e);
+    }
+    emit_end_array(e);
+}
+
 /* In the order that the script's column table names. */
 static void users(struct emit *e, const struct report *r)
 {
@@ -371,6 +391,7 @@ static void data(struct page *p, FILE *out)
     head(&e, p->report);
     groups(&e, p->report);
     course(&e, &p->report->course);
+    servers(&e, p->report);
     users(&e, p->report);
     for (unsigned k = 0; k < PART_COUNT; k++) {
         fprintf(out, ",\"%s\":", part_names[k]);

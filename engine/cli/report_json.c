@@ -306,6 +306,7 @@ bool report_write_json(struct report *r, FILE *out, struct err *err_r)
         if (!user(&e, r, &r->users[i], err_r))
             return false;
     emit_end_array(&e);
+    report_learnt_emit(&e, r);
     timeline(&e, &r->course);
     emit_end_object(&e);
     if (fflush(out) != 0 || ferror(out))

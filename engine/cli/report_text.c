@@ -226,6 +226,13 @@ bool report_write_text(const struct report *r, const struct batch_did *did, FILE
             format_seconds((double)r->time_ms[TIME_THROTTLED] / 1000.0).text,
             format_count(r->throttled).text);
     stalls(r, out);
+    for (unsigned i = 0; i < r->learnt.server_count; i++) {
+        const struct report_server *s = &r->learnt.servers[i];
+
+        if (report_learnt_tells(s))
+            fprintf(out, "  %-23s %s: %s\n", s->source ? "Source's limits" : "Target's limits",
+                    s->learnt.server, report_learnt_line(s, verdict, sizeof verdict));
+    }
     fprintf(out, "  Efficiency              %.0f %% of the time that was not idle went into moving mail\n",
             100 * report_efficiency(r->time_ms));
     fprintf(out, "  Retries                 %s  (%s reconnects)\n", format_count(r->retries).text,

@@ -143,6 +143,7 @@ bool status_write_json(struct spool *const *spools, unsigned count, FILE *out, s
         emit_end_object(&e);
     }
     emit_end_array(&e);
+    report_learnt_emit(&e, r);
     emit_end_object(&e);
     putc('\n', out);
     free(users);
@@ -297,15 +298,41 @@ static void user_line(FILE *out, struct buf *b, const struct status_user *s,
                                              : NULL);
 }
 
+static unsigned servers_told(const struct report *r)
+{
+    unsigned told = 0;
+
+    for (unsigned i = 0; i < r->learnt.server_count; i++)
+        told += report_learnt_tells(&r->learnt.servers[i]);
+    return told;
+}
+
+/* What was learnt of each server. */
+static void server_lines(const struct report *r, struct buf *b, const struct status_style *style,
+                         FILE *out)
+{
+    for (unsigned i = 0; i < r->learnt.server_count; i++) {
+        const struct report_server *s = &r->learnt.servers[i];
+        char text[400];
+
+        if (!report_learnt_tells(s))
+            continue;
+        if (!buf_append_format(b, "%s %s: %s", s->source ? "Source" : "Target", s->learnt.server,
+                               report_learnt_line(s, text, sizeof text)))
+            buf_clear(b);
+        line(out, b, style, s->learnt.gate_ms ? "33" : NULL);
+    }
+}
+
 static void write_text(const struct report *r, struct status_user *users,
                        const struct status_style *style, FILE *out)
 {
-    unsigned shown = r->user_count, widths[COLUMNS];
+    unsigned shown = r->user_count, told = servers_told(r), widths[COLUMNS];
     char verdict[600];
     struct buf b;
 
-    if (style->rows > 4 && shown > style->rows - 4) {
-        shown = style->rows - 4;
+    if (style->rows > 4 + told && shown > style->rows - 4 - told) {
+        shown = style->rows - 4 - told;
         qsort(users, r->user_count, sizeof *users, matters_first);
     }
     fit_columns(users, shown, style->columns, widths);
@@ -321,6 +348,7 @@ static void write_text(const struct report *r, struct status_user *users,
         user_line(out, &b, &users[i], widths, style);
     if (shown < r->user_count)
         fprintf(out, "and %s more\n", format_count(r->user_count - shown).text);
+    server_lines(r, &b, style, out);
     buf_deinit(&b);
 }
 

@@ -72,9 +72,11 @@ void account_throttled(struct account *account, enum side side, unsigned message
     account_hold(account, side, wait_ms, STALL_NONE);
     account_tell_throttled(account, side, err);
     account->record.throttled++;
-    count(&account->hub->counters.throttled, 1);
+    count(&account->hub->counters.throttled[side], 1);
     if (side == SIDE_TARGET)
         governor_throttled(account, messages, err->wait_ms);
+    else
+        account_learnt_keep(account, side);
 }
 
 bool account_held(const struct account *account, enum side side)
@@ -425,6 +427,7 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
         hub_submit_lazy(hub, store_op_new(STORE_OP_CLEAR_REMARKS, id, 0));
     account_put_user(account, NULL);
     allowance_begin(account);
+    account_learnt_begin(account);
     governor_join(account);
     listing_resume(account);
     for (unsigned side = 0; side < SIDE_COUNT; side++)

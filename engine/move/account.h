@@ -48,6 +48,7 @@ struct account_side {
     enum stall_cause hold_cause; /* STALL_NONE: the server asked for it, which is throttling */
     unsigned links_max;        /* the server allows this user no more; 0: not known */
     uint64_t links_max_until_ms; /* loop time; then one more is tried */
+    int64_t links_max_wall_ms;   /* when it was learnt */
     unsigned failures;      /* transient ones in a row */
     uint64_t progress;      /* folders listed, messages that reached an end: whatever ends a row */
     struct err throttle;    /* the first throttle answer of this run; its class is NONE before */
@@ -136,6 +137,8 @@ void account_hold(struct account *account, enum side side, uint32_t wait_ms,
  * of the APPEND that it answered, 0 for any other command. */
 void account_throttled(struct account *account, enum side side, unsigned messages,
                        const struct err *err, uint32_t wait_ms);
+/* account_learnt: the server's limits of this user were met: they are kept for the next run. */
+void account_learnt_keep(struct account *account, enum side side);
 /* The spool is full: fetching waits, uploading goes on. */
 void account_spool_high(struct account *account);
 bool account_held(const struct account *account, enum side side);

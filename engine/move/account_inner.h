@@ -16,6 +16,9 @@ void account_spend_time(struct account *account, uint64_t now);
 /* The folders' tallies, summed. */
 void account_sum(const struct account *account, struct tally *total_r);
 
+/* account_learnt: takes what earlier runs learnt of this user's own limits, as far as it is still good. */
+void account_learnt_begin(struct account *account);
+
 /* account_link: may this side's connections be opened and kept now? */
 bool account_wants_links(const struct account *account, enum side side);
 /* account_link: no connection to the target was opened, and as far as the source has told nothing

@@ -269,7 +269,7 @@ void account_maybe_more_links(struct account *account, enum side side_index)
         return;
     /* Mailboxes that wait for their first connection go before second ones. */
     if (!account->hub->no_more &&
-        account->hub->links[side_index] * 2 > account->hub->links_max[side_index])
+        account->hub->links[side_index] * 2 > account->hub->limits[side_index].limit)
         return;
     account_worker_open(idle ? idle : account_worker_create(account, side_index));
 }

@@ -110,11 +110,20 @@ bool account_is_listing(const struct account *account)
     return false;
 }
 
+/* A server of either side asked to be left alone; loop time, past when none did. */
+static uint64_t held_until(const struct account *account)
+{
+    uint64_t source = account->sides[SIDE_SOURCE].hold_until_ms;
+    uint64_t target = account->sides[SIDE_TARGET].hold_until_ms;
+
+    return source > target ? source : target;
+}
+
 void account_live(struct account *account, uint64_t now, struct sample_live *live_r)
 {
     uint64_t bytes = account_uses(account, SIDE_TARGET) ? account->uploaded_bytes
                                                         : account->fetched_bytes;
-    uint64_t until = account->sides[SIDE_TARGET].hold_until_ms;
+    uint64_t until = held_until(account);
 
     if (account->rate_ms && now > account->rate_ms)
         account->rate = (bytes - account->rate_bytes) * 1000 / (now - account->rate_ms);
@@ -141,11 +150,11 @@ void account_show(const struct account *account, struct batch_show *show_r)
     snprintf(show_r->folder, sizeof show_r->folder, "%s", at ? at->source_name : "");
     show_r->found = total.found;
     show_r->done = total.found - total.waiting - total.spooled;
-    show_r->held_ms = account_held(account, SIDE_TARGET)
-                          ? account->sides[SIDE_TARGET].hold_until_ms -
-                                loop_now_ms(account->hub->loop)
+    show_r->held_ms = account_held(account, SIDE_TARGET) || account_held(account, SIDE_SOURCE)
+                          ? held_until(account) - loop_now_ms(account->hub->loop)
                           : 0;
     show_r->doing = account_held(account, SIDE_TARGET)    ? "waiting for the target"
+                    : account_held(account, SIDE_SOURCE)  ? "waiting for the source"
                     : !account->sides[SIDE_SOURCE].listed ? "listing"
                     : total.waiting                       ? "moving"
                                                           : "uploading";

@@ -3,6 +3,7 @@
 #include "engine/move/account.h"
 #include "engine/move/brake.h"
 #include "engine/move/governor.h"
+#include "engine/move/learnt.h"
 #include "engine/move/sample.h"
 #include "engine/move/tokens.h"
 #include "engine/move/trouble.h"
@@ -46,6 +47,7 @@ struct batch {
     uint64_t sampled_ms;
     struct tally earlier; /* what earlier runs reached */
     uint64_t live_ms;
+    struct learnt learnt[SIDE_COUNT]; /* as last told; before that, as found */
     pthread_mutex_t show_lock;
     struct batch_show shows[TEAM_LOOPS_MAX][BATCH_SHOW_MAX];
     unsigned show_counts[TEAM_LOOPS_MAX];
@@ -285,7 +287,7 @@ static void fill_view(struct batch *batch, struct batch_view *v)
         v->bytes_found += c->bytes_found;
         v->bytes_fetched += c->bytes_fetched;
         v->bytes_uploaded += c->bytes_uploaded;
-        v->throttled += c->throttled;
+        v->throttled += c->throttled[SIDE_SOURCE] + c->throttled[SIDE_TARGET];
         v->reconnects += c->reconnects;
         v->folders += c->folders;
         v->folders_done += c->folders_done;
@@ -310,6 +312,11 @@ static void fill_view(struct batch *batch, struct batch_view *v)
         for (unsigned k = 0; k < batch->show_counts[i] && v->show_count < BATCH_SHOW_MAX; k++)
             v->show[v->show_count++] = batch->shows[i][k];
     pthread_mutex_unlock(&batch->show_lock);
+}
+
+static void put_meta(struct batch *batch, const char *name, const char *value)
+{
+    writer_submit(batch->writer, store_op_meta_text(name, value));
 }
 
 static void sample(struct batch *batch, const struct batch_view *v)
@@ -351,6 +358,48 @@ static void tell_live(struct batch *batch)
     buf_deinit(&out);
 }
 
+/* For the next run, `status` and `report`. Thread 0, or the last one there is. */
+static void tell_learnt(struct batch *batch)
+{
+    struct pace_view pace;
+    char line[LEARNT_LINE_BYTES];
+
+    governor_view(batch->governor, &pace);
+    for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
+        const struct settings_endpoint *endpoint =
+            side == SIDE_SOURCE ? &batch->settings->source : &batch->settings->target;
+        struct learnt *l = &batch->learnt[side];
+        uint64_t now = now_ms();
+        uint32_t links = 0;
+        uint64_t replies = 0;
+
+        if (!hub_uses(&batch->hubs[0], side))
+            continue;
+        for (unsigned i = 0; i < batch->loops; i++) {
+            struct counters *c = &batch->hubs[i].counters;
+            int64_t cut_ms = c->links_cut_ms[side];
+
+            links += c->links_max[side];
+            replies += c->throttled[side];
+            if (cut_ms > l->connections_ms)
+                l->connections_ms = cut_ms;
+        }
+        l->told_ms = now_wall_ms();
+        l->connections = l->connections_ms && links < endpoint->connections ? links : 0;
+        l->throttle_replies = replies;
+        if (side == SIDE_TARGET) {
+            l->phase = pace.phase;
+            l->rate = pace.rate;
+            l->rate_hat = pace.rate_hat;
+            l->measured = pace.measured;
+            l->cuts = pace.tenant_events;
+            l->gate_ms = pace.gate_ms > now ? l->told_ms + (int64_t)(pace.gate_ms - now) : 0;
+        }
+        put_meta(batch, side == SIDE_SOURCE ? LEARNT_SOURCE : LEARNT_TARGET,
+                 learnt_encode(l, line));
+    }
+}
+
 static void check_clock(struct batch *batch)
 {
     const struct settings *settings = batch->settings;
@@ -364,11 +413,6 @@ static void check_clock(struct batch *batch)
     if (localtime_r(&now, &tm) &&
         !settings_window_open(&settings->window, (unsigned)(tm.tm_hour * 60 + tm.tm_min)))
         batch_stop("window");
-}
-
-static void put_meta(struct batch *batch, const char *name, const char *value)
-{
-    writer_submit(batch->writer, store_op_meta_text(name, value));
 }
 
 /* Thread 0, between commits. */
@@ -386,6 +430,7 @@ static void tick(void *context)
     if (now_ms() - batch->live_ms >= LIVE_EVERY_MS) {
         batch->live_ms = now_ms();
         tell_live(batch);
+        tell_learnt(batch);
     }
     if (now_ms() - batch->sampled_ms >= SAMPLE_EVERY_MS) {
         batch->sampled_ms = now_ms();
@@ -570,6 +615,39 @@ static unsigned share(unsigned total, unsigned parts, unsigned index)
     return n ? n : 1;
 }
 
+static void limit_links(struct batch *batch, struct hub *hub, enum side side,
+                        const struct settings_endpoint *endpoint)
+{
+    uint32_t most = learnt_connections(&batch->learnt[side], learnt_server_of(endpoint),
+                                       endpoint->connections, now_wall_ms());
+
+    hub_limit_links(hub, side, share(endpoint->connections, batch->loops, hub->index),
+                    share(most, batch->loops, hub->index));
+}
+
+/* What earlier runs learnt, if it was from these servers; one that cannot be read is none. */
+static void take_learnt(struct batch *batch)
+{
+    for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
+        const struct settings_endpoint *endpoint =
+            side == SIDE_SOURCE ? &batch->settings->source : &batch->settings->target;
+        const char *server = learnt_server_of(endpoint);
+        struct learnt *l = &batch->learnt[side], found = { .told_ms = 0 };
+        char *data = NULL;
+        size_t size = 0;
+        bool there = false;
+        struct err err;
+
+        if (spool_meta_get(batch->spool, side == SIDE_SOURCE ? LEARNT_SOURCE : LEARNT_TARGET,
+                           &data, &size, &there, &err) &&
+            there && learnt_decode(slice_of(data, size), &found) &&
+            slice_equal_nocase(slice_cstr(found.server), slice_cstr(server)))
+            *l = found;
+        snprintf(l->server, sizeof l->server, "%s", server);
+        free(data);
+    }
+}
+
 static void init_hubs(struct batch *batch)
 {
     const struct settings *settings = batch->settings;
@@ -588,8 +666,8 @@ static void init_hubs(struct batch *batch)
         hub->previous_commit_ms = spool_last_commit_ms(batch->spool);
         for (unsigned side = 0; side < SIDE_COUNT; side++)
             hub->tls[side] = batch->tls[side];
-        hub->links_max[SIDE_SOURCE] = share(settings->source.connections, batch->loops, i);
-        hub->links_max[SIDE_TARGET] = share(settings->target.connections, batch->loops, i);
+        limit_links(batch, hub, SIDE_SOURCE, &settings->source);
+        limit_links(batch, hub, SIDE_TARGET, &settings->target);
     }
 }
 
@@ -619,6 +697,7 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
         make_https(batch, err_r) &&
         governor_create(settings, config->spool, &batch->governor, err_r)) {
         batch->writer = writer_create(config->spool);
+        take_learnt(batch);
         init_hubs(batch);
         batch->brake = brake_create((const bool[]){ settings_admin_logs_in(&settings->source),
                                                     settings_admin_logs_in(&settings->target) });
@@ -636,6 +715,7 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
         judge(batch, result_r);
         if (!batch->aborted) {
             /* The team is gone; the writer applies these before it returns. */
+            tell_learnt(batch);
             put_meta(batch, "batch.state", state_word(batch, result_r));
             put_number(batch, "batch.finished_ms", now_wall_ms());
             writer_stop(batch->writer);

@@ -1,6 +1,7 @@
 /* The accounts' half of the governor: on each account's own loop. */
 #include "engine/move/batch.h"
 #include "engine/move/governor_inner.h"
+#include "engine/move/learnt.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>
@@ -10,17 +11,14 @@ bool governor_is_exchange(const struct governor *g)
     return g->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
 }
 
-/* Whose budget it is: the tenant's, or else the server's. */
 static bool join_mates(struct governor *g, struct err *err_r)
 {
-    const struct settings_endpoint *target = &g->settings->target;
     enum settings_mode mode = g->settings->mode;
 
     if (!g->settings->ledger_folder || mode == SETTINGS_MODE_FETCH || mode == SETTINGS_MODE_PLAN)
         return true;
-    return mates_create(g->settings->ledger_folder,
-                        target->oauth.tenant ? target->oauth.tenant : target->host, &g->mates,
-                        err_r);
+    return mates_create(g->settings->ledger_folder, learnt_server_of(&g->settings->target),
+                        &g->mates, err_r);
 }
 
 bool governor_create(const struct settings *settings, struct spool *spool,

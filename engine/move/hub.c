@@ -5,6 +5,7 @@
 #include "engine/move/sample.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
+#include "io/base/now.h"
 
 #include <stdlib.h>
 
@@ -102,38 +103,81 @@ void hub_submit_lazy(struct hub *hub, struct store_op *op)
     hub_submit(hub, op, lazy_told, hub);
 }
 
+static void show_limit(struct hub *hub, enum side side)
+{
+    atomic_store_explicit(&hub->counters.links_max[side], hub->limits[side].limit,
+                          memory_order_relaxed);
+}
+
+void hub_limit_links(struct hub *hub, enum side side, unsigned configured, unsigned learnt)
+{
+    uint64_t now = now_ms();
+
+    aimd_init(&hub->limits[side], configured, now);
+    if (learnt < configured)
+        aimd_too_many(&hub->limits[side], learnt, now);
+    show_limit(hub, side);
+}
+
 bool hub_has_link(const struct hub *hub, enum side side)
 {
-    return hub->links[side] < hub->links_max[side];
+    return hub->links[side] < hub->limits[side].limit;
 }
 
 bool hub_lend_link(struct hub *hub, enum side side)
 {
-    if (hub->links[side] >= hub->links_max[side])
+    if (!hub_has_link(hub, side))
         return false;
     hub->links[side]++;
     atomic_store_explicit(&hub->counters.links[side], hub->links[side], memory_order_relaxed);
     return true;
 }
 
-void hub_give_back_link(struct hub *hub, enum side side)
+/* Those that have no connection at all. */
+static void poke_unconnected(struct hub *hub, enum side side)
 {
-    hub->links[side]--;
-    atomic_store_explicit(&hub->counters.links[side], hub->links[side], memory_order_relaxed);
     for (struct account *a = hub->accounts; a; a = a->next)
         if (a->sides[side].worker_count && a->sides[side].ready_count == 0)
             account_poke(a);
 }
 
+void hub_give_back_link(struct hub *hub, enum side side)
+{
+    hub->links[side]--;
+    atomic_store_explicit(&hub->counters.links[side], hub->links[side], memory_order_relaxed);
+    poke_unconnected(hub, side);
+}
+
 void hub_fewer_links(struct hub *hub, enum side side)
 {
-    unsigned open = hub->links[side];
+    struct aimd *limit = &hub->limits[side];
+    uint32_t before = limit->limit;
 
-    if (open >= 1 && open < hub->links_max[side] + 1u && hub->links_max[side] > 1) {
-        hub->links_max[side] = open > 1 ? open - 1 : 1;
-        log_line(LOG_WARN, "connections.fewer", "side=%s now=%u",
-                 side == SIDE_SOURCE ? "source" : "target", hub->links_max[side]);
-    }
+    aimd_too_many(limit, hub->links[side], loop_now_ms(hub->loop));
+    if (limit->limit >= before)
+        return;
+    atomic_store_explicit(&hub->counters.links_cut_ms[side], now_wall_ms(), memory_order_relaxed);
+    show_limit(hub, side);
+    log_line(LOG_WARN, "connections.fewer", "side=%s now=%u",
+             side == SIDE_SOURCE ? "source" : "target", limit->limit);
+}
+
+static void take_users(struct hub *hub);
+
+/* One more, when all that are allowed were open for long. */
+static void maybe_more_links(struct hub *hub, enum side side, uint64_t now)
+{
+    struct aimd *limit = &hub->limits[side];
+    uint32_t before = limit->limit;
+
+    aimd_worked(limit, hub->links[side], now);
+    if (limit->limit == before)
+        return;
+    show_limit(hub, side);
+    log_line(LOG_INFO, "connections.more", "side=%s now=%u",
+             side == SIDE_SOURCE ? "source" : "target", limit->limit);
+    poke_unconnected(hub, side);
+    take_users(hub);
 }
 
 /* ---- users in turn ------------------------------------------------------------------------- */
@@ -167,8 +211,8 @@ static void take_users(struct hub *hub)
     uint32_t id;
 
     for (unsigned side = 0; side < SIDE_COUNT; side++)
-        if (hub_uses(hub, side) && hub->links_max[side] < most)
-            most = hub->links_max[side];
+        if (hub_uses(hub, side) && hub->limits[side].limit < most)
+            most = hub->limits[side].limit;
     while (!hub->stopping && !hub->no_more && hub->active < most) {
         if (!batch_next_user(hub->batch, &index, &id)) {
             hub->no_more = true;
@@ -255,6 +299,8 @@ static void tick(void *context)
         else
             account_tick(a, now);
     }
+    for (unsigned side = 0; !hub->stopping && side < SIDE_COUNT; side++)
+        maybe_more_links(hub, side, now);
     if (hub->choked && writer_pressure(hub->writer) < breathe_bytes(hub))
         choke(hub, false);
     if (now - hub->shown_ms >= SHOW_EVERY_MS) {

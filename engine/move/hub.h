@@ -6,6 +6,7 @@
 #define ENGINE_MOVE_HUB_H
 
 #include "engine/move/settings.h"
+#include "engine/pace/aimd.h"
 #include "io/loop.h"
 #include "io/tls.h"
 #include "store/blob.h"
@@ -23,8 +24,10 @@ enum side { SIDE_SOURCE, SIDE_TARGET, SIDE_COUNT };
 struct counters {
     _Atomic uint64_t found, fetched, uploaded, present, skipped, failed;
     _Atomic uint64_t bytes_found, bytes_fetched, bytes_uploaded;
-    _Atomic uint64_t throttled, reconnects, folders, folders_done;
+    _Atomic uint64_t throttled[SIDE_COUNT], reconnects, folders, folders_done;
     _Atomic uint32_t links[SIDE_COUNT];
+    _Atomic uint32_t links_max[SIDE_COUNT];    /* allowed now */
+    _Atomic int64_t links_cut_ms[SIDE_COUNT]; /* wall clock of the last refusal; 0: never */
     _Atomic uint32_t held; /* accounts waiting for a server's back-off */
     _Atomic uint32_t active;
     _Atomic uint32_t listing; /* accounts whose folders are not all listed yet */
@@ -49,7 +52,8 @@ struct hub {
     int64_t previous_commit_ms; /* wall clock: when the run before this one was last alive */
     struct account *accounts; /* active ones */
     unsigned active;
-    unsigned links[SIDE_COUNT], links_max[SIDE_COUNT];
+    unsigned links[SIDE_COUNT];
+    struct aimd limits[SIDE_COUNT]; /* how many may be open */
     unsigned broken_ways[SIDE_COUNT]; /* of logging in, as auth_config.tried */
     bool stopping;  /* finish what is in flight, start nothing */
     bool choked;    /* the writer is behind: sources are not read */
@@ -77,12 +81,16 @@ void hub_submit(struct hub *hub, struct store_op *op, hub_told *told, void *cont
 /* One that nobody waits for. */
 void hub_submit_lazy(struct hub *hub, struct store_op *op);
 
+/* Before hub_begin: this hub's part of `configured` connections; it begins with the part of `learnt`
+ * of them, the most that the server bore before. */
+void hub_limit_links(struct hub *hub, enum side side, unsigned configured, unsigned learnt);
 /* Is there room for one more connection of this side? */
 bool hub_has_link(const struct hub *hub, enum side side);
 /* May a connection be opened now? Counts it when yes; give back when it closed. */
 bool hub_lend_link(struct hub *hub, enum side side);
 void hub_give_back_link(struct hub *hub, enum side side);
-/* The server named its limit, or refused one: fewer from here on. */
+/* The server refused one more than are open: no more than these from here on, but for one that is tried
+ * now and then. */
 void hub_fewer_links(struct hub *hub, enum side side);
 
 /* The account has ended and was freed: takes the next user, or ends the loop. */

@@ -2,6 +2,7 @@
  * keeps what was learnt. */
 #include "engine/move/batch.h"
 #include "engine/move/governor_inner.h"
+#include "engine/move/learnt.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -123,6 +124,14 @@ static uint64_t serve_connects(struct governor *g, uint64_t now)
     return PACE_NEVER;
 }
 
+/* The lock is held elsewhere for a copy only. */
+static void show(struct governor *g)
+{
+    pthread_mutex_lock(&g->view_lock);
+    pace_snapshot(g->pace, loop_now_ms(g->keeper->loop), &g->view);
+    pthread_mutex_unlock(&g->view_lock);
+}
+
 static void poll_now(void *context)
 {
     struct governor *g = context;
@@ -137,10 +146,7 @@ static void poll_now(void *context)
         next = connect;
     if (next != PACE_NEVER)
         loop_timer_set(g->keeper->loop, &g->poll, next > now ? next - now : 0, poll_now, g);
-    if (pthread_mutex_trylock(&g->view_lock) == 0) {
-        pace_snapshot(g->pace, now, &g->view);
-        pthread_mutex_unlock(&g->view_lock);
-    }
+    show(g);
 }
 
 /* Permits that were granted and not used yet stay where they are when the gate closes: the loops
@@ -152,6 +158,11 @@ static void tell_gate(struct governor *g)
 
 /* ---- what is kept -------------------------------------------------------------------------- */
 
+static const char *server_of(const struct governor *g)
+{
+    return learnt_server_of(&g->settings->target);
+}
+
 static void put_meta(struct governor *g, const char *name, const void *data, size_t size)
 {
     hub_submit_lazy(g->keeper, store_op_meta(name, slice_dup(slice_of(data, size)), size));
@@ -161,10 +172,11 @@ static void save_tenant(struct governor *g)
 {
     struct pace_saved saved;
     uint8_t bytes[PACE_SAVED_BYTES];
+    char name[LEARNT_NAME_BYTES];
 
     pace_save(g->pace, loop_now_ms(g->keeper->loop), now_wall_ms(), &saved);
     pace_saved_encode(&saved, bytes);
-    put_meta(g, "pace", bytes, sizeof bytes);
+    put_meta(g, learnt_name(LEARNT_PACE, server_of(g), 0, name), bytes, sizeof bytes);
     g->dirty = false;
 }
 
@@ -172,12 +184,11 @@ static void save_member(struct governor *g, const struct member *m)
 {
     struct pace_lane_saved saved;
     uint8_t bytes[PACE_LANE_SAVED_BYTES];
-    char name[48];
+    char name[LEARNT_NAME_BYTES];
 
     pace_lane_save(g->pace, m->lane, loop_now_ms(g->keeper->loop), now_wall_ms(), &saved);
     pace_lane_saved_encode(&saved, bytes);
-    snprintf(name, sizeof name, "pace.lane.%u", m->id);
-    put_meta(g, name, bytes, sizeof bytes);
+    put_meta(g, learnt_name(LEARNT_PACE_LANE, server_of(g), m->id, name), bytes, sizeof bytes);
 }
 
 static void save_sometimes(void *context)
@@ -252,7 +263,7 @@ static void join(struct governor *g, const struct order *o)
     struct member *m = &g->members[o->index];
     uint64_t now = loop_now_ms(g->keeper->loop);
     struct pace_lane_saved saved;
-    char name[48], *data;
+    char name[LEARNT_NAME_BYTES], *data;
     size_t size;
 
     *m = (struct member){ .lane = pace_lane_add(g->pace, 1.0), .hub = o->hub, .id = o->id };
@@ -261,8 +272,7 @@ static void join(struct governor *g, const struct order *o)
         g->user_of = mem_resize(g->user_of, g->user_of_room, sizeof *g->user_of);
     }
     g->user_of[m->lane] = o->index;
-    snprintf(name, sizeof name, "pace.lane.%u", o->id);
-    if (get_meta(g, name, &data, &size)) {
+    if (get_meta(g, learnt_name(LEARNT_PACE_LANE, server_of(g), o->id, name), &data, &size)) {
         if (pace_lane_saved_decode((const uint8_t *)data, size, &saved)) {
             pace_lane_restore(g->pace, m->lane, now, now_wall_ms(), &saved);
             if (saved.hold_ms > now_wall_ms())
@@ -382,7 +392,7 @@ void governor_begin(struct governor *g, struct hub *keeper)
     struct pace_config config;
     struct pace_saved saved;
     uint64_t now = loop_now_ms(keeper->loop);
-    char *data;
+    char name[LEARNT_NAME_BYTES], *data;
     size_t size;
 
     g->keeper = keeper;
@@ -392,7 +402,7 @@ void governor_begin(struct governor *g, struct hub *keeper)
     if (g->settings->shard_count > 1 && !g->mates)
         config.process_count = g->settings->shard_count;
     pace_create(&config, now, &g->pace);
-    if (get_meta(g, "pace", &data, &size)) {
+    if (get_meta(g, learnt_name(LEARNT_PACE, server_of(g), 0, name), &data, &size)) {
         if (pace_saved_decode((const uint8_t *)data, size, &saved)) {
             pace_restore(g->pace, now, now_wall_ms(), &saved);
             if (saved.rate > 0 || saved.gate_ms > now_wall_ms())
@@ -414,6 +424,7 @@ void governor_end(struct governor *g)
         return;
     if (g->dirty)
         save_tenant(g);
+    show(g);
     g->ended = true;
     if (g->mates)
         mates_end(g->mates);

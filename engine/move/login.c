@@ -5,11 +5,9 @@
 #include "engine/move/governor.h"
 #include "engine/move/tokens.h"
 #include "io/base/log.h"
+#include "io/base/now.h"
 
 #include <ctype.h>
-
-/* A limit of connections may have been other clients': it is tried again after this. */
-#define LIMIT_KEPT_MS (5u * 60 * 1000)
 
 bool login_ready(struct worker *w)
 {
@@ -123,9 +121,11 @@ bool login_fewer(struct worker *w, const struct err *err)
     }
     /* The number counts other clients' sessions too, so it is an upper limit only. */
     side->links_max = named && named < side->ready_count ? named : side->ready_count;
-    side->links_max_until_ms = loop_now_ms(w->account->hub->loop) + LIMIT_KEPT_MS;
+    side->links_max_wall_ms = now_wall_ms();
+    side->links_max_until_ms = loop_now_ms(w->account->hub->loop) + LOGIN_LIMIT_KEPT_MS;
     log_line(LOG_INFO, "connections.user", "user=%s side=%s now=%u", w->account->user->email_address,
              w->side == SIDE_SOURCE ? "source" : "target", side->links_max);
+    account_learnt_keep(w->account, w->side);
     return true;
 }
 

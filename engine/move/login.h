@@ -19,6 +19,9 @@ void login_over(struct worker *worker);
 /* A login was refused for good, or TLS is: enough of that and the whole server is left alone. Called
  * before login_over. */
 void login_refused(struct worker *worker, const struct err *err, const char *type);
+/* A user's own limit of connections may have been other clients': one more is tried after this. */
+#define LOGIN_LIMIT_KEPT_MS (5u * 60 * 1000)
+
 /* The server allows no more connections: true when this user's others carry on without this one, false
  * when there is none, so that all must wait. */
 bool login_fewer(struct worker *worker, const struct err *err);

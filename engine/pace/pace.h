@@ -140,17 +140,20 @@ struct pace_saved {
     double cost_accepted;      /* so far */
 };
 struct pace_lane_saved {
+    int64_t saved_ms;          /* when */
     int64_t hold_ms;           /* no send before; 0 none */
     double rate;               /* 0: not limited */
     double rate_hat;           /* 0: not known */
     uint32_t throttle_replies; /* so far */
 };
 #define PACE_SAVED_BYTES      64
-#define PACE_LANE_SAVED_BYTES 40
+#define PACE_LANE_SAVED_BYTES 48
 
 void pace_save(const struct pace *p, uint64_t now, int64_t wall_ms, struct pace_saved *saved_r);
+/* A rate saved more than so many milliseconds ago is forgotten: servers' budgets change. */
+#define PACE_RATE_OLD_MS INT64_C(604800000)
 /* Right after pace_create. Gates beyond an hour are cut to one (a wrong clock must not stop a run
- * for ever); a rate saved more than a week ago is forgotten. */
+ * for ever). */
 void pace_restore(struct pace *p, uint64_t now, int64_t wall_ms, const struct pace_saved *saved);
 void pace_lane_save(const struct pace *p, uint32_t lane, uint64_t now, int64_t wall_ms,
                     struct pace_lane_saved *saved_r);

@@ -5,7 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-#define RATE_OLD_MS  INT64_C(604800000) /* a week: servers' budgets change */
 #define GATE_MOST_MS INT64_C(3600000)
 #define HOLD_MOST_MS INT64_C(3960000) /* an hour's hint with its jitter */
 #define IDLE_WEIGHT  0.01 /* a process without waiting mail keeps a little to begin with */
@@ -50,7 +49,7 @@ void pace_restore(struct pace *p, uint64_t now, int64_t wall_ms, const struct pa
     p->cost_accepted = saved->cost_accepted;
     law_close(l, from_wall(saved->gate_ms, now, wall_ms, GATE_MOST_MS), now);
     pace_silence_all(p);
-    if (wall_ms - saved->saved_ms > RATE_OLD_MS || saved->rate <= 0)
+    if (wall_ms - saved->saved_ms > PACE_RATE_OLD_MS || saved->rate <= 0)
         return;
     /* A start that never met a limit starts again: the server may be another one. */
     if (saved->phase < PACE_PHASE_CRUISE || saved->phase >= PACE_PHASE_COUNT)
@@ -68,6 +67,7 @@ void pace_lane_save(const struct pace *p, uint32_t index, uint64_t now, int64_t 
     const struct lane *lane = pace_lane(p, index);
 
     *saved_r = (struct pace_lane_saved){
+        .saved_ms = wall_ms,
         .hold_ms = to_wall(lane->hold_ms, now, wall_ms),
         .rate = lane->rate,
         .rate_hat = lane->rate_hat,
@@ -88,7 +88,7 @@ void pace_lane_restore(struct pace *p, uint32_t index, uint64_t now, int64_t wal
         lane->hold_ms = hold_ms;
     pace_lane_silence(lane, hold_ms, now);
     lane->throttle_replies = saved->throttle_replies;
-    if (saved->rate > 0 && saved->rate_hat > 0) {
+    if (saved->rate > 0 && saved->rate_hat > 0 && wall_ms - saved->saved_ms <= PACE_RATE_OLD_MS) {
         lane->rate = saved->rate;
         lane->rate_hat = saved->rate_hat;
         bucket_init(&lane->tokens, 0, now);

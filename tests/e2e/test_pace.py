@@ -12,6 +12,7 @@ import time
 
 import exchange
 import mail
+from meddler import Meddler, Rule
 
 
 def records(folder):
@@ -101,6 +102,98 @@ class Pace(exchange.Into):
         self.assertEqual(stats["violations"], 0)
         self.assertGreaterEqual(stats["throttled_tenant"], 3)
         self.each_once(target, counts)
+
+    def servers(self, batch, command="status"):
+        """{side: what was learnt of its server}, as `status` and `report` have it."""
+        told = self.ends(batch.call(command, "--json"), 0).json()["servers"]
+        return {one["side"]: one for one in told}
+
+    def test_what_was_learnt_of_a_target_is_shown_and_kept_for_that_target(self):
+        users = ["user%d" % i for i in range(8)]
+        batch, target, counts = self.into(
+            users, 16, **{"tenant-rate": 6, "tenant-burst": 25, "tenant-cutoff": 2, "hint-ms": 1500,
+                          "append-ms": 40})
+        done = self.ends(batch.call("run"), 0)
+        stats = target.stats()
+        learnt = self.servers(batch)["target"]
+        self.assertEqual(learnt["server"], "contoso.onmicrosoft.com")
+        self.assertEqual(learnt["throttled"], stats["throttled"])
+        self.assertGreater(learnt["tenant_cuts"], 0)
+        self.assertGreater(learnt["rate_learnt"], 0)
+        self.assertGreater(learnt["rate"], 0)
+        self.assertEqual(self.servers(batch, "report")["target"], learnt)
+        self.assertEqual(sum(m["throttled"] for m in learnt["mailboxes"]), stats["throttled"])
+        line = "contoso.onmicrosoft.com: %.1f/s allowed" % learnt["rate"]
+        self.assertIn(line, done.err + done.out)
+        self.assertIn("Target " + line, self.ends(batch.call("status"), 0).out)
+        page = os.path.join(batch.folder, "page.html")
+        self.ends(batch.call("report", "--html", page), 0)
+        with open(page) as f:
+            self.assertIn("%.1f/s allowed" % learnt["rate"], f.read())
+        # The next night begins with it.
+        self.ends(batch.call("run"), 0)
+        again = self.servers(batch)["target"]
+        self.assertEqual((again["rate_learnt"], again["phase"]), (learnt["rate_learnt"], "limited"))
+        self.assertEqual(again["throttled"], 0)
+        # What one tenant bears says nothing of another.
+        batch.set("target", "tenant", "fabrikam.onmicrosoft.com")
+        self.ends(batch.call("run"), 0)
+        other = self.servers(batch)["target"]
+        self.assertEqual((other["server"], other["rate_learnt"], other["mailboxes"]),
+                         ("fabrikam.onmicrosoft.com", None, []))
+        batch.set("target", "tenant", "contoso.onmicrosoft.com")
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(self.servers(batch)["target"]["rate_learnt"], learnt["rate_learnt"])
+
+    def meddled(self, messages, *rules):
+        """A batch of one user from a source with rules; it is stopped and run again."""
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(messages)]})
+        meddler = self._started(Meddler(source, list(rules)))
+        batch = self.batch(meddler, self.target_for(["anna"]), ["anna"])
+        batch.sections["source"] = {"url": meddler.url(), "tls": "none"}
+        return batch, meddler
+
+    def test_a_source_that_asks_for_rest_gets_it_from_the_next_run_too(self):
+        batch, meddler = self.meddled(
+            30, Rule("^UID FETCH .*BODY", "NO Request is throttled. Suggested Backoff Time: 3000000 "
+                     "milliseconds", times=1))
+        running = batch.start("run")
+        self.until(lambda: '"rests_until":"' in batch.call("status", "--json").out, running)
+        running.signal(signal.SIGTERM)
+        self.ends(running.wait(limit_s=20), 2)
+        learnt = self.servers(batch)["source"]
+        self.assertEqual(learnt["throttled"], 1)
+        rests = learnt["mailboxes"][0]["rests_until"]
+        self.assertIsNotNone(rests)
+        asked = len(meddler.lines)
+        running = batch.start("run")
+        # It runs, and says for whom it waits and until when.
+        self.until(lambda: self.ends(batch.call("status", "--json"), 0)
+                   .json()["users"][0]["throttled_until"] == rests, running)
+        running.signal(signal.SIGTERM)
+        self.ends(running.wait(limit_s=20), 2)
+        self.assertEqual(meddler.lines[asked:], [], "the source was not left alone")
+
+    def test_a_source_that_bears_few_connections_is_not_asked_for_more_the_next_night(self):
+        users = ["user%d" % i for i in range(6)]
+        source = self.dovecot(users, format="maildir", separator=".")
+        for i, user in enumerate(users):
+            source.seed(user, {("INBOX",): [mail.tiny(100 * i + k) for k in range(20)]})
+        meddler = self._started(Meddler(source, [
+            Rule("^(LOGIN|AUTHENTICATE)", "NO [LIMIT] too many connections. Suggested Backoff Time: "
+                 "1500 milliseconds", skip=2, times=4)]))
+        batch = self.batch(meddler, self.target_for(users), users)
+        batch.sections["source"] = {"url": meddler.url(), "tls": "none"}
+        batch.set("policy", "retry-wait", "1s")
+        done = self.ends(batch.call("run", "--threads", "1"), 0)
+        learnt = self.servers(batch)["source"]
+        self.assertEqual(learnt["connections"], 2, done.err)
+        self.assertIn("2 connections at most", self.ends(batch.call("status"), 0).out)
+        meddler.most = 0
+        self.ends(batch.call("run", "--threads", "1"), 0)
+        self.assertIn(meddler.most, (1, 2), "more connections than the source bore")
+        self.moved(batch)
 
     def test_a_ledger_that_cannot_be_written_is_said_before_anything_is_moved(self):
         batch, target, _ = self.into(["anna"], 3)

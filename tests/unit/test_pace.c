@@ -329,7 +329,9 @@ static void wrong_clocks_and_old_rates_do_not_stop_a_run(void **state)
                                 .rate = 3,
                                 .rate_hat = 3.3,
                                 .phase = PACE_PHASE_LIMITED };
+    struct pace_lane_saved lane = { .saved_ms = WALL, .rate = 0.5, .rate_hat = 0.6 };
     struct pace *p = make(PACE_MODE_EXCHANGE, 1);
+    struct pace_lane_view lane_view;
     struct pace_view view;
 
     pace_restore(p, T0, WALL, &saved);
@@ -341,6 +343,17 @@ static void wrong_clocks_and_old_rates_do_not_stop_a_run(void **state)
     pace_restore(p, T0, WALL + INT64_C(604800001), &saved);
     pace_snapshot(p, T0, &view);
     assert_true(view.rate_hat == 0 && view.phase == PACE_PHASE_START);
+    pace_destroy(&p);
+
+    /* The same for a mailbox; its hold is obeyed for as long as it lasts. */
+    p = make(PACE_MODE_EXCHANGE, 2);
+    lane.hold_ms = WALL + INT64_C(604800000) + 5000;
+    pace_lane_restore(p, 0, T0, WALL + INT64_C(604800000), &lane);
+    pace_lane_restore(p, 1, T0, WALL + INT64_C(604800001), &lane);
+    pace_lane_snapshot(p, 0, T0, &lane_view);
+    assert_true(lane_view.rate == 0.5 && lane_view.hold_ms == T0 + 5000);
+    pace_lane_snapshot(p, 1, T0, &lane_view);
+    assert_true(lane_view.rate == 0 && lane_view.hold_ms == T0 + 4999);
     pace_destroy(&p);
 }
 
@@ -634,7 +647,7 @@ static void five_thousand_lanes_cost_a_logarithm_each(void **state)
     struct pace *p = make(PACE_MODE_OPEN, LANES);
     uint64_t operations = 0, steps, now = T0;
     struct lane *lanes = p->lanes;
-    const struct pace_lane_saved own_rate = { .rate = 0.01, .rate_hat = 0.01 };
+    const struct pace_lane_saved own_rate = { .saved_ms = WALL, .rate = 0.01, .rate_hat = 0.01 };
 
     for (uint32_t i = 7; i < LANES; i += 100) /* these wait by time, too */
         pace_lane_restore(p, i, now, WALL, &own_rate);

@@ -15,6 +15,7 @@
 #include "tests/unit/test_report_fake.h"
 
 #include <jansson.h>
+#include <math.h>
 
 #define NOW 1764000000000
 #define EVIL "</script><script>alert(1)</script>\"'&\xe2\x80\xa8\xff\x01"
@@ -409,6 +410,79 @@ static void status_tells_rate_and_throttling_while_they_are_fresh(void **state)
     now_real();
 }
 
+/* What was learnt of the servers, as a run leaves it in the state folder. */
+static void servers_are_told_in_every_form(void **state)
+{
+    struct learnt source = { .server = "imap.example.edu",
+                             .told_ms = NOW,
+                             .connections = 12,
+                             .connections_ms = NOW - 3600000 };
+    struct learnt target = { .server = "contoso.onmicrosoft.com",
+                             .told_ms = NOW,
+                             .throttle_replies = 3,
+                             .phase = PACE_PHASE_LIMITED,
+                             .rate = 36.8,
+                             .rate_hat = 40,
+                             .measured = 36.5,
+                             .gate_ms = NOW + 60000,
+                             .cuts = 1 };
+    struct learnt_user limit = { .connections = 2, .connections_ms = NOW, .hold_ms = NOW + 30000 };
+    char source_line[LEARNT_LINE_BYTES], target_line[LEARNT_LINE_BYTES], line[LEARNT_LINE_BYTES],
+        name[LEARNT_NAME_BYTES];
+    struct spool s = { 0 };
+    json_t *root, *servers, *one;
+    const enum form jsons[] = { JSON, STATUS_JSON };
+    char *text;
+
+    now_fake(1, NOW + 5000);
+    hostile(&s);
+    FAKE_ADD(s.metas, s.meta_count,
+             ((struct fake_meta){ LEARNT_SOURCE, learnt_encode(&source, source_line) }));
+    FAKE_ADD(s.metas, s.meta_count,
+             ((struct fake_meta){ LEARNT_TARGET, learnt_encode(&target, target_line) }));
+    FAKE_ADD(s.metas, s.meta_count,
+             ((struct fake_meta){ learnt_name(LEARNT_USER_SOURCE, source.server, s.users[0].id, name),
+                                  learnt_user_encode(&limit, line) }));
+    for (unsigned i = 0; i < 2; i++) {
+        struct spool *spools[] = { &s };
+        struct report *r = jsons[i] == JSON ? load(spools, 1) : NULL;
+
+        text = written(r, &s, jsons[i]);
+        root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+        assert_non_null(root);
+        servers = json_object_get(root, "servers");
+        assert_int_equal(json_array_size(servers), 2);
+        one = json_array_get(servers, 0);
+        assert_string_equal(word(one, "side"), "source");
+        assert_string_equal(word(one, "server"), "imap.example.edu");
+        assert_int_equal(number(one, "connections"), 12);
+        assert_int_equal(json_array_size(json_object_get(one, "mailboxes")), 1);
+        one = json_array_get(json_object_get(one, "mailboxes"), 0);
+        assert_int_equal(number(one, "connections"), 2);
+        assert_string_equal(word(one, "rests_until"), "2025-11-24T16:00:30Z");
+        one = json_array_get(servers, 1);
+        assert_string_equal(word(one, "phase"), "limited");
+        assert_string_equal(word(one, "rests_until"), "2025-11-24T16:01:00Z");
+        assert_true(fabs(json_real_value(json_object_get(one, "rate")) - 36.8) < 1e-6);
+        assert_int_equal(json_array_size(json_object_get(one, "mailboxes")), 0);
+        json_decref(root);
+        free(text);
+        report_free(&r);
+    }
+    text = written(NULL, &s, STATUS);
+    assert_non_null(strstr(text, "Source imap.example.edu: 12 connections at most"));
+    assert_non_null(strstr(text, "Target contoso.onmicrosoft.com: 36.8/s allowed, 40.0/s learnt"));
+    free(text);
+    /* After a week it is what the next run will not begin with. */
+    now_fake(1, NOW + 8 * INT64_C(86400000));
+    text = written(NULL, &s, STATUS_JSON);
+    assert_null(strstr(text, "36.8"));
+    assert_non_null(strstr(text, "\"connections\":null"));
+    free(text);
+    fake_free(&s);
+    now_real();
+}
+
 static void a_course_keeps_sums_and_gaps(void **state)
 {
     struct report_sample samples[] = {
@@ -491,6 +565,7 @@ int main(void)
         cmocka_unit_test(verdicts),
         cmocka_unit_test(the_summary_has_the_labels),
         cmocka_unit_test(status_tells_rate_and_throttling_while_they_are_fresh),
+        cmocka_unit_test(servers_are_told_in_every_form),
         cmocka_unit_test(a_course_keeps_sums_and_gaps),
         cmocka_unit_test(equal_texts_are_one),
         cmocka_unit_test(a_damaged_store_and_a_full_disk_are_told),

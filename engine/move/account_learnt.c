@@ -1,0 +1,69 @@
+#include "engine/move/account_inner.h"
+
+#include "engine/move/learnt.h"
+#include "engine/move/login.h"
+#include "io/base/now.h"
+
+#include <stdlib.h>
+
+static const char *name_of(const struct account *account, enum side side,
+                           char name[LEARNT_NAME_BYTES])
+{
+    const struct settings *settings = account->hub->settings;
+
+    return learnt_name(side == SIDE_SOURCE ? LEARNT_USER_SOURCE : LEARNT_USER_TARGET,
+                       learnt_server_of(side == SIDE_SOURCE ? &settings->source : &settings->target),
+                       account->id, name);
+}
+
+static void take(struct account *account, enum side side)
+{
+    struct account_side *s = &account->sides[side];
+    uint64_t now = loop_now_ms(account->hub->loop);
+    int64_t wall_ms = now_wall_ms(), left_ms;
+    struct learnt_user kept = { .connections = 0 };
+    char name[LEARNT_NAME_BYTES], *data = NULL;
+    size_t size = 0;
+    bool found = false;
+    struct err err;
+
+    /* One that cannot be read is none: the server tells again. */
+    if (!spool_meta_get(account->hub->spool, name_of(account, side, name), &data, &size, &found,
+                        &err) || !found)
+        return;
+    if (learnt_user_decode(slice_of(data, size), &kept)) {
+        left_ms = kept.hold_ms - wall_ms;
+        if (left_ms > 0)
+            account_hold(account, side,
+                         (uint32_t)(left_ms < LEARNT_HOLD_MS ? left_ms : LEARNT_HOLD_MS), STALL_NONE);
+        if (kept.connections && wall_ms - kept.connections_ms <= LEARNT_OLD_MS) {
+            s->links_max = kept.connections;
+            s->links_max_until_ms = now + LOGIN_LIMIT_KEPT_MS;
+            s->links_max_wall_ms = kept.connections_ms;
+        }
+    }
+    free(data);
+}
+
+void account_learnt_begin(struct account *account)
+{
+    for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++)
+        if (account_uses(account, side))
+            take(account, side);
+}
+
+void account_learnt_keep(struct account *account, enum side side)
+{
+    const struct account_side *s = &account->sides[side];
+    uint64_t now = loop_now_ms(account->hub->loop);
+    bool held = s->hold_until_ms > now && s->hold_cause == STALL_NONE;
+    struct learnt_user keep = {
+        .connections = s->links_max,
+        .connections_ms = s->links_max_wall_ms,
+        .hold_ms = held ? now_wall_ms() + (int64_t)(s->hold_until_ms - now) : 0,
+    };
+    char name[LEARNT_NAME_BYTES], line[LEARNT_LINE_BYTES];
+
+    hub_submit_lazy(account->hub, store_op_meta_text(name_of(account, side, name),
+                                                     learnt_user_encode(&keep, line)));
+}

@@ -1,0 +1,69 @@
+/* What runs learnt about the servers of a batch, as it is kept in the state folder for the next run and
+ * shown by `status` and `report`: a server's line a side, and a line for each user whose own limit was
+ * met. Everything is named for the server it was learnt from, so that a batch that is sent elsewhere
+ * begins anew. Pure but for the clock that callers hand in.
+ */
+#ifndef ENGINE_MOVE_LEARNT_H
+#define ENGINE_MOVE_LEARNT_H
+
+#include "engine/move/settings.h"
+#include "engine/pace/pace.h"
+#include "io/base/buf.h"
+
+/* Limits change: one that was met longer ago is looked for again. */
+#define LEARNT_OLD_MS  PACE_RATE_OLD_MS
+/* A back-off that was asked for never lasts longer, whatever a clock says. */
+#define LEARNT_HOLD_MS INT64_C(3600000)
+
+#define LEARNT_SERVER_BYTES 256u
+#define LEARNT_LINE_BYTES   640u
+#define LEARNT_NAME_BYTES   48u
+/* Names of a server's line, one a side. */
+#define LEARNT_SOURCE "learnt.source"
+#define LEARNT_TARGET "learnt.target"
+
+/* Times are wall time in milliseconds, 0 never. */
+struct learnt {
+    char server[LEARNT_SERVER_BYTES];
+    int64_t told_ms;
+    uint32_t connections;      /* all users together may have so many; 0: no limit was met */
+    int64_t connections_ms;    /* when it was met last */
+    uint64_t throttle_replies; /* this far, of all runs */
+    /* the target's rate control; a source has none, and its phase is OPEN */
+    enum pace_phase phase;
+    double rate, rate_hat, measured; /* cost per second, to a thousandth; 0: none */
+    int64_t gate_ms;                 /* the whole server rests until then */
+    uint64_t cuts;                   /* refusals of the whole tenant, of this run */
+};
+
+struct learnt_user {
+    uint32_t connections;   /* the server allows this user no more; 0: not known */
+    int64_t connections_ms; /* when that was learnt */
+    int64_t hold_ms;        /* the server asked to be left alone by this user until then */
+};
+
+/* Whose budget it is: the tenant's, or else the host's. */
+const char *learnt_server_of(const struct settings_endpoint *endpoint);
+/* "KIND.HASH" or "KIND.HASH.ID": the named value of that server (upper and lower case are the same).
+ * kind: at most 16 bytes. id 0: the server itself. Returns out. */
+const char *learnt_name(const char *kind, const char *server, uint32_t id,
+                        char out[LEARNT_NAME_BYTES]);
+/* Kinds. */
+#define LEARNT_PACE        "pace"
+#define LEARNT_PACE_LANE   "pace.lane"
+#define LEARNT_USER_SOURCE "learnt.source"
+#define LEARNT_USER_TARGET "learnt.target"
+
+/* Into out[LEARNT_LINE_BYTES], NUL-terminated; returns out. */
+const char *learnt_encode(const struct learnt *learnt, char *out);
+const char *learnt_user_encode(const struct learnt_user *user, char *out);
+/* False for anything else; then *_r is left as it is. */
+bool learnt_decode(struct slice value, struct learnt *learnt_r) ERR_CHECK;
+bool learnt_user_decode(struct slice value, struct learnt_user *user_r) ERR_CHECK;
+
+/* How many connections a run begins with where `configured` are allowed: fewer when the same server
+ * bore no more within the last week. */
+uint32_t learnt_connections(const struct learnt *learnt, const char *server, uint32_t configured,
+                            int64_t wall_ms);
+
+#endif
