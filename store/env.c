@@ -300,7 +300,7 @@ static void number_key(struct key *key, const char *name)
     key->size = (size_t)n;
 }
 
-int env_number_get(struct spool *spool, MDB_txn *txn, const char *name, uint64_t *number_r)
+int env_number_get(const struct spool *spool, MDB_txn *txn, const char *name, uint64_t *number_r)
 {
     struct key key;
     MDB_val k, v;

@@ -73,7 +73,7 @@ static inline struct slice env_slice(MDB_val v)
 }
 
 /* Numbers of the spool itself, under "s:NAME". Missing: 0. Results are LMDB's. */
-int env_number_get(struct spool *spool, MDB_txn *txn, const char *name, uint64_t *number_r);
+int env_number_get(const struct spool *spool, MDB_txn *txn, const char *name, uint64_t *number_r);
 int env_number_put(struct spool *spool, MDB_txn *txn, const char *name, uint64_t number);
 
 /* Budget and high mark from what is held and what the disk has; writer's thread. */

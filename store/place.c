@@ -12,7 +12,12 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <time.h>
 #include <unistd.h>
+
+/* How long a lock that is held is looked at again before it is taken for another run's. */
+#define LOOKS   10
+#define LOOK_MS 20
 
 static _Atomic int pretended;
 
@@ -103,6 +108,36 @@ static bool disk_judged(const char *folder, struct err *err_r)
     return err_doing(err_r, "open the state folder");
 }
 
+/* place_is_held of a `status` holds the lock for a moment: that is no run. */
+static bool locked(int fd)
+{
+    struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
+
+    for (unsigned i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+        if (errno != EWOULDBLOCK || i == LOOKS)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
+bool place_is_held(const struct place *place, bool *held_r)
+{
+    char *path = place_path(place, "lock");
+    int fd = open(path, O_RDONLY | O_CLOEXEC), got, error;
+
+    error = errno;
+    free(path);
+    *held_r = false;
+    if (fd < 0)
+        return error == ENOENT;
+    got = flock(fd, LOCK_SH | LOCK_NB);
+    error = errno;
+    close(fd);
+    *held_r = got < 0 && error == EWOULDBLOCK;
+    return got == 0 || *held_r;
+}
+
 static bool lock_taken(struct place *place, struct err *err_r)
 {
     char *path = place_path(place, "lock");
@@ -119,7 +154,7 @@ static bool lock_taken(struct place *place, struct err *err_r)
                        : error == EACCES ? "no permission to write in it"
                        : error == ENOSPC ? "no space left on the disk"
                                          : strerror(error));
-    if (flock(place->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+    if (!locked(place->lock_fd)) {
         error = errno;
         if (error == EWOULDBLOCK) {
             got = pread(place->lock_fd, text, sizeof text - 1, 0);

@@ -18,6 +18,8 @@ struct place {
  * makes and locks nothing. On failure nothing is held. */
 bool place_open(struct place *place, const char *folder, bool read_only,
                 struct err *err_r) ERR_CHECK;
+/* Does somebody hold the lock? For who did not take it; false when it cannot be told. */
+bool place_is_held(const struct place *place, bool *held_r);
 void place_close(struct place *place);
 /* A path in the folder, from malloc. */
 char *place_path(const struct place *place, const char *name);

@@ -344,7 +344,25 @@ bool spool_meta_get(struct spool *spool, const char *name, char **data_r, size_t
     return rc == 0 || rc == MDB_NOTFOUND || env_error(err_r, rc, "read a value of the spool");
 }
 
+enum spool_holder spool_holder(const struct spool *spool)
+{
+    bool held = true;
+
+    if (spool->place.lock_fd < 0 && !place_is_held(&spool->place, &held))
+        return SPOOL_HELD_UNKNOWN;
+    return held ? SPOOL_HELD_BY_RUN : SPOOL_HELD_BY_NONE;
+}
+
 int64_t spool_last_commit_ms(const struct spool *spool)
 {
-    return spool->last_commit_ms;
+    MDB_txn *txn;
+    uint64_t last = (uint64_t)spool->last_commit_ms;
+
+    /* Beside a run it is asked for again and again. */
+    if (spool->read_only && mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn) == 0) {
+        if (env_number_get(spool, txn, "last_commit", &last) != 0)
+            last = (uint64_t)spool->last_commit_ms;
+        mdb_txn_abort(txn);
+    }
+    return (int64_t)last;
 }

@@ -47,10 +47,18 @@ void spool_fill(const struct spool *spool, struct spool_fill *fill_r);
 bool spool_meta_get(struct spool *spool, const char *name, char **data_r, size_t *size_r,
                     bool *found_r, struct err *err_r) ERR_CHECK;
 
+/* Does a run hold the state? Looked at anew with each call. */
+enum spool_holder {
+    SPOOL_HELD_BY_NONE,
+    SPOOL_HELD_BY_RUN,  /* a living process: another one, or this one when it opened the spool to write */
+    SPOOL_HELD_UNKNOWN  /* the lock cannot be looked at */
+};
+enum spool_holder spool_holder(const struct spool *spool);
+
 /* While a writer runs it commits at least this often. */
 #define SPOOL_HEARTBEAT_MS 10000u
-/* Wall clock of the last durable commit before this spool_open, 0 when new: after a crash an APPEND
- * may have been sent until SPOOL_HEARTBEAT_MS later. */
+/* Wall clock of the last durable commit before this spool_open (read-only: until now), 0 when new: after
+ * a crash an APPEND may have been sent until SPOOL_HEARTBEAT_MS later. */
 int64_t spool_last_commit_ms(const struct spool *spool);
 
 /* Proves the spool sound: every record decodes, states and counters agree, every body has its

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+/* Without a lock that can be looked at, a sign of life as young as this is a run. */
 #define RUNNING_MS 30000
 
 struct loading {
@@ -227,6 +228,24 @@ static bool is_under_way(const char *state)
            strcmp(state, "Stopping") == 0;
 }
 
+static bool is_alive(const struct report *r, const struct spool *spool, int64_t last_ms)
+{
+    enum spool_holder holder = spool_holder(spool);
+
+    return holder == SPOOL_HELD_UNKNOWN ? r->made_ms - last_ms < RUNNING_MS
+                                        : holder == SPOOL_HELD_BY_RUN;
+}
+
+/* Nobody works on them any more. */
+static void settle_users(struct report *r, unsigned shard)
+{
+    for (unsigned i = 0; i < r->user_count; i++)
+        if (r->users[i].shard == shard && (r->users[i].state == USER_VALIDATING ||
+                                           r->users[i].state == USER_SYNCING ||
+                                           r->users[i].state == USER_INCREMENTAL_SYNCING))
+            r->users[i].state = USER_STOPPED;
+}
+
 struct end_of {
     int64_t finished_ms; /* of the shards that are */
     int64_t last_ms;     /* last sign of life of any */
@@ -258,6 +277,13 @@ static bool load_shard(struct report *r, unsigned shard, struct end_of *end, str
         return false;
     err_printable(state, sizeof state, text.data, text.size);
     free((char *)text.data);
+    if (is_under_way(state) && !is_alive(r, spool, last)) {
+        memcpy(state, "Stopped", sizeof "Stopped");
+        b->killed_ms = last > b->killed_ms ? last : b->killed_ms;
+        settle_users(r, shard);
+    } else {
+        b->running |= is_under_way(state);
+    }
     if (shard == 0 || state_rank(state) > state_rank(b->state))
         memcpy(b->state, state, sizeof state);
     if (!fact_number(spool, "batch.started_ms", &started, &has_started, err_r) ||
@@ -274,7 +300,6 @@ static bool load_shard(struct report *r, unsigned shard, struct end_of *end, str
     }
     if (last > end->last_ms)
         end->last_ms = last;
-    b->running |= is_under_way(state) && r->made_ms - last < RUNNING_MS;
     if (has_code && code <= 255 && (!b->has_exit_code || code_rank((int)code) > code_rank(b->exit_code))) {
         b->has_exit_code = true;
         b->exit_code = (int)code;
@@ -319,6 +344,8 @@ static bool load(struct report *r, bool full, struct err *err_r)
         if (!reader_create(r->spools[l.shard], &r->readers[l.shard], err_r) ||
             !reader_users(r->readers[l.shard], each_user, &l, err_r))
             return false;
+    if (!load_batch(r, err_r))
+        return false;
     for (l.user = 0; l.user < r->user_count; l.user++) {
         if (!load_user(&l, full, err_r))
             return false;
@@ -326,7 +353,7 @@ static bool load(struct report *r, bool full, struct err *err_r)
     }
     if (r->group_count)
         qsort(r->groups, r->group_count, sizeof *r->groups, urgent_first);
-    return load_batch(r, err_r) && report_learnt_load(r, err_r) &&
+    return report_learnt_load(r, err_r) &&
            (!full || report_course_load(r, err_r));
 }
 

@@ -65,7 +65,9 @@ struct report_batch {
     bool has_exit_code;
     int exit_code;
     double seconds;       /* to now while it is not finished */
-    bool running;         /* a process has said so within the last half minute */
+    bool running;         /* a living process holds the state of a shard and is at work */
+    int64_t killed_ms;    /* last sign of life of a run that ended without a word: killed, or its disk was
+                             full; 0: none */
 };
 
 struct report {

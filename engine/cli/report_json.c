@@ -40,6 +40,10 @@ static void batch(struct emit *e, const struct report *r)
     else
         emit_null(e, "exit_code");
     emit_bool(e, "running", r->batch.running);
+    if (r->batch.killed_ms)
+        emit_time(e, "killed", r->batch.killed_ms);
+    else
+        emit_null(e, "killed");
     emit_number(e, "shards", r->shards);
     emit_end_object(e);
 }

@@ -4,6 +4,7 @@
 #include "engine/cli/report_time.h"
 #include "engine/move/advice.h"
 #include "engine/move/batch.h"
+#include "io/base/now.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -53,6 +54,7 @@ static void say_rest(const struct report *r, struct buf *b)
 static bool say(const struct report *r, struct buf *b)
 {
     const struct tally *t = &r->totals;
+    char when[32], killed[120];
     bool ended;
 
     if (r->user_count == 0)
@@ -118,9 +120,13 @@ static bool say(const struct report *r, struct buf *b)
         say_rest(r, b);
         return buf_append(b, SLICE(" `mailhaul run` or `mailhaul upload` moves what waits."));
     }
+    if (r->batch.killed_ms)
+        snprintf(killed, sizeof killed, "The run was killed, or could not write any more, at %s",
+                 now_rfc3339(r->batch.killed_ms, when, sizeof when));
     if (!buf_append_format(b, "%s: %s of %s user%s %s synced.",
-                           ended ? "Stopped early and clean"
-                                 : "Not finished, and no run is going on",
+                           ended                ? "Stopped early and clean"
+                           : r->batch.killed_ms ? killed
+                                                : "Not finished, and no run is going on",
                            format_count(r->synced).text, format_count(r->user_count).text,
                            plural(r->user_count),
                                  r->synced == 1 || r->user_count == 1 ? "is" : "are"))

@@ -111,6 +111,10 @@ bool status_write_json(struct spool *const *spools, unsigned count, FILE *out, s
     emit_cstr(&e, "name", r->batch.name);
     emit_cstr(&e, "state", r->batch.state);
     emit_bool(&e, "running", r->batch.running);
+    if (r->batch.killed_ms)
+        emit_time(&e, "killed", r->batch.killed_ms);
+    else
+        emit_null(&e, "killed");
     emit_end_object(&e);
     emit_array(&e, "users");
     for (unsigned i = 0; i < r->user_count; i++) {

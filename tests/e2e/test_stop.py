@@ -86,6 +86,26 @@ class Stop(Case):
         self.assertIn("anna@" + DOMAIN, done.out + done.err)
         self.moved(self.one)
 
+    def test_a_killed_run_is_known_as_such_at_once(self):
+        batch = self.one
+        run = batch.start("run")
+        self.until_mail_arrives(run)
+        status = self.ends(batch.call("status", "--json", write=False), 0).json()
+        self.assertEqual((status["batch"]["running"], status["batch"]["killed"]), (True, None))
+        run.signal(signal.SIGKILL)
+        run.wait()
+        status = self.ends(batch.call("status", "--json", write=False), 0).json()
+        self.assertIs(status["batch"]["running"], False)
+        self.assertEqual(status["batch"]["state"], "Stopped")
+        self.assertEqual({u["state"] for u in status["users"]} - {"Queued", "Stopped", "Synced"}, set())
+        text = self.ends(batch.call("status", write=False), 0).out
+        self.assertIn("was killed, or could not write any more, at %s" % status["batch"]["killed"], text)
+        self.assertIn("Run the same command again to go on", text)
+        self.assertNotIn("running", text)
+        self.ends(batch.call("run"), 0)
+        status = self.ends(batch.call("status", "--json", write=False), 0).json()
+        self.assertEqual((status["batch"]["killed"], status["batch"]["state"]), (None, "Synced"))
+
     @core
     def test_second_run_in_the_same_state_folder_is_refused(self):
         running = self.one.start("run")

@@ -293,6 +293,7 @@ static void shards_are_merged(void **state)
 {
     struct spool a = { 0 }, b = { 0 }, *both[] = { &a, &b };
     struct report *r;
+    char text[600];
 
     now_fake(1, NOW);
     add_user(&a, 1, "a@x", USER_SYNCED, "");
@@ -313,9 +314,30 @@ static void shards_are_merged(void **state)
     b.metas[1].value = "Syncing";
     b.meta_count = 3;
     b.last_commit_ms = NOW - 1000;
+    b.holder = SPOOL_HELD_BY_RUN;
     r = load(both, 2);
     assert_true(r->batch.running && !r->batch.has_exit_code && r->batch.finished_ms == 0);
     assert_string_equal(r->batch.state, "Syncing");
+    assert_int_equal(r->by_state[USER_SYNCING], 1);
+    report_free(&r);
+    /* One that nobody holds any more was killed, however young its last sign of life is. */
+    b.holder = SPOOL_HELD_BY_NONE;
+    r = load(both, 2);
+    assert_true(!r->batch.running && r->batch.killed_ms == NOW - 1000);
+    assert_string_equal(r->batch.state, "Stopped");
+    assert_int_equal(r->by_state[USER_STOPPED], 1);
+    report_verdict(r, text, sizeof text);
+    assert_non_null(strstr(text, "was killed, or could not write any more, at 2025-11-24T15:59:59Z"));
+    assert_non_null(strstr(text, "Run the same command again to go on; nothing is lost."));
+    report_free(&r);
+    /* Where the lock cannot be looked at, the last sign of life decides. */
+    b.holder = SPOOL_HELD_UNKNOWN;
+    r = load(both, 2);
+    assert_true(r->batch.running && !r->batch.killed_ms);
+    report_free(&r);
+    b.last_commit_ms = NOW - 31000;
+    r = load(both, 2);
+    assert_true(!r->batch.running && r->batch.killed_ms);
     report_free(&r);
     fake_free(&a);
     fake_free(&b);

@@ -43,6 +43,7 @@ struct spool {
     unsigned user_count, folder_count, message_count, failure_count, problem_count, sample_count,
         meta_count;
     int64_t last_commit_ms;
+    enum spool_holder holder;
     bool broken_bodies, broken_reader;
 };
 struct reader {
@@ -203,6 +204,11 @@ bool spool_meta_get(struct spool *spool, const char *name, char **data_r, size_t
             *data_r = mem_text(spool->metas[i].value);
         }
     return true;
+}
+
+enum spool_holder spool_holder(const struct spool *spool)
+{
+    return spool->holder;
 }
 
 int64_t spool_last_commit_ms(const struct spool *spool)
