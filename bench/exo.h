@@ -207,6 +207,7 @@ struct exo_fault {
     double share;      /* else at random, 0..1; both 0: always */
     uint32_t limit;    /* fires at most so often; 0 no limit */
     uint64_t at;       /* MID_LITERAL: bytes; 0 half */
+    uint64_t over;     /* only APPENDs of more bytes than this */
     uint32_t delay_ms; /* DELAYED */
     char text[128];    /* REPLY, BYE */
 };

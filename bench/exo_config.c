@@ -324,6 +324,8 @@ static bool fault_word(struct exo_fault *f, struct slice key, struct slice value
         return slice_u32(value, &f->limit);
     if (slice_equal(key, SLICE("at")))
         return slice_u64(value, &f->at);
+    if (slice_equal(key, SLICE("over")))
+        return slice_u64(value, &f->over);
     if (slice_equal(key, SLICE("delay")))
         return slice_u32(value, &f->delay_ms);
     if (!slice_equal(key, SLICE("share")) || !copy_text(number, sizeof number, value))

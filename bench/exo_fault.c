@@ -21,6 +21,8 @@ bool exo_fault_strikes(struct exo_conn *c, enum exo_point point, const char *com
         if (f->mailbox[0] && (!s->mailbox || !slice_equal_nocase(slice_cstr(f->mailbox),
                                                                  slice_cstr(s->mailbox->address))))
             continue;
+        if (f->over && (!s->append || s->append->size <= f->over))
+            continue;
         exo->fault_state[i].seen++;
         if (f->every ? exo->fault_state[i].seen % f->every != 0
                      : f->share > 0 && exo_random_unit(&exo->random) >= f->share)

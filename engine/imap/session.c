@@ -40,6 +40,7 @@ struct session *session_create(const struct session_config *config, const struct
     s->events = events;
     s->context = context;
     s->tls = config->tls;
+    s->worked = config->mailbox_worked;
     s->next_tag = 1;
     s->flight.inflight_max = config->inflight_max ? config->inflight_max : INFLIGHT_DEFAULT;
     s->flight.append_inflight_max =
@@ -244,6 +245,12 @@ static void refused(struct session *s, struct cmd *cmd, const struct resp *resp)
         /* Refused where it was offered (A2): the root tells the delimiter. */
         session_root(s, cmd->u.namespaces.row, cmd->ended, cmd->context);
         cmd->ended = NULL;
+        session_end_cmd(s, cmd, &err);
+        return;
+    }
+    if (err.scope == ERR_SCOPE_SESSION) {
+        /* Nothing more is sent on it; its callers see that it is over before this command ends. */
+        session_fail(s, &err);
         session_end_cmd(s, cmd, &err);
         return;
     }

@@ -27,6 +27,8 @@ struct session_config {
     bool send_id;             /* ID with name and version after login, when offered (quirk L14) */
     bool exchange;            /* target manners: never ENABLE, no LIST RETURN, no LSUB, XLIST,
                                  synchronizing literals, NAMESPACE after login is fine */
+    bool mailbox_worked;      /* another session had this mailbox open: what a first command is refused
+                                 for is then no missing right (quirk L01) */
     uint32_t inflight_max;    /* commands on the wire at once; 0: 8 (quirk P09 wants <= 10) */
     uint32_t append_inflight_max; /* APPENDs with LITERAL+ on the wire at once; 0: 32 */
     struct auth_config auth;  /* copied; secrets inside are borrowed until `ready` or session end */

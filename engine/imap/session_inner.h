@@ -71,7 +71,7 @@ struct session {
     bool feeding, starting_tls, starting_deflate, notified, in_output;
     bool tls;             /* on now */
     bool enabled_utf8, enabled_uidonly;
-    bool worked;          /* a command ended well */
+    bool worked;          /* a command ended well, here or in another session of the mailbox */
     struct ssl_st *ssl;
     struct err error;     /* why it fails */
     struct scan scan;

@@ -47,6 +47,8 @@ static const struct row {
     { ANY, ALL, NULL, "too many open connections", THROTTLED, ERR_SCOPE_ACCOUNT, 60000 },
     { ANY, ALL, NULL, "too many connections", THROTTLED, ERR_SCOPE_ACCOUNT, 60000 },
     { ANY, ALL, NULL, "too many requests", THROTTLED, ERR_SCOPE_ACCOUNT, 60000 },
+    { ANY, ALL, NULL, "toomanyconnections", THROTTLED, ERR_SCOPE_ACCOUNT, 60000 },
+    { ANY, ALL, NULL, "overbudgetexception", THROTTLED, ERR_SCOPE_ACCOUNT, 0 },
     /* A message that is too large is not a rate (T21). */
     { NO | BAD, APPEND, "TOOBIG", "maximum size of appendable message", PERMANENT, ERR_SCOPE_MESSAGE, 0 },
     { NO | BAD, APPEND, NULL, "append command exceeds", PERMANENT, ERR_SCOPE_MESSAGE, 0 },
@@ -73,9 +75,13 @@ static const struct row {
     { BYE, ALL, NULL, "connection is closed. 1", TRANSIENT, ERR_SCOPE_SESSION, 0 },
     { NO | BAD, ALL, NULL, "server unavailable", TRANSIENT, OWN, 0 },
     { NO | BAD, ALL, NULL, "command received in invalid state", TRANSIENT, ERR_SCOPE_SESSION, 0 },
+    /* To AUTHENTICATE: a token that is not one, or no longer. Elsewhere the server reads something else
+     * than was sent: nothing more may go this way. */
+    { NO | BAD, LOGIN, NULL, "command error. 10", PERMANENT, ERR_SCOPE_ACCOUNT, 0 },
     { NO | BAD, ALL, NULL, "command error. 10", TRANSIENT, ERR_SCOPE_SESSION, 0 },
     { NO | BAD, ALL, NULL, "error. 12", TRANSIENT, ERR_SCOPE_SESSION, 0 },
     { NO | BAD, ALL, NULL, "command argument error", PERMANENT, OWN, 0 },
+    { NO | BAD, LIST | SELECT | CREATE, NULL, "internal server error", TRANSIENT, ERR_SCOPE_SESSION, 0 },
     /* No failure at all (B23). */
     { NO, FETCH, "EXPUNGEISSUED", "no longer exist", FINE, ERR_SCOPE_MESSAGE, 0 },
     /* The mailbox is full (T20). */
@@ -212,7 +218,7 @@ bool verdict_of(const struct resp *resp, const struct verdict_about *about, stru
                   resp->code.size);
     if (slice_find_nocase(resp->text, SLICE("authenticated but not connected")) != SIZE_MAX) {
         err_r->class = about->worked_before ? ERR_CLASS_THROTTLED : ERR_CLASS_PERMANENT;
-        err_r->scope = ERR_SCOPE_ACCOUNT;
+        err_r->scope = about->worked_before ? ERR_SCOPE_SESSION : ERR_SCOPE_ACCOUNT;
         return true;
     }
     judge(err_r, resp, about);

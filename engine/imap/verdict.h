@@ -21,8 +21,9 @@ enum verdict_doing {
 
 struct verdict_about {
     enum verdict_doing doing;
-    bool worked_before; /* a command of this session after login has ended well: "authenticated but
-                           not connected" then means too many sessions (quirk L01) */
+    bool worked_before; /* the mailbox was open already, in this session or in another of this run:
+                           "authenticated but not connected" then means too many sessions (quirk L01),
+                           and this one is over */
 };
 
 /* resp: tagged NO or BAD, untagged BYE, or a line of no form. Fills *err_r but `doing`. Returns false

@@ -77,6 +77,12 @@ struct account {
     bool knows_keywords;
     char *permanent_keywords; /* those the target names, space separated */
     struct gmail *gmail;    /* the source's folders are labels: each message is copied once; or NULL */
+    struct {
+        unsigned rounds;      /* of APPENDs in a row that the target answered as when it is out of order */
+        uint32_t folder, uid; /* the first of them */
+        bool several;         /* others were answered so, too */
+        bool opens;           /* meanwhile a folder told its numbers */
+    } unavailable;            /* push_full's */
     unsigned fetch_most;    /* bodies a FETCH asks for at most, 0: as many as is usual; learnt */
     unsigned told;          /* store operations whose answer is awaited */
     uint64_t large_items; /* left behind for their size, in all runs; known when proven */

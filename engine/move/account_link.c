@@ -123,6 +123,11 @@ static bool token_is_doubted(struct worker *w, enum trouble_doing doing, const s
     return true;
 }
 
+static bool says(const struct err *err, const char *words)
+{
+    return slice_find_nocase(slice_cstr(err->server_text), slice_cstr(words)) != SIZE_MAX;
+}
+
 static void link_closed(void *context, const struct err *err, bool ready_before)
 {
     struct worker *w = context;
@@ -156,15 +161,16 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     }
     if (!ready_before && !account->stopping)
         login_refused(w, err, trouble_type(doing, failure_side_of(w->side), err));
-    drained = w->draining || slice_find_nocase(slice_cstr(err->server_text),
-                                               SLICE("AccessTokenExpired")) != SIZE_MAX;
+    drained = w->draining || says(err, "AccessTokenExpired");
+    /* Ended with its token, or because of it (revoked): the next login has another. */
+    if (w->token && err->class != ERR_CLASS_CANCELED &&
+        (drained || says(err, "Session invalidated")))
+        tokens_forget(hub->tokens, w->side, account->user);
     login_over(w);
     hub_give_back_link(hub, w->side);
     account_poke(account);
     if (drained && account_wants_links(account, w->side)) {
         /* A session lives no longer than its token: routine, not trouble. */
-        if (err->class != ERR_CLASS_CANCELED)
-            tokens_forget(hub->tokens, w->side, account->user);
         loop_timer_set(hub->loop, &w->again, 1, reconnect, w);
         return;
     }
@@ -186,7 +192,8 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
         err->class != ERR_CLASS_PERMANENT && w->attempts + 1 < limit)
         verdict.action = TROUBLE_RETRY;
     /* One outage takes all connections at once and counts once. */
-    if (err->class != ERR_CLASS_THROTTLED && side->ready_count == 0)
+    if ((err->class != ERR_CLASS_THROTTLED || err->scope == ERR_SCOPE_SESSION) &&
+        side->ready_count == 0)
         side->failures++;
     if (verdict.action == TROUBLE_FEWER) {
         account_failure(account, failure_side_of(w->side), doing, verdict.type, err, NULL, 0);

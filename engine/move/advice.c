@@ -119,7 +119,7 @@ static const struct advice rows[] = {
     { "TargetThrottled", "Exchange asked to slow down.",
       "Nothing to do: the wait it named is kept and no message is lost. Many of these only mean that "
       "the migration goes at the speed the tenant allows.", NULL, true },
-    { "TargetUnavailable", "The target was not reachable or broke off.",
+    { "TargetUnavailable", "The target was not reachable, broke off or could not do it for now.",
       "Run again. When a single mailbox stays so (`Server Unavailable. 15`), it is probably full:",
       "Get-MailboxStatistics {mailbox} | fl TotalItemSize,StorageLimitStatus", true },
     { "TargetCountDiffers", "The target holds fewer messages than it acknowledged.",

@@ -200,4 +200,5 @@ void login_describe(struct worker *w, struct link_config *config_r)
     login_as(account->hub->settings, w->side, account->user, account->hub->tls[w->side], w->token,
              config_r);
     config_r->session.auth.tried = account->hub->broken_ways[w->side];
+    config_r->session.mailbox_worked = account->sides[w->side].listed;
 }

@@ -441,7 +441,7 @@ static void fetch_ended(void *context, const struct err *err)
     }
     incoming_drop(fetch);
     free(fetch);
-    if (err && err->class == ERR_CLASS_THROTTLED) {
+    if (err && err->class == ERR_CLASS_THROTTLED && err->scope != ERR_SCOPE_SESSION) {
         struct trouble_verdict verdict;
 
         /* Also a server that names no time means some. */

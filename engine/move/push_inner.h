@@ -36,6 +36,16 @@ void push_mend(struct folder *f, struct folder_item *item, const struct err *ref
  * by that size it is known again on the target, should this process die. */
 bool push_disarm(struct folder *f, struct folder_item *item);
 
+/* push_full: an APPEND was stored / a folder of this mailbox could be asked for its numbers. */
+void push_took(struct account *account);
+void push_opens(struct account *account);
+/* The APPEND of the message uid was refused; before the account is held for it. True: the mailbox is
+ * full, as far as one can tell, and full_r says so. */
+bool push_is_full(struct folder *f, uint32_t uid, const struct err *err, struct err *full_r);
+/* It was refused that way and is back at the front of the queue: another one goes before it, and the
+ * folder is asked whether it opens at all. */
+void push_asks_first(struct folder *f);
+
 /* push_send: the message of the queue has failed for good. */
 void push_message_fails(struct folder *f, struct folder_item *item, const struct err *err,
                         enum trouble_doing doing);

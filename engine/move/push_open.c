@@ -121,10 +121,12 @@ static void asked(void *context, const struct err *err)
 {
     struct worker *w = context;
 
-    if (err)
+    if (err) {
         step_failed(w, TROUBLE_SELECT, err);
-    else
-        open_scan(w);
+        return;
+    }
+    push_opens(w->account);
+    open_scan(w);
 }
 
 static void asked_by_select(void *context, const struct err *err)

@@ -215,12 +215,44 @@ static void message_fails(struct job *job, const struct err *err, enum trouble_d
     push_message_fails(job->folder, &job->items[0], err, doing);
 }
 
-static void append_refused(struct job *job, const struct err *err)
+/* Refused for now, or never answered and known not to have been sent whole. */
+static void append_again(struct job *job, const struct err *err,
+                         const struct trouble_verdict *verdict)
+{
+    struct worker *w = job->worker;
+    struct folder *f = job->folder;
+    struct account *account = w->account;
+    bool stands = link_is_ready(w->link);
+    /* A refusal that ended the session is this message's only where no other was on it. */
+    bool answered = (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD) &&
+                    (stands || push_depth(w) == 1);
+
+    if (err->class == ERR_CLASS_CANCELED || (!answered && !stands)) {
+        job_requeue(job, false);
+        return;
+    }
+    if (job->count == 1 && job->items[0].tries + 1u >= APPEND_TRIES_MAX) {
+        message_fails(job, err, TROUBLE_APPEND);
+        return;
+    }
+    job_requeue(job, answered);
+    if (!stands)
+        return; /* its end tells the account */
+    account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict->type, err, f,
+                    job->items[0].uid);
+    if (trouble_is_unavailable(err))
+        push_asks_first(f);
+    account_hold(account, SIDE_TARGET, verdict->wait_ms, STALL_RETRY);
+}
+
+static void append_refused(struct job *job, const struct err *cause)
 {
     struct worker *w = job->worker;
     struct folder *f = job->folder;
     struct account *account = w->account;
     struct trouble_verdict verdict;
+    struct err full;
+    const struct err *err = push_is_full(f, job->items[0].uid, cause, &full) ? &full : cause;
 
     trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, err, job->items[0].tries,
                   (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
@@ -242,7 +274,9 @@ static void append_refused(struct job *job, const struct err *err)
         return;
     case TROUBLE_HOLD:
     case TROUBLE_FEWER:
-        account_throttled(account, SIDE_TARGET, job->count, err, verdict.wait_ms);
+        /* With the link gone, its end tells the account. */
+        if (link_is_ready(w->link))
+            account_throttled(account, SIDE_TARGET, job->count, err, verdict.wait_ms);
         job_requeue(job, false);
         return;
     case TROUBLE_STOP_ACCOUNT:
@@ -274,16 +308,7 @@ static void append_refused(struct job *job, const struct err *err)
         return;
     case TROUBLE_RETRY:
     case TROUBLE_OTHER_FORM:
-        if (err->class == ERR_CLASS_CANCELED || !link_is_ready(job->worker->link)) {
-            job_requeue(job, false); /* it was never sent whole: nothing can have been stored */
-        } else if (job->count == 1 && job->items[0].tries + 1u >= APPEND_TRIES_MAX) {
-            message_fails(job, err, TROUBLE_APPEND);
-        } else {
-            account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, err, f,
-                            job->items[0].uid);
-            account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);
-            job_requeue(job, true);
-        }
+        append_again(job, err, &verdict);
         return;
     }
 }
@@ -303,6 +328,7 @@ static void append_ended(void *context, const struct err *err)
         governor_answered(w->account, job->bytes, loop_now_ms(w->account->hub->loop) - job->sent_ms,
                           job->count);
         w->account->sides[SIDE_TARGET].failures = 0;
+        push_took(w->account);
         if (job->has_uids) {
             for (unsigned i = 0; i < job->count; i++)
                 if (job->uids[i] > f->highest_seen)
@@ -326,7 +352,7 @@ static void append_ended(void *context, const struct err *err)
     } else {
         if (err->class == ERR_CLASS_CANCELED)
             governor_gave_back(w->account, job->bytes, messages);
-        else if (err->class != ERR_CLASS_THROTTLED && link_lost)
+        else if (link_lost)
             governor_dropped(w->account, messages);
         else if (err->class != ERR_CLASS_THROTTLED)
             governor_refused(w->account, messages);

@@ -12,13 +12,17 @@
 #define HINT_MOST_MS         3600000u
 #define HOLD_WITHOUT_HINT_MS 30000u
 #define SELECT_ATTEMPTS      3u
+/* A folder of the target that does not open is most often a target with trouble, not the folder. */
+#define SELECT_ATTEMPTS_TARGET 8u
 #define MESSAGE_ATTEMPTS     3u
+#define UNAVAILABLE   "server unavailable"
+#define NOT_CONNECTED "authenticated but not connected"
 /* A host that refuses TCP from the start is not there; later it is a reboot worth waiting for. */
 #define CONNECT_ATTEMPTS_QUICK 5u
 
 static bool says(const struct err *err, const char *words)
 {
-    return slice_find_nocase(slice_cstr(err->server_text), slice_cstr(words)) != SIZE_MAX;
+    return words && slice_find_nocase(slice_cstr(err->server_text), slice_cstr(words)) != SIZE_MAX;
 }
 
 static bool coded(const struct err *err, const char *code)
@@ -33,7 +37,10 @@ static const struct {
     const char *code, *words;    /* NULL: not looked at; one of them must match */
     const char *type;
 } named[] = {
-    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, "LIMIT", "too many simultaneous",
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "LIMIT", NULL, "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many simultaneous",
+      "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "toomanyconnections",
       "ConnectionLimit" },
     { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "maximum number of connections",
       "ConnectionLimit" },
@@ -66,11 +73,13 @@ static const struct {
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "imap access is disabled",
       "ImapDisabled" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "enable imap", "ImapDisabled" },
-    { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_TARGET, NULL, "authenticated but not connected",
+    { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_TARGET, NULL, NOT_CONNECTED,
       "PermissionMissing" },
-    { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_SOURCE, NULL, "authenticated but not connected",
+    { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_SOURCE, NULL, NOT_CONNECTED,
       "ImapDisabled" },
-    { TROUBLE_LIST, TROUBLE_FETCH, FAILURE_LOCAL, "SERVERBUG", "internal error", "ServerBug" },
+    { TROUBLE_LIST, TROUBLE_FETCH, FAILURE_SOURCE, "SERVERBUG", "internal error", "ServerBug" },
+    { TROUBLE_LIST, TROUBLE_CREATE, FAILURE_TARGET, "SERVERBUG", "internal server error",
+      "TargetUnavailable" },
     { TROUBLE_LIST, TROUBLE_CREATE, FAILURE_LOCAL, NULL, "invalid mailbox name",
       "InvalidMailboxName" },
     { TROUBLE_CREATE, TROUBLE_CREATE, FAILURE_LOCAL, NULL, "folder name is reserved",
@@ -84,6 +93,9 @@ static const struct {
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "message size exceeds",
       "MessageTooLarge" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too large", "MessageTooLarge" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "append command exceeds",
+      "MessageTooLarge" },
+    { TROUBLE_LIST, TROUBLE_APPEND, FAILURE_TARGET, NULL, UNAVAILABLE, "TargetUnavailable" },
 };
 
 const char *trouble_type(enum trouble_doing doing, enum failure_side side, const struct err *err)
@@ -94,6 +106,9 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
         return "TokenFailed";
     if (err->origin == ERR_ORIGIN_TLS && doing <= TROUBLE_LOGIN)
         return "TlsFailed";
+    /* Of a mailbox that was open before: too many or too frequent connections. */
+    if (err->class == ERR_CLASS_THROTTLED && says(err, NOT_CONNECTED))
+        return "ConnectionLimit";
     for (unsigned i = 0; i < sizeof named / sizeof *named; i++)
         if (doing >= named[i].from && doing <= named[i].to &&
             (named[i].side == FAILURE_LOCAL || named[i].side == side) &&
@@ -112,7 +127,7 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
     case TROUBLE_LOGIN:
         return "LoginFailed";
     case TROUBLE_LIST:
-        return "ServerBug";
+        return side == FAILURE_TARGET ? "TargetUnavailable" : "ServerBug";
     case TROUBLE_SELECT:
         return "SelectFailed";
     case TROUBLE_FETCH:
@@ -120,8 +135,10 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
     case TROUBLE_CREATE:
         return "InvalidMailboxName";
     case TROUBLE_APPEND:
-        return err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD ? "MessageRejected"
-                                                                             : "TargetUnavailable";
+        return err->class != ERR_CLASS_TRANSIENT &&
+                       (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD)
+                   ? "MessageRejected"
+                   : "TargetUnavailable";
     case TROUBLE_SPOOL:
     case TROUBLE_COUNT:
         break;
@@ -135,6 +152,11 @@ void trouble_set_first_wait(uint32_t wait_ms)
 {
     assert(wait_ms >= 1 && wait_ms <= 3600000);
     first_wait_ms = wait_ms;
+}
+
+bool trouble_is_unavailable(const struct err *err)
+{
+    return err->class == ERR_CLASS_TRANSIENT && err->origin == ERR_ORIGIN_NO && says(err, UNAVAILABLE);
 }
 
 bool trouble_is_login(const char *type)
@@ -174,6 +196,12 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
     }
     switch (err->class) {
     case ERR_CLASS_THROTTLED:
+        /* For ever: the right was taken away while the mailbox was at work. */
+        if (attempts + 1 >= limit && says(err, NOT_CONNECTED)) {
+            verdict_r->action = TROUBLE_STOP_ACCOUNT;
+            verdict_r->type = side == FAILURE_TARGET ? "PermissionMissing" : "ImapDisabled";
+            return;
+        }
         verdict_r->action = is_limit ? TROUBLE_FEWER : TROUBLE_HOLD;
         verdict_r->wait_ms = err->wait_ms ? err->wait_ms : HOLD_WITHOUT_HINT_MS;
         if (verdict_r->wait_ms < HINT_LEAST_MS)
@@ -208,7 +236,7 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
             verdict_r->action =
                 attempts < MESSAGE_ATTEMPTS ? TROUBLE_OTHER_FORM : TROUBLE_SKIP_MESSAGE;
         else if (err->scope <= ERR_SCOPE_FOLDER && doing == TROUBLE_SELECT &&
-                 attempts + 1 >= SELECT_ATTEMPTS)
+                 attempts + 1 >= (side == FAILURE_TARGET ? SELECT_ATTEMPTS_TARGET : SELECT_ATTEMPTS))
             verdict_r->action = TROUBLE_SKIP_FOLDER;
         return;
     }

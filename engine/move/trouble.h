@@ -48,6 +48,9 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
                    unsigned attempts, unsigned limit, uint32_t seed,
                    struct trouble_verdict *verdict_r);
 
+/* A tagged `Server Unavailable. 15`: out of order for now, or, to APPEND, a full mailbox. */
+bool trouble_is_unavailable(const struct err *err);
+
 /* One of the types that mean: this user's login was refused. */
 bool trouble_is_login(const char *type);
 

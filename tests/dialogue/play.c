@@ -467,7 +467,9 @@ bool play_config(struct play *p, const char *line)
         return false;
     if (n == 0)
         value[0] = '\0';
-    if (strcmp(word, "exchange") == 0)
+    if (strcmp(word, "mailbox-worked") == 0)
+        p->config.mailbox_worked = true;
+    else if (strcmp(word, "exchange") == 0)
         p->config.exchange = true;
     else if (strcmp(word, "id") == 0)
         p->config.send_id = true;
