@@ -83,6 +83,14 @@ static const enum auth_way order_clear[] = {
     AUTH_WAY_SCRAM_SHA_256, AUTH_WAY_SCRAM_SHA_1,  AUTH_WAY_CRAM_MD5,    AUTH_WAY_PLAIN, AUTH_WAY_COMMAND,
     AUTH_WAY_LOGIN,         AUTH_WAY_XOAUTH2, AUTH_WAY_OAUTHBEARER, AUTH_WAY_EXTERNAL,
 };
+/* GNU Mailutils' imap4d offers whatever its SASL library has a name for, also what signs in through a web
+ * browser, and does none of it by the table of users that it is set up with: a challenge made from a
+ * password would be taken for a wrong one (L25). */
+static const enum auth_way order_library[] = {
+    AUTH_WAY_PLAIN,       AUTH_WAY_COMMAND,           AUTH_WAY_LOGIN,       AUTH_WAY_SCRAM_SHA_256_PLUS,
+    AUTH_WAY_SCRAM_SHA_256, AUTH_WAY_SCRAM_SHA_1_PLUS, AUTH_WAY_SCRAM_SHA_1, AUTH_WAY_CRAM_MD5,
+    AUTH_WAY_EXTERNAL,
+};
 /* A combined name is understood by the plain checks only; Exchange wants the command (A5). */
 static const enum auth_way order_form[] = { AUTH_WAY_COMMAND, AUTH_WAY_PLAIN, AUTH_WAY_LOGIN };
 /* An administrator's authorization identity is known best with PLAIN (A5). */
@@ -203,7 +211,13 @@ struct order {
 };
 #define ORDER(ways) ((struct order){ ways, sizeof ways / sizeof *ways })
 
-static struct order order_of(const struct auth_config *config, bool tls)
+static bool offers_its_library(const struct caps *caps)
+{
+    return slice_find_nocase(slice_cstr(caps->text), SLICE("AUTH=OPENID20")) != SIZE_MAX ||
+           slice_find_nocase(slice_cstr(caps->text), SLICE("AUTH=SAML20")) != SIZE_MAX;
+}
+
+static struct order order_of(const struct auth_config *config, const struct caps *caps, bool tls)
 {
     if (config->mechanism == AUTH_KERIO_MASTER)
         return ORDER(order_kerio);
@@ -213,13 +227,15 @@ static struct order order_of(const struct auth_config *config, bool tls)
         return ORDER(order_form);
     if (config->mechanism == AUTH_AUTO && !config->token && has_authzid(config) && tls)
         return ORDER(order_authzid);
+    if (config->mechanism == AUTH_AUTO && !config->token && tls && offers_its_library(caps))
+        return ORDER(order_library);
     return tls ? ORDER(order_tls) : ORDER(order_clear);
 }
 
 bool auth_choose(const struct auth_config *config, const struct caps *caps, bool tls,
                  const struct ssl_st *ssl, unsigned tried, enum auth_way *way_r, struct err *err_r)
 {
-    struct order order = order_of(config, tls);
+    struct order order = order_of(config, caps, tls);
     bool fitting = false;
 
     for (unsigned i = 0; i < order.count; i++) {

@@ -139,6 +139,19 @@ static void asked_by_select(void *context, const struct err *err)
         session_unselect(link_session(w->link), asked, w);
 }
 
+/* Where STATUS is refused SELECT may not be: imap4d makes an INBOX of a user who never had mail only when
+ * it is opened (S23). */
+static void asked_by_status(void *context, const struct err *err)
+{
+    struct worker *w = context;
+
+    if (err && link_is_ready(w->link) && err->scope < ERR_SCOPE_SESSION && err->class != ERR_CLASS_THROTTLED)
+        session_select(link_session(w->link), w->folder->record.target_raw, false, select_told,
+                       asked_by_select, w);
+    else
+        asked(w, err);
+}
+
 /* Counts and UIDNEXT from just before we send. The first folder is SELECTed for its
  * PERMANENTFLAGS: may keywords be sent? Exchange keeps none. */
 static void open_ask(struct worker *w)
@@ -155,7 +168,7 @@ static void open_ask(struct worker *w)
     else
         session_status(link_session(w->link), f->record.target_raw,
                        IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY,
-                       status_told, asked, w);
+                       status_told, asked_by_status, w);
 }
 
 static void scan_window(struct worker *w);

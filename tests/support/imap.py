@@ -77,6 +77,9 @@ def date_seconds(text):
 class Mailbox:
     """One logged-in connection. Raises imaplib.IMAP4.error when the server says NO or BAD."""
 
+    # Compiled pattern of header lines that a server keeps its own books in and that do not count.
+    books = None
+
     def __init__(self, host, port, user, password, ca=None, sasl=True):
         if ca:
             context = ssl.create_default_context(cafile=ca)
@@ -196,6 +199,9 @@ class Mailbox:
                 continue
             raw = body or b""
             body = None
+            if self.books:
+                header, empty, rest = raw.partition(b"\r\n\r\n")
+                raw = self.books.sub(b"", header + b"\r\n") + empty[2:] + rest
             flags = re.search(rb"FLAGS \(([^)]*)\)", text).group(1).decode().lower().split()
             yield Item(int(re.search(rb"UID (\d+)", text).group(1)), len(raw),
                        hashlib.sha256(raw).hexdigest(),
