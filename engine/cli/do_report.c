@@ -133,17 +133,25 @@ static bool color(const struct opts *o)
            (o->color == OPTS_AUTO && isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
 }
 
+/* Of standard output. */
+static struct status_style style_of(const struct opts *o)
+{
+    struct status_style style = { .color = color(o), .utf8 = true };
+    struct winsize size;
+
+    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+        style.columns = size.ws_col;
+    return style;
+}
+
 int do_status(const struct opts *o, const struct settings *settings)
 {
     struct states s;
     struct err err;
     int code = states_open(o, &s);
-    struct status_style style = { .color = color(o), .utf8 = true };
-    struct winsize size;
+    struct status_style style = style_of(o);
 
     (void)settings;
-    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
-        style.columns = size.ws_col;
     if (code == EXIT_DONE) {
         bool ok = o->watch  ? status_watch(s.spools, s.count, o->json, color(o), stdout, &err)
                   : o->json ? status_write_json(s.spools, s.count, stdout, &err)
@@ -184,6 +192,7 @@ int do_report(const struct opts *o, const struct settings *settings)
     struct states s;
     struct report *report = NULL;
     struct err err;
+    struct status_style style = style_of(o);
     int code = states_open(o, &s);
 
     (void)settings;
@@ -193,8 +202,14 @@ int do_report(const struct opts *o, const struct settings *settings)
         code = write_form(report, o->html_file, report_write_html);
     if (code == EXIT_DONE && o->csv_file)
         code = write_form(report, o->csv_file, write_csv);
-    if (code == EXIT_DONE && (o->json || (!o->html_file && !o->csv_file)))
-        code = write_form(report, NULL, report_write_json);
+    if (code == EXIT_DONE && (o->json || (!o->html_file && !o->csv_file))) {
+        /* A program reads JSON; a person at a terminal gets what a person can read. */
+        if (!o->json && isatty(STDOUT_FILENO))
+            code = report_write_terminal(report, &style, stdout, &err) ? EXIT_DONE
+                                                                       : complain(&err, EXIT_DISK);
+        else
+            code = write_form(report, NULL, report_write_json);
+    }
     report_free(&report);
     states_close(&s);
     return code;

@@ -183,7 +183,7 @@ static void summarize(const struct opts *o, const struct settings *settings, str
         (void)complain(&err, 0);
         return;
     }
-    ok = report_load(&spool, 1, &report, &err) && report_write_text(report, did, out, &err);
+    ok = report_load(&spool, 1, &report, &err) && report_write_text(report, REPORT_WHOLE, did, out, &err);
     report_free(&report);
     fflush(out);
     if (!o->quiet) {

@@ -65,6 +65,8 @@ static struct report_group *add_group(struct report *r, const char *type, uint32
     if (g->last_user != user + 1) {
         g->last_user = user + 1;
         g->users++;
+        if (g->who_count < REPORT_WHO)
+            g->who[g->who_count++] = user;
     }
     return g;
 }
@@ -94,6 +96,9 @@ static bool each_failure(void *context, const struct failure_record *failure)
         l->report->users[l->user].retries += failure->count;
     group = add_group(l->report, type, failure->count, l->user);
     group->lasting |= failure->class == ERR_CLASS_PERMANENT;
+    if (group->server_text[0] == '\0')
+        err_printable(group->server_text, sizeof group->server_text, failure->server_text,
+                      strnlen(failure->server_text, sizeof failure->server_text));
     return true;
 }
 

@@ -32,6 +32,7 @@ struct report_user {
 };
 
 /* Failures of one type in the whole batch. */
+#define REPORT_WHO 3u
 struct report_group {
     char type[40];
     uint64_t count; /* as often as it happened */
@@ -39,6 +40,8 @@ struct report_group {
     unsigned verdicts;  /* users that are Failed for it */
     bool lasting;       /* some were permanent: a message or folder is left behind */
     unsigned last_user; /* index + 1, while counting */
+    unsigned who[REPORT_WHO], who_count; /* the first users that it happened to; indexes */
+    char server_text[256]; /* of the first; printable */
 };
 
 /* A person has to do something about it. */
@@ -112,8 +115,13 @@ bool report_write_html(struct report *report, FILE *out, struct err *err_r) ERR_
 /* The summary block: verdict, counts, rates, errors by type. did: what the run that has just ended did,
  * told beside the sums of all runs; or NULL. */
 struct batch_did;
-bool report_write_text(const struct report *report, const struct batch_did *did, FILE *out,
-                       struct err *err_r) ERR_CHECK;
+enum report_part { REPORT_WHOLE, REPORT_WITHOUT_FAILURES };
+bool report_write_text(const struct report *report, enum report_part part, const struct batch_did *did,
+                       FILE *out, struct err *err_r) ERR_CHECK;
+/* For a person at a terminal: the summary, failures with advice, users that are not done. */
+struct status_style;
+bool report_write_terminal(const struct report *report, const struct status_style *style, FILE *out,
+                           struct err *err_r) ERR_CHECK;
 
 /* One sentence or two that say how the batch stands, into out[cap]; returns out. 400 bytes suffice
  * with names of ordinary length. */

@@ -195,8 +195,23 @@ static void stalls(const struct report *r, FILE *out)
         fprintf(out, "  %-23s and %u more causes\n", "", n - STALLS_SHOWN);
 }
 
-bool report_write_text(const struct report *r, const struct batch_did *did, FILE *out,
-                       struct err *err_r)
+static void errors(const struct report *r, FILE *out)
+{
+    if (r->group_count == 0)
+        fprintf(out, "  Errors by type          none\n");
+    for (unsigned i = 0; i < r->group_count && i < GROUPS_SHOWN; i++) {
+        const struct report_group *g = &r->groups[i];
+
+        fprintf(out, "  %-23s %s: %s time%s, %s user%s. %s\n", i ? "" : "Errors by type", g->type,
+                format_count(g->count).text, plural(g->count), format_count(g->users).text,
+                plural(g->users), advice_find(g->type)->meaning);
+    }
+    if (r->group_count > GROUPS_SHOWN)
+        fprintf(out, "  %-23s and %u more types\n", "", r->group_count - GROUPS_SHOWN);
+}
+
+bool report_write_text(const struct report *r, enum report_part part, const struct batch_did *did,
+                       FILE *out, struct err *err_r)
 {
     const struct tally *t = &r->totals;
     double active = active_seconds(r);
@@ -243,17 +258,8 @@ bool report_write_text(const struct report *r, const struct batch_did *did, FILE
             100 * report_efficiency(r->time_ms));
     fprintf(out, "  Retries                 %s  (%s reconnects)\n", format_count(r->retries).text,
             format_count(r->reconnects).text);
-    if (r->group_count == 0)
-        fprintf(out, "  Errors by type          none\n");
-    for (unsigned i = 0; i < r->group_count && i < GROUPS_SHOWN; i++) {
-        const struct report_group *g = &r->groups[i];
-
-        fprintf(out, "  %-23s %s: %s times, %s user%s. %s\n", i ? "" : "Errors by type", g->type,
-                format_count(g->count).text, format_count(g->users).text, plural(g->users),
-                advice_find(g->type)->meaning);
-    }
-    if (r->group_count > GROUPS_SHOWN)
-        fprintf(out, "  %-23s and %u more types\n", "", r->group_count - GROUPS_SHOWN);
+    if (part == REPORT_WHOLE || r->group_count == 0)
+        errors(r, out);
     if (fflush(out) != 0 || ferror(out))
         return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "write the summary");
     return true;

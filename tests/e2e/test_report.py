@@ -2,9 +2,14 @@
 
 import csv
 import datetime
+import fcntl
 import glob
 import os
+import pty
 import re
+import struct
+import subprocess
+import termios
 
 import haul
 import mail
@@ -159,6 +164,45 @@ class Report(Case):
         self.assertEqual(faults(value, shape), [])
         self.assertEqual(value["schema"], "mailhaul.%s.v1" % schema)
         return value
+
+    def on_a_terminal(self, *arguments):
+        """What the command writes to a terminal of 90 columns that is its standard output."""
+        inside, outside = pty.openpty()
+        fcntl.ioctl(outside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 90, 0, 0))
+        process = subprocess.Popen([haul.BINARY, *arguments], stdin=subprocess.DEVNULL, stdout=outside,
+                                   stderr=subprocess.PIPE, cwd=self.folder,
+                                   env={**os.environ, "NO_COLOR": "1", "LANG": "C.UTF-8"})
+        os.close(outside)
+        text = b""
+        while True:
+            try:
+                data = os.read(inside, 65536)
+            except OSError:  # how a terminal says that nobody writes any more
+                break
+            if not data:
+                break
+            text += data
+        os.close(inside)
+        with process.stderr as err:
+            self.assertEqual((process.wait(60), err.read()), (0, b""))
+        return text.decode().replace("\r\n", "\n")
+
+    def test_report_on_a_terminal_is_for_a_person(self):
+        self.ends(self.one.call("run"), 3)
+        piped = self.ends(self.one.call("report"), 0)
+        text = self.on_a_terminal("report", self.one.path)
+        self.assertTrue(text.startswith(piped.json()["verdict"]), text)
+        for words in ("What needs you", "TooManyLargeItems  1 user, 1 failed by it", "-> ",
+                      "Set-Mailbox <mailbox> -MaxReceiveSize", "Users: ben@target.example",
+                      "Users that are not done", "--json everything"):
+            self.assertIn(words, text)
+        row = next(line for line in text.splitlines() if line.startswith("  ben@target.example"))
+        self.assertRegex(row, r"Failed +3 +0 +0 +TooManyLargeItems$")
+        self.assertNotIn("anna@", text, "who is Synced is no news")
+        self.assertNotIn("\x1b", text)
+        self.assertEqual([line for line in text.splitlines()
+                          if len(line) > 90 and "<mailbox>" not in line], [])
+        self.assertEqual(self.on_a_terminal("report", "--json", self.one.path)[:1], "{")
 
     @core
     def test_report(self):

@@ -115,7 +115,7 @@ static char *written(struct report *r, struct spool *s, enum form form)
         good = report_write_html(r, out, &err);
         break;
     case TEXT:
-        good = report_write_text(r, NULL, out, &err);
+        good = report_write_text(r, REPORT_WHOLE, NULL, out, &err);
         break;
     case STATUS:
         good = status_write_text(&s, 1, &style, out, &err);
