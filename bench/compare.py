@@ -18,16 +18,14 @@ import haul
 import mail
 import servers
 
-SETS = {"small": (20, 500, "small"), "mixed": (8, 400, "mixed"), "tiny": (4, 100, "small")}
-
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--set", choices=SETS, default="small")
+    parser.add_argument("--set", choices=sides.SETS, default="small")
     options = parser.parse_args()
     sides.need_mbsync()
-    users, messages, kind = SETS[options.set]
+    users, messages, kind = sides.SETS[options.set]
     names = ["u%02d" % i for i in range(users)]
     pairs = [(n, "%s@%s" % (n, haul.DOMAIN)) for n in names]
     source = servers.Dovecot({n: "password" for n in names}).start()

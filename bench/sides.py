@@ -19,6 +19,9 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 
 import haul  # noqa: E402
 
+# Sets of mail: users, messages a user, kind of mail.mailbox.
+SETS = {"small": (20, 500, "small"), "mixed": (8, 400, "mixed"), "tiny": (4, 100, "small")}
+
 
 def need_mbsync():
     if not shutil.which("mbsync"):

@@ -22,7 +22,7 @@ import servers
 import unpacked
 
 BINARY = os.environ.get("MAILHAUL_BINARY") or os.path.join(mail.ROOT, "build", "mailhaul")
-RUN_LIMIT_S = 300
+RUN_LIMIT_S = int(os.environ.get("MAILHAUL_RUN_LIMIT_S", "300"))
 MOVING = ("run", "fetch", "upload", "retry")
 DOMAIN = "target.example"
 _running = set()
