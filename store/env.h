@@ -5,7 +5,7 @@
 #ifndef STORE_ENV_H
 #define STORE_ENV_H
 
-#include "store/keys.h"
+#include "store/codec.h"
 #include "store/place.h"
 #include "store/seal.h"
 #include "store/spool.h"

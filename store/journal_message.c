@@ -158,7 +158,7 @@ static int message_get(struct journal *j, const struct key *key, struct message_
 }
 
 /* Keywords stand in the page that the put of the same record may change. */
-static void keywords_kept(struct message_record *m, char kept[KEYS_KEYWORDS_BYTES_MAX])
+static void keywords_kept(struct message_record *m, char kept[CODEC_KEYWORDS_BYTES_MAX])
 {
     if (m->keywords.size)
         memcpy(kept, m->keywords.data, m->keywords.size);
@@ -167,7 +167,7 @@ static void keywords_kept(struct message_record *m, char kept[KEYS_KEYWORDS_BYTE
 
 int journal_spooled(struct journal *j, const struct store_op *op)
 {
-    char kept[KEYS_KEYWORDS_BYTES_MAX];
+    char kept[CODEC_KEYWORDS_BYTES_MAX];
     struct folder_slot *slot;
     struct message_record m;
     struct key key;
@@ -207,7 +207,7 @@ int journal_spooled(struct journal *j, const struct store_op *op)
 
 int journal_repair(struct journal *j, const struct store_op *op)
 {
-    char kept[KEYS_KEYWORDS_BYTES_MAX];
+    char kept[CODEC_KEYWORDS_BYTES_MAX];
     struct message_record m;
     struct key key;
     int rc;
@@ -230,7 +230,7 @@ int journal_repair(struct journal *j, const struct store_op *op)
 static int one_ended(struct journal *j, const struct store_op *op, struct folder_slot *slot,
                      const struct store_end *end)
 {
-    char kept[KEYS_KEYWORDS_BYTES_MAX];
+    char kept[CODEC_KEYWORDS_BYTES_MAX];
     struct tally *t = &slot->record.tally;
     struct message_record m;
     enum message_state from;

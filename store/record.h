@@ -1,5 +1,5 @@
 /* What the journal remembers: users, folders, messages, failures, as plain values. Encoding with a
- * version byte is store/keys; legal changes of a message's state are store/journal.
+ * version byte is store/pack; legal changes of a message's state are store/journal.
  *
  * Identity of a message: user, folder (with its UIDVALIDITY) and UID. A folder whose UIDVALIDITY
  * changed is forgotten and listed anew; what its target holds is then found by looking there.

@@ -288,7 +288,7 @@ bool spool_register_users(struct spool *spool, const struct slice *addresses,
     assert(!spool->read_only);
     for (unsigned i = 0; i < count; i++)
         if (addresses[i].size == 0 || addresses[i].size > KEYS_ADDRESS_BYTES_MAX ||
-            user_names[i].size > KEYS_USER_NAME_BYTES_MAX)
+            user_names[i].size > CODEC_USER_NAME_BYTES_MAX)
             return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, 0,
                            "an address of %zu or a user name of %zu bytes does not fit the journal",
                            addresses[i].size, user_names[i].size);

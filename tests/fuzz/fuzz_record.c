@@ -1,6 +1,6 @@
 /* test: store
  * A spool's records, as they would come from a damaged or a foreign file. */
-#include "store/keys.h"
+#include "store/codec.h"
 
 #include <stdlib.h>
 

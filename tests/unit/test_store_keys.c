@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "store/keys.h"
+#include "store/codec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -437,8 +437,8 @@ static void another_version_of_a_record_is_refused(void **state)
 
         kinds[i].key(&key);
         size = kinds[i].encode(bytes, &key);
-        assert_int_equal(bytes[0], KEYS_VERSION);
-        bytes[0] = KEYS_VERSION + 1;
+        assert_int_equal(bytes[0], PACK_VERSION);
+        bytes[0] = PACK_VERSION + 1;
         assert_false(decodes_copy(&kinds[i], key_slice(&key), bytes, size));
     }
 }
