@@ -1,5 +1,7 @@
 #include "engine/move/fetcher.h"
 
+#include "engine/move/names_text.h"
+#include "engine/move/trouble.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>
@@ -166,13 +168,21 @@ static bool is_in(struct fetcher *f, const struct settings_user *user, struct er
     return !f->lost;
 }
 
-static bool is_open(struct fetcher *f, struct slice folder, uint32_t uidvalidity, struct err *err_r)
+static bool examine(struct fetcher *f, struct slice name)
+{
+    session_select(visit_session(f->visit), name, true, selected, command_ended, f);
+    return command_done(f);
+}
+
+static bool is_open(struct fetcher *f, struct slice folder, char delimiter, uint32_t uidvalidity, struct err *err_r)
 {
     if (!f->folder || !slice_equal(slice_cstr(f->folder), folder)) {
+        struct slice bare = names_bare(folder, delimiter);
+
         free(f->folder);
         f->folder = NULL;
-        session_select(visit_session(f->visit), folder, true, selected, command_ended, f);
-        if (!command_done(f)) {
+        if (!examine(f, folder) &&
+            (bare.size == 0 || !trouble_is_about_name(&f->err) || !examine(f, bare))) {
             *err_r = f->err;
             err_r->scope = ERR_SCOPE_FOLDER;
             return false;
@@ -186,13 +196,13 @@ static bool is_open(struct fetcher *f, struct slice folder, uint32_t uidvalidity
 }
 
 bool fetcher_body(struct fetcher *f, const struct settings_user *user, struct slice folder,
-                  uint32_t uidvalidity, uint32_t uid,
+                  char delimiter, uint32_t uidvalidity, uint32_t uid,
                   bool (*sink)(void *context, struct slice bytes, struct err *err_r), void *context,
                   struct err *err_r)
 {
     char set[16];
 
-    if (!is_in(f, user, err_r) || !is_open(f, folder, uidvalidity, err_r))
+    if (!is_in(f, user, err_r) || !is_open(f, folder, delimiter, uidvalidity, err_r))
         return false;
     f->sink = sink;
     f->context = context;

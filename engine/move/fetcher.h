@@ -13,12 +13,12 @@ bool fetcher_create(const struct visit_house *house, struct fetcher **fetcher_r,
                     struct err *err_r) ERR_CHECK;
 void fetcher_destroy(struct fetcher **fetcher);
 
-/* Gives the body of one message to sink, in pieces. folder: the raw name. user is borrowed until another
+/* Gives the body of one message to sink, in pieces. folder: the raw name, delimiter: its own ('\0' for none). user is borrowed until another
  * is asked for, or fetcher_destroy. Errors: scope MESSAGE when this one could not be had whole (sink may
  * have been given a part), FOLDER when the folder does not open or is another by now, ACCOUNT when
  * there is no way in for this user; sink's own. */
 bool fetcher_body(struct fetcher *fetcher, const struct settings_user *user, struct slice folder,
-                  uint32_t uidvalidity, uint32_t uid,
+                  char delimiter, uint32_t uidvalidity, uint32_t uid,
                   bool (*sink)(void *context, struct slice bytes, struct err *err_r), void *context,
                   struct err *err_r) ERR_CHECK;
 

@@ -101,6 +101,13 @@ static void append_decoded(struct buf *out, struct slice part, char delimiter)
     buf_deinit(&text);
 }
 
+struct slice names_bare(struct slice raw, char delimiter)
+{
+    bool ends = delimiter && raw.size > 1 && raw.data[raw.size - 1] == delimiter;
+
+    return slice_first(raw, ends ? raw.size - 1 : 0);
+}
+
 char *names_display(struct slice raw, char delimiter)
 {
     struct buf out;

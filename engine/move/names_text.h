@@ -26,6 +26,9 @@ char *names_raw_key(struct slice raw, char delimiter, const struct names_rules *
 
 /* What is left of a raw name without a namespace's prefix. */
 struct slice names_without_prefix(struct slice raw, const char *prefix, char delimiter);
+/* A raw name that ends in its delimiter, without it; size 0: it does not. What some servers list as
+ * "Junk/" they open as "Junk" only (error C1). */
+struct slice names_bare(struct slice raw, char delimiter);
 /* UTF-8 path with '/' between levels, malloc'ed. */
 char *names_display(struct slice raw, char delimiter);
 

@@ -1,4 +1,5 @@
 #include "engine/move/gmail.h"
+#include "engine/move/names_text.h"
 #include "engine/move/pull_inner.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
@@ -16,17 +17,9 @@ static const uint32_t waits_s[] = { 5, 60, 600 };
 
 /* ---- names that end in their delimiter (C1) -------------------------------------------------- */
 
-static bool ends_in_delimiter(const struct folder *f)
-{
-    struct slice raw = f->record.source_raw;
-
-    return f->record.delimiter && raw.size > 1 &&
-           raw.data[raw.size - 1] == (char)f->record.delimiter;
-}
-
 static struct slice bare_name(const struct folder *f)
 {
-    return slice_first(f->record.source_raw, f->record.source_raw.size - 1);
+    return names_bare(f->record.source_raw, (char)f->record.delimiter);
 }
 
 /* "Junk/" and "Junk" are one folder when both are listed. */
@@ -35,12 +28,6 @@ static bool has_twin(const struct folder *f)
     const struct folder *twin = account_find_folder(f->account, bare_name(f));
 
     return twin && !twin->gone;
-}
-
-static bool is_about_the_name(const struct err *err, const char *type)
-{
-    return (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD) &&
-           err->class != ERR_CLASS_THROTTLED && strcmp(type, "ServerBug") != 0;
 }
 
 static void tell_bare(struct folder *f, bool twin)
@@ -64,7 +51,7 @@ static bool try_bare(struct worker *w, const struct err *err)
 {
     struct folder *f = w->folder;
 
-    if (f->bare || !ends_in_delimiter(f))
+    if (f->bare || bare_name(f).size == 0)
         return false;
     err_printable(f->refused_words, sizeof f->refused_words, err->server_text,
                   strlen(err->server_text));
@@ -168,7 +155,7 @@ static void open_failed(struct worker *w, const struct err *err)
     p->step = PULL_STEP_FREE;
     w->busy = false;
     f->pull = PULL_UNLISTED;
-    if ((is_about_the_name(err, type) && try_bare(w, err)) || try_later(w, err, type))
+    if ((trouble_is_about_name(err) && try_bare(w, err)) || try_later(w, err, type))
         return;
     if (strcmp(type, "ServerBug") == 0)
         tell_bug(f, err);

@@ -1,6 +1,8 @@
 #include "engine/move/tree.h"
 
+#include "engine/move/names_text.h"
 #include "engine/move/roster.h"
+#include "engine/move/trouble.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>
@@ -21,6 +23,7 @@ struct reading {
     bool listed[SIDE_COUNT], settled[SIDE_COUNT]; /* settled: listed, or will never be */
     bool mapped;
     unsigned at; /* folder that is read */
+    bool bare;   /* by its name without the delimiter at its end */
     bool failed;
     char type[TREE_TYPE_BYTES];
     struct err err;
@@ -156,18 +159,41 @@ static void examined(void *context, const struct imap_selected *selected)
     a->reading->tree->folders[a->reading->at].messages = selected->status.messages;
 }
 
+static void examine(struct reading *r, struct slice name);
+
+static struct slice bare_name(const struct tree_folder *f)
+{
+    return names_bare(slice_cstr(f->names.raw), f->names.delimiter);
+}
+
 static void examine_ended(void *context, const struct err *err)
 {
     struct asking *a = context;
     struct reading *r = a->reading;
     struct tree_folder *f = &r->tree->folders[r->at];
 
+    if (err && !is_stale(a) && !r->bare && trouble_is_about_name(err) && bare_name(f).size) {
+        free(a);
+        r->bare = true;
+        examine(r, bare_name(f));
+        return;
+    }
+    if (!err && r->bare && !is_stale(a))
+        problem(r, r->at, "TrailingDelimiter",
+                "the server lists it with its delimiter at the end and opens it without",
+                "nothing to do");
     if (!is_stale(a) && !err && f->messages > 0) {
         f->messages = f->bytes = f->largest_bytes = 0;
         session_fetch_rows(a->session, SLICE("1:*"), SLICE(""), size_row, sizes_ended, a);
         return;
     }
     sizes_ended(a, err);
+}
+
+static void examine(struct reading *r, struct slice name)
+{
+    session_select(visit_session(r->visits[SIDE_SOURCE]), name, true, examined, examine_ended,
+                   asking_of(r, SIDE_SOURCE));
 }
 
 static void examine_next(struct reading *r)
@@ -178,9 +204,8 @@ static void examine_next(struct reading *r)
         visit_end(r->visits[SIDE_SOURCE]);
         return;
     }
-    session_select(visit_session(r->visits[SIDE_SOURCE]),
-                   slice_cstr(r->tree->folders[r->at].names.raw), true, examined, examine_ended,
-                   asking_of(r, SIDE_SOURCE));
+    r->bare = false;
+    examine(r, slice_cstr(r->tree->folders[r->at].names.raw));
 }
 
 /* ---- the whole --------------------------------------------------------------------------------

@@ -269,3 +269,10 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
         break;
     }
 }
+
+bool trouble_is_about_name(const struct err *err)
+{
+    return (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD) &&
+           err->class != ERR_CLASS_THROTTLED &&
+           strcmp(trouble_type(TROUBLE_SELECT, FAILURE_SOURCE, err), "ServerBug") != 0;
+}

@@ -51,6 +51,9 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
 /* A tagged `Server Unavailable. 15`: out of order for now, or, to APPEND, a full mailbox. */
 bool trouble_is_unavailable(const struct err *err);
 
+/* A refusal to open a source folder that another spelling of its name may not meet. */
+bool trouble_is_about_name(const struct err *err);
+
 /* One of the types that mean: this user's login was refused. */
 bool trouble_is_login(const char *type);
 

@@ -1,5 +1,6 @@
 #include "engine/move/header.h"
-#include "engine/move/names.h"
+#include "engine/move/names_text.h"
+#include "engine/move/trouble.h"
 #include "engine/move/verify_exam.h"
 #include "io/base/mem.h"
 
@@ -336,10 +337,9 @@ static void side_select(struct exam_side *side);
 static bool other_name(struct exam_side *side)
 {
     const struct folder_record *f = &side->exam->folders[side->exam->at].record;
-    struct slice raw = f->source_raw;
 
-    if (side->side != SIDE_SOURCE || side->bare_at == side->exam->at + 1 || !f->delimiter ||
-        raw.size < 2 || raw.data[raw.size - 1] != (char)f->delimiter)
+    if (side->side != SIDE_SOURCE || side->bare_at == side->exam->at + 1 ||
+        names_bare(f->source_raw, (char)f->delimiter).size == 0)
         return false;
     side->bare_at = (unsigned)side->exam->at + 1;
     return true;
@@ -352,7 +352,7 @@ static void select_ended(void *context, const struct err *err)
     side->busy = false;
     if (is_lost(side))
         return;
-    if (err && err->class != ERR_CLASS_THROTTLED && other_name(side)) {
+    if (err && trouble_is_about_name(err) && other_name(side)) {
         side_select(side);
         return;
     }
@@ -391,7 +391,7 @@ static void side_select(struct exam_side *side)
         return;
     }
     if (side->side == SIDE_SOURCE && side->bare_at == side->exam->at + 1)
-        raw.size--;
+        raw = names_bare(raw, (char)f->delimiter);
     side->busy = true;
     session_select(visit_session(side->visit), raw, true, side_selected, select_ended, side);
 }

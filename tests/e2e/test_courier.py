@@ -114,6 +114,21 @@ class FromCourier(Case):
         self.assertEqual(totals["uploaded"] + totals["present"], self.messages + len(names))
         self.moved(batch, target_path=lambda p: goals.get(p, p))
 
+    def test_a_name_over_which_list_ends_the_session(self):
+        """A folder with a byte that is no UTF-8, as some old client made it (N21): Courier goes away
+        at LIST, also at that of its level. The INBOX is not lost with it, and the report says that
+        there may be more."""
+        source = self.source(["anna"], 20)
+        self.on_disk(source, b"brevl\x8cdor", 1)
+        batch = self.batch(source, self.target_for(["anna"], format="mdbox"), ["anna"])
+        batch.set("policy", "retry-wait", "20ms")
+        self.ends(batch.call("run"), 3)
+        user = self.balanced(batch.report())["users"][0]
+        self.assertEqual(user["failure"], "FolderListIncomplete")
+        self.assertEqual([f["source"] for f in user["folders"]], ["INBOX"])
+        self.assertGreater(user["uploaded"], 0)
+        self.moved(batch, only={("INBOX",)})
+
     def test_a_connection_limit(self):
         """MAXPERIP: the connection closes before a word is said."""
         source = self.source(["anna", "ben"], 60, per_address=2)

@@ -52,6 +52,23 @@ class C1(Six):
         verify = self.ends(self.last.call("verify", "--json"), 0).json()
         self.assertEqual(verify["users"][0]["grade"], "Perfect", verify)
 
+    def test_a_look_and_an_export_open_it_so_too(self):
+        source = self.source({"INBOX": messages(3), "Junk/": messages(4) + [message(5, 9000)]},
+                             bad_names=True)
+        batch = self.job(source, policy__max_message_size="5KB",
+                         policy__large_item_limit="unlimited")
+        tree = self.ends(batch.call("folders", "--json"), 0).json()
+        junk = [f for f in tree["folders"] if f["target"] == "Junk"][0]
+        self.assertEqual(junk["messages"], 5)
+        self.assertIn("TrailingDelimiter", [p["type"] for p in junk["problems"]])
+        _, report = self.run_to(batch)
+        self.assertEqual(report["totals"]["skipped"], 1)
+        to = os.path.join(self.folder, "out")
+        self.ends(batch.call("export", "--what", "skipped", "--to", to), 0)
+        found = [os.path.join(folder, f) for folder, _, files in os.walk(to) for f in files]
+        with open([f for f in found if os.path.getsize(f) > 5000][0], "rb") as f:
+            self.assertIn(b"message 5, and it says nothing", f.read())
+
     def test_listed_twice_and_copied_once(self):
         junk = messages(4)
         source = self.source({"INBOX": messages(3), "Junk": junk, "Junk/": Folder(junk)},
