@@ -127,7 +127,9 @@ class FromCourier(Case):
         self.assertEqual(user["failure"], "FolderListIncomplete")
         self.assertEqual([f["source"] for f in user["folders"]], ["INBOX"])
         self.assertGreater(user["uploaded"], 0)
-        self.moved(batch, only={("INBOX",)})
+        with source.connect("anna") as there, batch.target.connect("anna@" + DOMAIN) as here:
+            self.assertEqual(sorted(i.digest for i in there.read(("INBOX",))),
+                             sorted(i.digest for i in here.read(("INBOX",))))
 
     def test_a_connection_limit(self):
         """MAXPERIP: the connection closes before a word is said."""
