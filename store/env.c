@@ -340,6 +340,7 @@ void env_measure_fill(struct spool *spool)
     budget = spool->map_bytes - spool->map_bytes / 4;
     if (place_disk(&spool->place, &free_bytes, &disk_bytes) &&
         mdb_env_info(spool->env, &info) == 0) {
+        atomic_store_explicit(&spool->free_bytes, free_bytes, memory_order_relaxed);
         reserve = disk_bytes / 10;
         if (reserve > (1ull << 30))
             reserve = 1ull << 30;

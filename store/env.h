@@ -46,6 +46,7 @@ struct spool {
     /* Written by the writer's thread (before it: by spool_open), read by any. */
     _Atomic uint64_t held_bytes, budget_bytes;
     _Atomic bool high, draining;
+    _Atomic uint64_t free_bytes; /* on the disk, when it was last looked at */
 };
 
 /* Opens (or makes) the environment; on failure everything is closed again. */

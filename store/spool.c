@@ -318,6 +318,8 @@ void spool_fill(const struct spool *spool, struct spool_fill *fill_r)
     fill_r->held_bytes = atomic_load_explicit(&spool->held_bytes, memory_order_relaxed);
     fill_r->budget_bytes = atomic_load_explicit(&spool->budget_bytes, memory_order_relaxed);
     fill_r->high = atomic_load_explicit(&spool->high, memory_order_relaxed);
+    fill_r->disk_full = atomic_load_explicit(&spool->draining, memory_order_relaxed);
+    fill_r->disk_free_bytes = atomic_load_explicit(&spool->free_bytes, memory_order_relaxed);
 }
 
 bool spool_meta_get(struct spool *spool, const char *name, char **data_r, size_t *size_r,

@@ -39,6 +39,8 @@ uint64_t spool_next_body(struct spool *spool);
 struct spool_fill {
     uint64_t held_bytes, budget_bytes;
     bool high; /* stop fetching; stays set until the fill fell to 60 % */
+    bool disk_full; /* a write failed for lack of space: only what makes room is written */
+    uint64_t disk_free_bytes; /* as last measured */
 };
 void spool_fill(const struct spool *spool, struct spool_fill *fill_r);
 

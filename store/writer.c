@@ -24,6 +24,7 @@
 #define GATHER_NS (4 * NS_PER_MS)
 #define IDLE_NS (10 * NS_PER_MS)
 #define PATIENCE_MS 60000u
+#define HOPELESS_MS 2000u /* for room that no upload can make, since the spool holds nothing */
 #define DRAIN_WALK_MAX 4096u /* waiting operations looked at in one pass */
 #define DRAIN_RETRY_NS (250 * NS_PER_MS)
 
@@ -397,8 +398,14 @@ static bool passing_committed(struct writer *w)
 
 static void given_up(struct writer *w)
 {
+    uint64_t free_bytes = 0, disk_bytes, waiting = atomic_load(&w->pressure_bytes);
+    uint64_t need_mb = (2 * waiting + PLACE_BALLAST_BYTES) / 1000000 + 1;
+
+    (void)place_disk(&w->spool->place, &free_bytes, &disk_bytes);
     err_set(&w->why, ERR_CLASS_TRANSIENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, ENOSPC,
-            "no space left for the spool in %s", w->spool->place.folder);
+            "no space left: %llu KB free, %llu KB wait to be written; free at least %llu MB for %s",
+            (unsigned long long)free_bytes / 1000, (unsigned long long)(waiting + 999) / 1000,
+            (unsigned long long)need_mb, w->spool->place.folder);
     if (err_doing(&w->why, "write the spool"))
         return;
     w->gave_up = true;
@@ -413,6 +420,13 @@ static void drain_left(struct writer *w)
     log_line(LOG_INFO, "spool.room", "there is room again");
     place_ballast_load(&w->spool->place, w->spool->budget_config);
     env_measure_fill(w->spool);
+}
+
+static uint64_t patience_ms(const struct writer *w)
+{
+    bool hopeless = atomic_load(&w->spool->held_bytes) == 0 && w->patience_ms > HOPELESS_MS;
+
+    return hopeless ? HOPELESS_MS : w->patience_ms;
 }
 
 /* One round on a full disk. */
@@ -438,8 +452,7 @@ static void drained(struct writer *w)
             return;
         }
     }
-    if (w->first &&
-        (stopping || clock_ns() - w->first->since_ns >= w->patience_ms * NS_PER_MS)) {
+    if (w->first && (stopping || clock_ns() - w->first->since_ns >= patience_ms(w) * NS_PER_MS)) {
         given_up(w);
         return;
     }

@@ -5,6 +5,7 @@
 #include "engine/cli/notify.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/report.h"
+#include "engine/cli/report_format.h"
 #include "engine/cli/status.h"
 #include "engine/move/batch.h"
 #include "io/base/log.h"
@@ -50,8 +51,33 @@ void do_run_catch_signals(void)
 struct show {
     struct spool *spool; /* borrowed; for SIGHUP */
     struct progress *progress;
-    bool color;
+    const char *folder; /* the state's */
+    bool color, told_full;
 };
+
+/* At once, and once: what is full, and what happens next. */
+static void tell_full(struct show *show, const struct batch_view *batch)
+{
+    char line[600];
+
+    if (batch->fill.disk_full == show->told_full)
+        return;
+    show->told_full = batch->fill.disk_full;
+    if (batch->fill.disk_full)
+        snprintf(line, sizeof line,
+                 "mailhaul: the disk of %s is full (%s free; the spool holds %s). Nothing is fetched; "
+                 "%s. Free space there now, or this ends with exit code 74 and nothing lost",
+                 show->folder, format_bytes(batch->fill.disk_free_bytes).text,
+                 format_bytes(batch->fill.held_bytes).text,
+                 batch->fill.held_bytes ? "uploads may make room, for a minute"
+                                        : "there is nothing to upload that would make room");
+    else
+        snprintf(line, sizeof line, "mailhaul: there is room again on the disk of %s", show->folder);
+    if (show->progress)
+        progress_note(show->progress, line);
+    else
+        fprintf(stderr, "%s\n", line);
+}
 
 static void translate(const struct batch_view *b, struct progress_view *v)
 {
@@ -102,6 +128,7 @@ static void tick(void *context, const struct batch_view *batch)
     struct progress_view view;
 
     translate(batch, &view);
+    tell_full(show, batch);
     if (show->progress)
         progress_update(show->progress, &view, now_ms());
     if (status_wanted) {
@@ -183,7 +210,13 @@ static void summarize(const struct opts *o, const struct settings *settings, str
         (void)complain(&err, 0);
         return;
     }
-    ok = report_load(&spool, 1, &report, &err) && report_write_text(report, REPORT_WHOLE, did, out, &err);
+    ok = report_load(&spool, 1, &report, &err);
+    /* It is over, though its last word may not have found room on the disk. */
+    if (ok && report->batch.running) {
+        report->batch.running = false;
+        report->batch.killed_ms = now_wall_ms();
+    }
+    ok = ok && report_write_text(report, REPORT_WHOLE, did, out, &err);
     report_free(&report);
     fflush(out);
     if (!o->quiet) {
@@ -227,6 +260,7 @@ int do_run(const struct opts *o, const struct settings *settings)
                             stderr, show.color);
     config.context = &show;
     config.spool = show.spool = spool;
+    show.folder = settings->state_folder;
     config.loops = settings->threads ? settings->threads : team_processors();
     if (config.loops > TEAM_LOOPS_MAX)
         config.loops = TEAM_LOOPS_MAX;

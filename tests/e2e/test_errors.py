@@ -1,6 +1,7 @@
 """What goes wrong, and with which exit code and which words (interface.md, exit codes)."""
 
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -323,6 +324,30 @@ class Disk(Case):
         batch = self.batch(source, self.target_for(["anna"]), ["anna"])
         os.mkdir(batch.state, 0o500)
         self.ends(batch.call("run"), 74)
+
+    def test_a_full_disk_is_told_at_once_with_amounts(self):
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): [mail.big(i, 300000) for i in range(4)]})
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        disk = os.path.join(self.folder, "disk")
+        os.mkdir(disk)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", disk],
+                          stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest("no tmpfs can be mounted here (needs root)")
+        self.addCleanup(subprocess.run, ["umount", disk], check=True)
+        batch.state = os.path.join(disk, "state")
+        batch.set("batch", "state", batch.state)
+        done = self.ends(batch.call("run"), 74)
+        self.assertRegex(done.err, r"the disk of %s is full \(.* free; the spool holds .*\)" %
+                         re.escape(batch.state))
+        self.assertRegex(done.err, r"\d+ KB free, \d+ KB wait to be written; free at least \d+ MB for %s" %
+                         re.escape(batch.state))
+        self.assertNotIn("Under way", done.err)
+        self.assertIn("could not write any more", done.err)
+        self.assertIs(batch.report()["batch"]["running"], False)
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        self.ends(batch.call("run"), 0)
+        self.moved(batch)
 
     def test_file_size_limit_ends_as_a_disk_error(self):
         """RLIMIT_FSIZE makes writes fail as a full disk does, also for root."""
