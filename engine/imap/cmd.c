@@ -30,6 +30,8 @@ static const struct {
     [CMD_LIST] = { "LIST", VERDICT_LIST, 300000, ONE_LIST },
     /* S21: minutes of silence on large mailboxes. */
     [CMD_STATUS] = { "STATUS", VERDICT_SELECT, 600000, AFTER_CREATE },
+    /* Answers name the root, not the mailbox. */
+    [CMD_QUOTA] = { "GETQUOTAROOT", VERDICT_LIST, 300000, ONE_OF_KIND },
     [CMD_SELECT] = { "SELECT", VERDICT_SELECT, 600000, SELECTS | AFTER_CREATE },
     [CMD_UNSELECT] = { "UNSELECT", VERDICT_SELECT, 300000, SELECTS },
     [CMD_ROWS] = { "FETCH", VERDICT_FETCH, 300000, USES_SELECTED },

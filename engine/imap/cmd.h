@@ -14,7 +14,7 @@
 #define CMD_APPEND_ITEMS_MAX 64
 
 enum cmd_kind {
-    CMD_NAMESPACE, CMD_ROOT /* LIST "" "" */, CMD_LIST, CMD_STATUS, CMD_SELECT, CMD_UNSELECT, CMD_ROWS,
+    CMD_NAMESPACE, CMD_ROOT /* LIST "" "" */, CMD_LIST, CMD_STATUS, CMD_QUOTA, CMD_SELECT, CMD_UNSELECT, CMD_ROWS,
     CMD_SEARCH, CMD_BODIES, CMD_CREATE, CMD_SUBSCRIBE, CMD_STORE, CMD_NOOP, CMD_APPEND, CMD_LOGOUT,
     CMD_KIND_COUNT
 };
@@ -70,6 +70,7 @@ struct cmd {
             void (*status)(void *context, struct slice name, const struct imap_status *status);
         } list;
         void (*status)(void *context, const struct imap_status *status);
+        void (*quota)(void *context, const struct imap_quota *quota);
         void (*selected)(void *context, const struct imap_selected *selected);
         void (*range)(void *context, uint32_t first, uint32_t last);
         struct cmd_fetch fetch;

@@ -241,3 +241,38 @@ bool list_namespace_each(struct slice rest,
     }
     return true;
 }
+
+bool list_quota_parse(struct imap_quota *quota_r, struct slice rest)
+{
+    struct token t = token_of(rest);
+    struct token_string root;
+    struct slice inside, word;
+
+    *quota_r = (struct imap_quota){ 0 };
+    if (!token_string(&t, &root) || !token_list(&t, &inside))
+        return false;
+    t = token_of(inside);
+    while (!token_done(&t)) {
+        uint64_t used, limit;
+        bool known[2];
+
+        if (!token_word(&t, &word) || !token_number(&t, &used, &known[0]) ||
+            !token_number(&t, &limit, &known[1]))
+            return false;
+        if (!known[0] || !known[1])
+            continue;
+        if (slice_equal_nocase(word, SLICE("MESSAGE"))) {
+            quota_r->has |= IMAP_QUOTA_MESSAGES;
+            quota_r->used_messages = used;
+            quota_r->limit_messages = limit;
+        } else if (slice_equal_nocase(word, SLICE("STORAGE"))) {
+            /* Units of 1024 octets; a limit beyond all numbers is none. */
+            if (limit > UINT64_MAX / 1024 || used > UINT64_MAX / 1024)
+                continue;
+            quota_r->has |= IMAP_QUOTA_STORAGE;
+            quota_r->used_bytes = used * 1024;
+            quota_r->limit_bytes = limit * 1024;
+        }
+    }
+    return true;
+}

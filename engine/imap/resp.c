@@ -17,6 +17,7 @@ static const struct {
     { "ESEARCH", RESP_ESEARCH },       { "FLAGS", RESP_FLAGS },
     { "CAPABILITY", RESP_CAPABILITY }, { "NAMESPACE", RESP_NAMESPACE },
     { "ENABLED", RESP_ENABLED },       { "ID", RESP_ID },
+    { "QUOTA", RESP_QUOTA },
 };
 
 const char *resp_status_name(enum resp_status status)

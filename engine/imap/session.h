@@ -149,6 +149,12 @@ void session_status(struct session *session, struct slice name, unsigned status_
                     void (*answer)(void *context, const struct imap_status *status),
                     session_ended *ended, void *context);
 
+/* GETQUOTAROOT (RFC 9208 4.1.2): one answer a root that bounds this mailbox, none where nothing does. Only where
+ * CAP_QUOTA is offered. */
+void session_quota(struct session *session, struct slice name,
+                   void (*answer)(void *context, const struct imap_quota *quota),
+                   session_ended *ended, void *context);
+
 /* SELECT, or EXAMINE when read_only; answer comes before ended with what was told up to the tagged
  * OK. Waits until earlier commands on the selected mailbox have ended. */
 void session_select(struct session *session, struct slice name, bool read_only,

@@ -142,6 +142,18 @@ void session_status(struct session *s, struct slice raw, unsigned items,
     finish(s, cmd);
 }
 
+void session_quota(struct session *s, struct slice raw,
+                   void (*answer)(void *context, const struct imap_quota *quota), session_ended *ended,
+                   void *context)
+{
+    struct cmd *cmd = begin(s, CMD_QUOTA, ended, context);
+
+    cmd->u.quota = answer;
+    cmd_text(cmd, SLICE("GETQUOTAROOT "));
+    name(s, cmd, raw);
+    finish(s, cmd);
+}
+
 void session_select(struct session *s, struct slice raw, bool read_only,
                     void (*answer)(void *context, const struct imap_selected *selected), session_ended *ended,
                     void *context)

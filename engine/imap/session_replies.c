@@ -316,6 +316,7 @@ static void id_received(struct session *s, const struct resp *resp)
 
 void replies_data(struct session *s, const struct resp *resp)
 {
+    struct imap_quota quota;
     struct cmd *cmd;
 
     switch (resp->data) {
@@ -354,6 +355,11 @@ void replies_data(struct session *s, const struct resp *resp)
         cmd = oldest(s, CMD_NAMESPACE);
         if (cmd)
             list_namespace_each(resp->rest, namespace_row, cmd);
+        break;
+    case RESP_QUOTA:
+        cmd = oldest(s, CMD_QUOTA);
+        if (cmd && list_quota_parse(&quota, resp->rest))
+            cmd->u.quota(cmd->context, &quota);
         break;
     case RESP_ENABLED:
         s->enabled_utf8 |= slice_find_nocase(resp->rest, SLICE("UTF8=")) != SIZE_MAX;

@@ -71,6 +71,14 @@ struct imap_status {
     uint64_t highestmodseq, size_bytes, appendlimit_bytes;
 };
 
+/* One root of a mailbox's quota: what it bounds that interests a migration. RFC 9208 5 */
+enum imap_quota_item { IMAP_QUOTA_STORAGE = 1 << 0, IMAP_QUOTA_MESSAGES = 1 << 1 };
+struct imap_quota {
+    unsigned has; /* IMAP_QUOTA_ bits: the fields that were told */
+    uint64_t used_bytes, limit_bytes;
+    uint64_t used_messages, limit_messages;
+};
+
 /* What SELECT or EXAMINE told. permanent is borrowed for the callback. */
 struct imap_selected {
     struct imap_status status; /* messages is EXISTS; valid at the tagged OK (quirk S01) */

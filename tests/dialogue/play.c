@@ -279,6 +279,20 @@ static void status_answer(void *context, const struct imap_status *status)
     add(&c->play->events, "\n");
 }
 
+static void quota_answer(void *context, const struct imap_quota *quota)
+{
+    struct play_command *c = context;
+
+    add(&c->play->events, "quota");
+    if (quota->has & IMAP_QUOTA_STORAGE)
+        add(&c->play->events, " bytes %llu of %llu", (unsigned long long)quota->used_bytes,
+            (unsigned long long)quota->limit_bytes);
+    if (quota->has & IMAP_QUOTA_MESSAGES)
+        add(&c->play->events, " messages %llu of %llu", (unsigned long long)quota->used_messages,
+            (unsigned long long)quota->limit_messages);
+    add(&c->play->events, "\n");
+}
+
 static void flags(struct buf *out, const struct imap_flags *f)
 {
     static const char *const names[] = { "\\Seen",  "\\Answered", "\\Flagged", "\\Deleted",
@@ -715,6 +729,8 @@ static bool start(struct play_command *c, char *rest)
         session_list(s, SESSION_LIST_LSUB, r, 0, list_row, NULL, ended, c);
     else if (strcmp(name, "status") == 0)
         session_status(s, r, IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT, status_answer, ended, c);
+    else if (strcmp(name, "quota") == 0)
+        session_quota(s, r, quota_answer, ended, c);
     else if (strcmp(name, "examine") == 0 || strcmp(name, "select") == 0)
         session_select(s, r, name[0] == 'e', selected, ended, c);
     else if (strcmp(name, "unselect") == 0)
@@ -784,6 +800,7 @@ static const struct {
     { 'x', "xlist *" },
     { 'u', "lsub *" },
     { 's', "status INBOX" },
+    { 'k', "quota INBOX" },
     { 'e', "examine INBOX" },
     { 'E', "select Entw\\xc3\\xbcrfe" },
     { 'r', "rows 1:9" },
