@@ -88,9 +88,7 @@ static int failed(const struct settings_user *user, const char *type, const stru
 static int show(const struct opts *o, const struct visit_house *house,
                 const struct settings_user *user)
 {
-    const struct settings_endpoint *target = &house->settings->target;
-    bool with_target = user->target_password || target->admin_password ||
-                       target->oauth.grant != SETTINGS_GRANT_NONE;
+    bool with_target = settings_reaches_target(house->settings, user);
     struct tree tree;
     char type[TREE_TYPE_BYTES];
     struct err err;

@@ -83,7 +83,8 @@ struct option {
 /* clang-format off */
 static const struct option options[] = {
     { .name = "all", OPTION_FLAG, NULL, OF(all_users), BIT(CHECK), "check every user, not only the first" },
-    { .name = "source", OPTION_FLAG, NULL, OF(source), BIT(CHECK) | BIT(SIGN_IN), "the source side only" },
+    { .name = "source", OPTION_FLAG, NULL, OF(source),
+      BIT(CHECK) | BIT(SIGN_IN) | BIT(PLAN), "the source side only" },
     { .name = "target", OPTION_FLAG, NULL, OF(target), BIT(CHECK) | BIT(SIGN_IN), "the target side only" },
     { .name = "json", OPTION_FLAG, NULL, OF(json),
       BIT(CHECK) | BIT(FOLDERS) | BIT(PLAN) | BIT(VERIFY) | BIT(STATUS) | BIT(REPORT) | BIT(BENCH) |

@@ -391,6 +391,38 @@ static bool load_folder(void *context, const struct folder_record *record)
     return true;
 }
 
+struct lasting {
+    struct problem_record *all;
+    size_t count;
+};
+
+static bool keep_lasting(void *context, const struct problem_record *problem)
+{
+    struct lasting *l = context;
+
+    if (strcmp(problem->type, "FolderRenamed") != 0 &&
+        strcmp(problem->type, "FolderNameClash") != 0)
+        return true;
+    l->all = mem_resize(l->all, l->count + 1, sizeof *l->all);
+    l->all[l->count++] = *problem;
+    return true;
+}
+
+/* What an earlier pass said is over; but a name that a folder was given stays, and so does the reason. */
+static void clear_remarks(struct account *account)
+{
+    struct hub *hub = account->hub;
+    struct lasting l = { 0 };
+    struct err err;
+
+    if (!reader_problems(hub->reader, account->id, keep_lasting, &l, &err))
+        hub_abort_run(hub, &err);
+    hub_submit_lazy(hub, store_op_new(STORE_OP_CLEAR_REMARKS, account->id, 0));
+    for (size_t i = 0; i < l.count; i++)
+        account_problem(account, l.all[i].folder, l.all[i].type, l.all[i].text, l.all[i].remedy);
+    free(l.all);
+}
+
 void account_start(struct hub *hub, unsigned index, uint32_t id)
 {
     struct account *account = mem_zero(1, sizeof *account);
@@ -424,7 +456,7 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
     account_sum(account, &total);
     /* What is said of messages that failed before stays true until they are tried again. */
     if (total.failed == 0 || hub->settings->mode == SETTINGS_MODE_RETRY)
-        hub_submit_lazy(hub, store_op_new(STORE_OP_CLEAR_REMARKS, id, 0));
+        clear_remarks(account);
     account_put_user(account, NULL);
     allowance_begin(account);
     account_learnt_begin(account);

@@ -406,10 +406,13 @@ static void check_clock(struct batch *batch)
     time_t now = time(NULL);
     struct tm tm;
 
-    if (settings->time_limit_s && now_ms() - batch->started_ms >= settings->time_limit_s * 1000ull)
-        batch_stop("time limit");
     if (batch->slurm_end_s && now >= batch->slurm_end_s - SLURM_MARGIN_S)
         batch_stop("the job's time limit");
+    /* A plan says what nights will do, at any time of the day. */
+    if (settings->mode == SETTINGS_MODE_PLAN)
+        return;
+    if (settings->time_limit_s && now_ms() - batch->started_ms >= settings->time_limit_s * 1000ull)
+        batch_stop("time limit");
     if (localtime_r(&now, &tm) &&
         !settings_window_open(&settings->window, (unsigned)(tm.tm_hour * 60 + tm.tm_min)))
         batch_stop("window");
@@ -714,8 +717,12 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
         sum_up(batch, &result_r->did);
         judge(batch, result_r);
         if (!batch->aborted) {
+            struct batch_view view;
+
             /* The team is gone; the writer applies these before it returns. */
             tell_learnt(batch);
+            fill_view(batch, &view);
+            sample(batch, &view);
             put_meta(batch, "batch.state", state_word(batch, result_r));
             put_number(batch, "batch.finished_ms", now_wall_ms());
             writer_stop(batch->writer);

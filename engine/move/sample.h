@@ -26,6 +26,23 @@ enum sample_value {
 };
 _Static_assert(SAMPLE_VALUES == 12, "as many as the store keeps");
 
+/* How fast runs were, from their samples. A side's time is from the first thing that it moved in a run to the
+ * last, whatever it waited for between; so a rate holds what throttling and a full spool cost. */
+struct sample_side {
+    uint64_t ms, messages, bytes; /* over all runs that have ended; bytes raw */
+    /* the run at hand; sample.c's own */
+    int64_t from_ms, to_ms;
+    uint64_t base[2], seen[2]; /* messages, bytes */
+};
+struct sample_rates {
+    struct sample_side fetched, uploaded;
+    int64_t last_ms; /* 0: no sample yet */
+};
+/* Samples in the order of their time, then the end. */
+void sample_rates_add(struct sample_rates *rates, int64_t wall_ms,
+                      const uint64_t values[SAMPLE_VALUES]);
+void sample_rates_end(struct sample_rates *rates);
+
 /* The named value (STORE_OP_META, at most 64 KiB) that a run renews every few seconds: when, and a
  * line a user that is being worked on. */
 #define SAMPLE_LIVE_NAME "status.live"

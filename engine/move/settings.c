@@ -329,3 +329,9 @@ void settings_tls_config(const struct settings_tls *tls, struct tls_config *conf
         .verify = tls->verify,
     };
 }
+
+bool settings_reaches_target(const struct settings *s, const struct settings_user *user)
+{
+    return user->target_password || s->target.admin_password ||
+           s->target.oauth.grant != SETTINGS_GRANT_NONE;
+}

@@ -120,6 +120,11 @@ static inline bool settings_admin_logs_in(const struct settings_endpoint *e)
     return e->admin_user || e->auth == AUTH_KERIO_MASTER;
 }
 
+/* Whether the target can be logged in to for this user, without asking anybody. */
+struct settings;
+struct settings_user;
+bool settings_reaches_target(const struct settings *s, const struct settings_user *user);
+
 /* Local time of day; a window may pass midnight. */
 struct settings_window {
     bool set;               /* false: always open */

@@ -155,6 +155,9 @@ void pace_save(const struct pace *p, uint64_t now, int64_t wall_ms, struct pace_
 /* Right after pace_create. Gates beyond an hour are cut to one (a wrong clock must not stop a run
  * for ever). */
 void pace_restore(struct pace *p, uint64_t now, int64_t wall_ms, const struct pace_saved *saved);
+/* The rate that pace_restore would take up, cost per second; 0 when nothing was learnt, or too long
+ * ago. For forecasts. */
+double pace_saved_rate(const struct pace_saved *saved, int64_t wall_ms);
 void pace_lane_save(const struct pace *p, uint32_t lane, uint64_t now, int64_t wall_ms,
                     struct pace_lane_saved *saved_r);
 void pace_lane_restore(struct pace *p, uint32_t lane, uint64_t now, int64_t wall_ms,

@@ -40,6 +40,20 @@ void pace_save(const struct pace *p, uint64_t now, int64_t wall_ms, struct pace_
     };
 }
 
+/* A start that never met a limit starts again: the server may be another one. */
+static bool is_worth_keeping(const struct pace_saved *saved, int64_t wall_ms)
+{
+    return wall_ms - saved->saved_ms <= PACE_RATE_OLD_MS && saved->rate > 0 &&
+           saved->phase >= PACE_PHASE_CRUISE && saved->phase < PACE_PHASE_COUNT;
+}
+
+double pace_saved_rate(const struct pace_saved *saved, int64_t wall_ms)
+{
+    return !is_worth_keeping(saved, wall_ms) ? 0
+           : saved->rate_hat > 0             ? saved->rate_hat
+                                             : saved->rate;
+}
+
 void pace_restore(struct pace *p, uint64_t now, int64_t wall_ms, const struct pace_saved *saved)
 {
     struct law *l = &p->law;
@@ -49,10 +63,7 @@ void pace_restore(struct pace *p, uint64_t now, int64_t wall_ms, const struct pa
     p->cost_accepted = saved->cost_accepted;
     law_close(l, from_wall(saved->gate_ms, now, wall_ms, GATE_MOST_MS), now);
     pace_silence_all(p);
-    if (wall_ms - saved->saved_ms > PACE_RATE_OLD_MS || saved->rate <= 0)
-        return;
-    /* A start that never met a limit starts again: the server may be another one. */
-    if (saved->phase < PACE_PHASE_CRUISE || saved->phase >= PACE_PHASE_COUNT)
+    if (!is_worth_keeping(saved, wall_ms))
         return;
     l->rate = saved->rate;
     l->rate_hat = saved->rate_hat;

@@ -1,0 +1,193 @@
+"""The `plan` command: what would move, what stands against it, and how long it takes."""
+
+import time
+
+import exchange
+import mail
+from haul import DOMAIN, Case
+from quirky import CAPABILITY, Mail, Quirky
+from test_quirks import message, messages
+
+
+class Plan(Case):
+    def plan(self, batch, *arguments, code=0):
+        return self.ends(batch.call("plan", "--json", *arguments), code).json()
+
+    def told(self, user, type_):
+        """The texts of this user's warnings of a type."""
+        return [w["text"] for w in user["warnings"] if w["type"] == type_]
+
+    def job(self, seed=None, **target):
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", seed or {("INBOX",): [mail.tiny(i) for i in range(20)],
+                                     ("Work",): [mail.tiny(i) for i in range(20, 25)]})
+        return self.batch(source, self.target_for(["anna"], **target), ["anna"])
+
+    def test_a_quota_that_is_too_small_is_told_before_anything_moves(self):
+        batch = self.job(quota=3072)
+        user = self.plan(batch)["users"][0]
+        self.assertGreater(user["bytes_move"], 3072)
+        self.assertEqual(user["target_free_bytes"], 3072)
+        text, = self.told(user, "QuotaExceeded")
+        self.assertIn("quota leaves room for", text)
+        # And it is true.
+        self.ends(batch.call("run"), 3)
+        self.assertEqual(batch.report()["users"][0]["failure"], "QuotaExceeded")
+
+    def test_a_quota_with_room_is_no_warning(self):
+        user = self.plan(self.job(quota=50000000))["users"][0]
+        self.assertEqual(self.told(user, "QuotaExceeded"), [])
+        self.assertGreater(user["target_free_bytes"], 40000000)
+
+    def test_no_quota_is_no_number(self):
+        batch = self.job()
+        self.assertIsNone(self.plan(batch)["users"][0]["target_free_bytes"])
+
+    def test_what_the_target_holds_is_counted_there(self):
+        batch = self.job()
+        batch.target.seed("anna@" + DOMAIN, {("INBOX",): [mail.tiny(90)],
+                                             ("Old",): [mail.tiny(91), mail.tiny(92)]})
+        user = self.plan(batch)["users"][0]
+        self.assertEqual((user["target_known"], user["target_messages"], user["done"]), (True, 3, 0))
+        self.ends(batch.call("run"), 0)
+        user = self.plan(batch)["users"][0]
+        self.assertEqual((user["target_messages"], user["done"], user["move"]), (28, 25, 0))
+        plain = self.ends(batch.call("plan"), 0).out
+        self.assertIn("Nothing to move.", plain)
+        self.assertRegex(plain, r"moved before +25  on the target +28\n")
+
+    def test_a_target_without_list_status_is_counted_folder_by_folder(self):
+        batch = self.job(capability_drop=["LIST-STATUS", "LIST-EXTENDED"])
+        batch.target.seed("anna@" + DOMAIN, {("INBOX",): [mail.tiny(90)], ("Old",): [mail.tiny(91)]})
+        self.assertEqual(self.plan(batch)["users"][0]["target_messages"], 2)
+
+    def test_assumed_at_first_and_measured_afterwards(self):
+        batch = self.job({("INBOX",): [mail.tiny(i) for i in range(70)]})
+        before = self.plan(batch)
+        self.assertEqual([before["rates"][s]["basis"] for s in ("source", "target")],
+                         ["assumed", "assumed"])
+        self.assertIs(before["totals"]["rate_assumed"], True)
+        self.assertEqual(before["totals"]["nights"], 1)
+        plain = self.ends(batch.call("plan"), 0).out
+        self.assertIn("(assumed: nothing was measured yet)", plain)
+        self.assertNotIn("0.0 hours", plain)
+        # Twenty messages a second at most keep the target busy for some seconds.
+        slow = self._started(exchange.Exchange(["anna@" + DOMAIN], **{"append-ms": 200}))
+        slow.take(batch)
+        batch.set("target", "connections-per-mailbox", "4")
+        self.ends(batch.call("run"), 0)
+        batch.source.seed("anna", {("More",): [mail.tiny(i) for i in range(300, 400)]})
+        after = self.plan(batch)
+        rate = after["rates"]["target"]
+        self.assertIn(rate["basis"], ("measured", "learnt"))
+        if rate["basis"] == "measured":
+            self.assertGreater(rate["measured_s"], 2)
+            self.assertLess(rate["messages_per_s"], 25)  # four connections, 200 ms an answer
+            self.assertAlmostEqual(rate["seconds"], max(
+                100 / rate["messages_per_s"],
+                after["totals"]["bytes_move"] / rate["bytes_per_s"]), delta=0.01)
+        self.assertGreaterEqual(after["totals"]["seconds"], rate["seconds"])
+
+    def test_windows_and_daily_limits_become_nights(self):
+        batch = self.job({("INBOX",): [mail.tiny(i) for i in range(40)]})
+        total = self.plan(batch)["users"][0]["bytes_move"]
+        batch.set("source", "bytes-per-day", "%dB" % (total // 3 + 1))
+        plan = self.plan(batch)
+        self.assertEqual((plan["totals"]["nights"], plan["totals"]["days_by_limit"]), (3, 3))
+        text, = self.told(plan["users"][0], "DailyLimit")
+        self.assertIn("over 3 days", text)
+        self.assertIn("over 3 days", self.ends(batch.call("plan"), 0).out)
+        # Also while the window is closed, which is when one plans.
+        hour = (time.gmtime().tm_hour + 12) % 24
+        batch.set("batch", "window", "%02d:00-%02d:00" % (hour, (hour + 4) % 24))
+        done = self.ends(batch.call("plan", "--json"), 0)
+        self.assertEqual(done.json()["totals"]["night_seconds"], 14400)
+        self.assertEqual(done.json()["totals"]["move"], 40)
+        self.assertNotIn("stopped early", done.err)
+        batch.set("batch", "time-limit", "2h")
+        self.assertEqual(self.plan(batch)["totals"]["night_seconds"], 7200)
+
+    def odd(self, folders, target):
+        source = self._started(Quirky({"anna": folders}))
+        batch = self.batch(source, target, ["anna"])
+        del batch.sections["source"]["tls-ca"]
+        batch.set("source", "tls", "none")
+        return batch
+
+    def test_names_that_change_and_roots_that_are_missing(self):
+        target = self._started(exchange.Exchange(["anna@" + DOMAIN]))
+        batch = self.odd({"INBOX": messages(2), "Work": messages(1), "WORK": messages(1),
+                          "Calendar": [], " blank": [], "Hidden/a": [], "Hidden/b": []}, target)
+        target.take(batch)
+        user = self.plan(batch)["users"][0]
+        clash, = self.told(user, "FolderNameClash")
+        self.assertRegex(clash, r'^folder "W(ork|ORK)": another folder has that name')
+        renamed = self.told(user, "FolderRenamed")
+        self.assertEqual(sorted(t.split('"')[1] for t in renamed), [" blank", "Calendar"])
+        root, = self.told(user, "MultipleRoots")
+        self.assertIn('"Hidden"', root)
+        self.ends(batch.call("run"), 0)
+        # The names that were given are told again by each later run, and by plan.
+        for _ in range(2):
+            problems = [p["type"] for f in batch.report()["users"][0]["folders"] for p in f["problems"]]
+            self.assertEqual(sorted(problems), ["FolderNameClash", "FolderRenamed", "FolderRenamed",
+                                                "MultipleRoots"])
+            self.ends(batch.call("run"), 0)
+        user = self.plan(batch)["users"][0]
+        self.assertEqual((self.told(user, "FolderNameClash"), sorted(self.told(user, "FolderRenamed"))),
+                         ([clash], sorted(renamed)))
+
+    def test_hundreds_of_remarks_are_counted(self):
+        target = self.target_for(["anna"], separator=".")
+        batch = self.odd({"INBOX": [], **{"a.%d" % i: [] for i in range(60)}}, target)
+        told = self.told(self.plan(batch)["users"][0], "FolderRenamed")
+        self.assertEqual(len(told), 11)
+        self.assertEqual(told[-1], "and 50 more of this kind")
+
+    def test_a_very_large_folder(self):
+        body = message(1).body
+        batch = self.odd({"INBOX": [Mail(uid, body) for uid in range(1, 100002)], "Work": messages(1)},
+                         self.target_for(["anna"]))
+        user = self.plan(batch)["users"][0]
+        text, = self.told(user, "FolderLarge")
+        self.assertIn('folder "INBOX" has 100,001 messages', text)
+        self.assertEqual((user["move"], self.told(user, "ManyItems")), (100002, []))
+
+    def test_messages_above_what_the_target_takes(self):
+        batch = self.odd({"INBOX": [message(1, 400), message(2, 9000)]}, self._started(
+            Quirky({"anna@" + DOMAIN: {"INBOX": []}}, capability=CAPABILITY + " APPENDLIMIT=5000")))
+        del batch.sections["target"]["tls-ca"]
+        batch.set("target", "tls", "none")
+        text, = self.told(self.plan(batch)["users"][0], "MessageTooLarge")
+        self.assertIn("5.0 KB", text)
+        self.assertIn("; 1 that", text)
+
+    def test_a_target_that_is_not_asked_or_not_there_is_no_hindrance(self):
+        batch = self.job()
+        target = batch.target
+        batch.target_logins["anna"] = "nobody"
+        target.users["nobody"] = "wrong"
+        user = self.plan(batch)["users"][0]
+        self.assertEqual((user["target_known"], user["target_messages"], user["move"]),
+                         (False, None, 25))
+        self.assertTrue(self.told(user, "LoginFailed"))
+        del target.users["nobody"]
+        user = self.plan(batch)["users"][0]
+        self.assertEqual((user["target_known"], user["warnings"]), (False, []))
+        target.halt()
+        user = self.plan(batch, "--source")["users"][0]
+        self.assertEqual((user["target_known"], user["warnings"]), (False, []))
+
+    def test_a_target_that_is_away_is_not_tried_for_every_user(self):
+        names = ["u%d" % i for i in range(6)]
+        source = self.dovecot(names)
+        for i, name in enumerate(names):
+            source.seed(name, {("INBOX",): [mail.tiny(i)]})
+        target = self.target_for(names)
+        batch = self.batch(source, target, names)
+        batch.set("target", "connections", "1")
+        batch.set("policy", "retry-wait", "20ms")
+        target.halt()
+        plan = self.plan(batch)
+        self.assertEqual(plan["totals"]["move"], 6)
+        self.assertEqual([len(self.told(u, "ConnectFailed")) for u in plan["users"]], [1] * 6)
