@@ -17,9 +17,9 @@
 #define WAIT_MS            60000
 
 struct call {
-    struct mpsc_node node;       /* first; into the thread */
     struct loop_message message; /* back to the loop */
-    struct loop *loop;
+    struct loop *loop;           /* NULL: nobody waits any more */
+    bool started;
     void (*answered)(void *context, const struct https_answer *answer);
     void *context;
     CURL *easy;
@@ -35,9 +35,9 @@ struct call {
 struct https {
     pthread_t thread;
     CURLM *multi;
-    struct mpsc queue;
     _Atomic bool stop;
-    struct call *calls; /* under way; the thread's */
+    pthread_mutex_t lock; /* of calls, and of each one's loop until it is posted */
+    struct call *calls;   /* sent and not answered */
 };
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
@@ -214,31 +214,37 @@ static void deliver(struct loop_message *message)
     call_destroy(call);
 }
 
-static void call_start(struct https *h, struct call *call)
-{
-    call->next = h->calls;
-    h->calls = call;
-    if (curl_multi_add_handle(h->multi, call->easy) != CURLM_OK)
-        abort(); /* out of memory is all that can be */
-}
-
 static void call_finish(struct https *h, struct call *call)
 {
     struct call **link = &h->calls;
+    bool wanted;
 
+    if (call->started)
+        curl_multi_remove_handle(h->multi, call->easy);
+    pthread_mutex_lock(&h->lock);
     while (*link != call)
         link = &(*link)->next;
     *link = call->next;
-    curl_multi_remove_handle(h->multi, call->easy);
-    loop_post(call->loop, &call->message);
+    wanted = call->loop != NULL;
+    /* Under the lock: nothing is posted once https_drop has returned. */
+    if (wanted)
+        loop_post(call->loop, &call->message);
+    pthread_mutex_unlock(&h->lock);
+    if (!wanted)
+        call_destroy(call);
 }
 
 static void take_new(struct https *h)
 {
-    struct mpsc_node *node;
-
-    while ((node = mpsc_pop(&h->queue)))
-        call_start(h, (struct call *)node);
+    pthread_mutex_lock(&h->lock);
+    for (struct call *call = h->calls; call; call = call->next) {
+        if (call->started)
+            continue;
+        call->started = true;
+        if (curl_multi_add_handle(h->multi, call->easy) != CURLM_OK)
+            abort(); /* out of memory is all that can be */
+    }
+    pthread_mutex_unlock(&h->lock);
 }
 
 static void *helper(void *context)
@@ -261,10 +267,14 @@ static void *helper(void *context)
             }
         curl_multi_poll(h->multi, NULL, 0, WAIT_MS, NULL);
     }
-    take_new(h);
-    while (h->calls) {
-        struct call *call = h->calls;
+    for (;;) {
+        struct call *call;
 
+        pthread_mutex_lock(&h->lock);
+        call = h->calls;
+        pthread_mutex_unlock(&h->lock);
+        if (!call)
+            break;
         err_set(&call->answer.err, ERR_CLASS_CANCELED, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ECANCELED,
                 "stopped");
         call_finish(h, call);
@@ -278,12 +288,13 @@ bool https_create(struct https **https_r, struct err *err_r)
     int error;
 
     pthread_once(&curl_once, curl_init);
-    mpsc_init(&h->queue);
+    pthread_mutex_init(&h->lock, NULL);
     atomic_init(&h->stop, false);
     h->multi = curl_multi_init();
     error = h->multi ? pthread_create(&h->thread, NULL, helper, h) : ENOMEM;
     if (error) {
         curl_multi_cleanup(h->multi);
+        pthread_mutex_destroy(&h->lock);
         free(h);
         return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, error,
                           "starting the HTTPS thread");
@@ -302,6 +313,7 @@ void https_destroy(struct https **https)
     curl_multi_wakeup(h->multi);
     pthread_join(h->thread, NULL);
     curl_multi_cleanup(h->multi);
+    pthread_mutex_destroy(&h->lock);
     free(h);
     *https = NULL;
 }
@@ -315,8 +327,23 @@ void https_send(struct https *h, const struct https_request *request, struct loo
     call->loop = loop;
     call->answered = answered;
     call->context = context;
-    mpsc_push(&h->queue, &call->node);
+    pthread_mutex_lock(&h->lock);
+    call->next = h->calls;
+    h->calls = call;
+    pthread_mutex_unlock(&h->lock);
     curl_multi_wakeup(h->multi);
+}
+
+void https_drop(struct https *h, struct loop *loop)
+{
+    if (!h)
+        return;
+    pthread_mutex_lock(&h->lock);
+    for (struct call *call = h->calls; call; call = call->next)
+        if (call->loop == loop)
+            call->loop = NULL;
+    pthread_mutex_unlock(&h->lock);
+    loop_deliver(loop);
 }
 
 void https_now(const struct https_request *request, struct https_answer *answer_r)

@@ -37,13 +37,17 @@ struct https_answer {
 
 /* Starts the thread. Errors: PERMANENT/RUN, origin OS. */
 bool https_create(struct https **https_r, struct err *err_r) ERR_CHECK;
-/* Requests under way are answered with CANCELED, which is posted before this returns; their loops
- * must still exist. Nulls; NULL is fine. */
+/* Requests under way are answered with CANCELED, which is posted before this returns; the loops
+ * that were not named to https_drop must still exist. Nulls; NULL is fine. */
 void https_destroy(struct https **https);
 /* Any thread. answered runs once on the loop's thread; answer is borrowed for that call. */
 void https_send(struct https *https, const struct https_request *request, struct loop *loop,
                 void (*answered)(void *context, const struct https_answer *answer), void *context);
-/* The same in the calling thread, which waits: for commands that have no loop. The caller ends with
+/* On the loop's thread, before what its answers are about, and the loop itself, goes: answers that have come
+ * are delivered, together with whatever else was posted to the loop; of the others none is told any more.
+ * Does not wait. NULL is fine. */
+void https_drop(struct https *https, struct loop *loop);
+/* https_send in the calling thread, which waits: for commands that have no loop. The caller ends with
  * https_answer_deinit. */
 void https_now(const struct https_request *request, struct https_answer *answer_r);
 /* Wipes and frees the body. */

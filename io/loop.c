@@ -125,13 +125,11 @@ void loop_destroy(struct loop **loop_p)
 
     if (!loop)
         return;
-    while (inbox_deliver(&loop->inbox))
-        ;
+    loop_deliver(loop);
     /* Closed connections whose last operations the kernel has not given back yet. */
     while (loop->conn_count || loop->tasks)
         turn(loop, loop->conn_count == 0);
-    while (inbox_deliver(&loop->inbox))
-        ;
+    loop_deliver(loop);
     loop->ops->destroy(loop->backend);
     inbox_deinit(&loop->inbox);
     blocks_deinit(&loop->blocks);
@@ -167,6 +165,12 @@ void loop_timer_clear(struct loop *loop, struct loop_timer *timer)
 void loop_post(struct loop *loop, struct loop_message *message)
 {
     inbox_post(&loop->inbox, message);
+}
+
+void loop_deliver(struct loop *loop)
+{
+    while (inbox_deliver(&loop->inbox))
+        ;
 }
 
 const char *loop_backend(const struct loop *loop)

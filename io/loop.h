@@ -58,6 +58,9 @@ static inline bool loop_timer_is_set(const struct loop_timer *timer)
 /* Any thread. Wakes the loop; messages of one sender arrive in order. */
 void loop_post(struct loop *loop, struct loop_message *message);
 
+/* Delivers what was posted until now; waits for nothing. Not from within the loop's own callbacks. */
+void loop_deliver(struct loop *loop);
+
 /* "io_uring" or "epoll". */
 const char *loop_backend(const struct loop *loop);
 

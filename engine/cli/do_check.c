@@ -285,9 +285,9 @@ int do_check(const struct opts *o, const struct settings *settings)
         check.hub.tls[side] = house.tls[side];
     code = try_all(&check);
     loop_timer_clear(check.hub.loop, &check.again);
-    visit_house_close(&house); /* answers under way are still told to the loop */
     tokens_destroy(&check.hub.tokens);
     loop_destroy(&check.hub.loop);
+    visit_house_close(&house);
     brake_destroy(&check.brake);
     free(check.targets);
     free(check.results);

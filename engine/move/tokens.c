@@ -66,6 +66,8 @@ void tokens_destroy(struct tokens **tokens)
 
     if (!*tokens)
         return;
+    if ((*tokens)->hub->loop)
+        https_drop((*tokens)->hub->https, (*tokens)->hub->loop);
     while ((e = (*tokens)->entries) != NULL) {
         (*tokens)->entries = e->next;
         loop_timer_clear((*tokens)->hub->loop, &e->again);

@@ -9,7 +9,9 @@
 struct tokens;
 
 struct tokens *tokens_create(struct hub *hub);
-/* After the last account ended; answers still under way are dropped by https_destroy. */
+/* After the last account ended, on the loop's thread, before the loop and the HTTPS thread: an answer that
+ * has come is still heard, for it may hold a refresh token in place of the last; of those under way none is
+ * told any more. */
 void tokens_destroy(struct tokens **tokens);
 
 enum tokens_answer {

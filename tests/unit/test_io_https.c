@@ -191,6 +191,59 @@ static void test_destroy_cancels(void **state)
     peer_stop(&peer);
 }
 
+static void test_a_loop_that_goes_first_is_told_nothing(void **state)
+{
+    struct peer peer = { .size = SIZE_MAX };
+    struct asker gone = { .loop = loop_make(), .wanted = 1 }, stays = { .loop = loop_make(), .wanted = 1 };
+    struct https_request request = { .form = SLICE("a=b&c=d") };
+    struct https *https;
+    struct err err;
+    char url[64];
+
+    peer_start(&peer, NULL, serve_http);
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/", peer.port);
+    request.url = url;
+    assert_true(https_create(&https, &err));
+    for (unsigned i = 0; i < 3; i++)
+        https_send(https, &request, gone.loop, answered, &gone);
+    https_send(https, &request, stays.loop, answered, &stays);
+    https_drop(https, gone.loop);
+    loop_destroy(&gone.loop);
+    https_destroy(&https);
+    assert_int_equal(gone.count, 0);
+    loop_run(stays.loop);
+    assert_int_equal(stays.err.class, ERR_CLASS_CANCELED);
+    loop_destroy(&stays.loop);
+    peer_stop(&peer);
+}
+
+/* The loop may be ended while the answer is on its way to it: it is told by the drop, or not at all. */
+static void test_an_answer_that_has_come_is_told_by_the_drop(void **state)
+{
+    for (unsigned round = 0; round < 50; round++) {
+        struct peer peer = { .size = 0 };
+        struct asker *a = mem_zero(1, sizeof *a);
+        struct https_request request = { .form = SLICE("a=b&c=d"), .authorization = "Bearer x" };
+        struct https *https;
+        struct err err;
+        char url[64];
+
+        *a = (struct asker){ .loop = loop_make(), .wanted = UINT_MAX };
+        peer_start(&peer, NULL, serve_http);
+        snprintf(url, sizeof url, "http://127.0.0.1:%u/", peer.port);
+        request.url = url;
+        assert_true(https_create(&https, &err));
+        https_send(https, &request, a->loop, answered, a);
+        usleep(round * 100);
+        https_drop(https, a->loop);
+        assert_in_range(a->count, 0, 1);
+        loop_destroy(&a->loop);
+        free(a); /* what comes after this is found by AddressSanitizer */
+        https_destroy(&https);
+        peer_stop(&peer);
+    }
+}
+
 static void test_without_a_loop_and_only_https_beyond_this_host(void **state)
 {
     struct https_request far = { .url = "http://login.example/token" };
@@ -212,6 +265,8 @@ int main(void)
         cmocka_unit_test(test_an_answer_without_end_is_cut),
         cmocka_unit_test(test_a_silent_server_times_out),
         cmocka_unit_test(test_destroy_cancels),
+        cmocka_unit_test(test_a_loop_that_goes_first_is_told_nothing),
+        cmocka_unit_test(test_an_answer_that_has_come_is_told_by_the_drop),
         cmocka_unit_test(test_without_a_loop_and_only_https_beyond_this_host),
     };
     int failed_count;
