@@ -65,6 +65,7 @@ struct exo_config {
     enum exo_keep keep;
     bool special_use;      /* plain LIST carries \Sent \Drafts \Trash \Junk */
     bool appenduid;        /* OK [APPENDUID v u] */
+    bool appendlimit;      /* APPENDLIMIT=message_bytes_max (RFC 7889), which Exchange was never seen with */
     bool literal_plus;     /* offered, and accepted for bodies */
     bool idle;             /* IDLE offered */
     bool trycreate;        /* APPEND to a missing folder says [TRYCREATE] */

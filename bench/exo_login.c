@@ -1,5 +1,6 @@
 #include "bench/exo_imap.h"
 
+#include <stdio.h>
 #include <time.h>
 
 static const char gmail_like_challenge[] =
@@ -13,17 +14,21 @@ static struct exo_session *session(struct exo_conn *c)
 void exo_cmd_capability(struct exo_conn *c, struct exo_args args)
 {
     const struct exo_config *config = &c->worker->config;
+    char limit[40] = "";
     bool new_front = config->front_end == EXO_FRONT_2026, in = session(c)->authenticated;
 
+    if (config->appendlimit)
+        snprintf(limit, sizeof limit, " APPENDLIMIT=%llu",
+                 (unsigned long long)config->message_bytes_max);
     exo_conn_format(c,
                     "* CAPABILITY IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2%s SASL-IR UIDPLUS%s"
-                    " ID UNSELECT%s%s%s CHILDREN%s NAMESPACE%s\r\n",
+                    " ID UNSELECT%s%s%s CHILDREN%s NAMESPACE%s%s\r\n",
                     new_front && !in && !config->plain_auth ? " LOGINDISABLED" : "",
                     new_front ? " MOVE" : "", in && new_front ? " ENABLE IMAP4rev2" : "",
                     in ? " CLIENTACCESSRULES CLIENTNETWORKPRESENCELOCATION BACKENDAUTHENTICATE"
                        : "",
                     in && new_front ? " BACKENDAUTHENTICATE-IR" : "", config->idle ? " IDLE" : "",
-                    config->literal_plus ? " LITERAL+" : "");
+                    config->literal_plus ? " LITERAL+" : "", limit);
     exo_reply(c, "OK CAPABILITY completed.");
 }
 

@@ -69,6 +69,24 @@ static bool lane_line(struct report *r, const struct report_server *s, uint32_t 
     return true;
 }
 
+static bool size_line(struct report *r, const struct report_server *s, uint32_t id,
+                      struct report_mailbox *m, struct err *err_r)
+{
+    struct learnt_size limit;
+    struct slice value;
+    char name[LEARNT_NAME_BYTES];
+
+    if (!fetch(r->spools[s->shard], learnt_name(LEARNT_SIZE, s->learnt.server, id, name), &value,
+               err_r))
+        return false;
+    if (learnt_size_decode(value, &limit) && learnt_size_holds(&limit, r->made_ms)) {
+        m->size_bytes = limit.refused_bytes;
+        m->size_ms = limit.refused_ms;
+    }
+    free((char *)value.data);
+    return true;
+}
+
 static bool load_mailboxes(struct report *r, unsigned server, struct err *err_r)
 {
     struct report_learnt *l = &r->learnt;
@@ -80,15 +98,21 @@ static bool load_mailboxes(struct report *r, unsigned server, struct err *err_r)
         if (r->users[i].shard != s->shard)
             continue;
         if (!user_line(r, s, r->users[i].id, &m, err_r) ||
-            (!s->source && !lane_line(r, s, r->users[i].id, &m, err_r)))
+            (!s->source && (!lane_line(r, s, r->users[i].id, &m, err_r) ||
+                            !size_line(r, s, r->users[i].id, &m, err_r))))
             return false;
         if (m.hold_ms <= r->made_ms)
             m.hold_ms = 0;
-        if (m.connections == 0 && m.rate <= 0 && m.hold_ms == 0 && m.throttle_replies == 0)
+        if (m.connections == 0 && m.rate <= 0 && m.hold_ms == 0 && m.throttle_replies == 0 &&
+            m.size_bytes == 0)
             continue;
         l->mailboxes = mem_resize(l->mailboxes, l->mailbox_count + 1u, sizeof *l->mailboxes);
         l->mailboxes[l->mailbox_count++] = m;
         s->mailboxes += m.connections != 0 || m.rate > 0;
+        if (m.size_bytes) {
+            s->sized_bytes = s->sized && s->sized_bytes < m.size_bytes ? s->sized_bytes : m.size_bytes;
+            s->sized++;
+        }
     }
     return true;
 }
@@ -169,6 +193,8 @@ static void mailbox(struct emit *e, const struct report *r, const struct report_
     number_or_null(e, "connections", m->connections);
     time_or_null(e, "rests_until", m->hold_ms);
     emit_number(e, "throttled", m->throttle_replies);
+    number_or_null(e, "refuses_bytes", m->size_bytes);
+    time_or_null(e, "refuses_bytes_learnt", m->size_ms);
     emit_end_object(e);
 }
 
@@ -210,7 +236,7 @@ void report_learnt_emit(struct emit *e, const struct report *r)
 
 bool report_learnt_tells(const struct report_server *s)
 {
-    return s->mailboxes || s->learnt.connections || s->learnt.throttle_replies ||
+    return s->mailboxes || s->sized || s->learnt.connections || s->learnt.throttle_replies ||
            (!s->source && s->learnt.rate > 0);
 }
 
@@ -258,6 +284,10 @@ const char *report_learnt_line(const struct report_server *s, char *out, size_t 
     if (s->mailboxes)
         part(&b, "%s mailbox%s with a limit of %s own", format_count(s->mailboxes).text,
              s->mailboxes == 1 ? "" : "es", s->mailboxes == 1 ? "its" : "their");
+    if (s->sized)
+        part(&b, "%s mailbox%s refuse%s messages of %s and more (Set-Mailbox -MaxReceiveSize)",
+             format_count(s->sized).text, s->sized == 1 ? "" : "es", s->sized == 1 ? "s" : "",
+             format_bytes(s->sized_bytes).text);
     if (!s->source && l->gate_ms)
         part(&b, "rests until %s", now_rfc3339(l->gate_ms, until, sizeof until));
     if (b.size == 0)

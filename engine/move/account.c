@@ -459,6 +459,7 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
         clear_remarks(account);
     account_put_user(account, NULL);
     allowance_begin(account);
+    size_limit_begin(account);
     account_learnt_begin(account);
     governor_join(account);
     listing_resume(account);

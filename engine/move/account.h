@@ -6,6 +6,7 @@
 
 #include "engine/move/folder.h"
 #include "engine/move/link.h"
+#include "engine/move/size_limit.h"
 #include "engine/move/names_index.h"
 #include "engine/move/roster.h"
 #include "engine/move/stall.h"
@@ -83,6 +84,7 @@ struct account {
         bool several;         /* others were answered so, too */
         bool opens;           /* meanwhile a folder told its numbers */
     } unavailable;            /* push_full's */
+    struct size_limit size_limit; /* of the target */
     unsigned fetch_most;    /* bodies a FETCH asks for at most, 0: as many as is usual; learnt */
     unsigned told;          /* store operations whose answer is awaited */
     uint64_t large_items; /* left behind for their size, in all runs; known when proven */

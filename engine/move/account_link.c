@@ -64,8 +64,10 @@ static void link_ready(void *context)
 
     w->attempts = 0;
     login_stands(w);
-    if (w->side == SIDE_TARGET)
+    if (w->side == SIDE_TARGET) {
         governor_connected(account);
+        size_limit_offered(account, session_caps(link_session(w->link))->appendlimit_bytes);
+    }
     side->ready_count++;
     side->worked = true;
     w->token_doubted = false;

@@ -7,6 +7,7 @@
 
 #define FIRST_WORD      "learnt1"
 #define USER_FIRST_WORD "learnt-user1"
+#define SIZE_FIRST_WORD "learnt-size1"
 #define RATE_MAX        UINT64_C(1000000000000) /* thousandths */
 
 const char *learnt_server_of(const struct settings_endpoint *endpoint)
@@ -57,6 +58,13 @@ const char *learnt_user_encode(const struct learnt_user *u, char *out)
 {
     snprintf(out, LEARNT_LINE_BYTES, USER_FIRST_WORD " %" PRIu32 " %" PRId64 " %" PRId64 "\n",
              u->connections, past_zero(u->connections_ms), past_zero(u->hold_ms));
+    return out;
+}
+
+const char *learnt_size_encode(const struct learnt_size *s, char *out)
+{
+    snprintf(out, LEARNT_LINE_BYTES, SIZE_FIRST_WORD " %" PRIu64 " %" PRId64 "\n",
+             s->refused_bytes, past_zero(s->refused_ms));
     return out;
 }
 
@@ -114,6 +122,25 @@ bool learnt_user_decode(struct slice value, struct learnt_user *user_r)
         return false;
     *user_r = (struct learnt_user){ (uint32_t)v[0], (int64_t)v[1], (int64_t)v[2] };
     return true;
+}
+
+bool learnt_size_decode(struct slice value, struct learnt_size *size_r)
+{
+    static const uint64_t bounds[] = { UINT64_MAX, INT64_MAX };
+    uint64_t v[sizeof bounds / sizeof *bounds];
+    struct slice line;
+
+    if (!slice_split(&value, '\n', &line) ||
+        !numbers(&line, SIZE_FIRST_WORD, bounds, sizeof bounds / sizeof *bounds, v) || line.size)
+        return false;
+    *size_r = (struct learnt_size){ v[0], (int64_t)v[1] };
+    return true;
+}
+
+bool learnt_size_holds(const struct learnt_size *size, int64_t wall_ms)
+{
+    return size->refused_bytes && wall_ms >= size->refused_ms &&
+           wall_ms - size->refused_ms < LEARNT_SIZE_OLD_MS;
 }
 
 uint32_t learnt_connections(const struct learnt *learnt, const char *server, uint32_t configured,

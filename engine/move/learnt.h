@@ -15,6 +15,9 @@
 /* A back-off that was asked for never lasts longer, whatever a clock says. */
 #define LEARNT_HOLD_MS INT64_C(3600000)
 
+/* A refused size is tried again the next night: the limit may have been raised. */
+#define LEARNT_SIZE_OLD_MS INT64_C(72000000)
+
 #define LEARNT_SERVER_BYTES 256u
 #define LEARNT_LINE_BYTES   640u
 #define LEARNT_NAME_BYTES   48u
@@ -42,6 +45,12 @@ struct learnt_user {
     int64_t hold_ms;        /* the server asked to be left alone by this user until then */
 };
 
+/* The largest message that a mailbox of the target takes. */
+struct learnt_size {
+    uint64_t refused_bytes; /* the smallest message that was refused for its size; 0: none */
+    int64_t refused_ms;     /* of the last such refusal */
+};
+
 /* Whose budget it is: the tenant's, or else the host's. */
 const char *learnt_server_of(const struct settings_endpoint *endpoint);
 /* "KIND.HASH" or "KIND.HASH.ID": the named value of that server (upper and lower case are the same).
@@ -53,13 +62,18 @@ const char *learnt_name(const char *kind, const char *server, uint32_t id,
 #define LEARNT_PACE_LANE   "pace.lane"
 #define LEARNT_USER_SOURCE "learnt.source"
 #define LEARNT_USER_TARGET "learnt.target"
+#define LEARNT_SIZE        "learnt.size"
 
 /* Into out[LEARNT_LINE_BYTES], NUL-terminated; returns out. */
 const char *learnt_encode(const struct learnt *learnt, char *out);
 const char *learnt_user_encode(const struct learnt_user *user, char *out);
+const char *learnt_size_encode(const struct learnt_size *size, char *out);
 /* False for anything else; then *_r is left as it is. */
 bool learnt_decode(struct slice value, struct learnt *learnt_r) ERR_CHECK;
 bool learnt_user_decode(struct slice value, struct learnt_user *user_r) ERR_CHECK;
+bool learnt_size_decode(struct slice value, struct learnt_size *size_r) ERR_CHECK;
+/* Is there a limit, and is it neither too old nor from ahead of this clock? */
+bool learnt_size_holds(const struct learnt_size *size, int64_t wall_ms);
 
 /* How many connections a run begins with where `configured` are allowed: fewer when the same server
  * bore no more within the last week. */

@@ -490,6 +490,39 @@ static int item_by_uid(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* What the target would refuse for its size is not fetched; it ends as if it had been. */
+static void leave_too_large(struct folder *f, struct folder_item *item)
+{
+    struct account *account = f->account;
+    char words[128];
+    struct err err;
+
+    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_CONFIG, 0, "%s",
+            size_limit_words(account, words, sizeof words));
+    err_doing(&err, "UID FETCH");
+    account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, "MessageTooLarge", &err, f, item->uid);
+    message_ends(f, item, MESSAGE_FAILED, SKIP_NONE);
+}
+
+/* The next message of the queue that is worth fetching. Ends the run and gives false when the journal
+ * cannot be read. */
+static bool next_wanted(struct folder *f, struct folder_item *item_r)
+{
+    struct err err;
+
+    for (;;) {
+        if (f->wanted.count == 0 && !queue_refill(&f->wanted, f, MESSAGE_FOUND, &err)) {
+            hub_abort_run(f->account->hub, &err);
+            return false;
+        }
+        if (!queue_pop(&f->wanted, item_r))
+            return false;
+        if (!size_limit_forbids(f->account, item_r->listed_bytes))
+            return true;
+        leave_too_large(f, item_r);
+    }
+}
+
 /* Asks for the next messages; false when there are none. */
 bool pull_fetch_some(struct worker *w)
 {
@@ -500,17 +533,9 @@ bool pull_fetch_some(struct worker *w)
     unsigned most = f->account->fetch_most ? f->account->fetch_most : FETCH_MESSAGES_MAX;
     uint64_t bytes = 0;
 
-    if (f->wanted.count == 0) {
-        struct err err;
-
-        if (!queue_refill(&f->wanted, f, MESSAGE_FOUND, &err)) {
-            hub_abort_run(f->account->hub, &err);
-            return false;
-        }
-    }
     /* With others behind it, one that was lost with a connection would be lost again and again where a
      * server ends each session after some commands: it goes first, and alone. */
-    if (p->alone || !queue_pop(&f->wanted, &item))
+    if (p->alone || !next_wanted(f, &item))
         return false;
     if ((item.losses && w->inflight) ||
         !allowance_allows(f->account, SIDE_SOURCE, item.listed_bytes)) {
@@ -533,7 +558,7 @@ bool pull_fetch_some(struct worker *w)
         bytes += item.listed_bytes;
         fetch->items[fetch->count++] = item;
         f->fetching++;
-    } while (fetch->count < most && queue_pop(&f->wanted, &item));
+    } while (fetch->count < most && f->wanted.count && next_wanted(f, &item));
     qsort(fetch->items, fetch->count, sizeof *fetch->items, item_by_uid);
     w->inflight++;
     fetch_send(fetch);

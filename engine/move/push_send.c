@@ -297,8 +297,11 @@ static void append_refused(struct job *job, const struct err *cause)
             job_requeue(job, true); /* one of them: each by itself will tell */
         else if (strcmp(verdict.type, "MessageRejected") == 0)
             push_mend(f, &job->items[0], err);
-        else
+        else {
+            if (strcmp(verdict.type, "MessageTooLarge") == 0)
+                size_limit_refused(account, item_sent_bytes(&job->items[0]));
             message_fails(job, err, TROUBLE_APPEND);
+        }
         return;
     case TROUBLE_STOP_RUN:
         job_requeue(job, false);
@@ -329,6 +332,8 @@ static void append_ended(void *context, const struct err *err)
                           job->count);
         w->account->sides[SIDE_TARGET].failures = 0;
         push_took(w->account);
+        for (unsigned i = 0; i < job->count; i++)
+            size_limit_taken(w->account, item_sent_bytes(&job->items[i]));
         if (job->has_uids) {
             for (unsigned i = 0; i < job->count; i++)
                 if (job->uids[i] > f->highest_seen)

@@ -114,9 +114,33 @@ static void connections_are_believed_for_a_week_and_of_that_server_alone(void **
     assert_int_equal(learnt_connections(&l, "imap.example.edu", 64, WALL), 64);
 }
 
+/* A refused size is kept whole, holds through a night, and is looked for again the next one. */
+static void a_refused_size_is_kept_and_grows_old(void **state)
+{
+    static const char *const wrong[] = { "", "learnt-size1\n", "learnt-size1 5\n", "learnt-size1 5 6 7\n",
+                                         "learnt-size1 -5 6\n", "learnt-size2 5 6\n",
+                                         "learnt-size1 18446744073709551616 6\n" };
+    struct learnt_size size = { 36000001, WALL }, back = { 7, 7 };
+    char line[LEARNT_LINE_BYTES];
+
+    for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_false(learnt_size_decode(slice_cstr(wrong[i]), &back));
+    assert_int_equal(back.refused_bytes, 7);
+    assert_true(learnt_size_decode(slice_cstr(learnt_size_encode(&size, line)), &back));
+    assert_int_equal(back.refused_bytes, size.refused_bytes);
+    assert_int_equal(back.refused_ms, size.refused_ms);
+    assert_true(learnt_size_holds(&back, WALL));
+    assert_true(learnt_size_holds(&back, WALL + LEARNT_SIZE_OLD_MS - 1));
+    assert_false(learnt_size_holds(&back, WALL + LEARNT_SIZE_OLD_MS));
+    assert_false(learnt_size_holds(&back, WALL - 1));
+    back.refused_bytes = 0;
+    assert_false(learnt_size_holds(&back, WALL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_refused_size_is_kept_and_grows_old),
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(anything_else_is_refused),
         cmocka_unit_test(names_tell_servers_and_users_apart),

@@ -453,6 +453,8 @@ static void servers_are_told_in_every_form(void **state)
         name[LEARNT_NAME_BYTES];
     struct spool s = { 0 };
     json_t *root, *servers, *one;
+    struct learnt_size size = { 36000001, NOW - 1000 };
+    char size_line[LEARNT_LINE_BYTES], size_name[LEARNT_NAME_BYTES];
     const enum form jsons[] = { JSON, STATUS_JSON };
     char *text;
 
@@ -465,6 +467,9 @@ static void servers_are_told_in_every_form(void **state)
     FAKE_ADD(s.metas, s.meta_count,
              ((struct fake_meta){ learnt_name(LEARNT_USER_SOURCE, source.server, s.users[0].id, name),
                                   learnt_user_encode(&limit, line) }));
+    FAKE_ADD(s.metas, s.meta_count,
+             ((struct fake_meta){ learnt_name(LEARNT_SIZE, target.server, s.users[0].id, size_name),
+                                  learnt_size_encode(&size, size_line) }));
     for (unsigned i = 0; i < 2; i++) {
         struct spool *spools[] = { &s };
         struct report *r = jsons[i] == JSON ? load(spools, 1) : NULL;
@@ -486,7 +491,10 @@ static void servers_are_told_in_every_form(void **state)
         assert_string_equal(word(one, "phase"), "limited");
         assert_string_equal(word(one, "rests_until"), "2025-11-24T16:01:00Z");
         assert_true(fabs(json_real_value(json_object_get(one, "rate")) - 36.8) < 1e-6);
-        assert_int_equal(json_array_size(json_object_get(one, "mailboxes")), 0);
+        assert_int_equal(json_array_size(json_object_get(one, "mailboxes")), 1);
+        one = json_array_get(json_object_get(one, "mailboxes"), 0);
+        assert_int_equal(number(one, "refuses_bytes"), 36000001);
+        assert_string_equal(word(one, "refuses_bytes_learnt"), "2025-11-24T15:59:59Z");
         json_decref(root);
         free(text);
         report_free(&r);
@@ -495,6 +503,16 @@ static void servers_are_told_in_every_form(void **state)
     assert_non_null(strstr(text, "Source imap.example.edu: 12 connections at most"));
     assert_non_null(strstr(text, "Target contoso.onmicrosoft.com: 36.8/s allowed, 40.0/s learnt"));
     free(text);
+    {
+        struct spool *spools[] = { &s };
+        struct report *r = load(spools, 1);
+        char told[400];
+
+        assert_non_null(strstr(report_learnt_line(&r->learnt.servers[1], told, sizeof told),
+                               "1 mailbox refuses messages of 36 MB and more "
+                               "(Set-Mailbox -MaxReceiveSize)"));
+        report_free(&r);
+    }
     /* After a week it is what the next run will not begin with. */
     now_fake(1, NOW + 8 * INT64_C(86400000));
     text = written(NULL, &s, STATUS_JSON);

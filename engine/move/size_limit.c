@@ -1,0 +1,101 @@
+#include "engine/move/size_limit.h"
+
+#include "engine/move/account.h"
+#include "io/base/log.h"
+#include "io/base/now.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *name_of(const struct account *account, char *out)
+{
+    return learnt_name(LEARNT_SIZE, learnt_server_of(&account->hub->settings->target), account->id,
+                       out);
+}
+
+static void keep(const struct account *account)
+{
+    char name[LEARNT_NAME_BYTES], line[LEARNT_LINE_BYTES];
+
+    hub_submit_lazy(account->hub,
+                    store_op_meta_text(name_of(account, name),
+                                       learnt_size_encode(&account->size_limit.learnt, line)));
+}
+
+void size_limit_begin(struct account *account)
+{
+    struct learnt_size *learnt = &account->size_limit.learnt;
+    char name[LEARNT_NAME_BYTES], *data;
+    bool found = false;
+    size_t size;
+    struct err err;
+
+    /* What cannot be read is learnt anew, for the price of one message. */
+    if (!spool_meta_get(account->hub->spool, name_of(account, name), &data, &size, &found, &err) ||
+        !found)
+        return;
+    if (!learnt_size_decode(slice_of(data, size), learnt))
+        *learnt = (struct learnt_size){ 0 };
+    free(data);
+    if (account->hub->settings->mode == SETTINGS_MODE_RETRY && learnt->refused_bytes) {
+        *learnt = (struct learnt_size){ 0 };
+        keep(account);
+    }
+}
+
+void size_limit_offered(struct account *account, uint64_t bytes)
+{
+    account->size_limit.offered_bytes = bytes;
+}
+
+void size_limit_refused(struct account *account, uint64_t bytes)
+{
+    struct learnt_size *learnt = &account->size_limit.learnt;
+    int64_t now_ms = now_wall_ms();
+
+    if (bytes < SIZE_LIMIT_LEAST_BYTES)
+        return;
+    if (!learnt_size_holds(learnt, now_ms) || bytes < learnt->refused_bytes) {
+        learnt->refused_bytes = bytes;
+        log_line(LOG_INFO, "size_limit.learnt", "user=%s refused=%" PRIu64,
+                 account->user->email_address, bytes);
+    }
+    learnt->refused_ms = now_ms;
+    keep(account);
+}
+
+void size_limit_taken(struct account *account, uint64_t bytes)
+{
+    struct learnt_size *learnt = &account->size_limit.learnt;
+
+    if (!learnt->refused_bytes || bytes < learnt->refused_bytes)
+        return;
+    log_line(LOG_INFO, "size_limit.lifted", "user=%s taken=%" PRIu64, account->user->email_address,
+             bytes);
+    *learnt = (struct learnt_size){ 0 };
+    keep(account);
+}
+
+bool size_limit_forbids(const struct account *account, uint64_t bytes)
+{
+    const struct size_limit *limit = &account->size_limit;
+
+    if (limit->offered_bytes && bytes > limit->offered_bytes)
+        return true;
+    return limit->learnt.refused_bytes && bytes >= limit->learnt.refused_bytes &&
+           learnt_size_holds(&limit->learnt, now_wall_ms());
+}
+
+const char *size_limit_words(const struct account *account, char *out, size_t cap)
+{
+    const struct size_limit *limit = &account->size_limit;
+
+    if (limit->offered_bytes)
+        snprintf(out, cap, "not fetched: the target takes %" PRIu64 " bytes at most (APPENDLIMIT)",
+                 limit->offered_bytes);
+    else
+        snprintf(out, cap, "not fetched: the target refused one of %" PRIu64 " bytes for its size",
+                 limit->learnt.refused_bytes);
+    return out;
+}

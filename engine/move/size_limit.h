@@ -1,0 +1,33 @@
+/* The largest message that a target mailbox takes, learnt from what it refused: larger ones are then not
+ * fetched. Kept in the state folder for the next run (engine/move/learnt).
+ */
+#ifndef ENGINE_MOVE_SIZE_LIMIT_H
+#define ENGINE_MOVE_SIZE_LIMIT_H
+
+#include "engine/move/learnt.h"
+
+struct account;
+
+/* No limit of a mail server is below this (Exchange Online: 1 to 150 MB): what a smaller message is
+ * refused for is its own matter. */
+#define SIZE_LIMIT_LEAST_BYTES 1000000u
+
+struct size_limit {
+    struct learnt_size learnt;
+    uint64_t offered_bytes; /* APPENDLIMIT of the capabilities (RFC 7889): no message may be larger;
+                               0: not told. Not kept: each session tells it. */
+};
+
+/* What earlier runs learnt; a retry forgets it, since somebody may have raised the limit. */
+void size_limit_begin(struct account *account);
+/* The session tells APPENDLIMIT; 0: it does not. */
+void size_limit_offered(struct account *account, uint64_t bytes);
+/* A message of so many bytes was refused for its size / was taken. */
+void size_limit_refused(struct account *account, uint64_t bytes);
+void size_limit_taken(struct account *account, uint64_t bytes);
+/* Would one of so many bytes be refused, as far as is known? */
+bool size_limit_forbids(const struct account *account, uint64_t bytes);
+/* Why, in words for the report; into out[cap]; returns out. */
+const char *size_limit_words(const struct account *account, char *out, size_t cap);
+
+#endif
