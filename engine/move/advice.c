@@ -26,11 +26,11 @@ static const struct advice rows[] = {
       "Switch IMAP on for this mailbox, wait up to an hour, run `retry`. Exchange:",
       "Set-CASMailbox {mailbox} -ImapEnabled $true", false },
     { "ConnectFailed", "No connection to the server came about.",
-      "Check host name, port and firewall with `mailhaul check`; when the server was only down, run "
+      "Check host name, port and firewall; when the server was only down or too busy to answer, run "
       "again.", NULL, true },
     { "TlsFailed", "The encrypted connection failed: certificate, name or TLS version.",
-      "Run `mailhaul check`: it shows the chain and what is wrong. Renew the certificate, or name the "
-      "CA with tls-ca or the certificate with tls-fingerprint.", NULL, false },
+      "Mend the url (imaps:// or imap://), renew the certificate, or name its CA with tls-ca or itself "
+      "with tls-fingerprint: `mailhaul check` shows the chain and what is wrong with it.", NULL, false },
     { "PrivacyRequired", "The server takes passwords over TLS only.",
       "Use imaps:// or imap:// with STARTTLS in the batch file's url.", NULL, false },
     { "ConnectionLimit", "The server allows no more connections for this account or address.",

@@ -1,5 +1,6 @@
 #include "engine/move/link.h"
 
+#include "engine/move/knock.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 
@@ -13,6 +14,8 @@
 #define RESPONSE_PATIENCE    4u
 #define SLOWEST_BYTES_PER_MS 8u
 #define LOGOUT_PATIENCE_MS   5000
+/* A server that has not greeted by now may be waiting for TLS: that is found out. */
+#define GREETING_MS 5000
 
 struct link {
     struct loop *loop;
@@ -31,6 +34,8 @@ struct link {
     uint32_t stall_ms;
     bool ready, closing, finishing, paused, starttls, has_error;
     bool feeding, pumping, by_line, another_way;
+    bool open, heard, knocked; /* TCP stands; a byte came; it was asked whether it wants TLS */
+    struct knock *knock;       /* under way, or NULL */
     struct err error; /* why it ends, once has_error */
 };
 
@@ -163,6 +168,32 @@ static bool stalled(const struct link *link, uint64_t now, uint32_t patience, st
     return true;
 }
 
+static void knocked(void *context, bool speaks_tls)
+{
+    struct link *link = context;
+    struct err err;
+
+    link->knock = NULL;
+    if (!speaks_tls || link->heard || link->closing)
+        return;
+    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
+            "no greeting in plain text, but an answer in TLS: port %u wants imaps:// in the url (TLS from "
+            "the first byte), not imap://", link->config.target.port);
+    err_doing(&err, "waiting for the greeting of %s", link->config.target.host);
+    end(link, &err);
+}
+
+/* Its certificate says nothing of a server that would not talk without TLS, so only who has a tls
+ * for STARTTLS asks. */
+static void maybe_knock(struct link *link, uint64_t now)
+{
+    if (!link->starttls || link->heard || link->knocked || !link->open || link->closing ||
+        now - link->last_byte_ms < GREETING_MS)
+        return;
+    link->knocked = true;
+    link->knock = knock_begin(link->loop, &link->config.target, knocked, link);
+}
+
 static void watch(void *context)
 {
     struct link *link = context;
@@ -182,6 +213,7 @@ static void watch(void *context)
         end(link, &err);
         return;
     }
+    maybe_knock(link, now);
     loop_timer_set(link->loop, &link->watch, WATCH_MS, watch, link);
 }
 
@@ -189,6 +221,8 @@ static void stream_opened(void *context)
 {
     struct link *link = context;
     struct ssl_st *ssl = stream_ssl(link->stream);
+
+    link->open = true;
 
     link->last_byte_ms = loop_now_ms(link->loop);
     if (link->starttls && ssl)
@@ -203,6 +237,7 @@ static void stream_received(void *context, struct slice bytes)
     struct link *link = context;
 
     link->last_byte_ms = loop_now_ms(link->loop);
+    link->heard = true;
     link->feeding = true;
     session_feed(link->session, bytes);
     link->feeding = false;
@@ -247,6 +282,7 @@ static void stream_closed(void *context, const struct err *err)
 
     stream_facts(link->stream, &facts);
     link->closing = true;
+    knock_cancel(&link->knock);
     if (link->another_way) {
         log_line(LOG_INFO, "link.another_way", "%s why=%s", link->label, link->error.server_text);
         loop_timer_clear(link->loop, &link->watch);
@@ -286,6 +322,7 @@ static void open_stream(struct link *link)
     link->last_byte_ms = link->last_response_ms = loop_now_ms(link->loop);
     link->stall_ms = link->config.stall_ms;
     link->responses = 0;
+    link->open = link->heard = false;
     link->stream = stream_open(link->loop, &link->config.target, &stream_events, link);
     /* Compressed bytes may follow the OK to COMPRESS in the same packet. */
     link->by_line = session.compress;

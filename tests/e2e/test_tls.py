@@ -170,3 +170,28 @@ class Tls(Case):
 
         threading.Thread(target=greet, daemon=True).start()
         self.refused(listener.getsockname()[1], "STARTTLS")
+
+
+class Scheme(Case):
+    """imap:// where the port wants imaps://, and the other way round: said within seconds, by both."""
+
+    def tried(self, url, words):
+        batch = self.batch(self.source, self.target, ["anna"])
+        batch.sections["source"]["url"] = url
+        check = self.ends(batch.call("check", "--source", "--json"), 69).json()
+        failed = [s for s in check["steps"] if not s["ok"]]
+        self.assertEqual([(s["step"], s["type"]) for s in failed], [("tls", "TlsFailed")])
+        self.assertIn(words, failed[0]["detail"])
+        self.assertIn("imaps:// or imap://", failed[0]["remedy"])
+        self.assertIn(words, self.ends(batch.call("run"), 69).err)
+
+    def setUp(self):
+        super().setUp()
+        self.source, self.target = self.dovecot(["anna"]), self.target_for(["anna"])
+
+    def test_imap_on_a_port_that_waits_for_tls(self):
+        self.tried("imap://localhost:%d" % self.source.port_tls,
+                   "port %d wants imaps:// in the url" % self.source.port_tls)
+
+    def test_imaps_on_a_port_that_greets_in_plain_text(self):
+        self.tried("imaps://localhost:%d" % self.source.port_plain, "this port may want imap://")
