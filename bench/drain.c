@@ -90,6 +90,17 @@ static void note_error(struct drainer *d, const struct err *err, const char *typ
     snprintf(s->type, sizeof s->type, "%s", type);
 }
 
+/* A command failed: noted. True when the visit waits or ends because of it, as with a throttle answer;
+ * else the drainer goes on with something else. */
+static bool visit_hurt(struct drainer *d, enum trouble_doing doing, const struct err *err)
+{
+    note_error(d, err, trouble_type(doing, FAILURE_SOURCE, err));
+    if (err->class != ERR_CLASS_THROTTLED)
+        return false;
+    visit_failed(d->visit, doing, err);
+    return true;
+}
+
 static bool is_out(const struct drainer *d)
 {
     return d->part->ending || !d->visit || !visit_is_ready(d->visit);
@@ -145,15 +156,10 @@ static void pull_ended(void *context, const struct err *err)
     d->inflight--;
     if (is_out(d))
         return;
-    if (err) {
-        note_error(d, err, trouble_type(TROUBLE_FETCH, FAILURE_SOURCE, err));
-        if (err->class == ERR_CLASS_THROTTLED) {
-            visit_failed(d->visit, TROUBLE_FETCH, err);
-            return;
-        }
-    } else {
+    if (err && visit_hurt(d, TROUBLE_FETCH, err))
+        return;
+    if (!err)
         visit_went_well(d->visit);
-    }
     pull_some(d);
 }
 
@@ -210,12 +216,8 @@ static void rows_ended(void *context, const struct err *err)
 
     if (is_out(d))
         return;
-    if (err)
-        note_error(d, err, trouble_type(TROUBLE_FETCH, FAILURE_SOURCE, err));
-    if (err && err->class == ERR_CLASS_THROTTLED) {
-        visit_failed(d->visit, TROUBLE_FETCH, err);
+    if (err && visit_hurt(d, TROUBLE_FETCH, err))
         return;
-    }
     if (d->count)
         qsort(d->messages, d->count, sizeof *d->messages, by_uid);
     d->empty_rounds = d->count ? 0 : d->empty_rounds + 1;
@@ -239,11 +241,8 @@ static void select_ended(void *context, const struct err *err)
     if (is_out(d))
         return;
     if (err) {
-        note_error(d, err, trouble_type(TROUBLE_SELECT, FAILURE_SOURCE, err));
-        if (err->class == ERR_CLASS_THROTTLED) {
-            visit_failed(d->visit, TROUBLE_SELECT, err);
+        if (visit_hurt(d, TROUBLE_SELECT, err))
             return;
-        }
         d->empty_rounds++;
         folder_next(d);
         return;

@@ -382,6 +382,28 @@ static void hash(FILE *out, const char *text)
     }
 }
 
+/* The most common ones: from, to (where there is one), users, messages. */
+static void folder_pairs(struct emit *e, const char *name, struct intern_pairs *pairs, bool has_to)
+{
+    intern_pairs_sort(pairs);
+    emit_array(e, name);
+    for (unsigned i = 0; i < pairs->count && i < RENAMES_MAX; i++) {
+        emit_array(e, NULL);
+        emit_number(e, NULL, pairs->rows[i].from);
+        if (has_to)
+            emit_number(e, NULL, pairs->rows[i].to);
+        emit_number(e, NULL, pairs->rows[i].users);
+        emit_number(e, NULL, pairs->rows[i].messages);
+        emit_end_array(e);
+    }
+    emit_end_array(e);
+}
+
+static unsigned pairs_left(const struct intern_pairs *pairs)
+{
+    return pairs->count > RENAMES_MAX ? pairs->count - RENAMES_MAX : 0;
+}
+
 static void data(struct page *p, FILE *out)
 {
     struct emit e;
@@ -397,34 +419,13 @@ static void data(struct page *p, FILE *out)
         fprintf(out, ",\"%s\":", part_names[k]);
         fwrite(p->texts[k], 1, p->sizes[k], out);
     }
-    intern_pairs_sort(&p->renames);
-    emit_array(&e, "renames");
-    for (unsigned i = 0; i < p->renames.count && i < RENAMES_MAX; i++) {
-        emit_array(&e, NULL);
-        emit_number(&e, NULL, p->renames.rows[i].from);
-        emit_number(&e, NULL, p->renames.rows[i].to);
-        emit_number(&e, NULL, p->renames.rows[i].users);
-        emit_number(&e, NULL, p->renames.rows[i].messages);
-        emit_end_array(&e);
-    }
-    emit_end_array(&e);
-    intern_pairs_sort(&p->excluded);
-    emit_array(&e, "excluded");
-    for (unsigned i = 0; i < p->excluded.count && i < RENAMES_MAX; i++) {
-        emit_array(&e, NULL);
-        emit_number(&e, NULL, p->excluded.rows[i].from);
-        emit_number(&e, NULL, p->excluded.rows[i].users);
-        emit_number(&e, NULL, p->excluded.rows[i].messages);
-        emit_end_array(&e);
-    }
-    emit_end_array(&e);
+    folder_pairs(&e, "renames", &p->renames, true);
+    folder_pairs(&e, "excluded", &p->excluded, false);
     emit_object(&e, "more");
     for (unsigned k = 0; k < PART_COUNT; k++)
         emit_number(&e, part_names[k], p->left[k]);
-    emit_number(&e, "renames",
-                p->renames.count > RENAMES_MAX ? p->renames.count - RENAMES_MAX : 0);
-    emit_number(&e, "excluded",
-                p->excluded.count > RENAMES_MAX ? p->excluded.count - RENAMES_MAX : 0);
+    emit_number(&e, "renames", pairs_left(&p->renames));
+    emit_number(&e, "excluded", pairs_left(&p->excluded));
     emit_end_object(&e);
     emit_array(&e, "strings");
     for (unsigned i = 0; i < p->strings.count; i++)

@@ -153,12 +153,14 @@ static bool diagnosed(struct probe *p, enum at at, const struct err *err, struct
     if (!with_token(p))
         return false;
     gather(p, &facts);
-    return at == AT_TOKEN                             ? diagnose_token(&facts, err, d)
-           : at == AT_LOGIN && err->doing[0] != '\0' &&
-                   diagnose_mailbox(&facts, err, d)   ? true
-           : at == AT_LOGIN                           ? diagnose_login(&facts, err, d)
-           : at > AT_LOGIN                            ? diagnose_mailbox(&facts, err, d)
-                                                      : false;
+    if (at == AT_TOKEN)
+        return diagnose_token(&facts, err, d);
+    if (at < AT_LOGIN)
+        return false;
+    /* A login that names what it was doing got as far as the mailbox. */
+    if ((at > AT_LOGIN || err->doing[0] != '\0') && diagnose_mailbox(&facts, err, d))
+        return true;
+    return at == AT_LOGIN && diagnose_login(&facts, err, d);
 }
 
 static void fail_as(struct probe *p, enum at at, const char *type, const char *detail,

@@ -22,8 +22,8 @@ struct job {
     struct worker *worker;
     struct folder *folder;
     struct job *next; /* of the folder */
-    struct folder_item items[MULTI_ITEMS_MAX];
-    uint32_t uids[MULTI_ITEMS_MAX];
+    struct folder_item *items; /* room for one, or for what a MULTIAPPEND may hold; behind the job */
+    uint32_t *uids;            /* parallel to items */
     unsigned count;
     bool has_uids;
     uint32_t highest_at_send;
@@ -44,6 +44,22 @@ static void job_body_close(struct job *job)
     body_close(&job->body);
     repair_destroy(&job->repair);
     job->body_read = 0;
+}
+
+/* Of a job without MULTIAPPEND there may be dozens on each of a thousand connections: it holds one
+ * message, and takes the room of one. */
+static struct job *job_create(struct worker *w, struct folder *f, bool multi)
+{
+    unsigned room = multi ? MULTI_ITEMS_MAX : 1;
+    struct job *job =
+        mem_zero(1, sizeof *job + room * (sizeof(struct folder_item) + sizeof(uint32_t)));
+
+    _Static_assert(sizeof *job % _Alignof(struct folder_item) == 0, "items follow the job");
+    job->worker = w;
+    job->folder = f;
+    job->items = (struct folder_item *)(job + 1);
+    job->uids = (uint32_t *)(job->items + room);
+    return job;
 }
 
 static void job_free(struct job *job)
@@ -493,9 +509,7 @@ bool push_send_some(struct worker *w)
         queue_push_front(&f->ready, &item);
         return false;
     }
-    job = mem_zero(1, sizeof *job);
-    job->worker = w;
-    job->folder = f;
+    job = job_create(w, f, multi);
     do {
         uint64_t size = item_sent_bytes(&item);
         bool alone = !multi || item.tries || size > MULTI_ONE_BYTES_MAX;
