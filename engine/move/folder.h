@@ -83,7 +83,7 @@ struct folder {
     unsigned open_failures; /* of that kind, in a row */
     struct loop_timer again;
     char refused_words[128]; /* the server's, to the name as listed; printable */
-    unsigned losses;     /* connections that went while it was opened or listed, nothing else done since */
+    unsigned losses;     /* connections that went while it was opened or listed, nothing else of it done since */
     uint64_t losses_progress; /* the side's progress at the first of them */
     struct folder_queue wanted; /* bodies to fetch */
     struct folder_queue ready;  /* bodies to upload */

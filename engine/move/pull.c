@@ -122,7 +122,9 @@ static struct folder *choose(struct account *account)
             uint64_t left =
                 (f->record.tally.waiting - f->fetching - f->storing) / (f->pullers + 1u) + 1;
 
-            if (left > best_left) {
+            if (f->losses) {
+                costly = costly && costly->losses <= f->losses ? costly : f;
+            } else if (left > best_left) {
                 best_left = left;
                 best = f;
             }

@@ -77,4 +77,7 @@ void pull_step_failed(struct worker *w, enum trouble_doing doing, const struct e
 /* pull_body: asks for the next bodies of the worker's folder; false when there are none. */
 bool pull_fetch_some(struct worker *w);
 
+/* A server's internal error at SELECT, worded for its administrator. */
+void pull_tell_bug(const struct folder *f, const struct err *err);
+
 #endif

@@ -20,15 +20,18 @@
 
 static void list_window(struct worker *w);
 
-/* The connection went while the folder was opened or listed. When that happens again and again, and
- * all else goes well in the meantime, it is the folder (quirk C6): it is given up, not the mailbox. */
-static void folder_lost(struct folder *f, const struct err *cause)
+/* The connection went while the folder was opened (for its list or, later, for its bodies) or listed. When
+ * that happens again and again, and all else goes well in the meantime, it is the folder (quirk C6): it is
+ * given up, not the mailbox. */
+static void folder_lost(struct folder *f, bool opening, const struct err *cause)
 {
     struct account *account = f->account;
     uint64_t progress = account->sides[SIDE_SOURCE].progress;
+    const char *type;
     struct err err;
 
-    if (f->pull != PULL_UNLISTED || cause->class == ERR_CLASS_CANCELED)
+    if ((f->pull != PULL_UNLISTED && !(opening && f->pull == PULL_BODIES)) ||
+        cause->class == ERR_CLASS_CANCELED)
         return;
     if (f->losses++ == 0)
         f->losses_progress = progress;
@@ -38,9 +41,12 @@ static void folder_lost(struct folder *f, const struct err *cause)
             "the server ended the connection each of %u times that the folder was opened: %.150s",
             f->losses, cause->server_text);
     err_doing(&err, "EXAMINE %s", f->source_name);
-    account_failure(account, FAILURE_SOURCE, TROUBLE_SELECT, "SelectFailed", &err, f, 0);
+    type = trouble_type(TROUBLE_SELECT, FAILURE_SOURCE, &err);
+    if (strcmp(type, "ServerBug") == 0)
+        pull_tell_bug(f, cause);
+    account_failure(account, FAILURE_SOURCE, TROUBLE_SELECT, type, &err, f, 0);
     f->pull = PULL_REFUSED;
-    account_fail(account, "SelectFailed", true);
+    account_fail(account, type, true);
 }
 
 void pull_step_failed(struct worker *w, enum trouble_doing doing, const struct err *err)
@@ -49,13 +55,14 @@ void pull_step_failed(struct worker *w, enum trouble_doing doing, const struct e
     struct folder *f = w->folder;
     struct account *account = w->account;
     struct trouble_verdict verdict;
+    bool opening = p->step == PULL_STEP_SELECTING;
 
     p->step = PULL_STEP_FREE;
     w->busy = false;
     if (f->pull == PULL_LISTING)
         f->pull = PULL_UNLISTED;
     if (!link_is_ready(w->link)) {
-        folder_lost(f, err);
+        folder_lost(f, opening, err);
         pull_folder_release(w); /* the link ends; its account decides */
         return;
     }

@@ -89,7 +89,7 @@ static void server_stamp(const char *text, char out[24])
     }
 }
 
-static void tell_bug(const struct folder *f, const struct err *err)
+void pull_tell_bug(const struct folder *f, const struct err *err)
 {
     const char *user = f->account->user->user_name;
     char stamp[24], ours[40], *text, *remedy;
@@ -158,7 +158,7 @@ static void open_failed(struct worker *w, const struct err *err)
     if ((trouble_is_about_name(err) && try_bare(w, err)) || try_later(w, err, type))
         return;
     if (strcmp(type, "ServerBug") == 0)
-        tell_bug(f, err);
+        pull_tell_bug(f, err);
     account_failure(f->account, FAILURE_SOURCE, TROUBLE_SELECT, type, err, f, 0);
     f->pull = PULL_REFUSED;
     account_fail(f->account, type, true);
@@ -283,6 +283,7 @@ static void select_ended(void *context, const struct err *err)
     }
     p->doubt = PULL_DOUBT_NONE;
     if (f->pull != PULL_LISTING) {
+        f->losses = 0;
         worker_idle(w);
         return;
     }

@@ -252,8 +252,8 @@ class Bad(Odd):
         batch = self.job(source, policy__transient_failure_limit="10")
         _, report = self.run_to(batch, 3)
         user = report["users"][0]
-        self.assertEqual((user["failure"], user["uploaded"]), ("SelectFailed", 22))
-        self.assertIn(("SelectFailed", "Broken", 0), self.failures(report))
+        self.assertEqual((user["failure"], user["uploaded"]), ("ServerBug", 22))
+        self.assertIn(("ServerBug", "Broken", 0), self.failures(report))
 
     def test_one_cause_without_end_is_given_up(self):
         source = self.source({"INBOX": messages(3)}, serverbug_bye={"INBOX": -1})

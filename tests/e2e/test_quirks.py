@@ -5,7 +5,7 @@ import hashlib
 
 import mail
 from haul import Case
-from quirky import Folder, Mail, Quirky
+from quirky import CAPABILITY, Folder, Mail, Quirky
 
 
 def message(uid, size=400):
@@ -236,6 +236,39 @@ class Listing(Odd):
         batch, source, report = self.whole(inbox, always_new_validity={"INBOX"}, bye_every=20)
         _, report = self.run_to(batch)
         self.arrived(batch, ("INBOX",), inbox)
+
+    def test_a_server_that_does_so_many_messages_a_command(self):
+        """RFC 9738: an OK with MESSAGELIMIT has done a part, of the listing and of the bodies."""
+        capability = CAPABILITY + " MESSAGELIMIT=7"
+        _, source, report = self.whole(messages(60), messagelimit=7, capability=capability)
+        self.assertEqual(self.failures(report), [])
+        self.assertEqual(self.counts(report, "INBOX")["found"], 60)
+        self.assertEqual(self.problems(report), [])
+
+    def test_all_uids_change_amid_the_bodies(self):
+        """The folder was made anew while we were away: what came over is recognised."""
+        inbox = messages(120)
+        source = self.source({"INBOX": inbox, "Sent": messages(3)}, close={60: 100}, once=True,
+                             renewed_from={"INBOX": 1})
+        batch = self.job(source)
+        _, report = self.run_to(batch, 3)
+        self.assertIn(("SelectFailed", "INBOX", 0), self.failures(report))
+        for _ in range(2):
+            _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), inbox)
+        self.arrived(batch, ("Sent",), messages(3))
+        self.assertEqual(self.counts(report, "INBOX")["found"], 120)
+
+    def test_a_folder_that_ends_the_session_when_it_is_opened_again(self):
+        """It can be listed once, and never again be opened: that folder alone is the cost."""
+        source = self.source({"INBOX": messages(20), "Old": messages(40), "Sent": messages(3)},
+                             close={30: 100}, gone_from={"Old": 1})
+        batch = self.job(source, policy__transient_failure_limit="12")
+        _, report = self.run_to(batch, 3)
+        self.arrived(batch, ("INBOX",), messages(20))
+        self.arrived(batch, ("Sent",), messages(3))
+        self.assertEqual({f["source"] for f in report["users"][0]["folders"] if f["pending"]},
+                         {"Old"})
 
     def test_bye_at_any_point(self):
         self.whole(messages(150), bye_every=7)

@@ -232,6 +232,21 @@ class C6(Six):
         self.assertEqual({f["type"] for f in report["users"][0]["failures"]}, {"ServerBug"})
         self.assertEqual(source.asked(r"^(STORE|UID STORE|CLOSE|EXPUNGE)"), 0)
 
+    def test_bye_in_place_of_an_answer(self):
+        """* BYE Internal error occurred: the same fault, and the connection with it."""
+        source = self.source({"Archive": messages(4), "INBOX": messages(30), "Zeta": messages(3)},
+                             serverbug_bye={"Archive": -1})
+        batch = self.job(source, policy__transient_failure_limit="20")
+        _, report = self.run_to(batch, 3)
+        self.arrived(batch, ("INBOX",), messages(30))
+        self.arrived(batch, ("Zeta",), messages(3))
+        self.assertEqual(report["users"][0]["failure"], "ServerBug")
+        self.one(report, "ServerBug", "Archive")
+        self.assertLess(len(self.tries(source, "Archive")), 10)
+        source.quirks["serverbug_bye"] = {}
+        self.ends(batch.call("retry"), 0)
+        self.arrived(batch, ("Archive",), messages(4))
+
     def test_only_select_works_and_nothing_is_marked(self):
         source = self.source({"INBOX": messages(5), "Archive": messages(4)},
                              serverbug_examine={"Archive": -1}, nothing={2})

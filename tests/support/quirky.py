@@ -22,6 +22,9 @@ list_first=N           LIST "" "*" shows the first N folders, and OK
 bad_names=True         EXAMINE of a name that ends in the delimiter: NO Invalid mailbox name (C1)
 serverbug={name: N}    N EXAMINEs of the folder: NO [SERVERBUG] ... (-1: always) (C6)
 serverbug_bye={name: N} the same with BYE Internal error (C6)
+gone_from={name: N}    after N EXAMINEs or SELECTs of the folder each further one ends the connection
+renewed_from={name: N} after N of them the folder is another: UIDVALIDITY, and all UIDs
+messagelimit=N         FETCH of more messages does the N highest, and OK [MESSAGELIMIT N uid] (RFC 9738)
 examine={name: TEXT}   any other answer to EXAMINE
 new_validity={name}    EXAMINE tells another UIDVALIDITY each time; SELECT the same (S03)
 no_uidnext={name}, no_uidvalidity={name}   not told (S02, F20)
@@ -214,6 +217,14 @@ class Quirky:
                 return False
             self.counts[(name, key)] = used + 1
         return True
+
+    def renew(self, name, folder):
+        """Once: the same mail under other numbers."""
+        with self.lock:
+            if ("renewed", name) not in self.happened:
+                self.happened.add(("renewed", name))
+                folder.uidvalidity += 5000
+                folder.mails = [Mail(m.uid + 1000, m.body, m.date, m.flags) for m in folder.mails]
 
     def asked(self, pattern):
         """How many commands match."""
@@ -436,6 +447,12 @@ class Session:
             return self.refused()
         server, name = self.server, self.words(rest)[0]
         self.folder = None
+        with server.lock:
+            opened = server.counts[("opened", name)] = server.counts.get(("opened", name), 0) + 1
+        if opened > (server.q("gone_from") or {}).get(name, opened):
+            raise Gone
+        if opened > (server.q("renewed_from") or {}).get(name, opened):
+            server.renew(name, self.mailboxes()[name])
         stamp = time.strftime("[%Y-%m-%d %H:%M:%S]", time.gmtime())
         if server.spends("serverbug_bye", name):
             self.line("* BYE Internal error occurred. Refer to server log for more information. "
@@ -511,7 +528,11 @@ class Session:
                     % throttle[1])
         if not self.seen(self.folder):
             return "BAD Invalid messageset"
-        chosen = self.chosen(text)
+        chosen, limit = self.chosen(text), server.q("messagelimit")
+        if limit and len(chosen) > limit:
+            chosen = chosen[-limit:]
+            answer = (self.bodies if items.startswith("BODY.PEEK[]") else self.rows)(chosen, items)
+            return answer.replace("OK ", "OK [MESSAGELIMIT %d %d] " % (limit, chosen[0][1].uid), 1)
         if re.match(r"(BODY\.PEEK\[(?:HEADER|TEXT)?\]|RFC822|BODY\[\])", items):
             return self.bodies(chosen, items)
         return self.rows(chosen, items)
