@@ -260,6 +260,7 @@ struct exo_stats {
     uint64_t logins, logins_refused, commands;
     uint64_t appends, append_bytes; /* stored */
     uint64_t appends_per_s_max, inflight_max;
+    uint64_t inflight_ms; /* from the last byte of an APPEND to its answer, all added up */
     double cost;                          /* accepted by the budgets */
     uint64_t throttled, throttled_tenant; /* replies; of these by the tenant's bucket */
     uint64_t violations;                  /* sends to a mailbox before its own hint had expired */

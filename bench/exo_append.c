@@ -66,8 +66,10 @@ static void append_free(struct exo_conn *c)
 
     if (!a)
         return;
-    if (a->counted)
+    if (a->counted) {
         atomic_fetch_sub(&c->worker->exo->inflight, 1);
+        atomic_fetch_add(&c->worker->exo->inflight_ms, exo_clock_ms() - a->counted_ms);
+    }
     EVP_MD_CTX_free(a->digest);
     buf_deinit(&a->text);
     free(a);
@@ -490,6 +492,7 @@ void exo_append_end(struct exo_conn *c, struct slice rest)
         return;
     }
     a->counted = true;
+    a->counted_ms = exo_clock_ms();
     inflight = atomic_fetch_add(&exo->inflight, 1) + 1;
     pthread_mutex_lock(&exo->lock);
     if (inflight > exo->stats.inflight_max)

@@ -40,6 +40,7 @@ struct exo_append {
     bool header_whole;
     uint8_t sha256[32];
     bool counted;       /* in exo->inflight */
+    uint64_t counted_ms; /* since then */
     bool store_on_loss; /* whole: a lost connection does not stop it */
 };
 

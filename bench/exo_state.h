@@ -122,7 +122,7 @@ struct exo {
     size_t second_count, second_room;
     struct exo_grant grants[EXO_GRANTS_MAX];
     size_t grant_at;
-    _Atomic uint64_t inflight;
+    _Atomic uint64_t inflight, inflight_ms; /* APPENDs that wait for their answer; of those that had it */
 
     struct exo_worker *workers;
     size_t worker_count;

@@ -80,6 +80,7 @@ void exo_stats(struct exo *exo, struct exo_stats *stats_r)
     stats_r->jain = squares > 0 ? sum * sum / ((double)senders * squares) : 1;
     stats_r->mailboxes = mailboxes;
     stats_r->messages = messages;
+    stats_r->inflight_ms = atomic_load(&exo->inflight_ms);
 }
 
 #define NUMBER(name) json_object_set_new(o, #name, json_integer((json_int_t)s.name))
@@ -105,7 +106,8 @@ static json_t *totals(const struct exo_stats *stats)
     REAL(seconds), REAL(cost), REAL(jain);
     NUMBER(connections), NUMBER(connections_max), NUMBER(connects), NUMBER(connects_per_s_max);
     NUMBER(logins), NUMBER(logins_refused), NUMBER(commands), NUMBER(appends);
-    NUMBER(append_bytes), NUMBER(appends_per_s_max), NUMBER(inflight_max), NUMBER(throttled);
+    NUMBER(append_bytes), NUMBER(appends_per_s_max), NUMBER(inflight_max), NUMBER(inflight_ms);
+    NUMBER(throttled);
     NUMBER(throttled_tenant), NUMBER(violations), NUMBER(violations_tenant), NUMBER(errors);
     NUMBER(byes), NUMBER(faults), NUMBER(over_connections), NUMBER(punished);
     NUMBER(appends_not_mail), NUMBER(token_requests), NUMBER(tokens), NUMBER(tokens_refused),

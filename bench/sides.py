@@ -33,6 +33,13 @@ def cpu_of_children():
     return now.children_user + now.children_system
 
 
+def cpu_of(pid):
+    """Seconds of CPU that a process has used so far."""
+    with open("/proc/%d/stat" % pid) as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def timed(work):
     cpu, began = cpu_of_children(), time.monotonic()
     work()

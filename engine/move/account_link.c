@@ -1,5 +1,6 @@
 #include "engine/move/account_inner.h"
 
+#include "engine/move/batch.h"
 #include "engine/move/governor.h"
 #include "engine/move/listing.h"
 #include "engine/move/login.h"
@@ -277,7 +278,7 @@ void account_maybe_more_links(struct account *account, enum side side_index)
         (!idle && side->worker_count >= endpoint->connections_per_user))
         return;
     /* Mailboxes that wait for their first connection go before second ones. */
-    if (!account->hub->no_more &&
+    if (batch_user_waits(account->hub->batch) &&
         account->hub->links[side_index] * 2 > account->hub->limits[side_index].limit)
         return;
     account_worker_open(idle ? idle : account_worker_create(account, side_index));

@@ -122,6 +122,18 @@ bool batch_next_user(struct batch *batch, unsigned *index_r, uint32_t *id_r)
     return true;
 }
 
+bool batch_user_waits(const struct batch *batch)
+{
+    return atomic_load(&batch->next_user) < batch->settings->user_count;
+}
+
+unsigned batch_users_a_loop(const struct batch *batch)
+{
+    unsigned users = (unsigned)batch->settings->user_count;
+
+    return users / batch->loops + (users % batch->loops > 0);
+}
+
 void batch_user_ended(struct batch *batch, enum user_state state, const char *failure)
 {
     atomic_fetch_add(&batch->users_ended, 1);

@@ -85,6 +85,11 @@ void batch_stop(const char *reason);
 /* --- for hubs and accounts --- */
 /* The next user to work on; false when there is none. Any thread. */
 bool batch_next_user(struct batch *batch, unsigned *index_r, uint32_t *id_r);
+/* Is there another one that nobody works on yet? Any thread. */
+bool batch_user_waits(const struct batch *batch);
+/* Users at once on a loop, so that none has more than another where there are connections for all: each
+ * loop has its part of them. Any thread. */
+unsigned batch_users_a_loop(const struct batch *batch);
 /* A user has ended. Any thread. */
 void batch_user_ended(struct batch *batch, enum user_state state, const char *failure);
 void batch_hub_ended(struct batch *batch);

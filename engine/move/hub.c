@@ -207,7 +207,7 @@ static void all_stored(void *context, struct store_op *op, const struct err *err
 
 static void take_users(struct hub *hub)
 {
-    unsigned most = UINT32_MAX, index;
+    unsigned most = batch_users_a_loop(hub->batch), index;
     uint32_t id;
 
     for (unsigned side = 0; side < SIDE_COUNT; side++)

@@ -82,7 +82,7 @@ static void grow(struct law *l, uint64_t dt_ms, uint64_t now)
             l->phase = PACE_PHASE_PROBE;
         break;
     case PACE_PHASE_PROBE:
-        if (l->rate_hat_low)
+        if (l->rate_hat_low || l->rate < LAW_SAFETY * l->rate_hat)
             l->rate *= pow(LOW_PER_MIN, dt / 60000);
         else
             l->rate = law_probe(l->config, l->rate, l->rate_hat, dt);
@@ -198,7 +198,9 @@ static void brake(struct law *l, uint64_t now)
     l->rate = fmin(l->rate, down_to);
     /* The server is near its limit: what it took over a long time is the limit, or less. */
     if (l->phase == PACE_PHASE_PROBE && now >= l->accepted.start_ms + LEARN_BRAKE_MS) {
-        l->rate_hat = fmax(l->rate_hat, (l->rate_hat + meter_rate(&l->accepted, now)) / 2);
+        double est = meter_rate(&l->accepted, now);
+
+        l->rate_hat = fmax(l->rate_hat, l->rate_hat_low ? est : (l->rate_hat + est) / 2);
         l->rate_hat_low = false;
     }
     l->brake_ended_start = l->phase == PACE_PHASE_START;

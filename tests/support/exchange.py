@@ -42,6 +42,7 @@ class Exchange:
             raise servers.ServerError("mailhaul-exo did not start")
         ready = json.loads(line)
         self.ca, self.imap_port = ready["ca"], ready["imap_port"]
+        self.plain_port = ready["imap_plain_port"]
         self.token_port, self.control_port = ready["token_port"], ready["control_port"]
         return self
 

@@ -50,7 +50,6 @@ class Meddler:
         self.lines = []  # what clients sent, without tags and literals
         self.refuses = False  # new connections are closed at once
         self.peers = set()
-        self.most = 0  # clients at once
 
     def url(self, tls=False):
         return "imap://%s:%d" % (self.host, self.port)
@@ -100,7 +99,6 @@ class Meddler:
         for one in (peer, inner):
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.peers.add(one)
-        self.most = max(self.most, len(self.peers) // 2)
         talk = Talk(self, peer, inner)
         answers = threading.Thread(target=talk.answers, daemon=True)
         answers.start()
