@@ -165,6 +165,8 @@ void governor_leave(struct account *account)
     if (!account->governed)
         return;
     batch_governor(account->hub->batch)->accounts[account->index] = NULL;
+    /* What they cost is the others'. */
+    return_all(account);
     send(order_new(account, GOVERN_LEAVE));
     free(account->governed);
     account->governed = NULL;

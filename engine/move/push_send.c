@@ -290,9 +290,14 @@ static void append_refused(struct job *job, const struct err *cause)
         return;
     case TROUBLE_HOLD:
     case TROUBLE_FEWER:
-        /* With the link gone, its end tells the account. */
+        /* With the link gone, its end tells the account; the permits end here. Those of an answer that is
+         * no throttle's have ended already. */
         if (link_is_ready(w->link))
-            account_throttled(account, SIDE_TARGET, job->count, err, verdict.wait_ms);
+            account_throttled(account, SIDE_TARGET,
+                              err->class == ERR_CLASS_THROTTLED ? job->count : 0, err,
+                              verdict.wait_ms);
+        else if (err->class == ERR_CLASS_THROTTLED)
+            governor_refused(account, job->count);
         job_requeue(job, false);
         return;
     case TROUBLE_STOP_ACCOUNT:
