@@ -96,6 +96,7 @@ const char report_style[] =
     ".t3 { background: var(--bad); } .t4 { background: #9a6fd0; } .t5 { background: var(--second); }\n"
     ".legend { display: flex; flex-wrap: wrap; gap: 2px 18px; margin-top: 6px; font-size: 13px; }\n"
     ".legend i { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 6px; }\n"
+    ".legend + .box { margin: 10px 0 6px; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }\n"
     "footer { padding-top: 28px; padding-bottom: 40px; }\n"
     "@media (max-width: 600px) {\n"
     "  main, header, footer { padding-left: 12px; padding-right: 12px; }\n"
