@@ -111,6 +111,17 @@ static bool each_skipped(void *context, const struct message_record *message)
     return true;
 }
 
+static bool each_repaired(void *context, const struct message_record *message,
+                          const struct message_note *note)
+{
+    struct report_user *user = context;
+
+    (void)message;
+    (void)note;
+    user->repaired++;
+    return true;
+}
+
 bool report_group_waits(const struct report_group *group)
 {
     return group->verdicts > 0 || group->lasting || !advice_find(group->type)->rerun;
@@ -147,7 +158,9 @@ static bool load_user(struct loading *l, bool full, struct err *err_r)
         tally_add(&user->tally, &f->tally);
         user->folders++;
         user->unbalanced += !tally_balanced(&f->tally);
-        if (!full || f->tally.skipped == 0)
+        if (full && f->tally.uploaded)
+            good = reader_repaired(reader, user->id, f->folder, each_repaired, user, err_r);
+        if (!good || !full || f->tally.skipped == 0)
             continue;
         if (f->excluded)
             r->skips.messages[SKIP_EXCLUDED_FOLDER] += f->tally.skipped;
@@ -172,6 +185,7 @@ static void add_user(struct report *r, const struct report_user *user)
     r->throttled += user->throttled;
     r->reconnects += user->reconnects;
     r->retries += user->retries;
+    r->repaired += user->repaired;
     r->unbalanced += user->unbalanced;
     for (unsigned i = 0; i < 6; i++)
         r->time_ms[i] += user->time_ms[i];

@@ -24,6 +24,7 @@ struct report_user {
     int64_t started_ms, finished_ms;
     uint32_t syncs;
     uint64_t throttled, reconnects, retries;
+    uint64_t repaired;        /* messages that were mended for the target; not in report_load_users */
     uint64_t time_ms[6];      /* enum time_kind */
     struct stalls stalls;     /* what made up the stalled two of them */
     struct tally tally;       /* sum of the folders */
@@ -83,7 +84,7 @@ struct report {
     unsigned by_state[USER_STATE_COUNT];
     unsigned synced, failed_users;
     struct tally totals;
-    uint64_t throttled, reconnects, retries, time_ms[6];
+    uint64_t throttled, reconnects, retries, repaired, time_ms[6];
     struct stalls stalls;
     uint64_t unbalanced;       /* folders */
     struct report_group *groups; /* those that need a person first, then the most frequent */

@@ -252,6 +252,7 @@ static void head(struct emit *e, const struct report *r)
     emit_number(e, "present", t->present);
     emit_number(e, "skipped", t->skipped);
     emit_number(e, "failed", t->failed);
+    emit_number(e, "repaired", r->repaired);
     emit_number(e, "pending", t->waiting + t->spooled);
     emit_number(e, "bytes_uploaded", t->bytes_uploaded);
     emit_end_object(e);

@@ -59,6 +59,7 @@ static void totals(struct emit *e, const struct report *r)
     emit_number(e, "throttled", r->throttled);
     emit_number(e, "reconnects", r->reconnects);
     emit_number(e, "retries", r->retries);
+    emit_number(e, "repaired", r->repaired);
     emit_bool(e, "balanced", r->unbalanced == 0);
     report_emit_time(e, r->time_ms, &r->stalls);
     emit_object(e, "skipped_by_reason");

@@ -229,6 +229,9 @@ bool report_write_text(const struct report *r, enum report_part part, const stru
             format_bytes(t->bytes_found).text);
     fprintf(out, "  Messages transferred    %s  (%s)\n", format_count(t->uploaded).text,
             format_bytes(t->bytes_uploaded).text);
+    if (r->repaired)
+        fprintf(out, "  of them mended          %s  (report --json: repaired_items)\n",
+                format_count(r->repaired).text);
     fprintf(out, "  Messages already there  %s\n", format_count(t->present).text);
     fprintf(out, "  Messages skipped        %s", format_count(t->skipped).text);
     skips(r, out);

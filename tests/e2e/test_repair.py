@@ -2,6 +2,9 @@
 
 import signal
 
+import csv
+import os
+
 import exchange
 from haul import DOMAIN, Case
 from meddler import Meddler, Rule
@@ -49,7 +52,7 @@ class Refused(Odd):
             odd("fine", "Subject: fine\r\n\r\nüber\r\n".encode())]
         batch, target = self.into(bodies, **{"body-line-max": 10239, "bare-refused": "yes",
                                              "header-bytes-refused": "yes"})
-        self.ends(batch.call("run"), 0)
+        done = self.ends(batch.call("run"), 0)
         report = self.balanced(batch.report())
         self.assertEqual(report["totals"]["failed"], 0)
         self.assertEqual(report["totals"]["uploaded"], report["totals"]["found"])
@@ -61,6 +64,16 @@ class Refused(Odd):
         self.assertEqual(sorted(told["both"]), ["long-lines", "nul"])
         self.assertNotIn("fine", told)
         self.assertEqual(report["users"][0]["repaired"], len(told))
+        # Told wherever the account is.
+        self.assertEqual(report["totals"]["repaired"], len(told))
+        out = os.path.join(batch.folder, "report")
+        self.ends(batch.call("report", "--csv", out + ".csv", "--html", out + ".html"), 0)
+        with open(out + ".csv", newline="") as f:
+            row = next(csv.DictReader(f))
+        self.assertEqual((list(row)[-1], row["repaired"]), ("repaired", str(len(told))))
+        with open(out + ".html") as f:
+            self.assertIn('"repaired":%d' % len(told), f.read())
+        self.assertRegex(done.out + done.err, r"of them mended +%d " % len(told))
         # Nothing moves again, and verify knows them.
         before = target.stats()["appends"]
         self.ends(batch.call("run"), 0)
