@@ -4,6 +4,8 @@ import signal
 
 import csv
 import os
+import signal
+import time
 
 import exchange
 from haul import DOMAIN, Case
@@ -105,6 +107,27 @@ class Refused(Odd):
         self.assertEqual(report["totals"]["uploaded"], 7)
         self.assertEqual(len(target.messages(self.address)), 7)
         self.assertEqual(target.stats()["faults"], 2)
+
+    def test_a_kill_between_the_repair_and_the_answer_doubles_nothing(self):
+        """The mended APPEND is on its way, or stored and not answered, when the run is killed."""
+        bodies = [odd("high", "Subject: Prüfung\r\n\r\nüber\r\n".encode()),
+                  "Date: Mon, 1 Jan 2024 10:00:00 +0000\r\nSubject: ü\r\n\r\nx\r\n".encode()]
+        for point in ("last-byte", "stored"):  # which only a mended one comes to
+            with self.subTest(point=point):
+                batch, target = self.into(bodies, **{"header-bytes-refused": "yes", "fault":
+                                                     "point=%s action=hang limit=1" % point})
+                batch.set("target", "settle-time", "1s")
+                running = batch.start("run")
+                while not target.stats()["faults"]:
+                    self.assertFalse(running.ended())
+                    time.sleep(0.02)
+                running.signal(signal.SIGKILL)
+                running.wait()
+                self.ends(batch.call("run"), 0)
+                report = self.balanced(batch.report())
+                self.assertEqual(report["totals"]["uploaded"], 2)
+                self.assertEqual(len(target.messages(self.address)), 2)
+                self.assertEqual(report["totals"]["repaired"], 2)
 
     def test_no_session_comes_to_its_tenth_refusal(self):
         bodies = [odd("nul%d" % i, b"Subject: nul\r\n\r\na\0b\r\n") for i in range(40)]
