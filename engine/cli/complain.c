@@ -1,5 +1,9 @@
 #include "engine/cli/complain.h"
 
+#include "engine/cli/exits.h"
+#include "engine/move/advice.h"
+#include "engine/move/trouble.h"
+
 #include <stdio.h>
 
 int complain(const struct err *err, int code)
@@ -8,4 +12,13 @@ int complain(const struct err *err, int code)
 
     fprintf(stderr, "mailhaul: %s\n", err_line(err, line, sizeof line));
     return code;
+}
+
+int complain_of_server(const char *of, const char *type, const char *address, const struct err *err)
+{
+    char line[512], advice[512];
+
+    fprintf(stderr, "mailhaul: %s: %s\n  %s\n", of, err_line(err, line, sizeof line),
+            advice_line(type, slice_cstr(address), advice, sizeof advice));
+    return trouble_is_login(type) ? EXIT_LOGIN_REFUSED : EXIT_UNREACHABLE;
 }

@@ -5,7 +5,6 @@
 #include "engine/cli/bench_page.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
-#include "engine/move/advice.h"
 #include "engine/move/batch.h"
 #include "engine/move/probe.h"
 #include "engine/move/tokens.h"
@@ -50,14 +49,12 @@ static void probe_done(void *context, bool ok)
 static bool look(const struct visit_house *house, struct server *server, struct err *err_r)
 {
     static const struct probe_events events = { step_told, probe_done };
-    struct hub hub = { .settings = house->settings, .https = house->https };
+    struct hub hub;
 
     *server = (struct server){ 0 };
     if (!loop_create(&server->loop, err_r))
         return false;
-    hub.loop = server->loop;
-    hub.tls[SIDE_SOURCE] = house->tls[SIDE_SOURCE];
-    hub.tokens = tokens_create(&hub);
+    visit_house_hub(house, server->loop, &hub);
     probe_start(&hub, SIDE_SOURCE, &house->settings->users[0], &events, server);
     loop_run(server->loop);
     tokens_destroy(&hub.tokens);
@@ -126,17 +123,6 @@ static bool stopped(void)
     return batch_stopping(NULL);
 }
 
-/* No step that had any connection: what stood in the way. */
-static int nothing_read(const struct settings *s, const struct drain_step *step)
-{
-    char line[512], advice[512];
-
-    fprintf(stderr, "mailhaul: nothing could be read: %s\n  %s\n",
-            err_line(&step->err, line, sizeof line),
-            advice_line(step->type, slice_cstr(s->users[0].email_address), advice, sizeof advice));
-    return trouble_is_login(step->type) ? EXIT_LOGIN_REFUSED : EXIT_UNREACHABLE;
-}
-
 static int write_page(const char *file, const char *server, const struct drain_step *steps,
                       unsigned count, unsigned knee, const char *reason)
 {
@@ -180,7 +166,9 @@ static int measure(const struct opts *o, const struct visit_house *house)
         if (!drain_step_run(house, connections, seconds, loops, stopped, &steps[done], &err)) {
             code = complain(&err, EXIT_INTERNAL);
         } else if (steps[done].connected == 0 && steps[done].errors) {
-            code = nothing_read(s, &steps[done]);
+            /* No connection at all: what stood in the way. */
+            code = complain_of_server("nothing could be read", steps[done].type,
+                                      s->users[0].email_address, &steps[done].err);
         } else if (!o->json) {
             print_step(&steps[done]);
         }

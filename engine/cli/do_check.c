@@ -249,7 +249,6 @@ static int try_all(struct check *check)
     check->brake = brake_create(shared);
     check->steps = json_array();
     gather_targets(check);
-    check->hub.tokens = tokens_create(&check->hub);
     stream_resolver_start();
     start_some(check);
     if (check->running > 0)
@@ -271,22 +270,20 @@ int do_check(const struct opts *o, const struct settings *settings)
 {
     struct check check = { .o = o, .settings = settings };
     struct visit_house house;
+    struct loop *loop = NULL;
     struct err err;
     int code;
 
-    if (!visit_house_open(&house, settings, &err) || !loop_create(&check.hub.loop, &err)) {
+    if (!visit_house_open(&house, settings, &err) || !loop_create(&loop, &err)) {
         (void)complain(&err, 0);
         visit_house_close(&house);
         return err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_INTERNAL;
     }
-    check.hub.settings = settings;
-    check.hub.https = house.https;
-    for (unsigned side = 0; side < SIDE_COUNT; side++)
-        check.hub.tls[side] = house.tls[side];
+    visit_house_hub(&house, loop, &check.hub);
     code = try_all(&check);
-    loop_timer_clear(check.hub.loop, &check.again);
+    loop_timer_clear(loop, &check.again);
     tokens_destroy(&check.hub.tokens);
-    loop_destroy(&check.hub.loop);
+    loop_destroy(&loop);
     visit_house_close(&house);
     brake_destroy(&check.brake);
     free(check.targets);

@@ -2,7 +2,6 @@
 
 #include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
-#include "engine/move/advice.h"
 #include "engine/move/tree.h"
 #include "io/stream.h"
 
@@ -74,17 +73,6 @@ static void print_text(const struct settings_user *user, const struct tree *tree
            tree->count);
 }
 
-/* The exit code for a source that could not be read. */
-static int failed(const struct settings_user *user, const char *type, const struct err *err)
-{
-    char line[512], advice[512];
-
-    fprintf(stderr, "mailhaul: %s: %s\n  %s\n", user->email_address,
-            err_line(err, line, sizeof line),
-            advice_line(type, slice_cstr(user->email_address), advice, sizeof advice));
-    return trouble_is_login(type) ? EXIT_LOGIN_REFUSED : EXIT_UNREACHABLE;
-}
-
 static int show(const struct opts *o, const struct visit_house *house,
                 const struct settings_user *user)
 {
@@ -96,7 +84,7 @@ static int show(const struct opts *o, const struct visit_house *house,
     int code = EXIT_DONE;
 
     if (!tree_read(house, user, with_target, &tree, type, &err)) {
-        code = failed(user, type, &err);
+        code = complain_of_server(user->email_address, type, user->email_address, &err);
     } else {
         if (o->json)
             print_json(user, &tree);

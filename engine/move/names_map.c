@@ -27,6 +27,7 @@ struct mapping {
     struct names_index words;   /* folded source name -> line of [folders] */
     struct names_place *places; /* of every row, also of those that only others lie below */
     enum turn *turns;
+    const char **users_words; /* of every row; NULL: none */
     bool has_archive; /* some row of the source has this role */
     size_t *levels;
     size_t *order;
@@ -83,7 +84,8 @@ static bool take(struct mapping *m, const char *name, size_t row)
 
 /* ---- where a row goes ---------------------------------------------------------------------- */
 
-static const char *users_word(struct mapping *m, const char *name)
+/* What [folders] makes of a name; NULL: nothing. */
+static const char *find_users_word(struct mapping *m, const char *name)
 {
     char *folded;
     size_t line;
@@ -150,7 +152,7 @@ static void wish_of(struct mapping *m, size_t i, struct wish *wish_r, struct nam
 {
     const struct names_source *r = &m->rows[i];
     enum role role = role_there(m, i);
-    const char *word = users_word(m, r->name);
+    const char *word = m->users_words[i];
     size_t parent, size;
 
     *wish_r = (struct wish){ .path = r->name };
@@ -270,7 +272,7 @@ static enum turn turn_of(struct mapping *m, size_t i)
 {
     enum role role = role_there(m, i);
 
-    if (users_word(m, m->rows[i].name))
+    if (m->users_words[i])
         return TURN_USERS_WORD;
     if (role == ROLE_INBOX || (role != ROLE_NONE && m->special[role]) ||
         name_of_role(m, i, role))
@@ -296,6 +298,7 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
     names_index_init(&m.words);
     m.places = mem_zero(count, sizeof *m.places);
     m.turns = mem_zero(count, sizeof *m.turns);
+    m.users_words = mem_zero(count, sizeof *m.users_words);
     m.levels = mem_zero(count, sizeof *m.levels);
     m.order = mem_zero(count, sizeof *m.order);
     find_special(&m);
@@ -313,8 +316,10 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
         m.levels[i] = levels_of(rows[i].name);
         m.order[i] = i;
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        m.users_words[i] = find_users_word(&m, rows[i].name);
         m.turns[i] = turn_of(&m, i);
+    }
     qsort_r(m.order, count, sizeof *m.order, order_of, &m);
     for (size_t i = 0; i < count; i++)
         if (rows[m.order[i]].name[0])
@@ -327,6 +332,7 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
     }
     free(m.places);
     free(m.turns);
+    free(m.users_words);
     free(m.levels);
     free(m.order);
     names_index_deinit(&m.names);

@@ -215,9 +215,8 @@ static void see_odd_names(struct reading *r, const struct names_source *rows, un
 {
     for (unsigned i = 0; i < count; i++) {
         const struct names_source *row = &rows[i];
-        size_t size = strlen(row->raw);
 
-        if (row->delimiter && size > 1 && row->raw[size - 1] == row->delimiter)
+        if (names_bare(slice_cstr(row->raw), row->delimiter).size)
             problem(r, i, "InvalidMailboxName",
                     "the server lists it with its delimiter at the end, and may refuse to open it",
                     "rename or delete it at the source, or exclude it");

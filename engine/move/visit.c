@@ -66,16 +66,19 @@ void visit_house_close(struct visit_house *house)
         tls_role_destroy(&house->tls[side]);
 }
 
+void visit_house_hub(const struct visit_house *house, struct loop *loop, struct hub *hub_r)
+{
+    *hub_r = (struct hub){ .settings = house->settings, .loop = loop, .https = house->https };
+    for (unsigned side = 0; side < SIDE_COUNT; side++)
+        hub_r->tls[side] = house->tls[side];
+    hub_r->tokens = tokens_create(hub_r);
+}
+
 struct visits *visits_create(const struct visit_house *house, struct loop *loop)
 {
     struct visits *visits = mem_zero(1, sizeof *visits);
 
-    visits->hub.settings = house->settings;
-    visits->hub.loop = loop;
-    visits->hub.https = house->https;
-    for (unsigned side = 0; side < SIDE_COUNT; side++)
-        visits->hub.tls[side] = house->tls[side];
-    visits->hub.tokens = tokens_create(&visits->hub);
+    visit_house_hub(house, loop, &visits->hub);
     return visits;
 }
 
