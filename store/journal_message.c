@@ -199,6 +199,11 @@ int journal_spooled(struct journal *j, const struct store_op *op)
     m.body_bytes = op->body.body_bytes;
     memcpy(m.digest, op->body.digest, sizeof m.digest);
     memcpy(m.header_key, op->body.header_key, sizeof m.header_key);
+    if (!m.date_known && op->body.dated) {
+        m.date_known = true;
+        m.date_seconds = op->body.date_seconds;
+        m.zone_minutes = op->body.zone_minutes;
+    }
     slot->record.tally.spooled++;
     slot->record.tally.bytes_fetched += op->body.body_bytes;
     slot->changed = true;

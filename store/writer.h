@@ -74,6 +74,9 @@ struct store_op {
             uint32_t uid;           /* SPOOLED */
             uint64_t body_bytes;    /* SPOOLED: exact raw size */
             uint8_t digest[16], header_key[16];
+            bool dated;             /* SPOOLED: what the message's date is taken for; counts only */
+            int16_t zone_minutes;   /* where FOUND told none */
+            int64_t date_seconds;
         } body;
         struct { uint32_t uidvalidity, floor, highest_seen; bool scanned; } open;
         struct {                    /* REPAIR */

@@ -1,9 +1,12 @@
+#include "engine/imap/date.h"
 #include "engine/imap/uidset.h"
-#include "engine/move/gmail.h"
 #include "engine/move/allowance.h"
+#include "engine/move/gmail.h"
+#include "engine/move/header.h"
 #include "engine/move/placeholder.h"
 #include "engine/move/pull_inner.h"
 #include "io/base/mem.h"
+#include "io/base/now.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -38,6 +41,7 @@ struct incoming {
     uint64_t got; /* bytes */
     struct blob_writer blob;
     uint8_t header_key[TWIN_KEY_BYTES];
+    struct imap_date date; /* of its Date field, when the source told none */
 };
 
 /* One UID FETCH of bodies. */
@@ -115,13 +119,37 @@ static void incoming_start(struct fetch *fetch, uint32_t uid, uint64_t expected)
     blob_begin(&fetch->in.blob, hub->kit, expected);
 }
 
+static struct imap_date header_date(struct slice header)
+{
+    char text[128];
+
+    header_text(header_field(header, SLICE("Date")), text, sizeof text);
+    return date_parse(slice_cstr(text));
+}
+
 /* The header's key is taken from the first chunk, while it is still raw. */
 static void note_header(struct fetch *fetch)
 {
-    if (fetch->in.blob.chunk == 0)
-        twin_key(
-            slice_first(slice_of(fetch->in.blob.raw, fetch->in.blob.raw_size), HEADER_KEY_BYTES),
-            fetch->in.header_key);
+    struct slice header;
+
+    if (fetch->in.blob.chunk > 0)
+        return;
+    header = slice_first(slice_of(fetch->in.blob.raw, fetch->in.blob.raw_size), HEADER_KEY_BYTES);
+    twin_key(header, fetch->in.header_key);
+    fetch->in.date = header_date(header);
+}
+
+/* Every message is sent with a date, by which it is known again on the target: where the source has
+ * none that of its header, else the time it was read. Durable with the body, so it stays the same. */
+static void give_date(struct fetch *fetch, struct folder_item *item, struct store_op *op)
+{
+    if (item->date_known)
+        return;
+    if (!fetch->in.date.known)
+        fetch->in.date = (struct imap_date){ .seconds = now_wall_ms() / 1000, .known = true };
+    item->date_known = op->body.dated = true;
+    item->date_seconds = op->body.date_seconds = fetch->in.date.seconds;
+    item->zone_minutes = op->body.zone_minutes = fetch->in.date.zone_minutes;
 }
 
 static void incoming_add(struct fetch *fetch, struct slice bytes)
@@ -168,6 +196,7 @@ static void incoming_finish(struct fetch *fetch, unsigned index)
     op->body.last = true;
     op->body.chunk = fetch->in.blob.chunk;
     memcpy(op->body.header_key, fetch->in.header_key, TWIN_KEY_BYTES);
+    give_date(fetch, item, op);
     item->body = fetch->in.body;
     item->body_bytes = op->body.body_bytes;
     memcpy(item->header_key, fetch->in.header_key, TWIN_KEY_BYTES);

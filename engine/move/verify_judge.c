@@ -93,6 +93,8 @@ static bool each_known(void *context, const struct message_record *m)
         k->repairs = m->repairs;
         if (m->body_bytes)
             e->size = message_sent_bytes(m);
+        if (e->seconds == INT64_MIN && m->date_known)
+            e->seconds = m->date_seconds; /* what it was sent with */
         /* What is on the target is the mended message. */
         if (m->repairs & ~REPAIR_RECEIPTS) {
             memcpy(e->key, m->header_key, sizeof e->key);

@@ -2,6 +2,7 @@
 what the report says of it. The server is tests/support/quirky.py."""
 
 import hashlib
+import time
 
 import mail
 from haul import Case
@@ -96,6 +97,31 @@ class Bodies(Odd):
         self.arrived(batch, ("Sent",), messages(3))
         self.assertEqual(self.counts(report, "INBOX")["failed"], len(lost))
         return source, report
+
+    def test_a_message_without_a_date_gets_that_of_its_header(self):
+        """And keeps it: one whose answer is lost is known again by it."""
+        inbox = [Mail(i, b"Message-ID: <d%d@odd.example>\r\n%sSubject: d\r\n\r\nx\r\n" % (
+            i, b"Date: Wed, 01 Jan 2014 12:00:0%d +0100\r\n" % i if i < 4 else b""))
+            for i in range(1, 6)]
+        source = self.source({"INBOX": inbox}, date={1: "NIL", 2: '"00-Jan-0000 00:00:00 +0000"',
+                                                     3: '""', 4: "NIL"})
+        batch = self.job(source)
+        begun = time.time()
+        self.run_to(batch, 0)
+        address = batch.users[0][1]
+        with batch.target.connect(address) as there:
+            by_digest = {item.digest: item.date for item in there.read(("INBOX",))}
+        dates = [by_digest[hashlib.sha256(m.body).hexdigest()] for m in inbox]
+        self.assertEqual(dates[:3], [1388574001, 1388574002, 1388574003])
+        self.assertGreaterEqual(dates[3], int(begun))
+        self.assertEqual(dates[4], inbox[4].date)
+        verify = self.ends(batch.call("verify", "--json"), 0).json()["users"][0]
+        self.assertEqual(verify["grade"], "Perfect", verify)
+        batch.drop_state()  # the journal is lost, the dates of the header are not
+        self.run_to(batch, 0)
+        with batch.target.connect(address) as there:
+            # Nothing tells when the one without any was read the first time.
+            self.assertIn(len(there.uids(("INBOX",))), (5, 6))
 
     def test_nil_for_a_body(self):
         self.one_bad(nil={7}, forms={"peek"})

@@ -34,6 +34,7 @@ reorder=True           rows come newest first (S12)
 listing_bad={uid}      UID FETCH of more than flags with this UID: BAD, nothing sent (C5)
 row={uid: TEXT}        what stands between the brackets of its listing row (F23, C5)
 size={uid: BYTES}      RFC822.SIZE lies (B11)
+date={uid: TEXT}       what stands for its INTERNALDATE (F24)
 short={uid: N}         the body's literal announces N bytes too few (B01)
 long={uid: N}          N too many; the tagged OK is inside (B02)
 nil={uid}              BODY[] NIL (B07)
@@ -555,7 +556,8 @@ class Session:
                 continue
             parts = ["UID %d" % mail.uid, "FLAGS (%s)" % " ".join(mail.flags)]
             if "INTERNALDATE" in items:
-                parts.append('INTERNALDATE "%s"' % mail.date_text())
+                told = server.hits("date", mail.uid)
+                parts.append('INTERNALDATE ' + ('"%s"' % mail.date_text() if told is None else told))
             if "RFC822.SIZE" in items:
                 size = server.hits("size", mail.uid)
                 parts.append("RFC822.SIZE %d" % (len(mail.body) if size is None else size))
