@@ -7,8 +7,8 @@
 #ifndef BENCH_DRAIN_H
 #define BENCH_DRAIN_H
 
-#include "engine/move/settings.h"
 #include "engine/move/visit.h"
+#include "engine/rules/settings.h"
 #include "io/base/hist.h"
 
 /* Latencies in microseconds. */

@@ -1,8 +1,8 @@
 #include "engine/cli/complain.h"
 
 #include "engine/cli/exits.h"
-#include "engine/move/advice.h"
-#include "engine/move/trouble.h"
+#include "engine/rules/advice.h"
+#include "engine/rules/trouble.h"
 
 #include <stdio.h>
 

@@ -3,11 +3,11 @@
 #include "engine/cli/complain.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
-#include "engine/cli/report_emit.h"
-#include "engine/cli/report_format.h"
-#include "engine/move/advice.h"
 #include "engine/move/batch.h"
 #include "engine/move/verify.h"
+#include "engine/report/emit.h"
+#include "engine/report/format.h"
+#include "engine/rules/advice.h"
 #include "io/team.h"
 
 #include <errno.h>

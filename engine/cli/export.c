@@ -1,8 +1,8 @@
 #include "engine/cli/export.h"
 
 #include "engine/cli/export_file.h"
-#include "engine/cli/report_folders.h"
-#include "engine/cli/report_table.h"
+#include "engine/report/folders.h"
+#include "engine/report/table.h"
 #include "io/base/buf.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"

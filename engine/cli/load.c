@@ -2,7 +2,7 @@
 
 #include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
-#include "engine/cli/users.h"
+#include "engine/config/users.h"
 
 int load_complain(const struct err *err)
 {

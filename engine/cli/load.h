@@ -4,8 +4,8 @@
 #ifndef ENGINE_CLI_LOAD_H
 #define ENGINE_CLI_LOAD_H
 
-#include "engine/cli/config.h"
 #include "engine/cli/opts.h"
+#include "engine/config/config.h"
 
 /* Which logins the command will do, and so which passwords must be there. */
 struct load_need {

@@ -2,7 +2,7 @@
 #ifndef ENGINE_CLI_NOTIFY_H
 #define ENGINE_CLI_NOTIFY_H
 
-#include "engine/move/settings.h"
+#include "engine/rules/settings.h"
 #include "io/base/slice.h"
 
 /* Runs command by /bin/sh with the summary (a run's closing text) on its standard input, and waits for it. Its environment

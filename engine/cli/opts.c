@@ -1,8 +1,8 @@
 #include "engine/cli/opts.h"
 
-#include "engine/cli/config_text.h"
-#include "engine/cli/config_value.h"
-#include "engine/cli/nearest.h"
+#include "engine/config/nearest.h"
+#include "engine/config/text.h"
+#include "engine/config/value.h"
 #include "io/base/mem.h"
 
 #include <assert.h>

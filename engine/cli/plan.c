@@ -1,8 +1,8 @@
 #include "engine/cli/plan.h"
 
-#include "engine/cli/report_format.h"
 #include "engine/move/learnt.h"
-#include "engine/move/names_index.h"
+#include "engine/report/format.h"
+#include "engine/rules/names_index.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 

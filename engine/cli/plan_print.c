@@ -1,6 +1,6 @@
 #include "engine/cli/plan.h"
 
-#include "engine/cli/report_format.h"
+#include "engine/report/format.h"
 
 #include <stdio.h>
 

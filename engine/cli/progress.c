@@ -1,6 +1,6 @@
 #include "engine/cli/progress.h"
 
-#include "engine/cli/report_format.h"
+#include "engine/report/format.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"

@@ -1,6 +1,6 @@
 #include "engine/cli/progress.h"
 
-#include "engine/cli/report_format.h"
+#include "engine/report/format.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 #include "engine/cli/sign_in.h"
 
 #include "engine/cli/exits.h"
-#include "engine/move/oauth_device.h"
+#include "engine/oauth/device.h"
 #include "io/base/now.h"
 #include "io/https.h"
 #include "store/keepsake.h"

@@ -7,10 +7,10 @@
 #include "engine/move/folder.h"
 #include "engine/move/link.h"
 #include "engine/move/size_limit.h"
-#include "engine/move/names_index.h"
+#include "engine/rules/names_index.h"
 #include "engine/move/roster.h"
 #include "engine/move/stall.h"
-#include "engine/move/trouble.h"
+#include "engine/rules/trouble.h"
 #include "engine/pace/daily.h"
 
 /* One connection of an account and what it is doing. */

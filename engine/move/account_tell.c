@@ -1,8 +1,8 @@
 #include "engine/move/account_inner.h"
 
-#include "engine/move/advice.h"
 #include "engine/move/batch.h"
-#include "engine/move/sample.h"
+#include "engine/rules/advice.h"
+#include "engine/rules/sample.h"
 #include "io/base/log.h"
 #include "io/base/now.h"
 

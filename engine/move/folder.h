@@ -5,8 +5,8 @@
 #define ENGINE_MOVE_FOLDER_H
 
 #include "engine/move/hub.h"
-#include "engine/move/names.h"
-#include "engine/move/twin.h"
+#include "engine/rules/names.h"
+#include "engine/rules/twin.h"
 
 enum folder_pull {
     PULL_UNLISTED, /* not looked at in this pass */

@@ -1,9 +1,9 @@
 #include "engine/move/gmail.h"
 
-#include "engine/move/claims.h"
-#include "engine/move/names_match.h"
-#include "engine/move/policy.h"
 #include "engine/move/pull_inner.h"
+#include "engine/rules/claims.h"
+#include "engine/rules/names_match.h"
+#include "engine/rules/policy.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

@@ -2,7 +2,7 @@
 
 #include "engine/move/account.h"
 #include "engine/move/batch.h"
-#include "engine/move/sample.h"
+#include "engine/rules/sample.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"

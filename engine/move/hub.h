@@ -5,8 +5,8 @@
 #ifndef ENGINE_MOVE_HUB_H
 #define ENGINE_MOVE_HUB_H
 
-#include "engine/move/settings.h"
 #include "engine/pace/aimd.h"
+#include "engine/rules/settings.h"
 #include "io/loop.h"
 #include "io/tls.h"
 #include "store/blob.h"

@@ -6,8 +6,8 @@
 #ifndef ENGINE_MOVE_LEARNT_H
 #define ENGINE_MOVE_LEARNT_H
 
-#include "engine/move/settings.h"
 #include "engine/pace/pace.h"
+#include "engine/rules/settings.h"
 #include "io/base/buf.h"
 
 /* Limits change: one that was met longer ago is looked for again. */

@@ -1,8 +1,8 @@
 #include "engine/move/listing.h"
 
 #include "engine/move/gmail.h"
-#include "engine/move/names_text.h"
-#include "engine/move/policy.h"
+#include "engine/rules/names_text.h"
+#include "engine/rules/policy.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

@@ -1,9 +1,9 @@
 #include "engine/move/probe.h"
 
-#include "engine/move/advice.h"
-#include "engine/move/diagnose.h"
 #include "engine/move/login.h"
 #include "engine/move/tokens.h"
+#include "engine/oauth/diagnose.h"
+#include "engine/rules/advice.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 

@@ -8,7 +8,7 @@
 
 #include "engine/move/hub.h"
 #include "engine/move/link.h"
-#include "engine/move/trouble.h"
+#include "engine/rules/trouble.h"
 
 struct probe;
 

@@ -2,9 +2,9 @@
 #include "engine/imap/uidset.h"
 #include "engine/move/allowance.h"
 #include "engine/move/gmail.h"
-#include "engine/move/header.h"
-#include "engine/move/placeholder.h"
 #include "engine/move/pull_inner.h"
+#include "engine/rules/header.h"
+#include "engine/rules/placeholder.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 

@@ -1,8 +1,8 @@
 #include "engine/imap/uidset.h"
 #include "engine/move/gmail.h"
-#include "engine/move/header.h"
-#include "engine/move/policy.h"
 #include "engine/move/pull_inner.h"
+#include "engine/rules/header.h"
+#include "engine/rules/policy.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

@@ -1,7 +1,7 @@
 #include "engine/move/allowance.h"
 #include "engine/move/governor.h"
 #include "engine/move/push_inner.h"
-#include "engine/move/repair.h"
+#include "engine/rules/repair.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>

@@ -11,8 +11,8 @@
 #define ENGINE_MOVE_ROSTER_H
 
 #include "engine/imap/session.h"
-#include "engine/move/names.h"
-#include "engine/move/names_index.h"
+#include "engine/rules/names.h"
+#include "engine/rules/names_index.h"
 
 /* More are not kept: quirk rule 11. */
 #define ROSTER_ROWS_MAX 100000u

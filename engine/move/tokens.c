@@ -1,7 +1,7 @@
 #include "engine/move/tokens.h"
 
 #include "engine/move/account.h"
-#include "engine/move/oauth.h"
+#include "engine/oauth/oauth.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"

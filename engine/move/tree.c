@@ -1,8 +1,8 @@
 #include "engine/move/tree.h"
 
-#include "engine/move/names_text.h"
 #include "engine/move/roster.h"
-#include "engine/move/trouble.h"
+#include "engine/rules/names_text.h"
+#include "engine/rules/trouble.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>

@@ -8,8 +8,8 @@
 #ifndef ENGINE_MOVE_TREE_H
 #define ENGINE_MOVE_TREE_H
 
-#include "engine/move/names.h"
 #include "engine/move/visit.h"
+#include "engine/rules/names.h"
 
 struct tree_problem {
     unsigned folder; /* index in folders */

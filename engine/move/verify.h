@@ -9,8 +9,8 @@
 #ifndef ENGINE_MOVE_VERIFY_H
 #define ENGINE_MOVE_VERIFY_H
 
-#include "engine/move/settings.h"
-#include "engine/move/verify_match.h"
+#include "engine/rules/settings.h"
+#include "engine/rules/verify_match.h"
 #include "store/spool.h"
 
 #define VERIFY_DIFFERENCES_MAX 1000u /* a user; the others are counted */

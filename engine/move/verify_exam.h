@@ -4,10 +4,10 @@
 #ifndef ENGINE_MOVE_VERIFY_EXAM_H
 #define ENGINE_MOVE_VERIFY_EXAM_H
 
-#include "engine/move/names_index.h"
 #include "engine/move/roster.h"
 #include "engine/move/verify_hash.h"
 #include "engine/move/verify_user.h"
+#include "engine/rules/names_index.h"
 #include "io/base/buf.h"
 
 /* What the journal knows of a message; parallel to the source's entries. */

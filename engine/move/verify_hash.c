@@ -1,7 +1,7 @@
 #include "engine/move/verify_hash.h"
 
 #include "engine/imap/uidset.h"
-#include "engine/move/repair.h"
+#include "engine/rules/repair.h"
 #include "io/base/mem.h"
 
 #include <openssl/evp.h>

@@ -1,6 +1,6 @@
-#include "engine/move/policy.h"
-#include "engine/move/repair.h"
 #include "engine/move/verify_exam.h"
+#include "engine/rules/policy.h"
+#include "engine/rules/repair.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
-#include "engine/move/header.h"
-#include "engine/move/names_text.h"
-#include "engine/move/trouble.h"
 #include "engine/move/verify_exam.h"
+#include "engine/rules/header.h"
+#include "engine/rules/names_text.h"
+#include "engine/rules/trouble.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>

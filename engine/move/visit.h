@@ -7,7 +7,7 @@
 
 #include "engine/move/hub.h"
 #include "engine/move/link.h"
-#include "engine/move/trouble.h"
+#include "engine/rules/trouble.h"
 
 /* What the visits of one process share: TLS and, with OAuth, the token client. Any thread. */
 struct visit_house {

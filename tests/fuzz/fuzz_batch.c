@@ -1,6 +1,6 @@
 /* test: cli */
-#include "engine/cli/config_ini.h"
-#include "engine/cli/config_table.h"
+#include "engine/config/ini.h"
+#include "engine/config/table.h"
 
 #include <stdlib.h>
 

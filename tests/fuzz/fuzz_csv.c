@@ -1,5 +1,5 @@
 /* test: cli */
-#include "engine/cli/users.h"
+#include "engine/config/users.h"
 
 #include "io/base/mem.h"
 

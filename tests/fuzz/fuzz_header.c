@@ -1,7 +1,7 @@
 /* test: move
  * A message's header: its key for finding twins, and what people are told of it. */
-#include "engine/move/header.h"
-#include "engine/move/twin.h"
+#include "engine/rules/header.h"
+#include "engine/rules/twin.h"
 
 #include <stdlib.h>
 

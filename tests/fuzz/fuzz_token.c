@@ -1,6 +1,6 @@
 /* test: move
  * The token server's answer, and a token's claims. */
-#include "engine/move/oauth.h"
+#include "engine/oauth/oauth.h"
 
 #include <stdlib.h>
 

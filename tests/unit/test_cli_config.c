@@ -1,6 +1,6 @@
-/* test: cli */
-#include "engine/cli/config.h"
-#include "engine/cli/config_table.h"
+/* test: config */
+#include "engine/config/config.h"
+#include "engine/config/table.h"
 #include "io/base/mem.h"
 
 #include <setjmp.h>

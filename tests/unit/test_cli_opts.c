@@ -1,9 +1,9 @@
 /* test: cli */
-#include "engine/cli/config.h"
-#include "engine/cli/config_value.h"
-#include "engine/cli/nearest.h"
 #include "engine/cli/opts.h"
-#include "engine/cli/users.h"
+#include "engine/config/config.h"
+#include "engine/config/nearest.h"
+#include "engine/config/users.h"
+#include "engine/config/value.h"
 #include "io/base/mem.h"
 
 #include <setjmp.h>

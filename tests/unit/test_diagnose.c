@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "engine/move/diagnose.h"
+#include "engine/oauth/diagnose.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,11 +1,11 @@
-/* test: move */
+/* test: rules */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "engine/move/claims.h"
+#include "engine/rules/claims.h"
 
 static void the_first_folder_has_it(void **state)
 {

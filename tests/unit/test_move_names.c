@@ -1,12 +1,12 @@
-/* test: move */
+/* test: rules */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "engine/move/names.h"
-#include "engine/move/roles.h"
+#include "engine/rules/names.h"
+#include "engine/rules/roles.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>

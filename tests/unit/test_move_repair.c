@@ -1,5 +1,5 @@
-/* test: move */
-#include "engine/move/repair.h"
+/* test: rules */
+#include "engine/rules/repair.h"
 
 #include "io/base/buf.h"
 #include "io/base/mem.h"

@@ -1,6 +1,6 @@
-/* test: move */
-#include "engine/move/advice.h"
-#include "engine/move/trouble.h"
+/* test: rules */
+#include "engine/rules/advice.h"
+#include "engine/rules/trouble.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
-/* test: move */
-#include "engine/move/header.h"
-#include "engine/move/twin.h"
+/* test: rules */
+#include "engine/rules/header.h"
+#include "engine/rules/twin.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

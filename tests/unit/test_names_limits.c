@@ -1,13 +1,13 @@
-/* test: move */
+/* test: rules */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "engine/move/names.h"
-#include "engine/move/names_index.h"
-#include "engine/move/names_text.h"
+#include "engine/rules/names.h"
+#include "engine/rules/names_index.h"
+#include "engine/rules/names_text.h"
 #include "io/base/mem.h"
 
 #include <stdio.h>

@@ -1,14 +1,14 @@
-/* test: move */
+/* test: rules */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "engine/move/names.h"
-#include "engine/move/names_match.h"
-#include "engine/move/names_text.h"
-#include "engine/move/roles.h"
+#include "engine/rules/names.h"
+#include "engine/rules/names_match.h"
+#include "engine/rules/names_text.h"
+#include "engine/rules/roles.h"
 #include "io/base/mem.h"
 
 #include <stdio.h>

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "engine/move/oauth_device.h"
+#include "engine/oauth/device.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "engine/cli/report_format.h"
+#include "engine/report/format.h"
 #include "io/base/log.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* test: cli */
-#include "engine/cli/report.h"
+#include "engine/report/report.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,10 +7,10 @@
 
 #include <cmocka.h>
 
-#include "engine/cli/report_course.h"
-#include "engine/cli/report_emit.h"
-#include "engine/cli/report_intern.h"
-#include "engine/cli/status.h"
+#include "engine/report/course.h"
+#include "engine/report/emit.h"
+#include "engine/report/intern.h"
+#include "engine/report/status.h"
 #include "io/base/now.h"
 #include "tests/unit/test_report_fake.h"
 

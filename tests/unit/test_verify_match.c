@@ -1,5 +1,5 @@
-/* test: move */
-#include "engine/move/verify_match.h"
+/* test: rules */
+#include "engine/rules/verify_match.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,44 @@
+/* What batch file and users.csv share: a whole file of UTF-8 text in memory, and where in it
+ * something stands. Knows neither format.
+ */
+#ifndef ENGINE_CONFIG_TEXT_H
+#define ENGINE_CONFIG_TEXT_H
+
+#include "io/base/err.h"
+#include "io/base/slice.h"
+
+/* Exit codes; the errors of engine/cli carry them in err.code with origin CONFIG. */
+#define CONFIG_EXIT_USAGE 64
+#define CONFIG_EXIT_USERS 65
+#define CONFIG_EXIT_BATCH 78
+
+struct config_text {
+    char *data; /* owned; a byte-order mark is already left out; terminated */
+    size_t size;
+    bool readable_by_others;
+};
+
+/* Reads a file of at most cap_bytes. Refused, in words that name the file: missing, no permission,
+ * a folder or device, empty, longer than the cap. `exit_code` becomes err.code. */
+bool config_text_read(const char *path, size_t cap_bytes, int exit_code, struct config_text *text_r,
+                      struct err *err_r) ERR_CHECK;
+/* Wipes and frees. */
+void config_text_deinit(struct config_text *text);
+
+/* Offset of the first byte that is not UTF-8 text (malformed, or NUL), or SIZE_MAX. */
+size_t config_text_fault(struct slice text);
+/* Line and column of an offset, both from 1; columns count characters, not bytes. */
+void config_text_position(struct slice text, size_t offset, unsigned *line_r, unsigned *column_r);
+
+/* The file's name for messages: as given, or its last part when it is long, so that the sentence
+ * that follows fits into an err. Borrowed from path. */
+const char *config_text_name(const char *path);
+
+/* Where a relative path leads that was written in the file `from`; a fresh string. */
+char *config_text_beside(const char *from, struct slice path);
+
+/* Sets PERMANENT/RUN, origin CONFIG, code exit_code. Returns false. */
+bool config_refuse(struct err *err_r, int exit_code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,583 @@
+#include "engine/config/users.h"
+
+#include "engine/config/nearest.h"
+#include "engine/config/text.h"
+#include "engine/config/value.h"
+#include "engine/rules/names_match.h"
+#include "io/base/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SHOWN_MAX 60
+
+enum column {
+    COLUMN_ADDRESS,
+    COLUMN_USER_NAME,
+    COLUMN_PASSWORD,
+    COLUMN_USER_ROOT,
+    COLUMN_TARGET_USER_NAME,
+    COLUMN_TARGET_PASSWORD,
+    COLUMN_PASSWORD_FILE,
+    COLUMN_MAX_MESSAGE_SIZE,
+    COLUMN_EXCLUDE_FOLDERS,
+    COLUMN_COUNT
+};
+
+static const struct {
+    const char *name;
+    const char *help;
+} columns[COLUMN_COUNT] = {
+    { "EmailAddress", "the target mailbox; each at most once" },
+    { "UserName", "the login name at the source" },
+    { "Password", "the password at the source" },
+    { "UserRoot", "folder prefix at the source" },
+    { "TargetUserName", "the login name at the target; EmailAddress when empty" },
+    { "TargetPassword", "the password at the target, for preset = imap" },
+    { "PasswordFile", "in place of Password: a file whose first line is the password" },
+    { "MaxMessageSize", "in place of the policy's max-message-size" },
+    { "ExcludeFolders", "in place of the policy's exclude-folders" },
+};
+
+/* One cell; text is borrowed from the file's buffer, where it was decoded in place. */
+struct cell {
+    struct slice text;
+    struct users_place at;
+};
+
+struct csv {
+    char *data;
+    size_t size, at;
+    struct users_place here;
+    const char *path; /* PasswordFile goes by it */
+    const char *name; /* for messages */
+    struct settings *settings;
+    struct users_need need;
+    struct settings_list *warnings;
+    struct users_place *place_r;
+    struct err *err_r;
+    enum column order[COLUMN_COUNT]; /* by position in a row */
+    unsigned width;                  /* cells a row */
+    bool has_column[COLUMN_COUNT];
+    unsigned *address_columns; /* by user, for duplicates */
+    size_t first_user;         /* of this file in settings->users */
+    bool has_passwords;
+    size_t open_files; /* password files that others may read */
+    bool target_password_unused;
+};
+
+static bool refuse(struct csv *f, struct users_place at, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static bool refuse(struct csv *f, struct users_place at, const char *format, ...)
+{
+    char text[sizeof f->err_r->server_text];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    *f->place_r = at;
+    return config_refuse(f->err_r, CONFIG_EXIT_USERS, "%s:%u:%u: %s", f->name, at.line, at.column,
+                         text);
+}
+
+static int shown(struct slice text)
+{
+    return (int)(text.size < SHOWN_MAX ? text.size : SHOWN_MAX);
+}
+
+/* RFC 4180 */
+
+static char take(struct csv *f)
+{
+    char c = f->data[f->at++];
+
+    if (c == '\n') {
+        f->here.line++;
+        f->here.column = 1;
+    } else if (((unsigned char)c & 0xC0) != 0x80) {
+        f->here.column++;
+    }
+    return c;
+}
+
+static bool next_is(const struct csv *f, char c)
+{
+    return f->at < f->size && f->data[f->at] == c;
+}
+
+static bool at_row_end(const struct csv *f)
+{
+    return f->at == f->size || next_is(f, '\n') ||
+           (next_is(f, '\r') && f->at + 1 < f->size && f->data[f->at + 1] == '\n');
+}
+
+static bool read_quoted(struct csv *f, struct cell *cell)
+{
+    char *out = f->data + f->at;
+    size_t used = 0;
+
+    take(f);
+    for (;;) {
+        char c;
+
+        if (f->at == f->size)
+            return refuse(f, cell->at, "a quote begins here and never ends");
+        c = take(f);
+        if (c == '"') {
+            if (!next_is(f, '"'))
+                break;
+            take(f);
+        }
+        out[used++] = c;
+    }
+    cell->text = slice_of(out, used);
+    if (!at_row_end(f) && !next_is(f, ','))
+        return refuse(f, f->here, "text after the closing quote; a quote within is written \"\"");
+    return true;
+}
+
+static bool read_cell(struct csv *f, struct cell *cell)
+{
+    size_t begin = f->at;
+
+    cell->at = f->here;
+    if (next_is(f, '"'))
+        return read_quoted(f, cell);
+    while (!at_row_end(f) && !next_is(f, ',')) {
+        if (next_is(f, '"'))
+            return refuse(f, f->here,
+                          "a quote inside a cell; put the cell in quotes and write it \"\"");
+        if (next_is(f, '\r'))
+            return refuse(f, f->here, "a carriage return without line feed");
+        take(f);
+    }
+    cell->text = slice_of(f->data + begin, f->at - begin);
+    return true;
+}
+
+/* Goes past line ends; false at the end of the file. */
+static bool skip_blank_rows(struct csv *f)
+{
+    while (f->at < f->size && at_row_end(f))
+        take(f);
+    return f->at < f->size;
+}
+
+/* The row that begins here: at most max cells are kept, all are counted. */
+static bool read_row(struct csv *f, struct cell *cells, unsigned max, unsigned *count_r)
+{
+    struct cell spare;
+    unsigned count = 0;
+
+    for (;;) {
+        if (!read_cell(f, count < max ? &cells[count] : &spare))
+            return false;
+        count++;
+        if (!next_is(f, ','))
+            break;
+        take(f);
+    }
+    while (f->at < f->size && take(f) != '\n')
+        ;
+    *count_r = count;
+    return true;
+}
+
+/* The header */
+
+static bool read_column(struct csv *f, const struct cell *cell)
+{
+    struct slice name = slice_trim(cell->text);
+    struct nearest near;
+    char hint[80];
+
+    nearest_init(&near, name);
+    for (unsigned i = 0; i < COLUMN_COUNT; i++) {
+        if (slice_equal_nocase(name, slice_cstr(columns[i].name))) {
+            if (f->has_column[i])
+                return refuse(f, cell->at, "%s: the column is there twice", columns[i].name);
+            f->has_column[i] = true;
+            f->order[f->width++] = (enum column)i;
+            return true;
+        }
+        nearest_offer(&near, columns[i].name);
+    }
+    if (name.size == 0)
+        return refuse(f, cell->at, "a column without a name");
+    if (slice_find(name, ';') != SIZE_MAX || slice_find(name, '\t') != SIZE_MAX)
+        return refuse(f, cell->at, "columns must be separated by commas");
+    return refuse(f, cell->at, "%.*s: unknown column%s", shown(name), name.data,
+                  nearest_text(&near, "", "", hint, sizeof hint));
+}
+
+static bool read_header(struct csv *f)
+{
+    struct cell cells[COLUMN_COUNT + 1];
+    struct users_place begin;
+    unsigned count;
+
+    skip_blank_rows(f);
+    begin = f->here;
+    if (!read_row(f, cells, COLUMN_COUNT + 1, &count))
+        return false;
+    for (unsigned i = 0; i < count && i <= COLUMN_COUNT; i++)
+        if (!read_column(f, &cells[i]))
+            return false;
+    for (unsigned i = COLUMN_ADDRESS; i <= COLUMN_USER_NAME; i++)
+        if (!f->has_column[i])
+            return refuse(f, begin, "%s: the column is missing from the header", columns[i].name);
+    return true;
+}
+
+/* A row */
+
+static bool source_needs_password(const struct csv *f)
+{
+    const struct settings_endpoint *e = &f->settings->source;
+
+    if (!f->need.source || settings_admin_logs_in(e) || e->auth == AUTH_EXTERNAL)
+        return false;
+    if (e->oauth.grant == SETTINGS_GRANT_REFRESH_TOKEN)
+        return !e->oauth.refresh_token_file;
+    return e->oauth.grant == SETTINGS_GRANT_NONE;
+}
+
+static bool target_needs_password(const struct csv *f)
+{
+    const struct settings_endpoint *e = &f->settings->target;
+
+    return f->need.target && e->preset == SETTINGS_PRESET_IMAP && !settings_admin_logs_in(e) &&
+           e->auth != AUTH_EXTERNAL &&
+           (e->oauth.grant == SETTINGS_GRANT_NONE ||
+            (e->oauth.grant == SETTINGS_GRANT_REFRESH_TOKEN && !e->oauth.refresh_token_file));
+}
+
+static bool store_password_file(struct csv *f, struct settings_user *user, const struct cell *cell)
+{
+    bool by_others = false;
+    struct err why;
+
+    user->password_file = config_text_beside(f->path, slice_trim(cell->text));
+    if (!f->need.source)
+        return true;
+    if (!secret_read_file(user->password_file, &user->password, &by_others, &why))
+        return refuse(f, cell->at, "PasswordFile: %s", why.server_text);
+    f->open_files += by_others;
+    return true;
+}
+
+static bool store_exclude(struct csv *f, struct settings_user *user, const struct cell *cell)
+{
+    struct settings_list list = { NULL, 0 };
+    const char *fault;
+
+    if (!value_list(slice_trim(cell->text), &list))
+        return refuse(f, cell->at, "ExcludeFolders: expected names separated by commas");
+    fault = names_pattern_fault(&list);
+    if (fault) {
+        (void)refuse(f, cell->at, "ExcludeFolders: %.80s: no such role", fault);
+        settings_list_deinit(&list);
+        return false;
+    }
+    user->exclude_folders = mem_alloc(sizeof list);
+    *user->exclude_folders = list;
+    return true;
+}
+
+static bool store_cell(struct csv *f, struct settings_user *user, enum column column,
+                       const struct cell *cell)
+{
+    struct slice text = slice_trim(cell->text);
+
+    /* A password keeps its blanks; one of blanks alone is a slip. */
+    if (text.size == 0)
+        return true;
+    switch (column) {
+    case COLUMN_ADDRESS:
+        if (!value_address(text))
+            return refuse(f, cell->at, "EmailAddress: %.*s: expected an address such as ann@x.org",
+                          shown(text), text.data);
+        user->email_address = slice_dup(text);
+        break;
+    case COLUMN_USER_NAME:
+        user->user_name = slice_dup(text);
+        break;
+    case COLUMN_PASSWORD:
+        user->password = secret_create(cell->text);
+        f->has_passwords = true;
+        break;
+    case COLUMN_USER_ROOT:
+        user->user_root = slice_dup(text);
+        break;
+    case COLUMN_TARGET_USER_NAME:
+        user->target_user_name = slice_dup(text);
+        break;
+    case COLUMN_TARGET_PASSWORD:
+        user->target_password = secret_create(cell->text);
+        f->has_passwords = true;
+        f->target_password_unused |= f->settings->target.preset != SETTINGS_PRESET_IMAP;
+        break;
+    case COLUMN_PASSWORD_FILE:
+        if (user->password)
+            return refuse(f, cell->at, "PasswordFile: contradicts Password; keep one of them");
+        return store_password_file(f, user, cell);
+    case COLUMN_MAX_MESSAGE_SIZE:
+        if (!value_size(text, &user->max_message_bytes) || user->max_message_bytes == 0 ||
+            user->max_message_bytes > SETTINGS_MESSAGE_BYTES_MAX)
+            return refuse(f, cell->at,
+                          "MaxMessageSize: %.*s: expected a size such as 35MB, at most 150MB",
+                          shown(text), text.data);
+        break;
+    case COLUMN_EXCLUDE_FOLDERS:
+        return store_exclude(f, user, cell);
+    case COLUMN_COUNT:
+        break;
+    }
+    return true;
+}
+
+static bool check_row(struct csv *f, const struct settings_user *user, struct users_place begin)
+{
+    const char *missing = !user->email_address ? "EmailAddress"
+                          : !user->user_name   ? "UserName"
+                                               : NULL;
+
+    if (missing)
+        return refuse(f, begin, "%s: the cell is empty", missing);
+    if (!user->password && !user->password_file && source_needs_password(f))
+        return refuse(f, begin,
+                      "%s: no Password and no PasswordFile; without them the batch file "
+                      "needs admin-user or a way to get tokens",
+                      user->email_address);
+    if (!user->target_password && target_needs_password(f))
+        return refuse(f, begin, "%s: no TargetPassword; without it [target] needs admin-user",
+                      user->email_address);
+    return true;
+}
+
+static bool store_row(struct csv *f, const struct cell *cells, unsigned count,
+                      struct users_place begin)
+{
+    struct settings *s = f->settings;
+    size_t index = s->user_count - f->first_user;
+    struct settings_user *user;
+
+    if (count != f->width)
+        return refuse(f, begin, "the row has %u cells, the header %u", count, f->width);
+    if (index >= USERS_ROWS_MAX)
+        return refuse(f, begin, "more than %u users; split the batch", USERS_ROWS_MAX);
+    if ((index & (index - 1)) == 0)
+        f->address_columns =
+            mem_resize(f->address_columns, index ? 2 * index : 1, sizeof *f->address_columns);
+    user = settings_user_add(s);
+    user->line = begin.line;
+    f->address_columns[index] = begin.column;
+    /* In the order of the table, so that Password comes before what contradicts it. */
+    for (unsigned column = 0; column < COLUMN_COUNT; column++)
+        for (unsigned i = 0; i < f->width; i++)
+            if (f->order[i] == column) {
+                if (column == COLUMN_ADDRESS)
+                    f->address_columns[index] = cells[i].at.column;
+                if (!store_cell(f, user, f->order[i], &cells[i]))
+                    return false;
+            }
+    return check_row(f, user, begin);
+}
+
+/* Duplicates */
+
+static int compare_folded(const char *a, const char *b)
+{
+    for (;; a++, b++) {
+        unsigned char x = (unsigned char)(*a >= 'A' && *a <= 'Z' ? *a + 32 : *a);
+        unsigned char y = (unsigned char)(*b >= 'A' && *b <= 'Z' ? *b + 32 : *b);
+
+        if (x != y)
+            return x < y ? -1 : 1;
+        if (x == '\0')
+            return 0;
+    }
+}
+
+static int compare_users(const void *a, const void *b, void *context)
+{
+    const struct settings_user *users = context;
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    int order = compare_folded(users[x].email_address, users[y].email_address);
+
+    return order ? order : x < y ? -1 : x > y;
+}
+
+static bool check_duplicates(struct csv *f)
+{
+    const struct settings_user *users = f->settings->users + f->first_user;
+    size_t count = f->settings->user_count - f->first_user;
+    uint32_t *order, first = 0, second = UINT32_MAX;
+
+    if (count < 2)
+        return true;
+    order = mem_zero(count, sizeof *order);
+    for (uint32_t i = 0; i < count; i++)
+        order[i] = i;
+    qsort_r(order, count, sizeof *order, compare_users, (void *)(uintptr_t)users);
+    for (size_t i = 1; i < count; i++)
+        if (order[i] < second &&
+            compare_folded(users[order[i - 1]].email_address, users[order[i]].email_address) == 0) {
+            first = order[i - 1];
+            second = order[i];
+        }
+    free(order);
+    if (second == UINT32_MAX)
+        return true;
+    return refuse(f, (struct users_place){ users[second].line, f->address_columns[second] },
+                  "EmailAddress: %.*s: is there twice, first in line %u", SHOWN_MAX,
+                  users[second].email_address, users[first].line);
+}
+
+/* The file */
+
+static bool parse(struct csv *f)
+{
+    struct cell cells[COLUMN_COUNT];
+    size_t fault = config_text_fault(slice_of(f->data, f->size));
+    unsigned count;
+
+    if (fault != SIZE_MAX) {
+        struct users_place at;
+
+        config_text_position(slice_of(f->data, f->size), fault, &at.line, &at.column);
+        return refuse(f, at, "%s", f->data[fault] ? "not UTF-8" : "a NUL byte");
+    }
+    if (!read_header(f))
+        return false;
+    while (skip_blank_rows(f)) {
+        struct users_place begin = f->here;
+
+        if (!read_row(f, cells, COLUMN_COUNT, &count) || !store_row(f, cells, count, begin))
+            return false;
+    }
+    if (f->settings->user_count == f->first_user)
+        return refuse(f, f->here, "no users after the header");
+    return check_duplicates(f);
+}
+
+static void warn(struct csv *f)
+{
+    char text[256];
+
+    if (f->open_files) {
+        snprintf(text, sizeof text,
+                 "%s: others may read %zu of the password files; chmod 600 helps", f->name,
+                 f->open_files);
+        settings_list_add(f->warnings, slice_cstr(text));
+    }
+    if (f->target_password_unused) {
+        snprintf(text, sizeof text, "%s: TargetPassword is not used with preset = exchange-online",
+                 f->name);
+        settings_list_add(f->warnings, slice_cstr(text));
+    }
+}
+
+bool users_parse(struct settings *s, char *text, size_t size, const char *name,
+                 struct users_need need, struct settings_list *warnings, bool *has_passwords_r,
+                 struct users_place *place_r, struct err *err_r)
+{
+    struct csv f = { .data = text,
+                     .size = size,
+                     .here = { 1, 1 },
+                     .path = name,
+                     .name = config_text_name(name),
+                     .settings = s,
+                     .need = need,
+                     .warnings = warnings,
+                     .place_r = place_r,
+                     .err_r = err_r };
+    bool ok;
+
+    f.first_user = s->user_count;
+    *place_r = (struct users_place){ 0, 0 };
+    ok = parse(&f);
+    free(f.address_columns);
+    if (ok) {
+        warn(&f);
+        settings_finish(s);
+    }
+    *has_passwords_r = f.has_passwords;
+    return ok;
+}
+
+bool users_load(struct settings *s, struct users_need need, struct settings_list *warnings,
+                struct users_place *place_r, struct err *err_r)
+{
+    const char *name = config_text_name(s->users_file);
+    struct config_text text;
+    bool ok, has_passwords, by_others;
+
+    *place_r = (struct users_place){ 0, 0 };
+    if (!config_text_read(s->users_file, USERS_BYTES_MAX, CONFIG_EXIT_USERS, &text, err_r))
+        return false;
+    by_others = text.readable_by_others;
+    ok = users_parse(s, text.data, text.size, s->users_file, need, warnings, &has_passwords,
+                     place_r, err_r);
+    config_text_deinit(&text);
+    if (ok && has_passwords && by_others) {
+        char line[256];
+
+        snprintf(line, sizeof line, "%s: holds passwords and others may read it; chmod 600 helps",
+                 name);
+        settings_list_add(warnings, slice_cstr(line));
+    }
+    return ok;
+}
+
+/* Which of them */
+
+/* --user takes either name: one account may be the source of many addresses. */
+static bool is_called(const struct settings_user *user, const char *name)
+{
+    return compare_folded(name, user->email_address) == 0 || strcmp(name, user->user_name) == 0;
+}
+
+static bool is_selected(void *context, const struct settings_user *user)
+{
+    const struct settings *s = context;
+    bool named = s->only_users.count == 0;
+
+    for (size_t i = 0; i < s->only_users.count && !named; i++)
+        named = is_called(user, s->only_users.items[i]);
+    return named &&
+           settings_user_in_shard(slice_cstr(user->email_address), s->shard_number, s->shard_count);
+}
+
+bool users_select(struct settings *s, struct err *err_r)
+{
+    for (size_t i = 0; i < s->only_users.count; i++) {
+        const char *address = s->only_users.items[i];
+        struct nearest near;
+        bool found = false;
+        char hint[120];
+
+        nearest_init(&near, slice_cstr(address));
+        for (size_t j = 0; j < s->user_count && !found; j++) {
+            found = is_called(&s->users[j], address);
+            nearest_offer(&near, s->users[j].email_address);
+        }
+        if (!found)
+            return config_refuse(err_r, CONFIG_EXIT_USAGE,
+                                 "--user %.*s: no such EmailAddress or UserName in %s%s", SHOWN_MAX,
+                                 address, config_text_name(s->users_file),
+                                 nearest_text(&near, "", "", hint, sizeof hint));
+    }
+    settings_users_keep(s, is_selected, s);
+    return true;
+}
+
+void users_describe(void (*tell)(void *context, const char *column, const char *help),
+                    void *context)
+{
+    for (unsigned i = 0; i < COLUMN_COUNT; i++)
+        tell(context, columns[i].name, columns[i].help);
+}

@@ -1,0 +1,43 @@
+/* users.csv into settings: RFC 4180, UTF-8 with or without byte-order mark, a header row, any order
+ * of columns. Contacts nothing.
+ */
+#ifndef ENGINE_CONFIG_USERS_H
+#define ENGINE_CONFIG_USERS_H
+
+#include "engine/rules/settings.h"
+
+#define USERS_ROWS_MAX  1000000
+#define USERS_BYTES_MAX 268435456
+
+/* Where in the file an error stands; both from 1, 0 when it is not about a place. Columns count
+ * characters. */
+struct users_place {
+    unsigned line, column;
+};
+
+/* Which logins this command will do, and so which passwords must be there. */
+struct users_need {
+    bool source, target;
+};
+
+/* Reads s->users_file and appends its rows to s->users; s has been through config_load. Passwords
+ * go to secrets at once and the file's buffer is wiped. PasswordFile is relative to users.csv.
+ * warnings: sentences are added. Errors: PERMANENT/RUN, origin CONFIG, code 65, text
+ * "FILE:LINE:COLUMN: what"; s->users then holds the rows before it. */
+bool users_load(struct settings *s, struct users_need need, struct settings_list *warnings,
+                struct users_place *place_r, struct err *err_r) ERR_CHECK;
+/* The same for a text in memory, which is overwritten. name: the file's, for messages and for
+ * PasswordFile. has_passwords_r: a Password or TargetPassword was there. */
+bool users_parse(struct settings *s, char *text, size_t size, const char *name,
+                 struct users_need need, struct settings_list *warnings, bool *has_passwords_r,
+                 struct users_place *place_r, struct err *err_r) ERR_CHECK;
+
+/* Keeps the users of s->only_users (all when empty) that are in this shard. An address that no row
+ * has is an error: code 64, with the nearest one. */
+bool users_select(struct settings *s, struct err *err_r) ERR_CHECK;
+
+/* Names and meanings of the columns, for the manual. */
+void users_describe(void (*tell)(void *context, const char *column, const char *help),
+                    void *context);
+
+#endif

@@ -1,0 +1,119 @@
+#include "engine/report/course.h"
+
+#include "io/base/mem.h"
+
+#include <stdlib.h>
+
+/* More than the store keeps; a damaged count must not take all memory. */
+#define SAMPLES_MAX 65536u
+#define STEP_MIN_MS 1000u
+
+static bool is_cumulative(unsigned value)
+{
+    return value <= SAMPLE_BYTES_UPLOADED || value == SAMPLE_THROTTLE_ANSWERS;
+}
+
+void report_course_range(struct report_course *course, int64_t from_ms, int64_t to_ms)
+{
+    uint64_t span = to_ms > from_ms ? (uint64_t)(to_ms - from_ms) : 0;
+
+    *course = (struct report_course){ .from_ms = from_ms };
+    course->step_ms = span / REPORT_POINTS_MAX + 1;
+    if (course->step_ms < STEP_MIN_MS)
+        course->step_ms = STEP_MIN_MS;
+    course->points = (unsigned)((span + course->step_ms - 1) / course->step_ms);
+}
+
+static bool new_run(const struct report_sample *a, const struct report_sample *b)
+{
+    for (unsigned v = 0; v < SAMPLE_VALUES; v++)
+        if (is_cumulative(v) && b->values[v] < a->values[v])
+            return true;
+    return b->wall_ms <= a->wall_ms;
+}
+
+/* Gives each point its share of what happened between two samples. */
+static void spread_pair(struct report_course *course, const struct report_sample *a,
+                        const struct report_sample *b)
+{
+    double from = (double)(a->wall_ms - course->from_ms), to = (double)(b->wall_ms - course->from_ms);
+    double step = (double)course->step_ms;
+    unsigned point = from > 0 ? (unsigned)(from / step) : 0;
+
+    for (; point < course->points && (double)point * step < to; point++) {
+        double left = (double)point * step, right = left + step, shared;
+
+        shared = (to < right ? to : right) - (from > left ? from : left);
+        for (unsigned v = 0; v < SAMPLE_VALUES; v++)
+            course->values[point][v] +=
+                is_cumulative(v)
+                    ? (double)(b->values[v] - a->values[v]) * shared / (to - from) / (step / 1000.0)
+                    : ((double)a->values[v] + (double)b->values[v]) / 2.0 * shared / step;
+    }
+}
+
+uint64_t report_course_spread(struct report_course *course, const struct report_sample *samples,
+                              size_t count)
+{
+    uint64_t active = 0;
+
+    for (size_t i = 1; i < count; i++) {
+        if (new_run(&samples[i - 1], &samples[i]))
+            continue;
+        active += (uint64_t)(samples[i].wall_ms - samples[i - 1].wall_ms);
+        spread_pair(course, &samples[i - 1], &samples[i]);
+    }
+    return active;
+}
+
+struct samples {
+    struct report_sample *rows;
+    size_t count, room;
+};
+
+static bool each_sample(void *context, int64_t wall_ms, const uint64_t values[12])
+{
+    struct samples *s = context;
+
+    if (s->count == SAMPLES_MAX)
+        return false;
+    if (s->count == s->room) {
+        s->room = s->room ? s->room * 2 : 256;
+        s->rows = mem_resize(s->rows, s->room, sizeof *s->rows);
+    }
+    s->rows[s->count].wall_ms = wall_ms;
+    memcpy(s->rows[s->count++].values, values, sizeof s->rows->values);
+    return true;
+}
+
+bool report_course_load(struct report *r, struct err *err_r)
+{
+    struct samples *shards = mem_zero(r->shards, sizeof *shards);
+    int64_t from = INT64_MAX, to = INT64_MIN;
+    bool good = true;
+
+    for (unsigned i = 0; good && i < r->shards; i++) {
+        struct samples *s = &shards[i];
+
+        good = reader_samples(r->readers[i], each_sample, s, err_r);
+        if (good && s->count > 1) {
+            from = s->rows[0].wall_ms < from ? s->rows[0].wall_ms : from;
+            to = s->rows[s->count - 1].wall_ms > to ? s->rows[s->count - 1].wall_ms : to;
+        }
+    }
+    if (good && from < to) {
+        uint64_t active = 0;
+
+        report_course_range(&r->course, from, to);
+        for (unsigned i = 0; i < r->shards; i++) {
+            uint64_t one = report_course_spread(&r->course, shards[i].rows, shards[i].count);
+
+            active = one > active ? one : active;
+        }
+        r->course.active_ms = active;
+    }
+    for (unsigned i = 0; i < r->shards; i++)
+        free(shards[i].rows);
+    free(shards);
+    return good;
+}

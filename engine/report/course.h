@@ -1,0 +1,21 @@
+/* The course of a batch out of the timeline samples of its shards. */
+#ifndef ENGINE_REPORT_COURSE_H
+#define ENGINE_REPORT_COURSE_H
+
+#include "engine/report/report.h"
+
+struct report_sample {
+    int64_t wall_ms;
+    uint64_t values[SAMPLE_VALUES];
+};
+
+/* Fills report->course from all shards. */
+bool report_course_load(struct report *report, struct err *err_r) ERR_CHECK;
+
+/* The two halves of it. The range must be set (course_range) before the samples are spread. */
+void report_course_range(struct report_course *course, int64_t from_ms, int64_t to_ms);
+/* Samples of one shard in order of time; returns for how many ms a run was going on. */
+uint64_t report_course_spread(struct report_course *course, const struct report_sample *samples,
+                              size_t count);
+
+#endif

@@ -1,0 +1,431 @@
+#include "engine/report/report.h"
+
+#include "engine/report/course.h"
+#include "engine/report/folders.h"
+#include "engine/report/format.h"
+#include "engine/rules/advice.h"
+#include "io/base/mem.h"
+#include "io/base/now.h"
+
+#include <stdlib.h>
+
+/* Without a lock that can be looked at, a sign of life as young as this is a run. */
+#define RUNNING_MS 30000
+
+struct loading {
+    struct report *report;
+    unsigned shard, room, user;
+};
+
+static bool each_user(void *context, const struct user_record *record)
+{
+    struct loading *l = context;
+    struct report *r = l->report;
+    struct report_user *user;
+
+    if (r->user_count == l->room) {
+        l->room = l->room ? l->room * 2 : 64;
+        r->users = mem_resize(r->users, l->room, sizeof *r->users);
+    }
+    user = &r->users[r->user_count++];
+    *user = (struct report_user){
+        .shard = l->shard,
+        .id = record->id,
+        .address = format_printable(record->address),
+        .user_name = format_printable(record->user_name),
+        .state = record->state < USER_STATE_COUNT ? record->state : USER_FAILED,
+        .started_ms = record->started_ms,
+        .finished_ms = record->finished_ms,
+        .syncs = record->syncs,
+        .throttled = record->throttled,
+        .reconnects = record->reconnects,
+    };
+    memcpy(user->time_ms, record->time_ms, sizeof user->time_ms);
+    stalls_read(record->opaque, &user->stalls);
+    err_printable(user->failure, sizeof user->failure, record->failure,
+                  strnlen(record->failure, sizeof record->failure));
+    return true;
+}
+
+static struct report_group *add_group(struct report *r, const char *type, uint32_t count,
+                                      unsigned user)
+{
+    struct report_group *g = NULL;
+
+    for (unsigned i = 0; i < r->group_count && !g; i++)
+        if (strcmp(r->groups[i].type, type) == 0)
+            g = &r->groups[i];
+    if (!g) {
+        r->groups = mem_resize(r->groups, r->group_count + 1u, sizeof *r->groups);
+        g = &r->groups[r->group_count++];
+        *g = (struct report_group){ 0 };
+        snprintf(g->type, sizeof g->type, "%s", type);
+    }
+    g->count += count;
+    if (g->last_user != user + 1) {
+        g->last_user = user + 1;
+        g->users++;
+        if (g->who_count < REPORT_WHO)
+            g->who[g->who_count++] = user;
+    }
+    return g;
+}
+
+/* The verdict itself stands among the failures, also where no record of its type does. */
+static void add_verdict(struct report *r, unsigned user)
+{
+    const char *type = r->users[user].failure;
+    unsigned i = 0;
+
+    if (type[0] == '\0' || r->users[user].state != USER_FAILED)
+        return;
+    while (i < r->group_count &&
+           (strcmp(r->groups[i].type, type) != 0 || r->groups[i].last_user != user + 1))
+        i++;
+    add_group(r, type, i == r->group_count, user)->verdicts++;
+}
+
+static bool each_failure(void *context, const struct failure_record *failure)
+{
+    struct loading *l = context;
+    struct report_group *group;
+    char type[40];
+
+    err_printable(type, sizeof type, failure->type, strnlen(failure->type, sizeof failure->type));
+    if (failure->class == ERR_CLASS_TRANSIENT || failure->class == ERR_CLASS_UNCERTAIN)
+        l->report->users[l->user].retries += failure->count;
+    group = add_group(l->report, type, failure->count, l->user);
+    group->lasting |= failure->class == ERR_CLASS_PERMANENT;
+    if (group->server_text[0] == '\0')
+        err_printable(group->server_text, sizeof group->server_text, failure->server_text,
+                      strnlen(failure->server_text, sizeof failure->server_text));
+    return true;
+}
+
+static bool each_skipped(void *context, const struct message_record *message)
+{
+    struct loading *l = context;
+
+    if (message->reason < SKIP_REASON_COUNT)
+        l->report->skips.messages[message->reason]++;
+    return true;
+}
+
+static bool each_repaired(void *context, const struct message_record *message,
+                          const struct message_note *note)
+{
+    struct report_user *user = context;
+
+    (void)message;
+    (void)note;
+    user->repaired++;
+    return true;
+}
+
+bool report_group_waits(const struct report_group *group)
+{
+    return group->verdicts > 0 || group->lasting || !advice_find(group->type)->rerun;
+}
+
+static int urgent_first(const void *a, const void *b)
+{
+    const struct report_group *x = a, *y = b;
+    bool x_alone = !report_group_waits(x), y_alone = !report_group_waits(y);
+
+    /* What waits for a person stands before what settles by itself. */
+    if (x_alone != y_alone)
+        return x_alone ? 1 : -1;
+    if (x->verdicts != y->verdicts)
+        return x->verdicts < y->verdicts ? 1 : -1;
+    if (x->users != y->users)
+        return x->users < y->users ? 1 : -1;
+    if (x->count != y->count)
+        return x->count < y->count ? 1 : -1;
+    return strcmp(x->type, y->type);
+}
+
+static bool load_user(struct loading *l, bool full, struct err *err_r)
+{
+    struct report *r = l->report;
+    struct report_user *user = &r->users[l->user];
+    struct reader *reader = r->readers[user->shard];
+    struct report_folders list;
+    bool good = report_folders_load(reader, user->id, false, &list, err_r);
+
+    for (unsigned i = 0; good && i < list.count; i++) {
+        const struct folder_record *f = &list.rows[i];
+
+        tally_add(&user->tally, &f->tally);
+        user->folders++;
+        user->unbalanced += !tally_balanced(&f->tally);
+        if (full && f->tally.uploaded)
+            good = reader_repaired(reader, user->id, f->folder, each_repaired, user, err_r);
+        if (!good || !full || f->tally.skipped == 0)
+            continue;
+        if (f->excluded)
+            r->skips.messages[SKIP_EXCLUDED_FOLDER] += f->tally.skipped;
+        else
+            good = reader_messages(reader, user->id, f->folder, 1u << MESSAGE_SKIPPED, 0, false, 0,
+                                   each_skipped, l, err_r);
+    }
+    report_folders_free(&list);
+    if (good && full)
+        good = reader_failures(reader, user->id, each_failure, l, err_r);
+    if (good && full)
+        add_verdict(r, l->user);
+    return good;
+}
+
+static void add_user(struct report *r, const struct report_user *user)
+{
+    tally_add(&r->totals, &user->tally);
+    r->by_state[user->state]++;
+    r->synced += user->state == USER_SYNCED || user->state == USER_INCREMENTAL_SYNCED;
+    r->failed_users += user->state == USER_FAILED;
+    r->throttled += user->throttled;
+    r->reconnects += user->reconnects;
+    r->retries += user->retries;
+    r->repaired += user->repaired;
+    r->unbalanced += user->unbalanced;
+    for (unsigned i = 0; i < 6; i++)
+        r->time_ms[i] += user->time_ms[i];
+    stalls_add(&r->stalls, &user->stalls);
+}
+
+/* --- the batch's facts --- */
+
+static bool fact(struct spool *spool, const char *name, struct slice *value_r, struct err *err_r)
+{
+    char *data = NULL;
+    size_t size = 0;
+    bool found = false;
+
+    *value_r = slice_of(NULL, 0);
+    if (!spool_meta_get(spool, name, &data, &size, &found, err_r))
+        return false;
+    if (found)
+        *value_r = slice_of(data, size);
+    return true;
+}
+
+static bool fact_number(struct spool *spool, const char *name, int64_t *value_r, bool *found_r,
+                        struct err *err_r)
+{
+    struct slice text;
+    uint64_t value;
+
+    if (!fact(spool, name, &text, err_r))
+        return false;
+    *found_r = slice_u64(slice_trim(text), &value) && value <= INT64_MAX;
+    *value_r = *found_r ? (int64_t)value : 0;
+    free((char *)text.data);
+    return true;
+}
+
+/* Of several shards the state of the one that has farthest to go. */
+static unsigned state_rank(const char *state)
+{
+    static const char *const order[] = { "",       "Completed",           "Synced",
+                                         "CompletedWithErrors", "SyncedWithErrors", "Created",
+                                         "Failed", "Stopped",             "Stopping",
+                                         "IncrementalSyncing",  "Syncing" };
+
+    for (unsigned i = 0; i < sizeof order / sizeof *order; i++)
+        if (strcmp(order[i], state) == 0)
+            return i;
+    return 0;
+}
+
+static int code_rank(int code)
+{
+    return code == 0 ? 0 : code == 3 ? 1 : code == 2 ? 2 : 3;
+}
+
+static bool is_under_way(const char *state)
+{
+    return strcmp(state, "Syncing") == 0 || strcmp(state, "IncrementalSyncing") == 0 ||
+           strcmp(state, "Stopping") == 0;
+}
+
+static bool is_alive(const struct report *r, const struct spool *spool, int64_t last_ms)
+{
+    enum spool_holder holder = spool_holder(spool);
+
+    return holder == SPOOL_HELD_UNKNOWN ? r->made_ms - last_ms < RUNNING_MS
+                                        : holder == SPOOL_HELD_BY_RUN;
+}
+
+/* Nobody works on them any more. */
+static void settle_users(struct report *r, unsigned shard)
+{
+    for (unsigned i = 0; i < r->user_count; i++)
+        if (r->users[i].shard == shard && (r->users[i].state == USER_VALIDATING ||
+                                           r->users[i].state == USER_SYNCING ||
+                                           r->users[i].state == USER_INCREMENTAL_SYNCING))
+            r->users[i].state = USER_STOPPED;
+}
+
+struct end_of {
+    int64_t finished_ms; /* of the shards that are */
+    int64_t last_ms;     /* last sign of life of any */
+    bool open;           /* a shard has not finished */
+    unsigned names;      /* different ones */
+};
+
+static bool load_shard(struct report *r, unsigned shard, struct end_of *end, struct err *err_r)
+{
+    struct spool *spool = r->spools[shard];
+    struct report_batch *b = &r->batch;
+    int64_t started, finished, code, last = spool_last_commit_ms(spool);
+    bool has_started, has_finished, has_code;
+    struct slice text;
+    char *name, state[sizeof b->state];
+
+    if (!fact(spool, "batch.name", &text, err_r))
+        return false;
+    name = format_printable(text);
+    free((char *)text.data);
+    if (!b->name) {
+        b->name = name;
+        end->names = 1;
+    } else {
+        end->names += strcmp(b->name, name) != 0;
+        free(name);
+    }
+    if (!fact(spool, "batch.state", &text, err_r))
+        return false;
+    err_printable(state, sizeof state, text.data, text.size);
+    free((char *)text.data);
+    if (is_under_way(state) && !is_alive(r, spool, last)) {
+        memcpy(state, "Stopped", sizeof "Stopped");
+        b->killed_ms = last > b->killed_ms ? last : b->killed_ms;
+        settle_users(r, shard);
+    } else {
+        b->running |= is_under_way(state);
+    }
+    if (shard == 0 || state_rank(state) > state_rank(b->state))
+        memcpy(b->state, state, sizeof state);
+    if (!fact_number(spool, "batch.started_ms", &started, &has_started, err_r) ||
+        !fact_number(spool, "batch.finished_ms", &finished, &has_finished, err_r) ||
+        !fact_number(spool, "batch.exit_code", &code, &has_code, err_r))
+        return false;
+    if (has_started && (b->started_ms == 0 || started < b->started_ms))
+        b->started_ms = started;
+    /* The facts of an earlier run stay until this one ends. */
+    if (!has_finished || finished < started) {
+        end->open = true;
+    } else if (finished > end->finished_ms) {
+        end->finished_ms = finished;
+    }
+    if (last > end->last_ms)
+        end->last_ms = last;
+    if (has_code && code <= 255 && (!b->has_exit_code || code_rank((int)code) > code_rank(b->exit_code))) {
+        b->has_exit_code = true;
+        b->exit_code = (int)code;
+    }
+    return true;
+}
+
+static bool load_batch(struct report *r, struct err *err_r)
+{
+    struct report_batch *b = &r->batch;
+    struct end_of end = { 0 };
+    int64_t until;
+
+    for (unsigned i = 0; i < r->shards; i++)
+        if (!load_shard(r, i, &end, err_r))
+            return false;
+    if (end.names > 1) {
+        char *all = mem_format("%s and %u more", b->name, end.names - 1);
+
+        free(b->name);
+        b->name = all;
+    }
+    if (!b->name)
+        b->name = mem_text("");
+    if (end.open)
+        b->has_exit_code = false;
+    else
+        b->finished_ms = end.finished_ms;
+    until = b->finished_ms ? b->finished_ms : b->running ? r->made_ms : end.last_ms;
+    if (b->started_ms && until > b->started_ms)
+        b->seconds = (double)(until - b->started_ms) / 1000.0;
+    return true;
+}
+
+/* --- all of it --- */
+
+static bool load(struct report *r, bool full, struct err *err_r)
+{
+    struct loading l = { .report = r };
+
+    for (l.shard = 0; l.shard < r->shards; l.shard++)
+        if (!reader_create(r->spools[l.shard], &r->readers[l.shard], err_r) ||
+            !reader_users(r->readers[l.shard], each_user, &l, err_r))
+            return false;
+    if (!load_batch(r, err_r))
+        return false;
+    for (l.user = 0; l.user < r->user_count; l.user++) {
+        if (!load_user(&l, full, err_r))
+            return false;
+        add_user(r, &r->users[l.user]);
+    }
+    if (r->group_count)
+        qsort(r->groups, r->group_count, sizeof *r->groups, urgent_first);
+    return report_learnt_load(r, err_r) &&
+           (!full || report_course_load(r, err_r));
+}
+
+static bool load_new(struct spool *const *spools, unsigned count, bool full,
+                     struct report **report_r, struct err *err_r)
+{
+    struct report *r = mem_zero(1, sizeof *r);
+
+    r->spools = mem_zero(count, sizeof *r->spools);
+    r->readers = mem_zero(count, sizeof *r->readers);
+    r->shards = count;
+    r->made_ms = now_wall_ms();
+    for (unsigned i = 0; i < count; i++)
+        r->spools[i] = spools[i];
+    if (!load(r, full, err_r)) {
+        report_free(&r);
+        return false;
+    }
+    *report_r = r;
+    return true;
+}
+
+bool report_load(struct spool *const *spools, unsigned count, struct report **report_r,
+                 struct err *err_r)
+{
+    return load_new(spools, count, true, report_r, err_r);
+}
+
+bool report_load_users(struct spool *const *spools, unsigned count, struct report **report_r,
+                       struct err *err_r)
+{
+    return load_new(spools, count, false, report_r, err_r);
+}
+
+void report_free(struct report **report)
+{
+    struct report *r = *report;
+
+    if (!r)
+        return;
+    for (unsigned i = 0; i < r->shards; i++)
+        if (r->readers[i])
+            reader_destroy(&r->readers[i]);
+    for (unsigned i = 0; i < r->user_count; i++) {
+        free(r->users[i].address);
+        free(r->users[i].user_name);
+    }
+    report_learnt_deinit(&r->learnt);
+    free(r->batch.name);
+    free(r->users);
+    free(r->groups);
+    free(r->spools);
+    free(r->readers);
+    free(r);
+    *report = NULL;
+}

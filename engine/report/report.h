@@ -1,0 +1,133 @@
+/* The account of a batch: loaded from one or more state folders (the shards of a job array) and
+ * written as JSON (interface.md), CSV, HTML and text. Reads the store only, beside a running process
+ * if need be; numbers of a running batch are of the moment in which each was read.
+ *
+ * In memory are a row a user and the sums; folders, failures and skipped items are read user by user
+ * while writing, so that a million skipped messages cost no memory.
+ */
+#ifndef ENGINE_REPORT_REPORT_H
+#define ENGINE_REPORT_REPORT_H
+
+#include "engine/move/stall.h"
+#include "engine/report/learnt.h"
+#include "engine/rules/sample.h"
+#include "store/reader.h"
+
+#include <stdio.h>
+
+struct report_user {
+    unsigned shard;           /* index of its state folder */
+    uint32_t id;              /* in that folder's journal */
+    char *address, *user_name; /* printable UTF-8 */
+    enum user_state state;
+    char failure[40];         /* report type or "" */
+    int64_t started_ms, finished_ms;
+    uint32_t syncs;
+    uint64_t throttled, reconnects, retries;
+    uint64_t repaired;        /* messages that were mended for the target; not in report_load_users */
+    uint64_t time_ms[6];      /* enum time_kind */
+    struct stalls stalls;     /* what made up the stalled two of them */
+    struct tally tally;       /* sum of the folders */
+    unsigned folders;
+    unsigned unbalanced;      /* folders that do not balance: a bug */
+};
+
+/* Failures of one type in the whole batch. */
+#define REPORT_WHO 3u
+struct report_group {
+    char type[40];
+    uint64_t count; /* as often as it happened */
+    unsigned users; /* that it happened to */
+    unsigned verdicts;  /* users that are Failed for it */
+    bool lasting;       /* some were permanent: a message or folder is left behind */
+    unsigned last_user; /* index + 1, while counting */
+    unsigned who[REPORT_WHO], who_count; /* the first users that it happened to; indexes */
+    char server_text[256]; /* of the first; printable */
+};
+
+/* A person has to do something about it. */
+bool report_group_waits(const struct report_group *group);
+
+struct report_skips {
+    uint64_t messages[SKIP_REASON_COUNT];
+};
+
+/* The course in equal steps of time, all shards together. */
+#define REPORT_POINTS_MAX 360u
+struct report_course {
+    int64_t from_ms;  /* wall clock of the first point's beginning; 0: no samples */
+    uint64_t step_ms;
+    unsigned points;  /* 0.. REPORT_POINTS_MAX */
+    double values[REPORT_POINTS_MAX][SAMPLE_VALUES]; /* cumulative ones: per second; others: mean */
+    uint64_t active_ms; /* in which a run was going on, the longest of the shards */
+};
+
+struct report_batch {
+    char *name;           /* printable UTF-8 */
+    char state[32];
+    int64_t started_ms, finished_ms; /* 0: not yet */
+    bool has_exit_code;
+    int exit_code;
+    double seconds;       /* to now while it is not finished */
+    bool running;         /* a living process holds the state of a shard and is at work */
+    int64_t killed_ms;    /* last sign of life of a run that ended without a word: killed, or its disk was
+                             full; 0: none */
+};
+
+struct report {
+    struct spool **spools;   /* borrowed */
+    struct reader **readers; /* one a spool */
+    unsigned shards;
+    struct report_batch batch;
+    struct report_user *users; /* by shard, then id */
+    unsigned user_count;
+    unsigned by_state[USER_STATE_COUNT];
+    unsigned synced, failed_users;
+    struct tally totals;
+    uint64_t throttled, reconnects, retries, repaired, time_ms[6];
+    struct stalls stalls;
+    uint64_t unbalanced;       /* folders */
+    struct report_group *groups; /* those that need a person first, then the most frequent */
+    unsigned group_count;
+    struct report_skips skips;
+    struct report_course course;
+    struct report_learnt learnt;
+    int64_t made_ms;           /* wall clock of the load */
+};
+
+/* spools: opened by the caller, read_only will do; they must outlive the report. Which thread: any,
+ * one at a time. Errors: as reader's. */
+bool report_load(struct spool *const *spools, unsigned count, struct report **report_r,
+                 struct err *err_r) ERR_CHECK;
+/* Only the users, the batch's facts and what was learnt of the servers, without groups, skips and course: what status needs. */
+bool report_load_users(struct spool *const *spools, unsigned count, struct report **report_r,
+                       struct err *err_r) ERR_CHECK;
+/* Frees and nulls; NULL is fine. */
+void report_free(struct report **report);
+
+/* Each writes to out and reports a failed write as PERMANENT/RUN origin OS. */
+bool report_write_json(struct report *report, FILE *out, struct err *err_r) ERR_CHECK;
+/* One line a user, RFC 4180, UTF-8; a text that a spreadsheet would take for a formula gets an
+ * apostrophe in front. */
+bool report_write_csv(const struct report *report, FILE *out, struct err *err_r) ERR_CHECK;
+/* One file without anything from elsewhere. What is too much for a page is told as "N more in the
+ * JSON". */
+bool report_write_html(struct report *report, FILE *out, struct err *err_r) ERR_CHECK;
+/* The summary block: verdict, counts, rates, errors by type. did: what the run that has just ended did,
+ * told beside the sums of all runs; or NULL. */
+struct batch_did;
+enum report_part { REPORT_WHOLE, REPORT_WITHOUT_FAILURES };
+bool report_write_text(const struct report *report, enum report_part part, const struct batch_did *did,
+                       FILE *out, struct err *err_r) ERR_CHECK;
+/* For a person at a terminal: the summary, failures with advice, users that are not done. */
+struct status_style;
+bool report_write_terminal(const struct report *report, const struct status_style *style, FILE *out,
+                           struct err *err_r) ERR_CHECK;
+
+/* One sentence or two that say how the batch stands, into out[cap]; returns out. 400 bytes suffice
+ * with names of ordinary length. */
+const char *report_verdict(const struct report *report, char *out, size_t cap);
+/* How good it is: 0 done and complete, 1 under way or to be run again, 2 a person is needed. */
+int report_verdict_level(const struct report *report);
+
+#endif

@@ -1,0 +1,269 @@
+#include "engine/report/report.h"
+
+#include "engine/move/batch.h"
+#include "engine/report/format.h"
+#include "engine/report/time.h"
+#include "engine/rules/advice.h"
+#include "io/base/now.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#define GROUPS_SHOWN 12u
+#define STALLS_SHOWN 4u
+
+static uint64_t pending(const struct tally *t)
+{
+    return t->waiting + t->spooled;
+}
+
+static bool is_complete(const struct report *r)
+{
+    return r->user_count > 0 && r->synced == r->user_count;
+}
+
+int report_verdict_level(const struct report *r)
+{
+    if (r->unbalanced || r->failed_users)
+        return 2;
+    if (is_complete(r) && pending(&r->totals) == 0)
+        return r->totals.failed ? 2 : 0;
+    return 1;
+}
+
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void say_rest(const struct report *r, struct buf *b)
+{
+    unsigned rest = r->user_count - r->synced - r->failed_users;
+    uint64_t left = pending(&r->totals);
+    bool ok = true;
+
+    if (rest)
+        ok = buf_append_format(b, " %s user%s still ha%s mail to move.", format_count(rest).text,
+                               plural(rest), rest == 1 ? "s" : "ve");
+    else if (left)
+        ok = buf_append_format(b, " %s message%s wait%s.", format_count(left).text, plural(left),
+                               left == 1 ? "s" : "");
+    (void)ok;
+}
+
+static bool say(const struct report *r, struct buf *b)
+{
+    const struct tally *t = &r->totals;
+    char when[32], killed[120];
+    bool ended;
+
+    if (r->user_count == 0)
+        return buf_append(b, SLICE("No user has been looked at yet."));
+    if (r->unbalanced)
+        return buf_append_format(b,
+                                 "%s folder%s do%s not balance, which is a fault of this program: "
+                                 "please report it, and verify these users.",
+                                 format_count(r->unbalanced).text, plural(r->unbalanced),
+                                 r->unbalanced == 1 ? "es" : "");
+    if (is_complete(r) && pending(t) == 0 && t->failed == 0)
+        return buf_append_format(b,
+                                 "%s%s user%s %s synced and every folder balances: of %s messages "
+                                 "%s were transferred, %s were there already and %s were skipped by "
+                                 "policy.",
+                                 r->user_count > 1 ? "All " : "The ",
+                                 r->user_count > 1 ? format_count(r->user_count).text : "one",
+                                 plural(r->user_count), r->user_count > 1 ? "are" : "is",
+                                 format_count(t->found).text, format_count(t->uploaded).text,
+                                 format_count(t->present).text, format_count(t->skipped).text);
+    if (is_complete(r) && pending(t) == 0)
+        return buf_append_format(b,
+                                 "%s%s user%s %s synced, but %s message%s could not be transferred: "
+                                 "see the failures for what to do about %s.",
+                                 r->user_count > 1 ? "All " : "The ",
+                                 r->user_count > 1 ? format_count(r->user_count).text : "one",
+                                 plural(r->user_count), r->user_count > 1 ? "are" : "is",
+                                 format_count(t->failed).text, plural(t->failed),
+                                 t->failed == 1 ? "it" : "them");
+    if (r->failed_users) {
+        const char *most = NULL;
+        bool ok;
+
+        for (unsigned i = 0; i < r->user_count && !most; i++)
+            if (r->users[i].state == USER_FAILED && r->users[i].failure[0])
+                most = r->users[i].failure;
+        ok = buf_append_format(b, "%s of %s user%s failed%s%s%s and need%s attention; %s %s synced.",
+                               format_count(r->failed_users).text, format_count(r->user_count).text,
+                               plural(r->user_count), most ? " (" : "",
+                               most ? (r->failed_users == 1 ? most : "see the failures") : "",
+                               most ? ")" : "", r->failed_users == 1 ? "s" : "",
+                               format_count(r->synced).text, r->synced == 1 ? "is" : "are");
+        say_rest(r, b);
+        return ok;
+    }
+    if (r->batch.running)
+        return buf_append_format(b,
+                                 "Under way: %s of %s user%s %s synced, %s of the messages found so "
+                                 "far are done.",
+                                 format_count(r->synced).text, format_count(r->user_count).text,
+                                 plural(r->user_count),
+                                 r->synced == 1 || r->user_count == 1 ? "is" : "are",
+                                 format_percent(t->found - pending(t), t->found).text);
+    /* What an earlier command ended with says nothing of one that was killed. */
+    ended = r->batch.has_exit_code && r->batch.finished_ms;
+    /* A command that does one half has ended, and well. */
+    if (ended && r->batch.exit_code == 0) {
+        if (!buf_append_format(b, "Done as far as was asked: %s of %s user%s %s synced.",
+                               format_count(r->synced).text, format_count(r->user_count).text,
+                               plural(r->user_count),
+                               r->synced == 1 || r->user_count == 1 ? "is" : "are"))
+            return false;
+        say_rest(r, b);
+        return buf_append(b, SLICE(" `mailhaul run` or `mailhaul upload` moves what waits."));
+    }
+    if (r->batch.killed_ms)
+        snprintf(killed, sizeof killed, "The run was killed, or could not write any more, at %s",
+                 now_rfc3339(r->batch.killed_ms, when, sizeof when));
+    if (!buf_append_format(b, "%s: %s of %s user%s %s synced.",
+                           ended                ? "Stopped early and clean"
+                           : r->batch.killed_ms ? killed
+                                                : "Not finished, and no run is going on",
+                           format_count(r->synced).text, format_count(r->user_count).text,
+                           plural(r->user_count),
+                                 r->synced == 1 || r->user_count == 1 ? "is" : "are"))
+        return false;
+    say_rest(r, b);
+    return buf_append(b, SLICE(" Run the same command again to go on; nothing is lost."));
+}
+
+const char *report_verdict(const struct report *r, char *out, size_t cap)
+{
+    struct buf b;
+    bool whole;
+
+    buf_init(&b, 4096);
+    whole = say(r, &b);
+    (void)whole;
+    err_printable(out, cap, buf_slice(&b).data, buf_slice(&b).size);
+    buf_deinit(&b);
+    return out;
+}
+
+/* Seconds in which a run was going on: several nights of one batch have days between them. */
+static double active_seconds(const struct report *r)
+{
+    return r->course.active_ms >= 1000 ? (double)r->course.active_ms / 1000.0 : r->batch.seconds;
+}
+
+static void skips(const struct report *r, FILE *out)
+{
+    const char *between = "  (";
+
+    for (int i = SKIP_NONE + 1; i < SKIP_REASON_COUNT; i++)
+        if (r->skips.messages[i]) {
+            fprintf(out, "%s%s %s", between, skip_reason_name((enum skip_reason)i),
+                    format_count(r->skips.messages[i]).text);
+            between = ", ";
+        }
+    fputs(between[0] == ',' ? ")\n" : "\n", out);
+}
+
+static void this_run(const struct batch_did *did, FILE *out)
+{
+    fprintf(out, "  This run                %s messages fetched (%s), %s uploaded (%s), %s found on the "
+                 "target, in %s\n",
+            format_count(did->fetched).text, format_bytes(did->bytes_fetched).text,
+            format_count(did->uploaded).text, format_bytes(did->bytes_uploaded).text,
+            format_count(did->present).text, format_seconds((double)did->elapsed_ms / 1000.0).text);
+    fprintf(out, "  %-23s %s new messages at the source; what follows is of all runs together\n", "",
+            format_count(did->found).text);
+}
+
+static void stalls(const struct report *r, FILE *out)
+{
+    struct report_stall list[REPORT_STALLS_MAX];
+    unsigned n = report_stalls_sorted(&r->stalls, list);
+    uint64_t all = r->time_ms[TIME_STALLED_SOURCE] + r->time_ms[TIME_STALLED_TARGET];
+
+    fprintf(out, "  Stalled time            %s%s\n", format_seconds((double)all / 1000.0).text,
+            all ? " over all users" : "");
+    for (unsigned i = 0; i < n && i < STALLS_SHOWN; i++)
+        fprintf(out, "  %-23s %s by the %s: %s (%s)\n", "",
+                format_seconds((double)list[i].ms / 1000.0).text,
+                list[i].side == SIDE_SOURCE ? "source" : "target", stall_words(list[i].cause),
+                stall_name(list[i].cause));
+    if (n > STALLS_SHOWN)
+        fprintf(out, "  %-23s and %u more causes\n", "", n - STALLS_SHOWN);
+}
+
+static void errors(const struct report *r, FILE *out)
+{
+    if (r->group_count == 0)
+        fprintf(out, "  Errors by type          none\n");
+    for (unsigned i = 0; i < r->group_count && i < GROUPS_SHOWN; i++) {
+        const struct report_group *g = &r->groups[i];
+
+        fprintf(out, "  %-23s %s: %s time%s, %s user%s. %s\n", i ? "" : "Errors by type", g->type,
+                format_count(g->count).text, plural(g->count), format_count(g->users).text,
+                plural(g->users), advice_find(g->type)->meaning);
+    }
+    if (r->group_count > GROUPS_SHOWN)
+        fprintf(out, "  %-23s and %u more types\n", "", r->group_count - GROUPS_SHOWN);
+}
+
+bool report_write_text(const struct report *r, enum report_part part, const struct batch_did *did,
+                       FILE *out, struct err *err_r)
+{
+    const struct tally *t = &r->totals;
+    double active = active_seconds(r);
+    char verdict[600];
+
+    fprintf(out, "%s\n\n", report_verdict(r, verdict, sizeof verdict));
+    if (did)
+        this_run(did, out);
+    fprintf(out, "  Batch                   %s%s%s\n", r->batch.name, r->batch.name[0] ? ", " : "",
+            r->batch.state[0] ? r->batch.state : "Created");
+    fprintf(out, "  Users                   %s: %s synced, %s failed\n",
+            format_count(r->user_count).text, format_count(r->synced).text,
+            format_count(r->failed_users).text);
+    fprintf(out, "  Messages found          %s  (%s)\n", format_count(t->found).text,
+            format_bytes(t->bytes_found).text);
+    fprintf(out, "  Messages transferred    %s  (%s)\n", format_count(t->uploaded).text,
+            format_bytes(t->bytes_uploaded).text);
+    if (r->repaired)
+        fprintf(out, "  of them mended          %s  (report --json: repaired_items)\n",
+                format_count(r->repaired).text);
+    fprintf(out, "  Messages already there  %s\n", format_count(t->present).text);
+    fprintf(out, "  Messages skipped        %s", format_count(t->skipped).text);
+    skips(r, out);
+    fprintf(out, "  Messages failed         %s\n", format_count(t->failed).text);
+    fprintf(out, "  Messages pending        %s\n", format_count(pending(t)).text);
+    fprintf(out, "  Folders that balance    %s%s\n", r->unbalanced ? "all but " : "all",
+            r->unbalanced ? format_count(r->unbalanced).text : "");
+    fprintf(out, "  Transfer time           %s\n", format_seconds(active).text);
+    if (active > 0) {
+        fprintf(out, "  Message rate            %.1f messages/s\n", (double)t->uploaded / active);
+        fprintf(out, "  Average bandwidth rate  %s in, %s out\n",
+                format_rate((double)t->bytes_fetched / active).text,
+                format_rate((double)t->bytes_uploaded / active).text);
+    }
+    fprintf(out, "  Throttled time          %s over all users  (%s answers)\n",
+            format_seconds((double)r->time_ms[TIME_THROTTLED] / 1000.0).text,
+            format_count(r->throttled).text);
+    stalls(r, out);
+    for (unsigned i = 0; i < r->learnt.server_count; i++) {
+        const struct report_server *s = &r->learnt.servers[i];
+
+        if (report_learnt_tells(s))
+            fprintf(out, "  %-23s %s: %s\n", s->source ? "Source's limits" : "Target's limits",
+                    s->learnt.server, report_learnt_line(s, verdict, sizeof verdict));
+    }
+    fprintf(out, "  Efficiency              %.0f %% of the time that was not idle went into moving mail\n",
+            100 * report_efficiency(r->time_ms));
+    fprintf(out, "  Retries                 %s  (%s reconnects)\n", format_count(r->retries).text,
+            format_count(r->reconnects).text);
+    if (part == REPORT_WHOLE || r->group_count == 0)
+        errors(r, out);
+    if (fflush(out) != 0 || ferror(out))
+        return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "write the summary");
+    return true;
+}

@@ -1,0 +1,18 @@
+/* The few header fields that matter to a copier: found without parsing the rest, and made readable
+ * for reports. Pure; any bytes are fine.
+ */
+#ifndef ENGINE_RULES_HEADER_H
+#define ENGINE_RULES_HEADER_H
+
+#include "store/record.h"
+
+/* The raw value (folding kept, without the colon) of the first field of that name, or an empty
+ * slice. Looks no further than the empty line that ends the header. */
+struct slice header_field(struct slice header, struct slice name);
+/* Subject, Message-ID and Date as people read them: unfolded, encoded words decoded (RFC 2047),
+ * printable UTF-8, cut to the note's sizes. */
+void header_note(struct slice header, struct message_note *note_r);
+/* Unfolds and decodes one value into out[cap]; always terminated, printable UTF-8. */
+void header_text(struct slice value, char *out, size_t cap);
+
+#endif

@@ -1,0 +1,67 @@
+/* Mends a message for a target that refuses it as it is: a filter over its bytes, in one pass and
+ * in any pieces, that changes no more than it is told to. What was changed can be made again at any
+ * time from the original, so the mended copy is kept nowhere. Pure; any bytes are fine.
+ * exchange-online.md 1.7.
+ */
+#ifndef ENGINE_RULES_REPAIR_H
+#define ENGINE_RULES_REPAIR_H
+
+#include "io/base/slice.h"
+
+#include <stdint.h>
+
+/* What is mended; the journal keeps these bits, so none ever gets another meaning. */
+enum {
+    REPAIR_LINE_ENDS = 1 << 0,    /* a bare LF or CR becomes CR LF */
+    REPAIR_NUL = 1 << 1,          /* NUL bytes are left out */
+    REPAIR_LONG_LINES = 1 << 2,   /* lines over REPAIR_LINE_BYTES are broken */
+    REPAIR_HEADER_BYTES = 1 << 3, /* 8-bit bytes of the header become encoded words (RFC 2047) */
+    REPAIR_HEADER_LINES = 1 << 4, /* lines of the header that are no field become one */
+    REPAIR_HEADER_END = 1 << 5,   /* the empty line behind the header is put in */
+    REPAIR_SHORT_LINES = 1 << 6,  /* lines over REPAIR_SHORT_LINE_BYTES are broken */
+    REPAIR_RECEIPTS = 1 << 7,     /* fields that ask for a read receipt get other names */
+    REPAIR_COUNT = 8
+};
+
+/* The longest line that Exchange takes for certain, and RFC 5322's; without CR LF. */
+#define REPAIR_LINE_BYTES       9900u
+#define REPAIR_SHORT_LINE_BYTES 998u
+
+/* What a message has that servers refuse. */
+struct repair_found {
+    uint64_t longest_line; /* bytes, without its end */
+    bool nul, bare_ends, header_bytes;
+    bool header_lines; /* a line of the header is no field, and fields follow it */
+    bool header_end;   /* no empty line, or text begins without one */
+};
+
+/* Looks at a message as it comes by. */
+struct repair_scan;
+struct repair_scan *repair_scan_create(void);
+void repair_scan_add(struct repair_scan *scan, struct slice bytes);
+/* Frees scan and nulls it. */
+void repair_scan_end(struct repair_scan **scan, struct repair_found *found_r);
+
+/* The next thing to try on a message that was refused with `text` when mended by `repairs`: these
+ * and one more, the one that the server's words name, else the one that changes least. 0: nothing
+ * is left that could help. */
+unsigned repair_next(unsigned repairs, const struct repair_found *found, struct slice text);
+
+struct repair;
+struct repair *repair_create(unsigned repairs);
+void repair_destroy(struct repair **repair);
+/* Adds the next bytes of the original, at most 64 KiB at a time so that what waits stays small. */
+void repair_add(struct repair *repair, struct slice bytes);
+/* There are no more. */
+void repair_end(struct repair *repair);
+/* Takes up to cap mended bytes; 0: more must be added, or all was taken. */
+size_t repair_take(struct repair *repair, char *out, size_t cap);
+/* From here on the bytes pass as they are: nothing that could still change anything is behind. */
+bool repair_is_done(const struct repair *repair);
+
+/* The word for one bit ("long-lines"), for reports, and what was done, for people; NULL for bits
+ * that are none. */
+const char *repair_word(unsigned bit);
+const char *repair_meaning(unsigned bit);
+
+#endif

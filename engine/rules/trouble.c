@@ -1,0 +1,278 @@
+#include "engine/rules/trouble.h"
+
+#include "io/base/slice.h"
+
+#include <assert.h>
+#include <errno.h>
+
+/* Waits between attempts grow from the first to the last and stay there. */
+#define WAIT_GROWTH 300u
+/* A hint outside these is a slip of the server's: 10^12 ms would park a user for weeks. */
+#define HINT_LEAST_MS        1000u
+#define HINT_MOST_MS         3600000u
+#define HOLD_WITHOUT_HINT_MS 30000u
+#define SELECT_ATTEMPTS      3u
+/* A folder of the target that does not open is most often a target with trouble, not the folder. */
+#define SELECT_ATTEMPTS_TARGET 8u
+#define MESSAGE_ATTEMPTS     3u
+#define UNAVAILABLE   "server unavailable"
+#define NOT_CONNECTED "authenticated but not connected"
+/* A host that refuses TCP from the start is not there; later it is a reboot worth waiting for. */
+#define CONNECT_ATTEMPTS_QUICK 5u
+
+static bool says(const struct err *err, const char *words)
+{
+    return words && slice_find_nocase(slice_cstr(err->server_text), slice_cstr(words)) != SIZE_MAX;
+}
+
+static bool coded(const struct err *err, const char *code)
+{
+    return slice_equal_nocase(slice_cstr(err->resp_code), slice_cstr(code));
+}
+
+/* Words and codes that name the trouble wherever they come. First match wins. */
+static const struct {
+    enum trouble_doing from, to; /* range of what was being done */
+    enum failure_side side;      /* FAILURE_LOCAL: either */
+    const char *code, *words;    /* NULL: not looked at; one of them must match */
+    const char *type;
+} named[] = {
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "LIMIT", NULL, "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many simultaneous",
+      "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "toomanyconnections",
+      "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "maximum number of connections",
+      "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many connections",
+      "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many open connections",
+      "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "PRIVACYREQUIRED", "plaintext authentication",
+      "PrivacyRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "application-specific password",
+      "AppPasswordRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "answer/185833", "AppPasswordRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "app password", "AppPasswordRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "WEBALERT", "web login required",
+      "WebLoginRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "CONTACTADMIN", "via your web browser",
+      "WebLoginRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "EXPIRED", "password has expired",
+      "WebLoginRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many invalid logon",
+      "AccountLocked" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many login failures",
+      "AccountLocked" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many failed", "AccountLocked" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "account is locked", "AccountLocked" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "temporarily blocked", "AccountLocked" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "imap is disabled", "ImapDisabled" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "protocol disabled", "ImapDisabled" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "not enabled for imap", "ImapDisabled" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "imap access is disabled",
+      "ImapDisabled" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "enable imap", "ImapDisabled" },
+    { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_TARGET, NULL, NOT_CONNECTED,
+      "PermissionMissing" },
+    { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_SOURCE, NULL, NOT_CONNECTED,
+      "ImapDisabled" },
+    { TROUBLE_LIST, TROUBLE_FETCH, FAILURE_SOURCE, "SERVERBUG", "internal error", "ServerBug" },
+    { TROUBLE_LIST, TROUBLE_CREATE, FAILURE_TARGET, "SERVERBUG", "internal server error",
+      "TargetUnavailable" },
+    { TROUBLE_LIST, TROUBLE_CREATE, FAILURE_LOCAL, NULL, "invalid mailbox name",
+      "InvalidMailboxName" },
+    { TROUBLE_CREATE, TROUBLE_CREATE, FAILURE_LOCAL, NULL, "folder name is reserved",
+      "InvalidMailboxName" },
+    { TROUBLE_CREATE, TROUBLE_CREATE, FAILURE_LOCAL, "NOPERM", "permission denied",
+      "PermissionMissing" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, "OVERQUOTA", "quota", "QuotaExceeded" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "mailbox is full", "QuotaExceeded" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "storage limit", "QuotaExceeded" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, "TOOBIG", "maximum size", "MessageTooLarge" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "message size exceeds",
+      "MessageTooLarge" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too large", "MessageTooLarge" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "append command exceeds",
+      "MessageTooLarge" },
+    { TROUBLE_LIST, TROUBLE_APPEND, FAILURE_TARGET, NULL, UNAVAILABLE, "TargetUnavailable" },
+};
+
+const char *trouble_type(enum trouble_doing doing, enum failure_side side, const struct err *err)
+{
+    if (err->origin == ERR_ORIGIN_STORE || doing == TROUBLE_SPOOL)
+        return "SpoolError";
+    if (err->origin == ERR_ORIGIN_TOKEN)
+        return "TokenFailed";
+    if (err->origin == ERR_ORIGIN_TLS && doing <= TROUBLE_LOGIN)
+        return "TlsFailed";
+    /* Of a mailbox that was open before: too many or too frequent connections. */
+    if (err->class == ERR_CLASS_THROTTLED && says(err, NOT_CONNECTED))
+        return "ConnectionLimit";
+    for (unsigned i = 0; i < sizeof named / sizeof *named; i++)
+        if (doing >= named[i].from && doing <= named[i].to &&
+            (named[i].side == FAILURE_LOCAL || named[i].side == side) &&
+            ((named[i].code && coded(err, named[i].code)) || says(err, named[i].words)))
+            return named[i].type;
+    if (err->class == ERR_CLASS_THROTTLED)
+        return side == FAILURE_TARGET ? "TargetThrottled" : "SourceThrottled";
+    if (err->origin == ERR_ORIGIN_OS && doing == TROUBLE_FETCH)
+        return "TruncatedMessage"; /* broken off, or silence, amid a body */
+    if (err->origin == ERR_ORIGIN_OS || err->origin == ERR_ORIGIN_DNS)
+        return side == FAILURE_TARGET && doing > TROUBLE_LOGIN ? "TargetUnavailable"
+                                                               : "ConnectFailed";
+    switch (doing) {
+    case TROUBLE_CONNECT:
+        return "ConnectFailed";
+    case TROUBLE_LOGIN:
+        return "LoginFailed";
+    case TROUBLE_LIST:
+        return side == FAILURE_TARGET ? "TargetUnavailable" : "ServerBug";
+    case TROUBLE_SELECT:
+        return "SelectFailed";
+    case TROUBLE_FETCH:
+        return err->origin == ERR_ORIGIN_PROTOCOL ? "ParseError" : "TruncatedMessage";
+    case TROUBLE_CREATE:
+        return "InvalidMailboxName";
+    case TROUBLE_APPEND:
+        return err->class != ERR_CLASS_TRANSIENT &&
+                       (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD)
+                   ? "MessageRejected"
+                   : "TargetUnavailable";
+    case TROUBLE_SPOOL:
+    case TROUBLE_COUNT:
+        break;
+    }
+    return "SpoolError";
+}
+
+static uint32_t first_wait_ms = 1000;
+
+void trouble_set_first_wait(uint32_t wait_ms)
+{
+    assert(wait_ms >= 1 && wait_ms <= 3600000);
+    first_wait_ms = wait_ms;
+}
+
+bool trouble_is_unavailable(const struct err *err)
+{
+    return err->class == ERR_CLASS_TRANSIENT && err->origin == ERR_ORIGIN_NO && says(err, UNAVAILABLE);
+}
+
+bool trouble_is_login(const char *type)
+{
+    static const char *const types[] = { "LoginFailed",   "AppPasswordRequired", "WebLoginRequired",
+                                         "AccountLocked", "PrivacyRequired",     "ImapDisabled",
+                                         "TokenFailed" };
+
+    for (unsigned i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(type, types[i]) == 0)
+            return true;
+    return false;
+}
+
+static uint32_t backoff_ms(unsigned attempts, uint32_t seed)
+{
+    uint64_t wait = (uint64_t)first_wait_ms << (attempts > 9 ? 9 : attempts);
+    uint32_t mixed = (seed ^ (attempts * 2654435761u)) * 2246822519u;
+
+    if (wait > (uint64_t)first_wait_ms * WAIT_GROWTH)
+        wait = (uint64_t)first_wait_ms * WAIT_GROWTH;
+    return (uint32_t)(wait + wait * (mixed >> 16) / 65536u / 2u);
+}
+
+void trouble_judge(enum trouble_doing doing, enum failure_side side, const struct err *err,
+                   unsigned attempts, unsigned limit, uint32_t seed,
+                   struct trouble_verdict *verdict_r)
+{
+    const char *type = trouble_type(doing, side, err);
+    bool is_limit = strcmp(type, "ConnectionLimit") == 0;
+
+    *verdict_r = (struct trouble_verdict){ TROUBLE_RETRY, backoff_ms(attempts, seed), type };
+    if (err->origin == ERR_ORIGIN_STORE) {
+        verdict_r->action =
+            err->scope == ERR_SCOPE_MESSAGE ? TROUBLE_SKIP_MESSAGE : TROUBLE_STOP_RUN;
+        return;
+    }
+    switch (err->class) {
+    case ERR_CLASS_THROTTLED:
+        /* For ever: the right was taken away while the mailbox was at work. */
+        if (attempts + 1 >= limit && says(err, NOT_CONNECTED)) {
+            verdict_r->action = TROUBLE_STOP_ACCOUNT;
+            verdict_r->type = side == FAILURE_TARGET ? "PermissionMissing" : "ImapDisabled";
+            return;
+        }
+        verdict_r->action = is_limit ? TROUBLE_FEWER : TROUBLE_HOLD;
+        verdict_r->wait_ms = err->wait_ms ? err->wait_ms : HOLD_WITHOUT_HINT_MS;
+        if (verdict_r->wait_ms < HINT_LEAST_MS)
+            verdict_r->wait_ms = HINT_LEAST_MS;
+        if (verdict_r->wait_ms > HINT_MOST_MS)
+            verdict_r->wait_ms = HINT_MOST_MS;
+        return;
+    case ERR_CLASS_UNCERTAIN:
+        verdict_r->action = TROUBLE_LOOK_FIRST;
+        return;
+    case ERR_CLASS_CANCELED:
+        verdict_r->wait_ms = 0;
+        return;
+    case ERR_CLASS_PERMANENT:
+        break;
+    case ERR_CLASS_NONE:
+    case ERR_CLASS_TRANSIENT:
+    case ERR_CLASS_COUNT:
+        if (is_limit) {
+            verdict_r->action = TROUBLE_FEWER;
+            return;
+        }
+        if (attempts + 1 >= limit)
+            verdict_r->action = TROUBLE_STOP_ACCOUNT;
+        if (attempts + 1 >= limit)
+            verdict_r->type = "TooManyTransientFailures";
+        if (doing == TROUBLE_CONNECT && attempts + 1 >= CONNECT_ATTEMPTS_QUICK) {
+            verdict_r->action = TROUBLE_STOP_ACCOUNT;
+            verdict_r->type = type;
+        }
+        if (err->scope <= ERR_SCOPE_FOLDER && doing == TROUBLE_FETCH)
+            verdict_r->action =
+                attempts < MESSAGE_ATTEMPTS ? TROUBLE_OTHER_FORM : TROUBLE_SKIP_MESSAGE;
+        else if (err->scope <= ERR_SCOPE_FOLDER && doing == TROUBLE_SELECT &&
+                 attempts + 1 >= (side == FAILURE_TARGET ? SELECT_ATTEMPTS_TARGET : SELECT_ATTEMPTS))
+            verdict_r->action = TROUBLE_SKIP_FOLDER;
+        return;
+    }
+    /* Permanent: the narrowest thing that cannot work is given up. */
+    verdict_r->wait_ms = 0;
+    switch (doing) {
+    case TROUBLE_CONNECT:
+    case TROUBLE_LOGIN:
+    case TROUBLE_LIST:
+        verdict_r->action = TROUBLE_STOP_ACCOUNT;
+        break;
+    case TROUBLE_SELECT:
+    case TROUBLE_CREATE:
+        verdict_r->action = TROUBLE_SKIP_FOLDER;
+        break;
+    case TROUBLE_FETCH:
+        verdict_r->action = TROUBLE_OTHER_FORM;
+        break;
+    case TROUBLE_APPEND:
+        if (strcmp(type, "QuotaExceeded") == 0)
+            verdict_r->action = TROUBLE_STOP_ACCOUNT;
+        else if (err->scope == ERR_SCOPE_FOLDER)
+            verdict_r->action = TROUBLE_SKIP_FOLDER;
+        else
+            verdict_r->action = TROUBLE_SKIP_MESSAGE;
+        break;
+    case TROUBLE_SPOOL:
+    case TROUBLE_COUNT:
+        verdict_r->action = TROUBLE_STOP_RUN;
+        break;
+    }
+}
+
+bool trouble_is_about_name(const struct err *err)
+{
+    return (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD) &&
+           err->class != ERR_CLASS_THROTTLED &&
+           strcmp(trouble_type(TROUBLE_SELECT, FAILURE_SOURCE, err), "ServerBug") != 0;
+}

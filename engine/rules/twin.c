@@ -1,0 +1,218 @@
+#include "engine/rules/twin.h"
+
+#include "engine/rules/header.h"
+#include "io/base/mem.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+#define HEADER_LOOKED_AT 262144
+#define FIELD_MAX 2048
+
+/* Sorted by key, date and UID when first asked. */
+struct candidate {
+    uint8_t key[TWIN_KEY_BYTES];
+    int64_t seconds;
+    uint64_t size;
+    uint32_t uid; /* 0 once taken */
+    uint32_t was; /* the UID, for good */
+};
+
+struct twins {
+    struct candidate *all;
+    size_t count, room, left;
+    bool sorted;
+    size_t *by_uid; /* positions in UID order, made for twins_drop_uid; goes with any reordering */
+};
+
+/* Appends the field's value with folding undone and runs of blanks made one. */
+static size_t normalize(struct slice value, char *out, size_t cap)
+{
+    size_t used = 0;
+    bool blank = false;
+
+    for (size_t i = 0; i < value.size && used + 2 < cap; i++) {
+        char c = value.data[i];
+
+        if (c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\0') {
+            blank = used > 0;
+        } else {
+            if (blank)
+                out[used++] = ' ';
+            blank = false;
+            out[used++] = c;
+        }
+    }
+    return used;
+}
+
+void twin_key(struct slice header, uint8_t key_r[TWIN_KEY_BYTES])
+{
+    static const struct slice dated[] = { SLICE("Date"), SLICE("From"), SLICE("Subject") };
+    char text[4 * FIELD_MAX];
+    size_t size = 1;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+
+    header = slice_first(header, HEADER_LOOKED_AT);
+    text[0] = 'M';
+    size += normalize(header_field(header, SLICE("Message-ID")), text + 1, FIELD_MAX);
+    if (size == 1) {
+        text[0] = 'D';
+        for (unsigned i = 0; i < sizeof dated / sizeof *dated; i++) {
+            text[size++] = '\n';
+            size += normalize(header_field(header, dated[i]), text + size, FIELD_MAX);
+        }
+        if (size == 4)
+            text[0] = 'E';
+    }
+    EVP_Digest(text, size, digest, NULL, EVP_sha256(), NULL);
+    memcpy(key_r, digest, TWIN_KEY_BYTES);
+    key_r[0] = (uint8_t)text[0];
+}
+
+struct twins *twins_create(void)
+{
+    return mem_zero(1, sizeof(struct twins));
+}
+
+void twins_destroy(struct twins **twins)
+{
+    if (*twins) {
+        free((*twins)->all);
+        free((*twins)->by_uid);
+        free(*twins);
+        *twins = NULL;
+    }
+}
+
+void twins_add(struct twins *twins, const uint8_t key[TWIN_KEY_BYTES], const struct imap_date *date,
+               uint64_t size_bytes, uint32_t uid)
+{
+    struct candidate *c;
+
+    if (twins->count == twins->room) {
+        twins->room = twins->room ? twins->room * 2 : 256;
+        twins->all = mem_resize(twins->all, twins->room, sizeof *twins->all);
+    }
+    c = &twins->all[twins->count++];
+    memcpy(c->key, key, TWIN_KEY_BYTES);
+    c->seconds = date->known ? date->seconds : INT64_MIN;
+    c->size = size_bytes;
+    c->uid = c->was = uid;
+    twins->left++;
+    twins->sorted = false;
+    free(twins->by_uid);
+    twins->by_uid = NULL;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    int order = memcmp(x->key, y->key, TWIN_KEY_BYTES);
+
+    if (order == 0)
+        order = (x->seconds > y->seconds) - (x->seconds < y->seconds);
+    return order ? order : (x->was > y->was) - (x->was < y->was);
+}
+
+static void sort(struct twins *twins)
+{
+    if (!twins->sorted && twins->count) {
+        qsort(twins->all, twins->count, sizeof *twins->all, by_key);
+        free(twins->by_uid);
+        twins->by_uid = NULL;
+    }
+    twins->sorted = true;
+}
+
+static int by_uid(const void *a, const void *b, void *all)
+{
+    uint32_t x = ((struct candidate *)all)[*(const size_t *)a].was;
+    uint32_t y = ((struct candidate *)all)[*(const size_t *)b].was;
+
+    return (x > y) - (x < y);
+}
+
+bool twins_drop_uid(struct twins *twins, uint32_t uid)
+{
+    size_t low = 0, high = twins->count;
+
+    sort(twins);
+    if (!twins->by_uid) {
+        twins->by_uid = mem_zero(twins->count, sizeof *twins->by_uid);
+        for (size_t i = 0; i < twins->count; i++)
+            twins->by_uid[i] = i;
+        qsort_r(twins->by_uid, twins->count, sizeof *twins->by_uid, by_uid, twins->all);
+    }
+    /* Dropped ones keep their place here: their UID is compared through `was`. */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (twins->all[twins->by_uid[middle]].was < uid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == twins->count || twins->all[twins->by_uid[low]].was != uid ||
+        twins->all[twins->by_uid[low]].uid == 0)
+        return false;
+    twins->all[twins->by_uid[low]].uid = 0;
+    twins->left--;
+    return true;
+}
+
+bool twins_take(struct twins *twins, const uint8_t key[TWIN_KEY_BYTES], const struct imap_date *date,
+                uint64_t size_bytes, bool exact_size, uint32_t *uid_r)
+{
+    struct candidate want = { .seconds = date->known ? date->seconds : INT64_MIN };
+    struct candidate *best = NULL;
+    uint64_t best_gap = UINT64_MAX;
+    size_t low = 0, high = twins->count;
+
+    if (twins->left == 0)
+        return false;
+    sort(twins);
+    memcpy(want.key, key, TWIN_KEY_BYTES);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (by_key(&twins->all[middle], &want) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < twins->count; low++) {
+        struct candidate *c = &twins->all[low];
+        uint64_t gap = c->size > size_bytes ? c->size - size_bytes : size_bytes - c->size;
+
+        if (memcmp(c->key, key, TWIN_KEY_BYTES) != 0 || c->seconds != want.seconds)
+            break;
+        if (c->uid == 0 || gap >= best_gap || (exact_size && key[0] == 'E' && gap != 0))
+            continue;
+        best = c;
+        best_gap = gap;
+    }
+    if (!best)
+        return false;
+    *uid_r = best->uid;
+    best->uid = 0;
+    twins->left--;
+    return true;
+}
+
+size_t twins_count(const struct twins *twins)
+{
+    return twins->left;
+}
+
+bool twins_same(struct twins *a, struct twins *b)
+{
+    if (a->count != b->count)
+        return false;
+    sort(a);
+    sort(b);
+    for (size_t i = 0; i < a->count; i++)
+        if (by_key(&a->all[i], &b->all[i]) != 0)
+            return false;
+    return true;
+}
