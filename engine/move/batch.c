@@ -131,7 +131,7 @@ unsigned batch_users_a_loop(const struct batch *batch)
 {
     unsigned users = (unsigned)batch->settings->user_count;
 
-    return users / batch->loops + (users % batch->loops > 0);
+    return users ? (users - 1) / batch->loops + 1 : 1;
 }
 
 void batch_user_ended(struct batch *batch, enum user_state state, const char *failure)

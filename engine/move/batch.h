@@ -88,7 +88,8 @@ bool batch_next_user(struct batch *batch, unsigned *index_r, uint32_t *id_r);
 /* Is there another one that nobody works on yet? Any thread. */
 bool batch_user_waits(const struct batch *batch);
 /* Users at once on a loop, so that none has more than another where there are connections for all: each
- * loop has its part of them. Any thread. */
+ * loop has its part of them. At least one, also in a batch without users: only a loop that asks for its
+ * next user learns that there is none. Any thread. */
 unsigned batch_users_a_loop(const struct batch *batch);
 /* A user has ended. Any thread. */
 void batch_user_ended(struct batch *batch, enum user_state state, const char *failure);
