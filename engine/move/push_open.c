@@ -140,7 +140,7 @@ static void asked_by_select(void *context, const struct err *err)
 }
 
 /* Where STATUS is refused SELECT may not be: imap4d makes an INBOX of a user who never had mail only when
- * it is opened (S23). */
+ * it is opened (S23). Exchange that refuses STATUS is out of order, and waited for. */
 static void asked_by_status(void *context, const struct err *err)
 {
     struct worker *w = context;
@@ -168,7 +168,7 @@ static void open_ask(struct worker *w)
     else
         session_status(link_session(w->link), f->record.target_raw,
                        IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY,
-                       status_told, asked_by_status, w);
+                       status_told, exchange ? asked : asked_by_status, w);
 }
 
 static void scan_window(struct worker *w);
