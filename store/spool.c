@@ -322,24 +322,17 @@ void spool_fill(const struct spool *spool, struct spool_fill *fill_r)
     fill_r->disk_free_bytes = atomic_load_explicit(&spool->free_bytes, memory_order_relaxed);
 }
 
-bool spool_meta_get(struct spool *spool, const char *name, char **data_r, size_t *size_r,
-                    bool *found_r, struct err *err_r)
+bool spool_meta_get(struct spool *spool, const char *name, struct slice *value_r, struct err *err_r)
 {
     char *key = mem_format("e:%s", name);
     MDB_txn *txn;
     MDB_val v;
     int rc = mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn);
 
-    *found_r = false;
-    *data_r = NULL;
-    *size_r = 0;
+    *value_r = slice_of(NULL, 0);
     if (!rc) {
-        if (blob_get(spool, txn, key, &v, &rc)) {
-            *found_r = true;
-            *size_r = v.mv_size;
-            *data_r = memcpy(mem_alloc(v.mv_size + 1), v.mv_data, v.mv_size);
-            (*data_r)[v.mv_size] = '\0';
-        }
+        if (blob_get(spool, txn, key, &v, &rc))
+            *value_r = slice_of(slice_dup(env_slice(v)), v.mv_size);
         mdb_txn_abort(txn);
     }
     free(key);

@@ -44,10 +44,10 @@ struct spool_fill {
 };
 void spool_fill(const struct spool *spool, struct spool_fill *fill_r);
 
-/* Small named values of the engine ("batch.state", pace state ...), <= 64 KiB. get copies into a
- * fresh block that the caller frees; found_r false when there is none. */
-bool spool_meta_get(struct spool *spool, const char *name, char **data_r, size_t *size_r,
-                    bool *found_r, struct err *err_r) ERR_CHECK;
+/* Small named values of the engine ("batch.state", pace state ...), <= 64 KiB. The value's bytes are the
+ * caller's to free; its data is NULL when there is none, and after an error. */
+bool spool_meta_get(struct spool *spool, const char *name, struct slice *value_r,
+                    struct err *err_r) ERR_CHECK;
 
 /* Does a run hold the state? Looked at anew with each call. */
 enum spool_holder {

@@ -310,29 +310,20 @@ static bool add_sample(void *context, int64_t wall_ms, const uint64_t values[SAM
     return true;
 }
 
-static bool named_value(const struct plan *plan, const char *name, char **data_r, size_t *size_r)
-{
-    bool found = false;
-    struct err err;
-
-    return spool_meta_get(plan->spool, name, data_r, size_r, &found, &err) && found;
-}
-
 /* What the last runs' pace controller kept of this target; 0: nothing. */
 static double learnt_rate(const struct plan *plan)
 {
     struct pace_saved saved;
-    char name[LEARNT_NAME_BYTES], *data;
+    char name[LEARNT_NAME_BYTES];
+    struct slice value;
     double rate = 0;
-    size_t size;
+    struct err err;
 
-    if (!named_value(plan,
-                     learnt_name(LEARNT_PACE, learnt_server_of(&plan->settings->target), 0, name),
-                     &data, &size))
-        return 0;
-    if (pace_saved_decode((const uint8_t *)data, size, &saved))
+    learnt_name(LEARNT_PACE, learnt_server_of(&plan->settings->target), 0, name);
+    if (spool_meta_get(plan->spool, name, &value, &err) &&
+        pace_saved_decode((const uint8_t *)value.data, value.size, &saved))
         rate = pace_saved_rate(&saved, now_wall_ms());
-    free(data);
+    free((char *)value.data);
     return rate;
 }
 
@@ -340,16 +331,15 @@ static double learnt_rate(const struct plan *plan)
 static bool was_elsewhere(const struct plan *plan)
 {
     struct learnt learnt;
+    struct slice value;
     bool elsewhere;
-    size_t size;
-    char *data;
+    struct err err;
 
-    if (!named_value(plan, LEARNT_TARGET, &data, &size))
-        return false;
-    elsewhere = learnt_decode(slice_of(data, size), &learnt) &&
+    elsewhere = spool_meta_get(plan->spool, LEARNT_TARGET, &value, &err) &&
+                learnt_decode(value, &learnt) &&
                 !slice_equal_nocase(slice_cstr(learnt.server),
                                     slice_cstr(learnt_server_of(&plan->settings->target)));
-    free(data);
+    free((char *)value.data);
     return elsewhere;
 }
 

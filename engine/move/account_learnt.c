@@ -22,16 +22,13 @@ static void take(struct account *account, enum side side)
     uint64_t now = loop_now_ms(account->hub->loop);
     int64_t wall_ms = now_wall_ms(), left_ms;
     struct learnt_user kept = { .connections = 0 };
-    char name[LEARNT_NAME_BYTES], *data = NULL;
-    size_t size = 0;
-    bool found = false;
+    char name[LEARNT_NAME_BYTES];
+    struct slice value;
     struct err err;
 
     /* One that cannot be read is none: the server tells again. */
-    if (!spool_meta_get(account->hub->spool, name_of(account, side, name), &data, &size, &found,
-                        &err) || !found)
-        return;
-    if (learnt_user_decode(slice_of(data, size), &kept)) {
+    if (spool_meta_get(account->hub->spool, name_of(account, side, name), &value, &err) &&
+        learnt_user_decode(value, &kept)) {
         left_ms = kept.hold_ms - wall_ms;
         if (left_ms > 0)
             account_hold(account, side,
@@ -42,7 +39,7 @@ static void take(struct account *account, enum side side)
             s->links_max_wall_ms = kept.connections_ms;
         }
     }
-    free(data);
+    free((char *)value.data);
 }
 
 void account_learnt_begin(struct account *account)

@@ -24,21 +24,19 @@ void allowance_begin(struct account *account)
 {
     for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
         struct daily *d = &account->daily[side];
-        bool found = false;
+        struct slice value;
         struct err err;
-        char name[48], *data;
-        size_t size;
+        char name[48];
 
         daily_init(d, limit_of(account, side), now_wall_ms());
         if (!d->budget_bytes)
             continue;
         name_of(account, side, name, sizeof name);
-        if (!spool_meta_get(account->hub->spool, name, &data, &size, &found, &err) || !found)
-            continue;
         /* One that cannot be read counts from now on: the server's own limit is still there. */
-        if (!daily_decode(d, (const uint8_t *)data, size))
+        if (!spool_meta_get(account->hub->spool, name, &value, &err) ||
+            !daily_decode(d, (const uint8_t *)value.data, value.size))
             daily_init(d, limit_of(account, side), now_wall_ms());
-        free(data);
+        free((char *)value.data);
     }
 }
 

@@ -605,16 +605,14 @@ static void begin(struct batch *batch)
 {
     const char *slurm_end = getenv("SLURM_JOB_END_TIME");
     uint64_t seconds;
-    char *before = NULL;
-    size_t size = 0;
-    bool found = false, again;
+    struct slice before;
+    bool again;
     struct err err;
 
     batch->started_ms = now_ms();
-    if (!spool_meta_get(batch->spool, "batch.state", &before, &size, &found, &err))
-        found = false;
-    again = found && slice_equal(slice_of(before, size), SLICE("Synced"));
-    free(before);
+    again = spool_meta_get(batch->spool, "batch.state", &before, &err) &&
+            slice_equal(before, SLICE("Synced"));
+    free((char *)before.data);
     if (slurm_end && slice_u64(slice_cstr(slurm_end), &seconds) && seconds < INT64_MAX)
         batch->slurm_end_s = (int64_t)seconds;
     put_meta(batch, "batch.name", batch->settings->batch_name);
@@ -648,18 +646,15 @@ static void take_learnt(struct batch *batch)
             side == SIDE_SOURCE ? &batch->settings->source : &batch->settings->target;
         const char *server = learnt_server_of(endpoint);
         struct learnt *l = &batch->learnt[side], found = { .told_ms = 0 };
-        char *data = NULL;
-        size_t size = 0;
-        bool there = false;
+        struct slice value;
         struct err err;
 
-        if (spool_meta_get(batch->spool, side == SIDE_SOURCE ? LEARNT_SOURCE : LEARNT_TARGET,
-                           &data, &size, &there, &err) &&
-            there && learnt_decode(slice_of(data, size), &found) &&
-            slice_equal_nocase(slice_cstr(found.server), slice_cstr(server)))
+        if (spool_meta_get(batch->spool, side == SIDE_SOURCE ? LEARNT_SOURCE : LEARNT_TARGET, &value,
+                           &err) &&
+            learnt_decode(value, &found) && slice_equal_nocase(slice_cstr(found.server), slice_cstr(server)))
             *l = found;
         snprintf(l->server, sizeof l->server, "%s", server);
-        free(data);
+        free((char *)value.data);
     }
 }
 

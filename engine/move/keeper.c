@@ -210,15 +210,6 @@ static void save_sometimes(void *context)
     loop_timer_set(g->keeper->loop, &g->save, SAVE_EVERY_MS, save_sometimes, g);
 }
 
-/* Reads a saved value; anything unreadable counts as none. */
-static bool get_meta(struct governor *g, const char *name, char **data_r, size_t *size_r)
-{
-    struct err err;
-    bool found = false;
-
-    return spool_meta_get(g->spool, name, data_r, size_r, &found, &err) && found;
-}
-
 /* ---- other processes ----------------------------------------------------------------------- */
 
 static void heard(void *context, const struct ledger_record *records, size_t count)
@@ -263,8 +254,9 @@ static void join(struct governor *g, const struct order *o)
     struct member *m = &g->members[o->index];
     uint64_t now = loop_now_ms(g->keeper->loop);
     struct pace_lane_saved saved;
-    char name[LEARNT_NAME_BYTES], *data;
-    size_t size;
+    char name[LEARNT_NAME_BYTES];
+    struct slice value;
+    struct err err;
 
     *m = (struct member){ .lane = pace_lane_add(g->pace, 1.0), .hub = o->hub, .id = o->id };
     if (m->lane >= g->user_of_room) {
@@ -272,14 +264,15 @@ static void join(struct governor *g, const struct order *o)
         g->user_of = mem_resize(g->user_of, g->user_of_room, sizeof *g->user_of);
     }
     g->user_of[m->lane] = o->index;
-    if (get_meta(g, learnt_name(LEARNT_PACE_LANE, server_of(g), o->id, name), &data, &size)) {
-        if (pace_lane_saved_decode((const uint8_t *)data, size, &saved)) {
-            pace_lane_restore(g->pace, m->lane, now, now_wall_ms(), &saved);
-            if (saved.hold_ms > now_wall_ms())
-                atomic_store(&g->active, true);
-        }
-        free(data);
+    learnt_name(LEARNT_PACE_LANE, server_of(g), o->id, name);
+    /* Anything unreadable counts as none. */
+    if (spool_meta_get(g->spool, name, &value, &err) &&
+        pace_lane_saved_decode((const uint8_t *)value.data, value.size, &saved)) {
+        pace_lane_restore(g->pace, m->lane, now, now_wall_ms(), &saved);
+        if (saved.hold_ms > now_wall_ms())
+            atomic_store(&g->active, true);
     }
+    free((char *)value.data);
 }
 
 static void leave(struct governor *g, unsigned index)
@@ -392,8 +385,9 @@ void governor_begin(struct governor *g, struct hub *keeper)
     struct pace_config config;
     struct pace_saved saved;
     uint64_t now = loop_now_ms(keeper->loop);
-    char name[LEARNT_NAME_BYTES], *data;
-    size_t size;
+    char name[LEARNT_NAME_BYTES];
+    struct slice value;
+    struct err err;
 
     g->keeper = keeper;
     pace_config_init(&config, governor_is_exchange(g) ? PACE_MODE_EXCHANGE : PACE_MODE_OPEN);
@@ -402,14 +396,14 @@ void governor_begin(struct governor *g, struct hub *keeper)
     if (g->settings->shard_count > 1 && !g->mates)
         config.process_count = g->settings->shard_count;
     pace_create(&config, now, &g->pace);
-    if (get_meta(g, learnt_name(LEARNT_PACE, server_of(g), 0, name), &data, &size)) {
-        if (pace_saved_decode((const uint8_t *)data, size, &saved)) {
-            pace_restore(g->pace, now, now_wall_ms(), &saved);
-            if (saved.rate > 0 || saved.gate_ms > now_wall_ms())
-                atomic_store(&g->active, true);
-        }
-        free(data);
+    learnt_name(LEARNT_PACE, server_of(g), 0, name);
+    if (spool_meta_get(g->spool, name, &value, &err) &&
+        pace_saved_decode((const uint8_t *)value.data, value.size, &saved)) {
+        pace_restore(g->pace, now, now_wall_ms(), &saved);
+        if (saved.rate > 0 || saved.gate_ms > now_wall_ms())
+            atomic_store(&g->active, true);
     }
+    free((char *)value.data);
     tell_gate(g);
     loop_timer_set(keeper->loop, &g->save, SAVE_EVERY_MS, save_sometimes, g);
     if (g->mates) {

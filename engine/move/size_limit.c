@@ -26,18 +26,15 @@ static void keep(const struct account *account)
 void size_limit_begin(struct account *account)
 {
     struct learnt_size *learnt = &account->size_limit.learnt;
-    char name[LEARNT_NAME_BYTES], *data;
-    bool found = false;
-    size_t size;
+    char name[LEARNT_NAME_BYTES];
+    struct slice value;
     struct err err;
 
     /* What cannot be read is learnt anew, for the price of one message. */
-    if (!spool_meta_get(account->hub->spool, name_of(account, name), &data, &size, &found, &err) ||
-        !found)
-        return;
-    if (!learnt_size_decode(slice_of(data, size), learnt))
+    if (!spool_meta_get(account->hub->spool, name_of(account, name), &value, &err) ||
+        !learnt_size_decode(value, learnt))
         *learnt = (struct learnt_size){ 0 };
-    free(data);
+    free((char *)value.data);
     if (account->hub->settings->mode == SETTINGS_MODE_RETRY && learnt->refused_bytes) {
         *learnt = (struct learnt_size){ 0 };
         keep(account);

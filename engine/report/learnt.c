@@ -10,21 +10,6 @@
 
 /* --- reading --- */
 
-/* *value_r is the caller's to free; empty when there is none. */
-static bool fetch(struct spool *spool, const char *name, struct slice *value_r, struct err *err_r)
-{
-    char *data = NULL;
-    size_t size = 0;
-    bool found = false;
-
-    *value_r = slice_of(NULL, 0);
-    if (!spool_meta_get(spool, name, &data, &size, &found, err_r))
-        return false;
-    if (found)
-        *value_r = slice_of(data, size);
-    return true;
-}
-
 static bool user_line(struct report *r, const struct report_server *s, uint32_t id,
                       struct report_mailbox *m, struct err *err_r)
 {
@@ -32,7 +17,7 @@ static bool user_line(struct report *r, const struct report_server *s, uint32_t 
     struct slice value;
     char name[LEARNT_NAME_BYTES];
 
-    if (!fetch(r->spools[s->shard],
+    if (!spool_meta_get(r->spools[s->shard],
                learnt_name(s->source ? LEARNT_USER_SOURCE : LEARNT_USER_TARGET, s->learnt.server, id,
                            name),
                &value, err_r))
@@ -53,7 +38,7 @@ static bool lane_line(struct report *r, const struct report_server *s, uint32_t 
     struct slice value;
     char name[LEARNT_NAME_BYTES];
 
-    if (!fetch(r->spools[s->shard], learnt_name(LEARNT_PACE_LANE, s->learnt.server, id, name), &value,
+    if (!spool_meta_get(r->spools[s->shard], learnt_name(LEARNT_PACE_LANE, s->learnt.server, id, name), &value,
                err_r))
         return false;
     if (pace_lane_saved_decode((const uint8_t *)value.data, value.size, &lane)) {
@@ -76,7 +61,7 @@ static bool size_line(struct report *r, const struct report_server *s, uint32_t 
     struct slice value;
     char name[LEARNT_NAME_BYTES];
 
-    if (!fetch(r->spools[s->shard], learnt_name(LEARNT_SIZE, s->learnt.server, id, name), &value,
+    if (!spool_meta_get(r->spools[s->shard], learnt_name(LEARNT_SIZE, s->learnt.server, id, name), &value,
                err_r))
         return false;
     if (learnt_size_decode(value, &limit) && learnt_size_holds(&limit, r->made_ms)) {
@@ -124,7 +109,7 @@ static bool load_server(struct report *r, unsigned shard, bool source, struct er
     struct slice value;
     bool good;
 
-    if (!fetch(r->spools[shard], source ? LEARNT_SOURCE : LEARNT_TARGET, &value, err_r))
+    if (!spool_meta_get(r->spools[shard], source ? LEARNT_SOURCE : LEARNT_TARGET, &value, err_r))
         return false;
     good = learnt_decode(value, &s.learnt);
     free((char *)value.data);

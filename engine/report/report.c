@@ -194,27 +194,13 @@ static void add_user(struct report *r, const struct report_user *user)
 
 /* --- the batch's facts --- */
 
-static bool fact(struct spool *spool, const char *name, struct slice *value_r, struct err *err_r)
-{
-    char *data = NULL;
-    size_t size = 0;
-    bool found = false;
-
-    *value_r = slice_of(NULL, 0);
-    if (!spool_meta_get(spool, name, &data, &size, &found, err_r))
-        return false;
-    if (found)
-        *value_r = slice_of(data, size);
-    return true;
-}
-
 static bool fact_number(struct spool *spool, const char *name, int64_t *value_r, bool *found_r,
                         struct err *err_r)
 {
     struct slice text;
     uint64_t value;
 
-    if (!fact(spool, name, &text, err_r))
+    if (!spool_meta_get(spool, name, &text, err_r))
         return false;
     *found_r = slice_u64(slice_trim(text), &value) && value <= INT64_MAX;
     *value_r = *found_r ? (int64_t)value : 0;
@@ -281,7 +267,7 @@ static bool load_shard(struct report *r, unsigned shard, struct end_of *end, str
     struct slice text;
     char *name, state[sizeof b->state];
 
-    if (!fact(spool, "batch.name", &text, err_r))
+    if (!spool_meta_get(spool, "batch.name", &text, err_r))
         return false;
     name = format_printable(text);
     free((char *)text.data);
@@ -292,7 +278,7 @@ static bool load_shard(struct report *r, unsigned shard, struct end_of *end, str
         end->names += strcmp(b->name, name) != 0;
         free(name);
     }
-    if (!fact(spool, "batch.state", &text, err_r))
+    if (!spool_meta_get(spool, "batch.state", &text, err_r))
         return false;
     err_printable(state, sizeof state, text.data, text.size);
     free((char *)text.data);

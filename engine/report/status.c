@@ -49,16 +49,13 @@ static void estimate(struct status_user *s)
 /* The run's own live numbers, when they are fresh. */
 static bool live(struct report *r, unsigned shard, struct status_user *users, struct err *err_r)
 {
-    char *data = NULL;
-    size_t size = 0;
-    bool found = false;
-    struct slice rest;
+    struct slice value, rest;
     struct sample_live one;
     int64_t wall_ms;
 
-    if (!spool_meta_get(r->spools[shard], SAMPLE_LIVE_NAME, &data, &size, &found, err_r))
+    if (!spool_meta_get(r->spools[shard], SAMPLE_LIVE_NAME, &value, err_r))
         return false;
-    if (found && sample_live_open(slice_of(data, size), &wall_ms, &rest) &&
+    if (sample_live_open(value, &wall_ms, &rest) &&
         r->made_ms - wall_ms < SAMPLE_LIVE_STALE_MS && wall_ms - r->made_ms < SAMPLE_LIVE_STALE_MS)
         while (sample_live_next(&rest, &one))
             for (unsigned i = 0; i < r->user_count; i++)
@@ -68,7 +65,7 @@ static bool live(struct report *r, unsigned shard, struct status_user *users, st
                         one.throttled_until_ms > r->made_ms ? one.throttled_until_ms : 0;
                     break;
                 }
-    free(data);
+    free((char *)value.data);
     return true;
 }
 

@@ -193,16 +193,12 @@ bool reader_samples(struct reader *reader, bool (*each)(void *, int64_t, const u
     FAKE_EACH(s->sample_count, true, each(context, s->samples[i].wall_ms, s->samples[i].values));
 }
 
-bool spool_meta_get(struct spool *spool, const char *name, char **data_r, size_t *size_r,
-                    bool *found_r, struct err *err_r)
+bool spool_meta_get(struct spool *spool, const char *name, struct slice *value_r, struct err *err_r)
 {
-    *found_r = false;
+    *value_r = slice_of(NULL, 0);
     for (unsigned i = 0; i < spool->meta_count; i++)
-        if (strcmp(spool->metas[i].name, name) == 0) {
-            *found_r = true;
-            *size_r = strlen(spool->metas[i].value);
-            *data_r = mem_text(spool->metas[i].value);
-        }
+        if (strcmp(spool->metas[i].name, name) == 0)
+            *value_r = slice_cstr(mem_text(spool->metas[i].value));
     return true;
 }
 

@@ -259,25 +259,23 @@ static void named_values_are_kept(void **state)
     struct store_op *op = store_op_new(STORE_OP_META, 0, 0);
     struct kit kit;
     struct err err;
-    size_t size;
-    bool found;
-    char *data;
+    struct slice value;
 
     kit_folder(&kit);
     kit_open(&kit);
-    assert_true(spool_meta_get(kit.spool, "pace", &data, &size, &found, &err));
-    assert_false(found);
+    assert_true(spool_meta_get(kit.spool, "pace", &value, &err));
+    assert_null(value.data);
     snprintf(op->meta.name, sizeof op->meta.name, "pace");
     op->meta.data = mem_text("learnt");
     op->meta.size = 6;
     kit_do(&kit, op);
     kit_close(&kit);
     kit_open(&kit);
-    assert_true(spool_meta_get(kit.spool, "pace", &data, &size, &found, &err));
-    assert_true(found);
-    assert_int_equal(size, 6);
-    assert_memory_equal(data, "learnt", 6);
-    free(data);
+    assert_true(spool_meta_get(kit.spool, "pace", &value, &err));
+    assert_non_null(value.data);
+    assert_int_equal(value.size, 6);
+    assert_memory_equal(value.data, "learnt", 6);
+    free((char *)value.data);
     kit_deinit(&kit);
 }
 
