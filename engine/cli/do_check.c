@@ -54,7 +54,7 @@ static const char *side_name(enum side side)
 
 static const struct settings_endpoint *endpoint(const struct check *check, enum side side)
 {
-    return side == SIDE_SOURCE ? &check->settings->source : &check->settings->target;
+    return settings_endpoint(check->settings, side);
 }
 
 static const char *login_of(const struct target *t)

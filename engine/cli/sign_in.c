@@ -111,10 +111,10 @@ static bool keep(const struct settings *settings, const struct settings_endpoint
     return keepsake_write(path, token->refresh, settings->spool_key, err_r);
 }
 
-static int sign_in(const struct settings *settings, bool source)
+static int sign_in(const struct settings *settings, enum side which)
 {
-    const struct settings_endpoint *e = source ? &settings->source : &settings->target;
-    const char *side = source ? "source" : "target";
+    const struct settings_endpoint *e = settings_endpoint(settings, which);
+    const char *side = which == SIDE_SOURCE ? "source" : "target";
     struct oauth_device device = { 0 };
     struct oauth_token token = { 0 };
     struct oauth_claims claims;
@@ -154,14 +154,14 @@ int do_sign_in(const struct opts *o, const struct settings *settings)
     bool any = false;
     int code = EXIT_DONE;
 
-    for (unsigned side = 0; side < 2 && code == EXIT_DONE; side++) {
-        bool source = side == 0;
-        const struct settings_endpoint *e = source ? &settings->source : &settings->target;
+    for (enum side side = SIDE_SOURCE; side < SIDE_COUNT && code == EXIT_DONE; side++) {
+        bool source = side == SIDE_SOURCE;
+        const struct settings_endpoint *e = settings_endpoint(settings, side);
 
         if (!e->oauth.device_code || sides == (source ? OPTS_TARGET_ONLY : OPTS_SOURCE_ONLY))
             continue;
         any = true;
-        code = sign_in(settings, source);
+        code = sign_in(settings, side);
     }
     if (!any) {
         fprintf(stderr, "mailhaul: sign-in: no side of this batch file has device-code = yes\n");
@@ -176,7 +176,7 @@ int sign_in_if_needed(const struct settings *settings, bool source, bool target,
 
     if (quiet || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
         return code;
-    for (unsigned side = 0; side < 2 && code == EXIT_DONE; side++) {
+    for (enum side side = SIDE_SOURCE; side < SIDE_COUNT && code == EXIT_DONE; side++) {
         const struct settings_oauth *oauth =
             side == 0 ? &settings->source.oauth : &settings->target.oauth;
 

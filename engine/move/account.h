@@ -9,7 +9,7 @@
 #include "engine/move/size_limit.h"
 #include "engine/rules/names_index.h"
 #include "engine/move/roster.h"
-#include "engine/move/stall.h"
+#include "engine/rules/stall.h"
 #include "engine/rules/trouble.h"
 #include "engine/pace/daily.h"
 

@@ -9,11 +9,9 @@
 static const char *name_of(const struct account *account, enum side side,
                            char name[LEARNT_NAME_BYTES])
 {
-    const struct settings *settings = account->hub->settings;
-
     return learnt_name(side == SIDE_SOURCE ? LEARNT_USER_SOURCE : LEARNT_USER_TARGET,
-                       learnt_server_of(side == SIDE_SOURCE ? &settings->source : &settings->target),
-                       account->id, name);
+                       learnt_server_of(settings_endpoint(account->hub->settings, side)), account->id,
+                       name);
 }
 
 static void take(struct account *account, enum side side)

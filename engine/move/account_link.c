@@ -249,9 +249,7 @@ void account_worker_open(struct worker *w)
 void account_maybe_more_links(struct account *account, enum side side_index)
 {
     struct account_side *side = &account->sides[side_index];
-    const struct settings *settings = account->hub->settings;
-    const struct settings_endpoint *endpoint =
-        side_index == SIDE_SOURCE ? &settings->source : &settings->target;
+    const struct settings_endpoint *endpoint = settings_endpoint(account->hub->settings, side_index);
     unsigned room = side_index == SIDE_SOURCE ? pull_room(account) : push_room(account);
     uint64_t left = 0;
     struct worker *idle = NULL;

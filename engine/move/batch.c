@@ -378,8 +378,7 @@ static void tell_learnt(struct batch *batch)
 
     governor_view(batch->governor, &pace);
     for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
-        const struct settings_endpoint *endpoint =
-            side == SIDE_SOURCE ? &batch->settings->source : &batch->settings->target;
+        const struct settings_endpoint *endpoint = settings_endpoint(batch->settings, side);
         struct learnt *l = &batch->learnt[side];
         uint64_t now = now_ms();
         uint32_t links = 0;
@@ -469,8 +468,7 @@ static void run_thread(void *context, unsigned thread)
 
 static bool make_tls(struct batch *batch, enum side side, struct err *err_r)
 {
-    const struct settings_endpoint *e =
-        side == SIDE_SOURCE ? &batch->settings->source : &batch->settings->target;
+    const struct settings_endpoint *e = settings_endpoint(batch->settings, side);
     struct tls_config config;
 
     if (e->tls.mode == SETTINGS_TLS_NONE)
@@ -628,9 +626,9 @@ static unsigned share(unsigned total, unsigned parts, unsigned index)
     return n ? n : 1;
 }
 
-static void limit_links(struct batch *batch, struct hub *hub, enum side side,
-                        const struct settings_endpoint *endpoint)
+static void limit_links(struct batch *batch, struct hub *hub, enum side side)
 {
+    const struct settings_endpoint *endpoint = settings_endpoint(batch->settings, side);
     uint32_t most = learnt_connections(&batch->learnt[side], learnt_server_of(endpoint),
                                        endpoint->connections, now_wall_ms());
 
@@ -642,9 +640,7 @@ static void limit_links(struct batch *batch, struct hub *hub, enum side side,
 static void take_learnt(struct batch *batch)
 {
     for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
-        const struct settings_endpoint *endpoint =
-            side == SIDE_SOURCE ? &batch->settings->source : &batch->settings->target;
-        const char *server = learnt_server_of(endpoint);
+        const char *server = learnt_server_of(settings_endpoint(batch->settings, side));
         struct learnt *l = &batch->learnt[side], found = { .told_ms = 0 };
         struct slice value;
         struct err err;
@@ -674,10 +670,10 @@ static void init_hubs(struct batch *batch)
         hub->spool = batch->spool;
         hub->https = batch->https;
         hub->previous_commit_ms = spool_last_commit_ms(batch->spool);
-        for (unsigned side = 0; side < SIDE_COUNT; side++)
+        for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
             hub->tls[side] = batch->tls[side];
-        limit_links(batch, hub, SIDE_SOURCE, &settings->source);
-        limit_links(batch, hub, SIDE_TARGET, &settings->target);
+            limit_links(batch, hub, side);
+        }
     }
 }
 

@@ -18,8 +18,6 @@
 struct account;
 struct batch;
 
-enum side { SIDE_SOURCE, SIDE_TARGET, SIDE_COUNT };
-
 /* Written by one hub, read by anyone. */
 struct counters {
     _Atomic uint64_t found, fetched, uploaded, present, skipped, failed;

@@ -13,8 +13,7 @@ bool login_ready(struct worker *w)
 {
     struct account *account = w->account;
     const struct settings *settings = account->hub->settings;
-    const struct settings_endpoint *endpoint =
-        w->side == SIDE_SOURCE ? &settings->source : &settings->target;
+    const struct settings_endpoint *endpoint = settings_endpoint(settings, w->side);
     struct err err;
 
     /* It was taken before the wait for leave to connect, and that may have outlived it. */
@@ -178,7 +177,7 @@ void login_as(const struct settings *settings, enum side side, const struct sett
               struct tls_role *tls, const struct secret *token, struct link_config *config_r)
 {
     bool source = side == SIDE_SOURCE;
-    const struct settings_endpoint *endpoint = source ? &settings->source : &settings->target;
+    const struct settings_endpoint *endpoint = settings_endpoint(settings, side);
     const struct secret *own = source ? user->password : user->target_password;
     struct auth_config *auth;
 

@@ -48,8 +48,7 @@ struct tokens {
 
 static const struct settings_endpoint *endpoint(const struct entry *e)
 {
-    return e->side == SIDE_SOURCE ? &e->tokens->hub->settings->source
-                                  : &e->tokens->hub->settings->target;
+    return settings_endpoint(e->tokens->hub->settings, e->side);
 }
 
 struct tokens *tokens_create(struct hub *hub)
@@ -118,8 +117,7 @@ static const struct secret *seal_of(const struct entry *e)
 static struct entry *find(struct tokens *t, enum side side, const struct settings_user *user)
 {
     struct entry *e;
-    const struct settings_oauth *oauth =
-        side == SIDE_SOURCE ? &t->hub->settings->source.oauth : &t->hub->settings->target.oauth;
+    const struct settings_oauth *oauth = &settings_endpoint(t->hub->settings, side)->oauth;
 
     if (!per_user(oauth))
         user = NULL;

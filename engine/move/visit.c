@@ -38,8 +38,7 @@ struct visit {
 
 static bool make_tls(struct visit_house *house, enum side side, struct err *err_r)
 {
-    const struct settings_endpoint *e =
-        side == SIDE_SOURCE ? &house->settings->source : &house->settings->target;
+    const struct settings_endpoint *e = settings_endpoint(house->settings, side);
     struct tls_config config;
 
     if (e->tls.mode == SETTINGS_TLS_NONE)
@@ -184,8 +183,7 @@ static void connect_now(void *context)
     struct visit *v = context;
     struct hub *hub = &v->visits->hub;
     const struct settings *settings = hub->settings;
-    const struct settings_endpoint *endpoint =
-        v->side == SIDE_SOURCE ? &settings->source : &settings->target;
+    const struct settings_endpoint *endpoint = settings_endpoint(settings, v->side);
     struct link_config config;
     char label[160];
     uint64_t ends_ms;

@@ -8,9 +8,9 @@
 #ifndef ENGINE_REPORT_REPORT_H
 #define ENGINE_REPORT_REPORT_H
 
-#include "engine/move/stall.h"
 #include "engine/report/learnt.h"
 #include "engine/rules/sample.h"
+#include "engine/rules/stall.h"
 #include "store/reader.h"
 
 #include <stdio.h>

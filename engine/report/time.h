@@ -2,8 +2,8 @@
 #ifndef ENGINE_REPORT_TIME_H
 #define ENGINE_REPORT_TIME_H
 
-#include "engine/move/stall.h"
 #include "engine/report/emit.h"
+#include "engine/rules/stall.h"
 
 /* One of the causes that stalled. */
 struct report_stall {

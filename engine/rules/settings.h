@@ -92,6 +92,8 @@ struct settings_oauth {
     char *service_account_file;    /* JSON as Google hands it out */
 };
 
+enum side { SIDE_SOURCE, SIDE_TARGET, SIDE_COUNT };
+
 /* One server. [source] and [target] have the same fields. */
 struct settings_endpoint {
     enum settings_preset preset;
@@ -220,6 +222,11 @@ struct settings {
     unsigned shard_number, shard_count; /* 1/1 without --shard */
     struct settings_list only_users;    /* --user: addresses, compared without case; empty: all */
 };
+
+static inline const struct settings_endpoint *settings_endpoint(const struct settings *s, enum side side)
+{
+    return side == SIDE_SOURCE ? &s->source : &s->target;
+}
 
 /* The general defaults; what depends on the preset waits for settings_finish. */
 struct settings *settings_create(void);

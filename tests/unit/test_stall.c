@@ -1,5 +1,5 @@
-/* test: move */
-#include "engine/move/stall.h"
+/* test: rules */
+#include "engine/rules/stall.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "engine/move/stall.h"
+#include "engine/rules/stall.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -2,10 +2,10 @@
  * tells apart, how long each has lasted, and the form in which the journal keeps them
  * (user_record.opaque). Pure.
  */
-#ifndef ENGINE_MOVE_STALL_H
-#define ENGINE_MOVE_STALL_H
+#ifndef ENGINE_RULES_STALL_H
+#define ENGINE_RULES_STALL_H
 
-#include "engine/move/hub.h"
+#include "engine/rules/settings.h"
 #include "io/base/buf.h"
 
 /* No byte for so long while an answer is due: the server is no longer at work, it is waited for. */
