@@ -1,62 +1,21 @@
-#include "engine/move/batch.h"
+#include "engine/move/batch_inner.h"
 
 #include "engine/move/account.h"
 #include "engine/move/brake.h"
 #include "engine/move/governor.h"
-#include "engine/move/learnt.h"
 #include "engine/move/tokens.h"
-#include "engine/rules/sample.h"
 #include "engine/rules/trouble.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
-#include "io/https.h"
 #include "io/stream.h"
-#include "io/team.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#define SAMPLE_EVERY_MS 5000
-#define LIVE_EVERY_MS 2000
 #define SLURM_MARGIN_S 300
-
-struct batch {
-    const struct settings *settings;
-    struct spool *spool;
-    struct writer *writer;
-    struct governor *governor;
-    struct brake *brake;
-    _Atomic int left_alone; /* enum batch_end + 1 when a server is, else 0 */
-    _Atomic bool day_over; /* of a user at least */
-    struct https *https; /* for tokens; NULL when neither side uses OAuth */
-    struct tls_role *tls[SIDE_COUNT];
-    const struct batch_config *config;
-    struct hub *hubs;
-    unsigned loops;
-    uint32_t *ids; /* journal ids of settings->users */
-    _Atomic unsigned next_user, hubs_ready, hubs_running, users_ended;
-    _Atomic unsigned synced, failed, stopped, connect_failed, login_failed;
-    _Atomic unsigned half_done; /* of a run of one side: all that was asked for, and not Synced */
-    bool told_stopping;
-    uint64_t started_ms;
-    int64_t slurm_end_s;
-    uint64_t sampled_ms;
-    struct tally earlier; /* what earlier runs reached */
-    uint64_t live_ms;
-    struct learnt learnt[SIDE_COUNT]; /* as last told; before that, as found */
-    pthread_mutex_t show_lock;
-    struct batch_show shows[TEAM_LOOPS_MAX][BATCH_SHOW_MAX];
-    unsigned show_counts[TEAM_LOOPS_MAX];
-    struct sample_live (*lives)[BATCH_LIVE_MAX]; /* by hub */
-    unsigned live_counts[TEAM_LOOPS_MAX];
-    pthread_mutex_t abort_lock;
-    bool aborted;
-    struct err abort_err;
-};
 
 /* Signal handlers know no batch: there is one a process. */
 static _Atomic(const char *) stop_reason;
@@ -150,18 +109,6 @@ void batch_user_ended(struct batch *batch, enum user_state state, const char *fa
     } else {
         atomic_fetch_add(&batch->half_done, 1);
     }
-}
-
-void batch_show(struct batch *batch, unsigned hub, const struct batch_show *show, unsigned count,
-                const struct sample_live *live, unsigned live_count)
-{
-    if (pthread_mutex_trylock(&batch->show_lock) != 0)
-        return;
-    memcpy(batch->shows[hub], show, count * sizeof *show);
-    batch->show_counts[hub] = count;
-    memcpy(batch->lives[hub], live, live_count * sizeof *live);
-    batch->live_counts[hub] = live_count;
-    pthread_mutex_unlock(&batch->show_lock);
 }
 
 /* ---- end of the team ----------------------------------------------------------------------- */
@@ -271,146 +218,6 @@ static void run_hub(struct batch *batch, struct hub *hub)
     loop_destroy(&hub->loop);
 }
 
-static void fill_view(struct batch *batch, struct batch_view *v)
-{
-    const struct tally *e = &batch->earlier;
-    unsigned listing = 0;
-
-    *v = (struct batch_view){
-        .users = (unsigned)batch->settings->user_count,
-        .found = e->found,
-        .uploaded = e->uploaded,
-        .present = e->present,
-        .skipped = e->skipped,
-        .failed_messages = e->failed,
-        .bytes_found = e->bytes_found,
-        .bytes_uploaded_before = e->bytes_uploaded,
-    };
-    for (unsigned i = 0; i < batch->loops; i++) {
-        struct counters *c = &batch->hubs[i].counters;
-
-        v->found += c->found;
-        v->fetched += c->fetched;
-        v->uploaded += c->uploaded;
-        v->uploaded_now += c->uploaded;
-        v->present += c->present;
-        v->skipped += c->skipped;
-        v->failed_messages += c->failed;
-        v->bytes_found += c->bytes_found;
-        v->bytes_fetched += c->bytes_fetched;
-        v->bytes_uploaded += c->bytes_uploaded;
-        v->throttled += c->throttled[SIDE_SOURCE] + c->throttled[SIDE_TARGET];
-        v->reconnects += c->reconnects;
-        v->folders += c->folders;
-        v->folders_done += c->folders_done;
-        listing += c->listing;
-        v->source_links += c->links[SIDE_SOURCE];
-        v->target_links += c->links[SIDE_TARGET];
-        v->held += c->held;
-        v->working += c->active;
-    }
-    v->synced = batch->synced;
-    v->failed = batch->failed;
-    v->queued = v->users - batch->users_ended - v->working;
-    if (v->queued > v->users)
-        v->queued = 0;
-    v->pending = v->found - v->uploaded - v->present - v->skipped - v->failed_messages;
-    v->found_final = v->queued == 0 && listing == 0;
-    v->elapsed_ms = now_ms() - batch->started_ms;
-    spool_fill(batch->spool, &v->fill);
-    governor_view(batch->governor, &v->pace);
-    pthread_mutex_lock(&batch->show_lock);
-    for (unsigned i = 0; i < batch->loops; i++)
-        for (unsigned k = 0; k < batch->show_counts[i] && v->show_count < BATCH_SHOW_MAX; k++)
-            v->show[v->show_count++] = batch->shows[i][k];
-    pthread_mutex_unlock(&batch->show_lock);
-}
-
-static void put_meta(struct batch *batch, const char *name, const char *value)
-{
-    writer_submit(batch->writer, store_op_meta_text(name, value));
-}
-
-static void sample(struct batch *batch, const struct batch_view *v)
-{
-    struct store_op *op = store_op_new(STORE_OP_SAMPLE, 0, 0);
-    uint64_t *s = op->sample.values;
-
-    op->sample.wall_ms = now_wall_ms();
-    s[SAMPLE_MESSAGES_FETCHED] = v->fetched;
-    s[SAMPLE_BYTES_FETCHED] = v->bytes_fetched;
-    s[SAMPLE_MESSAGES_UPLOADED] = v->uploaded_now;
-    s[SAMPLE_BYTES_UPLOADED] = v->bytes_uploaded;
-    s[SAMPLE_SPOOL_HELD] = v->fill.held_bytes;
-    s[SAMPLE_SPOOL_BUDGET] = v->fill.budget_bytes;
-    s[SAMPLE_SOURCE_SESSIONS] = v->source_links;
-    s[SAMPLE_TARGET_SESSIONS] = v->target_links;
-    s[SAMPLE_USERS_WORKING] = v->working;
-    s[SAMPLE_THROTTLE_ANSWERS] = v->throttled;
-    s[SAMPLE_MAILBOXES_HELD] = v->held;
-    s[SAMPLE_TENANT_RATE] = (uint64_t)(v->pace.rate * 1000);
-    writer_submit(batch->writer, op);
-}
-
-/* For `status` beside this run. */
-static void tell_live(struct batch *batch)
-{
-    struct buf out;
-
-    buf_init(&out, SAMPLE_LIVE_BYTES);
-    sample_live_begin(&out, now_wall_ms());
-    pthread_mutex_lock(&batch->show_lock);
-    for (unsigned i = 0; i < batch->loops; i++)
-        for (unsigned k = 0; k < batch->live_counts[i]; k++)
-            if (!sample_live_add(&out, &batch->lives[i][k]))
-                break;
-    pthread_mutex_unlock(&batch->show_lock);
-    writer_submit(batch->writer, store_op_meta(SAMPLE_LIVE_NAME, slice_dup(buf_slice(&out)),
-                                               buf_slice(&out).size));
-    buf_deinit(&out);
-}
-
-/* For the next run, `status` and `report`. Thread 0, or the last one there is. */
-static void tell_learnt(struct batch *batch)
-{
-    struct pace_view pace;
-    char line[LEARNT_LINE_BYTES];
-
-    governor_view(batch->governor, &pace);
-    for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
-        const struct settings_endpoint *endpoint = settings_endpoint(batch->settings, side);
-        struct learnt *l = &batch->learnt[side];
-        uint64_t now = now_ms();
-        uint32_t links = 0;
-        uint64_t replies = 0;
-
-        if (!hub_uses(&batch->hubs[0], side))
-            continue;
-        for (unsigned i = 0; i < batch->loops; i++) {
-            struct counters *c = &batch->hubs[i].counters;
-            int64_t cut_ms = c->links_cut_ms[side];
-
-            links += c->links_max[side];
-            replies += c->throttled[side];
-            if (cut_ms > l->connections_ms)
-                l->connections_ms = cut_ms;
-        }
-        l->told_ms = now_wall_ms();
-        l->connections = l->connections_ms && links < endpoint->connections ? links : 0;
-        l->throttle_replies = replies;
-        if (side == SIDE_TARGET) {
-            l->phase = pace.phase;
-            l->rate = pace.rate;
-            l->rate_hat = pace.rate_hat;
-            l->measured = pace.measured;
-            l->cuts = pace.tenant_events;
-            l->gate_ms = pace.gate_ms > now ? l->told_ms + (int64_t)(pace.gate_ms - now) : 0;
-        }
-        put_meta(batch, side == SIDE_SOURCE ? LEARNT_SOURCE : LEARNT_TARGET,
-                 learnt_encode(l, line));
-    }
-}
-
 static void check_clock(struct batch *batch)
 {
     const struct settings *settings = batch->settings;
@@ -438,18 +245,10 @@ static void tick(void *context)
     check_clock(batch);
     if (batch_stopping(batch) && !batch->told_stopping) {
         batch->told_stopping = true;
-        put_meta(batch, "batch.state", "Stopping");
+        batch_put(batch, "batch.state", "Stopping");
     }
-    fill_view(batch, &view);
-    if (now_ms() - batch->live_ms >= LIVE_EVERY_MS) {
-        batch->live_ms = now_ms();
-        tell_live(batch);
-        tell_learnt(batch);
-    }
-    if (now_ms() - batch->sampled_ms >= SAMPLE_EVERY_MS) {
-        batch->sampled_ms = now_ms();
-        sample(batch, &view);
-    }
+    batch_look(batch, &view);
+    batch_tell_sometimes(batch, &view);
     if (batch->config->tick)
         batch->config->tick(batch->config->context, &view);
 }
@@ -465,25 +264,6 @@ static void run_thread(void *context, unsigned thread)
 }
 
 /* ---- before and after ---------------------------------------------------------------------- */
-
-static bool make_tls(struct batch *batch, enum side side, struct err *err_r)
-{
-    const struct settings_endpoint *e = settings_endpoint(batch->settings, side);
-    struct tls_config config;
-
-    if (e->tls.mode == SETTINGS_TLS_NONE)
-        return true;
-    settings_tls_config(&e->tls, &config);
-    return tls_role_create(&config, &batch->tls[side], err_r);
-}
-
-static bool make_https(struct batch *batch, struct err *err_r)
-{
-    if (batch->settings->source.oauth.grant == SETTINGS_GRANT_NONE &&
-        batch->settings->target.oauth.grant == SETTINGS_GRANT_NONE)
-        return true;
-    return https_create(&batch->https, err_r);
-}
 
 static bool add_earlier(void *context, const struct folder_record *f)
 {
@@ -520,22 +300,20 @@ static void put_number(struct batch *batch, const char *name, int64_t value)
     char text[32];
 
     snprintf(text, sizeof text, "%lld", (long long)value);
-    put_meta(batch, name, text);
+    batch_put(batch, name, text);
 }
 
-static void sum_up(struct batch *batch, struct batch_did *did)
+static struct batch_did did(const struct batch *batch, const struct batch_view *v)
 {
-    for (unsigned i = 0; i < batch->loops; i++) {
-        struct counters *c = &batch->hubs[i].counters;
-
-        did->found += c->found;
-        did->fetched += c->fetched;
-        did->uploaded += c->uploaded;
-        did->present += c->present;
-        did->bytes_fetched += c->bytes_fetched;
-        did->bytes_uploaded += c->bytes_uploaded;
-    }
-    did->elapsed_ms = now_ms() - batch->started_ms;
+    return (struct batch_did){
+        .found = v->found - batch->earlier.found,
+        .fetched = v->fetched,
+        .uploaded = v->uploaded_now,
+        .present = v->present - batch->earlier.present,
+        .bytes_fetched = v->bytes_fetched,
+        .bytes_uploaded = v->bytes_uploaded,
+        .elapsed_ms = v->elapsed_ms,
+    };
 }
 
 static void judge(struct batch *batch, struct batch_result *r)
@@ -613,8 +391,8 @@ static void begin(struct batch *batch)
     free((char *)before.data);
     if (slurm_end && slice_u64(slice_cstr(slurm_end), &seconds) && seconds < INT64_MAX)
         batch->slurm_end_s = (int64_t)seconds;
-    put_meta(batch, "batch.name", batch->settings->batch_name);
-    put_meta(batch, "batch.state", again ? "IncrementalSyncing" : "Syncing");
+    batch_put(batch, "batch.name", batch->settings->batch_name);
+    batch_put(batch, "batch.state", again ? "IncrementalSyncing" : "Syncing");
     put_number(batch, "batch.started_ms", now_wall_ms());
     put_number(batch, "batch.finished_ms", 0);
 }
@@ -636,24 +414,6 @@ static void limit_links(struct batch *batch, struct hub *hub, enum side side)
                     share(most, batch->loops, hub->index));
 }
 
-/* What earlier runs learnt, if it was from these servers; one that cannot be read is none. */
-static void take_learnt(struct batch *batch)
-{
-    for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
-        const char *server = learnt_server_of(settings_endpoint(batch->settings, side));
-        struct learnt *l = &batch->learnt[side], found = { .told_ms = 0 };
-        struct slice value;
-        struct err err;
-
-        if (spool_meta_get(batch->spool, side == SIDE_SOURCE ? LEARNT_SOURCE : LEARNT_TARGET, &value,
-                           &err) &&
-            learnt_decode(value, &found) && slice_equal_nocase(slice_cstr(found.server), slice_cstr(server)))
-            *l = found;
-        snprintf(l->server, sizeof l->server, "%s", server);
-        free((char *)value.data);
-    }
-}
-
 static void init_hubs(struct batch *batch)
 {
     const struct settings *settings = batch->settings;
@@ -668,10 +428,10 @@ static void init_hubs(struct batch *batch)
         hub->settings = settings;
         hub->writer = batch->writer;
         hub->spool = batch->spool;
-        hub->https = batch->https;
+        hub->https = batch->house.https;
         hub->previous_commit_ms = spool_last_commit_ms(batch->spool);
         for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
-            hub->tls[side] = batch->tls[side];
+            hub->tls[side] = batch->house.tls[side];
             limit_links(batch, hub, side);
         }
     }
@@ -699,11 +459,10 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
     pthread_mutex_init(&batch->show_lock, NULL);
     pthread_mutex_init(&batch->abort_lock, NULL);
     batch->ids = mem_zero(settings->user_count, sizeof *batch->ids);
-    if (make_tls(batch, SIDE_SOURCE, err_r) && make_tls(batch, SIDE_TARGET, err_r) &&
-        make_https(batch, err_r) &&
+    if (visit_house_open(&batch->house, settings, err_r) &&
         governor_create(settings, config->spool, &batch->governor, err_r)) {
         batch->writer = writer_create(config->spool);
-        take_learnt(batch);
+        batch_take_learnt(batch);
         init_hubs(batch);
         batch->brake = brake_create((const bool[]){ settings_admin_logs_in(&settings->source),
                                                     settings_admin_logs_in(&settings->target) });
@@ -717,16 +476,15 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
         stream_resolver_stop();
     }
     if (ok) {
-        sum_up(batch, &result_r->did);
+        struct batch_view view;
+
+        batch_look(batch, &view);
+        result_r->did = did(batch, &view);
         judge(batch, result_r);
         if (!batch->aborted) {
-            struct batch_view view;
-
             /* The team is gone; the writer applies these before it returns. */
-            tell_learnt(batch);
-            fill_view(batch, &view);
-            sample(batch, &view);
-            put_meta(batch, "batch.state", state_word(batch, result_r));
+            batch_tell_all(batch, &view);
+            batch_put(batch, "batch.state", state_word(batch, result_r));
             put_number(batch, "batch.finished_ms", now_wall_ms());
             writer_stop(batch->writer);
             writer_run(batch->writer, NULL, NULL, 1000);
@@ -735,9 +493,7 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
     writer_destroy(&batch->writer);
     governor_destroy(&batch->governor);
     brake_destroy(&batch->brake);
-    https_destroy(&batch->https);
-    for (unsigned side = 0; side < SIDE_COUNT; side++)
-        tls_role_destroy(&batch->tls[side]);
+    visit_house_close(&batch->house);
     pthread_mutex_destroy(&batch->show_lock);
     pthread_mutex_destroy(&batch->abort_lock);
     free(batch->hubs);

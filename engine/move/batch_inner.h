@@ -1,0 +1,59 @@
+/* What batch (the team, the users in turn, the end) and batch_tell (what display, status and the
+ * next run are told) share. Internal to the batch.
+ */
+#ifndef ENGINE_MOVE_BATCH_INNER_H
+#define ENGINE_MOVE_BATCH_INNER_H
+
+#include "engine/move/batch.h"
+#include "engine/move/learnt.h"
+#include "engine/move/visit.h"
+#include "engine/rules/sample.h"
+#include "io/team.h"
+
+#include <pthread.h>
+
+struct batch {
+    const struct settings *settings;
+    struct spool *spool;
+    struct writer *writer;
+    struct governor *governor;
+    struct brake *brake;
+    _Atomic int left_alone; /* enum batch_end + 1 when a server is, else 0 */
+    _Atomic bool day_over;  /* of a user at least */
+    struct visit_house house;
+    const struct batch_config *config;
+    struct hub *hubs;
+    unsigned loops;
+    uint32_t *ids; /* journal ids of settings->users */
+    _Atomic unsigned next_user, hubs_ready, hubs_running, users_ended;
+    _Atomic unsigned synced, failed, stopped, connect_failed, login_failed;
+    _Atomic unsigned half_done; /* of a run of one side: all that was asked for, and not Synced */
+    bool told_stopping;
+    uint64_t started_ms;
+    int64_t slurm_end_s;
+    uint64_t sampled_ms;
+    struct tally earlier; /* what earlier runs reached */
+    uint64_t live_ms;
+    struct learnt learnt[SIDE_COUNT]; /* as last told; before that, as found */
+    pthread_mutex_t show_lock;
+    struct batch_show shows[TEAM_LOOPS_MAX][BATCH_SHOW_MAX];
+    unsigned show_counts[TEAM_LOOPS_MAX];
+    struct sample_live (*lives)[BATCH_LIVE_MAX]; /* by hub */
+    unsigned live_counts[TEAM_LOOPS_MAX];
+    pthread_mutex_t abort_lock;
+    bool aborted;
+    struct err abort_err;
+};
+
+/* Sums over all hubs, now. */
+void batch_look(struct batch *batch, struct batch_view *view_r);
+/* A named value of the journal; with the next commit. */
+void batch_put(struct batch *batch, const char *name, const char *value);
+/* Thread 0: for `status` every 2 s, for the course of the night every 5 s. */
+void batch_tell_sometimes(struct batch *batch, const struct batch_view *view);
+/* At the end, when the team is gone. */
+void batch_tell_all(struct batch *batch, const struct batch_view *view);
+/* What earlier runs learnt, if it was from these servers; one that cannot be read is none. */
+void batch_take_learnt(struct batch *batch);
+
+#endif

@@ -1,0 +1,200 @@
+#include "engine/move/batch_inner.h"
+
+#include "engine/move/governor.h"
+#include "io/base/mem.h"
+#include "io/base/now.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SAMPLE_EVERY_MS 5000
+#define LIVE_EVERY_MS   2000
+
+void batch_show(struct batch *batch, unsigned hub, const struct batch_show *show, unsigned count,
+                const struct sample_live *live, unsigned live_count)
+{
+    if (pthread_mutex_trylock(&batch->show_lock) != 0)
+        return;
+    memcpy(batch->shows[hub], show, count * sizeof *show);
+    batch->show_counts[hub] = count;
+    memcpy(batch->lives[hub], live, live_count * sizeof *live);
+    batch->live_counts[hub] = live_count;
+    pthread_mutex_unlock(&batch->show_lock);
+}
+
+void batch_look(struct batch *batch, struct batch_view *v)
+{
+    const struct tally *e = &batch->earlier;
+    unsigned listing = 0;
+
+    *v = (struct batch_view){
+        .users = (unsigned)batch->settings->user_count,
+        .found = e->found,
+        .uploaded = e->uploaded,
+        .present = e->present,
+        .skipped = e->skipped,
+        .failed_messages = e->failed,
+        .bytes_found = e->bytes_found,
+        .bytes_uploaded_before = e->bytes_uploaded,
+    };
+    for (unsigned i = 0; i < batch->loops; i++) {
+        struct counters *c = &batch->hubs[i].counters;
+
+        v->found += c->found;
+        v->fetched += c->fetched;
+        v->uploaded += c->uploaded;
+        v->uploaded_now += c->uploaded;
+        v->present += c->present;
+        v->skipped += c->skipped;
+        v->failed_messages += c->failed;
+        v->bytes_found += c->bytes_found;
+        v->bytes_fetched += c->bytes_fetched;
+        v->bytes_uploaded += c->bytes_uploaded;
+        v->throttled += c->throttled[SIDE_SOURCE] + c->throttled[SIDE_TARGET];
+        v->reconnects += c->reconnects;
+        v->folders += c->folders;
+        v->folders_done += c->folders_done;
+        listing += c->listing;
+        v->source_links += c->links[SIDE_SOURCE];
+        v->target_links += c->links[SIDE_TARGET];
+        v->held += c->held;
+        v->working += c->active;
+    }
+    v->synced = batch->synced;
+    v->failed = batch->failed;
+    v->queued = v->users - batch->users_ended - v->working;
+    if (v->queued > v->users)
+        v->queued = 0;
+    v->pending = v->found - v->uploaded - v->present - v->skipped - v->failed_messages;
+    v->found_final = v->queued == 0 && listing == 0;
+    v->elapsed_ms = now_ms() - batch->started_ms;
+    spool_fill(batch->spool, &v->fill);
+    governor_view(batch->governor, &v->pace);
+    pthread_mutex_lock(&batch->show_lock);
+    for (unsigned i = 0; i < batch->loops; i++)
+        for (unsigned k = 0; k < batch->show_counts[i] && v->show_count < BATCH_SHOW_MAX; k++)
+            v->show[v->show_count++] = batch->shows[i][k];
+    pthread_mutex_unlock(&batch->show_lock);
+}
+
+void batch_put(struct batch *batch, const char *name, const char *value)
+{
+    writer_submit(batch->writer, store_op_meta_text(name, value));
+}
+
+static void sample(struct batch *batch, const struct batch_view *v)
+{
+    struct store_op *op = store_op_new(STORE_OP_SAMPLE, 0, 0);
+    uint64_t *s = op->sample.values;
+
+    op->sample.wall_ms = now_wall_ms();
+    s[SAMPLE_MESSAGES_FETCHED] = v->fetched;
+    s[SAMPLE_BYTES_FETCHED] = v->bytes_fetched;
+    s[SAMPLE_MESSAGES_UPLOADED] = v->uploaded_now;
+    s[SAMPLE_BYTES_UPLOADED] = v->bytes_uploaded;
+    s[SAMPLE_SPOOL_HELD] = v->fill.held_bytes;
+    s[SAMPLE_SPOOL_BUDGET] = v->fill.budget_bytes;
+    s[SAMPLE_SOURCE_SESSIONS] = v->source_links;
+    s[SAMPLE_TARGET_SESSIONS] = v->target_links;
+    s[SAMPLE_USERS_WORKING] = v->working;
+    s[SAMPLE_THROTTLE_ANSWERS] = v->throttled;
+    s[SAMPLE_MAILBOXES_HELD] = v->held;
+    s[SAMPLE_TENANT_RATE] = (uint64_t)(v->pace.rate * 1000);
+    writer_submit(batch->writer, op);
+}
+
+/* For `status` beside this run. */
+static void tell_live(struct batch *batch)
+{
+    struct buf out;
+
+    buf_init(&out, SAMPLE_LIVE_BYTES);
+    sample_live_begin(&out, now_wall_ms());
+    pthread_mutex_lock(&batch->show_lock);
+    for (unsigned i = 0; i < batch->loops; i++)
+        for (unsigned k = 0; k < batch->live_counts[i]; k++)
+            if (!sample_live_add(&out, &batch->lives[i][k]))
+                break;
+    pthread_mutex_unlock(&batch->show_lock);
+    writer_submit(batch->writer, store_op_meta(SAMPLE_LIVE_NAME, slice_dup(buf_slice(&out)),
+                                               buf_slice(&out).size));
+    buf_deinit(&out);
+}
+
+/* For the next run, `status` and `report`. Thread 0, or the last one there is. */
+static void tell_learnt(struct batch *batch)
+{
+    struct pace_view pace;
+    char line[LEARNT_LINE_BYTES];
+
+    governor_view(batch->governor, &pace);
+    for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
+        const struct settings_endpoint *endpoint = settings_endpoint(batch->settings, side);
+        struct learnt *l = &batch->learnt[side];
+        uint64_t now = now_ms();
+        uint32_t links = 0;
+        uint64_t replies = 0;
+
+        if (!hub_uses(&batch->hubs[0], side))
+            continue;
+        for (unsigned i = 0; i < batch->loops; i++) {
+            struct counters *c = &batch->hubs[i].counters;
+            int64_t cut_ms = c->links_cut_ms[side];
+
+            links += c->links_max[side];
+            replies += c->throttled[side];
+            if (cut_ms > l->connections_ms)
+                l->connections_ms = cut_ms;
+        }
+        l->told_ms = now_wall_ms();
+        l->connections = l->connections_ms && links < endpoint->connections ? links : 0;
+        l->throttle_replies = replies;
+        if (side == SIDE_TARGET) {
+            l->phase = pace.phase;
+            l->rate = pace.rate;
+            l->rate_hat = pace.rate_hat;
+            l->measured = pace.measured;
+            l->cuts = pace.tenant_events;
+            l->gate_ms = pace.gate_ms > now ? l->told_ms + (int64_t)(pace.gate_ms - now) : 0;
+        }
+        batch_put(batch, side == SIDE_SOURCE ? LEARNT_SOURCE : LEARNT_TARGET,
+                  learnt_encode(l, line));
+    }
+}
+
+void batch_tell_sometimes(struct batch *batch, const struct batch_view *view)
+{
+    if (now_ms() - batch->live_ms >= LIVE_EVERY_MS) {
+        batch->live_ms = now_ms();
+        tell_live(batch);
+        tell_learnt(batch);
+    }
+    if (now_ms() - batch->sampled_ms >= SAMPLE_EVERY_MS) {
+        batch->sampled_ms = now_ms();
+        sample(batch, view);
+    }
+}
+
+void batch_tell_all(struct batch *batch, const struct batch_view *view)
+{
+    tell_learnt(batch);
+    sample(batch, view);
+}
+
+void batch_take_learnt(struct batch *batch)
+{
+    for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
+        const char *server = learnt_server_of(settings_endpoint(batch->settings, side));
+        struct learnt *l = &batch->learnt[side], found = { .told_ms = 0 };
+        struct slice value;
+        struct err err;
+
+        if (spool_meta_get(batch->spool, side == SIDE_SOURCE ? LEARNT_SOURCE : LEARNT_TARGET,
+                           &value, &err) &&
+            learnt_decode(value, &found) &&
+            slice_equal_nocase(slice_cstr(found.server), slice_cstr(server)))
+            *l = found;
+        snprintf(l->server, sizeof l->server, "%s", server);
+        free((char *)value.data);
+    }
+}
