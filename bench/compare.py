@@ -10,8 +10,6 @@ Both servers share the machine's processors with the client.
 """
 
 import argparse
-import os
-import shutil
 
 import sides
 import haul
@@ -35,32 +33,7 @@ def main():
         size += sum(len(m.body) for box in folders.values() for m in box)
         source.seed(name, folders)
     wanted = sides.count(source, names)
-
-    def copied(work, **server):
-        target = servers.Dovecot({a: "password" for _, a in pairs}, **server).start()
-        folder = sides.folder()
-        try:
-            figures = sides.timed(lambda: work(folder, target))
-            held = sides.count(target, [a for _, a in pairs])
-            if held != wanted:
-                raise SystemExit("%d of %d messages arrived" % (held, wanted))
-            return figures
-        finally:
-            target.stop()
-            shutil.rmtree(folder, True)
-
-    def ours(folder, target):
-        sides.mailhaul(haul.Batch(os.path.join(folder, "haul"), source, target, pairs))
-
-    def theirs(at_once):
-        return lambda folder, target: sides.Mbsync(folder, source, target, pairs).run(at_once)
-
-    figures = sides.interleaved(options.rounds, {
-        "mailhaul": lambda: copied(ours),
-        "mailhaul, no MULTIAPPEND": lambda: copied(ours, capability_drop=("MULTIAPPEND",)),
-        "mbsync": lambda: copied(theirs(1)),
-        "mbsync, two at once": lambda: copied(theirs(2)),
-    })
+    figures = sides.whole_copies(options.rounds, source, pairs, wanted, ("mbsync, two at once", 2))
     source.stop()
     medians = {name: sides.medians(rows) for name, rows in figures.items()}
     best = min(medians[n]["wall_s"] for n in medians if n.startswith("mbsync"))

@@ -9,8 +9,6 @@ the other, and all users at once. Prints one JSON line of medians and their rati
 """
 
 import argparse
-import os
-import shutil
 
 import sides
 import distant
@@ -41,35 +39,10 @@ def main():
         source.seed(name, boxes)
     wanted = sides.count(source, names)
     far_source = distant.Distant(source, options.delay_ms / 1000).start()
-
-    def copied(work, **server):
-        target = servers.Dovecot({a: "password" for _, a in pairs}, **offers, **server).start()
-        far_target = distant.Distant(target, options.delay_ms / 1000).start()
-        folder = sides.folder()
-        try:
-            figures = sides.timed(lambda: work(folder, far_target))
-            held = sides.count(target, [a for _, a in pairs])
-            if held != wanted:
-                raise SystemExit("%d of %d messages arrived" % (held, wanted))
-            return figures
-        finally:
-            far_target.stop()
-            target.stop()
-            shutil.rmtree(folder, True)
-
-    def ours(folder, target):
-        sides.mailhaul(haul.Batch(os.path.join(folder, "haul"), far_source, target, pairs))
-
-    def theirs(at_once):
-        return lambda folder, target: sides.Mbsync(folder, far_source, target, pairs).run(at_once)
-
     try:
-        figures = sides.interleaved(options.rounds, {
-            "mailhaul": lambda: copied(ours),
-            "mailhaul, no MULTIAPPEND": lambda: copied(ours, capability_drop=("MULTIAPPEND",)),
-            "mbsync": lambda: copied(theirs(1)),
-            "mbsync, all at once": lambda: copied(theirs(options.users)),
-        })
+        figures = sides.whole_copies(
+            options.rounds, far_source, pairs, wanted, ("mbsync, all at once", options.users),
+            near=lambda target: distant.Distant(target, options.delay_ms / 1000), **offers)
     finally:
         far_source.stop()
         source.stop()

@@ -18,6 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 
 import haul  # noqa: E402
+import servers  # noqa: E402
 
 # Sets of mail: users, messages a user, kind of mail.mailbox.
 SETS = {"small": (20, 500, "small"), "mixed": (8, 400, "mixed"), "tiny": (4, 100, "small")}
@@ -114,3 +115,39 @@ def count(server, users):
         with server.connect(user) as mailbox:
             total += sum(len(mailbox.uids(path)) for path in mailbox.folders())
     return total
+
+
+def whole_copies(rounds, source, pairs, wanted, several, near=None, **offers):
+    """{name: figures} of copies of all of source into a new Dovecot each, the sides taking turns:
+    mailhaul, where MULTIAPPEND is offered and where not, mbsync one user after the other, and
+    `several`, (name, how many at once), of it. near: makes what stands before the target. Ends the
+    benchmark when not `wanted` messages arrive."""
+
+    def copied(work, **server):
+        target = servers.Dovecot({a: "password" for _, a in pairs}, **offers, **server).start()
+        before = near(target).start() if near else None
+        where = folder()
+        try:
+            figures = timed(lambda: work(where, before or target))
+            held = count(target, [a for _, a in pairs])
+            if held != wanted:
+                raise SystemExit("%d of %d messages arrived" % (held, wanted))
+            return figures
+        finally:
+            if before:
+                before.stop()
+            target.stop()
+            shutil.rmtree(where, True)
+
+    def ours(where, target):
+        mailhaul(haul.Batch(os.path.join(where, "haul"), source, target, pairs))
+
+    def theirs(at_once):
+        return lambda where, target: Mbsync(where, source, target, pairs).run(at_once)
+
+    return interleaved(rounds, {
+        "mailhaul": lambda: copied(ours),
+        "mailhaul, no MULTIAPPEND": lambda: copied(ours, capability_drop=("MULTIAPPEND",)),
+        "mbsync": lambda: copied(theirs(1)),
+        several[0]: lambda: copied(theirs(several[1])),
+    })

@@ -170,77 +170,76 @@ static void test_a_silent_server_times_out(void **state)
     assert_int_equal(a.err.class, ERR_CLASS_TRANSIENT);
 }
 
+/* A server that answers with so many bytes (SIZE_MAX: never), and what may ask it. */
+struct site {
+    struct peer peer;
+    struct https *https;
+    char url[64];
+    struct https_request request;
+};
+
+static void site_start(struct site *site, size_t size)
+{
+    struct err err;
+
+    *site = (struct site){ .peer = { .size = size }, .request = { .form = SLICE("a=b&c=d") } };
+    peer_start(&site->peer, NULL, serve_http);
+    snprintf(site->url, sizeof site->url, "http://127.0.0.1:%u/", site->peer.port);
+    site->request.url = site->url;
+    assert_true(https_create(&site->https, &err));
+}
+
 static void test_destroy_cancels(void **state)
 {
-    struct peer peer = { .size = SIZE_MAX };
     struct asker a = { .loop = loop_make(), .wanted = 1 };
-    struct https_request request = { .form = SLICE("a=b&c=d") };
-    struct https *https;
-    struct err err;
-    char url[64];
+    struct site site;
 
-    peer_start(&peer, NULL, serve_http);
-    snprintf(url, sizeof url, "http://127.0.0.1:%u/", peer.port);
-    request.url = url;
-    assert_true(https_create(&https, &err));
-    https_send(https, &request, a.loop, answered, &a);
-    https_destroy(&https);
+    site_start(&site, SIZE_MAX);
+    https_send(site.https, &site.request, a.loop, answered, &a);
+    https_destroy(&site.https);
     loop_run(a.loop);
     assert_int_equal(a.err.class, ERR_CLASS_CANCELED);
     loop_destroy(&a.loop);
-    peer_stop(&peer);
+    peer_stop(&site.peer);
 }
 
 static void test_a_loop_that_goes_first_is_told_nothing(void **state)
 {
-    struct peer peer = { .size = SIZE_MAX };
     struct asker gone = { .loop = loop_make(), .wanted = 1 }, stays = { .loop = loop_make(), .wanted = 1 };
-    struct https_request request = { .form = SLICE("a=b&c=d") };
-    struct https *https;
-    struct err err;
-    char url[64];
+    struct site site;
 
-    peer_start(&peer, NULL, serve_http);
-    snprintf(url, sizeof url, "http://127.0.0.1:%u/", peer.port);
-    request.url = url;
-    assert_true(https_create(&https, &err));
+    site_start(&site, SIZE_MAX);
     for (unsigned i = 0; i < 3; i++)
-        https_send(https, &request, gone.loop, answered, &gone);
-    https_send(https, &request, stays.loop, answered, &stays);
-    https_drop(https, gone.loop);
+        https_send(site.https, &site.request, gone.loop, answered, &gone);
+    https_send(site.https, &site.request, stays.loop, answered, &stays);
+    https_drop(site.https, gone.loop);
     loop_destroy(&gone.loop);
-    https_destroy(&https);
+    https_destroy(&site.https);
     assert_int_equal(gone.count, 0);
     loop_run(stays.loop);
     assert_int_equal(stays.err.class, ERR_CLASS_CANCELED);
     loop_destroy(&stays.loop);
-    peer_stop(&peer);
+    peer_stop(&site.peer);
 }
 
 /* The loop may be ended while the answer is on its way to it: it is told by the drop, or not at all. */
 static void test_an_answer_that_has_come_is_told_by_the_drop(void **state)
 {
     for (unsigned round = 0; round < 50; round++) {
-        struct peer peer = { .size = 0 };
         struct asker *a = mem_zero(1, sizeof *a);
-        struct https_request request = { .form = SLICE("a=b&c=d"), .authorization = "Bearer x" };
-        struct https *https;
-        struct err err;
-        char url[64];
+        struct site site;
 
         *a = (struct asker){ .loop = loop_make(), .wanted = UINT_MAX };
-        peer_start(&peer, NULL, serve_http);
-        snprintf(url, sizeof url, "http://127.0.0.1:%u/", peer.port);
-        request.url = url;
-        assert_true(https_create(&https, &err));
-        https_send(https, &request, a->loop, answered, a);
+        site_start(&site, 0);
+        site.request.authorization = "Bearer x";
+        https_send(site.https, &site.request, a->loop, answered, a);
         usleep(round * 100);
-        https_drop(https, a->loop);
+        https_drop(site.https, a->loop);
         assert_in_range(a->count, 0, 1);
         loop_destroy(&a->loop);
         free(a); /* what comes after this is found by AddressSanitizer */
-        https_destroy(&https);
-        peer_stop(&peer);
+        https_destroy(&site.https);
+        peer_stop(&site.peer);
     }
 }
 
