@@ -177,12 +177,11 @@ int sign_in_if_needed(const struct settings *settings, bool source, bool target,
     if (quiet || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
         return code;
     for (enum side side = SIDE_SOURCE; side < SIDE_COUNT && code == EXIT_DONE; side++) {
-        const struct settings_oauth *oauth =
-            side == 0 ? &settings->source.oauth : &settings->target.oauth;
+        const struct settings_oauth *oauth = &settings_endpoint(settings, side)->oauth;
 
-        if ((side == 0 ? source : target) && oauth->device_code &&
+        if ((side == SIDE_SOURCE ? source : target) && oauth->device_code &&
             !keepsake_exists(oauth->refresh_token_file))
-            code = sign_in(settings, side == 0);
+            code = sign_in(settings, side);
     }
     return code;
 }
