@@ -17,10 +17,8 @@ static bool user_line(struct report *r, const struct report_server *s, uint32_t 
     struct slice value;
     char name[LEARNT_NAME_BYTES];
 
-    if (!spool_meta_get(r->spools[s->shard],
-               learnt_name(s->source ? LEARNT_USER_SOURCE : LEARNT_USER_TARGET, s->learnt.server, id,
-                           name),
-               &value, err_r))
+    learnt_name(s->source ? LEARNT_USER_SOURCE : LEARNT_USER_TARGET, s->learnt.server, id, name);
+    if (!spool_meta_get(r->spools[s->shard], name, &value, err_r))
         return false;
     if (learnt_user_decode(value, &line)) {
         m->hold_ms = line.hold_ms;
@@ -38,8 +36,8 @@ static bool lane_line(struct report *r, const struct report_server *s, uint32_t 
     struct slice value;
     char name[LEARNT_NAME_BYTES];
 
-    if (!spool_meta_get(r->spools[s->shard], learnt_name(LEARNT_PACE_LANE, s->learnt.server, id, name), &value,
-               err_r))
+    learnt_name(LEARNT_PACE_LANE, s->learnt.server, id, name);
+    if (!spool_meta_get(r->spools[s->shard], name, &value, err_r))
         return false;
     if (pace_lane_saved_decode((const uint8_t *)value.data, value.size, &lane)) {
         if (lane.hold_ms > m->hold_ms)
@@ -61,8 +59,8 @@ static bool size_line(struct report *r, const struct report_server *s, uint32_t 
     struct slice value;
     char name[LEARNT_NAME_BYTES];
 
-    if (!spool_meta_get(r->spools[s->shard], learnt_name(LEARNT_SIZE, s->learnt.server, id, name), &value,
-               err_r))
+    learnt_name(LEARNT_SIZE, s->learnt.server, id, name);
+    if (!spool_meta_get(r->spools[s->shard], name, &value, err_r))
         return false;
     if (learnt_size_decode(value, &limit) && learnt_size_holds(&limit, r->made_ms)) {
         m->size_bytes = limit.refused_bytes;
