@@ -202,7 +202,7 @@ int journal_commit(struct journal *j, int64_t wall_ms)
     return rc;
 }
 
-int journal_apply(struct journal *j, const struct store_op *op)
+int journal_apply(struct journal *j, struct store_op *op)
 {
     switch (op->kind) {
     case STORE_OP_USER:

@@ -35,7 +35,7 @@ enum { JOURNAL_MORE = -1, JOURNAL_ILLEGAL = -2 };
 
 int journal_begin(struct journal *j, struct spool *spool);
 /* JOURNAL_MORE: done in part; commit, then apply it again. After any other failure: abort. */
-int journal_apply(struct journal *j, const struct store_op *op);
+int journal_apply(struct journal *j, struct store_op *op);
 /* Would STORE_OP_END be applied whole? Changes nothing. */
 bool journal_ends_legal(struct journal *j, const struct store_op *op);
 /* wall_ms becomes the heartbeat. Ends the transaction also on failure. */

@@ -47,7 +47,7 @@ int journal_meta(struct journal *j, const struct store_op *op);
 int journal_found(struct journal *j, const struct store_op *op);
 int journal_chunk(struct journal *j, const struct store_op *op);
 int journal_drop_body(struct journal *j, const struct store_op *op);
-int journal_spooled(struct journal *j, const struct store_op *op);
+int journal_spooled(struct journal *j, struct store_op *op);
 int journal_repair(struct journal *j, const struct store_op *op);
 int journal_end(struct journal *j, const struct store_op *op);
 

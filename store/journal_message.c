@@ -165,7 +165,7 @@ static void keywords_kept(struct message_record *m, char kept[CODEC_KEYWORDS_BYT
     m->keywords.data = kept;
 }
 
-int journal_spooled(struct journal *j, const struct store_op *op)
+int journal_spooled(struct journal *j, struct store_op *op)
 {
     char kept[CODEC_KEYWORDS_BYTES_MAX];
     struct folder_slot *slot;
@@ -195,6 +195,7 @@ int journal_spooled(struct journal *j, const struct store_op *op)
         rc = chunk_put(j, op);
     if (rc)
         return rc;
+    op->body.kept = m.body;
     m.state = MESSAGE_SPOOLED;
     m.body_bytes = op->body.body_bytes;
     memcpy(m.digest, op->body.digest, sizeof m.digest);

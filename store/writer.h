@@ -67,6 +67,8 @@ struct store_op {
         } found;
         struct {                    /* CHUNK, SPOOLED, DROP_BODY */
             uint64_t body;
+            uint64_t kept;          /* set by SPOOLED: the body that the message has now: this one, or
+                                       one with the same bytes that was there before */
             uint32_t chunk;         /* index of data, 0.. */
             bool last;              /* set by SPOOLED */
             char *data;             /* compressed, malloc'ed */

@@ -81,6 +81,7 @@ static void body_stored(void *context, struct store_op *op, const struct err *er
         folder_count_end(f, MESSAGE_FOUND, MESSAGE_SPOOLED, s->item.body_bytes, 1);
         pull_progressed(f->account);
         queue_forget(&f->wanted, s->item.uid);
+        s->item.body = op->body.kept;
         queue_push_back(&f->ready, &s->item);
         pull_settle_if_done(f);
     }

@@ -1,5 +1,8 @@
 """Whole migrations between two Dovecots: everything arrives as it was, and only once."""
 
+import base64
+import random
+
 import mail
 from haul import DOMAIN, Case, core
 
@@ -334,3 +337,35 @@ class Ways(Case):
         self.assertEqual(done[0] | done[1], {"%s@target.example" % u for u in users})
         self.assertEqual(done[0] & done[1], set())
         self.moved(batch)
+
+
+class Bodies(Case):
+    """Equal bodies stand in the spool once."""
+
+    @staticmethod
+    def large(count):
+        """Messages whose bodies the spool shares when they are equal, and that do not compress."""
+        noise = random.Random(5)
+        return [mail.tiny(i, extra=base64.encodebytes(noise.randbytes(30000)).replace(b"\n", b"\r\n"))
+                for i in range(1, count + 1)]
+
+    def equal(self, users):
+        """Everybody has the same mail, in two folders."""
+        box = self.large(60)
+        source = self.dovecot(sorted({login for login, _ in users}), format="maildir", separator=".")
+        for login in source.users:
+            source.seed(login, {("INBOX",): box[:40], ("Again",): box})
+        batch = self.batch(source, self.target_for([address.split("@")[0] for _, address in users]),
+                           users)
+        self.ends(batch.call("run"), 0)
+        self.moved(batch)
+        self.assertEqual(self.balanced(batch.report())["totals"]["uploaded"], 100 * len(users))
+
+    def test_the_same_mail_in_two_folders(self):
+        self.equal([("anna", "anna@" + DOMAIN)])
+
+    def test_the_same_mail_for_several_users(self):
+        self.equal([(u, "%s@%s" % (u, DOMAIN)) for u in ("anna", "ben", "carla")])
+
+    def test_one_login_in_two_rows(self):
+        self.equal([("anna", "anna@" + DOMAIN), ("anna", "copy@" + DOMAIN)])
