@@ -221,7 +221,8 @@ struct session_append_item {
 struct session_append_events {
     /* Gives the next 1..cap bytes of item's body, in order; must give size_bytes in all. 0 means
      * that the body cannot be read (spool error): the session is then unusable and fails with
-     * origin STORE. Called from session_output only. */
+     * class CANCELED, origin STORE; so do its other commands, but for an APPEND that may have arrived.
+     * Called from session_output only. */
     size_t (*pull)(void *context, unsigned item, char *out, size_t cap);
     /* Tagged answer, before ended: APPENDUID's UIDVALIDITY and the UID of each item in order, when
      * the server sent them well-formed; not called otherwise. */

@@ -176,7 +176,8 @@ static bool write_body(struct session *s, struct cmd *cmd)
     if (n == 0) {
         struct err err;
 
-        err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_SESSION, ERR_ORIGIN_STORE, 0,
+        /* No fault of the server's nor of the other commands on the session. */
+        err_set(&err, ERR_CLASS_CANCELED, ERR_SCOPE_SESSION, ERR_ORIGIN_STORE, 0,
                 "the body to upload cannot be read");
         session_fail(s, &err);
         return false;

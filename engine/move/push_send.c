@@ -326,8 +326,6 @@ static void append_refused(struct job *job, const struct err *cause)
         return;
     case TROUBLE_STOP_RUN:
         job_requeue(job, false);
-        if (job->unreadable)
-            return;
         hub_abort_run(account->hub, err);
         return;
     case TROUBLE_RETRY:

@@ -189,7 +189,9 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
     bool is_limit = strcmp(type, "ConnectionLimit") == 0;
 
     *verdict_r = (struct trouble_verdict){ TROUBLE_RETRY, backoff_ms(attempts, seed), type };
-    if (err->origin == ERR_ORIGIN_STORE) {
+    /* Whatever ended the session, an APPEND that may have arrived is looked for. */
+    if (err->origin == ERR_ORIGIN_STORE && err->class != ERR_CLASS_UNCERTAIN &&
+        err->class != ERR_CLASS_CANCELED) {
         verdict_r->action =
             err->scope == ERR_SCOPE_MESSAGE ? TROUBLE_SKIP_MESSAGE : TROUBLE_STOP_RUN;
         return;

@@ -1,7 +1,9 @@
 """Whole migrations between two Dovecots: everything arrives as it was, and only once."""
 
 import base64
+import os
 import random
+import re
 
 import mail
 from haul import DOMAIN, Case, core
@@ -340,7 +342,7 @@ class Ways(Case):
 
 
 class Bodies(Case):
-    """Equal bodies stand in the spool once."""
+    """What the spool holds, once for equal mail, and damaged."""
 
     @staticmethod
     def large(count):
@@ -369,3 +371,40 @@ class Bodies(Case):
 
     def test_one_login_in_two_rows(self):
         self.equal([("anna", "anna@" + DOMAIN), ("anna", "copy@" + DOMAIN)])
+
+    def damaged(self, **target):
+        """Three bodies of the spool are damaged: those messages have failed, the others arrive once."""
+        box = self.large(60)
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): box})
+        server = self.target_for(["anna"], **target)
+        batch = self.batch(source, server, ["anna"])
+        self.ends(batch.call("fetch"), 0)
+        with open(os.path.join(batch.state, "data.mdb"), "r+b") as f:
+            data = f.read()
+            frames = [m.start() for m in re.finditer(re.escape(b"\x28\xb5\x2f\xfd"), data)
+                      if data[m.start() + 10000:m.start() + 10004] != bytes(4)]
+            for at in (frames[5], frames[25], frames[26]):
+                f.seek(at + 10000)
+                f.write(bytes(16))
+        self.ends(batch.call("upload"), 3)
+        report = self.balanced(batch.report())
+        self.assertEqual((report["totals"]["uploaded"], report["totals"]["failed"]), (57, 3))
+        failures = report["users"][0]["failures"]
+        self.assertEqual(len([f for f in failures if f["type"] == "SpoolError" and f["uid"]]), 3)
+        with server.connect("anna@" + DOMAIN) as there:
+            digests = [item.digest for item in there.read(("INBOX",))]
+        self.assertEqual(len(digests), 57)
+        self.assertEqual(len(set(digests)), 57)
+        # They are at the source still.
+        self.ends(batch.call("retry"), 0)
+        self.moved(batch)
+
+    def test_damaged_bodies_cost_only_themselves_by_multiappend(self):
+        self.damaged()
+
+    def test_damaged_bodies_cost_only_themselves_by_pipelined_appends(self):
+        self.damaged(capability_drop=("MULTIAPPEND",))
+
+    def test_damaged_bodies_cost_only_themselves_one_by_one(self):
+        self.damaged(capability_drop=("MULTIAPPEND", "LITERAL+"))
