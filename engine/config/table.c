@@ -343,7 +343,7 @@ static bool store_duration(const struct config_key *key, uint32_t *field, struct
     if (!value_duration(value, &ms))
         return false;
     if (key->kind == CONFIG_MILLISECONDS) {
-        if (ms > key->max)
+        if (ms < key->min || ms > key->max)
             return false;
         *field = (uint32_t)ms;
     } else {
@@ -486,7 +486,8 @@ static void expect(const struct config_key *key, char *out, size_t cap)
         words = "a duration such as 7h30m, 90s or 2d";
         break;
     case CONFIG_MILLISECONDS:
-        words = "a duration such as 90s or 500ms, at most 1h";
+        words = key->min ? "a duration such as 90s or 500ms, from 1ms to 1h"
+                         : "a duration such as 90s or 500ms, at most 1h";
         break;
     case CONFIG_WINDOW:
         words = "two different times of day such as 20:00-06:00";

@@ -223,7 +223,8 @@ static void choose_bodies(struct exam *exam)
         for (uint32_t i = 0; i < exam->known_at; i++) {
             const struct verify_entry *s = &source->entries[i];
 
-            if (exam->known[i].state != MESSAGE_UPLOADED || s->pair == VERIFY_UNPAIRED)
+            if ((exam->known[i].state != MESSAGE_UPLOADED && exam->known[i].state != MESSAGE_PRESENT) ||
+                s->pair == VERIFY_UNPAIRED)
                 continue;
             if (pass == 0) {
                 all++;

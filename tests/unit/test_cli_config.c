@@ -125,6 +125,8 @@ static const struct {
     { "a window of no length", IMAP "[batch]\nwindow = 20:00-20:00\n", NULL,
       "night.ini:9: [batch] window: 20:00-20:00: expected two different times of day such as "
       "20:00-06:00" },
+    { "a wait of nothing", IMAP "[policy]\nretry-wait = 0\n", NULL,
+      "night.ini:9: [policy] retry-wait: 0: expected a duration such as 90s or 500ms, from 1ms to 1h" },
     { "a bare number for a time", IMAP "[batch]\ntime-limit = 90\n", NULL,
       "night.ini:9: [batch] time-limit: 90: expected a duration such as 7h30m, 90s or 2d" },
     { "neither yes nor no", IMAP "[policy]\ndisarm-read-receipts = maybe\n", NULL,
