@@ -131,6 +131,11 @@ struct failure_record {
     char doing[96], server_text[256], advice[256], folder_name[256];
 };
 enum failure_side { FAILURE_SOURCE, FAILURE_TARGET, FAILURE_LOCAL };
+/* "source", "target" or "local". */
+static inline const char *failure_side_name(unsigned side)
+{
+    return side == FAILURE_SOURCE ? "source" : side == FAILURE_TARGET ? "target" : "local";
+}
 
 /* A remark about a folder that is not a failure (renamed, parent made, name clash). */
 struct problem_record {

@@ -4,6 +4,8 @@
 #include "engine/cli/exits.h"
 #include "engine/config/users.h"
 
+#include <stdio.h>
+
 int load_complain(const struct err *err)
 {
     bool own = err->code >= EXIT_USAGE && err->code <= EXIT_BATCH_FILE;
@@ -27,7 +29,12 @@ static bool users_loaded(const struct opts *o, struct load_need need, struct set
     if (!users_load(s, logins, warnings, &place, err_r))
         return false;
     settings_finish(s);
-    return users_select(s, err_r);
+    if (!users_select(s, err_r))
+        return false;
+    if (s->user_count == 0)
+        fprintf(stderr, "mailhaul: no user falls into shard %u of %u: nothing to do\n", s->shard_number,
+                s->shard_count);
+    return true;
 }
 
 bool load_settings(const struct opts *o, struct load_need need,

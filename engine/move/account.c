@@ -223,6 +223,8 @@ static void save(struct account *account)
     } else if (account->stopping || (pending && hub_uses(account->hub, SIDE_TARGET)) ||
                account->day_over[SIDE_SOURCE]) {
         account->record.state = USER_STOPPED;
+    } else if (account->hub->settings->mode == SETTINGS_MODE_UPLOAD && account->folder_count == 0) {
+        account->record.state = USER_QUEUED; /* nothing was fetched yet, and nobody looked */
     } else if (!hub_uses(account->hub, SIDE_TARGET)) {
         /* A look at the source takes nothing from who is Synced and has nothing new. */
         bool still = account->was == USER_SYNCED || account->was == USER_INCREMENTAL_SYNCED;

@@ -42,8 +42,8 @@ void account_failure(struct account *account, enum failure_side side, enum troub
     if (folder)
         snprintf(r->folder_name, sizeof r->folder_name, "%s", folder->source_name);
     log_line(err->class == ERR_CLASS_THROTTLED ? LOG_INFO : LOG_WARN, "trouble",
-             "user=%s type=%s class=%s folder=%s uid=%u %s", account->user->email_address, type,
-             err_class_name(err->class), folder ? folder->source_name : "", uid,
+             "user=%s side=%s type=%s class=%s folder=%s uid=%u %s", account->user->email_address,
+             failure_side_name(side), type, err_class_name(err->class), folder ? folder->source_name : "", uid,
              err_line(err, line, sizeof line));
     hub_submit_lazy(account->hub, op);
 }

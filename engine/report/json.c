@@ -8,8 +8,6 @@
 
 #include <errno.h>
 
-static const char *const side_words[] = { "source", "target", "local" };
-
 static void counts(struct emit *e, const struct tally *t)
 {
     emit_number(e, "found", t->found);
@@ -219,7 +217,7 @@ static bool each_failure(void *context, const struct failure_record *f)
     emit_time(e, "last", f->last_ms);
     emit_cstr(e, "type", f->type);
     emit_cstr(e, "class", err_class_name(f->class < ERR_CLASS_COUNT ? f->class : ERR_CLASS_NONE));
-    emit_cstr(e, "side", side_words[f->side <= FAILURE_LOCAL ? f->side : FAILURE_LOCAL]);
+    emit_cstr(e, "side", failure_side_name(f->side));
     emit_cstr(e, "folder", f->folder_name);
     emit_number(e, "uid", f->uid);
     emit_cstr(e, "doing", f->doing);

@@ -96,9 +96,11 @@ static bool each_failure(void *context, const struct failure_record *failure)
         l->report->users[l->user].retries += failure->count;
     group = add_group(l->report, type, failure->count, l->user);
     group->lasting |= failure->class == ERR_CLASS_PERMANENT;
-    if (group->server_text[0] == '\0')
+    if (group->server_text[0] == '\0') {
+        group->side = failure->side;
         err_printable(group->server_text, sizeof group->server_text, failure->server_text,
                       strnlen(failure->server_text, sizeof failure->server_text));
+    }
     return true;
 }
 

@@ -43,6 +43,7 @@ struct report_group {
     unsigned last_user; /* index + 1, while counting */
     unsigned who[REPORT_WHO], who_count; /* the first users that it happened to; indexes */
     char server_text[256]; /* of the first; printable */
+    uint8_t side;          /* of it, enum failure_side */
 };
 
 /* A person has to do something about it. */

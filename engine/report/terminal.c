@@ -81,7 +81,9 @@ static void group(const struct screen *s, const struct report *r, const struct r
         fprintf(s->out, "       %s\n", at == SIZE_MAX ? advice->command : line);
     }
     if (g->server_text[0]) {
-        snprintf(line, sizeof line, "Said: %s", g->server_text);
+        snprintf(line, sizeof line, "%s: %s",
+                 g->side == FAILURE_LOCAL ? "Here" : g->side == FAILURE_SOURCE ? "The source said" : "The target said",
+                 g->server_text);
         wrapped(s, 4, line);
     }
     for (unsigned i = 0; i < g->who_count && used < sizeof line; i++)

@@ -282,3 +282,23 @@ class Export(Case):
                     self.assertTrue(any(b">From the start" in open(p, "rb").read() for p in files))
                 crlf = sorted(mail.crlf(b).replace(b"\r\n>From", b"\r\nFrom") for b in found)
                 self.assertEqual(crlf, bodies)
+
+
+class Nothing(Account):
+    """Where nothing was done nothing is called done."""
+
+    def test_an_upload_before_anything_was_fetched(self):
+        batch, meddler = self.meddled_target()
+        done = self.ends(batch.call("upload"), 0)
+        report = self.balanced(batch.report())
+        self.assertEqual(report["batch"]["state"], "Created")
+        self.assertEqual(report["users"][0]["state"], "Queued")
+        self.assertNotIn("synced and every folder", done.err)
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(self.user(batch)["state"], "Synced")
+
+    def test_a_shard_without_users_says_so_and_ends(self):
+        batch, meddler = self.meddled_target()
+        told = [self.ends(batch.call(command, "--shard", shard), 0).err
+                for command in ("run", "check") for shard in ("1/2", "2/2")]
+        self.assertEqual([("no user falls into shard" in text) for text in told].count(True), 2, told)

@@ -134,6 +134,7 @@ class Servers(Case):
         batch.passwords = {"ben": "totally wrong"}
         done = self.ends(batch.call("run"), 3)
         self.assertNotIn("totally wrong", done.out + done.err)
+        self.assertIn("user=ben@%s side=source type=LoginFailed" % DOMAIN, done.err)
         users = {u["user_name"]: u for u in self.balanced(batch.report())["users"]}
         self.assertEqual([users[u]["state"] for u in ("anna", "ben", "carl")],
                          ["Synced", "Failed", "Synced"])
