@@ -23,6 +23,7 @@
 #define LEARN_COST_MIN  20     /* accepted between two cuts: less teaches nothing */
 #define LEARN_S_MIN     1      /* the same in seconds of the learnt rate */
 #define LEARN_BRAKE_MS  600000 /* time since the last cut before a brake teaches */
+#define FIRST_BURST_MS  180000 /* the burst is LAW_FIRST_SHARE's part of so long a measurement */
 #define PAUSE_SHARE     0.4    /* more of the time between two cuts gated: rate_hat_low */
 #define LOW_PROBE_MS    60000 /* a rate that is too low is soon raised ... */
 #define LOW_PER_MIN     1.05  /* ... and faster, until a cut or a brake tells more */
@@ -256,17 +257,27 @@ static void restart_meter(struct law *l, uint64_t now)
     l->cut_gated_ms = l->gated_ms;
 }
 
+/* What the server had saved up is in what the first cut measured, the less the longer that took. */
+static double first_rate(double est, uint64_t since_ms)
+{
+    double part = fmin(1, FIRST_BURST_MS / fmax((double)since_ms, 1));
+
+    return (1 - (1 - LAW_FIRST_SHARE) * part) * est;
+}
+
 static void learn(struct law *l, double est, uint64_t now)
 {
     bool used = l->cut_spilled <= USED_SPILL * l->cut_offered;
     uint64_t since = now - l->accepted.start_ms;
+    double learnt;
 
     /* What the first cut teaches is a guess, on the safe side: the burst was in it. */
     if (l->rate_hat <= 0 && l->burst_spent)
         l->rate_hat = est;
     l->rate_hat_low = l->rate_hat <= 0 ||
                       (double)(l->gated_ms - l->cut_gated_ms) > PAUSE_SHARE * (double)since;
-    l->rate_hat = fmax(law_learn(l->rate_hat, est, used), RATE_MIN);
+    learnt = l->rate_hat > 0 ? law_learn(l->rate_hat, est, used) : first_rate(est, since);
+    l->rate_hat = fmax(learnt, RATE_MIN);
     l->rate = LAW_SAFETY * l->rate_hat;
     l->phase = PACE_PHASE_LIMITED;
     restart_meter(l, now);
@@ -292,7 +303,9 @@ void law_throttled(struct law *l, uint64_t wait_ms, uint64_t now)
     assert(now >= l->gate_ms);
     l->event_ms = now;
     l->events++;
-    if (l->rate_hat <= 0)
+    /* Soon after the start the burst is most of it; later what is measured last is only how slow the
+     * answers got just before the cut. */
+    if (l->rate_hat <= 0 && now < l->accepted.start_ms + FIRST_BURST_MS)
         est = fmin(est, average_rate(&l->measured, now));
     if (l->share >= 1 && l->phase == PACE_PHASE_OPEN) {
         begin_below(l, now);

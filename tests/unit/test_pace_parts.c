@@ -358,6 +358,33 @@ static void a_cut_teaches_within_bounds(void **state)
     NEAR(law_learn(20, 1, false), 14, 1e-9); /* not used up: not that low */
 }
 
+/* What the first cut teaches when it comes after so many minutes of 40/s, the answers slow at the end. */
+static double first_cut(uint32_t minutes)
+{
+    struct pace_config config;
+    struct law l;
+    uint64_t now = 0, end = minutes * UINT64_C(60000);
+
+    pace_config_init(&config, PACE_MODE_EXCHANGE);
+    law_init(&l, &config, 0);
+    while (now < end) {
+        now += now < end - 20000 ? 25 : 50;
+        law_advance(&l, now);
+        law_answered(&l, 1, 100, now);
+    }
+    law_throttled(&l, 60000, now);
+    assert_true(l.rate_hat_low); /* a guess, to be probed soon */
+    return l.rate_hat;
+}
+
+static void a_first_cut_that_comes_late_teaches_what_was_accepted(void **state)
+{
+    assert_true(first_cut(1) < 0.7 * 40);
+    assert_true(first_cut(5) > first_cut(2));
+    assert_true(first_cut(15) > 0.92 * 40);
+    assert_true(first_cut(60) < 40);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +404,7 @@ int main(void)
         cmocka_unit_test(three_lanes_in_thirty_seconds_are_the_tenant),
         cmocka_unit_test(three_lanes_among_many_successes_are_their_own_matter),
         cmocka_unit_test(a_cut_teaches_within_bounds),
+        cmocka_unit_test(a_first_cut_that_comes_late_teaches_what_was_accepted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
