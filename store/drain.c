@@ -60,6 +60,7 @@ bool drain_blocked_by(const struct store_op *op, const struct store_op *earlier)
     case STORE_OP_FAILURE:
     case STORE_OP_PROBLEM:
     case STORE_OP_CLEAR_REMARKS:
+    case STORE_OP_CLEAR_PROBLEMS:
         return op->user == earlier->user && !drain_inserts(earlier);
     case STORE_OP_META:
         return earlier->kind == STORE_OP_META;
@@ -76,6 +77,7 @@ bool drain_outlives_loss(const struct store_op *op)
     case STORE_OP_FAILURE:
     case STORE_OP_PROBLEM:
     case STORE_OP_CLEAR_REMARKS:
+    case STORE_OP_CLEAR_PROBLEMS:
         return true;
     case STORE_OP_FOLDER:
     case STORE_OP_FORGET:

@@ -233,6 +233,8 @@ int journal_apply(struct journal *j, struct store_op *op)
         return remark_problem(j, op->user, &op->problem);
     case STORE_OP_CLEAR_REMARKS:
         return remark_clear(j, op->user);
+    case STORE_OP_CLEAR_PROBLEMS:
+        return remark_clear_problems(j, op->user);
     case STORE_OP_META:
         return journal_meta(j, op);
     case STORE_OP_SAMPLE:

@@ -67,6 +67,11 @@ enum time_kind {
     TIME_SOURCE, TIME_TARGET, TIME_THROTTLED, TIME_STALLED_SOURCE, TIME_STALLED_TARGET, TIME_IDLE
 };
 
+static inline bool user_state_is_synced(enum user_state state)
+{
+    return state == USER_SYNCED || state == USER_INCREMENTAL_SYNCED;
+}
+
 struct folder_record {
     uint32_t user, folder;    /* ids, 1.. */
     uint32_t uidvalidity;     /* source; 0: not known yet */

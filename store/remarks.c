@@ -190,7 +190,12 @@ int remark_clear(struct journal *j, uint32_t user)
 {
     int rc = user_cleared(j, TABLE_FAILURE, user);
 
-    return rc ? rc : user_cleared(j, TABLE_PROBLEM, user);
+    return rc ? rc : remark_clear_problems(j, user);
+}
+
+int remark_clear_problems(struct journal *j, uint32_t user)
+{
+    return user_cleared(j, TABLE_PROBLEM, user);
 }
 
 /* Every second of the older three quarters goes: the line gets coarser with age, its ends stay. */

@@ -30,6 +30,7 @@ enum store_op_kind {
                            one "more" record) */
     STORE_OP_PROBLEM,   /* adds a folder problem unless an equal one is there */
     STORE_OP_CLEAR_REMARKS, /* drops a user's failures and problems (start of a pass, retry) */
+    STORE_OP_CLEAR_PROBLEMS, /* drops the problems only: a look at the source undoes no failure */
     STORE_OP_META,      /* put a named value */
     STORE_OP_SAMPLE,    /* a timeline sample; old ones are thinned so that <= 4,096 stay */
     STORE_OP_FLUSH      /* nothing; done tells that all before it is durable */

@@ -5,10 +5,12 @@
 #include "engine/cli/exits.h"
 #include "engine/cli/plan.h"
 #include "engine/move/batch.h"
+#include "io/base/mem.h"
 #include "io/stream.h"
 #include "io/team.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 struct asking {
     const struct settings *settings;
@@ -65,16 +67,18 @@ static bool meet_the_others(struct plan *plan, const struct settings *settings, 
     return ok;
 }
 
-static int tell(struct spool *spool, const struct settings *settings, const struct opts *o)
+/* looks: what the run saw of each user; why_ended: what stopped it, or NULL. ask: the targets too. Returns
+ * false when the plan could not be told, having said why. */
+static bool tell(struct spool *spool, const struct settings *settings, const struct opts *o,
+                 const struct batch_look *looks, const char *why_ended, bool ask)
 {
-    bool source_only = o->source;
     struct plan plan;
     struct err err;
     bool ok;
 
-    ok = plan_open(&plan, spool, settings, &err) &&
-         meet_the_others(&plan, settings, source_only, &err) &&
-         (source_only || ask_targets(&plan, settings, &err)) && plan_read(&plan, &err);
+    ok = plan_open(&plan, spool, settings, looks, why_ended, &err) &&
+         meet_the_others(&plan, settings, !ask, &err) &&
+         (!ask || ask_targets(&plan, settings, &err)) && plan_read(&plan, &err);
     if (!ok)
         (void)complain(&err, 0);
     else if (o->json)
@@ -82,7 +86,33 @@ static int tell(struct spool *spool, const struct settings *settings, const stru
     else
         plan_print_text(&plan);
     plan_deinit(&plan);
-    return ok ? EXIT_DONE : EXIT_DISK;
+    return ok;
+}
+
+/* Says how it went beside the plan itself. Returns the exit code. */
+static int conclude(const struct batch_result *result)
+{
+    switch (result->end) {
+    case BATCH_DISK:
+        return complain(&result->err, EXIT_DISK);
+    case BATCH_UNREACHABLE:
+        fprintf(stderr, "mailhaul: no user got through to the source; mailhaul check tells why\n");
+        return EXIT_UNREACHABLE;
+    case BATCH_REFUSED:
+        fprintf(stderr, "mailhaul: every login was refused; mailhaul check tells why\n");
+        return EXIT_LOGIN_REFUSED;
+    case BATCH_STOPPED:
+        fprintf(stderr, "mailhaul: stopped early (%s); what is told is not complete\n",
+                result->stop_reason ? result->stop_reason : "some users were left out");
+        return EXIT_STOPPED;
+    case BATCH_WITH_FAILURES:
+        fprintf(stderr, "mailhaul: %u user%s could not be planned; the plan says why\n",
+                result->failed, result->failed == 1 ? "" : "s");
+        return EXIT_FAILED_USERS;
+    case BATCH_SYNCED:
+        break;
+    }
+    return EXIT_DONE;
 }
 
 int do_plan(const struct opts *o, const struct settings *settings)
@@ -100,21 +130,18 @@ int do_plan(const struct opts *o, const struct settings *settings)
     }
     do_run_catch_signals();
     config.loops = settings->threads ? settings->threads : team_processors();
+    config.looks = mem_zero(settings->user_count, sizeof *config.looks);
     if (!batch_run(&config, &result, &err)) {
         code = complain(&err, err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_DISK);
-    } else if (result.end == BATCH_UNREACHABLE) {
-        fprintf(stderr, "mailhaul: no user got through to the source; mailhaul check tells why\n");
-        code = EXIT_UNREACHABLE;
-    } else if (result.end == BATCH_REFUSED) {
-        fprintf(stderr, "mailhaul: every login was refused; mailhaul check tells why\n");
-        code = EXIT_LOGIN_REFUSED;
-    } else if (result.end == BATCH_DISK) {
-        code = complain(&result.err, EXIT_DISK);
     } else {
-        if (result.end == BATCH_STOPPED)
-            fprintf(stderr, "mailhaul: stopped early; what follows is not complete\n");
-        code = tell(config.spool, settings, o);
+        bool nobody = result.end == BATCH_UNREACHABLE || result.end == BATCH_REFUSED;
+
+        code = conclude(&result);
+        if (code != EXIT_DISK && !tell(config.spool, settings, o, config.looks, result.stop_reason,
+                                       !o->source && !nobody))
+            code = EXIT_DISK;
     }
+    free(config.looks);
     spool_close(&config.spool);
     return code;
 }

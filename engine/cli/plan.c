@@ -267,11 +267,29 @@ static void warn_of_days(const struct plan *plan, struct plan_user *u)
         warn(u, "DailyLimit", "bytes-per-day spreads this mailbox over %u days", u->days);
 }
 
+/* A mailbox that was not seen, or not all of it. */
+static void warn_of_look(const struct plan *plan, struct plan_user *u)
+{
+    const struct batch_look *look = u->look;
+    const char *numbers = u->id && u->found ? "the numbers are those of an earlier look; " : "";
+    char line[450];
+
+    if (look->end == BATCH_LOOK_WHOLE)
+        return;
+    if (look->end == BATCH_LOOK_PART)
+        warn(u, look->type, "the inventory is not complete: %s",
+             err_line(&look->err, line, sizeof line));
+    else if (look->type[0])
+        warn(u, look->type, "not planned: %s; %smailhaul check --user %s tells what to do",
+             err_line(&look->err, line, sizeof line), numbers, u->user->email_address);
+    else
+        warn(u, "NotPlanned", "not planned: %s; %srun plan again",
+             plan->why_ended ? plan->why_ended : "it was not its turn", numbers);
+}
+
 static void warn_of_user(const struct plan *plan, struct plan_user *u)
 {
-    if (u->failure[0])
-        warn(u, u->failure, "the inventory is not complete; mailhaul check --user %s tells why",
-             u->user->email_address);
+    warn_of_look(plan, u);
     if (u->found > MAILBOX_ITEMS_MANY)
         warn(u, "ManyItems", "%s messages; plan several nights for this mailbox",
              format_count(u->found).text);
@@ -296,6 +314,7 @@ static bool read_user(struct plan *plan, struct plan_user *u, struct err *err_r)
                              err_r);
     free(ids.all);
     u->bytes_move = u->work.send_bytes;
+    plan->unplanned += u->look->end == BATCH_LOOK_NONE;
     u->days = forecast_add(&plan->forecast, &u->work);
     warn_of_user(plan, u);
     return ok;
@@ -364,18 +383,17 @@ static bool find_user(void *context, const struct user_record *record)
         struct plan_user *u = &finding->plan->users[at];
 
         u->id = record->id;
-        snprintf(u->failure, sizeof u->failure, "%s", record->failure);
     }
     return true;
 }
 
 bool plan_open(struct plan *plan, struct spool *spool, const struct settings *settings,
-               struct err *err_r)
+               const struct batch_look *looks, const char *why_ended, struct err *err_r)
 {
     struct finding finding = { .plan = plan };
     bool ok;
 
-    *plan = (struct plan){ .settings = settings, .spool = spool };
+    *plan = (struct plan){ .settings = settings, .spool = spool, .why_ended = why_ended };
     plan->users = mem_zero(settings->user_count, sizeof *plan->users);
     names_index_init(&finding.by_address);
     for (size_t i = 0; i < settings->user_count; i++) {
@@ -386,6 +404,7 @@ bool plan_open(struct plan *plan, struct spool *spool, const struct settings *se
         (void)names_index_add(&finding.by_address, slice_cstr(address), i);
         free(address);
         plan->users[i].user = &settings->users[i];
+        plan->users[i].look = &looks[i];
         plan->users[i].warnings = json_array();
     }
     ok = reader_create(spool, &plan->reader, err_r) &&

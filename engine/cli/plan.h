@@ -4,6 +4,7 @@
 #ifndef ENGINE_CLI_PLAN_H
 #define ENGINE_CLI_PLAN_H
 
+#include "engine/move/batch.h"
 #include "engine/move/forecast.h"
 #include "engine/move/survey.h"
 #include "store/reader.h"
@@ -21,7 +22,7 @@ struct plan_user {
     uint64_t skip[SKIP_REASON_COUNT];
     struct forecast_user work;
     unsigned days;    /* that a daily limit alone makes it take; 0: no limit */
-    char failure[40]; /* of the last run; "": none */
+    const struct batch_look *look; /* what this plan saw of the mailbox at the source */
     json_t *warnings; /* [{ type, text }] */
     struct {
         char type[40];
@@ -40,11 +41,14 @@ struct plan {
     struct reader *reader;
     struct plan_user *users; /* as settings->users */
     struct forecast forecast;
+    const char *why_ended;
+    unsigned unplanned; /* users; known when plan_read has run */
 };
 
-/* Finds the users. plan_deinit is due either way. All errors: as store/reader's. */
+/* Finds the users. looks: of batch_run, borrowed; why_ended: what stopped it before all were looked at, or
+ * NULL. plan_deinit is due either way. All errors: as store/reader's. */
 bool plan_open(struct plan *plan, struct spool *spool, const struct settings *settings,
-               struct err *err_r) ERR_CHECK;
+               const struct batch_look *looks, const char *why_ended, struct err *err_r) ERR_CHECK;
 void plan_deinit(struct plan *plan);
 
 /* What a user's target mailbox is, and what the folders will be called there. */

@@ -65,8 +65,8 @@ static json_t *user_json(const struct plan_user *u)
     for (unsigned r = SKIP_NONE + 1; r < SKIP_REASON_COUNT; r++)
         if (u->skip[r] || r == SKIP_LARGER_THAN_LIMIT)
             json_object_set_new(skips, skip_reason_name(r), number(u->skip[r]));
-    user = json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:b,s:O}", "address", u->user->email_address,
-                     "found", number(u->found), "move", number(u->move), "bytes_move",
+    user = json_pack("{s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:b,s:O}", "address", u->user->email_address,
+                     "planned", u->look->end != BATCH_LOOK_NONE, "found", number(u->found), "move", number(u->move), "bytes_move",
                      number(u->bytes_move), "done", number(u->done), "skip", skips, "target_known",
                      u->known, "warnings", u->warnings);
     json_object_set_new(user, "target_messages",
@@ -85,8 +85,9 @@ void plan_print_json(const struct plan *plan)
     sum_up(plan, &t);
     for (size_t i = 0; i < plan->settings->user_count; i++)
         json_array_append_new(users, user_json(&plan->users[i]));
-    totals = json_pack("{s:I,s:o,s:o,s:o,s:o,s:f,s:I,s:f,s:I,s:b}", "users",
-                       (json_int_t)plan->settings->user_count, "found", number(t.found), "move",
+    totals = json_pack("{s:I,s:I,s:o,s:o,s:o,s:o,s:f,s:I,s:f,s:I,s:b}", "users",
+                       (json_int_t)plan->settings->user_count, "unplanned",
+                       (json_int_t)plan->unplanned, "found", number(t.found), "move",
                        number(t.move), "skip", number(t.skip), "bytes_move", number(t.bytes),
                        "seconds", f->seconds, "nights", (json_int_t)f->nights, "night_seconds",
                        f->night_s, "days_by_limit", (json_int_t)f->days, "rate_assumed",
@@ -176,5 +177,9 @@ void plan_print_text(const struct plan *plan)
     printf("\n%zu user%s: %s messages to move (%s), %s skipped\n", plan->settings->user_count,
            plan->settings->user_count == 1 ? "" : "s", format_count(t.move).text,
            format_bytes(t.bytes).text, format_count(t.skip).text);
+    if (plan->unplanned)
+        printf("%u of them could not be planned and %s missing from these figures, or in them as last "
+               "seen\n",
+               plan->unplanned, plan->unplanned == 1 ? "is" : "are");
     print_time(plan);
 }

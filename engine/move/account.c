@@ -27,6 +27,11 @@ bool account_uses(const struct account *account, enum side side)
     return hub_uses(account->hub, side);
 }
 
+bool account_only_looks(const struct account *account)
+{
+    return account->hub->settings->mode == SETTINGS_MODE_PLAN;
+}
+
 void account_poke(struct account *account)
 {
     if (!loop_timer_is_set(&account->step))
@@ -179,6 +184,12 @@ static void saved(void *context, struct store_op *op, const struct err *err)
     if (err)
         hub_abort_run(account->hub, err);
     batch_user_ended(account->hub->batch, account->record.state, account->record.failure);
+    if (account_only_looks(account))
+        batch_user_looked_at(account->hub->batch, account->index,
+                             account->stopping ? BATCH_LOOK_NONE
+                             : account->failed ? BATCH_LOOK_PART
+                                               : BATCH_LOOK_WHOLE,
+                             account->record.failure, &account->trouble);
     account->phase = ACCOUNT_CLOSING;
     close_links(account, false);
     account_poke(account);
@@ -211,14 +222,14 @@ static void save(struct account *account)
     account_sum(account, &total);
     pending = total.waiting + total.spooled > 0;
     account->phase = ACCOUNT_SAVING;
-    if (!account->stopping) {
+    if (!account->stopping && !account_only_looks(account)) {
         exceeds(account, "TooManyLargeItems", account->large_items,
                 "larger than max-message-size left behind", "large-item-limit",
                 policy->large_item_limit);
         exceeds(account, "TooManyBadItems", total.failed, "could not be read or were refused",
                 "bad-item-limit", policy->bad_item_limit);
     }
-    if (account->failed) {
+    if (account->failed && (account->stopping || !account_only_looks(account))) {
         account->record.state = USER_FAILED;
     } else if (account->stopping || (pending && hub_uses(account->hub, SIDE_TARGET)) ||
                account->day_over[SIDE_SOURCE]) {
@@ -227,9 +238,8 @@ static void save(struct account *account)
         account->record.state = USER_QUEUED; /* nothing was fetched yet, and nobody looked */
     } else if (!hub_uses(account->hub, SIDE_TARGET)) {
         /* A look at the source takes nothing from who is Synced and has nothing new. */
-        bool still = account->was == USER_SYNCED || account->was == USER_INCREMENTAL_SYNCED;
-
-        account->record.state = still && !pending ? account->was : USER_QUEUED;
+        account->record.state =
+            user_state_is_synced(account->before.state) && !pending ? account->before.state : USER_QUEUED;
     } else {
         account->record.state = account->record.syncs ? USER_INCREMENTAL_SYNCED : USER_SYNCED;
         account->record.syncs++;
@@ -419,7 +429,9 @@ static void clear_remarks(struct account *account)
 
     if (!reader_problems(hub->reader, account->id, keep_lasting, &l, &err))
         hub_abort_run(hub, &err);
-    hub_submit_lazy(hub, store_op_new(STORE_OP_CLEAR_REMARKS, account->id, 0));
+    hub_submit_lazy(hub, store_op_new(account_only_looks(account) ? STORE_OP_CLEAR_PROBLEMS
+                                                                  : STORE_OP_CLEAR_REMARKS,
+                                      account->id, 0));
     for (size_t i = 0; i < l.count; i++)
         account_problem(account, l.all[i].folder, l.all[i].type, l.all[i].text, l.all[i].remedy);
     free(l.all);
@@ -448,7 +460,7 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
         return;
     }
     account->record.id = id;
-    account->was = account->record.state;
+    account->before = account->record;
     account->record.state = account->record.syncs ? USER_INCREMENTAL_SYNCING : USER_SYNCING;
     if (account->record.started_ms == 0)
         account->record.started_ms = now_wall_ms();

@@ -64,7 +64,7 @@ struct account {
     uint32_t id;    /* in the journal */
     enum account_phase phase;
     struct user_record record;
-    enum user_state was; /* as the last command left the user */
+    struct user_record before; /* as the last command left the user */
     struct account_side sides[SIDE_COUNT];
     struct folder **folders;
     unsigned folder_count;
@@ -74,6 +74,7 @@ struct account {
     bool stopping;          /* ends early; what is in flight is finished */
     bool target_dead;       /* the target takes nothing more from this user (quota) */
     bool failed;            /* the user's verdict is Failed; record.failure says why */
+    struct err trouble;     /* a plan's: the last trouble, when failed what it failed by */
     bool appends_keywords;  /* PERMANENTFLAGS of the target has \* */
     bool knows_keywords;
     char *permanent_keywords; /* those the target names, space separated */
@@ -104,6 +105,11 @@ struct account {
 
 /* Does this run's mode have this side? */
 bool account_uses(const struct account *account, enum side side);
+/* A plan: it takes the inventory and goes no further. What the last run made of the user stands: state,
+ * failures, time. */
+bool account_only_looks(const struct account *account);
+/* A plan found mail that is not in the journal yet: who was Synced is not any more, and that goes first. */
+void account_found_mail(struct account *account);
 struct folder *account_add_folder(struct account *account, const struct folder_record *record);
 /* By its raw name at the source, byte by byte; NULL: none. */
 struct folder *account_find_folder(struct account *account, struct slice raw);

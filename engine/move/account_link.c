@@ -49,7 +49,7 @@ bool account_target_rests(const struct account *account)
 {
     if (account->hub->settings->mode != SETTINGS_MODE_RUN || account->gmail ||
         account->sides[SIDE_TARGET].worker_count > 0 ||
-        (account->was != USER_SYNCED && account->was != USER_INCREMENTAL_SYNCED))
+        !user_state_is_synced(account->before.state))
         return false;
     for (unsigned i = 0; i < account->folder_count; i++)
         if (!folder_rests(account->folders[i]))

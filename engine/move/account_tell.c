@@ -45,6 +45,12 @@ void account_failure(struct account *account, enum failure_side side, enum troub
              "user=%s side=%s type=%s class=%s folder=%s uid=%u %s", account->user->email_address,
              failure_side_name(side), type, err_class_name(err->class), folder ? folder->source_name : "", uid,
              err_line(err, line, sizeof line));
+    if (account_only_looks(account)) {
+        if (!account->failed)
+            account->trouble = *err;
+        store_op_free(op);
+        return;
+    }
     hub_submit_lazy(account->hub, op);
 }
 
@@ -69,12 +75,35 @@ void account_problem(struct account *account, uint32_t folder, const char *type,
     hub_submit_lazy(account->hub, op);
 }
 
+/* Of what a plan does the user's record keeps the policy by which the messages were judged, and that
+ * one who was Synced has mail to move again. */
+static void record_to_put(const struct account *account, struct user_record *record_r)
+{
+    struct tally total;
+
+    *record_r = account->record;
+    if (!account_only_looks(account))
+        return;
+    *record_r = account->before;
+    record_r->id = account->id;
+    record_r->policy = account->record.policy;
+    account_sum(account, &total);
+    if (user_state_is_synced(record_r->state) && total.waiting + total.spooled > 0)
+        record_r->state = USER_QUEUED;
+}
+
+void account_found_mail(struct account *account)
+{
+    if (account_only_looks(account) && user_state_is_synced(account->before.state))
+        account_put_user(account, NULL);
+}
+
 void account_put_user(struct account *account, hub_told *told)
 {
     struct store_op *op = store_op_new(STORE_OP_USER, account->id, 0);
     struct buf stalls;
 
-    op->user_record = account->record;
+    record_to_put(account, &op->user_record);
     op->user_record.address = slice_cstr(account->user->email_address);
     op->user_record.user_name = slice_cstr(account->user->user_name);
     buf_init(&stalls, STALLS_BYTES);

@@ -147,6 +147,8 @@ void account_spend_time(struct account *account, uint64_t now)
     enum stall_cause cause;
     enum time_kind kind = kind_now(account, &side, &cause);
 
+    if (account_only_looks(account))
+        return;
     account->record.time_ms[kind] += spent;
     if (cause)
         account->stalls.ms[side][cause] += spent;

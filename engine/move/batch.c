@@ -104,11 +104,22 @@ void batch_user_ended(struct batch *batch, enum user_state state, const char *fa
             atomic_fetch_add(&batch->login_failed, 1);
     } else if (state == USER_STOPPED) {
         atomic_fetch_add(&batch->stopped, 1);
-    } else if (state == USER_SYNCED || state == USER_INCREMENTAL_SYNCED) {
+    } else if (user_state_is_synced(state)) {
         atomic_fetch_add(&batch->synced, 1);
     } else {
         atomic_fetch_add(&batch->half_done, 1);
     }
+}
+
+void batch_user_looked_at(struct batch *batch, unsigned index, enum batch_look_end end,
+                          const char *type, const struct err *err)
+{
+    struct batch_look *look = &batch->config->looks[index];
+
+    look->end = end;
+    snprintf(look->type, sizeof look->type, "%s", type);
+    if (type[0])
+        look->err = *err;
 }
 
 /* ---- end of the team ----------------------------------------------------------------------- */
@@ -218,6 +229,12 @@ static void run_hub(struct batch *batch, struct hub *hub)
     loop_destroy(&hub->loop);
 }
 
+/* A plan: the batch stays what the last run made of it. */
+static bool only_looks(const struct batch *batch)
+{
+    return batch->settings->mode == SETTINGS_MODE_PLAN;
+}
+
 static void check_clock(struct batch *batch)
 {
     const struct settings *settings = batch->settings;
@@ -227,7 +244,7 @@ static void check_clock(struct batch *batch)
     if (batch->slurm_end_s && now >= batch->slurm_end_s - SLURM_MARGIN_S)
         batch_stop("the job's time limit");
     /* A plan says what nights will do, at any time of the day. */
-    if (settings->mode == SETTINGS_MODE_PLAN)
+    if (only_looks(batch))
         return;
     if (settings->time_limit_s && now_ms() - batch->started_ms >= settings->time_limit_s * 1000ull)
         batch_stop("time limit");
@@ -243,7 +260,7 @@ static void tick(void *context)
     struct batch_view view;
 
     check_clock(batch);
-    if (batch_stopping(batch) && !batch->told_stopping) {
+    if (batch_stopping(batch) && !batch->told_stopping && !only_looks(batch)) {
         batch->told_stopping = true;
         batch_put(batch, "batch.state", "Stopping");
     }
@@ -341,6 +358,18 @@ static void judge(struct batch *batch, struct batch_result *r)
         r->end = r->failed ? BATCH_WITH_FAILURES : BATCH_SYNCED;
 }
 
+/* As the last command left the batch. */
+static bool was(const struct batch *batch, const char *state)
+{
+    struct slice before = SLICE("");
+    struct err err;
+    bool is = spool_meta_get(batch->spool, "batch.state", &before, &err) &&
+              slice_equal(before, slice_cstr(state));
+
+    free((char *)before.data);
+    return is;
+}
+
 static bool count_state(void *context, const struct user_record *user)
 {
     unsigned *by_state = context;
@@ -377,22 +406,31 @@ static const char *state_word(struct batch *batch, const struct batch_result *r)
     return "Stopped";
 }
 
+static void tell_end(struct batch *batch, const struct batch_result *r)
+{
+    if (!only_looks(batch)) {
+        batch_put(batch, "batch.state", state_word(batch, r));
+        put_number(batch, "batch.finished_ms", now_wall_ms());
+    } else if (was(batch, "")) {
+        batch_put(batch, "batch.state", "Created");
+    } else if (was(batch, "Synced") || was(batch, "SyncedWithErrors")) {
+        /* Until it found more. */
+        batch_put(batch, "batch.state", state_word(batch, &(struct batch_result){ 0 }));
+    }
+}
+
 static void begin(struct batch *batch)
 {
     const char *slurm_end = getenv("SLURM_JOB_END_TIME");
     uint64_t seconds;
-    struct slice before;
-    bool again;
-    struct err err;
 
     batch->started_ms = now_ms();
-    again = spool_meta_get(batch->spool, "batch.state", &before, &err) &&
-            slice_equal(before, SLICE("Synced"));
-    free((char *)before.data);
     if (slurm_end && slice_u64(slice_cstr(slurm_end), &seconds) && seconds < INT64_MAX)
         batch->slurm_end_s = (int64_t)seconds;
     batch_put(batch, "batch.name", batch->settings->batch_name);
-    batch_put(batch, "batch.state", again ? "IncrementalSyncing" : "Syncing");
+    if (only_looks(batch))
+        return;
+    batch_put(batch, "batch.state", was(batch, "Synced") ? "IncrementalSyncing" : "Syncing");
     put_number(batch, "batch.started_ms", now_wall_ms());
     put_number(batch, "batch.finished_ms", 0);
 }
@@ -484,8 +522,7 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
         if (!batch->aborted) {
             /* The team is gone; the writer applies these before it returns. */
             batch_tell_all(batch, &view);
-            batch_put(batch, "batch.state", state_word(batch, result_r));
-            put_number(batch, "batch.finished_ms", now_wall_ms());
+            tell_end(batch, result_r);
             writer_stop(batch->writer);
             writer_run(batch->writer, NULL, NULL, 1000);
         }

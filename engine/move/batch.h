@@ -65,6 +65,19 @@ struct batch_view {
     unsigned show_count;
 };
 
+/* How far a plan saw a mailbox. */
+enum batch_look_end {
+    BATCH_LOOK_NONE, /* not, or only the beginning of it: its inventory is an earlier one's, if any */
+    BATCH_LOOK_PART, /* all but folders that the server did not show or open */
+    BATCH_LOOK_WHOLE
+};
+
+struct batch_look {
+    enum batch_look_end end;
+    char type[40];  /* failure type; "": WHOLE, or nobody asked */
+    struct err err; /* with a type: what was tried and what the server said */
+};
+
 struct batch_config {
     const struct settings *settings;
     struct spool *spool;
@@ -73,6 +86,8 @@ struct batch_config {
     void (*tick)(void *context, const struct batch_view *view);
     void *context;
     uint32_t tick_ms;
+    struct batch_look *looks; /* of a plan: as many as settings has users, zeroed; filled when batch_run
+                                 returns. Else NULL */
 };
 
 /* Runs to the end. Errors: PERMANENT/RUN when it could not even start (TLS files, threads, spool);
@@ -93,6 +108,10 @@ bool batch_user_waits(const struct batch *batch);
 unsigned batch_users_a_loop(const struct batch *batch);
 /* A user has ended. Any thread. */
 void batch_user_ended(struct batch *batch, enum user_state state, const char *failure);
+/* A plan has looked at the user at settings->users[index]; err may be NULL with type "". Any thread,
+ * once a user. */
+void batch_user_looked_at(struct batch *batch, unsigned index, enum batch_look_end end,
+                          const char *type, const struct err *err);
 void batch_hub_ended(struct batch *batch);
 void batch_abort(struct batch *batch, const struct err *err);
 /* A server is to be left alone (engine/move/brake): stops cleanly and ends as `end`, BATCH_UNREACHABLE or

@@ -364,7 +364,7 @@ static void place_folders(struct account *account, struct listing *l)
         else if (!unchanged(f))
             f->pull = PULL_UNLISTED;
         else
-            f->pull = f->record.tally.waiting && account->hub->settings->mode != SETTINGS_MODE_PLAN
+            f->pull = f->record.tally.waiting && !account_only_looks(account)
                           ? PULL_BODIES
                           : PULL_DONE;
     }

@@ -51,15 +51,9 @@ void pull_end(struct worker *worker)
 
 /* ---- which folder ------------------------------------------------------------------------- */
 
-/* A plan ends where bodies would begin. */
-static bool lists_only(const struct account *account)
-{
-    return account->hub->settings->mode == SETTINGS_MODE_PLAN;
-}
-
 bool pull_has_bodies(const struct folder *f)
 {
-    return !lists_only(f->account) && !f->account->day_over[SIDE_SOURCE] && f->pull == PULL_BODIES &&
+    return !account_only_looks(f->account) && !f->account->day_over[SIDE_SOURCE] && f->pull == PULL_BODIES &&
            (f->wanted.count > 0 || f->wanted.more);
 }
 
@@ -80,7 +74,7 @@ unsigned pull_room(const struct account *account)
 
 void pull_settle_if_done(struct folder *f)
 {
-    if (f->pull == PULL_BODIES && (f->record.tally.waiting == 0 || lists_only(f->account)) &&
+    if (f->pull == PULL_BODIES && (f->record.tally.waiting == 0 || account_only_looks(f->account)) &&
         f->fetching == 0 && f->storing == 0) {
         f->pull = PULL_DONE;
         account_poke(f->account);

@@ -248,6 +248,8 @@ static void window_done(struct worker *w)
     buf_clear(&p->words);
     f->record.uidnext_listed = next;
     seen = op->found.count;
+    if (seen)
+        account_found_mail(account);
     hub_submit_lazy(hub, op);
     if (!last) {
         /* Aim at a few thousand rows a window, however sparse the UIDs are. */

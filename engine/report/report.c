@@ -182,7 +182,7 @@ static void add_user(struct report *r, const struct report_user *user)
 {
     tally_add(&r->totals, &user->tally);
     r->by_state[user->state]++;
-    r->synced += user->state == USER_SYNCED || user->state == USER_INCREMENTAL_SYNCED;
+    r->synced += user_state_is_synced(user->state);
     r->failed_users += user->state == USER_FAILED;
     r->throttled += user->throttled;
     r->reconnects += user->reconnects;

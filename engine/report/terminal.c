@@ -120,7 +120,7 @@ static bool is_troubled(const struct report_user *u)
 
 static bool is_open(const struct report_user *u)
 {
-    return u->state != USER_SYNCED && u->state != USER_INCREMENTAL_SYNCED;
+    return !user_state_is_synced(u->state);
 }
 
 /* As wide as the addresses, and leaving room for the rest. */

@@ -108,6 +108,12 @@ static bool say(const struct report *r, struct buf *b)
                                  plural(r->user_count),
                                  r->synced == 1 || r->user_count == 1 ? "is" : "are",
                                  format_percent(t->found - pending(t), t->found).text);
+    if (strcmp(r->batch.state, "Created") == 0)
+        return buf_append_format(b, "Nothing has been moved yet: %s message%s of %s user%s wait%s for "
+                                 "`mailhaul run`.",
+                                 format_count(pending(t)).text, plural(pending(t)),
+                                 format_count(r->user_count).text, plural(r->user_count),
+                                 pending(t) == 1 ? "s" : "");
     /* What an earlier command ended with says nothing of one that was killed. */
     ended = r->batch.has_exit_code && r->batch.finished_ms;
     /* A command that does one half has ended, and well. */

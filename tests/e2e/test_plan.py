@@ -178,6 +178,97 @@ class Plan(Case):
         user = self.plan(batch, "--source")["users"][0]
         self.assertEqual((user["target_known"], user["warnings"]), (False, []))
 
+    def seen(self, batch):
+        """What status and report make of the users and of the batch; no plan may change it."""
+        status = self.ends(batch.call("status", "--json"), 0).json()
+        report = self.balanced(batch.report())
+        return (status["batch"]["state"], [(u["address"], u["state"], u["failure"]) for u in status["users"]],
+                report["batch"], report["verdict"], report["totals"],
+                [(u["failures"], u["time"], u["found"], u["pending"]) for u in report["users"]])
+
+    def test_a_plan_leaves_who_is_synced_and_who_failed(self):
+        source = self.dovecot(["anna", "ben", "cleo"])
+        for i, name in enumerate(("anna", "ben", "cleo")):
+            source.seed(name, {("INBOX",): [mail.tiny(i)]})
+        batch = self.batch(source, self.target_for(["anna", "ben", "cleo"]), ["anna", "ben", "cleo"])
+        batch.passwords["cleo"] = "wrong"
+        self.ends(batch.call("run"), 3)
+        before = self.seen(batch)
+        self.assertEqual([u[1:] for u in before[1]], [("Synced", None)] * 2 + [("Failed", "LoginFailed")])
+
+        # Whom a plan cannot read it names, and its exit code tells; the verdicts stand.
+        batch.passwords["ben"] = "wrong"
+        done = self.ends(batch.call("plan", "--json"), 3)
+        self.assertIn("2 users could not be planned", done.err)
+        plan = done.json()
+        self.assertEqual([(u["planned"], u["found"]) for u in plan["users"]],
+                         [(True, 1), (False, 1), (False, 0)])
+        self.assertEqual(plan["totals"]["unplanned"], 2)
+        for user, words in ((plan["users"][1], "those of an earlier look"), (plan["users"][2], "not planned")):
+            text, = self.told(user, "LoginFailed")
+            self.assertIn(words, text)
+            self.assertIn("mailhaul check --user %s" % user["address"], text)
+        self.assertEqual(plan["users"][0]["warnings"], [])
+        self.assertEqual(self.seen(batch), before)
+        self.assertRegex(self.ends(batch.call("plan"), 3).out, "2 of them could not be planned")
+
+        # Nor does a plan that all are well in undo what failed.
+        batch.passwords.clear()
+        self.assertEqual(self.plan(batch)["totals"]["unplanned"], 0)
+        after = self.seen(batch)
+        self.assertEqual((after[:2], after[5][2][0]), (before[:2], before[5][2][0]))
+        self.assertEqual(after[5][2][2:], (1, 1), "what it found waits")
+
+        for name in ("anna", "ben", "cleo"):
+            batch.passwords[name] = "wrong"
+        done = self.ends(batch.call("plan", "--json"), 77)
+        self.assertEqual([len(self.told(u, "LoginFailed")) for u in done.json()["users"]], [1] * 3)
+        batch.set("policy", "retry-wait", "1ms")
+        source.halt()
+        done = self.ends(batch.call("plan", "--json"), 69)
+        self.assertEqual([len(self.told(u, "ConnectFailed")) for u in done.json()["users"]], [1] * 3)
+        self.assertEqual(self.seen(batch), after)
+
+    def test_new_mail_that_a_plan_finds_makes_a_synced_user_wait(self):
+        batch = self.job()
+        self.ends(batch.call("run"), 0)
+        batch.source.seed("anna", {("INBOX",): [mail.tiny(77)]})
+        self.assertEqual(self.plan(batch)["totals"]["move"], 1)
+        state, users = self.seen(batch)[:2]
+        self.assertEqual((state, users[0][1]), ("Stopped", "Queued"))
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(self.seen(batch)[1][0][1], "IncrementalSynced")
+
+    def test_a_plan_before_all_else_leaves_a_queued_user(self):
+        batch = self.job()
+        batch.passwords["anna"] = "wrong"
+        self.ends(batch.call("plan"), 77)
+        state, users, told, verdict = self.seen(batch)[:4]
+        self.assertEqual((state, users[0][1:]), ("Created", ("Queued", None)))
+        self.assertEqual((told["started"], told["finished"]), ("", ""))
+        self.assertIn("Nothing has been moved yet", verdict)
+
+    def test_too_many_large_items_are_a_warning_of_a_plan(self):
+        batch = self.job({("INBOX",): [mail.tiny(1, extra=(b"y" * 76 + b"\r\n") * 300)]})
+        batch.set("policy", "max-message-size", "10KB")
+        user = self.plan(batch)["users"][0]
+        self.assertEqual(len(user["warnings"]), 1)
+        self.assertIn("1 messages are larger than the limit", self.told(user, "TooManyLargeItems")[0])
+        self.assertEqual(self.seen(batch)[1][0][1:], ("Queued", None))
+
+    def test_a_folder_that_cannot_be_opened_is_what_a_plan_finds(self):
+        source = self._started(Quirky({"anna": {"INBOX": messages(2), "Odd": messages(1)}},
+                                      examine={"Odd": "NO [CANNOT] Mailbox isn't a valid mbox file"}))
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        del batch.sections["source"]["tls-ca"]
+        batch.set("source", "tls", "none")
+        batch.set("policy", "retry-wait", "1ms")
+        user = self.plan(batch)["users"][0]
+        self.assertEqual((user["planned"], user["move"]), (True, 2))
+        text, = self.told(user, "SelectFailed")
+        self.assertRegex(text, "the inventory is not complete: .*Odd.*valid mbox")
+        self.assertEqual(self.seen(batch)[1][0][1:], ("Queued", None))
+
     def test_a_target_that_is_away_is_not_tried_for_every_user(self):
         names = ["u%d" % i for i in range(6)]
         source = self.dovecot(names)
