@@ -61,7 +61,7 @@ static bool chunk_opened(struct body_reader *b, char *out, size_t cap, size_t *s
         env_let_go(reader->spool);
     }
     if (rc && rc != MDB_NOTFOUND)
-        return env_error(err_r, rc, "read a body from the spool");
+        return env_error(reader->spool, err_r, rc, "read a body from the spool");
     if (rc)
         return broken(b, err_r, "is missing");
     if (!good)

@@ -404,7 +404,7 @@ bool spool_check(struct spool *spool, bool full, void (*tell)(void *context, con
     int rc = mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &c.txn);
 
     if (rc)
-        return env_error(err_r, rc, "check the spool");
+        return env_error(spool, err_r, rc, "check the spool");
     if (full) {
         c.opener = blob_opener_create(spool);
         c.digest = EVP_MD_CTX_new();
@@ -419,5 +419,5 @@ bool spool_check(struct spool *spool, bool full, void (*tell)(void *context, con
     free(c.raw);
     free(c.owners);
     *faults_r = c.faults;
-    return rc == 0 || env_error(err_r, rc, "check the spool");
+    return rc == 0 || env_error(spool, err_r, rc, "check the spool");
 }

@@ -117,7 +117,7 @@ bool decode_folder(struct slice key, struct slice value, struct folder_record *f
     f->source_name = unpack_slice(&r, CODEC_NAME_BYTES_MAX);
     f->target_raw = unpack_slice(&r, CODEC_NAME_BYTES_MAX);
     f->target_name = unpack_slice(&r, CODEC_NAME_BYTES_MAX);
-    return unpack_end(&r);
+    return unpack_end(&r) && tally_balanced(&f->tally);
 }
 
 static bool all_zero(const uint8_t bytes[16])

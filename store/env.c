@@ -2,6 +2,7 @@
 
 #include "io/base/log.h"
 #include "io/base/mem.h"
+#include "store/sound.h"
 
 #include <sys/mman.h>
 #include <assert.h>
@@ -24,7 +25,17 @@ static const char *const table_names[TABLE_COUNT] = {
     [TABLE_FAILURE] = "failure", [TABLE_PROBLEM] = "problem", [TABLE_SAMPLE] = "sample",
 };
 
-bool env_error(struct err *err_r, int rc, const char *doing)
+bool env_damaged(struct spool *spool, struct err *err_r, const char *what, const char *doing)
+{
+    atomic_store(&spool->damaged, true);
+    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, MDB_CORRUPTED,
+            "%.120s%s/data.mdb is damaged%s%s%s. " ENV_DAMAGED_ADVICE, spool->place.folder,
+            strlen(spool->place.folder) > 120 ? "..." : "", what ? " (" : "", what ? what : "",
+            what ? ")" : "");
+    return err_doing(err_r, "%s", doing);
+}
+
+bool env_error(struct spool *spool, struct err *err_r, int rc, const char *doing)
 {
     const char *text = mdb_strerror(rc);
 
@@ -33,9 +44,9 @@ bool env_error(struct err *err_r, int rc, const char *doing)
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_BAD_VALSIZE:
-        text = "the spool's file data.mdb is damaged; put the state folder aside and run again: "
-               "what the target has is then found by looking there";
-        break;
+    case MDB_CURSOR_FULL:
+    case MDB_INCOMPATIBLE:
+        return env_damaged(spool, err_r, NULL, doing);
     case MDB_VERSION_MISMATCH:
         text = "the spool was written by another version of LMDB";
         break;
@@ -82,9 +93,7 @@ bool env_not_begun(const struct spool *spool, struct err *err_r)
                    "%s: there is no spool in it; nothing has run yet", spool->place.folder);
 }
 
-/* Bytes of a meta page that say "LMDB data version 1" on this machine: mdb_env_open itself takes a
- * file that begins with anything else but is shorter than a page for a new one. */
-static bool file_judged(const struct spool *spool, struct err *err_r)
+static bool file_judged(struct spool *spool, struct err *err_r)
 {
     char *path = place_path(&spool->place, "data.mdb");
     struct stat st;
@@ -94,10 +103,8 @@ static bool file_judged(const struct spool *spool, struct err *err_r)
     if (spool->read_only && (rc == ENOENT || (rc == 0 && st.st_size == 0)))
         return env_not_begun(spool, err_r);
     if (rc && rc != ENOENT)
-        return env_error(err_r, rc, "open the spool");
-    if (rc == 0 && st.st_size > 0 && st.st_size < 2 * sysconf(_SC_PAGESIZE))
-        return env_error(err_r, MDB_INVALID, "open the spool");
-    return true;
+        return env_error(spool, err_r, rc, "open the spool");
+    return sound_judged(spool, err_r);
 }
 
 static int open_sized(struct spool *spool, uint64_t map_bytes)
@@ -123,12 +130,12 @@ static int open_sized(struct spool *spool, uint64_t map_bytes)
     return rc;
 }
 
-static int free_pages(struct spool *spool, uint64_t *free_r, uint64_t tail_from, uint64_t *tail_r)
+static int free_pages(struct spool *spool, uint64_t *free_r)
 {
     MDB_txn *txn;
     MDB_cursor *cursor;
     MDB_val key, value;
-    uint64_t count = 0, tail = 0;
+    uint64_t count = 0;
     int rc = mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn);
 
     if (rc)
@@ -147,12 +154,6 @@ static int free_pages(struct spool *spool, uint64_t *free_r, uint64_t tail_from,
                 break;
             }
             count += n;
-            for (size_t i = 1; i <= n && tail_r; i++) {
-                size_t page;
-
-                memcpy(&page, (char *)value.mv_data + i * sizeof page, sizeof page);
-                tail += page >= tail_from;
-            }
         }
         if (rc == MDB_NOTFOUND)
             rc = 0;
@@ -160,8 +161,6 @@ static int free_pages(struct spool *spool, uint64_t *free_r, uint64_t tail_from,
     }
     mdb_txn_abort(txn);
     *free_r = count;
-    if (tail_r)
-        *tail_r = tail;
     return rc;
 }
 
@@ -183,15 +182,13 @@ static void *map_of(const struct stat *file)
     return map;
 }
 
-/* A file cut short (a copy that broke off) would end in SIGBUS at the first read past its end. Free
- * pages at the end may lawfully never have been written; any other missing page is damage. */
-static bool length_judged(struct spool *spool, struct err *err_r)
+static bool measured(struct spool *spool, struct err *err_r)
 {
     MDB_envinfo info;
     MDB_stat stat_env;
     struct stat st;
+    char *path;
     int fd, rc;
-    uint64_t pages, need, free_count, tail;
 
     rc = mdb_env_get_fd(spool->env, &fd);
     if (!rc)
@@ -201,22 +198,14 @@ static bool length_judged(struct spool *spool, struct err *err_r)
     if (!rc && fstat(fd, &st) < 0)
         rc = errno;
     if (rc)
-        return env_error(err_r, rc, "open the spool");
+        return env_error(spool, err_r, rc, "open the spool");
     spool->page_bytes = stat_env.ms_psize;
     spool->map_bytes = info.me_mapsize;
     spool->map = map_of(&st);
-    pages = (uint64_t)st.st_size / stat_env.ms_psize;
-    need = (uint64_t)info.me_last_pgno + 1;
-    if (pages >= need)
-        return true;
-    if (spool->read_only || ftruncate(fd, (off_t)(need * stat_env.ms_psize)) < 0)
-        return env_error(err_r, MDB_CORRUPTED, "open the spool");
-    rc = free_pages(spool, &free_count, pages, &tail);
-    if (!rc && tail == need - pages)
-        return true;
-    if (ftruncate(fd, st.st_size) < 0)
-        log_line(LOG_WARN, "spool.damaged", "file could not be put back to its length");
-    return env_error(err_r, MDB_CORRUPTED, "open the spool");
+    path = place_path(&spool->place, "data.mdb");
+    sound_watched(spool, path);
+    free(path);
+    return true;
 }
 
 static bool tables_opened(struct spool *spool, struct err *err_r)
@@ -231,7 +220,7 @@ static bool tables_opened(struct spool *spool, struct err *err_r)
     if (!rc)
         rc = mdb_txn_begin(spool->env, NULL, spool->read_only ? MDB_RDONLY : 0, &txn);
     if (rc)
-        return env_error(err_r, rc, "open the spool");
+        return env_error(spool, err_r, rc, "open the spool");
     for (unsigned i = 0; i < TABLE_COUNT && !rc; i++)
         rc = mdb_dbi_open(txn, table_names[i], spool->read_only ? 0 : MDB_CREATE,
                           &spool->tables[i]);
@@ -241,11 +230,11 @@ static bool tables_opened(struct spool *spool, struct err *err_r)
             return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, rc,
                            "%s: the spool is not one of mailhaul's",
                            spool->place.folder);
-        return env_error(err_r, rc, "open the spool");
+        return env_error(spool, err_r, rc, "open the spool");
     }
     /* Also in a read-only environment: it keeps the handles. */
     rc = mdb_txn_commit(txn);
-    return rc == 0 || env_error(err_r, rc, "open the spool");
+    return rc == 0 || env_error(spool, err_r, rc, "open the spool");
 }
 
 bool env_open(struct spool *spool, struct err *err_r)
@@ -258,11 +247,11 @@ bool env_open(struct spool *spool, struct err *err_r)
     while ((rc = open_sized(spool, map_bytes)) == ENOMEM && map_bytes > MAP_BYTES_LEAST)
         map_bytes /= 2;
     if (rc)
-        return env_error(err_r, rc, "open the spool");
+        return env_error(spool, err_r, rc, "open the spool");
     /* Slots of killed readers would keep pages from being reused for ever. */
     if (!spool->read_only && (rc = mdb_reader_check(spool->env, &dead)) != 0)
         log_line(LOG_WARN, "spool.readers", "%s", mdb_strerror(rc));
-    if (!length_judged(spool, err_r) || !tables_opened(spool, err_r)) {
+    if (!measured(spool, err_r) || !tables_opened(spool, err_r)) {
         env_close(spool);
         return false;
     }
@@ -271,9 +260,12 @@ bool env_open(struct spool *spool, struct err *err_r)
 
 void env_close(struct spool *spool)
 {
-    if (spool->env)
-        mdb_env_close(spool->env);
+    if (!spool->env)
+        return;
+    sound_unwatched(spool);
+    mdb_env_close(spool->env);
     spool->env = NULL;
+    sound_left(spool);
 }
 
 bool env_free_share(struct spool *spool, unsigned *percent_r, uint64_t *file_bytes_r,
@@ -281,12 +273,12 @@ bool env_free_share(struct spool *spool, unsigned *percent_r, uint64_t *file_byt
 {
     MDB_envinfo info;
     uint64_t count;
-    int rc = free_pages(spool, &count, 0, NULL);
+    int rc = free_pages(spool, &count);
 
     if (!rc)
         rc = mdb_env_info(spool->env, &info);
     if (rc)
-        return env_error(err_r, rc, "measure the spool");
+        return env_error(spool, err_r, rc, "measure the spool");
     *file_bytes_r = ((uint64_t)info.me_last_pgno + 1) * spool->page_bytes;
     *percent_r = (unsigned)(count * 100 / ((uint64_t)info.me_last_pgno + 1));
     return true;

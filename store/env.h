@@ -35,7 +35,9 @@ struct spool {
     struct place place;
     MDB_env *env;
     MDB_dbi tables[TABLE_COUNT];
-    bool read_only;
+    bool read_only, distrust;
+    char unsound[96]; /* sound_judged: a record that cannot be right, or "" */
+    _Atomic bool damaged; /* something in data.mdb cannot be right */
     struct seal_key seal; /* seal.on false: bodies are not encrypted */
     uint64_t budget_config;
     uint64_t map_bytes, page_bytes;
@@ -61,7 +63,12 @@ bool env_free_share(struct spool *spool, unsigned *percent_r, uint64_t *file_byt
 bool env_not_begun(const struct spool *spool, struct err *err_r);
 
 /* Words for an LMDB result, as PERMANENT/RUN origin STORE. Returns false. */
-bool env_error(struct err *err_r, int rc, const char *doing);
+bool env_error(struct spool *spool, struct err *err_r, int rc, const char *doing);
+/* The same for what is in the file and cannot be right; what: where, or NULL. */
+bool env_damaged(struct spool *spool, struct err *err_r, const char *what, const char *doing);
+#define ENV_DAMAGED_ADVICE                                                                         \
+    "Restore the state folder from a copy, or put it aside and run again: what is on the target is " \
+    "recognised, nothing is doubled"
 
 static inline MDB_val env_val(struct slice s)
 {

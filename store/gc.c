@@ -2,6 +2,7 @@
 
 #include "io/base/log.h"
 #include "io/base/mem.h"
+#include "store/pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +35,10 @@ int gc_drop_chunks(struct spool *spool, MDB_txn *txn, uint64_t body, uint64_t *f
         }
         if (found != body)
             break;
+        if (!pages_value_sound(env_slice(k), env_slice(v), spool->page_bytes)) {
+            rc = MDB_CORRUPTED;
+            break;
+        }
         *freed_r += v.mv_size;
         passed += v.mv_size;
         rc = mdb_cursor_del(cursor, 0);

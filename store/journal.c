@@ -50,13 +50,6 @@ int journal_get(struct journal *j, enum table table, const struct key *key, stru
     return rc;
 }
 
-int journal_illegal(const struct journal *j)
-{
-    /* Somebody above asked for what must not happen: better to stop than to lose count of mail. */
-    assert(j->lenient);
-    return JOURNAL_ILLEGAL;
-}
-
 int journal_begin(struct journal *j, struct spool *spool)
 {
     *j = (struct journal){ .spool = spool };
@@ -133,7 +126,7 @@ int journal_slot_need(struct journal *j, const struct store_op *op, struct folde
     int rc = journal_slot_get(j, op->user, op->folder, slot_r);
 
     if (rc == 0 && !*slot_r)
-        rc = journal_illegal(j);
+        rc = JOURNAL_ILLEGAL;
     return rc;
 }
 

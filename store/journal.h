@@ -27,10 +27,10 @@ struct journal {
     struct folder_slot *slots; /* folders touched, newest first */
     struct folder_slot *buckets[256];
     uint64_t held_added, held_freed;
-    bool lenient; /* JOURNAL_ILLEGAL instead of an assert; drain mode */
 };
 
-/* Results: 0, an LMDB code, an errno, or one of these (outside both ranges). */
+/* Results: 0, an LMDB code, an errno, or one of these (outside both ranges). ILLEGAL: the journal holds
+ * something else than what the operation goes by (no such row, or a state it cannot leave so). */
 enum { JOURNAL_MORE = -1, JOURNAL_ILLEGAL = -2 };
 
 int journal_begin(struct journal *j, struct spool *spool);

@@ -13,10 +13,6 @@ struct folder_slot {
     bool changed;
 };
 
-/* Somebody above asked for what must not happen: stops the program, or JOURNAL_ILLEGAL when the
- * journal is lenient. */
-int journal_illegal(const struct journal *j);
-
 /* A slot without a record read: for a folder that is new. */
 struct folder_slot *journal_slot_add(struct journal *j, uint32_t user, uint32_t folder);
 /* NULL in *slot_r when there is no such folder. */

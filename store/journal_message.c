@@ -44,7 +44,7 @@ int journal_found(struct journal *j, const struct store_op *op)
 
         assert(m->uid && (i == 0 || m->uid > m[-1].uid) && m->body == 0);
         if (!journal_transition_allowed(0, m->state))
-            return journal_illegal(j);
+            return JOURNAL_ILLEGAL;
         key_message(&key, op->user, op->folder, m->uid);
         k = env_val(key_slice(&key));
         v = (MDB_val){ encode_message(bytes, &key, m), bytes };
@@ -151,7 +151,7 @@ static int message_get(struct journal *j, const struct key *key, struct message_
     int rc = journal_get(j, TABLE_MESSAGE, key, &value);
 
     if (rc == MDB_NOTFOUND)
-        return journal_illegal(j);
+        return JOURNAL_ILLEGAL;
     if (rc)
         return rc;
     return decode_message(key_slice(key), value, m_r) ? 0 : MDB_CORRUPTED;
@@ -181,7 +181,7 @@ int journal_spooled(struct journal *j, struct store_op *op)
     if (rc)
         return rc;
     if (m.state != MESSAGE_FOUND)
-        return journal_illegal(j);
+        return JOURNAL_ILLEGAL;
     keywords_kept(&m, kept);
     rc = journal_tally_less(&slot->record.tally.waiting);
     if (!rc)
@@ -223,7 +223,7 @@ int journal_repair(struct journal *j, const struct store_op *op)
     if (rc)
         return rc;
     if (m.state != MESSAGE_SPOOLED)
-        return journal_illegal(j);
+        return JOURNAL_ILLEGAL;
     keywords_kept(&m, kept);
     m.repairs = op->repair.repairs;
     m.repaired_bytes = op->repair.repairs ? op->repair.repaired_bytes : 0;
@@ -250,7 +250,7 @@ static int one_ended(struct journal *j, const struct store_op *op, struct folder
     from = m.state;
     if (!journal_transition_allowed(from, end->state) ||
         (end->state == MESSAGE_SPOOLED && m.body == 0))
-        return journal_illegal(j);
+        return JOURNAL_ILLEGAL;
     keywords_kept(&m, kept);
     rc = journal_tally_less(journal_tally_of(t, from));
     if (rc)

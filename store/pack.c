@@ -179,6 +179,11 @@ struct unpacking unpack_begin(struct slice key, struct slice value)
     return r;
 }
 
+bool pack_right(struct slice key, struct slice value)
+{
+    return unpack_begin(key, value).ok;
+}
+
 bool unpack_end(const struct unpacking *r)
 {
     return r->ok && r->left == 0;

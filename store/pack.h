@@ -60,6 +60,8 @@ void unpack_bytes(struct unpacking *r, void *out, size_t size);
 struct slice unpack_slice(struct unpacking *r, size_t max);
 /* To out[cap], NUL-terminated. */
 void unpack_text(struct unpacking *r, char *out, size_t cap);
+/* Do its version and check say that this is what was packed under this key? */
+bool pack_right(struct slice key, struct slice value);
 /* Was all of it well, and is nothing left? */
 bool unpack_end(const struct unpacking *r);
 

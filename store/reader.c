@@ -13,7 +13,7 @@ bool reader_create(struct spool *spool, struct reader **reader_r, struct err *er
 
     if (rc) {
         free(reader);
-        return env_error(err_r, rc, "read the spool");
+        return env_error(spool, err_r, rc, "read the spool");
     }
     mdb_txn_reset(reader->txn);
     reader->spool = spool;
@@ -38,7 +38,7 @@ bool reader_begin(struct reader *reader, struct err *err_r)
     assert(!reader->busy);
     rc = mdb_txn_renew(reader->txn);
     if (rc)
-        return env_error(err_r, rc, "read the spool");
+        return env_error(reader->spool, err_r, rc, "read the spool");
     reader->busy = true;
     return true;
 }
@@ -116,7 +116,7 @@ static bool walked(struct reader *reader, struct walk *walk, struct err *err_r)
     reader_rest(reader);
     if (rc == 0 && walk->damaged)
         rc = MDB_CORRUPTED;
-    return rc == 0 || env_error(err_r, rc, "read the journal");
+    return rc == 0 || env_error(reader->spool, err_r, rc, "read the journal");
 }
 
 static bool damaged(struct walk *walk)

@@ -51,12 +51,12 @@ static bool key_judged(struct spool *spool, MDB_txn *txn, const struct secret *k
 
     if (!blob_get(spool, txn, "s:seal", &v, &rc)) {
         if (rc != MDB_NOTFOUND)
-            return env_error(err_r, rc, "open the spool");
+            return env_error(spool, err_r, rc, "open the spool");
         return !key || refused(spool, err_r, "the spool was made without a key; run without one, "
                                              "or with another state folder");
     }
     if (v.mv_size != SEAL_SALT_BYTES + SEAL_PROOF_BYTES)
-        return env_error(err_r, MDB_CORRUPTED, "open the spool");
+        return env_error(spool, err_r, MDB_CORRUPTED, "open the spool");
     if (!key) /* status and report read no body */
         return spool->read_only ||
                refused(spool, err_r, "the spool is encrypted and no key was given");
@@ -82,7 +82,9 @@ static bool identity_judged(struct spool *spool, MDB_txn *txn, const struct secr
     if (!rc)
         rc = mdb_stat(txn, spool->tables[TABLE_USER], &users);
     if (rc)
-        return env_error(err_r, rc, "open the spool");
+        return env_error(spool, err_r, rc, "open the spool");
+    if (format == SPOOL_FORMAT && spool->unsound[0])
+        return env_damaged(spool, err_r, spool->unsound, "open the spool");
     if (format == SPOOL_FORMAT)
         return key_judged(spool, txn, key, err_r);
     /* Killed between the commit that made the tables and the one that set them up. */
@@ -103,7 +105,7 @@ static bool identity_judged(struct spool *spool, MDB_txn *txn, const struct secr
     }
     rc = identity_written(spool, txn, salt);
     *changed_r = true;
-    return rc == 0 || env_error(err_r, rc, "set up the spool");
+    return rc == 0 || env_error(spool, err_r, rc, "set up the spool");
 }
 
 static bool numbers_read(struct spool *spool, MDB_txn *txn, struct err *err_r)
@@ -120,7 +122,7 @@ static bool numbers_read(struct spool *spool, MDB_txn *txn, struct err *err_r)
     if (!rc && !spool->read_only)
         rc = env_number_put(spool, txn, "body_next", next + BODIES_PER_RUN);
     if (rc)
-        return env_error(err_r, rc, "open the spool");
+        return env_error(spool, err_r, rc, "open the spool");
     atomic_store(&spool->body_next, next + 1);
     spool->body_end = next + BODIES_PER_RUN;
     atomic_store(&spool->held_bytes, held);
@@ -135,7 +137,7 @@ static bool contents_opened(struct spool *spool, const struct secret *key, struc
     int rc = mdb_txn_begin(spool->env, NULL, spool->read_only ? MDB_RDONLY : 0, &txn);
 
     if (rc)
-        return env_error(err_r, rc, "open the spool");
+        return env_error(spool, err_r, rc, "open the spool");
     if (!identity_judged(spool, txn, key, &changed, err_r) || !numbers_read(spool, txn, err_r)) {
         mdb_txn_abort(txn);
         return false;
@@ -145,7 +147,7 @@ static bool contents_opened(struct spool *spool, const struct secret *key, struc
         return true;
     }
     rc = mdb_txn_commit(txn);
-    return rc == 0 || env_error(err_r, rc, "open the spool");
+    return rc == 0 || env_error(spool, err_r, rc, "open the spool");
 }
 
 /* A full disk from the last run: room is made before anything is written. */
@@ -162,7 +164,7 @@ static bool opened(struct spool *spool, const struct spool_config *config, struc
     if (!spool->read_only) {
         rc = gc_orphans(spool);
         if (rc)
-            return env_error(err_r, rc, "clear half-written bodies");
+            return env_error(spool, err_r, rc, "clear half-written bodies");
         if (!gc_compact(spool, GC_COMPACT_BYTES_LEAST, err_r))
             return false;
         rc = mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn);
@@ -171,7 +173,7 @@ static bool opened(struct spool *spool, const struct spool_config *config, struc
             mdb_txn_abort(txn);
         }
         if (rc)
-            return env_error(err_r, rc, "open the spool");
+            return env_error(spool, err_r, rc, "open the spool");
         atomic_store(&spool->held_bytes, held);
         if (!place_ballast_load(&spool->place, config->budget_bytes))
             log_line(LOG_DEBUG, "spool.ballast", "none: the disk is small or nearly full");
@@ -185,6 +187,7 @@ bool spool_open(const struct spool_config *config, struct spool **spool_r, struc
     struct spool *spool = mem_zero(1, sizeof *spool);
 
     spool->read_only = config->read_only;
+    spool->distrust = config->distrust;
     spool->budget_config = config->budget_bytes;
     spool->place.lock_fd = -1;
     if (!place_open(&spool->place, config->folder, config->read_only, err_r) ||
@@ -294,7 +297,7 @@ bool spool_register_users(struct spool *spool, const struct slice *addresses,
                            addresses[i].size, user_names[i].size);
     rc = mdb_txn_begin(spool->env, NULL, 0, &txn);
     if (rc)
-        return env_error(err_r, rc, "register users");
+        return env_error(spool, err_r, rc, "register users");
     rc = highest_user(spool, txn, &highest);
     for (unsigned i = 0; i < count && !rc; i++)
         rc = register_one(spool, txn, addresses[i], user_names[i], &highest, &ids_r[i]);
@@ -302,7 +305,7 @@ bool spool_register_users(struct spool *spool, const struct slice *addresses,
         mdb_txn_abort(txn);
     else
         rc = mdb_txn_commit(txn);
-    return rc == 0 || env_error(err_r, rc, "register users");
+    return rc == 0 || env_error(spool, err_r, rc, "register users");
 }
 
 uint64_t spool_next_body(struct spool *spool)
@@ -336,7 +339,7 @@ bool spool_meta_get(struct spool *spool, const char *name, struct slice *value_r
         mdb_txn_abort(txn);
     }
     free(key);
-    return rc == 0 || rc == MDB_NOTFOUND || env_error(err_r, rc, "read a value of the spool");
+    return rc == 0 || rc == MDB_NOTFOUND || env_error(spool, err_r, rc, "read a value of the spool");
 }
 
 enum spool_holder spool_holder(const struct spool *spool)

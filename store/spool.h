@@ -14,6 +14,7 @@ struct spool_config {
     const char *folder;        /* made with mode 0700 when missing; its parent must exist */
     uint64_t budget_bytes;     /* bodies (compressed) that may wait here; 0: no limit but the disk */
     bool read_only;            /* status, report: no lock, nothing written, works beside a run */
+    bool distrust;             /* every page is read, also when data.mdb is as the last run left it */
     const struct secret *key;  /* encryption at rest, 32 bytes or more, or NULL */
 };
 

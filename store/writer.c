@@ -250,7 +250,9 @@ static void all_failed(struct writer *w, const struct err *err)
 static void died(struct writer *w, int rc)
 {
     w->dead = true;
-    if (env_error(&w->why, rc, "write the spool"))
+    if (rc == JOURNAL_ILLEGAL ? env_damaged(w->spool, &w->why, "a message is not in the state it should be",
+                                            "write the spool")
+                              : env_error(w->spool, &w->why, rc, "write the spool"))
         return;
     log_err(LOG_ERROR, "spool.broken", &w->why);
     all_failed(w, &w->why);
@@ -351,7 +353,6 @@ static bool passing_committed(struct writer *w)
         commit_failed(w, rc);
         return false;
     }
-    j.lenient = true;
     waiting = mem_zero(DRAIN_WALK_MAX, sizeof(struct store_op *));
     passing = mem_zero(BATCH_RECORDS_MAX, sizeof(struct store_op *));
     for (struct store_op *op = w->first;

@@ -23,6 +23,7 @@ struct states {
     struct spool **spools;
     struct settings **settings;
     unsigned count, settings_count;
+    bool distrust; /* as in struct spool_config */
 };
 
 static void states_close(struct states *s)
@@ -38,7 +39,8 @@ static void states_close(struct states *s)
 /* key: borrowed until states_close. */
 static int state_open(struct states *s, const char *folder, const struct secret *key)
 {
-    struct spool_config config = { .folder = folder, .key = key, .read_only = true };
+    struct spool_config config = { .folder = folder, .key = key, .read_only = true,
+                                   .distrust = s->distrust };
     struct stat st;
     struct err err;
 
@@ -104,7 +106,7 @@ static int states_open(const struct opts *o, struct states *s)
     struct err err;
     int code = EXIT_DONE;
 
-    *s = (struct states){ 0 };
+    *s = (struct states){ .distrust = o->command == OPTS_SPOOL_CHECK };
     s->settings = mem_zero(o->batch_files.count, sizeof(struct settings *));
     for (size_t i = 0; code == EXIT_DONE && i < o->batch_files.count; i++) {
         struct config_request request = {

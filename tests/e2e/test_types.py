@@ -1,7 +1,9 @@
 """Every failure type of the report is driven end to end by some test: TYPES says by which."""
 
 import os
+import random
 import re
+import shutil
 import socket
 
 import exchange
@@ -211,6 +213,55 @@ class Elsewhere(Typed):
         batch.set("source", "url", "imap://127.0.0.1:%d" % port)
         self.ends(batch.call("run"), 69)
         self.told(batch.report(), "ConnectFailed")
+
+    def changed(self, data, number):
+        """The spool's file as something else than mailhaul may leave it; one way for each number."""
+        chance = random.Random(number)
+        page = chance.randrange(len(data) // 4096) * 4096
+        other = chance.randrange(len(data) // 4096) * 4096
+        at = chance.randrange(len(data))
+        return (data[:at],
+                data[:page] + bytes(4096) + data[page + 4096:],
+                data[:page] + data[other:other + 4096] + data[page + 4096:],
+                data[:page + 16] + data[other + 16:other + 4096] + data[page + 4096:],
+                data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1:],
+                data[:page + 12] + chance.randbytes(2) + data[page + 14:],
+                data[:page + 16] + chance.randbytes(60) + data[page + 76:],
+                data[:at] + chance.randbytes(9000) + data[at + 9000:])[number % 8]
+
+    def test_a_state_folder_that_something_else_changed(self):
+        """Pages of data.mdb are zeroed, swapped, cut off, overwritten: a clear error or, where nothing
+        that counts was hit, the run as ever; never a signal, and no message twice."""
+        number = 30
+        batch = self.job(self.source({"INBOX": messages(number), "Work": messages(3)}))
+        self.ends(batch.call("fetch"), 0)
+        path = os.path.join(batch.state, "data.mdb")
+        with open(path, "rb") as f:
+            data = f.read()
+        refused = 0
+        for i in range(40):
+            with open(path, "wb") as f:
+                f.write(self.changed(data, i))
+            for command in ("status", "report", "upload"):
+                run = batch.start(command)
+                run.account = None  # there is none where the file is refused
+                done = run.wait()
+                self.assertIn(done.code, (0, 3, 74), "%d: %s: %s" % (i, command, done))
+                if done.code == 74:
+                    self.assertRegex(done.err, r"/data\.mdb is damaged|nothing has run yet", "%d" % i)
+                    self.assertRegex(done.err, "put it aside|nothing has run yet", "%d" % i)
+                    refused += 1
+        self.assertGreater(refused, 20)
+        with open(path, "wb") as f:
+            f.write(data[:len(data) // 2])
+        for command in ("status", "report", "upload", "spool-check"):
+            run = batch.start(command)
+            run.account = None
+            self.assertIn("cut short", self.ends(run.wait(), 74).err, command)
+        shutil.move(batch.state, os.path.join(self.folder, "aside"))
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(self.balanced(batch.report())["totals"]["found"], number + 3)
+        self.arrived(batch, ("INBOX",), messages(number))
 
     def test_a_body_that_the_disk_changed(self):
         """A byte of a spooled body is another one: its checksum tells, and it alone is lost until
