@@ -134,6 +134,10 @@ void account_poke(struct account *account);
 /* Every second or so: time account, back-offs, extra connections. */
 void account_tick(struct account *account, uint64_t now_ms);
 
+/* The folders of this worker's side have been listed: on a far server a mailbox of many of them gets more
+ * connections at once. */
+void account_spread_links(struct account *account, const struct worker *worker);
+
 /* The user has failed with this type; the rest of the mailbox still goes on when rest is set. */
 void account_fail(struct account *account, const char *type, bool rest);
 /* Adds a failure record (and logs it). folder and uid may be NULL and 0. */

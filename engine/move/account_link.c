@@ -13,6 +13,10 @@
 
 /* One more connection for a mailbox that has this much left for each it has. */
 #define EXTRA_LINK_MESSAGES 100u
+/* A server whose handshake takes this long is far away. */
+#define FAR_MS 30u
+/* There a folder costs three round trips on its connection, and another connection six. */
+#define FAR_LINK_FOLDERS 5u
 
 struct worker *account_worker_create(struct account *account, enum side side)
 {
@@ -246,6 +250,36 @@ void account_worker_open(struct worker *w)
     w->link = link_open(account->hub->loop, &config, &link_events, w);
 }
 
+/* Mailboxes that wait for their first connection go before second ones. */
+static bool others_wait(const struct account *account, enum side side)
+{
+    return batch_user_waits(account->hub->batch) &&
+           account->hub->links[side] * 2 > account->hub->limits[side].limit;
+}
+
+void account_spread_links(struct account *account, const struct worker *w)
+{
+    struct account_side *side = &account->sides[w->side];
+    const struct settings_endpoint *endpoint = settings_endpoint(account->hub->settings, w->side);
+    struct stream_facts facts;
+    unsigned most = 1;
+
+    link_facts(w->link, &facts);
+    if (facts.tcp_ms + facts.tls_ms < FAR_MS || account->hub->settings->mode == SETTINGS_MODE_PLAN)
+        return;
+    for (unsigned i = 0; i < account->folder_count; i++) {
+        const struct folder *f = account->folders[i];
+
+        most += f->pull == PULL_UNLISTED && (!f->has_source_status || f->source_status.messages > 0);
+    }
+    most /= FAR_LINK_FOLDERS;
+    if (most > endpoint->connections_per_user)
+        most = endpoint->connections_per_user;
+    while (side->worker_count < most && !others_wait(account, w->side) &&
+           login_has_room(side, loop_now_ms(account->hub->loop)) && hub_has_link(account->hub, w->side))
+        account_worker_open(account_worker_create(account, w->side));
+}
+
 void account_maybe_more_links(struct account *account, enum side side_index)
 {
     struct account_side *side = &account->sides[side_index];
@@ -275,9 +309,7 @@ void account_maybe_more_links(struct account *account, enum side side_index)
     if (left < EXTRA_LINK_MESSAGES * side->worker_count ||
         (!idle && side->worker_count >= endpoint->connections_per_user))
         return;
-    /* Mailboxes that wait for their first connection go before second ones. */
-    if (batch_user_waits(account->hub->batch) &&
-        account->hub->links[side_index] * 2 > account->hub->limits[side_index].limit)
+    if (others_wait(account, side_index))
         return;
     account_worker_open(idle ? idle : account_worker_create(account, side_index));
 }

@@ -67,6 +67,7 @@ struct folder {
     enum folder_push push;
     unsigned attributes; /* of LIST in this pass, IMAP_MAILBOX_ bits */
     bool exists_on_target;
+    bool made_alone;     /* it could not be made together with others */
     uint32_t list_width; /* UIDs a listing asks for at most, 0: as many as is usual; learnt */
     bool selects;        /* SELECT in place of EXAMINE, whose UIDVALIDITY changes (quirk S03) */
     bool gone;           /* the source does not list it any more */

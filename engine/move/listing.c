@@ -446,6 +446,8 @@ static void side_listed(struct listing *l)
     w->busy = false;
     listing_free(l);
     map(account);
+    if (w->side == SIDE_SOURCE)
+        account_spread_links(account, w);
     worker_idle(w);
 }
 

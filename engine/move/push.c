@@ -51,10 +51,15 @@ bool push_has_mail(const struct folder *f)
     return !f->account->day_over[SIDE_TARGET] && (f->ready.count > 0 || f->ready.more);
 }
 
+bool push_must_make(const struct folder *f)
+{
+    return f->target_raw && !f->exists_on_target && !gmail_is_view(f);
+}
+
 static bool wants_folder(const struct folder *f)
 {
-    return f->target_raw && f->push == PUSH_CLOSED && f->pushers == 0 && source_agrees(f) &&
-           (push_has_mail(f) || (!f->exists_on_target && !gmail_is_view(f)));
+    return f->target_raw && f->push == PUSH_CLOSED && f->pushers == 0 && f->sending == 0 &&
+           source_agrees(f) && (push_has_mail(f) || push_must_make(f));
 }
 
 /* An APPEND without an answer: when all others have theirs, one worker looks. */
@@ -121,10 +126,14 @@ static struct folder *choose(struct account *account)
 
 /* ---- going on ------------------------------------------------------------------------------ */
 
-static bool has_erred_enough(const struct worker *w)
+/* NOs and BADs that the session may still get. */
+static unsigned room_for_errors(const struct worker *w)
 {
-    return w->account->hub->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE &&
-           session_error_count(link_session(w->link)) >= SESSION_ERRORS_MAX;
+    unsigned count = session_error_count(link_session(w->link));
+
+    if (w->account->hub->settings->target.preset != SETTINGS_PRESET_EXCHANGE_ONLINE)
+        return UINT32_MAX;
+    return count < SESSION_ERRORS_MAX ? SESSION_ERRORS_MAX - count : 0;
 }
 
 void push_go(struct worker *w)
@@ -133,7 +142,7 @@ void push_go(struct worker *w)
 
     if (!w->link || !link_is_ready(w->link) || w->busy || account->stopping)
         return;
-    if (has_erred_enough(w))
+    if (room_for_errors(w) == 0)
         w->draining = true;
     if (w->draining) {
         if (w->inflight == 0)
@@ -145,16 +154,20 @@ void push_go(struct worker *w)
     for (;;) {
         struct folder *f = w->folder;
 
+        /* Where APPENDs are pipelined, the next folder's follow while these have no answer yet. */
         if (f && (f->push != PUSH_OPEN || !push_has_mail(f))) {
-            if (w->inflight)
+            if (w->inflight && (f->push != PUSH_OPEN || w->inflight >= push_depth(w)))
                 return;
             push_folder_release(w);
             f = NULL;
         }
         if (!f) {
-            f = w->folder = choose(account);
+            f = choose(account);
+            if ((!f || push_must_make(f)) && push_make_begin(w, room_for_errors(w)))
+                return;
             if (!f)
                 return;
+            w->folder = f;
             f->pushers++;
             if (f->push != PUSH_OPEN) {
                 push_open_begin(w);
@@ -166,9 +179,7 @@ void push_go(struct worker *w)
                 break;
             else if (!link_is_ready(w->link))
                 return; /* the spool could not give what it was to send: the session is over */
-        if (push_has_mail(f) || w->inflight)
+        if (push_has_mail(f))
             return;
-        push_folder_release(w);
-        account_poke(account);
     }
 }

@@ -1,16 +1,20 @@
-/* What push, push_open and push_send share. Internal to the push side of engine/move.
+/* What push, push_make, push_open and push_send share. Internal to the push side of engine/move.
  */
 #ifndef ENGINE_MOVE_PUSH_INNER_H
 #define ENGINE_MOVE_PUSH_INNER_H
 
 #include "engine/move/push.h"
 
-enum push_step { PUSH_STEP_FREE, PUSH_STEP_OPENING };
+enum push_step { PUSH_STEP_FREE, PUSH_STEP_OPENING, PUSH_STEP_MAKING };
+
+/* What is asked of a folder before it is sent to. */
+#define PUSH_STATUS (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY)
 
 /* What push keeps for a worker. */
 struct push {
     enum push_step step;
     unsigned attempts;
+    unsigned making; /* folders of push_make_begin that have not ended */
     /* scan */
     struct twins *scan;
     uint32_t from, to, uidnext, width;
@@ -20,9 +24,23 @@ struct push {
 
 /* Messages of the folder wait to be sent. */
 bool push_has_mail(const struct folder *f);
+/* It has a name on the target, is not there, and is one that is made also when it is empty. */
+bool push_must_make(const struct folder *f);
 /* The worker gives its folder back; nothing of it may be in flight on this worker. */
 void push_folder_release(struct worker *w);
 
+/* push_make: makes up to `most` folders that are missing, together. True: it has begun, and calls worker_idle
+ * when they are there or left to push_open_begin. */
+bool push_make_begin(struct worker *w, unsigned most);
+
+/* push_open: CREATE was refused because the folder exists. */
+bool push_exists_already(const struct err *err);
+/* CREATE of the folder was answered OK (err NULL) or so. */
+void push_made(struct folder *f, const struct err *err);
+/* SELECT of the folder told its numbers, and which keywords the mailbox takes. */
+void push_selected(struct folder *f, const struct imap_selected *selected);
+/* The worker's link needs no selected folder any more; its answer is not waited for. */
+void push_unselect(struct worker *w);
 /* push_open: makes, asks, scans and opens the worker's folder, then calls worker_idle. */
 void push_open_begin(struct worker *w);
 /* Twins that may be ours and are not paired yet keep the floor where it is. */

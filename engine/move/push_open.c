@@ -63,24 +63,34 @@ static void subscribed(void *context, const struct err *err)
         open_ask(w);
 }
 
-static void created(void *context, const struct err *err)
+bool push_exists_already(const struct err *err)
 {
-    struct worker *w = context;
-    struct folder *f = w->folder;
+    return slice_equal(slice_cstr(err->resp_code), SLICE("ALREADYEXISTS")) ||
+           slice_find_nocase(slice_cstr(err->server_text), SLICE("already exists")) != SIZE_MAX;
+}
 
-    if (err && !slice_equal(slice_cstr(err->resp_code), SLICE("ALREADYEXISTS")) &&
-        slice_find_nocase(slice_cstr(err->server_text), SLICE("already exists")) == SIZE_MAX) {
-        step_failed(w, TROUBLE_CREATE, err);
-        return;
-    }
+void push_made(struct folder *f, const struct err *err)
+{
     f->exists_on_target = true;
     if (err) {
         /* It was there all along: look at what it holds. */
         f->has_target_status = false;
     } else {
-        log_line(LOG_DEBUG, "folder.created", "user=%s folder=%s", w->account->user->email_address,
+        log_line(LOG_DEBUG, "folder.created", "user=%s folder=%s", f->account->user->email_address,
                  f->target_name);
     }
+}
+
+static void created(void *context, const struct err *err)
+{
+    struct worker *w = context;
+    struct folder *f = w->folder;
+
+    if (err && !push_exists_already(err)) {
+        step_failed(w, TROUBLE_CREATE, err);
+        return;
+    }
+    push_made(f, err);
     session_subscribe(link_session(w->link), f->record.target_raw, subscribed, w);
 }
 
@@ -103,18 +113,35 @@ static void status_told(void *context, const struct imap_status *status)
     w->folder->has_target_status = true;
 }
 
-static void select_told(void *context, const struct imap_selected *selected)
+void push_selected(struct folder *f, const struct imap_selected *selected)
 {
-    struct worker *w = context;
-    struct account *account = w->account;
+    struct account *account = f->account;
 
-    w->folder->target_status = selected->status;
-    w->folder->has_target_status = true;
+    f->target_status = selected->status;
+    f->has_target_status = true;
     account->knows_keywords = true;
     account->appends_keywords =
         selected->has_permanent && (selected->permanent.system & IMAP_FLAG_WILDCARD);
     free(account->permanent_keywords);
     account->permanent_keywords = slice_dup(selected->permanent.keywords);
+}
+
+static void select_told(void *context, const struct imap_selected *selected)
+{
+    struct worker *w = context;
+
+    push_selected(w->folder, selected);
+}
+
+static void unselected(void *context, const struct err *err)
+{
+    (void)context;
+    (void)err; /* the folder stays selected, then; nothing that follows minds */
+}
+
+void push_unselect(struct worker *w)
+{
+    session_unselect(link_session(w->link), unselected, NULL);
 }
 
 static void asked(void *context, const struct err *err)
@@ -133,10 +160,9 @@ static void asked_by_select(void *context, const struct err *err)
 {
     struct worker *w = context;
 
-    if (err)
-        step_failed(w, TROUBLE_SELECT, err);
-    else
-        session_unselect(link_session(w->link), asked, w);
+    if (!err)
+        push_unselect(w);
+    asked(w, err);
 }
 
 /* Where STATUS is refused SELECT may not be: imap4d makes an INBOX of a user who never had mail only when
@@ -166,9 +192,8 @@ static void open_ask(struct worker *w)
     else if (f->has_target_status && (f->target_status.has & IMAP_STATUS_UIDNEXT))
         open_scan(w);
     else
-        session_status(link_session(w->link), f->record.target_raw,
-                       IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY,
-                       status_told, exchange ? asked : asked_by_status, w);
+        session_status(link_session(w->link), f->record.target_raw, PUSH_STATUS, status_told,
+                       exchange ? asked : asked_by_status, w);
 }
 
 static void scan_window(struct worker *w);

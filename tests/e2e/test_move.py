@@ -7,6 +7,7 @@ import re
 
 import mail
 from haul import DOMAIN, Case, core
+from meddler import Meddler, Rule
 
 
 def box(seed, count=120, kind="small"):
@@ -74,6 +75,51 @@ class Move(Case):
     def test_few_connections_allowed(self):
         self.move({"format": "maildir", "separator": ".", "connections_per_user": 1},
                   {"connections_per_user": 1})
+
+
+class Made(Case):
+    """Folders that are missing on the target are made together."""
+
+    NAMES = ["Box %d" % i for i in range(6)]
+
+    def made(self, *rules):
+        """A run whose target is meddled with; what the target was asked."""
+        source = self.dovecot(["anna"])
+        source.seed("anna", {("INBOX",): [mail.tiny(1)], ("Box 0", "Below"): [mail.tiny(2)],
+                             **{(name,): [mail.tiny(10 + i)] for i, name in enumerate(self.NAMES)}})
+        target = self.target_for(["anna"])
+        meddler = self._started(Meddler(target, list(rules)))
+        batch = self.batch(source, meddler, ["anna"])
+        batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none",
+                                    "settle-time": "1s"}
+        batch.set("policy", "retry-wait", "1s")
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(self.moved(batch).missing, [])
+        self.balanced(batch.report())
+        return meddler
+
+    def test_all_are_asked_for_before_the_first_is_used(self):
+        lines = [line.split(" ")[0].upper() for line in self.made().lines]
+        first = lines.index("SUBSCRIBE")
+        self.assertGreaterEqual(lines[:first].count("CREATE"), len(self.NAMES))
+        self.assertNotIn("APPEND", lines[:first])
+        self.assertEqual(lines.count("CREATE"), lines.count("SUBSCRIBE"))
+
+    def test_one_that_is_refused_among_them_is_made_alone(self):
+        plain, meddler = self.made(), self.made(Rule("^CREATE", "NO [SERVERBUG] not now", skip=2, times=1))
+        self.assertEqual(meddler.asked("^CREATE"), plain.asked("^CREATE") + 1)
+
+    def test_a_connection_lost_among_them_loses_nothing(self):
+        meddler = self.made(Rule("^CREATE", close=True, skip=2, times=1))
+        self.assertEqual(meddler.asked("^(LOGIN|AUTHENTICATE)"), 2)
+
+    def test_one_that_was_made_without_an_answer_is_taken_as_it_is(self):
+        meddler = self.made(Rule("^CREATE", after=True, skip=2, times=1))
+        self.assertEqual(meddler.asked("^(LOGIN|AUTHENTICATE)"), 2)
+
+    def test_numbers_that_are_refused_are_asked_for_again(self):
+        self.made(Rule("^STATUS", "NO not now", skip=1, times=1),
+                  Rule("^SUBSCRIBE", "NO never", skip=1, times=2))
 
 
 class Again(Case):

@@ -1,0 +1,208 @@
+/* Folders that the target lacks are made together: one by one each of them costs four round trips
+ * before its first message, and on a far server a mailbox of small folders consists of little else.
+ * CREATEs go out first, then SUBSCRIBE and STATUS of what was made (RFC 9051 5.5; the order is kept
+ * by cmd_may_send). Nothing depends on it: what could not be made here is made, and its refusal
+ * judged, when the folder is opened (push_open). */
+#include "engine/move/push_inner.h"
+#include "io/base/mem.h"
+
+#include <stdlib.h>
+
+/* Few enough that mail which is there already does not wait long for them. */
+#define MAKE_MAX 32u
+
+/* One folder of them; its pushers counts this as a worker. */
+struct making {
+    struct worker *worker;
+    struct folder *folder;
+    unsigned waits; /* commands without an answer */
+};
+
+static void command_ended(struct making *m)
+{
+    struct worker *w = m->worker;
+    struct push *p = w->work;
+
+    if (--m->waits > 0)
+        return;
+    m->folder->pushers--;
+    free(m);
+    if (--p->making > 0)
+        return;
+    p->step = PUSH_STEP_FREE;
+    w->busy = false;
+    worker_idle(w);
+}
+
+/* Only what holds for the whole mailbox; the rest is the folder's own matter, and comes up again.
+ */
+static void refused(const struct making *m, enum trouble_doing doing, const struct err *err)
+{
+    struct account *account = m->worker->account;
+    struct trouble_verdict verdict;
+
+    if (err->class != ERR_CLASS_THROTTLED || !link_is_ready(m->worker->link))
+        return;
+    trouble_judge(doing, FAILURE_TARGET, err, 0,
+                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
+                  &verdict);
+    account_throttled(account, SIDE_TARGET, 0, err, verdict.wait_ms);
+}
+
+static void subscribed(void *context, const struct err *err)
+{
+    struct making *m = context;
+
+    /* Nobody loses mail by a missing subscription. */
+    if (err)
+        refused(m, TROUBLE_CREATE, err);
+    command_ended(m);
+}
+
+static void status_told(void *context, const struct imap_status *status)
+{
+    struct making *m = context;
+
+    m->folder->target_status = *status;
+    m->folder->has_target_status = true;
+}
+
+static void asked(void *context, const struct err *err)
+{
+    struct making *m = context;
+
+    if (err) {
+        m->folder->has_target_status = false;
+        refused(m, TROUBLE_SELECT, err);
+    } else {
+        push_opens(m->worker->account);
+    }
+    command_ended(m);
+}
+
+static void made(void *context, const struct err *err)
+{
+    struct making *m = context;
+    struct folder *f = m->folder;
+    struct session *session;
+
+    if (err && !push_exists_already(err)) {
+        f->made_alone = true;
+        refused(m, TROUBLE_CREATE, err);
+        command_ended(m);
+        return;
+    }
+    push_made(f, err);
+    if (!link_is_ready(m->worker->link)) {
+        command_ended(m);
+        return;
+    }
+    session = link_session(m->worker->link);
+    m->waits = 2;
+    session_subscribe(session, f->record.target_raw, subscribed, m);
+    session_status(session, f->record.target_raw, PUSH_STATUS, status_told, asked, m);
+}
+
+static void select_told(void *context, const struct imap_selected *selected)
+{
+    struct making *m = context;
+
+    push_selected(m->folder, selected);
+}
+
+static void keywords_asked(void *context, const struct err *err)
+{
+    struct making *m = context;
+
+    if (err) {
+        m->folder->has_target_status = false;
+        refused(m, TROUBLE_SELECT, err);
+    } else {
+        push_opens(m->worker->account);
+        push_unselect(m->worker);
+    }
+    command_ended(m);
+}
+
+/* Nobody has this folder, and it was not refused here before. */
+static bool is_free(const struct folder *f)
+{
+    return f->target_raw && f->push == PUSH_CLOSED && f->pushers == 0 && f->sending == 0 &&
+           !f->uncertain;
+}
+
+static bool is_below(const struct folder *f, const struct folder *above)
+{
+    size_t size = strlen(above->target_raw);
+
+    return strncmp(f->target_raw, above->target_raw, size) == 0 &&
+           f->target_raw[size] == f->account->sides[SIDE_TARGET].roster.delimiter;
+}
+
+/* CREATE makes what is above a folder too: which of two such came first must not matter to a server
+ * that runs them side by side. */
+static bool is_apart(const struct folder *f, struct folder *const *chosen, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (is_below(f, chosen[i]) || is_below(chosen[i], f))
+            return false;
+    return true;
+}
+
+static struct making *making_create(struct worker *w, struct folder *f)
+{
+    struct making *m = mem_zero(1, sizeof *m);
+
+    m->worker = w;
+    m->folder = f;
+    m->waits = 1;
+    f->pushers++;
+    ((struct push *)w->work)->making++;
+    return m;
+}
+
+/* One that is there tells by its PERMANENTFLAGS whether keywords may be sent; see open_ask. */
+static void ask_keywords(struct worker *w)
+{
+    struct account *account = w->account;
+
+    if (account->knows_keywords ||
+        account->hub->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE)
+        return;
+    for (unsigned i = 0; i < account->folder_count; i++) {
+        struct folder *f = account->folders[i];
+
+        if (f->exists_on_target && is_free(f)) {
+            session_select(link_session(w->link), f->record.target_raw, false, select_told,
+                           keywords_asked, making_create(w, f));
+            return;
+        }
+    }
+}
+
+bool push_make_begin(struct worker *w, unsigned most)
+{
+    struct account *account = w->account;
+    struct push *p = w->work;
+    struct folder *chosen[MAKE_MAX];
+    unsigned count = 0;
+
+    if (!account->mapped || account->target_dead)
+        return false;
+    for (unsigned i = 0; i < account->folder_count && count < MAKE_MAX && count < most; i++) {
+        struct folder *f = account->folders[i];
+
+        if (push_must_make(f) && is_free(f) && !f->made_alone && is_apart(f, chosen, count))
+            chosen[count++] = f;
+    }
+    /* A single one is made as it is opened. */
+    if (count < 2)
+        return false;
+    w->busy = true;
+    p->step = PUSH_STEP_MAKING;
+    ask_keywords(w);
+    for (unsigned i = 0; i < count; i++)
+        session_create_mailbox(link_session(w->link), chosen[i]->record.target_raw, made,
+                               making_create(w, chosen[i]));
+    return true;
+}
