@@ -53,6 +53,8 @@ struct hub {
     unsigned links[SIDE_COUNT];
     struct aimd limits[SIDE_COUNT]; /* how many may be open */
     unsigned broken_ways[SIDE_COUNT]; /* of logging in, as auth_config.tried */
+    /* pull_check's: bodies of the size that the source had told; headers asked for because of another */
+    uint64_t sizes_right, sizes_doubted;
     bool stopping;  /* finish what is in flight, start nothing */
     bool choked;    /* the writer is behind: sources are not read */
     bool ended;     /* told the batch so */

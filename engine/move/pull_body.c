@@ -1,12 +1,9 @@
-#include "engine/imap/date.h"
 #include "engine/imap/uidset.h"
 #include "engine/move/allowance.h"
 #include "engine/move/gmail.h"
 #include "engine/move/pull_inner.h"
-#include "engine/rules/header.h"
 #include "engine/rules/placeholder.h"
 #include "io/base/mem.h"
-#include "io/base/now.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -17,11 +14,8 @@
 #define FETCH_MESSAGES_MAX 20u
 #define FETCH_BYTES_MAX    (512u * 1024u)
 #define PARTIAL_BYTES      (512u * 1024u)
-/* No body is longer than this, whatever a server says. */
-#define BODY_BYTES_MAX (2ull * 1024 * 1024 * 1024)
 /* So many connections lost while a message was asked for alone are its own doing. */
-#define LOSSES_BLAMED    4u
-#define HEADER_KEY_BYTES BLOB_CHUNK_BYTES
+#define LOSSES_BLAMED 4u
 
 /* The ways to ask for one message, in the order they are tried; a message in a set counts as the
  * first. quirks B5 */
@@ -32,17 +26,6 @@ static const enum session_body_form ladder[] = {
 #define LADDER_RUNGS (sizeof ladder / sizeof *ladder)
 /* Those that leave \Seen alone in a folder that was opened by SELECT. */
 #define LADDER_PEEKS 5u
-
-/* One body on its way from the wire to the writer. */
-struct incoming {
-    bool active, broken;
-    uint32_t uid; /* 0: not told yet */
-    uint64_t body;
-    uint64_t got; /* bytes */
-    struct blob_writer blob;
-    uint8_t header_key[TWIN_KEY_BYTES];
-    struct imap_date date; /* of its Date field, when the source told none */
-};
 
 /* One UID FETCH of bodies. */
 struct fetch {
@@ -62,156 +45,6 @@ struct fetch {
     bool placeholder; /* the server sent its own text in place of the last body */
     struct err why;   /* with placeholder */
 };
-
-struct stored {
-    struct folder *folder;
-    struct folder_item item;
-};
-
-static void body_stored(void *context, struct store_op *op, const struct err *err)
-{
-    struct stored *s = context;
-    struct folder *f = s->folder;
-
-    f->storing--;
-    if (err) {
-        item_deinit(&s->item);
-        hub_abort_run(f->account->hub, err);
-    } else {
-        folder_count_end(f, MESSAGE_FOUND, MESSAGE_SPOOLED, s->item.body_bytes, 1);
-        pull_progressed(f->account);
-        queue_forget(&f->wanted, s->item.uid);
-        s->item.body = op->body.kept;
-        queue_push_back(&f->ready, &s->item);
-        pull_settle_if_done(f);
-    }
-    account_poke(f->account);
-    free(s);
-}
-
-static void drop_chunks(struct fetch *fetch)
-{
-    if (fetch->in.blob.chunk > 0) {
-        struct hub *hub = fetch->folder->account->hub;
-        struct store_op *op = store_op_new(STORE_OP_DROP_BODY, fetch->folder->record.user,
-                                           fetch->folder->record.folder);
-
-        op->body.body = fetch->in.body;
-        hub_submit_lazy(hub, op);
-    }
-}
-
-static void incoming_drop(struct fetch *fetch)
-{
-    if (fetch->in.active) {
-        drop_chunks(fetch);
-        blob_end(&fetch->in.blob);
-        fetch->in.active = false;
-    }
-}
-
-static void incoming_start(struct fetch *fetch, uint32_t uid, uint64_t expected)
-{
-    struct hub *hub = fetch->folder->account->hub;
-
-    incoming_drop(fetch);
-    fetch->in = (struct incoming){ .active = true, .uid = uid };
-    fetch->in.body = spool_next_body(hub->spool);
-    blob_begin(&fetch->in.blob, hub->kit, expected);
-}
-
-static struct imap_date header_date(struct slice header)
-{
-    char text[128];
-
-    header_text(header_field(header, SLICE("Date")), text, sizeof text);
-    return date_parse(slice_cstr(text));
-}
-
-/* The header's key is taken from the first chunk, while it is still raw. */
-static void note_header(struct fetch *fetch)
-{
-    struct slice header;
-
-    if (fetch->in.blob.chunk > 0)
-        return;
-    header = slice_first(slice_of(fetch->in.blob.raw, fetch->in.blob.raw_size), HEADER_KEY_BYTES);
-    twin_key(header, fetch->in.header_key);
-    fetch->in.date = header_date(header);
-}
-
-/* Every message is sent with a date, by which it is known again on the target: where the source has
- * none that of its header, else the time it was read. Durable with the body, so it stays the same. */
-static void give_date(struct fetch *fetch, struct folder_item *item, struct store_op *op)
-{
-    if (item->date_known)
-        return;
-    if (!fetch->in.date.known)
-        fetch->in.date = (struct imap_date){ .seconds = now_wall_ms() / 1000, .known = true };
-    item->date_known = op->body.dated = true;
-    item->date_seconds = op->body.date_seconds = fetch->in.date.seconds;
-    item->zone_minutes = op->body.zone_minutes = fetch->in.date.zone_minutes;
-}
-
-static void incoming_add(struct fetch *fetch, struct slice bytes)
-{
-    struct hub *hub = fetch->folder->account->hub;
-
-    if (!fetch->in.active || fetch->in.broken)
-        return;
-    fetch->in.got += bytes.size;
-    if (fetch->in.got > BODY_BYTES_MAX) {
-        fetch->in.broken = true;
-        return;
-    }
-    while (bytes.size) {
-        size_t taken;
-
-        if (blob_chunk_full(&fetch->in.blob)) {
-            struct store_op *op = store_op_new(STORE_OP_CHUNK, fetch->folder->record.user,
-                                               fetch->folder->record.folder);
-
-            note_header(fetch);
-            op->body.body = fetch->in.body;
-            op->body.chunk = fetch->in.blob.chunk;
-            blob_chunk(&fetch->in.blob, &op->body.data, &op->body.size);
-            hub_submit_lazy(hub, op);
-        }
-        blob_add(&fetch->in.blob, bytes, &taken);
-        bytes = slice_from(bytes, taken);
-    }
-}
-
-/* The body is whole: into the journal with it. */
-static void incoming_finish(struct fetch *fetch, unsigned index)
-{
-    struct folder *f = fetch->folder;
-    struct folder_item *item = &fetch->items[index];
-    struct store_op *op = store_op_new(STORE_OP_SPOOLED, f->record.user, f->record.folder);
-    struct stored *s = mem_zero(1, sizeof *s);
-
-    note_header(fetch);
-    blob_finish(&fetch->in.blob, op->body.digest, &op->body.body_bytes);
-    op->body.body = fetch->in.body;
-    op->body.uid = item->uid;
-    op->body.last = true;
-    op->body.chunk = fetch->in.blob.chunk;
-    memcpy(op->body.header_key, fetch->in.header_key, TWIN_KEY_BYTES);
-    give_date(fetch, item, op);
-    item->body = fetch->in.body;
-    item->body_bytes = op->body.body_bytes;
-    memcpy(item->header_key, fetch->in.header_key, TWIN_KEY_BYTES);
-    blob_chunk(&fetch->in.blob, &op->body.data, &op->body.size);
-    blob_end(&fetch->in.blob);
-    fetch->in.active = false;
-    fetch->got[index] = true;
-    s->folder = f;
-    s->item = *item;
-    item->keywords = NULL;
-    f->fetching--;
-    f->storing++;
-    hub_submit(f->account->hub, op, body_stored, s);
-}
 
 static unsigned index_of(const struct fetch *fetch, uint32_t uid)
 {
@@ -237,7 +70,7 @@ static void body_begin(void *context, uint32_t uid, uint64_t size_bytes, uint64_
             fetch->in.broken = true;
         return;
     }
-    incoming_start(fetch, uid, size_bytes);
+    incoming_start(&fetch->in, fetch->folder, uid, size_bytes);
 }
 
 static void body_bytes(void *context, struct slice bytes)
@@ -245,7 +78,7 @@ static void body_bytes(void *context, struct slice bytes)
     struct fetch *fetch = context;
 
     fetch->part_got += bytes.size;
-    incoming_add(fetch, bytes);
+    incoming_add(&fetch->in, bytes);
 }
 
 /* Only a whole short body can be one. */
@@ -253,16 +86,25 @@ static bool placeholder_dropped(struct fetch *fetch, uint32_t uid)
 {
     char subject[200];
 
-    if (fetch->in.blob.chunk > 0 ||
-        !placeholder_is(slice_of(fetch->in.blob.raw, fetch->in.blob.raw_size), subject,
-                        sizeof subject))
+    if (!placeholder_is(incoming_raw(&fetch->in), subject, sizeof subject))
         return false;
-    incoming_drop(fetch);
+    incoming_drop(&fetch->in);
     fetch->placeholder = true;
     err_set(&fetch->why, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
             "the server sends a placeholder: it cannot give the message \"%s\"", subject);
     err_doing(&fetch->why, "UID FETCH %" PRIu32, uid);
     return true;
+}
+
+static void body_is_whole(struct fetch *fetch, unsigned index)
+{
+    struct folder_item *item = &fetch->items[index];
+
+    fetch->got[index] = true;
+    if (pull_doubts_body(fetch->worker, item, fetch->in.got))
+        pull_check_body(fetch->worker, &fetch->in, item);
+    else
+        incoming_finish(&fetch->in, item);
 }
 
 static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
@@ -278,17 +120,17 @@ static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
     if (index == UINT32_MAX || fetch->got[index] || !got_body || suspect || !fetch->in.active ||
         fetch->in.broken || (fetch->in.uid && fetch->in.uid != uid)) {
         if (got_body || suspect)
-            incoming_drop(fetch);
+            incoming_drop(&fetch->in);
         return;
     }
     /* An empty body is no message: it vanished meanwhile, or the server could not (quirk B15). */
     if (fetch->in.got == 0 && !assembles(fetch)) {
-        incoming_drop(fetch);
+        incoming_drop(&fetch->in);
         return;
     }
     fetch->in.uid = uid;
     if (!assembles(fetch) && !placeholder_dropped(fetch, uid))
-        incoming_finish(fetch, index);
+        body_is_whole(fetch, index);
 }
 
 static const struct session_body_events body_events = {
@@ -312,11 +154,10 @@ static void message_ends(struct folder *f, struct folder_item *item, enum messag
     pull_settle_if_done(f);
 }
 
-static void message_fails(struct folder *f, struct folder_item *item, const struct err *err)
+static void message_fails(struct folder *f, struct folder_item *item, const char *type,
+                          const struct err *err)
 {
-    struct account *account = f->account;
-
-    account_failure(account, FAILURE_SOURCE, TROUBLE_FETCH, NULL, err, f, item->uid);
+    account_failure(f->account, FAILURE_SOURCE, TROUBLE_FETCH, type, err, f, item->uid);
     message_ends(f, item, MESSAGE_FAILED, SKIP_NONE);
 }
 
@@ -378,6 +219,17 @@ static unsigned rungs(const struct worker *w)
     return ((const struct pull *)w->work)->writable ? LADDER_PEEKS : LADDER_RUNGS;
 }
 
+/* The item waits to be asked for in its next form, or has failed when there is none. */
+static void next_rung(struct worker *w, struct folder *f, struct folder_item *item, const char *type,
+                      const struct err *err)
+{
+    f->fetching--;
+    if (item->tries < rungs(w))
+        queue_push_front(&f->wanted, item);
+    else
+        message_fails(f, item, type, err);
+}
+
 /* One message did not come: next rung, or its end. Counts as fetching on entry. */
 static void try_again(struct worker *w, struct folder *f, struct folder_item *item, bool blamed,
                       bool answered, const struct err *err)
@@ -390,18 +242,20 @@ static void try_again(struct worker *w, struct folder *f, struct folder_item *it
         look_for(w, f, item);
         return;
     }
-    f->fetching--;
-    if (item->tries < rungs(w)) {
-        queue_push_front(&f->wanted, item);
-        return;
-    }
     if (!err) {
         err_set(&silent, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
                 "the server answers OK but sends no body, in every form of asking");
         err_doing(&silent, "UID FETCH %" PRIu32, item->uid);
         err = &silent;
     }
-    message_fails(f, item, err);
+    next_rung(w, f, item, NULL, err);
+}
+
+void pull_body_refused(struct worker *w, struct folder *f, struct folder_item *item, const char *type,
+                       const struct err *err)
+{
+    item->tries++;
+    next_rung(w, f, item, type, err);
 }
 
 static void fetch_next_part(struct fetch *fetch);
@@ -456,7 +310,7 @@ static void fetch_ended(void *context, const struct err *err)
             return;
         }
         if (fetch->in.got > 0 && !placeholder_dropped(fetch, fetch->items[0].uid))
-            incoming_finish(fetch, 0);
+            body_is_whole(fetch, 0);
     }
     w->inflight--;
     p->alone = false;
@@ -469,7 +323,7 @@ static void fetch_ended(void *context, const struct err *err)
         try_again(w, f, item, is_blamed(fetch, item, err), fetch->answered,
                   !err && fetch->placeholder ? &fetch->why : err);
     }
-    incoming_drop(fetch);
+    incoming_drop(&fetch->in);
     free(fetch);
     if (err && err->class == ERR_CLASS_THROTTLED && err->scope != ERR_SCOPE_SESSION) {
         struct trouble_verdict verdict;

@@ -3,6 +3,7 @@
 #ifndef ENGINE_MOVE_PULL_INNER_H
 #define ENGINE_MOVE_PULL_INNER_H
 
+#include "engine/move/incoming.h"
 #include "engine/move/pull.h"
 #include "io/base/buf.h"
 
@@ -76,6 +77,17 @@ void pull_step_failed(struct worker *w, enum trouble_doing doing, const struct e
 
 /* pull_body: asks for the next bodies of the worker's folder; false when there are none. */
 bool pull_fetch_some(struct worker *w);
+
+/* pull_body: one message came, and not as it should: it is asked for in the next form, or failed as type
+ * (NULL: by err). Takes the item over, which counts as fetching. */
+void pull_body_refused(struct worker *w, struct folder *f, struct folder_item *item, const char *type,
+                       const struct err *err);
+
+/* pull_check: is there a reason to doubt that the body of so many bytes is the item's? */
+bool pull_doubts_body(struct worker *w, const struct folder_item *item, uint64_t got_bytes);
+/* Asks for the header of its UID; then the body is stored, or refused (pull_body_refused) and the
+ * worker's connection is ended. Takes both over; the item counts as fetching. */
+void pull_check_body(struct worker *w, struct incoming *in, struct folder_item *item);
 
 /* A server's internal error at SELECT, worded for its administrator. */
 void pull_tell_bug(const struct folder *f, const struct err *err);

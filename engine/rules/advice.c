@@ -100,6 +100,9 @@ static const struct advice rows[] = {
       "copied.", NULL, true },
     { "TruncatedMessage", "The source sent less of the message than it announced.",
       "Run `retry`; if it stays, open the message in webmail and forward or move it.", NULL, true },
+    { "WrongMessage", "The source gives the body of another message under this one's number.",
+      "Open the message in webmail, move it to another folder, then run `retry`. Run `verify`: the server "
+      "mixes messages up, and one of the same size is not noticed while it moves.", NULL, true },
     { "MessageUnreadable", "The source says OK but gives no body for this message.",
       "Its mail store is damaged there: open the message in webmail; have the folder repaired "
       "(reconstruct, force-resync), then run `retry`.", NULL, true },

@@ -183,3 +183,16 @@ void header_note(struct slice header, struct message_note *note_r)
                 sizeof note_r->message_id);
     header_text(header_field(header, SLICE("Date")), note_r->date, sizeof note_r->date);
 }
+
+void header_id(struct slice header, struct header_id *id_r)
+{
+    header_text(header_field(header, SLICE("Message-ID")), id_r->message_id, sizeof id_r->message_id);
+    header_text(header_field(header, SLICE("Date")), id_r->date, sizeof id_r->date);
+}
+
+bool header_differs(const struct header_id *a, const struct header_id *b)
+{
+    if (a->message_id[0] && b->message_id[0])
+        return strcmp(a->message_id, b->message_id) != 0;
+    return a->date[0] && b->date[0] && strcmp(a->date, b->date) != 0;
+}

@@ -71,7 +71,7 @@ class Good(Odd):
         self.assertEqual(self.failures(report), [])
         # Nothing was written, and nothing was marked as seen.
         self.assertEqual(source.asked(r"^(SELECT|STORE|UID STORE|EXPUNGE|CLOSE|DELETE)"), 0)
-        self.assertEqual(source.asked(r"BODY\[|RFC822[ )]"), 0)
+        self.assertEqual(source.asked(r"BODY\[|RFC822[ )]|HEADER"), 0)
 
 
 class Bodies(Odd):
@@ -185,7 +185,44 @@ class Bodies(Odd):
         self.assertIn("number 7", text["server_text"], "the real subject is told")
 
     def test_sizes_that_lie(self):
-        source, report = self.one_bad(size={uid: uid * 7919 % 2000 for uid in range(1, 31)})
+        """An estimate is no sign of anything else (B11): so many are asked about, and no more."""
+        source, report = self.one_bad(count=90, size={uid: uid * 7919 % 2000 + 1 for uid in range(1, 91)})
+        self.assertEqual(self.failures(report), [])
+        self.assertEqual(source.asked(r"HEADER\.FIELDS"), 20)
+
+    @staticmethod
+    def of_many_sizes(count):
+        return [message(uid, 400 + uid % 10 * 60) for uid in range(1, count + 1)]
+
+    def test_the_body_of_another_message(self):
+        """S10, S09: found by its size, asked for again on a new connection, in another form."""
+        inbox = self.of_many_sizes(30)
+        source = self.source({"INBOX": inbox}, other={7: 19}, forms={"peek"})
+        batch = self.job(source)
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), inbox)
+        self.assertEqual(self.failures(report), [])
+        self.assertGreaterEqual(source.sessions, 3)
+        sessions = {n for n, line in source.commands if "HEADER.FIELDS" in line}
+        self.assertGreater(len(sessions), 1, source.log_text())
+
+    def test_a_message_that_never_comes_but_another_does(self):
+        inbox = self.of_many_sizes(200)
+        # 7 and 17 are of one size: nothing but the header tells, and that is asked for since 190 was caught.
+        source = self.source({"INBOX": inbox}, other={190: 151, 7: 17})
+        batch = self.job(source, policy__bad_item_limit="unlimited")
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), [m for m in inbox if m.uid not in (7, 190)])
+        self.assertEqual(sorted(self.failures(report)), [("WrongMessage", "INBOX", 7), ("WrongMessage", "INBOX", 190)])
+        text = [f for f in report["users"][0]["failures"] if f["uid"] == 190][0]["server_text"]
+        self.assertIn("<m151@source.example> in place of <m190@source.example>", text)
+
+    def test_a_body_of_another_size_without_any_header_to_compare(self):
+        inbox = [Mail(i, b"Subject: %d\r\n\r\n%s\r\n" % (i, b"x" * i)) for i in range(1, 10)]
+        source = self.source({"INBOX": inbox}, size={5: 4000})
+        batch = self.job(source)
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), inbox)
         self.assertEqual(self.failures(report), [])
 
 

@@ -167,6 +167,40 @@ static void fields_end_where_the_header_does(void **state)
     assert_int_equal(header_field(SLICE(""), SLICE("Date")).size, 0);
 }
 
+static void two_headers_of_one_message_or_not(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool differ;
+    } rows[] = {
+        { "Message-ID: <a@b>\r\n", "message-id:\r\n <a@b> \r\nSubject: s\r\n\r\n", false },
+        { "Message-ID: <a@b>\r\n", "Message-ID: <A@b>\r\n", true },
+        /* The Message-ID decides, whatever a server makes of the date. */
+        { "Message-ID: <a@b>\r\nDate: 1 Jan 2020 12:00:00 +0000\r\n",
+          "Message-ID: <a@b>\r\nDate: Wed, 1 Jan 2020 12:00:00 +0000\r\n", false },
+        /* One tells none: then the date, where both tell one. */
+        { "Date: 1 Jan 2020 12:00:00 +0000\r\n",
+          "Message-ID: <a@b>\r\nDate: 1 Jan 2020 12:00:00 +0000\r\n", false },
+        { "Date: 1 Jan 2020 12:00:00 +0000\r\n",
+          "Message-ID: <a@b>\r\nDate: 2 Jan 2020 12:00:00 +0000\r\n", true },
+        { "Message-ID: <a@b>\r\n", "Date: 2 Jan 2020 12:00:00 +0000\r\n", false },
+        { "\r\n", "Message-ID: <a@b>\r\nDate: 2 Jan 2020 12:00:00 +0000\r\n", false },
+        { "", "", false },
+        /* What stands in the body is no header. */
+        { "Message-ID: <a@b>\r\n\r\n", "Subject: s\r\n\r\nMessage-ID: <c@d>\r\n", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct header_id a, b;
+
+        header_id(slice_cstr(rows[i].a), &a);
+        header_id(slice_cstr(rows[i].b), &b);
+        assert_int_equal(header_differs(&a, &b), rows[i].differ);
+        assert_int_equal(header_differs(&b, &a), rows[i].differ);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +212,7 @@ int main(void)
         cmocka_unit_test(two_looks_agree_only_when_equal),
         cmocka_unit_test(subjects_are_made_readable),
         cmocka_unit_test(fields_end_where_the_header_does),
+        cmocka_unit_test(two_headers_of_one_message_or_not),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
