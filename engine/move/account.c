@@ -212,6 +212,22 @@ static void exceeds(struct account *account, const char *type, uint64_t count, c
     account_fail(account, type, true);
 }
 
+/* What nobody can fetch any more is no failure, and not passed over in silence either. */
+static void tell_vanished(struct account *account)
+{
+    for (unsigned i = 0; i < account->folder_count; i++) {
+        const struct folder *f = account->folders[i];
+        char text[128];
+
+        if (f->vanished == 0)
+            continue;
+        snprintf(text, sizeof text, "%llu message%s deleted at the source before %s fetched",
+                 (unsigned long long)f->vanished, f->vanished == 1 ? " was" : "s were",
+                 f->vanished == 1 ? "it was" : "they were");
+        account_problem(account, f->record.folder, "MessageVanished", text, "nothing to do");
+    }
+}
+
 /* The verdict: Synced only when nothing is pending and everything balances. */
 static void save(struct account *account)
 {
@@ -248,6 +264,7 @@ static void save(struct account *account)
         account->record.failure[0] = '\0';
     account->record.finished_ms = now_wall_ms();
     account_spend_time(account, loop_now_ms(account->hub->loop));
+    tell_vanished(account);
     for (unsigned i = 0; i < account->folder_count; i++) {
         struct folder *f = account->folders[i];
 
@@ -413,6 +430,7 @@ static bool keep_lasting(void *context, const struct problem_record *problem)
     struct lasting *l = context;
 
     if (strcmp(problem->type, "FolderRenamed") != 0 &&
+        strcmp(problem->type, "ReservedName") != 0 &&
         strcmp(problem->type, "FolderNameClash") != 0)
         return true;
     l->all = mem_resize(l->all, l->count + 1, sizeof *l->all);

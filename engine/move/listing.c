@@ -251,6 +251,11 @@ static void rejudge(struct folder *f, unsigned states, enum skip_reason forced)
     free(r.from);
 }
 
+void listing_skip_waiting(struct folder *f, enum skip_reason reason)
+{
+    rejudge(f, 1u << MESSAGE_FOUND, reason);
+}
+
 /* What was as it is at the end of the last pass needs no look. */
 static bool unchanged(const struct folder *f)
 {
@@ -541,6 +546,53 @@ static void ask_numbers(struct listing *l)
         side_listed(l);
 }
 
+/* Cyrus lets in whoever has a password: one who has no mailbox has no namespace, and sees no folder. What
+ * was made then would lie anywhere. */
+static void mailbox_missing(struct listing *l, const struct err *err)
+{
+    struct account *account = l->worker->account;
+
+    account_failure(account, FAILURE_TARGET, TROUBLE_LIST, "MailboxNotFound", err, NULL, 0);
+    account->sides[SIDE_TARGET].listing = false;
+    l->worker->lists = l->worker->busy = false;
+    listing_free(l);
+    account_fail(account, "MailboxNotFound", false);
+}
+
+static void inbox_left(void *context, const struct err *err)
+{
+    struct listing *l = context;
+
+    if (err && !link_is_ready(l->worker->link))
+        listing_failed(l, err);
+    else
+        side_listed(l);
+}
+
+static void inbox_looked(void *context, const struct imap_selected *selected)
+{
+    (void)context;
+    (void)selected;
+}
+
+static void inbox_opened(void *context, const struct err *err)
+{
+    struct listing *l = context;
+
+    if (!err)
+        session_unselect(link_session(l->worker->link), inbox_left, l);
+    else if (link_is_ready(l->worker->link) && trouble_is_gone(err))
+        mailbox_missing(l, err);
+    else
+        inbox_left(l, err);
+}
+
+/* An INBOX that is not shown is there, most often. SELECT tells: imap4d makes it then (S23). */
+static void ask_inbox(struct listing *l)
+{
+    session_select(link_session(l->worker->link), SLICE("INBOX"), false, inbox_looked, inbox_opened, l);
+}
+
 static bool usable(void *context)
 {
     const struct listing *l = context;
@@ -559,7 +611,10 @@ static void roster_ready(void *context, const struct err *err)
         return;
     }
     if (l->worker->side == SIDE_TARGET) {
-        side_listed(l);
+        if (account->sides[SIDE_TARGET].roster.inbox_supposed)
+            ask_inbox(l);
+        else
+            side_listed(l);
         return;
     }
     rules = rules_of(account);

@@ -179,6 +179,7 @@ static void look_row(void *context, const struct imap_message_row *row)
 
 static void message_vanished(struct folder *f, struct folder_item *item)
 {
+    f->vanished++;
     message_ends(f, item, MESSAGE_SKIPPED, SKIP_VANISHED);
 }
 
@@ -230,9 +231,10 @@ static void next_rung(struct worker *w, struct folder *f, struct folder_item *it
         message_fails(f, item, type, err);
 }
 
-/* One message did not come: next rung, or its end. Counts as fetching on entry. */
+/* One message did not come: next rung, or its end, told by this type (NULL: by what the error is). Counts
+ * as fetching on entry. */
 static void try_again(struct worker *w, struct folder *f, struct folder_item *item, bool blamed,
-                      bool answered, const struct err *err)
+                      bool answered, const char *type, const struct err *err)
 {
     struct err silent;
 
@@ -248,7 +250,7 @@ static void try_again(struct worker *w, struct folder *f, struct folder_item *it
         err_doing(&silent, "UID FETCH %" PRIu32, item->uid);
         err = &silent;
     }
-    next_rung(w, f, item, NULL, err);
+    next_rung(w, f, item, type, err);
 }
 
 void pull_body_refused(struct worker *w, struct folder *f, struct folder_item *item, const char *type,
@@ -320,8 +322,10 @@ static void fetch_ended(void *context, const struct err *err)
 
         if (fetch->got[i])
             continue;
-        try_again(w, f, item, is_blamed(fetch, item, err), fetch->answered,
-                  !err && fetch->placeholder ? &fetch->why : err);
+        if (!err && fetch->placeholder)
+            try_again(w, f, item, true, fetch->answered, "MessageUnreadable", &fetch->why);
+        else
+            try_again(w, f, item, is_blamed(fetch, item, err), fetch->answered, NULL, err);
     }
     incoming_drop(&fetch->in);
     free(fetch);

@@ -70,6 +70,12 @@ void pull_missing_clear(struct pull_missing *m);
  * that does not open is tried by its other name, later, by SELECT; then it alone is given up. */
 void pull_select_folder(struct worker *w);
 
+/* pull_gone: err says that the worker's folder is not there. Asks whether it is still listed (quirk T22);
+ * one that is goes to `there`, one that is not is left behind. False: err is no such refusal, nothing was
+ * asked. */
+bool pull_search_gone(struct worker *w, const struct err *err,
+                      void (*there)(struct worker *w, const struct err *cause));
+
 /* pull_list: lists the opened folder into the journal; then worker_idle. */
 void pull_list_folder(struct worker *w);
 /* A step on the worker's folder failed: again, later, or not at all. */

@@ -142,13 +142,14 @@ static bool try_later(struct worker *w, const struct err *err, const char *type)
     return true;
 }
 
-static void open_failed(struct worker *w, const struct err *err)
+/* It is there, and does not open. */
+static void open_refused(struct worker *w, const struct err *err)
 {
     struct pull *p = w->work;
     struct folder *f = w->folder;
     const char *type = trouble_type(TROUBLE_SELECT, FAILURE_SOURCE, err);
 
-    if (f->pull != PULL_LISTING || !link_is_ready(w->link) || err->class == ERR_CLASS_THROTTLED) {
+    if (f->pull != PULL_LISTING) {
         pull_step_failed(w, TROUBLE_SELECT, err);
         return;
     }
@@ -164,6 +165,14 @@ static void open_failed(struct worker *w, const struct err *err)
     account_fail(f->account, type, true);
     pull_folder_release(w);
     worker_idle(w);
+}
+
+static void open_failed(struct worker *w, const struct err *err)
+{
+    if (!link_is_ready(w->link) || err->class == ERR_CLASS_THROTTLED)
+        pull_step_failed(w, TROUBLE_SELECT, err);
+    else if (!pull_search_gone(w, err, open_refused))
+        open_refused(w, err);
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */

@@ -21,6 +21,13 @@ static void open_ask(struct worker *w);
 static void open_scan(struct worker *w);
 static void open_durably(struct worker *w);
 
+/* Every mailbox has an INBOX (RFC 3501 5.1): where that is not, there is no mailbox of this user, and
+ * nothing of his can be sent. */
+static bool is_no_mailbox(const struct folder *f, const struct err *err)
+{
+    return slice_equal_nocase(f->record.target_raw, SLICE("INBOX")) && trouble_is_gone(err);
+}
+
 static void step_failed(struct worker *w, enum trouble_doing doing, const struct err *err)
 {
     struct push *p = w->work;
@@ -35,6 +42,12 @@ static void step_failed(struct worker *w, enum trouble_doing doing, const struct
     push_folder_release(w);
     if (!link_is_ready(w->link))
         return;
+    if (is_no_mailbox(f, err)) {
+        account_failure(account, FAILURE_TARGET, doing, "MailboxNotFound", err, f, 0);
+        account->target_dead = true;
+        account_fail(account, "MailboxNotFound", false);
+        return;
+    }
     trouble_judge(doing, FAILURE_TARGET, err, p->attempts++,
                   (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
                   &verdict);

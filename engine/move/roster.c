@@ -260,7 +260,8 @@ static void listed(struct roster *r)
 {
     struct imap_list_row inbox = { .name = SLICE("INBOX") };
 
-    if (!r->inbox)
+    r->inbox_supposed = !r->inbox;
+    if (r->inbox_supposed)
         list_row(r, &inbox);
     finish(r, NULL);
 }

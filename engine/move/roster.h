@@ -41,6 +41,7 @@ struct roster {
     struct settings_list foreign; /* prefixes of other users' and shared namespaces, raw */
     struct roster_gap *gaps;
     unsigned gap_count;
+    bool inbox_supposed; /* no LIST showed INBOX, which is among the rows all the same */
     bool cut;       /* there are more than ROSTER_ROWS_MAX; a gap says so */
     uint64_t looks; /* table slots looked at so far, for tests that count work */
 

@@ -103,7 +103,8 @@ static const struct advice rows[] = {
     { "WrongMessage", "The source gives the body of another message under this one's number.",
       "Open the message in webmail, move it to another folder, then run `retry`. Run `verify`: the server "
       "mixes messages up, and one of the same size is not noticed while it moves.", NULL, true },
-    { "MessageUnreadable", "The source says OK but gives no body for this message.",
+    { "MessageUnreadable", "The source refuses this message in every form of asking, or sends a "
+      "text of its own in its place.",
       "Its mail store is damaged there: open the message in webmail; have the folder repaired "
       "(reconstruct, force-resync), then run `retry`.", NULL, true },
     { "MessageVanished", "The message was deleted at the source before it was fetched.",

@@ -229,7 +229,7 @@ static void place_row(struct mapping *m, size_t i)
         } else if (change) {
             snprintf(text, sizeof text, "%s; moved to \"%.150s\"", names_change_words(change),
                      got.name);
-            m->tell(m->context, i, "FolderRenamed", text,
+            m->tell(m->context, i, change & NAMES_RESERVED ? "ReservedName" : "FolderRenamed", text,
                     "nothing to do; to choose another name, set it under [folders]");
         }
         r->target_raw = mem_text(got.raw);

@@ -77,6 +77,16 @@ static const struct {
       "PermissionMissing" },
     { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_SOURCE, NULL, NOT_CONNECTED,
       "ImapDisabled" },
+    /* Whoever may log in here, or become another: this address has no mailbox. */
+    { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "user does not exist", "MailboxNotFound" },
+    { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "mailbox does not exist",
+      "MailboxNotFound" },
+    { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "mailbox doesn't exist",
+      "MailboxNotFound" },
+    { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "no such mailbox", "MailboxNotFound" },
+    { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "no such user", "MailboxNotFound" },
+    { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "unknown user", "MailboxNotFound" },
+    { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "user not found", "MailboxNotFound" },
     { TROUBLE_LIST, TROUBLE_FETCH, FAILURE_SOURCE, "SERVERBUG", "internal error", "ServerBug" },
     { TROUBLE_LIST, TROUBLE_CREATE, FAILURE_TARGET, "SERVERBUG", "internal server error",
       "TargetUnavailable" },
@@ -131,6 +141,8 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
     case TROUBLE_SELECT:
         return "SelectFailed";
     case TROUBLE_FETCH:
+        if (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD)
+            return "MessageUnreadable";
         return err->origin == ERR_ORIGIN_PROTOCOL ? "ParseError" : "TruncatedMessage";
     case TROUBLE_CREATE:
         return "InvalidMailboxName";
@@ -270,6 +282,20 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
         verdict_r->action = TROUBLE_STOP_RUN;
         break;
     }
+}
+
+bool trouble_is_gone(const struct err *err)
+{
+    static const char *const words[] = { "doesn't exist", "does not exist", "no such mailbox",
+                                         "unknown mailbox", "no such folder" };
+
+    if ((err->origin != ERR_ORIGIN_NO && err->origin != ERR_ORIGIN_BAD) ||
+        err->class == ERR_CLASS_THROTTLED)
+        return false;
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+        if (says(err, words[i]))
+            return true;
+    return coded(err, "NONEXISTENT") || coded(err, "TRYCREATE");
 }
 
 bool trouble_is_about_name(const struct err *err)

@@ -54,6 +54,10 @@ bool trouble_is_unavailable(const struct err *err);
 /* A refusal to open a source folder that another spelling of its name may not meet. */
 bool trouble_is_about_name(const struct err *err);
 
+/* The server says that there is no such mailbox ([NONEXISTENT], RFC 5530 3, or words; quirk T22). One
+ * that it lists all the same is there. */
+bool trouble_is_gone(const struct err *err);
+
 /* One of the types that mean: this user's login was refused. */
 bool trouble_is_login(const char *type);
 

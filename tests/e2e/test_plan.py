@@ -122,20 +122,22 @@ class Plan(Case):
         user = self.plan(batch)["users"][0]
         clash, = self.told(user, "FolderNameClash")
         self.assertRegex(clash, r'^folder "W(ork|ORK)": another folder has that name')
-        renamed = self.told(user, "FolderRenamed")
-        self.assertEqual(sorted(t.split('"')[1] for t in renamed), [" blank", "Calendar"])
+        renamed, = self.told(user, "FolderRenamed")
+        self.assertEqual(renamed.split('"')[1], " blank")
+        reserved, = self.told(user, "ReservedName")
+        self.assertEqual(reserved.split('"')[1], "Calendar")
         root, = self.told(user, "MultipleRoots")
         self.assertIn('"Hidden"', root)
         self.ends(batch.call("run"), 0)
         # The names that were given are told again by each later run, and by plan.
         for _ in range(2):
             problems = [p["type"] for f in batch.report()["users"][0]["folders"] for p in f["problems"]]
-            self.assertEqual(sorted(problems), ["FolderNameClash", "FolderRenamed", "FolderRenamed",
-                                                "MultipleRoots"])
+            self.assertEqual(sorted(problems), ["FolderNameClash", "FolderRenamed", "MultipleRoots",
+                                                "ReservedName"])
             self.ends(batch.call("run"), 0)
         user = self.plan(batch)["users"][0]
-        self.assertEqual((self.told(user, "FolderNameClash"), sorted(self.told(user, "FolderRenamed"))),
-                         ([clash], sorted(renamed)))
+        self.assertEqual([self.told(user, t) for t in ("FolderNameClash", "FolderRenamed", "ReservedName")],
+                         [[clash], [renamed], [reserved]])
 
     def test_hundreds_of_remarks_are_counted(self):
         target = self.target_for(["anna"], separator=".")

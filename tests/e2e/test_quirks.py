@@ -167,7 +167,7 @@ class Bodies(Odd):
 
     def test_every_form_is_refused(self):
         _, report = self.one_lost(refuse={7: "NO malformed MIME header"})
-        self.assertIn(7, [uid for _, _, uid in self.failures(report)])
+        self.assertIn(("MessageUnreadable", "INBOX", 7), self.failures(report))
 
     def test_sixty_one_bad_messages_do_not_end_a_mailbox(self):
         """The classic end: "too many transient failures (61) and is quitting"."""
@@ -181,6 +181,7 @@ class Bodies(Odd):
     def test_a_placeholder_is_no_message(self):
         _, report = self.one_lost(placeholder={7})
         text = [f for f in report["users"][0]["failures"] if f["uid"] == 7][0]
+        self.assertEqual(text["type"], "MessageUnreadable")
         self.assertIn("placeholder", text["server_text"])
         self.assertIn("number 7", text["server_text"], "the real subject is told")
 

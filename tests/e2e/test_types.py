@@ -1,5 +1,6 @@
 """Every failure type of the report is driven end to end by some test: TYPES says by which."""
 
+import imaplib
 import os
 import random
 import re
@@ -32,13 +33,14 @@ TYPES = {
     "PermissionMissing": "test_types.Target",
     "TargetCountDiffers": "test_account", "TargetNotCounted": "test_account",
     "SpoolError": "test_types.Elsewhere",
+    "MailboxNotFound": "test_types.Target", "FolderGone": "test_types.Gone",
+    "MessageVanished": "test_types.Gone", "MessageUnreadable": "test_quirks", "ReservedName": "test_plan",
     "DailyLimit": "test_pace", "MultipleRoots": "test_six_errors", "TrailingDelimiter": "test_six_errors",
     "FolderNameClash": "test_plan", "FolderRenamed": "test_plan", "MessageRejected": "test_repair",
 }
 # NotSelectable is said by `folders` alone, Canceled by `verify`, InternalError by a fault of the program, More by a
-# list that grew too long. The others have advice, but nothing in this version gives them out.
-NOT_OF_A_RUN = {"NotSelectable", "Canceled", "InternalError", "More", "MailboxNotFound", "ReservedName",
-                "FolderGone", "MessageUnreadable", "MessageVanished"}
+# list that grew too long.
+NOT_OF_A_RUN = {"NotSelectable", "Canceled", "InternalError", "More"}
 
 
 class Table(Case):
@@ -136,6 +138,71 @@ class Folders(Typed):
         return super().run_to(batch, code, limit_s)
 
 
+class Gone(Typed):
+    """What its owner deletes at the source while it is copied is no loss of ours, and is told."""
+
+    def remarks(self, report, type_):
+        return [(f["source"], p["text"]) for f in report["users"][0]["folders"]
+                for p in f["problems"] if p["type"] == type_]
+
+    def test_a_folder_deleted_before_it_is_opened(self):
+        source = self.source({"INBOX": messages(5), "Old": messages(3), "Zeta": messages(2)},
+                             deleted_listed={"Old"})
+        batch = self.job(source)
+        failure = self.failed(batch, 3, "FolderGone")
+        self.assertEqual((failure["class"], failure["side"], failure["folder"]),
+                         ("transient", "source", "Old"))
+        self.assertEqual(source.asked(r'^LIST "" "?Old"?$'), 1)
+        self.arrived(batch, ("INBOX",), messages(5))
+        self.arrived(batch, ("Zeta",), messages(2))
+        # The list is read anew, and is as it should be.
+        _, report = self.run_to(batch)
+        self.assertEqual(report["users"][0]["failures"], [])
+
+    def test_a_folder_deleted_while_its_bodies_are_fetched(self):
+        mails = messages(60, size=60000)
+        folder = quirky.Folder(mails)
+        source = self.source({"INBOX": messages(5), "Old": folder}, deleted_at={30: "Old"})
+        batch = self.job(source)
+        failure = self.failed(batch, 3, "FolderGone")
+        self.assertEqual(failure["folder"], "Old")
+        before = self.counts(batch.report(), "Old")
+        self.assertGreater(before["uploaded"], 0)
+        self.assertGreater(before["pending"], 0)
+        # Nobody has it any more: what had come over stays, the rest vanished.
+        _, report = self.run_to(batch)
+        old = self.counts(report, "Old")
+        self.assertEqual((old["uploaded"], old["skipped"], old["pending"]),
+                         (before["uploaded"], before["pending"], 0))
+        self.assertEqual({i["reason"] for i in report["users"][0]["skipped_items"]}, {"Vanished"})
+        (name, text), = self.remarks(report, "MessageVanished")
+        self.assertEqual((name, text.split()[0]), ("Old", str(before["pending"])))
+        # Its owner had it restored: all of it comes over, and nothing twice.
+        source.quirks.clear()
+        source.messages["anna"]["Old"] = folder
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("Old",), mails)
+        self.assertEqual(self.counts(report, "Old")["skipped"], 0)
+
+    def test_a_folder_that_is_listed_is_not_gone(self):
+        source = self.source({"INBOX": messages(5), "Old": messages(3)},
+                             examine={"Old": "NO [NONEXISTENT] Unknown Mailbox: Old (Failure)"})
+        failure = self.failed(self.job(source), 3, "SelectFailed")
+        self.assertEqual(failure["folder"], "Old")
+
+    def test_a_message_deleted_before_it_is_fetched(self):
+        source = self.source({"INBOX": messages(30), "Sent": messages(3)}, expunged={7, 9})
+        batch = self.job(source)
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), [m for m in messages(30) if m.uid not in (7, 9)])
+        self.assertEqual(self.counts(report, "INBOX")["skipped"], 2)
+        self.assertEqual([(i["uid"], i["reason"]) for i in report["users"][0]["skipped_items"]],
+                         [(7, "Vanished"), (9, "Vanished")])
+        self.assertEqual(self.remarks(report, "MessageVanished"),
+                         [("INBOX", "2 messages were deleted at the source before they were fetched")])
+        self.assertEqual(report["users"][0]["failures"], [])
+
+
 class Bodies(Typed):
     def test_a_body_that_always_breaks_off(self):
         source = self.source({"INBOX": messages(5)}, stall={3: 100})
@@ -193,6 +260,45 @@ class Target(Typed):
         done = batch.call("run")
         self.assertNotEqual(done.code, 0)
         self.told(batch.report(), "PermissionMissing")
+
+    def behind(self, *rules):
+        """A target of which some answers are another server's."""
+        batch = self.job(self.source({"INBOX": messages(3), "Work": messages(2)}))
+        meddler = self._started(Meddler(batch.target, rules))
+        batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none"}
+        return batch, meddler
+
+    def test_a_login_for_a_mailbox_that_does_not_exist(self):
+        batch, _ = self.behind(Rule("^(AUTHENTICATE|LOGIN)", answer="NO user does not exist"))
+        self.assertEqual(self.failed(batch, 3, "MailboxNotFound")["side"], "target")
+
+    def test_a_mailbox_that_does_not_exist(self):
+        gone = "NO [NONEXISTENT] Mailbox does not exist"
+        batch, meddler = self.behind(Rule('^(STATUS|SELECT|EXAMINE) "?INBOX', answer=gone))
+        failure = self.failed(batch, 3, "MailboxNotFound")
+        self.assertEqual((failure["side"], failure["folder"]), ("target", "INBOX"))
+        self.assertEqual(meddler.asked('^APPEND "?INBOX'), 0)
+
+    def test_a_cyrus_user_who_has_no_mailbox(self):
+        """It lets in whoever has a password; the mailbox is another matter."""
+        source = self.source({"INBOX": messages(3), "Work": messages(2)})
+        target = self.cyrus(["annat"], separator=".", autocreate=False)
+        batch = self.job(source)
+        batch.target, batch.users = target, [("anna", "annat@target.example")]
+        batch.extra_columns = {"TargetUserName": {"anna": "annat"}}
+        batch.target_logins = {"anna": "annat"}
+        batch.sections["target"] = {"preset": "imap", "url": target.url(), "tls-ca": target.ca}
+        failure = self.failed(batch, 3, "MailboxNotFound")
+        self.assertIn("does not exist", failure["server_text"])
+        self.assertEqual(batch.report()["users"][0]["uploaded"], 0)
+        # Somebody makes it.
+        with imaplib.IMAP4("127.0.0.1", target.port_plain) as there:
+            there.login("annat", '"password annat"')
+            self.assertEqual(there.create("INBOX")[0], "OK")
+        self.ends(batch.call("retry"), 0)
+        with target.connect("annat") as mailbox:
+            self.assertEqual({path: len(mailbox.uids(path)) for path in mailbox.folders()},
+                             {("INBOX",): 3, ("Work",): 2})
 
     def test_a_target_that_breaks_off(self):
         source = self.source({"INBOX": messages(3)})

@@ -24,6 +24,9 @@ serverbug={name: N}    N EXAMINEs of the folder: NO [SERVERBUG] ... (-1: always)
 serverbug_bye={name: N} the same with BYE Internal error (C6)
 gone_from={name: N}    after N EXAMINEs or SELECTs of the folder each further one ends the connection
 renewed_from={name: N} after N of them the folder is another: UIDVALIDITY, and all UIDs
+deleted_listed={name}  the folder is deleted once it was listed
+deleted_at={uid: name} the folder is deleted when this body is asked for, and the connection goes
+expunged={uid}         the message is deleted once it was listed
 messagelimit=N         FETCH of more messages does the N highest, and OK [MESSAGELIMIT N uid] (RFC 9738)
 examine={name: TEXT}   any other answer to EXAMINE
 new_validity={name}    EXAMINE tells another UIDVALIDITY each time; SELECT the same (S03)
@@ -393,7 +396,7 @@ class Session:
         left = self.server.q("list_first") if pattern == "*" else None
         match = re.compile(re.escape(pattern).replace(r"\*", ".*").replace("\\%", "%").replace(
             "%", "[^/]*") + "$", re.S)
-        for name, folder in self.mailboxes().items():
+        for name, folder in list(self.mailboxes().items()):
             if folder.listed and match.match(name):
                 if left is not None:
                     if left == 0:
@@ -404,6 +407,8 @@ class Session:
                     '"%s"' % folder.delimiter.replace("\\", "\\\\") if folder.delimiter else "NIL",
                     self.server.q("raw_names", {}).get(
                         name, '"%s"' % name.replace("\\", "\\\\").replace('"', '\\"'))))
+        for name in self.server.q("deleted_listed", ()):
+            self.mailboxes().pop(name, None)
         return "OK done"
 
     def do_lsub(self, rest):
@@ -574,6 +579,10 @@ class Session:
                 self.send(" BODY[%s] {%d}\r\n" % (fields.group(1), len(header)))
                 self.send(header)
             self.line(")")
+        if "SIZE" in items:
+            with server.lock:
+                self.folder.mails = [m for m in self.folder.mails
+                                     if m.uid not in server.q("expunged", ())]
         return "OK done"
 
     def more(self, mail, items):
@@ -598,6 +607,10 @@ class Session:
                     self.body(number, mail, items, part, False)
             return "NO Some messages could not be FETCHed (Failure)"
         for number, mail in chosen:
+            name = server.hits("deleted_at", mail.uid)
+            if name is not None:
+                self.mailboxes().pop(name, None)
+                raise Gone
             answer = self.body(number, mail, items, part, strange)
             if answer:
                 return answer

@@ -458,13 +458,15 @@ service stats {
 
 class Cyrus(Server):
     """separator: "/" or ".". User names must not hold the separator's other meaning: keep to
-    letters and digits. The INBOX namespace is Cyrus's own (INBOX.Sent) unless altnamespace."""
+    letters and digits. The INBOX namespace is Cyrus's own (INBOX.Sent) unless altnamespace. Without
+    autocreate a user has no mailbox before somebody makes it."""
 
     kind = "cyrus"
 
-    def __init__(self, users, separator=".", altnamespace=False, extra="", **more):
+    def __init__(self, users, separator=".", altnamespace=False, autocreate=True, extra="", **more):
         super().__init__(users, **more)
         self.separator, self.altnamespace, self.extra = separator, altnamespace, extra
+        self.autocreate = autocreate
 
     @staticmethod
     def available():
@@ -502,7 +504,7 @@ tls_server_cert: %(folder)s/server.pem
 tls_server_key: %(folder)s/server.key
 tls_client_ca_file: %(ca)s
 tls_client_certs: off
-autocreate_quota: 0
+autocreate_quota: %(autocreate)d
 autocreate_users: anyone
 autocreate_inbox_folders: Sent | Drafts | Trash | Junk
 autocreate_subscribe_folders: Sent | Drafts | Trash | Junk
@@ -517,6 +519,7 @@ popminpoll: 0
 syslog_prefix: mhcyrus
 %(extra)s
 """ % {"user": user, "folder": self.folder, "ca": self.ca, "extra": self.extra,
+            "autocreate": 0 if self.autocreate else -1,
             "unix": "yes" if self.separator == "/" else "no",
             "alt": "yes" if self.altnamespace else "no"})
         self.write("cyrus.conf", """

@@ -199,7 +199,7 @@ static void two_names_never_become_one(void **state)
     (void)state;
     run(in, sizeof in / sizeof *in, NULL, 0, &rules, &told);
     assert_true(was_told(&told, 1, "FolderNameClash"));
-    assert_true(was_told(&told, 2, "FolderRenamed"));
+    assert_true(was_told(&told, 2, "ReservedName"));
     assert_true(was_told(&told, 7, "MultipleRoots"));
 }
 

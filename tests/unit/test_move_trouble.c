@@ -79,7 +79,16 @@ static const struct row rows[] = {
       ERR_ORIGIN_NO, "SERVERBUG", "Internal error occurred.", 2, TROUBLE_SKIP_FOLDER, "ServerBug" },
     { "a message that cannot be fetched is asked for in another form", TROUBLE_FETCH,
       FAILURE_SOURCE, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_NO, "", "cannot read", 0,
-      TROUBLE_OTHER_FORM, "TruncatedMessage" },
+      TROUBLE_OTHER_FORM, "MessageUnreadable" },
+    { "less of it than announced is another matter", TROUBLE_FETCH, FAILURE_SOURCE,
+      ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, "", "no more bytes", 0, TROUBLE_RETRY,
+      "TruncatedMessage" },
+    { "an address without a mailbox ends the user", TROUBLE_LOGIN, FAILURE_TARGET,
+      ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_NO, "", "user does not exist", 0,
+      TROUBLE_STOP_ACCOUNT, "MailboxNotFound" },
+    { "at the source that is a wrong name", TROUBLE_LOGIN, FAILURE_SOURCE, ERR_CLASS_PERMANENT,
+      ERR_SCOPE_ACCOUNT, ERR_ORIGIN_NO, "", "user does not exist", 0, TROUBLE_STOP_ACCOUNT,
+      "LoginFailed" },
     { "a full disk ends the run", TROUBLE_FETCH, FAILURE_LOCAL, ERR_CLASS_TRANSIENT, ERR_SCOPE_RUN,
       ERR_ORIGIN_STORE, "", "No space left on device", 0, TROUBLE_STOP_RUN, "SpoolError" },
     { "a body that the spool lost costs the message", TROUBLE_APPEND, FAILURE_LOCAL,
@@ -140,9 +149,37 @@ static void waits_grow_and_end_somewhere(void **state)
     assert_int_equal(verdict.wait_ms, 123456);
 }
 
+static void what_is_not_there_is_told_from_what_does_not_open(void **state)
+{
+    static const struct {
+        const char *code, *text;
+        enum err_origin origin;
+        bool gone;
+    } answers[] = {
+        { "NONEXISTENT", "Unknown Mailbox: Old (Failure)", ERR_ORIGIN_NO, true },
+        { "TRYCREATE", "no", ERR_ORIGIN_NO, true },
+        { "", "Mailbox does not exist", ERR_ORIGIN_NO, true },
+        { "", "Mailbox doesn't exist: Old", ERR_ORIGIN_BAD, true },
+        { "", "Permission denied", ERR_ORIGIN_NO, false },
+        { "SERVERBUG", "Internal error occurred.", ERR_ORIGIN_NO, false },
+        { "", "the host does not exist", ERR_ORIGIN_OS, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        struct err err;
+
+        err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, answers[i].origin, 0, "%s",
+                answers[i].text);
+        snprintf(err.resp_code, sizeof err.resp_code, "%s", answers[i].code);
+        assert_int_equal(trouble_is_gone(&err), answers[i].gone);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_not_there_is_told_from_what_does_not_open),
         cmocka_unit_test(every_row_gets_its_action),
         cmocka_unit_test(waits_grow_and_end_somewhere),
     };
