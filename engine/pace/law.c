@@ -22,11 +22,14 @@
 #define PROGRESS_MS     10000
 #define LEARN_COST_MIN  20     /* accepted between two cuts: less teaches nothing */
 #define LEARN_S_MIN     1      /* the same in seconds of the learnt rate */
-#define LEARN_BRAKE_MS  600000 /* time since the last cut before a brake teaches */
+#define LEARN_BRAKE_MS  240000 /* time since the last cut before a brake teaches */
+#define BRAKE_LEAST     0.85   /* of what was learnt: no brake takes the rate lower ... */
+#define BRAKE_LEAST_LOW 0.7    /* ... and of a rate that may be wrong */
 #define FIRST_BURST_MS  180000 /* the burst is LAW_FIRST_SHARE's part of so long a measurement */
 #define PAUSE_SHARE     0.4    /* more of the time between two cuts gated: rate_hat_low */
 #define LOW_PROBE_MS    60000 /* a rate that is too low is soon raised ... */
-#define LOW_PER_MIN     1.05  /* ... and faster, until a cut or a brake tells more */
+#define LOW_PER_MIN     1.05  /* ... and faster, until a cut or a brake tells more; */
+#define GUESS_PER_MIN   1.15  /* a guess, and what a brake took, faster still */
 
 void law_init(struct law *l, const struct pace_config *config, uint64_t now)
 {
@@ -60,6 +63,12 @@ double law_probe(const struct pace_config *config, double rate, double rate_hat,
     return rate * pow(per_min, dt_ms / 60000);
 }
 
+/* A brake took the rate below what was learnt, and the answers are quick again. */
+static bool below(const struct law *l)
+{
+    return l->rate < LAW_SAFETY * l->rate_hat && l->latency.ratio <= l->config->brake_ratio;
+}
+
 static void grow(struct law *l, uint64_t dt_ms, uint64_t now)
 {
     double dt = (double)dt_ms;
@@ -79,11 +88,15 @@ static void grow(struct law *l, uint64_t dt_ms, uint64_t now)
         l->rate *= 1 + CRUISE_PER_S * dt / 1000;
         break;
     case PACE_PHASE_LIMITED:
+        if (!l->rate_hat_low && below(l))
+            l->rate *= pow(GUESS_PER_MIN, dt / 60000);
         if (now >= l->gate_ms + (l->rate_hat_low ? LOW_PROBE_MS : l->config->probe_after_ms))
             l->phase = PACE_PHASE_PROBE;
         break;
     case PACE_PHASE_PROBE:
-        if (l->rate_hat_low || l->rate < LAW_SAFETY * l->rate_hat)
+        if (l->rate_hat_guess || below(l))
+            l->rate *= pow(GUESS_PER_MIN, dt / 60000);
+        else if (l->rate_hat_low)
             l->rate *= pow(LOW_PER_MIN, dt / 60000);
         else
             l->rate = law_probe(l->config, l->rate, l->rate_hat, dt);
@@ -179,6 +192,13 @@ static void judge_brake(struct law *l, uint64_t now)
     }
 }
 
+/* Since a cut that taught a guess the server took est, which is less than what it refilled, for at
+ * first the rate was too low to use that up; what it takes now, near the next, is more. */
+static double between(struct law *l, double est, uint64_t now)
+{
+    return (est + fmax(est, average_rate(&l->measured, now))) / 2;
+}
+
 static void brake(struct law *l, uint64_t now)
 {
     double accepted, down_to, rate;
@@ -194,15 +214,16 @@ static void brake(struct law *l, uint64_t now)
     down_to = 0.9 * fmin(accepted, l->rate);
     /* A rate that was not used says nothing about what the server bears; never fall to its level.
      */
-    down_to = fmax(fmax(down_to, 0.7 * l->rate_hat), fmax(0.5 * l->rate, RATE_MIN));
+    down_to = fmax(down_to, (l->rate_hat_low ? BRAKE_LEAST_LOW : BRAKE_LEAST) * l->rate_hat);
+    down_to = fmax(down_to, fmax(0.5 * l->rate, RATE_MIN));
     rate = l->rate;
     l->rate = fmin(l->rate, down_to);
     /* The server is near its limit: what it took over a long time is the limit, or less. */
     if (l->phase == PACE_PHASE_PROBE && now >= l->accepted.start_ms + LEARN_BRAKE_MS) {
         double est = meter_rate(&l->accepted, now);
 
-        l->rate_hat = fmax(l->rate_hat, l->rate_hat_low ? est : (l->rate_hat + est) / 2);
-        l->rate_hat_low = false;
+        l->rate_hat = fmax(l->rate_hat, l->rate_hat_guess ? between(l, est, now) : est);
+        l->rate_hat_low = l->rate_hat_guess = false;
     }
     l->brake_ended_start = l->phase == PACE_PHASE_START;
     if (l->phase == PACE_PHASE_START)
@@ -269,14 +290,17 @@ static void learn(struct law *l, double est, uint64_t now)
 {
     bool used = l->cut_spilled <= USED_SPILL * l->cut_offered;
     uint64_t since = now - l->accepted.start_ms;
+    bool paused = (double)(l->gated_ms - l->cut_gated_ms) > PAUSE_SHARE * (double)since;
     double learnt;
 
-    /* What the first cut teaches is a guess, on the safe side: the burst was in it. */
-    if (l->rate_hat <= 0 && l->burst_spent)
-        l->rate_hat = est;
-    l->rate_hat_low = l->rate_hat <= 0 ||
-                      (double)(l->gated_ms - l->cut_gated_ms) > PAUSE_SHARE * (double)since;
-    learnt = l->rate_hat > 0 ? law_learn(l->rate_hat, est, used) : first_rate(est, since);
+    if (l->rate_hat <= 0)
+        learnt = l->burst_spent ? est : first_rate(est, since);
+    else if (l->rate_hat_guess && used)
+        learnt = between(l, est, now);
+    else
+        learnt = law_learn(l->rate_hat, est, used);
+    l->rate_hat_guess = l->rate_hat <= 0 && !l->burst_spent;
+    l->rate_hat_low = l->rate_hat_guess || paused;
     l->rate_hat = fmax(learnt, RATE_MIN);
     l->rate = LAW_SAFETY * l->rate_hat;
     l->phase = PACE_PHASE_LIMITED;

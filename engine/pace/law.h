@@ -34,6 +34,7 @@ struct law {
     bool hungry;                     /* the owner's: mail waits, whoever or whatever holds it */
     bool burst_spent;  /* there was a cut at full speed: since then `accepted` is what is refilled */
     bool rate_hat_low; /* learnt from a time that was mostly pause: the truth may be higher */
+    bool rate_hat_guess; /* from the first cut: the burst was in it */
     uint64_t events, brakes, gated_ms;
 };
 
