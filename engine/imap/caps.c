@@ -78,7 +78,8 @@ static void word_parse(struct caps *caps, struct slice word)
     struct slice name = slice_first(word, equals);
 
     if (slice_equal_nocase(word, SLICE("X-UIDONLY"))) {
-        add(caps, CAP_UIDONLY); /* S19 */
+        caps->uidonly_is_x = !caps_has(caps, CAP_UIDONLY); /* S19 */
+        add(caps, CAP_UIDONLY);
         return;
     }
     if (slice_equal_nocase(name, SLICE("APPENDLIMIT"))) {
@@ -96,6 +97,7 @@ static void word_parse(struct caps *caps, struct slice word)
     for (unsigned i = 0; i < CAP_COUNT; i++) {
         if (slice_equal_nocase(word, slice_cstr(names[i]))) {
             add(caps, (enum cap)i);
+            caps->uidonly_is_x &= i != CAP_UIDONLY;
             return;
         }
     }

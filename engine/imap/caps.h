@@ -24,6 +24,7 @@ struct caps {
     uint64_t bits[(CAP_COUNT + 63) / 64];
     uint64_t appendlimit_bytes; /* APPENDLIMIT=n, 0 when none was named */
     uint32_t messagelimit;      /* MESSAGELIMIT=n, 0 when none */
+    bool uidonly_is_x;          /* UIDONLY is offered as X-UIDONLY and under no other name */
     char text[1024];            /* the words as sent, printable, cut */
 };
 

@@ -418,11 +418,15 @@ static enum login_state capability_in_received(struct session *s, const struct r
 static enum login_state enable_send(struct session *s)
 {
     bool utf8 = caps_has(&s->caps, CAP_UTF8_ONLY);
-    bool uidonly = caps_has(&s->caps, CAP_UIDONLY) && caps_has(&s->caps, CAP_MESSAGELIMIT);
+    bool uidonly = caps_has(&s->caps, CAP_UIDONLY) &&
+                   (s->caps.uidonly_is_x || caps_has(&s->caps, CAP_MESSAGELIMIT));
 
     if (s->config.exchange || (!utf8 && !uidonly))
         return LOGIN_ID;
-    send_command(s, "ENABLE%s%s", utf8 ? " UTF8=ACCEPT" : "", uidonly ? " UIDONLY" : "");
+    send_command(s, "ENABLE%s%s", utf8 ? " UTF8=ACCEPT" : "",
+                 !uidonly                ? ""
+                 : s->caps.uidonly_is_x ? " X-UIDONLY"
+                                        : " UIDONLY");
     return s->login.state;
 }
 

@@ -170,7 +170,10 @@ void session_unselect(struct session *session, session_ended *ended, void *conte
 void session_fetch_rows(struct session *session, struct slice set, struct slice header_fields,
                         void (*row)(void *context, const struct imap_message_row *row),
                         session_ended *ended, void *context);
-/* UID SEARCH criteria; each found UID in the order given by the server (ESEARCH ranges expanded by
+/* One that did only a part of its messages (MESSAGELIMIT, RFC 9738) ends with a transient error whose resp_code
+ * is that and whose server_text has the two numbers, the lowest UID that was looked at behind the limit; so does
+ * a FETCH.
+ * UID SEARCH criteria; each found UID in the order given by the server (ESEARCH ranges expanded by
  * the callee as ranges: first..last). */
 void session_search(struct session *session, struct slice criteria,
                     void (*range)(void *context, uint32_t first, uint32_t last),

@@ -430,7 +430,8 @@ static void append_uids(struct cmd *cmd, const struct resp *resp)
 
 void replies_tagged_ok(struct session *s, struct cmd *cmd, const struct resp *resp)
 {
-    if (resp_has_code(resp, "MESSAGELIMIT") && (cmd->kind == CMD_ROWS || cmd->kind == CMD_BODIES)) {
+    if (resp_has_code(resp, "MESSAGELIMIT") &&
+        (cmd->kind == CMD_ROWS || cmd->kind == CMD_BODIES || cmd->kind == CMD_SEARCH)) {
         /* Only a part was done: an OK that is none (RFC 9738 3.1). */
         struct err err;
 

@@ -429,16 +429,21 @@ static bool keep_lasting(void *context, const struct problem_record *problem)
 {
     struct lasting *l = context;
 
-    if (strcmp(problem->type, "FolderRenamed") != 0 &&
-        strcmp(problem->type, "ReservedName") != 0 &&
-        strcmp(problem->type, "FolderNameClash") != 0)
+    static const char *const types[] = { "FolderRenamed", "ReservedName", "FolderNameClash",
+                                         "HiddenMessages", "MayBeIncomplete" };
+    bool lasts = false;
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        lasts |= strcmp(problem->type, types[i]) == 0;
+    if (!lasts)
         return true;
     l->all = mem_resize(l->all, l->count + 1, sizeof *l->all);
     l->all[l->count++] = *problem;
     return true;
 }
 
-/* What an earlier pass said is over; but a name that a folder was given stays, and so does the reason. */
+/* What an earlier pass said is over; but a name that a folder was given stays, and so does the reason. So does
+ * the doubt whether a folder was seen whole, which its first listing alone can raise. */
 static void clear_remarks(struct account *account)
 {
     struct hub *hub = account->hub;

@@ -16,6 +16,7 @@ enum pull_step { PULL_STEP_FREE, PULL_STEP_SELECTING, PULL_STEP_LISTING };
 struct pull_missing {
     uint32_t *seen, *uids; /* UIDs that were listed; those that SEARCH knows besides */
     uint32_t seen_count, seen_room, count, room, at;
+    uint32_t below; /* SEARCH has told all from here on upwards; 0: nothing yet */
     unsigned rows_before;
     void (*ended)(struct worker *w, const struct err *err);
 };

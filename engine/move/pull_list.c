@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* UIDs in a listing window at first; widened when UIDs are sparse. */
-#define WINDOW_UIDS 4000u
+/* Messages in a listing window; it is widened when UIDs are sparse. */
 #define WINDOW_ROWS_WANTED 4000u
 /* Connections that a folder may cost while others do well. */
 #define LOSSES_MAX 4u
@@ -132,7 +131,7 @@ void pull_list_row(void *context, const struct imap_message_row *row)
  * that are a limit rather than a count (S18, S19). */
 static void tell_hidden(struct worker *w)
 {
-    static const uint32_t limits[] = { 1000, 2000, 5000, 10000 };
+    static const uint32_t limits[] = { 1000, 2000, 5000, 10000, 100000 };
     const struct pull *p = w->work;
     char text[200];
 
@@ -147,7 +146,7 @@ static void tell_hidden(struct worker *w)
                         "run again later; if it stays, look at the folder in the source's webmail");
     }
     for (unsigned i = 0; i < sizeof limits / sizeof *limits; i++)
-        if (p->exists == limits[i]) {
+        if (p->exists == limits[i] && p->listed <= p->exists) {
             snprintf(text, sizeof text,
                      "the server shows exactly %" PRIu32 " messages, which is a limit that some "
                      "servers have; the folder may be incomplete",
@@ -180,6 +179,14 @@ static void drop_window(struct pull *p)
     buf_clear(&p->words);
     free(p->notes);
     p->notes = NULL;
+}
+
+/* A command of more is done in part only, where the server has a limit (RFC 9738). */
+static uint32_t rows_wanted(const struct worker *w)
+{
+    uint32_t limit = session_caps(link_session(w->link))->messagelimit;
+
+    return limit && limit < WINDOW_ROWS_WANTED ? limit : WINDOW_ROWS_WANTED;
 }
 
 /* Into the journal with the window; then the next, or the folder is listed. */
@@ -256,10 +263,10 @@ static void window_done(struct worker *w)
         if (f->list_width) {
             /* Behind the message that made it small, back to the usual one. */
             p->width *= 2;
-            f->list_width = p->width < WINDOW_UIDS ? p->width : 0;
-        } else if (seen < WINDOW_ROWS_WANTED / 4 && p->width < UINT32_MAX / 8)
+            f->list_width = p->width < rows_wanted(w) ? p->width : 0;
+        } else if (seen < rows_wanted(w) / 4 && p->width < UINT32_MAX / 8)
             p->width *= 4;
-        else if (seen > WINDOW_ROWS_WANTED && p->width > WINDOW_UIDS)
+        else if (seen > rows_wanted(w) && p->width > rows_wanted(w))
             p->width /= 2;
         p->from = next;
         list_window(w);
@@ -501,7 +508,7 @@ static void list_begin(struct worker *w)
         return;
     }
     spread = (uint64_t)(p->uidnext - p->from) / p->exists;
-    spread = (spread ? spread : 1) * WINDOW_UIDS;
+    spread = (spread ? spread : 1) * rows_wanted(w);
     p->width = spread > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)spread;
     if (f->list_width && f->list_width < p->width)
         p->width = f->list_width;

@@ -100,12 +100,31 @@ static void ask_next(struct worker *w)
                        w);
 }
 
+/* The lowest UID that a SEARCH got to, when it did not get to the end (RFC 9738), else 0. */
+static uint32_t searched_down_to(const struct err *err)
+{
+    struct slice words = slice_cstr(err ? err->server_text : ""), word;
+    uint32_t uid = 0;
+
+    if (!err || strcmp(err->resp_code, "MESSAGELIMIT") != 0)
+        return 0;
+    return slice_split(&words, ' ', &word) && slice_u32(slice_trim(words), &uid) ? uid : 0;
+}
+
+static void search(struct worker *w);
+
 static void searched(void *context, const struct err *err)
 {
     struct worker *w = context;
     struct pull *p = w->work;
     struct pull_missing *m = &p->missing;
+    uint32_t down_to = searched_down_to(err);
 
+    if (down_to > p->base && (m->below == 0 || down_to < m->below)) {
+        m->below = down_to;
+        search(w);
+        return;
+    }
     if (breaks_off(w, err)) {
         m->ended(w, err);
         return;
@@ -118,19 +137,30 @@ static void searched(void *context, const struct err *err)
     ask_next(w);
 }
 
-void pull_missing_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err))
+/* What the server knows, from `below` downwards where it has told that. */
+static void search(struct worker *w)
 {
-    struct pull *p = w->work;
-    struct pull_missing *m = &p->missing;
-    char criteria[32];
+    const struct pull *p = w->work;
+    char criteria[40];
 
-    m->ended = ended;
-    m->count = m->at = 0;
-    if (m->seen_count > 1)
-        qsort(m->seen, m->seen_count, sizeof *m->seen, uid_order);
-    if (p->base > 1)
+    if (p->missing.below)
+        snprintf(criteria, sizeof criteria, "UID %" PRIu32 ":%" PRIu32, p->base, p->missing.below - 1);
+    else if (p->base > 1)
         snprintf(criteria, sizeof criteria, "UID %" PRIu32 ":*", p->base);
     else
         snprintf(criteria, sizeof criteria, "ALL");
     session_search(link_session(w->link), slice_cstr(criteria), missing_range, searched, w);
+}
+
+void pull_missing_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err))
+{
+    struct pull *p = w->work;
+    struct pull_missing *m = &p->missing;
+
+    m->ended = ended;
+    m->count = m->at = 0;
+    m->below = 0;
+    if (m->seen_count > 1)
+        qsort(m->seen, m->seen_count, sizeof *m->seen, uid_order);
+    search(w);
 }

@@ -83,6 +83,9 @@ static const struct advice rows[] = {
     { "HiddenMessages", "The source lists fewer messages than it says the folder holds.",
       "Run again later; if it stays, look at the folder in the source's webmail: it may be copied "
       "incompletely.", NULL, true },
+    { "MayBeIncomplete", "The source shows a number of messages that is a limit of some servers.",
+      "Compare with the count in the source's webmail. Gmail: the user's setting \"folder size limits\". Yahoo "
+      "and AOL: their servers show the newest 10,000 where they do not let UIDONLY be turned on.", NULL, true },
     { "SelectFailed", "The server refuses to open the folder.",
       "Open it in webmail to see whether it works there; then run `retry`. The other folders were "
       "copied.", NULL, true },

@@ -1,5 +1,6 @@
 #include "engine/rules/header.h"
 
+#include "engine/imap/date.h"
 #include "io/base/err.h"
 
 #include <iconv.h>
@@ -186,13 +187,21 @@ void header_note(struct slice header, struct message_note *note_r)
 
 void header_id(struct slice header, struct header_id *id_r)
 {
-    header_text(header_field(header, SLICE("Message-ID")), id_r->message_id, sizeof id_r->message_id);
+    struct slice value = slice_trim(header_field(header, SLICE("Message-ID")));
+
+    if (value.size > 1 && value.data[0] == '<' && value.data[value.size - 1] == '>')
+        value = slice_of(value.data + 1, value.size - 2);
+    header_text(value, id_r->message_id, sizeof id_r->message_id);
     header_text(header_field(header, SLICE("Date")), id_r->date, sizeof id_r->date);
 }
 
 bool header_differs(const struct header_id *a, const struct header_id *b)
 {
+    struct imap_date at, bt;
+
     if (a->message_id[0] && b->message_id[0])
         return strcmp(a->message_id, b->message_id) != 0;
-    return a->date[0] && b->date[0] && strcmp(a->date, b->date) != 0;
+    at = date_parse(slice_cstr(a->date));
+    bt = date_parse(slice_cstr(b->date));
+    return at.known && bt.known && at.seconds != bt.seconds;
 }

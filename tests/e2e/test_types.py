@@ -23,7 +23,7 @@ TYPES = {
     "ConnectionLimit": "test_login", "TokenFailed": "test_exchange",
     "InvalidMailboxName": "test_types.Folders", "SelectFailed": "test_six_errors",
     "ServerBug": "test_types.Folders", "UidValidityChanged": "test_types.Folders",
-    "HiddenMessages": "test_types.Folders", "FolderListIncomplete": "test_listing",
+    "HiddenMessages": "test_types.Folders", "MayBeIncomplete": "test_quirks", "FolderListIncomplete": "test_listing",
     "ParseError": "test_quirks", "WrongMessage": "test_quirks", "TruncatedMessage": "test_types.Bodies",
     "SourceThrottled": "test_types.Bodies",
     "TooManyLargeItems": "test_policy", "TooManyBadItems": "test_policy",

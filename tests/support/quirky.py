@@ -27,11 +27,12 @@ renewed_from={name: N} after N of them the folder is another: UIDVALIDITY, and a
 deleted_listed={name}  the folder is deleted once it was listed
 deleted_at={uid: name} the folder is deleted when this body is asked for, and the connection goes
 expunged={uid}         the message is deleted once it was listed
-messagelimit=N         FETCH of more messages does the N highest, and OK [MESSAGELIMIT N uid] (RFC 9738)
+messagelimit=N         FETCH or SEARCH of more does the N highest, and OK [MESSAGELIMIT N uid] (RFC 9738)
 examine={name: TEXT}   any other answer to EXAMINE
 new_validity={name}    EXAMINE tells another UIDVALIDITY each time; SELECT the same (S03)
 no_uidnext={name}, no_uidvalidity={name}   not told (S02, F20)
 view=N                 only the newest N messages are seen, and EXISTS says so (S19)
+uidonly=WORD           ENABLE of that word shows them all, and answers by UIDFETCH (RFC 9586, S19)
 hide_in_ranges=N       every N-th message is left out of listings of more than one (S11)
 reorder=True           rows come newest first (S12)
 listing_bad={uid}      UID FETCH of more than flags with this UID: BAD, nothing sent (C5)
@@ -248,6 +249,7 @@ class Session:
         self.lines = peer.makefile("rb")
         self.user, self.name, self.folder = None, None, None
         self.fetches = self.count = 0
+        self.uidonly = False
 
     def send(self, data):
         self.peer.sendall(data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape"))
@@ -306,6 +308,11 @@ class Session:
 
     def do_capability(self, _):
         self.line("* CAPABILITY " + self.server.q("capability", CAPABILITY))
+        return "OK done"
+
+    def do_enable(self, rest):
+        self.uidonly = self.server.q("uidonly") == rest
+        self.line("* ENABLED" + (" " + rest if self.uidonly else ""))
         return "OK done"
 
     def do_noop(self, _):
@@ -445,7 +452,7 @@ class Session:
         return folder, None
 
     def seen(self, folder):
-        view = self.server.q("view")
+        view = None if self.uidonly else self.server.q("view")
         return folder.mails[-view:] if view else folder.mails
 
     def do_examine(self, rest, verb="EXAMINE"):
@@ -517,8 +524,12 @@ class Session:
         m = re.match(r"(?:.* )?UID (\S+)$", rest)
         if m:
             uids = [mail.uid for _, mail in self.chosen(m.group(1))]
+        limit, code = self.server.q("messagelimit"), ""
+        if limit and len(uids) > limit:
+            uids = uids[-limit:]
+            code = "[MESSAGELIMIT %d %d] " % (limit, uids[0])
         self.line("* SEARCH" + "".join(" %d" % u for u in uids))
-        return "OK done"
+        return "OK %sdone" % code
 
     def uid_fetch(self, rest):
         server = self.server
@@ -543,6 +554,9 @@ class Session:
             return self.bodies(chosen, items)
         return self.rows(chosen, items)
 
+    def numbered(self, number, uid):
+        return "%d UIDFETCH" % uid if self.uidonly else "%d FETCH" % number
+
     def rows(self, chosen, items):
         server = self.server
         alone = len(chosen) == 1
@@ -557,7 +571,7 @@ class Session:
         for number, mail in chosen:
             row = server.hits("row", mail.uid)
             if row is not None and "SIZE" in items:
-                self.line("* %d FETCH (%s)" % (number, row))
+                self.line("* %s (%s)" % (self.numbered(number, mail.uid), row))
                 continue
             parts = ["UID %d" % mail.uid, "FLAGS (%s)" % " ".join(mail.flags)]
             if "INTERNALDATE" in items:
@@ -567,7 +581,7 @@ class Session:
                 size = server.hits("size", mail.uid)
                 parts.append("RFC822.SIZE %d" % (len(mail.body) if size is None else size))
             parts += self.more(mail, items)
-            self.send("* %d FETCH (%s" % (number, " ".join(parts)))
+            self.send("* %s (%s" % (self.numbered(number, mail.uid), " ".join(parts)))
             fields = re.search(r"BODY\.PEEK\[(HEADER(?:\.FIELDS \(([^)]*)\))?)\]", items)
             if fields:
                 header = mail.body.split(b"\r\n\r\n")[0] + b"\r\n\r\n"
@@ -628,7 +642,7 @@ class Session:
             body = next(m.body for m in self.folder.mails if m.uid == other)
         if hits("placeholder"):
             body = placeholder(body)
-        head = "* %d FETCH (UID %d %s" % (number, uid, items.replace(".PEEK", "").split("<")[0])
+        head = "* %s (UID %d %s" % (self.numbered(number, uid), uid, items.replace(".PEEK", "").split("<")[0])
         if "HEADER" in items:
             body = body.split(b"\r\n\r\n")[0] + b"\r\n\r\n"
         elif "TEXT" in items:
