@@ -1,5 +1,6 @@
 #include "engine/move/roster.h"
 
+#include "engine/rules/names_parents.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 
@@ -12,6 +13,8 @@
  * below it could be opened. */
 #define BRANCH_BYTES_MAX 4000u
 #define LEVELS_MAX       250u
+/* Hidden parents that are asked for by name. */
+#define PARENTS_MAX 500u
 
 static void ask(struct roster *r);
 
@@ -50,6 +53,7 @@ void roster_deinit(struct roster *r)
     names_index_deinit(&r->raws);
     free(r->rows);
     free(r->branches);
+    settings_list_deinit(&r->parents);
     free(r->prefix);
     settings_list_deinit(&r->foreign);
     *r = (struct roster){ 0 };
@@ -266,6 +270,62 @@ static void listed(struct roster *r)
     finish(r, NULL);
 }
 
+/* ---- parents that are not shown ------------------------------------------------------------ */
+
+static void except_namespace(struct names_index *asked, const char *prefix)
+{
+    if (prefix && prefix[0])
+        (void)names_index_add(asked, slice_first(slice_cstr(prefix), strlen(prefix) - 1), 0);
+}
+
+static void find_parents(struct roster *r)
+{
+    struct names_index asked;
+
+    names_index_init(&asked);
+    settings_list_deinit(&r->parents);
+    /* What a namespace begins with holds no mail. */
+    except_namespace(&asked, r->prefix);
+    for (size_t i = 0; i < r->foreign.count; i++)
+        except_namespace(&asked, r->foreign.items[i]);
+    for (unsigned i = 0; i < r->count; i++)
+        names_parents_missing(&r->raws, slice_cstr(r->rows[i].raw), r->rows[i].delimiter, &asked,
+                              &r->parents);
+    names_index_deinit(&asked);
+    r->by_status = false;
+}
+
+static const char *parent_at(const struct roster *r)
+{
+    return r->at < r->parents.count && r->at < PARENTS_MAX ? r->parents.items[r->at] : NULL;
+}
+
+/* Shown or not: it has been asked for in every way there is. */
+static void parent_next(struct roster *r)
+{
+    r->at++;
+    r->losses = 0;
+    r->by_status = false;
+}
+
+static void parent_ended(struct roster *r)
+{
+    if (!r->by_status && !roster_find(r, slice_cstr(parent_at(r))))
+        r->by_status = true;
+    else
+        parent_next(r);
+    ask(r);
+}
+
+static void parent_status(void *context, const struct imap_status *status)
+{
+    struct roster *r = context;
+    struct imap_list_row row = { .name = slice_cstr(parent_at(r)), .delimiter = r->delimiter };
+
+    list_row(r, &row);
+    list_status(r, row.name, status);
+}
+
 static void whole_ended(struct roster *r, const struct err *err)
 {
     if (!r->plain && (err || !r->inbox)) {
@@ -307,6 +367,8 @@ static void lost(struct roster *r, const struct err *err)
     if (r->shape == ROSTER_WHOLE) {
         r->shape = ROSTER_DESCENT;
         r->at = r->asks = r->losses = 0;
+    } else if (r->shape == ROSTER_PARENTS) {
+        parent_next(r);
     } else if (r->at > 0 || r->shape == ROSTER_REPAIR) {
         branch_failed(r, err);
     }
@@ -330,6 +392,8 @@ static void list_ended(void *context, const struct err *err)
         finish(r, &gone);
     } else if (r->shape == ROSTER_WHOLE) {
         whole_ended(r, err);
+    } else if (r->shape == ROSTER_PARENTS) {
+        parent_ended(r);
     } else {
         branch_ended(r, err);
     }
@@ -345,6 +409,19 @@ static enum session_list_form form_of(const struct roster *r)
                                                                            : SESSION_LIST_EXTENDED;
 }
 
+static void ask_parent(struct roster *r)
+{
+    const char *raw = parent_at(r);
+
+    if (!raw || r->cut)
+        listed(r);
+    else if (r->by_status)
+        session_status(r->session, slice_cstr(raw), r->status_items | IMAP_STATUS_MESSAGES,
+                       parent_status, list_ended, r);
+    else
+        session_list(r->session, form_of(r), slice_cstr(raw), 0, list_row, NULL, list_ended, r);
+}
+
 static void ask(struct roster *r)
 {
     const struct roster_row *row;
@@ -352,6 +429,10 @@ static void ask(struct roster *r)
     bool over = false;
     struct err err;
 
+    if (r->shape == ROSTER_PARENTS) {
+        ask_parent(r);
+        return;
+    }
     if (r->shape != ROSTER_WHOLE) {
         row = branch_next(r, &over);
         if (!over && r->asks == ROSTER_ASKS_MAX) {
@@ -362,6 +443,11 @@ static void ask(struct roster *r)
             err_doing(&err, "LIST");
             gap(r, "", &err);
             over = true;
+        }
+        if (over && r->thorough && !r->cut) {
+            find_parents(r);
+            begin(r, ROSTER_PARENTS);
+            return;
         }
         if (over || r->cut) {
             listed(r);

@@ -52,17 +52,21 @@ struct roster {
     void *context;
     bool exchange, thorough, plain;
     bool no_namespaces; /* a connection ended at NAMESPACE (L02) */
-    enum { ROSTER_WHOLE, ROSTER_REPAIR, ROSTER_DESCENT } shape;
+    enum { ROSTER_WHOLE, ROSTER_REPAIR, ROSTER_DESCENT, ROSTER_PARENTS } shape;
     unsigned status_items, asks, at, losses;
     unsigned *branches; /* REPAIR: rows that say they have children, of which none was shown */
     unsigned branch_count;
     unsigned barren_sought; /* among so many rows */
+    struct settings_list parents; /* PARENTS: raw names that lie above rows and are not among them */
+    bool by_status;               /* PARENTS: the one at `at` is not listed alone either */
     unsigned inbox;         /* 1 + the row that is INBOX in any case; 0: none */
     struct names_index raws;
 };
 
 /* Empty. exchange: the server is Exchange Online, which takes the plain form alone. thorough: a
- * folder that says it has children and shows none is asked once more, for no mail may be missed.
+ * folder that says it has children and shows none is asked once more, and a parent that is not shown is asked
+ * for by its name, by LIST, then by STATUS (the right to see it is another than the one to read it, RFC 4314
+ * section 4), for no mail may be missed.
  * status_items: IMAP_STATUS_ bits wanted beside the rows, where the server has LIST-STATUS; 0:
  * none. */
 void roster_init(struct roster *roster, bool exchange, bool thorough, unsigned status_items);

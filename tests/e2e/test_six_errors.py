@@ -115,6 +115,28 @@ class C2(Six):
         self.assertIn('"Projects" is not shown', problem["text"])
         self.assertIn("IMAP", problem["remedy"])
 
+    def hidden(self, listed):
+        """A parent with mail that the list of all does not show: its children and its mail arrive."""
+        source = self.source({"INBOX": messages(2), "Projects": Folder(messages(5), listed=listed),
+                              "Projects/Alpha": messages(3), "Projects/Beta/Deep": messages(4)})
+        batch = self.job(source)
+        _, report = self.run_to(batch)
+        for path, count in ((("Projects",), 5), (("Projects", "Alpha"), 3), (("Projects", "Beta", "Deep"), 4)):
+            self.arrived(batch, path, messages(count))
+        problem = self.one(report, "MultipleRoots", "Projects/Beta/Deep")
+        self.assertIn('"Projects/Beta" is not shown', problem["text"])
+        return source
+
+    def test_a_parent_that_is_shown_by_its_name_alone(self):
+        source = self.hidden("by name")
+        self.assertEqual(source.asked('^STATUS "Projects"'), 0)
+
+    def test_a_parent_that_may_be_read_and_not_seen(self):
+        """RFC 4314: the right l is for LIST, r for the mail."""
+        source = self.hidden(False)
+        for name in ("Projects", "Projects/Beta"):
+            self.assertEqual((source.asked('^LIST "" "%s"' % name), source.asked('^STATUS "%s"' % name)), (1, 1))
+
     def test_an_excluded_parent_keeps_its_place(self):
         """On a real Dovecot: excluding a parent does not exclude what is below it by accident."""
         source = self.dovecot(["anna"], format="maildir", separator="/")

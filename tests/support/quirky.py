@@ -84,7 +84,8 @@ class Mail:
 
 
 class Folder:
-    """attributes and delimiter as LIST tells them; delimiter None: NIL. listed: shown by LIST."""
+    """attributes and delimiter as LIST tells them; delimiter None: NIL. listed: shown by LIST; "by name": only
+    where its name is the pattern."""
 
     def __init__(self, mails=(), attributes=(), delimiter="/", uidvalidity=1000, listed=True):
         self.mails, self.attributes, self.delimiter = list(mails), tuple(attributes), delimiter
@@ -404,7 +405,7 @@ class Session:
         match = re.compile(re.escape(pattern).replace(r"\*", ".*").replace("\\%", "%").replace(
             "%", "[^/]*") + "$", re.S)
         for name, folder in list(self.mailboxes().items()):
-            if folder.listed and match.match(name):
+            if (pattern == name if folder.listed == "by name" else folder.listed) and match.match(name):
                 if left is not None:
                     if left == 0:
                         break

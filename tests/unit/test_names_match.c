@@ -7,6 +7,7 @@
 
 #include "engine/rules/names.h"
 #include "engine/rules/names_match.h"
+#include "engine/rules/names_parents.h"
 #include "engine/rules/names_text.h"
 #include "engine/rules/roles.h"
 #include "io/base/mem.h"
@@ -299,6 +300,33 @@ static void no_name_has_two_meanings(void **state)
         }
 }
 
+static void parents_that_are_not_listed(void **state)
+{
+    static const char *const listed[] = { "INBOX", "A", "B/", "inbox/x/y", "A/b/c", "B/z", "/lead/x", "C//d",
+                                          "Junk/", "P/q/r/", "P/q/s" };
+    static const char *const wanted[] = { "inbox/x", "A/b", "/lead", "C", "P", "P/q" };
+    struct names_index all, asked;
+    struct settings_list parents = { 0 };
+
+    (void)state;
+    names_index_init(&all);
+    names_index_init(&asked);
+    for (size_t i = 0; i < sizeof listed / sizeof *listed; i++)
+        assert_true(names_index_add(&all, slice_cstr(listed[i]), i));
+    for (size_t i = 0; i < sizeof listed / sizeof *listed; i++)
+        names_parents_missing(&all, slice_cstr(listed[i]), '/', &asked, &parents);
+    assert_int_equal(parents.count, sizeof wanted / sizeof *wanted);
+    for (size_t i = 0; i < parents.count; i++)
+        assert_string_equal(parents.items[i], wanted[i]);
+    names_parents_missing(&all, SLICE("x/y"), '\0', &asked, &parents);
+    names_parents_missing(&all, SLICE("///"), '/', &asked, &parents);
+    names_parents_missing(&all, SLICE(""), '/', &asked, &parents);
+    assert_int_equal(parents.count, sizeof wanted / sizeof *wanted);
+    settings_list_deinit(&parents);
+    names_index_deinit(&asked);
+    names_index_deinit(&all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +338,7 @@ int main(void)
         cmocka_unit_test(roles_in_many_languages),
         cmocka_unit_test(what_exchange_keeps_is_known_in_many_languages),
         cmocka_unit_test(no_name_has_two_meanings),
+        cmocka_unit_test(parents_that_are_not_listed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,15 @@
+/* Parents of folders that a list does not show (quirk N03, error C2). */
+#ifndef ENGINE_RULES_NAMES_PARENTS_H
+#define ENGINE_RULES_NAMES_PARENTS_H
+
+#include "engine/rules/names_index.h"
+#include "engine/rules/settings.h"
+
+/* Adds to parents_r, outermost first, what raw lies below and `listed` (raw names) does not have,
+ * neither as it is nor with the delimiter at its end. INBOX in any case and empty levels are no
+ * parents to look for. asked remembers what was added, so that one that many folders lie below
+ * comes once. Nothing without a delimiter. */
+void names_parents_missing(struct names_index *listed, struct slice raw, char delimiter,
+                           struct names_index *asked, struct settings_list *parents_r);
+
+#endif
