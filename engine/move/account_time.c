@@ -46,21 +46,15 @@ static enum stall_cause why_source_rests(const struct account *account)
     for (unsigned i = 0; i < account->folder_count; i++)
         if (account->folders[i]->parked)
             return STALL_RETRY;
-    return account->day_over[SIDE_SOURCE] ? STALL_DAILY_LIMIT : STALL_NONE;
+    return STALL_NONE;
 }
 
 static enum stall_cause why_target_rests(const struct account *account)
 {
-    bool spooled = false;
-
-    for (unsigned i = 0; i < account->folder_count; i++) {
-        const struct folder *f = account->folders[i];
-
-        if (f->push == PUSH_SETTLING)
+    for (unsigned i = 0; i < account->folder_count; i++)
+        if (account->folders[i]->push == PUSH_SETTLING)
             return STALL_LOST_ANSWER;
-        spooled |= f->record.tally.spooled > 0;
-    }
-    return spooled && account->day_over[SIDE_TARGET] ? STALL_DAILY_LIMIT : STALL_NONE;
+    return STALL_NONE;
 }
 
 static bool has_something_to_do(const struct account *account, enum side side)

@@ -17,7 +17,6 @@ static const struct {
     [STALL_LOST_ANSWER] = { "LostAnswer", "finding out what an APPEND without an answer did" },
     [STALL_SPOOL_FULL] = { "SpoolFull", "the spool is full" },
     [STALL_DISK] = { "Disk", "the disk under the spool is slower than the source" },
-    [STALL_DAILY_LIMIT] = { "DailyLimit", "bytes-per-day is used up" },
 };
 _Static_assert(sizeof causes / sizeof *causes == STALL_CAUSE_COUNT, "one a cause");
 

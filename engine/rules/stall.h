@@ -24,7 +24,6 @@ enum stall_cause {
     STALL_LOST_ANSWER, /* an APPEND got no answer: the target is looked at before more is sent */
     STALL_SPOOL_FULL,  /* fetching waits for room in the spool */
     STALL_DISK,        /* fetching waits for the disk under the spool */
-    STALL_DAILY_LIMIT, /* bytes-per-day is used up */
     STALL_CAUSE_COUNT
 };
 

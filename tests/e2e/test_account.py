@@ -6,6 +6,7 @@ import datetime
 import mailbox
 import os
 import signal
+import subprocess
 import time
 
 import exchange
@@ -213,6 +214,60 @@ class Times(Case):
                 self.assertIn("by the %s: " % side, done.err)
                 self.assertIn("(%s)" % cause, done.err)
                 self.moved(batch)
+
+    def test_the_rate_that_is_allowed_is_a_cause(self):
+        """Of a tenant that never throttled, so that nothing else holds anybody back."""
+        users = ["u%d" % i for i in range(4)]
+        source = self.dovecot(users, format="maildir", separator=".")
+        for user in users:
+            source.seed(user, {("INBOX",): [mail.tiny(i) for i in range(12)]})
+        target = self._started(exchange.Exchange(["%s@%s" % (u, DOMAIN) for u in users]))
+        batch = target.take(self.batch(source, target, users))
+        self.ends(batch.call("run"), 0)
+        self.assertIn("Pace", self.stalls(batch, "target"))
+        self.assertEqual(batch.report()["totals"]["throttled"], 0)
+
+    def test_a_token_that_is_slow_to_come_is_a_cause(self):
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(3)]})
+        target = self._started(exchange.Exchange(["anna@" + DOMAIN], **{"token-ms": 4000}))
+        batch = target.take(self.batch(source, target, ["anna"]))
+        self.ends(batch.call("run"), 0)
+        self.assertIn("Token", self.stalls(batch, "target"))
+
+    def test_another_users_first_login_is_a_cause(self):
+        """The administrator's password is tried for one user, and the others wait for that."""
+        users = ["anna", "ben", "cora"]
+        source = self.dovecot(users, format="maildir", separator=".", masters={"root": "all of them"})
+        for user in users:
+            source.seed(user, {("INBOX",): [mail.tiny(i) for i in range(3)]})
+        meddler = self._started(Meddler(source, [Rule("^(LOGIN|AUTHENTICATE)", wait=4, times=1)]))
+        batch = self.batch(source, self.target_for(users), users)
+        batch.sections["source"] = {"url": meddler.url(), "tls": "none", "auth": "plain", "admin-user": "root",
+                                    "admin-password-file": "admin"}
+        batch.passwords = {u: "" for u in users}
+        with open(os.open(os.path.join(batch.folder, "admin"), os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+            f.write("all of them\n")
+        self.ends(batch.call("run"), 0)
+        self.assertIn("FirstLogin", self.stalls(batch, "source"))
+        waited = [u["stalled_by"]["source"].get("FirstLogin", 0) for u in batch.report()["users"]]
+        self.assertEqual(sum(w == 0 for w in waited), 1, "the one who tried it did not wait")
+        self.moved(batch)
+
+    def test_a_slow_disk_is_a_cause(self):
+        """The disk takes seconds for what LMDB wants written; the source gives more meanwhile."""
+        library = os.path.join(self.folder, "slow_disk.so")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library,
+                        os.path.join(mail.ROOT, "tests", "support", "slow_disk.c")], check=True)
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): [mail.big(i, 1500000) for i in range(30)]})
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        batch.set("batch", "memory-max", "64MB")
+        batch.environment = {"LD_PRELOAD": library}
+        self.ends(batch.call("run"), 0)
+        batch.environment = {}
+        self.assertIn("Disk", self.stalls(batch, "target"))
+        self.moved(batch)
 
     def test_a_full_spool_stalls_who_has_nothing_to_upload(self):
         users = ["anna", "ben", "cora", "dora"]

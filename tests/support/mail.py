@@ -285,7 +285,8 @@ def big(seed, size):
     maker = Maker(seed)
     message = maker.message(size - 200000, FIRST_S + YEAR_S, ("\\Seen",))
     filler = (b"x" * 76 + b"\r\n") * ((size - len(message.body)) // 78 + 1)
-    message.body = (message.body + filler)[:size - 2] + b"\r\n"
+    # No line end is cut in two: servers make of CR CR LF what they like.
+    message.body = re.sub(rb"\r$", b"x", (message.body + filler)[:size - 2]) + b"\r\n"
     return message
 
 
