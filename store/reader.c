@@ -36,7 +36,7 @@ bool reader_begin(struct reader *reader, struct err *err_r)
     int rc;
 
     assert(!reader->busy);
-    rc = mdb_txn_renew(reader->txn);
+    rc = reader->held ? 0 : mdb_txn_renew(reader->txn);
     if (rc)
         return env_error(reader->spool, err_r, rc, "read the spool");
     reader->busy = true;
@@ -45,8 +45,18 @@ bool reader_begin(struct reader *reader, struct err *err_r)
 
 void reader_rest(struct reader *reader)
 {
-    mdb_txn_reset(reader->txn);
+    if (!reader->held)
+        mdb_txn_reset(reader->txn);
     reader->busy = false;
+}
+
+bool reader_hold(struct reader *reader, struct err *err_r)
+{
+    if (!reader_begin(reader, err_r))
+        return false;
+    reader->held = true;
+    reader->busy = false;
+    return true;
 }
 
 /* One walk over the keys that begin with prefix. on_entry: false ends the walk; it sets *damaged for

@@ -1,5 +1,5 @@
 /* Reads the journal and bodies beside the writer, on any thread, by short read transactions that
- * never outlive a call (a long one would pin pages and make the file grow).
+ * do not outlive a call unless reader_hold asks for it (a long one pins pages and makes the file grow).
  */
 #ifndef STORE_READER_H
 #define STORE_READER_H
@@ -10,6 +10,10 @@
 struct reader;
 bool reader_create(struct spool *spool, struct reader **reader_r, struct err *err_r) ERR_CHECK;
 void reader_destroy(struct reader **reader);
+
+/* Until reader_destroy every call sees the journal as it is now, so that sums made in several calls agree while a
+ * run goes on. The pages of this instant are pinned as long: not for what may take minutes. */
+bool reader_hold(struct reader *reader, struct err *err_r) ERR_CHECK;
 
 /* All iterations: each record is borrowed for the callback; returning false stops early. The
  * callback must not call the same reader. Errors: PERMANENT/RUN origin STORE. */

@@ -12,9 +12,10 @@ struct reader {
     MDB_txn *txn; /* reset between calls: pins no page */
     struct blob_opener *opener;
     bool busy; /* a callback runs */
+    bool held; /* txn stays as it is between calls */
 };
 
-/* A fresh snapshot until reader_rest. */
+/* A fresh snapshot until reader_rest, or the one that is held. */
 bool reader_begin(struct reader *reader, struct err *err_r) ERR_CHECK;
 void reader_rest(struct reader *reader);
 

@@ -184,6 +184,33 @@ static int write_form(struct report *report, const char *file,
     return ok ? EXIT_DONE : complain(&err, EXIT_DISK);
 }
 
+/* Into standard output. A pager takes its time, and what the report holds of the spool a run cannot use
+ * again meanwhile: while one goes on the text is made first and the report freed. */
+static int write_json(struct report **report)
+{
+    struct stat st;
+    FILE *made = NULL;
+    char block[65536];
+    size_t size;
+    struct err err;
+    bool ok;
+
+    if ((*report)->batch.running && fstat(STDOUT_FILENO, &st) == 0 && !S_ISREG(st.st_mode))
+        made = tmpfile();
+    if (!made)
+        return write_form(*report, NULL, report_write_json);
+    ok = report_write_json(*report, made, &err);
+    report_free(report);
+    rewind(made);
+    while (ok && (size = fread(block, 1, sizeof block, made)) > 0)
+        if (fwrite(block, 1, size, stdout) != size)
+            break;
+    fclose(made);
+    if (ok && (fflush(stdout) != 0 || ferror(stdout)))
+        ok = err_set_os(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "write the JSON");
+    return ok ? EXIT_DONE : complain(&err, EXIT_DISK);
+}
+
 static bool write_csv(struct report *report, FILE *out, struct err *err_r)
 {
     return report_write_csv(report, out, err_r);
@@ -210,7 +237,7 @@ int do_report(const struct opts *o, const struct settings *settings)
             code = report_write_terminal(report, &style, stdout, &err) ? EXIT_DONE
                                                                        : complain(&err, EXIT_DISK);
         else
-            code = write_form(report, NULL, report_write_json);
+            code = write_json(&report);
     }
     report_free(&report);
     states_close(&s);

@@ -349,6 +349,7 @@ static bool load(struct report *r, bool full, struct err *err_r)
 
     for (l.shard = 0; l.shard < r->shards; l.shard++)
         if (!reader_create(r->spools[l.shard], &r->readers[l.shard], err_r) ||
+            (full && !reader_hold(r->readers[l.shard], err_r)) ||
             !reader_users(r->readers[l.shard], each_user, &l, err_r))
             return false;
     if (!load_batch(r, err_r))

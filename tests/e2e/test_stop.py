@@ -10,7 +10,7 @@ import signal
 import time
 
 import mail
-from haul import DOMAIN, Case, core
+from haul import DOMAIN, Case, check_balance, core
 
 KILLS = int(os.environ.get("MAILHAUL_KILLS", "30"))
 SEED = int(os.environ.get("MAILHAUL_KILL_SEED", "0")) or random.SystemRandom().randrange(1 << 30)
@@ -125,6 +125,9 @@ class Stop(Case):
             self.assertEqual(status["schema"], "mailhaul.status.v1")
             self.assertEqual({u["address"] for u in status["users"]},
                              {"anna@" + DOMAIN, "ben@" + DOMAIN})
+            # One instant, whatever is uploaded while the report is made.
+            for _ in range(10):
+                check_balance(self.one.report())
         finally:
             self.ends(running.wait(), 0)
 

@@ -347,6 +347,34 @@ static void the_timeline_is_thinned_and_keeps_both_ends(void **state)
     kit_deinit(&kit);
 }
 
+static void a_reader_that_holds_sees_one_instant(void **state)
+{
+    struct kit kit;
+    struct reader *fresh, *reader;
+    struct tally t;
+    struct err err;
+    uint32_t user;
+
+    (void)state;
+    kit_folder(&kit);
+    kit_open(&kit);
+    user = kit_user(&kit, "a@example.edu");
+    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_do(&kit, kit_found_op(user, 1, 1, 6));
+    assert_true(reader_hold(kit.reader, &err));
+    kit_do(&kit, kit_end_op(user, 1, 6, MESSAGE_SKIPPED));
+    t = kit_tally(&kit, user, 1);
+    assert_int_equal(t.skipped, 0);
+    assert_int_equal(kit_message(&kit, user, 1, 6).state, MESSAGE_FOUND);
+    reader = kit.reader;
+    assert_true(reader_create(kit.spool, &fresh, &err));
+    kit.reader = fresh;
+    t = kit_tally(&kit, user, 1);
+    assert_int_equal(t.skipped, 1);
+    reader_destroy(&reader);
+    kit_deinit(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_disk_that_stays_full_is_told_and_loses_nothing),
         cmocka_unit_test(equal_failures_are_counted_and_their_number_is_bounded),
         cmocka_unit_test(the_timeline_is_thinned_and_keeps_both_ends),
+        cmocka_unit_test(a_reader_that_holds_sees_one_instant),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
