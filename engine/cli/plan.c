@@ -290,9 +290,9 @@ static void warn_of_look(const struct plan *plan, struct plan_user *u)
 static void warn_of_user(const struct plan *plan, struct plan_user *u)
 {
     warn_of_look(plan, u);
-    if (u->found > MAILBOX_ITEMS_MANY)
+    if (u->move + u->done > MAILBOX_ITEMS_MANY)
         warn(u, "ManyItems", "%s messages; plan several nights for this mailbox",
-             format_count(u->found).text);
+             format_count(u->move + u->done).text);
     if (u->skip[SKIP_LARGER_THAN_LIMIT] > plan->settings->policy.large_item_limit)
         warn(u, "TooManyLargeItems",
              "%s messages are larger than the limit; the user will end as Failed unless "

@@ -5,7 +5,7 @@ import time
 import exchange
 import mail
 from haul import DOMAIN, Case
-from quirky import CAPABILITY, Mail, Quirky
+from quirky import CAPABILITY, Quirky, Vast
 from test_quirks import message, messages
 
 
@@ -146,14 +146,27 @@ class Plan(Case):
         self.assertEqual(len(told), 11)
         self.assertEqual(told[-1], "and 50 more of this kind")
 
-    def test_a_very_large_folder(self):
+    def test_very_large_folders_and_mailboxes(self):
+        """100,000 a folder, 500,000 a mailbox, 1,000,000 a folder: what is just so many is no warning."""
         body = message(1).body
-        batch = self.odd({"INBOX": [Mail(uid, body) for uid in range(1, 100002)], "Work": messages(1)},
-                         self.target_for(["anna"]))
+        folders = {"INBOX": Vast(1, body), "Full": Vast(100000, body), "Large": Vast(399999, body),
+                   "Huge": Vast(1000001, body)}
+        batch = self.odd(folders, self.target_for(["anna"]))
+        batch.set("policy", "exclude-folders", "Huge")
         user = self.plan(batch)["users"][0]
         text, = self.told(user, "FolderLarge")
-        self.assertIn('folder "INBOX" has 100,001 messages', text)
-        self.assertEqual((user["move"], self.told(user, "ManyItems")), (100002, []))
+        self.assertIn('folder "Large" has 399,999 messages', text)
+        self.assertEqual((user["move"], user["skip"]["ExcludedFolder"]), (500000, 1000001))
+        self.assertEqual((self.told(user, "ManyItems"), self.told(user, "FolderTooLarge")), ([], []))
+        folders["INBOX"].mails.count += 1
+        text, = self.told(self.plan(batch)["users"][0], "ManyItems")
+        self.assertRegex(text, "^500,001 messages")
+        del batch.sections["policy"]["exclude-folders"]
+        batch.set("policy", "include-folders", "Huge")
+        user = self.plan(batch)["users"][0]
+        text, = self.told(user, "FolderTooLarge")
+        self.assertIn('folder "Huge" has 1,000,001 messages', text)
+        self.assertEqual(user["move"], 1000001)
 
     def test_messages_above_what_the_target_takes(self):
         batch = self.odd({"INBOX": [message(1, 400), message(2, 9000)]}, self._started(

@@ -60,6 +60,8 @@ throttle=[N, MS]       after N FETCHes: BAD Request is throttled. Suggested Back
 bye_every=N            BYE after each N commands of a session
 """
 
+import bisect
+import functools
 import os
 import re
 import socket
@@ -73,14 +75,19 @@ CAPABILITY = "IMAP4rev1 UIDPLUS NAMESPACE UNSELECT ID LITERAL+ AUTH=PLAIN SASL-I
 MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
+@functools.lru_cache(1000)
+def date_text(seconds):
+    t = time.gmtime(seconds)
+    return "%2d-%s-%04d %02d:%02d:%02d +0000" % (
+        t.tm_mday, MONTHS[t.tm_mon - 1], t.tm_year, t.tm_hour, t.tm_min, t.tm_sec)
+
+
 class Mail:
     def __init__(self, uid, body, date=1577880000, flags=("\\Seen",)):
         self.uid, self.body, self.date, self.flags = uid, body, date, tuple(flags)
 
     def date_text(self):
-        t = time.gmtime(self.date)
-        return "%2d-%s-%04d %02d:%02d:%02d +0000" % (
-            t.tm_mday, MONTHS[t.tm_mon - 1], t.tm_year, t.tm_hour, t.tm_min, t.tm_sec)
+        return date_text(self.date)
 
 
 class Folder:
@@ -93,6 +100,31 @@ class Folder:
 
     def uidnext(self):
         return max([m.uid for m in self.mails], default=0) + 1
+
+
+class Vast(Folder):
+    """As many messages as wanted, which are one; made when they are asked for. Their UIDs are 1, 2, ..."""
+
+    class Mails:
+        def __init__(self, count, body):
+            self.count, self.body = count, body
+
+        def __len__(self):
+            return self.count
+
+        def __getitem__(self, at):
+            if isinstance(at, slice):
+                return [self[i] for i in range(*at.indices(self.count))]
+            if not -self.count <= at < self.count:
+                raise IndexError
+            return Mail(at % self.count + 1, self.body)
+
+    def __init__(self, count, body, **more):
+        super().__init__(**more)
+        self.mails = self.Mails(count, body)
+
+    def uidnext(self):
+        return len(self.mails) + 1
 
 
 class Gone(Exception):
@@ -251,9 +283,14 @@ class Session:
         self.user, self.name, self.folder = None, None, None
         self.fetches = self.count = 0
         self.uidonly = False
+        self.held = None  # what is to go in one piece
 
     def send(self, data):
-        self.peer.sendall(data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape"))
+        data = data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape")
+        if self.held is None:
+            self.peer.sendall(data)
+        else:
+            self.held += data
 
     def line(self, text):
         self.send(text)
@@ -512,9 +549,12 @@ class Session:
 
     def chosen(self, text):
         seen = self.seen(self.folder)
-        ranges = list(sets(text, seen[-1].uid if seen else 0))
-        return [(i + 1, m) for i, m in enumerate(seen)
-                if any(low <= m.uid <= high for low, high in ranges)]
+        found = {}
+        for low, high in sets(text, seen[-1].uid if seen else 0):
+            first = bisect.bisect_left(seen, low, key=lambda m: m.uid)
+            last = bisect.bisect_right(seen, high, key=lambda m: m.uid)
+            found.update(zip(range(first + 1, last + 1), seen[first:last]))
+        return sorted(found.items())
 
     def uid_search(self, rest):
         if self.folder is None:
@@ -559,6 +599,15 @@ class Session:
         return "%d UIDFETCH" % uid if self.uidonly else "%d FETCH" % number
 
     def rows(self, chosen, items):
+        self.held = bytearray()
+        try:
+            answer = self.rows_held(chosen, items)
+        finally:
+            held, self.held = self.held, None
+            self.send(bytes(held))
+        return answer
+
+    def rows_held(self, chosen, items):
         server = self.server
         alone = len(chosen) == 1
         if "SIZE" in items and any(server.hits("listing_bad", m.uid) for _, m in chosen):
@@ -594,10 +643,10 @@ class Session:
                 self.send(" BODY[%s] {%d}\r\n" % (fields.group(1), len(header)))
                 self.send(header)
             self.line(")")
-        if "SIZE" in items:
+        if "SIZE" in items and server.q("expunged"):
             with server.lock:
                 self.folder.mails = [m for m in self.folder.mails
-                                     if m.uid not in server.q("expunged", ())]
+                                     if m.uid not in server.q("expunged")]
         return "OK done"
 
     def more(self, mail, items):
