@@ -67,7 +67,9 @@ static bool folder_ready(const char *folder, bool read_only, struct err *err_r)
     if (!read_only && mkdir(folder, 0700) < 0 && errno != EEXIST) {
         switch (errno) {
         case ENOENT:
-            return refused(err_r, ENOENT, folder, "the folder it should stand in does not exist");
+            (void)refused(err_r, ENOENT, folder, "the folder it should stand in does not exist");
+            err_r->origin = ERR_ORIGIN_CONFIG; /* `state` names it */
+            return false;
         case EROFS:
             return refused(err_r, EROFS, folder, "the file system is read-only");
         case EACCES:

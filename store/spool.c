@@ -24,7 +24,7 @@ static bool blob_get(struct spool *spool, MDB_txn *txn, const char *name, MDB_va
 
 static bool refused(struct spool *spool, struct err *err_r, const char *why)
 {
-    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, 0, "%s: %s",
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "%s: %s",
                    spool->place.folder, why);
 }
 

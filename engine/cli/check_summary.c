@@ -89,8 +89,9 @@ bool check_judge(const struct check_result *results, size_t count, bool source, 
                  v->not_tried ? "; the others were left alone, so that nobody is locked out" : "");
     else
         snprintf(v->text, sizeof v->text,
-                 "%s: %zu of %zu users fail, %zu get through: look at %s%s", side_name(source),
-                 v->failed, v->users, v->ok,
+                 "%s: %zu of %zu user%s fail%s, %zu get%s through: look at %s%s", side_name(source),
+                 v->failed, v->users, v->users == 1 ? "" : "s", v->failed == 1 ? "s" : "", v->ok,
+                 v->ok == 1 ? "s" : "",
                  same == v->failed ? single_words(first->type) : "these users",
                  v->not_tried ? "; the others were not tried" : "");
     return true;

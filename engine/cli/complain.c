@@ -4,7 +4,9 @@
 #include "engine/rules/advice.h"
 #include "engine/rules/trouble.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 int complain(const struct err *err, int code)
 {
@@ -12,6 +14,33 @@ int complain(const struct err *err, int code)
 
     fprintf(stderr, "mailhaul: %s\n", err_line(err, line, sizeof line));
     return code;
+}
+
+int complain_of_state(const struct err *err)
+{
+    return complain(err, err->code == EWOULDBLOCK              ? EXIT_STATE_HELD
+                         : err->origin == ERR_ORIGIN_CONFIG    ? EXIT_BATCH_FILE
+                         : err->code == ENOENT                 ? EXIT_USAGE
+                                                               : EXIT_DISK);
+}
+
+int complain_not_there(const char *folder, int error)
+{
+    if (error == ENOENT) {
+        fprintf(stderr, "mailhaul: %s is not there: nothing has been run yet\n", folder);
+        return EXIT_USAGE;
+    }
+    fprintf(stderr, "mailhaul: %s: %s\n", folder, strerror(error));
+    return EXIT_DISK;
+}
+
+int complain_of_file(const char *file, int error)
+{
+    bool mistaken = error == ENOENT || error == ENOTDIR || error == EISDIR || error == EACCES ||
+                    error == ENAMETOOLONG;
+
+    fprintf(stderr, "mailhaul: %s: %s\n", file, strerror(error));
+    return mistaken ? EXIT_USAGE : EXIT_DISK;
 }
 
 int complain_of_server(const char *of, const char *type, const char *address, const struct err *err)

@@ -6,6 +6,13 @@
 
 /* Prints "mailhaul: " and the error; returns code, so that a command can end in it. */
 int complain(const struct err *err, int code);
+/* A state folder could not be opened: the code says whose fault that is (another run has it, the batch file,
+ * nothing was run yet, or the disk). */
+int complain_of_state(const struct err *err);
+/* The state folder is not there, or not to be looked at; error: the errno of stat. */
+int complain_not_there(const char *folder, int error);
+/* A file that the command line names cannot be written. */
+int complain_of_file(const char *file, int error);
 /* A server could not be read at all. of: a user, or what was wanted of it; type: the report's. Prints the
  * error and what `address` (a user's) is to do; returns the exit code, EXIT_LOGIN_REFUSED or
  * EXIT_UNREACHABLE. */

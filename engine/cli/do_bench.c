@@ -132,8 +132,7 @@ static int write_page(const char *file, const char *server, const struct drain_s
     if (ok)
         bench_page_write(out, server, steps, count, knee, reason);
     if (!ok || fclose(out) != 0) {
-        fprintf(stderr, "mailhaul: %s: %s\n", file, strerror(errno));
-        return EXIT_DISK;
+        return complain_of_file(file, errno);
     }
     return EXIT_DONE;
 }

@@ -69,8 +69,8 @@ static void print_text(const struct settings_user *user, const struct tree *tree
                 printf("            %s: %s\n            do: %s\n", tree->problems[k].type,
                        tree->problems[k].text, tree->problems[k].remedy);
     }
-    printf("  %9llu %10.1f  in %u folders\n", (unsigned long long)messages, (double)bytes / 1e6,
-           tree->count);
+    printf("  %9llu %10.1f  in %u folder%s\n", (unsigned long long)messages, (double)bytes / 1e6,
+           tree->count, tree->count == 1 ? "" : "s");
 }
 
 static int show(const struct opts *o, const struct visit_house *house,
@@ -118,6 +118,9 @@ int do_folders(const struct opts *o, const struct settings *settings)
             if (one != EXIT_DONE)
                 code = one;
         }
+        if (!o->users.count && settings->user_count > 1 && !o->quiet)
+            fprintf(stderr, "mailhaul: this is %s, the first of %zu users; --user U shows another, also several\n",
+                    settings->users[0].email_address, settings->user_count);
     }
     visit_house_close(&house);
     stream_resolver_stop();

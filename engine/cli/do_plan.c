@@ -126,7 +126,7 @@ int do_plan(const struct opts *o, const struct settings *settings)
     int code;
 
     if (!spool_open(&spool_config, &config.spool, &err)) {
-        return complain(&err, err.code == EWOULDBLOCK ? EXIT_STATE_HELD : EXIT_DISK);
+        return complain_of_state(&err);
     }
     do_run_catch_signals();
     config.loops = settings->threads ? settings->threads : team_processors();

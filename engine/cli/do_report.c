@@ -5,6 +5,7 @@
 #include "engine/cli/export.h"
 #include "engine/config/config.h"
 #include "engine/move/fetcher.h"
+#include "engine/report/format.h"
 #include "engine/report/report.h"
 #include "engine/report/status.h"
 #include "io/base/log.h"
@@ -44,15 +45,12 @@ static int state_open(struct states *s, const char *folder, const struct secret 
     struct stat st;
     struct err err;
 
-    if (stat(folder, &st) != 0) {
-        fprintf(stderr, "mailhaul: %s: %s; the batch has not been run yet?\n", folder,
-                strerror(errno));
-        return EXIT_DISK;
-    }
+    if (stat(folder, &st) != 0)
+        return complain_not_there(folder, errno);
     s->spools = mem_resize(s->spools, s->count + 1u, sizeof(struct spool *));
     s->spools[s->count] = NULL;
     if (!spool_open(&config, &s->spools[s->count++], &err))
-        return complain(&err, EXIT_DISK);
+        return complain_of_state(&err);
     return EXIT_DONE;
 }
 
@@ -174,10 +172,8 @@ static int write_form(struct report *report, const char *file,
     struct err err;
     bool ok;
 
-    if (file && !(out = fopen(file, "we"))) {
-        fprintf(stderr, "mailhaul: %s: %s\n", file, strerror(errno));
-        return EXIT_DISK;
-    }
+    if (file && !(out = fopen(file, "we")))
+        return complain_of_file(file, errno);
     ok = write(report, out, &err);
     if (file && fclose(out) != 0 && ok)
         ok = err_set_os(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, file);
@@ -316,13 +312,14 @@ static int tell_export(const struct opts *o, const struct export_options *option
                     (unsigned long long)r->unlisted);
         fprintf(stderr, "%s\n", options->what == EXPORT_ALL ? "" : "; --what names others");
     } else if (r->users_known) {
-        fprintf(stderr, "mailhaul: %llu messages (%llu bytes) of %u of %u users written to %s\n",
-                (unsigned long long)r->written, (unsigned long long)r->bytes, r->users,
-                r->users_known, o->to);
+        fprintf(stderr, "mailhaul: %llu message%s (%llu bytes) of %u of %u user%s written to %s\n",
+                (unsigned long long)r->written, format_s(r->written), (unsigned long long)r->bytes, r->users,
+                r->users_known, format_s(r->users_known), o->to);
         if (r->without_body)
             fprintf(stderr,
-                    "mailhaul: %llu more are in index.csv only: their bodies could not be had\n",
-                    (unsigned long long)r->without_body);
+                    "mailhaul: %llu more %s in index.csv only, without %s body\n",
+                    (unsigned long long)r->without_body, r->without_body == 1 ? "is" : "are",
+                    r->without_body == 1 ? "its" : "their");
     }
     return code;
 }
@@ -393,7 +390,7 @@ int do_spool_check(const struct opts *o, const struct settings *settings)
         all += faults;
     }
     if (code == EXIT_DONE) {
-        printf("%llu faults\n", (unsigned long long)all);
+        printf("%llu fault%s\n", (unsigned long long)all, format_s(all));
         if (all)
             code = EXIT_DISK;
     }

@@ -1,4 +1,4 @@
-/* status, report, export and the hidden spool-check: what is read from state folders alone. */
+/* status, report, export and spool-check: what is read from state folders alone. */
 #ifndef ENGINE_CLI_DO_REPORT_H
 #define ENGINE_CLI_DO_REPORT_H
 

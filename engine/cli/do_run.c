@@ -137,19 +137,14 @@ static void tick(void *context, const struct batch_view *batch)
 
         status_wanted = 0;
         fprintf(stderr,
-                "mailhaul: %u of %u users synced, %u failed; %llu of %llu messages done, %llu "
+                "mailhaul: %u of %u user%s synced, %u failed; %llu of %llu messages done, %llu "
                 "pending\n",
-                batch->synced, batch->users, batch->failed,
+                batch->synced, batch->users, format_s(batch->users), batch->failed,
                 (unsigned long long)(batch->found - batch->pending),
                 (unsigned long long)batch->found, (unsigned long long)batch->pending);
         if (!status_write_text(&show->spool, 1, &style, stderr, &err))
             (void)complain(&err, 0);
     }
-}
-
-static int exit_of_open(const struct err *err)
-{
-    return err->code == EWOULDBLOCK ? EXIT_STATE_HELD : EXIT_DISK;
 }
 
 static int exit_of(const struct batch_result *r)
@@ -248,7 +243,7 @@ int do_run(const struct opts *o, const struct settings *settings)
     int code;
 
     if (!spool_open(&spool_config, &spool, &err))
-        return complain(&err, exit_of_open(&err));
+        return complain_of_state(&err);
     do_run_catch_signals();
     show.color = o->color == OPTS_ALWAYS ||
                  (o->color == OPTS_AUTO && isatty(STDERR_FILENO) && !getenv("NO_COLOR"));

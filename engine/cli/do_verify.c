@@ -18,7 +18,7 @@
 struct verified {
     struct emit emit;
     bool json;
-    unsigned users, grades[VERIFY_POOR + 1], unread, unreachable, refused;
+    unsigned users, grades[VERIFY_POOR + 1], unread, unseen, unreachable, refused;
     uint64_t missing, doubled, differing, source, fresh;
 };
 
@@ -66,10 +66,22 @@ static void user_json(struct emit *e, const struct verify_user *u)
     fflush(e->out);
 }
 
+/* Not one folder of it was compared. */
+static bool unseen(const struct verify_user *u)
+{
+    return !u->complete && u->source == 0 && u->target == 0 && u->difference_count == 0;
+}
+
 static void user_text(const struct verify_user *u)
 {
     char line[512];
 
+    if (unseen(u)) {
+        printf("%-40s  %-11s  could not look: %s: %s\n    do: %s\n", u->user->email_address, "not seen", u->type,
+               err_line(&u->err, line, sizeof line), advice_find(u->type)->remedy);
+        fflush(stdout);
+        return;
+    }
     printf("%-40s  %-11s  %s at the source, %s on the target", u->user->email_address,
            verify_grade_name(u->grade), format_count(u->source).text, format_count(u->target).text);
     if (u->skipped)
@@ -82,15 +94,19 @@ static void user_text(const struct verify_user *u)
     if (u->flags + u->date + u->content)
         printf("; differing: %s flags, %s date, %s content", format_count(u->flags).text,
                format_count(u->date).text, format_count(u->content).text);
-    printf("; %s bodies compared\n", format_count(u->bodies).text);
+    printf("; %s bod%s compared\n", format_count(u->bodies).text, u->bodies == 1 ? "y" : "ies");
+    if (!u->known && u->complete)
+        printf("    no run has begun with this user yet: what is told is what the two sides hold\n");
     if (!u->complete)
         printf("    not read whole: %s: %s\n    do: %s\n", u->type,
                err_line(&u->err, line, sizeof line), advice_find(u->type)->remedy);
     for (unsigned i = 0; i < u->difference_count && i < LINES_A_USER; i++) {
         const struct verify_difference *d = &u->differences[i];
 
-        printf("    %-8s %s, UID %u %s\n", verify_what_name(d->what), d->folder, d->uid,
-               d->message_id);
+        if (d->uid)
+            printf("    %-8s %s, UID %u %s\n", verify_what_name(d->what), d->folder, d->uid, d->message_id);
+        else
+            printf("    %-8s %s, the whole folder\n", verify_what_name(d->what), d->folder);
     }
     if (u->difference_count > LINES_A_USER || u->more)
         printf(
@@ -107,7 +123,10 @@ static void told(void *context, const struct verify_user *u)
     struct verified *v = context;
 
     v->users++;
-    v->grades[u->grade]++;
+    if (unseen(u))
+        v->unseen++;
+    else
+        v->grades[u->grade]++;
     v->missing += u->missing;
     v->doubled += u->doubled;
     v->differing += u->flags + u->date + u->content;
@@ -125,12 +144,19 @@ static void told(void *context, const struct verify_user *u)
 
 static void summarize(const struct verified *v)
 {
-    printf("\n%s users: %u Perfect, %u Good, %u Investigate, %u Poor; of %s messages at the source "
-           "%s are missing and %s doubled, %s differ",
-           format_count(v->users).text, v->grades[VERIFY_PERFECT], v->grades[VERIFY_GOOD],
-           v->grades[VERIFY_INVESTIGATE], v->grades[VERIFY_POOR], format_count(v->source).text,
-           format_count(v->missing).text, format_count(v->doubled).text,
-           format_count(v->differing).text);
+    printf("\n%s user%s: ", format_count(v->users).text, format_s(v->users));
+    if (v->unseen)
+        printf("%u could not be looked at%s", v->unseen, v->unseen < v->users ? ", " : "");
+    if (v->unseen == v->users) {
+        printf("\n");
+        return;
+    }
+    printf("%u Perfect, %u Good, %u Investigate, %u Poor; of %s message%s at the source "
+           "%s %s missing and %s doubled, %s differ%s",
+           v->grades[VERIFY_PERFECT], v->grades[VERIFY_GOOD], v->grades[VERIFY_INVESTIGATE],
+           v->grades[VERIFY_POOR], format_count(v->source).text, format_s(v->source),
+           format_count(v->missing).text, v->missing == 1 ? "is" : "are", format_count(v->doubled).text,
+           format_count(v->differing).text, v->differing == 1 ? "s" : "");
     if (v->fresh)
         printf("; %s came since the last run, run again to move them", format_count(v->fresh).text);
     printf("\n");
@@ -149,13 +175,10 @@ int do_verify(const struct opts *o, const struct settings *settings)
     struct stat st;
     unsigned users;
 
-    if (stat(settings->state_folder, &st) != 0) {
-        fprintf(stderr, "mailhaul: %s: %s; the batch has not been run yet?\n",
-                settings->state_folder, strerror(errno));
-        return EXIT_DISK;
-    }
+    if (stat(settings->state_folder, &st) != 0)
+        return complain_not_there(settings->state_folder, errno);
     if (!spool_open(&spool_config, &config.spool, &err))
-        return complain(&err, EXIT_DISK);
+        return complain_of_state(&err);
     do_run_catch_signals();
     config.loops = settings->threads ? settings->threads : team_processors();
     if (config.loops > TEAM_LOOPS_MAX)
@@ -178,8 +201,8 @@ int do_verify(const struct opts *o, const struct settings *settings)
         summarize(&v);
     }
     if (users < settings->user_count || batch_stopping(NULL)) {
-        fprintf(stderr, "mailhaul: stopped early; %u of %zu users were looked at\n", users,
-                settings->user_count);
+        fprintf(stderr, "mailhaul: stopped early; %u of %zu user%s looked at\n", users,
+                settings->user_count, settings->user_count == 1 ? " was" : "s were");
         return EXIT_STOPPED;
     }
     if (users && v.unreachable == users)

@@ -3,6 +3,7 @@
 #include "engine/cli/export_file.h"
 #include "engine/report/folders.h"
 #include "engine/report/table.h"
+#include "engine/rules/header.h"
 #include "io/base/buf.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -149,36 +150,6 @@ static bool from_spool(struct export *x, const struct message_record *m, struct 
     return good;
 }
 
-/* The value of a header field, unfolded; encoded words stay as they are. */
-static void field(struct slice header, struct slice name, char *out, size_t cap)
-{
-    char value[512];
-    size_t used = 0;
-    struct slice line;
-    bool in = false;
-
-    out[0] = '\0';
-    while (slice_split(&header, '\n', &line)) {
-        bool folded = line.size && (line.data[0] == ' ' || line.data[0] == '\t');
-
-        if (slice_trim(line).size == 0 || (in && !folded))
-            break;
-        if (!in && !folded && line.size > name.size && line.data[name.size] == ':' &&
-            slice_starts_nocase(line, name)) {
-            in = true;
-            line = slice_from(line, name.size + 1);
-        } else if (!in) {
-            continue;
-        } else if (used < sizeof value) {
-            value[used++] = ' ';
-        }
-        line = slice_first(slice_trim(line), sizeof value - used);
-        memcpy(value + used, line.data ? line.data : "", line.size);
-        used += line.size;
-    }
-    err_printable(out, cap, value, used);
-}
-
 static const char *state_word(enum message_state state)
 {
     switch (state) {
@@ -209,9 +180,9 @@ static void index_row(struct export *x, const struct entry *e, bool written)
     snprintf(subject, sizeof subject, "%s", e->note.subject);
     snprintf(id, sizeof id, "%s", e->note.message_id);
     if (!subject[0])
-        field(header, SLICE("Subject"), subject, sizeof subject);
+        header_text(header_field(header, SLICE("Subject")), subject, sizeof subject);
     if (!id[0])
-        field(header, SLICE("Message-ID"), id, sizeof id);
+        header_text(header_field(header, SLICE("Message-ID")), id, sizeof id);
     report_csv_field(x->index, x->user.address, false);
     report_csv_field(x->index, x->folder->source_name, false);
     fprintf(x->index, "%" PRIu32 ",", m->uid);

@@ -16,7 +16,7 @@ int load_complain(const struct err *err)
 static bool users_loaded(const struct opts *o, struct load_need need, struct settings *s,
                          struct settings_list *warnings, struct err *err_r)
 {
-    struct users_need logins = { .source = need.source, .target = need.target };
+    struct users_need logins = { .source = need.source, .target = need.target && !need.other_target };
     struct users_place place;
 
     s->mode = opts_mode(o->command);

@@ -14,36 +14,35 @@ static const struct {
     const char *name;
     enum settings_mode mode;
     bool several_files;
-    bool hidden;
     const char *help;
 } commands[] = {
-    [OPTS_CHECK] = { "check", SETTINGS_MODE_OTHER, false, false,
+    [OPTS_CHECK] = { "check", SETTINGS_MODE_OTHER, false,
                      "connect to source and target, one line a step" },
-    [OPTS_SIGN_IN] = { "sign-in", SETTINGS_MODE_OTHER, false, false,
+    [OPTS_SIGN_IN] = { "sign-in", SETTINGS_MODE_OTHER, false,
                        "sign in by a code that a person types into a browser; for device-code = yes" },
-    [OPTS_FOLDERS] = { "folders", SETTINGS_MODE_OTHER, false, false,
+    [OPTS_FOLDERS] = { "folders", SETTINGS_MODE_OTHER, false,
                        "show a user's folders and what they map to" },
-    [OPTS_PLAN] = { "plan", SETTINGS_MODE_PLAN, false, false,
+    [OPTS_PLAN] = { "plan", SETTINGS_MODE_PLAN, false,
                     "say what would move and how long it takes" },
-    [OPTS_RUN] = { "run", SETTINGS_MODE_RUN, false, false,
+    [OPTS_RUN] = { "run", SETTINGS_MODE_RUN, false,
                    "fetch, spool and upload until every user is Synced or Failed" },
-    [OPTS_FETCH] = { "fetch", SETTINGS_MODE_FETCH, false, false, "source to spool only" },
-    [OPTS_UPLOAD] = { "upload", SETTINGS_MODE_UPLOAD, false, false, "spool to target only" },
-    [OPTS_RETRY] = { "retry", SETTINGS_MODE_RETRY, false, false,
+    [OPTS_FETCH] = { "fetch", SETTINGS_MODE_FETCH, false, "source to spool only" },
+    [OPTS_UPLOAD] = { "upload", SETTINGS_MODE_UPLOAD, false, "spool to target only" },
+    [OPTS_RETRY] = { "retry", SETTINGS_MODE_RETRY, false,
                      "put failed users and items back in the queue, then run" },
-    [OPTS_VERIFY] = { "verify", SETTINGS_MODE_VERIFY, false, false,
+    [OPTS_VERIFY] = { "verify", SETTINGS_MODE_VERIFY, false,
                       "read both sides again and compare" },
-    [OPTS_STATUS] = { "status", SETTINGS_MODE_OTHER, true, false,
+    [OPTS_STATUS] = { "status", SETTINGS_MODE_OTHER, true,
                       "one line a user, while it runs or afterwards" },
-    [OPTS_REPORT] = { "report", SETTINGS_MODE_OTHER, true, false,
+    [OPTS_REPORT] = { "report", SETTINGS_MODE_OTHER, true,
                       "the account of the batch; several batch files or state folders are merged" },
-    [OPTS_EXPORT] = { "export", SETTINGS_MODE_OTHER, false, false,
+    [OPTS_EXPORT] = { "export", SETTINGS_MODE_OTHER, false,
                       "write messages as Maildir, mbox or .eml with an index" },
-    [OPTS_BENCH] = { "bench", SETTINGS_MODE_OTHER, false, false,
+    [OPTS_BENCH] = { "bench", SETTINGS_MODE_OTHER, false,
                      "measure the source server, read-only" },
-    [OPTS_REHEARSE] = { "rehearse", SETTINGS_MODE_OTHER, false, false,
+    [OPTS_REHEARSE] = { "rehearse", SETTINGS_MODE_OTHER, false,
                         "run against a simulated Exchange Online in place of the target" },
-    [OPTS_SPOOL_CHECK] = { "spool-check", SETTINGS_MODE_OTHER, false, true,
+    [OPTS_SPOOL_CHECK] = { "spool-check", SETTINGS_MODE_OTHER, true,
                            "prove the state folder sound" },
 };
 _Static_assert(sizeof commands / sizeof *commands == OPTS_COMMAND_COUNT, "a row a command");
@@ -164,6 +163,12 @@ static bool refuse_value(const struct option *option, const char *value, const c
                          SHOWN_MAX, value, expected);
 }
 
+static bool refuse_empty(const struct option *option, struct err *err_r)
+{
+    return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s: the value is empty (%s: %s)", option->name,
+                         option->value_name, option->help);
+}
+
 static bool number_in(const struct option *option, struct slice text, unsigned *value_r)
 {
     uint32_t value;
@@ -210,12 +215,12 @@ static bool store(struct opts *o, const struct option *option, const char *value
         return true;
     case OPTION_TEXT:
         if (*value == '\0')
-            return refuse_value(option, value, option->value_name, err_r);
+            return refuse_empty(option, err_r);
         *(const char **)field = value;
         return true;
     case OPTION_LIST:
         if (*value == '\0')
-            return refuse_value(option, value, option->value_name, err_r);
+            return refuse_empty(option, err_r);
         settings_list_add(field, slice_cstr(value));
         return true;
     case OPTION_NUMBER:
@@ -299,8 +304,7 @@ static bool read_command(struct opts *o, const char *text, struct err *err_r)
             o->command = (enum opts_command)i;
             return true;
         }
-        if (!commands[i].hidden)
-            nearest_offer(&near, commands[i].name);
+        nearest_offer(&near, commands[i].name);
     }
     return config_refuse(err_r, CONFIG_EXIT_USAGE, "%.*s: unknown command%s", SHOWN_MAX, text,
                          nearest_text(&near, "", "", hint, sizeof hint));
@@ -392,22 +396,20 @@ void opts_help(FILE *out, enum opts_command command)
           "Moves mail in bulk from IMAP servers to Exchange Online.\n\nCommands:\n",
           out);
     for (unsigned i = 0; i < OPTS_COMMAND_COUNT; i++)
-        if (!commands[i].hidden)
-            fprintf(out, "  %-10s  %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-11s  %s\n", commands[i].name, commands[i].help);
     fputs("\nOptions of all commands:\n", out);
     print_options(out, command, true);
     fputs("\nmailhaul COMMAND --help shows a command's own options; man mailhaul has the rest.\n",
           out);
 }
 
-void opts_describe(void (*command)(void *context, const char *name, const char *help, bool hidden),
+void opts_describe(void (*command)(void *context, const char *name, const char *help),
                    void (*option)(void *context, const char *name, const char *value_name,
-                                  const char *help, bool hidden),
+                                  const char *help),
                    void *context)
 {
     for (unsigned i = 0; i < OPTS_COMMAND_COUNT; i++)
-        command(context, commands[i].name, commands[i].help, commands[i].hidden);
+        command(context, commands[i].name, commands[i].help);
     for (size_t i = 0; i < OPTION_COUNT; i++)
-        option(context, options[i].name, options[i].value_name, options[i].help,
-               options[i].commands == BIT(SPOOL_CHECK));
+        option(context, options[i].name, options[i].value_name, options[i].help);
 }

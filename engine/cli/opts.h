@@ -23,7 +23,7 @@ enum opts_command {
     OPTS_EXPORT,
     OPTS_BENCH,
     OPTS_REHEARSE,
-    OPTS_SPOOL_CHECK, /* hidden */
+    OPTS_SPOOL_CHECK,
     OPTS_COMMAND_COUNT
 };
 
@@ -81,9 +81,9 @@ void opts_help(FILE *out, enum opts_command command);
 
 /* Each command and each option, for the manual's test. option is without dashes; value_name NULL
  * for a flag. */
-void opts_describe(void (*command)(void *context, const char *name, const char *help, bool hidden),
+void opts_describe(void (*command)(void *context, const char *name, const char *help),
                    void (*option)(void *context, const char *name, const char *value_name,
-                                  const char *help, bool hidden),
+                                  const char *help),
                    void *context);
 
 #endif

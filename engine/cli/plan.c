@@ -247,9 +247,9 @@ static void warn_of_room(struct plan_user *u)
             format_bytes(u->bytes_move).text, format_bytes(u->free_bytes).text);
     if (u->has_free_messages && u->move > u->free_messages)
         warn(u, "QuotaExceeded",
-             "%s messages are to be moved, and the target's quota leaves room for %s: raise it, or "
+             "%s message%s to be moved, and the target's quota leaves room for %s: raise it, or "
              "what does not fit stays behind",
-             format_count(u->move).text, format_count(u->free_messages).text);
+             format_count(u->move).text, u->move == 1 ? " is" : "s are", format_count(u->free_messages).text);
 }
 
 static void warn_of_days(const struct plan *plan, struct plan_user *u)
@@ -295,9 +295,10 @@ static void warn_of_user(const struct plan *plan, struct plan_user *u)
              format_count(u->move + u->done).text);
     if (u->skip[SKIP_LARGER_THAN_LIMIT] > plan->settings->policy.large_item_limit)
         warn(u, "TooManyLargeItems",
-             "%s messages are larger than the limit; the user will end as Failed unless "
+             "%s message%s larger than the limit; the user will end as Failed unless "
              "max-message-size or large-item-limit is raised",
-             format_count(u->skip[SKIP_LARGER_THAN_LIMIT]).text);
+             format_count(u->skip[SKIP_LARGER_THAN_LIMIT]).text,
+             u->skip[SKIP_LARGER_THAN_LIMIT] == 1 ? " is" : "s are");
     warn_of_room(u);
     warn_of_days(plan, u);
     warn_of_the_rest(u);

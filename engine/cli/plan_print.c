@@ -174,8 +174,8 @@ void plan_print_text(const struct plan *plan)
     for (size_t i = 0; i < plan->settings->user_count; i++)
         print_user(&plan->users[i]);
     sum_up(plan, &t);
-    printf("\n%zu user%s: %s messages to move (%s), %s skipped\n", plan->settings->user_count,
-           plan->settings->user_count == 1 ? "" : "s", format_count(t.move).text,
+    printf("\n%zu user%s: %s message%s to move (%s), %s skipped\n", plan->settings->user_count,
+           plan->settings->user_count == 1 ? "" : "s", format_count(t.move).text, format_s(t.move),
            format_bytes(t.bytes).text, format_count(t.skip).text);
     if (plan->unplanned)
         printf("%u of them could not be planned and %s missing from these figures, or in them as last "

@@ -186,7 +186,7 @@ static bool give_rehearsal(struct config_state *c, struct origin at, struct slic
     if (ok)
         settings_list_add(&c->settings->rehearse, slice_cstr(line));
     else
-        fail_at(c, at, err_r, "[rehearse] %.*s: %.150s", shown(name), name.data, fault.server_text);
+        fail_at(c, at, err_r, "[rehearse] %.150s", fault.server_text);
     free(line);
     free(text);
     free(key);

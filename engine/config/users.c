@@ -474,7 +474,7 @@ static void warn(struct csv *f)
                  f->open_files);
         settings_list_add(f->warnings, slice_cstr(text));
     }
-    if (f->target_password_unused) {
+    if (f->target_password_unused && f->need.target) {
         snprintf(text, sizeof text, "%s: TargetPassword is not used with preset = exchange-online",
                  f->name);
         settings_list_add(f->warnings, slice_cstr(text));

@@ -76,12 +76,22 @@ static enum login_state fail(struct session *s, const struct err *err)
 
 /* ---- greeting ---- */
 
+/* What the other side says tells a person what it is: "220 mail ESMTP", "HTTP/1.1 400". */
+static enum login_state not_imap(struct session *s, struct slice said)
+{
+    char shown[80], why[160];
+
+    err_printable(shown, sizeof shown, said.data ? said.data : "", said.size);
+    snprintf(why, sizeof why, "the greeting is not IMAP: \"%s\"", shown);
+    return refuse(s, why);
+}
+
 static enum login_state greeting_received(struct session *s, const struct resp *resp)
 {
     bool preauth = resp->kind == RESP_STATUS && resp->status == RESP_PREAUTH;
 
     if (resp->kind != RESP_STATUS || (resp->status != RESP_OK && !preauth))
-        return resp->kind == RESP_STATUS ? refused(s, resp) : refuse(s, "the greeting is not IMAP");
+        return resp->kind == RESP_STATUS ? refused(s, resp) : not_imap(s, resp->text);
     err_printable(s->greeting, sizeof s->greeting, resp->text.data ? resp->text.data : "", resp->text.size);
     if (preauth) {
         /* In clear nobody knows who greets, and STARTTLS is no longer possible (CVE-2021-39272). */

@@ -281,7 +281,8 @@ static void select_ended(void *context, const struct err *err)
     if (err) {
         fail(p, AT_SELECT, err);
     } else {
-        snprintf(detail, sizeof detail, "INBOX opens, %" PRIu32 " messages", p->inbox_messages);
+        snprintf(detail, sizeof detail, "INBOX opens, %" PRIu32 " message%s", p->inbox_messages,
+                 p->inbox_messages == 1 ? "" : "s");
         tell(p, AT_SELECT, lap_ms(p), detail);
     }
     link_finish(p->link);
@@ -307,8 +308,8 @@ static void list_ended(void *context, const struct err *err)
         link_finish(p->link);
         return;
     }
-    snprintf(detail, sizeof detail, "%u folders, %u of them hold no mail themselves", p->folders,
-             p->noselect);
+    snprintf(detail, sizeof detail, "%u folder%s, %u of them hold%s no mail themselves", p->folders,
+             p->folders == 1 ? "" : "s", p->noselect, p->noselect == 1 ? "s" : "");
     tell(p, AT_LIST, lap_ms(p), detail);
     p->at = AT_SELECT;
     session_select(link_session(p->link), SLICE("INBOX"), true, selected, select_ended, p);

@@ -632,6 +632,7 @@ struct exam *exam_start(struct verifier *verifier, const struct settings_user *u
     names_index_init(&exam->folders_by_raw);
     read = reader_users(verifier->reader, find_user, exam, &err) &&
            (!exam->id || reader_folders(verifier->reader, exam->id, add_folder, exam, &err));
+    exam->result->known = exam->folder_count > 0;
     for (unsigned i = 0; i < SIDE_COUNT; i++) {
         exam->sides[i].exam = exam;
         exam->sides[i].side = (enum side)i;

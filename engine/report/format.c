@@ -79,6 +79,11 @@ unsigned format_hundredths(uint64_t part, uint64_t whole)
     return (unsigned)((double)part * 100.0 / (double)whole);
 }
 
+const char *format_s(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 struct format_text format_percent(uint64_t part, uint64_t whole)
 {
     struct format_text f;

@@ -260,7 +260,7 @@ const char *report_learnt_line(const struct report_server *s, char *out, size_t 
     if (!s->source)
         rate(&b, l);
     if (l->connections)
-        part(&b, "%s connections at most", format_count(l->connections).text);
+        part(&b, "%s connection%s at most", format_count(l->connections).text, format_s(l->connections));
     if (l->throttle_replies)
         part(&b, "%s throttle answer%s", format_count(l->throttle_replies).text,
              l->throttle_replies == 1 ? "" : "s");

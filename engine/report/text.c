@@ -31,9 +31,9 @@ int report_verdict_level(const struct report *r)
     return 1;
 }
 
-static const char *plural(uint64_t n)
+static const char *were(uint64_t n)
 {
-    return n == 1 ? "" : "s";
+    return n == 1 ? "was" : "were";
 }
 
 static void say_rest(const struct report *r, struct buf *b)
@@ -44,9 +44,9 @@ static void say_rest(const struct report *r, struct buf *b)
 
     if (rest)
         ok = buf_append_format(b, " %s user%s still ha%s mail to move.", format_count(rest).text,
-                               plural(rest), rest == 1 ? "s" : "ve");
+                               format_s(rest), rest == 1 ? "s" : "ve");
     else if (left)
-        ok = buf_append_format(b, " %s message%s wait%s.", format_count(left).text, plural(left),
+        ok = buf_append_format(b, " %s message%s wait%s.", format_count(left).text, format_s(left),
                                left == 1 ? "s" : "");
     (void)ok;
 }
@@ -63,26 +63,28 @@ static bool say(const struct report *r, struct buf *b)
         return buf_append_format(b,
                                  "%s folder%s do%s not balance, which is a fault of this program: "
                                  "please report it, and verify these users.",
-                                 format_count(r->unbalanced).text, plural(r->unbalanced),
+                                 format_count(r->unbalanced).text, format_s(r->unbalanced),
                                  r->unbalanced == 1 ? "es" : "");
     if (is_complete(r) && pending(t) == 0 && t->failed == 0)
         return buf_append_format(b,
-                                 "%s%s user%s %s synced and every folder balances: of %s messages "
-                                 "%s were transferred, %s were there already and %s were skipped by "
+                                 "%s%s user%s %s synced and every folder balances: of %s message%s "
+                                 "%s %s transferred, %s %s there already and %s %s skipped by "
                                  "policy.",
                                  r->user_count > 1 ? "All " : "The ",
                                  r->user_count > 1 ? format_count(r->user_count).text : "one",
-                                 plural(r->user_count), r->user_count > 1 ? "are" : "is",
-                                 format_count(t->found).text, format_count(t->uploaded).text,
-                                 format_count(t->present).text, format_count(t->skipped).text);
+                                 format_s(r->user_count), r->user_count > 1 ? "are" : "is",
+                                 format_count(t->found).text, format_s(t->found),
+                                 format_count(t->uploaded).text, were(t->uploaded),
+                                 format_count(t->present).text, were(t->present),
+                                 format_count(t->skipped).text, were(t->skipped));
     if (is_complete(r) && pending(t) == 0)
         return buf_append_format(b,
                                  "%s%s user%s %s synced, but %s message%s could not be transferred: "
                                  "see the failures for what to do about %s.",
                                  r->user_count > 1 ? "All " : "The ",
                                  r->user_count > 1 ? format_count(r->user_count).text : "one",
-                                 plural(r->user_count), r->user_count > 1 ? "are" : "is",
-                                 format_count(t->failed).text, plural(t->failed),
+                                 format_s(r->user_count), r->user_count > 1 ? "are" : "is",
+                                 format_count(t->failed).text, format_s(t->failed),
                                  t->failed == 1 ? "it" : "them");
     if (r->failed_users) {
         const char *most = NULL;
@@ -93,7 +95,7 @@ static bool say(const struct report *r, struct buf *b)
                 most = r->users[i].failure;
         ok = buf_append_format(b, "%s of %s user%s failed%s%s%s and need%s attention; %s %s synced.",
                                format_count(r->failed_users).text, format_count(r->user_count).text,
-                               plural(r->user_count), most ? " (" : "",
+                               format_s(r->user_count), most ? " (" : "",
                                most ? (r->failed_users == 1 ? most : "see the failures") : "",
                                most ? ")" : "", r->failed_users == 1 ? "s" : "",
                                format_count(r->synced).text, r->synced == 1 ? "is" : "are");
@@ -105,14 +107,14 @@ static bool say(const struct report *r, struct buf *b)
                                  "Under way: %s of %s user%s %s synced, %s of the messages found so "
                                  "far are done.",
                                  format_count(r->synced).text, format_count(r->user_count).text,
-                                 plural(r->user_count),
+                                 format_s(r->user_count),
                                  r->synced == 1 || r->user_count == 1 ? "is" : "are",
                                  format_percent(t->found - pending(t), t->found).text);
     if (strcmp(r->batch.state, "Created") == 0)
         return buf_append_format(b, "Nothing has been moved yet: %s message%s of %s user%s wait%s for "
                                  "`mailhaul run`.",
-                                 format_count(pending(t)).text, plural(pending(t)),
-                                 format_count(r->user_count).text, plural(r->user_count),
+                                 format_count(pending(t)).text, format_s(pending(t)),
+                                 format_count(r->user_count).text, format_s(r->user_count),
                                  pending(t) == 1 ? "s" : "");
     /* What an earlier command ended with says nothing of one that was killed. */
     ended = r->batch.has_exit_code && r->batch.finished_ms;
@@ -120,7 +122,7 @@ static bool say(const struct report *r, struct buf *b)
     if (ended && r->batch.exit_code == 0) {
         if (!buf_append_format(b, "Done as far as was asked: %s of %s user%s %s synced.",
                                format_count(r->synced).text, format_count(r->user_count).text,
-                               plural(r->user_count),
+                               format_s(r->user_count),
                                r->synced == 1 || r->user_count == 1 ? "is" : "are"))
             return false;
         say_rest(r, b);
@@ -134,7 +136,7 @@ static bool say(const struct report *r, struct buf *b)
                            : r->batch.killed_ms ? killed
                                                 : "Not finished, and no run is going on",
                            format_count(r->synced).text, format_count(r->user_count).text,
-                           plural(r->user_count),
+                           format_s(r->user_count),
                                  r->synced == 1 || r->user_count == 1 ? "is" : "are"))
         return false;
     say_rest(r, b);
@@ -175,13 +177,13 @@ static void skips(const struct report *r, FILE *out)
 
 static void this_run(const struct batch_did *did, FILE *out)
 {
-    fprintf(out, "  This run                %s messages fetched (%s), %s uploaded (%s), %s found on the "
+    fprintf(out, "  This run                %s message%s fetched (%s), %s uploaded (%s), %s found on the "
                  "target, in %s\n",
-            format_count(did->fetched).text, format_bytes(did->bytes_fetched).text,
+            format_count(did->fetched).text, format_s(did->fetched), format_bytes(did->bytes_fetched).text,
             format_count(did->uploaded).text, format_bytes(did->bytes_uploaded).text,
             format_count(did->present).text, format_seconds((double)did->elapsed_ms / 1000.0).text);
-    fprintf(out, "  %-23s %s new messages at the source; what follows is of all runs together\n", "",
-            format_count(did->found).text);
+    fprintf(out, "  %-23s %s new message%s at the source; what follows is of all runs together\n", "",
+            format_count(did->found).text, format_s(did->found));
 }
 
 static void stalls(const struct report *r, FILE *out)
@@ -209,8 +211,8 @@ static void errors(const struct report *r, FILE *out)
         const struct report_group *g = &r->groups[i];
 
         fprintf(out, "  %-23s %s: %s time%s, %s user%s. %s\n", i ? "" : "Errors by type", g->type,
-                format_count(g->count).text, plural(g->count), format_count(g->users).text,
-                plural(g->users), advice_find(g->type)->meaning);
+                format_count(g->count).text, format_s(g->count), format_count(g->users).text,
+                format_s(g->users), advice_find(g->type)->meaning);
     }
     if (r->group_count > GROUPS_SHOWN)
         fprintf(out, "  %-23s and %u more types\n", "", r->group_count - GROUPS_SHOWN);
@@ -252,9 +254,9 @@ bool report_write_text(const struct report *r, enum report_part part, const stru
                 format_rate((double)t->bytes_fetched / active).text,
                 format_rate((double)t->bytes_uploaded / active).text);
     }
-    fprintf(out, "  Throttled time          %s over all users  (%s answers)\n",
+    fprintf(out, "  Throttled time          %s over all users  (%s answer%s)\n",
             format_seconds((double)r->time_ms[TIME_THROTTLED] / 1000.0).text,
-            format_count(r->throttled).text);
+            format_count(r->throttled).text, format_s(r->throttled));
     stalls(r, out);
     for (unsigned i = 0; i < r->learnt.server_count; i++) {
         const struct report_server *s = &r->learnt.servers[i];
@@ -265,8 +267,8 @@ bool report_write_text(const struct report *r, enum report_part part, const stru
     }
     fprintf(out, "  Efficiency              %.0f %% of the time that was not idle went into moving mail\n",
             100 * report_efficiency(r->time_ms));
-    fprintf(out, "  Retries                 %s  (%s reconnects)\n", format_count(r->retries).text,
-            format_count(r->reconnects).text);
+    fprintf(out, "  Retries                 %s  (%s reconnect%s)\n", format_count(r->retries).text,
+            format_count(r->reconnects).text, format_s(r->reconnects));
     if (part == REPORT_WHOLE || r->group_count == 0)
         errors(r, out);
     if (fflush(out) != 0 || ferror(out))

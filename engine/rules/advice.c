@@ -30,7 +30,7 @@ static const struct advice rows[] = {
       "again.", NULL, true },
     { "TlsFailed", "The encrypted connection failed: certificate, name or TLS version.",
       "Mend the url (imaps:// or imap://), renew the certificate, or name its CA with tls-ca or itself "
-      "with tls-fingerprint: `mailhaul check` shows the chain and what is wrong with it.", NULL, false },
+      "with tls-fingerprint.", NULL, false },
     { "PrivacyRequired", "The server takes passwords over TLS only.",
       "Use imaps:// or imap:// with STARTTLS in the batch file's url.", NULL, false },
     { "ConnectionLimit", "The server allows no more connections for this account or address.",

@@ -12,6 +12,27 @@ from haul import DOMAIN, Case
 PRINCIPAL = "5e0f9d1c-2b34-4c56-8d78-9a0b1c2d3e4f"  # the oid of the simulated application's tokens
 
 
+class Strangers(Case):
+    def test_who_answers_instead_of_an_imap_server_is_shown(self):
+        """A mail server's other port, or a web server: its own words, made printable and cut."""
+        source = self.dovecot(["anna"])
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        for said, shown in ((b"220 mail.example ESMTP ready\r\n", '"220 mail.example ESMTP ready"'),
+                            (b"HTTP/1.1 400 Bad " + b"\x1b" * 200 + b"\r\n", '"HTTP/1.1 400 Bad .')):
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                batch.sections["source"] = {"url": "imap://127.0.0.1:%d" % server.getsockname()[1],
+                                            "tls": "none"}
+                server.settimeout(20)
+                run = batch.start("check", "--source")
+                connection = server.accept()[0]
+                with connection:
+                    connection.sendall(said)
+                    done = self.ends(run.wait(), 69)
+            self.assertIn(shown, done.out)
+            self.assertNotIn("\x1b", done.out)
+            self.assertLess(max(map(len, done.out.split("\n"))), 200)
+
+
 class Token(Case):
     def checking(self, users=("anna",), person=False, **options):
         source = self.dovecot(list(users))

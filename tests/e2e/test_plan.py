@@ -268,7 +268,7 @@ class Plan(Case):
         batch.set("policy", "max-message-size", "10KB")
         user = self.plan(batch)["users"][0]
         self.assertEqual(len(user["warnings"]), 1)
-        self.assertIn("1 messages are larger than the limit", self.told(user, "TooManyLargeItems")[0])
+        self.assertIn("1 message is larger than the limit", self.told(user, "TooManyLargeItems")[0])
         self.assertEqual(self.seen(batch)[1][0][1:], ("Queued", None))
 
     def test_a_folder_that_cannot_be_opened_is_what_a_plan_finds(self):

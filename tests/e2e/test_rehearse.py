@@ -36,3 +36,8 @@ class Rehearse(Case):
         done = self.ends(batch.call("rehearse"), 78)
         self.assertIn("appendms", done.err)
         self.assertIn("night-1.ini:", done.err)
+        del batch.sections["rehearse"]
+        done = self.ends(batch.call("rehearse", "--set", "rehearse.append-ms=soon"), 64)
+        self.assertIn("[rehearse] append-ms: not a number", done.err)
+        done = self.ends(batch.call("rehearse", "--progress", "never"), 0)
+        self.assertNotIn("TargetPassword", done.err)

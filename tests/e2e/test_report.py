@@ -113,7 +113,7 @@ class Report(Case):
             to = os.path.join(self.folder, "out%d" % k)
             done = self.ends(self.one.call("export", "--what", "all", "--format", "eml", "--user", name,
                                            "--to", to), 0)
-            self.assertIn(" of 1 of 1 users ", done.err)
+            self.assertIn(" of 1 of 1 user ", done.err)
         done = self.one.start("export", "--user", "nobody", "--to", os.path.join(self.folder, "none"),
                               "--what", "all").wait()
         self.assertEqual(done.code, 64, done)

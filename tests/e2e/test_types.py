@@ -248,7 +248,7 @@ class Target(Typed):
         # What was refused waits in the spool for whoever takes it out.
         to = os.path.join(self.folder, "out")
         done = self.ends(batch.call("export", "--what", "failed", "--format", "eml", "--to", to), 0)
-        self.assertIn("1 messages", done.err)
+        self.assertIn("1 message (", done.err)
         found = [os.path.join(at, n) for at, _, names in os.walk(to) for n in names if n.endswith(".eml")]
         self.assertEqual(len(found), 1)
         with open(found[0], "rb") as f:

@@ -126,12 +126,15 @@ class Verify(Case):
         for user in ("anna", "ben"):
             self.source.seed(user, {("INBOX",): [mail.tiny(i) for i in range(5)]})
         self.one = self.batch(self.source, self.target, ["anna", "ben"])
-        self.ends(self.one.call("verify"), 74)  # no state folder yet
+        self.ends(self.one.call("verify"), 64)  # no state folder yet
         self.ends(self.one.call("run", "--user", "anna@" + DOMAIN), 0)
         done = self.ends(self.one.call("verify", "--json"), 3)
         users = {u["address"]: u for u in done.json()["users"]}
         self.assertEqual(users["anna@" + DOMAIN]["grade"], "Perfect")
         self.assertEqual(users["ben@" + DOMAIN]["missing"], 5)
+        told = self.ends(self.one.call("verify"), 3).out
+        self.assertIn("no run has begun with this user yet", told)
+        self.assertIn("missing  INBOX, the whole folder", told)
 
     def test_a_side_that_cannot_be_read_is_told(self):
         self.migrated()
@@ -140,6 +143,10 @@ class Verify(Case):
         anna = done.json()["users"][0]
         self.assertEqual((anna["failure"], anna["complete"]), ("LoginFailed", False))
         self.assertNotEqual(anna["grade"], "Perfect")
+        told = self.ends(self.one.call("verify"), 77).out
+        self.assertIn("could not look: LoginFailed", told)
+        self.assertIn("1 user: 1 could not be looked at", told)
+        self.assertNotIn("at the source", told)
         self.assertNotIn("totally wrong", done.out + done.err)
         self.one.passwords = {}
         self.target.halt()

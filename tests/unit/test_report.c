@@ -353,7 +353,7 @@ static void verdicts(void **state)
         const char *says;
     } cases[] = {
         { USER_SYNCED, { .found = 3, .uploaded = 2, .present = 1 }, 0,
-          "The one user is synced and every folder balances: of 3 messages 2 were transferred, 1 were "
+          "The one user is synced and every folder balances: of 3 messages 2 were transferred, 1 was "
           "there already and 0 were skipped by policy." },
         { USER_SYNCED, { .found = 3, .uploaded = 2, .failed = 1 }, 2, "1 message could not be" },
         { USER_FAILED, { .found = 3, .uploaded = 3 }, 2, "1 of 1 user failed (LoginFailed)" },
@@ -383,7 +383,7 @@ static void the_summary_has_the_labels(void **state)
     static const char *const labels[] = { "Messages transferred    6", "Messages skipped        8  "
                                           "(LargerThanLimit 1, ExcludedFolder 7)",
                                           "Message rate",   "Average bandwidth rate",
-                                          "Throttled time", "Retries                 3  (1 reconnects)",
+                                          "Throttled time", "Retries                 3  (1 reconnect)",
                                           "Errors by type          TargetUnavailable: 3 times" };
     struct spool s = { 0 }, *one = &s;
     struct report *r;
