@@ -23,6 +23,12 @@ enum exo_front_end {
 };
 
 /* What becomes of a LITERAL+ body whose APPEND is refused. */
+enum exo_appendlimit {
+    EXO_APPENDLIMIT_NO,
+    EXO_APPENDLIMIT_ALL, /* APPENDLIMIT=n, of every folder */
+    EXO_APPENDLIMIT_BARE /* STATUS tells that of each */
+};
+
 enum exo_refusal {
     EXO_REFUSAL_SWALLOW, /* read and dropped, then the tagged NO or BAD */
     EXO_REFUSAL_DESYNC,  /* tagged answer at once; the body is then read as commands */
@@ -65,7 +71,7 @@ struct exo_config {
     enum exo_keep keep;
     bool special_use;      /* plain LIST carries \Sent \Drafts \Trash \Junk */
     bool appenduid;        /* OK [APPENDUID v u] */
-    bool appendlimit;      /* APPENDLIMIT=message_bytes_max (RFC 7889), which Exchange was never seen with */
+    enum exo_appendlimit appendlimit; /* message_bytes_max told (RFC 7889); Exchange was never seen with it */
     bool literal_plus;     /* offered, and accepted for bodies */
     bool idle;             /* IDLE offered */
     bool trycreate;        /* APPEND to a missing folder says [TRYCREATE] */

@@ -53,7 +53,7 @@ static const struct row rows[] = {
     ROW_WORD(keep, "keep", "id header body", "of messages, in memory"),
     ROW(BOOL, true, special_use, "special-use", "LIST carries \\Sent and the like"),
     ROW(BOOL, true, appenduid, "appenduid", "in the OK of APPEND"),
-    ROW(BOOL, true, appendlimit, "appendlimit", "APPENDLIMIT=message-bytes-max offered"),
+    ROW_WORD(appendlimit, "appendlimit", "no yes bare", "message-bytes-max told: all at once, or by STATUS"),
     ROW(BOOL, true, literal_plus, "literal-plus", "offered and accepted"),
     ROW(BOOL, true, idle, "idle", "IDLE offered"),
     ROW(BOOL, true, trycreate, "trycreate", "[TRYCREATE] for a missing folder"),

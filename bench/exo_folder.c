@@ -138,11 +138,14 @@ void exo_cmd_lsub(struct exo_conn *c, struct exo_args args)
 
 void exo_cmd_status(struct exo_conn *c, struct exo_args args)
 {
-    static const char items[5][12] = { "MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN" };
+    static const char items[6][12] = { "MESSAGES", "RECENT",  "UIDNEXT",
+                                       "UIDVALIDITY", "UNSEEN", "APPENDLIMIT" };
+    const struct exo_config *config = &c->worker->config;
+    size_t count = config->appendlimit == EXO_APPENDLIMIT_BARE ? 6 : 5;
     struct exo_mailbox *m = session(c)->mailbox;
     char name[EXO_NAME_MAX], text[256] = "";
     struct exo_folder *f;
-    uint32_t values[5] = { 0 };
+    uint64_t values[6] = { 0 };
     size_t n = 0;
 
     if (!exo_arg_space(&args) || !exo_arg_string(&args, name, sizeof name) ||
@@ -151,22 +154,23 @@ void exo_cmd_status(struct exo_conn *c, struct exo_args args)
     pthread_mutex_lock(&m->lock);
     f = exo_folder_find(m, slice_cstr(name));
     if (f) {
-        values[0] = (uint32_t)f->count;
+        values[0] = f->count;
         values[2] = f->uidnext;
         values[3] = f->uidvalidity;
         for (size_t i = 0; i < f->count; i++)
             values[4] += !(f->messages[i]->flags & EXO_SEEN);
+        values[5] = config->message_bytes_max;
     }
     pthread_mutex_unlock(&m->lock);
     while (!exo_arg_is(&args, ')')) {
         size_t i = 0;
 
-        while (i < 5 && !exo_arg_word(&args, items[i]))
+        while (i < count && !exo_arg_word(&args, items[i]))
             i++;
-        if (i == 5 || n > 200)
+        if (i == count || n > 200)
             goto bad;
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s %u", n ? " " : "", items[i],
-                              values[i]);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s %llu", n ? " " : "", items[i],
+                              (unsigned long long)values[i]);
         (void)exo_arg_space(&args);
     }
     if (!exo_arg_end(&args))

@@ -17,7 +17,9 @@ void exo_cmd_capability(struct exo_conn *c, struct exo_args args)
     char limit[40] = "";
     bool new_front = config->front_end == EXO_FRONT_2026, in = session(c)->authenticated;
 
-    if (config->appendlimit)
+    if (config->appendlimit == EXO_APPENDLIMIT_BARE)
+        snprintf(limit, sizeof limit, " APPENDLIMIT");
+    else if (config->appendlimit == EXO_APPENDLIMIT_ALL)
         snprintf(limit, sizeof limit, " APPENDLIMIT=%llu",
                  (unsigned long long)config->message_bytes_max);
     exo_conn_format(c,

@@ -80,6 +80,9 @@ static void status_items(struct session *s, struct cmd *cmd, unsigned items)
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         if (!(items & names[i].bit) || (names[i].cap != CAP_COUNT && !caps_has(&s->caps, names[i].cap)))
             continue;
+        /* One limit for all mailboxes is told already; without it each has its own (RFC 7889 2). */
+        if (names[i].cap == CAP_APPENDLIMIT && s->caps.appendlimit_bytes)
+            continue;
         cmd_format(cmd, "%s%s", before, names[i].name);
         before = " ";
     }

@@ -71,6 +71,7 @@ struct folder {
     uint32_t list_width; /* UIDs a listing asks for at most, 0: as many as is usual; learnt */
     bool selects;        /* SELECT in place of EXAMINE, whose UIDVALIDITY changes (quirk S03) */
     bool gone;           /* the source does not list it any more */
+    uint64_t append_limit; /* bytes that this mailbox of the target takes (APPENDLIMIT); 0: not told */
     uint64_t vanished;   /* messages that were gone when they were asked for in this pass */
     bool anew;           /* this pass forgot it, and reads it from its first message on */
     uint32_t rank;       /* gmail's: 1 is first */

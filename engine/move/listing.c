@@ -14,7 +14,8 @@
 #define SOURCE_STATUS                                                                              \
     (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY |                        \
      IMAP_STATUS_HIGHESTMODSEQ | IMAP_STATUS_SIZE)
-#define TARGET_STATUS (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY)
+#define TARGET_NUMBERS (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY)
+#define TARGET_STATUS  (TARGET_NUMBERS | IMAP_STATUS_APPENDLIMIT)
 
 /* Remarks of names_describe and names_map, kept until their folders have numbers. */
 struct remark {
@@ -33,7 +34,8 @@ struct listing {
     unsigned count;
     struct remarks remarks; /* about them */
     unsigned waiting;       /* STATUS commands without an answer */
-    bool link_lost;
+    bool failed;            /* one of them, for more than its folder */
+    struct err err;         /* of the first that did */
 };
 
 static void remember(void *context, size_t index, const char *type, const char *text,
@@ -102,7 +104,9 @@ static void find_on_target(struct folder *f, struct names_index *index,
         return;
     f->exists_on_target = !(target->rows[at].attributes & IMAP_MAILBOX_NOSELECT);
     f->target_status = target->rows[at].status;
-    f->has_target_status = (f->target_status.has & TARGET_STATUS) == TARGET_STATUS;
+    f->has_target_status = (f->target_status.has & TARGET_NUMBERS) == TARGET_NUMBERS;
+    if (f->target_status.has & IMAP_STATUS_APPENDLIMIT)
+        f->append_limit = f->target_status.appendlimit_bytes;
 }
 
 /* Both sides are known: each folder gets its place on the target. */
@@ -462,8 +466,10 @@ static void listing_failed(struct listing *l, const struct err *err)
     struct account *account = w->account;
     struct account_side *side = &account->sides[w->side];
     struct trouble_verdict verdict;
+    struct err kept = *err; /* it may be the listing's own */
 
     listing_free(l);
+    err = &kept;
     side->listing = false;
     w->lists = false;
     w->busy = false;
@@ -501,18 +507,30 @@ static void ask_told(void *context, const struct imap_status *status)
     account->sides[SIDE_SOURCE].roster.rows[ask->row].status = *status;
 }
 
+static void limit_told(void *context, const struct imap_status *status)
+{
+    struct ask *ask = context;
+    struct account *account = ask->listing->worker->account;
+    struct imap_status *known = &account->sides[SIDE_TARGET].roster.rows[ask->row].status;
+
+    known->has |= status->has & IMAP_STATUS_APPENDLIMIT;
+    known->appendlimit_bytes = status->appendlimit_bytes;
+}
+
 static void ask_ended(void *context, const struct err *err)
 {
     struct ask *ask = context;
     struct listing *l = ask->listing;
 
     free(ask);
-    if (err && (!link_is_ready(l->worker->link) || err->scope >= ERR_SCOPE_ACCOUNT))
-        l->link_lost = true;
+    if (err && !l->failed && (!link_is_ready(l->worker->link) || err->scope >= ERR_SCOPE_ACCOUNT)) {
+        l->failed = true;
+        l->err = *err;
+    }
     if (--l->waiting > 0)
         return;
-    if (l->link_lost)
-        listing_failed(l, err);
+    if (l->failed)
+        listing_failed(l, &l->err);
     else
         side_listed(l);
 }
@@ -546,6 +564,34 @@ static void ask_numbers(struct listing *l)
         side_listed(l);
 }
 
+/* A bare APPENDLIMIT: each mailbox has its own (RFC 7889 2.2), told by STATUS where LIST did not. Asked for
+ * now, since what a mailbox would refuse is not to be fetched. */
+static void ask_limits(struct listing *l)
+{
+    struct worker *w = l->worker;
+    const struct roster *roster = &w->account->sides[SIDE_TARGET].roster;
+    const struct caps *caps = session_caps(link_session(w->link));
+    bool bare = caps_has(caps, CAP_APPENDLIMIT) && !caps->appendlimit_bytes;
+
+    l->waiting = 1;
+    for (unsigned i = 0; bare && i < roster->count; i++) {
+        const struct roster_row *row = &roster->rows[i];
+        struct ask *ask;
+
+        if ((row->status.has & IMAP_STATUS_APPENDLIMIT) ||
+            (row->attributes & (IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT)))
+            continue;
+        ask = mem_zero(1, sizeof *ask);
+        ask->listing = l;
+        ask->row = i;
+        l->waiting++;
+        session_status(link_session(w->link), slice_cstr(row->raw), IMAP_STATUS_APPENDLIMIT, limit_told,
+                       ask_ended, ask);
+    }
+    if (--l->waiting == 0)
+        side_listed(l);
+}
+
 /* Cyrus lets in whoever has a password: one who has no mailbox has no namespace, and sees no folder. What
  * was made then would lie anywhere. */
 static void mailbox_missing(struct listing *l, const struct err *err)
@@ -566,7 +612,7 @@ static void inbox_left(void *context, const struct err *err)
     if (err && !link_is_ready(l->worker->link))
         listing_failed(l, err);
     else
-        side_listed(l);
+        ask_limits(l);
 }
 
 static void inbox_looked(void *context, const struct imap_selected *selected)
@@ -614,7 +660,7 @@ static void roster_ready(void *context, const struct err *err)
         if (account->sides[SIDE_TARGET].roster.inbox_supposed)
             ask_inbox(l);
         else
-            side_listed(l);
+            ask_limits(l);
         return;
     }
     rules = rules_of(account);

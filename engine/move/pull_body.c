@@ -386,7 +386,7 @@ static void leave_too_large(struct folder *f, struct folder_item *item)
     struct err err;
 
     err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_CONFIG, 0, "%s",
-            size_limit_words(account, words, sizeof words));
+            size_limit_words(account, f->append_limit, words, sizeof words));
     err_doing(&err, "UID FETCH");
     account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, "MessageTooLarge", &err, f, item->uid);
     message_ends(f, item, MESSAGE_FAILED, SKIP_NONE);
@@ -405,7 +405,7 @@ static bool next_wanted(struct folder *f, struct folder_item *item_r)
         }
         if (!queue_pop(&f->wanted, item_r))
             return false;
-        if (!size_limit_forbids(f->account, item_r->listed_bytes))
+        if (!size_limit_forbids(f->account, f->append_limit, item_r->listed_bytes))
             return true;
         leave_too_large(f, item_r);
     }

@@ -8,7 +8,8 @@
 enum push_step { PUSH_STEP_FREE, PUSH_STEP_OPENING, PUSH_STEP_MAKING };
 
 /* What is asked of a folder before it is sent to. */
-#define PUSH_STATUS (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY)
+#define PUSH_STATUS                                                                                \
+    (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY | IMAP_STATUS_APPENDLIMIT)
 
 /* What push keeps for a worker. */
 struct push {
@@ -24,6 +25,8 @@ struct push {
 
 /* Messages of the folder wait to be sent. */
 bool push_has_mail(const struct folder *f);
+/* STATUS of its target was told. */
+void push_status_told(struct folder *f, const struct imap_status *status);
 /* It has a name on the target, is not there, and is one that is made also when it is empty. */
 bool push_must_make(const struct folder *f);
 /* The worker gives its folder back; nothing of it may be in flight on this worker. */

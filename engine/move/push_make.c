@@ -63,8 +63,7 @@ static void status_told(void *context, const struct imap_status *status)
 {
     struct making *m = context;
 
-    m->folder->target_status = *status;
-    m->folder->has_target_status = true;
+    push_status_told(m->folder, status);
 }
 
 static void asked(void *context, const struct err *err)

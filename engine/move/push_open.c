@@ -118,12 +118,19 @@ static void open_create(struct worker *w)
     session_create_mailbox(link_session(w->link), f->record.target_raw, created, w);
 }
 
+void push_status_told(struct folder *f, const struct imap_status *status)
+{
+    f->target_status = *status;
+    f->has_target_status = true;
+    if (status->has & IMAP_STATUS_APPENDLIMIT)
+        f->append_limit = status->appendlimit_bytes;
+}
+
 static void status_told(void *context, const struct imap_status *status)
 {
     struct worker *w = context;
 
-    w->folder->target_status = *status;
-    w->folder->has_target_status = true;
+    push_status_told(w->folder, status);
 }
 
 void push_selected(struct folder *f, const struct imap_selected *selected)

@@ -74,23 +74,28 @@ void size_limit_taken(struct account *account, uint64_t bytes)
     keep(account);
 }
 
-bool size_limit_forbids(const struct account *account, uint64_t bytes)
+static uint64_t offered(const struct account *account, uint64_t mailbox_bytes)
+{
+    return mailbox_bytes ? mailbox_bytes : account->size_limit.offered_bytes;
+}
+
+bool size_limit_forbids(const struct account *account, uint64_t mailbox_bytes, uint64_t bytes)
 {
     const struct size_limit *limit = &account->size_limit;
 
-    if (limit->offered_bytes && bytes > limit->offered_bytes)
+    if (offered(account, mailbox_bytes) && bytes > offered(account, mailbox_bytes))
         return true;
     return limit->learnt.refused_bytes && bytes >= limit->learnt.refused_bytes &&
            learnt_size_holds(&limit->learnt, now_wall_ms());
 }
 
-const char *size_limit_words(const struct account *account, char *out, size_t cap)
+const char *size_limit_words(const struct account *account, uint64_t mailbox_bytes, char *out, size_t cap)
 {
     const struct size_limit *limit = &account->size_limit;
 
-    if (limit->offered_bytes)
+    if (offered(account, mailbox_bytes))
         snprintf(out, cap, "not fetched: the target takes %" PRIu64 " bytes at most (APPENDLIMIT)",
-                 limit->offered_bytes);
+                 offered(account, mailbox_bytes));
     else
         snprintf(out, cap, "not fetched: the target refused one of %" PRIu64 " bytes for its size",
                  limit->learnt.refused_bytes);

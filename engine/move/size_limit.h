@@ -20,14 +20,15 @@ struct size_limit {
 
 /* What earlier runs learnt; a retry forgets it, since somebody may have raised the limit. */
 void size_limit_begin(struct account *account);
-/* The session tells APPENDLIMIT; 0: it does not. */
+/* The session tells APPENDLIMIT for all mailboxes; 0: it does not. */
 void size_limit_offered(struct account *account, uint64_t bytes);
 /* A message of so many bytes was refused for its size / was taken. */
 void size_limit_refused(struct account *account, uint64_t bytes);
 void size_limit_taken(struct account *account, uint64_t bytes);
-/* Would one of so many bytes be refused, as far as is known? */
-bool size_limit_forbids(const struct account *account, uint64_t bytes);
+/* Would one of so many bytes be refused, as far as is known? mailbox_bytes: the limit of the mailbox it goes
+ * to, where the server has one for each (RFC 7889 2.2); 0: not told. */
+bool size_limit_forbids(const struct account *account, uint64_t mailbox_bytes, uint64_t bytes);
 /* Why, in words for the report; into out[cap]; returns out. */
-const char *size_limit_words(const struct account *account, char *out, size_t cap);
+const char *size_limit_words(const struct account *account, uint64_t mailbox_bytes, char *out, size_t cap);
 
 #endif

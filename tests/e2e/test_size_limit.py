@@ -95,3 +95,19 @@ class Sizes(haul.Case):
         self.assertEqual(target.stats()["errors"], 0)
         failure = next(f for f in user["failures"] if f["type"] == "MessageTooLarge")
         self.assertIn("takes 2500000 bytes at most", failure["server_text"])
+
+    def test_the_limit_of_each_mailbox_is_asked_for(self):
+        """A bare APPENDLIMIT (RFC 7889 2.2): STATUS tells, and what is larger is not fetched."""
+        batch, target = self.into([("Drafts", 2 * MB), ("Sent", 3 * MB)], 2500000,
+                                  **{"appendlimit": "bare"})
+        self.source.quirks["throttle"] = [0, 4000]
+        user = self.run_once(batch)
+        self.assertEqual((user["failed"], user["uploaded"]), (1, 1))
+        self.assertEqual(target.stats()["errors"], 0)
+        failure = next(f for f in user["failures"] if f["type"] == "MessageTooLarge")
+        self.assertEqual(failure["folder"], "Sent")
+        self.assertIn("takes 2500000 bytes at most", failure["server_text"])
+        # Raised: the next retry moves what was left behind.
+        target.set("message-bytes-max", 150 * MB)
+        user = self.run_once(batch, "retry")
+        self.assertEqual((user["failed"], user["uploaded"]), (0, 2))
