@@ -71,7 +71,8 @@ bool env_error(struct spool *spool, struct err *err_r, int rc, const char *doing
     default:
         break;
     }
-    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, rc, "%s", text);
+    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, rc, "%.160s: %s",
+            spool->place.folder, text);
     return err_doing(err_r, "%s", doing);
 }
 

@@ -1,5 +1,6 @@
 #include "engine/cli/do_run.h"
 
+#include "engine/cli/ahead.h"
 #include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/notify.h"
@@ -16,6 +17,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TICK_MS 200
@@ -156,7 +159,9 @@ static int exit_of(const struct batch_result *r)
         return EXIT_DONE;
     case BATCH_STOPPED:
         fprintf(stderr, "mailhaul: stopped early (%s); run again to go on\n",
-                r->stop_reason ? r->stop_reason : "not finished");
+                !r->stop_reason                         ? "not finished"
+                : strcmp(r->stop_reason, "window") == 0 ? "the window has closed"
+                                                        : r->stop_reason);
         return EXIT_STOPPED;
     case BATCH_WITH_FAILURES:
         return EXIT_FAILED_USERS;
@@ -189,10 +194,34 @@ static void keep_exit_code(struct spool *spool, int code)
     writer_destroy(&writer);
 }
 
+/* With --user the sums above are of the whole batch, and the exit code is not. */
+static void tell_asked(const struct opts *o, const struct settings *settings, const struct batch_result *r,
+                       int code, FILE *out)
+{
+    const char *between = "";
+
+    if (o->users.count == 0)
+        return;
+    fprintf(out, "  Asked for (--user)      %zu user%s: ", settings->user_count, format_s(settings->user_count));
+    if (r->synced) {
+        fprintf(out, "%u done", r->synced);
+        between = ", ";
+    }
+    if (r->failed) {
+        fprintf(out, "%s%u failed", between, r->failed);
+        between = ", ";
+    }
+    if (r->stopped)
+        fprintf(out, "%s%u not finished", between, r->stopped);
+    fprintf(out, "; the exit code %d speaks of %s alone, all above of the whole batch\n", code,
+            settings->user_count == 1 ? "this user" : "these users");
+}
+
 /* The summary, for people and for the hook. */
 static void summarize(const struct opts *o, const struct settings *settings, struct spool *spool,
-                      const struct batch_did *did, int code)
+                      const struct batch_result *result, int code)
 {
+    const struct batch_did *did = &result->did;
     struct report *report = NULL;
     char *text = NULL, line[512];
     size_t size = 0;
@@ -213,6 +242,8 @@ static void summarize(const struct opts *o, const struct settings *settings, str
     }
     ok = ok && report_write_text(report, REPORT_WHOLE, did, out, &err);
     report_free(&report);
+    if (ok)
+        tell_asked(o, settings, result, code, out);
     fflush(out);
     if (!o->quiet) {
         fwrite(text, 1, size, stderr);
@@ -242,6 +273,10 @@ int do_run(const struct opts *o, const struct settings *settings)
     struct err err;
     int code;
 
+    if (ahead_window_closed(settings, time(NULL), stderr))
+        return EXIT_STOPPED;
+    if (!o->quiet)
+        ahead_tell_other_states(settings, stderr);
     if (!spool_open(&spool_config, &spool, &err))
         return complain_of_state(&err);
     do_run_catch_signals();
@@ -269,7 +304,7 @@ int do_run(const struct opts *o, const struct settings *settings)
     if (code != EXIT_DISK)
         keep_exit_code(spool, code);
     if (!o->quiet || o->notify_command)
-        summarize(o, settings, spool, &result.did, code);
+        summarize(o, settings, spool, &result, code);
     spool_close(&spool);
     return code;
 }

@@ -379,12 +379,33 @@ class Ways(Case):
         done = []
         for shard in ("1/2", "2/2"):
             batch = self.batch(source, target, users)
-            self.ends(batch.call("run", "--shard", shard), 0)
+            self.assertNotIn("this batch was run", self.ends(batch.call("run", "--shard", shard), 0).err)
             report = self.ends(batch.call("report", "--json", "--shard", shard), 0).json()
             done.append({u["address"] for u in report["users"] if u["found"]})
         self.assertEqual(done[0] | done[1], {"%s@target.example" % u for u in users})
         self.assertEqual(done[0] & done[1], set())
         self.moved(batch)
+        # In another division the journal of this one is not looked at, and that is said.
+        for arguments, before in (((), "in shards before: "),
+                                  (("--shard", "1/3"), "without --shard, or in another number of shards,")):
+            done = self.ends(batch.call("run", *arguments), 0)
+            self.assertIn("this batch was run " + before, done.err)
+            self.assertIn("night-1.state.2-of-2", done.err)
+        self.moved(batch)
+
+    def test_a_user_alone_is_told_apart_from_the_batch(self):
+        source = self.dovecot(["anna", "ben"])
+        for user in ("anna", "ben"):
+            source.seed(user, {("INBOX",): [mail.tiny(1)]})
+        batch = self.batch(source, self.target_for(["anna", "ben"]), ["anna", "ben"])
+        batch.passwords = {"ben": "wrong"}
+        self.assertNotIn("Asked for", self.ends(batch.call("run"), 3).err)
+        done = self.ends(batch.call("run", "--user", "anna"), 0)
+        self.assertIn("1 of 2 users failed", done.err)
+        self.assertIn("1 user: 1 done; the exit code 0 speaks of this user alone", done.err)
+        batch.passwords = {}
+        done = self.ends(batch.call("retry", "--user", "ben@" + DOMAIN), 0)
+        self.assertIn("1 user: 1 done; the exit code 0", done.err)
 
 
 class Bodies(Case):

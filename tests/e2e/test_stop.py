@@ -131,6 +131,14 @@ class Stop(Case):
         finally:
             self.ends(running.wait(), 0)
 
+    def test_outside_the_window_nothing_is_begun(self):
+        hour = time.gmtime(time.time() + 7200).tm_hour
+        self.one.set("batch", "window", "%02d:00-%02d:00" % (hour, (hour + 2) % 24))
+        for command in ("run", "fetch", "upload", "retry"):
+            done = self.ends(self.one.call(command), 2)
+            self.assertRegex(done.err, "it opens at %02d:00, in [12] h " % hour)
+        self.assertFalse(os.path.exists(self.one.state), "nothing was begun")
+
     def test_time_limit_stops_clean(self):
         self.one.set("batch", "time-limit", "1s")
         done = self.one.call("run")

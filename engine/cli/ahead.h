@@ -1,0 +1,16 @@
+/* What a run tells before it begins: that its hour has not come, and that the batch was run in another
+ * division of its users. */
+#ifndef ENGINE_CLI_AHEAD_H
+#define ENGINE_CLI_AHEAD_H
+
+#include "engine/rules/settings.h"
+
+#include <stdio.h>
+
+/* Is `now` (seconds since 1970) outside the batch's window? Then says on `out` when it opens. */
+bool ahead_window_closed(const struct settings *settings, int64_t now, FILE *out);
+/* Warns on `out` of state folders beside this one: of the batch without shards, or in another number of
+ * them. What they hold is not known to this run. */
+void ahead_tell_other_states(const struct settings *settings, FILE *out);
+
+#endif
