@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """How near `fetch` comes to a client that throws the bytes away, over the same connections.
 
-    bench/fetch.py [--rounds N] [--set small|mixed|tiny] [--connections N]
+    bench/fetch.py [--rounds N] [--set small|mixed|tiny] [--connections N] [--first]
 
 `fetch` reads a Dovecot into a new, durable spool, logins and listing included; `bench` drains the
 same source for a few seconds with as many connections, which only its transfer counts. The sides take
-turns. Prints one JSON line: medians of MB of mail a second and CPU seconds per GB, and the ratio.
+turns. --first (root only): server and clients go before other work on the machine, which is then left
+little for half a minute. Prints one JSON line: medians of MB of mail a second and CPU seconds per GB, and the ratio.
 """
 
 import argparse
@@ -26,7 +27,10 @@ def main():
     parser.add_argument("--set", choices=sides.SETS, default="small")
     parser.add_argument("--connections", type=int, default=2)
     parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--first", action="store_true")
     options = parser.parse_args()
+    if options.first:
+        sides.run_first(os.getpid())
     users, messages, kind = sides.SETS[options.set]
     names = ["u%02d" % i for i in range(users)]
     source = servers.Dovecot({n: "password" for n in names}, mechanisms="plain login").start()
