@@ -1,7 +1,9 @@
 """Whole migrations into the simulated Exchange Online."""
 
 import exchange
+import quirky
 from haul import DOMAIN
+from test_quirks import messages
 
 
 class Exchange(exchange.Into):
@@ -85,3 +87,29 @@ class Exchange(exchange.Into):
                 self.ends(batch.call("run"), 0)
                 self.arrived(batch, target, counts)
                 self.assertGreater(target.stats()["faults"], 0)
+
+    def test_only_mail_goes_in_and_only_the_flags_that_exchange_keeps(self):
+        """Folders that Exchange has for other things, or keeps the names of, are never written to:
+        theirs gets another name. $MDNSent, which would show as a category, is dropped."""
+        others = ["Calendar", "Contacts", "Notes", "Tasks", "Journal", "Outbox", "Files"]
+        flags = ("\\Seen", "\\Flagged", "$MDNSent", "$Forwarded", "Work")
+        folders = {"INBOX": [quirky.Mail(m.uid, m.body, m.date, flags) for m in messages(3)],
+                   "Work/Files": messages(1), **{name: messages(2) for name in others}}
+        source = self._started(quirky.Quirky({"anna": folders}))
+        address = "anna@" + DOMAIN
+        target = self._started(exchange.Exchange([address]))
+        batch = target.take(self.batch(source, target, ["anna"]))
+        del batch.sections["source"]["tls-ca"]
+        batch.set("source", "tls", "none")
+        self.ends(batch.call("run"), 0)
+        report = self.arrived(batch, target, {address: 3 + 1 + 2 * len(others)})
+        there = target.messages(address)
+        self.assertEqual({m["folder"] for m in there},
+                         {"INBOX", "Work/Files", *("%s (IMAP)" % name for name in others)})
+        self.assertEqual(target.stats()["appends_not_mail"], 0)
+        seen, flagged = 1, 4
+        self.assertEqual({m["flags"] for m in there if m["folder"] == "INBOX"}, {seen | flagged})
+        self.assertEqual(target.stats()["errors"], 0, "no flag was refused")
+        renamed = {f["source"]: f["target"] for f in report["users"][0]["folders"]
+                   for p in f["problems"] if p["type"] == "ReservedName"}
+        self.assertEqual(renamed, {name: "%s (IMAP)" % name for name in others})
