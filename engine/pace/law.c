@@ -37,7 +37,6 @@ void law_init(struct law *l, const struct pace_config *config, uint64_t now)
     l->config = config;
     l->phase = config->mode == PACE_MODE_OPEN ? PACE_PHASE_OPEN : PACE_PHASE_START;
     l->rate = config->start_rate / config->process_count;
-    l->share = 1;
     bucket_init(&l->tokens, 1, now);
     average_init(&l->quick, 5000, now);
     average_init(&l->measured, 20000, now);
@@ -109,7 +108,7 @@ static void grow(struct law *l, uint64_t dt_ms, uint64_t now)
 
 void law_advance(struct law *l, uint64_t now)
 {
-    double rate = l->rate * l->share;
+    double rate = l->rate;
     uint64_t from = l->tokens.at_ms;
 
     if (!law_limited(l) || now < l->gate_ms) {
@@ -137,7 +136,7 @@ void law_advance(struct law *l, uint64_t now)
     }
     if (now < l->tick_ms + TICK_MS)
         return;
-    if (l->share >= 1 && l->spilled <= USED_SPILL * l->offered)
+    if (l->spilled <= USED_SPILL * l->offered)
         grow(l, now - l->tick_ms, now);
     l->tick_ms = now;
     l->offered = l->spilled = 0;
@@ -147,11 +146,9 @@ uint64_t law_ask(const struct law *l, uint64_t now)
 {
     if (now < l->gate_ms)
         return l->gate_ms;
-    if (l->share <= 0)
-        return PACE_NEVER;
     if (!law_limited(l) || bucket_holds(&l->tokens, 1))
         return 0;
-    return now + bucket_wait_ms(&l->tokens, l->rate * l->share, 1);
+    return now + bucket_wait_ms(&l->tokens, l->rate, 1);
 }
 
 void law_take(struct law *l, double cost)
@@ -204,7 +201,7 @@ static void brake(struct law *l, uint64_t now)
     double accepted, down_to, rate;
 
     judge_brake(l, now);
-    if (!law_limited(l) || l->share < 1 || now < l->gate_ms ||
+    if (!law_limited(l) || now < l->gate_ms ||
         (l->brake_ms != 0 && now < l->brake_ms + BRAKE_EVERY_MS))
         return;
     if (l->latency.ratio <= l->config->brake_ratio || l->latency.excess_ms < BRAKE_EXCESS_MS)
@@ -331,11 +328,11 @@ void law_throttled(struct law *l, uint64_t wait_ms, uint64_t now)
      * answers got just before the cut. */
     if (l->rate_hat <= 0 && now < l->accepted.start_ms + FIRST_BURST_MS)
         est = fmin(est, average_rate(&l->measured, now));
-    if (l->share >= 1 && l->phase == PACE_PHASE_OPEN) {
+    if (l->phase == PACE_PHASE_OPEN) {
         begin_below(l, now);
-    } else if (l->share >= 1 && accepted >= fmax(LEARN_COST_MIN, LEARN_S_MIN * l->rate_hat)) {
+    } else if (accepted >= fmax(LEARN_COST_MIN, LEARN_S_MIN * l->rate_hat)) {
         learn(l, est, now);
-    } else if (l->rate_hat <= 0 && l->share >= 1) {
+    } else if (l->rate_hat <= 0) {
         /* Refused from the beginning: somebody else used the budget up. Nothing is known, so begin
          * again lower and go on carefully. */
         l->rate = fmax(l->rate / 2, RATE_MIN);
@@ -347,7 +344,7 @@ void law_throttled(struct law *l, uint64_t wait_ms, uint64_t now)
 void law_dropped(struct law *l, uint64_t now)
 {
     law_close(l, now + l->config->drop_gate_ms, now);
-    if (!law_limited(l) || l->share < 1)
+    if (!law_limited(l))
         return;
     /* A budget that was learnt is not changed by a lost line; one still sought is taken lower. */
     if (l->rate_hat > 0)
@@ -356,17 +353,6 @@ void law_dropped(struct law *l, uint64_t now)
         l->rate = fmax(0.7 * l->rate, RATE_MIN);
     if (l->phase == PACE_PHASE_START)
         l->phase = PACE_PHASE_CRUISE;
-}
-
-void law_set_share(struct law *l, double share, uint64_t now)
-{
-    share = fmin(fmax(share, 0), 1);
-    if (share == l->share)
-        return;
-    l->share = share;
-    l->offered = l->spilled = 0;
-    if (share >= 1)
-        law_was_idle(l, now);
 }
 
 void law_was_idle(struct law *l, uint64_t now)

@@ -12,9 +12,8 @@
 struct law {
     const struct pace_config *config; /* outlives the law */
     enum pace_phase phase;
-    double rate;     /* cost per second allowed at share 1; meaningless in OPEN */
+    double rate;     /* cost per second allowed; meaningless in OPEN */
     double rate_hat; /* learnt refill, 0 unknown */
-    double share;    /* window, 0..1 */
     struct bucket tokens;
     struct average quick;    /* accepted, 5 s */
     struct average measured; /* accepted, 20 s */
@@ -52,7 +51,6 @@ void law_answered(struct law *l, double cost, uint32_t latency_ms, uint64_t now)
 void law_throttled(struct law *l, uint64_t wait_ms, uint64_t now);
 /* Several lanes lost their connections together. */
 void law_dropped(struct law *l, uint64_t now);
-void law_set_share(struct law *l, double share, uint64_t now);
 /* Nobody wanted anything for a while: what follows is measured afresh. */
 void law_was_idle(struct law *l, uint64_t now);
 /* Closes the gate until then, if that is later. */

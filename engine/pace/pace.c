@@ -249,7 +249,7 @@ static void lane_probe(struct pace *p, struct lane *lane)
         from = lane->grown_ms;
     /* Tokens that had time to gather: it was its turn that the lane waited for, not its own rate.
      */
-    if (lane->tokens.tokens <= LANE_SPILL * burst && p->now > from && p->law.share >= 1) {
+    if (lane->tokens.tokens <= LANE_SPILL * burst && p->now > from) {
         lane->rate = law_probe(&p->config, lane->rate, lane->rate_hat, (double)(p->now - from));
         /* A limit that nobody enforces any more is none. */
         if (lane->rate > 8 * lane->rate_hat)
@@ -292,7 +292,7 @@ uint64_t pace_poll(struct pace *p, uint64_t now, pace_granted *granted, void *co
 
         release_due(p);
         if (fair_empty(&p->fair)) {
-            if (p->later.count > 0 && p->law.share > 0)
+            if (p->later.count > 0)
                 next = (uint64_t)heap_top_key(&p->later);
             if (p->later.count > 0 && law_gated(&p->law, now) && next < p->law.gate_ms)
                 next = p->law.gate_ms;
@@ -392,10 +392,4 @@ uint64_t pace_retry_ask(struct pace *p, uint64_t now)
         return now + bucket_wait_ms(&p->retries, RETRY_PER_S, 1);
     p->retries.tokens -= 1;
     return 0;
-}
-
-void pace_set_window(struct pace *p, double share, uint64_t now)
-{
-    now = pace_advance(p, now);
-    law_set_share(&p->law, share, now);
 }

@@ -89,7 +89,7 @@ uint32_t pace_cancel_wants(struct pace *p, uint32_t lane, uint64_t now);
  * pace_poll and pace_destroy. */
 typedef void pace_granted(void *context, uint32_t lane, uint64_t bytes);
 /* Grants what may be granted. Returns when polling again may grant more: a time > now, or
- * PACE_NEVER when only an event (an answer, a want, a window) can change it. */
+ * PACE_NEVER when only an event (an answer, a want) can change it. */
 uint64_t pace_poll(struct pace *p, uint64_t now, pace_granted *granted, void *context);
 
 /* The server took the message. latency_ms: from the first byte sent to the tagged answer. */
@@ -124,10 +124,6 @@ void pace_connected(struct pace *p, uint32_t lane, uint64_t now);
  * Otherwise the time to ask again. Retries are at most a tenth of what is sent, so that a sick
  * server is not hammered; one every 10 s is always allowed. */
 uint64_t pace_retry_ask(struct pace *p, uint64_t now);
-
-/* The share of the rate that may be used now, 0..1, by the time of day. 0 stops granting. While it
- * is below 1 nothing is learnt. Unlimited phases know no shares: there anything above 0 is 1. */
-void pace_set_window(struct pace *p, double share, uint64_t now);
 
 /* What must survive a restart. Times are wall time. Plain values, no pointers. */
 struct pace_saved {
@@ -183,10 +179,9 @@ struct pace_view {
     enum pace_phase phase;
     bool gated;           /* the tenant rests now */
     uint64_t gate_ms;     /* until this `now`; 0 when not gated */
-    double rate;          /* allowed, window included; 0 when not limited */
+    double rate;          /* allowed; 0 when not limited */
     double rate_hat;      /* learnt; 0 unknown */
     double measured;      /* accepted cost per second over about 20 s */
-    double window;        /* share in force */
     double latency_ratio; /* last window's mean latency over the base; 0 unknown */
     uint32_t latency_ms;  /* typical answer time; 0 unknown */
     uint32_t lanes;

@@ -48,7 +48,7 @@ void pace_lane_judge(struct pace *p, struct lane *lane)
     if (!lane->cut_pending)
         return;
     lane->cut_pending = false;
-    if (tenant_was_it(p, lane) || p->law.share < 1 || lane->cut_est < 0)
+    if (tenant_was_it(p, lane) || lane->cut_est < 0)
         return;
     learnt = fmax(law_learn(lane->rate_hat, lane->cut_est, true), LANE_RATE_MIN);
     if (fabs(learnt - lane->rate_hat) > CONFIRM_SHARE * learnt)

@@ -62,14 +62,22 @@ class Pace(exchange.Into):
         self.assertEqual(report["totals"]["failed"], 0)
 
     def test_a_restart_inside_a_back_off_stays_silent(self):
+        self.restart(signal.SIGTERM, 2)
+
+    def test_a_kill_inside_a_back_off_changes_nothing(self):
+        """Nobody could say goodbye: what was asked for is on disk by then all the same."""
+        self.restart(signal.SIGKILL, -signal.SIGKILL)
+
+    def restart(self, number, code):
         batch, target, counts = self.into(
             ["anna"], 30, **{"mailbox-rate": 1, "mailbox-burst": 4, "mailbox-cutoff": 1,
                              "hint-ms": 9000, "append-ms": 20})
+        batch.set("target", "settle-time", "1s")
         running = batch.start("run")
         self.until(lambda: target.stats()["throttled"] > 0, running)
-        time.sleep(0.2)  # the reply is on its way
-        running.signal(signal.SIGTERM)
-        self.ends(running.wait(limit_s=20), 2)
+        time.sleep(0.5)  # the reply is on its way, and into the journal
+        running.signal(number)
+        self.ends(running.wait(limit_s=20), code)
         before = target.stats()
         target.set("mailbox-rate", 1000)
         target.set("mailbox-burst", 1000)

@@ -395,40 +395,6 @@ static void one_slow_mailbox_gets_a_rate_of_its_own(void **state)
     pace_destroy(&p);
 }
 
-static void windows_stop_and_scale(void **state)
-{
-    struct pace *p = make(PACE_MODE_OPEN, 1);
-
-    pace_set_window(p, 0, T0);
-    assert_true(pace_want(p, 0, 1, T0));
-    assert_true(poll(p, T0 + HOUR_MS) == PACE_NEVER);
-    assert_int_equal(g.count, 0);
-    pace_set_window(p, NAN, T0 + HOUR_MS);
-    poll(p, T0 + HOUR_MS);
-    assert_int_equal(g.count, 0);
-    pace_set_window(p, 17, T0 + HOUR_MS);
-    poll(p, T0 + HOUR_MS);
-    assert_int_equal(g.count, 1);
-    pace_destroy(&p);
-}
-
-static void nothing_is_learnt_in_a_part_window(void **state)
-{
-    struct pace *p = make(PACE_MODE_EXCHANGE, 20);
-    struct pace_view before, after;
-    uint64_t now = T0;
-
-    busy(p, 20, &now, T0 + 30000);
-    pace_set_window(p, 0.5, now);
-    pace_snapshot(p, now, &before);
-    busy(p, 20, &now, T0 + 60000);
-    for (uint32_t i = 0; i < 3; i++)
-        pace_throttled(p, i, 0, 60000, now);
-    pace_snapshot(p, now, &after);
-    assert_true(after.gated && after.rate == before.rate && after.rate_hat == 0);
-    pace_destroy(&p);
-}
-
 static void permits_given_back_are_granted_again(void **state)
 {
     struct pace *p = make(PACE_MODE_EXCHANGE, 2);
@@ -464,6 +430,35 @@ static void a_permit_used_for_another_size_costs_that_size(void **state)
     assert_int_equal(poll(p, T0), T0 + 3000); /* of 5 */
     pace_gave_back(p, 0, 500000, T0);
     poll(p, T0);
+    assert_int_equal(g.count, 1);
+    pace_destroy(&p);
+}
+
+/* Its session died after the message had another size put right: what was sent may have arrived, so it
+ * stays paid for at that size, and the permit is out no more. */
+static void a_mended_permit_of_a_session_that_died_is_over_and_paid(void **state)
+{
+    struct pace *p = make(PACE_MODE_EXCHANGE, 2);
+    struct pace_view view;
+
+    assert_true(pace_want(p, 0, 1000000, T0));
+    poll(p, T0);
+    pace_resize(p, 0, 1000000, 500000, T0);
+    pace_dropped(p, 0, 1, T0);
+    pace_snapshot(p, T0, &view);
+    assert_true(view.in_flight == 0 && view.cost_accepted == 0 && view.drops == 1);
+    assert_true(pace_want(p, 1, 0, T0));
+    assert_int_equal(poll(p, T0), T0 + 3000); /* a debt of 5, not of 10 and not of none */
+    poll(p, T0 + 3000);
+    assert_int_equal(g.count, 1);
+    pace_answered(p, 1, 0, 100, T0 + 3100);
+    /* What was never sent is given back at the size it was mended to, by whoever is left. */
+    assert_true(pace_want(p, 1, 0, T0 + 3100));
+    (void)poll(p, T0 + 4000);
+    pace_resize(p, 1, 0, 500000, T0 + 4000);
+    pace_gave_back(p, 1, 500000, T0 + 4000);
+    assert_true(pace_want(p, 1, 0, T0 + 4000));
+    poll(p, T0 + 4500);
     assert_int_equal(g.count, 1);
     pace_destroy(&p);
 }
@@ -704,10 +699,9 @@ int main(void)
         cmocka_unit_test(wrong_clocks_and_old_rates_do_not_stop_a_run),
         cmocka_unit_test(no_evidence_teaches_nothing),
         cmocka_unit_test(one_slow_mailbox_gets_a_rate_of_its_own),
-        cmocka_unit_test(windows_stop_and_scale),
-        cmocka_unit_test(nothing_is_learnt_in_a_part_window),
         cmocka_unit_test(permits_given_back_are_granted_again),
         cmocka_unit_test(a_permit_used_for_another_size_costs_that_size),
+        cmocka_unit_test(a_mended_permit_of_a_session_that_died_is_over_and_paid),
         cmocka_unit_test(the_gate_is_told_to_those_who_hold_permits),
         cmocka_unit_test(cancelled_wants_and_removed_lanes_are_gone),
         cmocka_unit_test(after_a_drop_lanes_come_back_in_an_even_flow),

@@ -41,7 +41,6 @@ struct scenario {
     bool ledger;
     bool hangs_up;   /* BYE after each throttle reply */
     bool long_hints; /* 90..300 s, whatever the balance: overlong pauses */
-    bool windows;    /* no sending in the fourth hour, half in the sixth */
     bool storm;      /* all connections lost at 2 h and at 4 h */
     bool dies;       /* the last process, at 3 h */
     double answer_ms;
@@ -90,13 +89,11 @@ struct sim {
     uint64_t connect_times[64], connects, connects_most;
     uint32_t connect_next;
     uint64_t gate_ms[PROCS_MAX]; /* as each controller told */
-    double windowed;
 };
 
 struct result {
     double use, jain, t80_s, replies_min, rate;
     uint64_t replies_before, grants, connects_most, events;
-    double windowed;
 };
 
 static double normal(struct prng *r)
@@ -193,11 +190,6 @@ static void granted(void *context, uint32_t lane, uint64_t bytes)
     box->sent_ms = m->now;
     m->in_flight++;
     m->grants++;
-    if (m->s->windows) {
-        assert_false(m->now >= 3 * HOUR_MS && m->now < 4 * HOUR_MS);
-        if (m->now >= 5 * HOUR_MS && m->now < 6 * HOUR_MS)
-            m->windowed += cost;
-    }
     m->tenant.rate = m->s->limit > 0 ? limit_now(m) : 0;
     if (m->s->lane_limit > 0)
         m->tenant.rate = m->s->limit;
@@ -367,13 +359,6 @@ static void each_second(struct sim *m, uint64_t second)
     }
     if (m->now > settled_ms(s))
         m->capacity += limit_now(m);
-    if (s->windows && second % 3600 == 0)
-        for (uint32_t process = 0; process < s->procs; process++) {
-            uint64_t hour = second / 3600;
-
-            pace_set_window(m->pace[process], hour == 3 ? 0 : hour == 5 ? 0.5 : 1, m->now);
-            m->polls_at[process] = m->now;
-        }
     if (s->storm && (second == 2 * 3600 || second == 4 * 3600))
         drop_all(m);
     if (s->dies && second == 3 * 3600)
@@ -476,7 +461,6 @@ static struct result sim_run(const struct scenario *s, uint64_t seed)
         .rate = m.settled / seconds,
         .grants = m.grants,
         .connects_most = m.connects_most,
-        .windowed = m.windowed / 3600,
     };
     for (uint32_t process = 0; process < s->procs; process++) {
         struct pace_view view;
@@ -557,14 +541,6 @@ static const struct scenario scenarios[] = {
       .mode = PACE_MODE_OPEN,
       COMMON,
       FIXED },
-    { .name = "K windows",
-      .procs = 1,
-      .warns = true,
-      .windows = true,
-      COMMON,
-      FIXED,
-      /* Of six hours one is closed and one half open: 75 % is all there is. */
-      .use_min = 72 },
     { .name = "L all connections lost twice",
       .procs = 1,
       .warns = true,
@@ -614,7 +590,6 @@ static void run(const struct scenario *s)
         assert_true(r.rate >= s->rate_min);
         assert_true(s->connects_most == 0 || r.connects_most <= s->connects_most);
         /* Half a rate that probes around 20. */
-        assert_true(!s->windows || (r.windowed > 6 && r.windowed < 14));
     }
 }
 
