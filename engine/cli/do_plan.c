@@ -4,6 +4,7 @@
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/plan.h"
+#include "engine/cli/unmatched.h"
 #include "engine/move/batch.h"
 #include "io/base/mem.h"
 #include "io/stream.h"
@@ -140,6 +141,8 @@ int do_plan(const struct opts *o, const struct settings *settings)
         if (code != EXIT_DISK && !tell(config.spool, settings, o, config.looks, result.stop_reason,
                                        !o->source && !nobody))
             code = EXIT_DISK;
+        if (code != EXIT_DISK && !unmatched_tell(config.spool, settings, stderr, &err))
+            code = complain_of_state(&err);
     }
     free(config.looks);
     spool_close(&config.spool);

@@ -5,6 +5,7 @@
 #include "engine/cli/exits.h"
 #include "engine/cli/notify.h"
 #include "engine/cli/progress.h"
+#include "engine/cli/unmatched.h"
 #include "engine/move/batch.h"
 #include "engine/report/format.h"
 #include "engine/report/report.h"
@@ -301,8 +302,11 @@ int do_run(const struct opts *o, const struct settings *settings)
     }
     progress_finish(&show.progress);
     code = exit_of(&result);
-    if (code != EXIT_DISK)
+    if (code != EXIT_DISK) {
         keep_exit_code(spool, code);
+        if (!unmatched_tell(spool, settings, NULL, &err)) /* the summary tells them */
+            code = complain_of_state(&err);
+    }
     if (!o->quiet || o->notify_command)
         summarize(o, settings, spool, &result, code);
     spool_close(&spool);

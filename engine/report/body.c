@@ -8,6 +8,7 @@ const char report_body[] =
     "<h1 id='name'></h1>\n"
     "<p id='when' class='soft'></p>\n"
     "<div id='verdict'></div>\n"
+    "<div id='warnings'></div>\n"
     "</header>\n"
     "<main>\n"
     "<noscript><p>This report needs its own inline script; the text and CSV reports do not.</p></noscript>\n"

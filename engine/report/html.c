@@ -335,6 +335,14 @@ static void servers(struct emit *e, const struct report *r)
     emit_end_array(e);
 }
 
+static void warnings(struct emit *e, const struct report *r)
+{
+    emit_array(e, "warnings");
+    for (unsigned i = 0; i < r->batch.warning_count; i++)
+        emit_cstr(e, NULL, r->batch.warnings[i]);
+    emit_end_array(e);
+}
+
 /* In the order that the script's column table names. */
 static void users(struct emit *e, const struct report *r)
 {
@@ -415,6 +423,7 @@ static void data(struct page *p, FILE *out)
     groups(&e, p->report);
     course(&e, &p->report->course);
     servers(&e, p->report);
+    warnings(&e, p->report);
     users(&e, p->report);
     for (unsigned k = 0; k < PART_COUNT; k++) {
         fprintf(out, ",\"%s\":", part_names[k]);

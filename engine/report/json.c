@@ -43,6 +43,10 @@ static void batch(struct emit *e, const struct report *r)
     else
         emit_null(e, "killed");
     emit_number(e, "shards", r->shards);
+    emit_array(e, "warnings");
+    for (unsigned i = 0; i < r->batch.warning_count; i++)
+        emit_cstr(e, NULL, r->batch.warnings[i]);
+    emit_end_array(e);
     emit_end_object(e);
 }
 

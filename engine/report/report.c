@@ -210,6 +210,41 @@ static bool fact_number(struct spool *spool, const char *name, int64_t *value_r,
     return true;
 }
 
+static bool has_line(struct slice text, const char *line)
+{
+    struct slice one;
+
+    while (slice_split(&text, '\n', &one)) {
+        char *printable = format_printable(one);
+        bool same = strcmp(printable, line) == 0;
+
+        free(printable);
+        if (same)
+            return true;
+    }
+    return false;
+}
+
+/* What one shard's users lack another's may have. */
+static void take_warnings(struct report_batch *b, unsigned shard, struct slice text)
+{
+    struct slice rest = text, one;
+    unsigned left = 0;
+
+    if (shard == 0)
+        while (slice_split(&rest, '\n', &one))
+            if (one.size) {
+                b->warnings = mem_resize(b->warnings, b->warning_count + 1u, sizeof *b->warnings);
+                b->warnings[b->warning_count++] = format_printable(one);
+            }
+    for (unsigned i = 0; i < b->warning_count; i++)
+        if (has_line(text, b->warnings[i]))
+            b->warnings[left++] = b->warnings[i];
+        else
+            free(b->warnings[i]);
+    b->warning_count = left;
+}
+
 /* Of several shards the state of the one that has farthest to go. */
 static unsigned state_rank(const char *state)
 {
@@ -280,6 +315,10 @@ static bool load_shard(struct report *r, unsigned shard, struct end_of *end, str
         end->names += strcmp(b->name, name) != 0;
         free(name);
     }
+    if (!spool_meta_get(spool, REPORT_WARNINGS_NAME, &text, err_r))
+        return false;
+    take_warnings(b, shard, text);
+    free((char *)text.data);
     if (!spool_meta_get(spool, "batch.state", &text, err_r))
         return false;
     err_printable(state, sizeof state, text.data, text.size);
@@ -411,6 +450,9 @@ void report_free(struct report **report)
     }
     report_learnt_deinit(&r->learnt);
     free(r->batch.name);
+    for (unsigned i = 0; i < r->batch.warning_count; i++)
+        free(r->batch.warnings[i]);
+    free(r->batch.warnings);
     free(r->users);
     free(r->groups);
     free(r->spools);

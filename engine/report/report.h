@@ -63,6 +63,9 @@ struct report_course {
     uint64_t active_ms; /* in which a run was going on, the longest of the shards */
 };
 
+/* Lines of warning about the batch file that a run or a plan left; each ends in a newline. */
+#define REPORT_WARNINGS_NAME "batch.warnings"
+
 struct report_batch {
     char *name;           /* printable UTF-8 */
     char state[32];
@@ -70,6 +73,8 @@ struct report_batch {
     bool has_exit_code;
     int exit_code;
     double seconds;       /* to now while it is not finished */
+    char **warnings;      /* of REPORT_WARNINGS_NAME; of several shards those that all have. Printable */
+    unsigned warning_count;
     bool running;         /* a living process holds the state of a shard and is at work */
     int64_t killed_ms;    /* last sign of life of a run that ended without a word: killed, or its disk was
                              full; 0: none */

@@ -271,6 +271,8 @@ bool report_write_text(const struct report *r, enum report_part part, const stru
             format_count(r->reconnects).text, format_s(r->reconnects));
     if (part == REPORT_WHOLE || r->group_count == 0)
         errors(r, out);
+    for (unsigned i = 0; i < r->batch.warning_count; i++)
+        fprintf(out, "  %-23s %s\n", i ? "" : "Batch file", r->batch.warnings[i]);
     if (fflush(out) != 0 || ferror(out))
         return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "write the summary");
     return true;

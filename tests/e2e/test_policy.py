@@ -15,6 +15,29 @@ def large(serial, date=NEW):
     return mail.tiny(serial, date, extra=(b"x" * 76 + b"\r\n") * 2000)
 
 
+class Slips(Case):
+    def test_patterns_that_no_folder_answers_to_are_told(self):
+        source = self.dovecot(["anna", "ben"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): [mail.tiny(1)], ("Trash",): [mail.tiny(2)]})
+        source.seed("ben", {("INBOX",): [mail.tiny(1)], ("Archive", "2020"): [mail.tiny(2)]})
+        batch = self.batch(source, self.target_for(["anna", "ben"]), ["anna", "ben"])
+        batch.set("policy", "exclude-folders", "Trsh, Trash/*, Archive/20*")
+        batch.set("policy", "include-folders", "*")
+        batch.set("folders", "Archiv", "Old")
+        said = ['exclude-folders: "Trsh"', '[folders]: "Archiv"']
+        plan = self.ends(batch.call("plan"), 0)
+        done = self.ends(batch.call("run"), 0)
+        self.assertEqual([w.split(" matches")[0] for w in batch.report()["batch"]["warnings"]], said)
+        for text in (plan.err, done.err):
+            for words in said:
+                self.assertIn(words + " matches no folder", text)
+            self.assertEqual(text.count("matches no folder"), 2)
+        # Mended: nothing more is said of it.
+        del batch.sections["policy"], batch.sections["folders"]
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(batch.report()["batch"]["warnings"], [])
+
+
 class Policy(Case):
     def job(self, folders, users=("anna",), **policy):
         source = self.dovecot(list(users), format="maildir", separator=".")

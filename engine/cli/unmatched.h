@@ -1,0 +1,16 @@
+/* Folder patterns and [folders] lines of the batch file that no folder of any mailbox answers to: most
+ * likely a slip of the pen, which silently copies what was to stay, or leaves what was to come. */
+#ifndef ENGINE_CLI_UNMATCHED_H
+#define ENGINE_CLI_UNMATCHED_H
+
+#include "engine/rules/settings.h"
+#include "store/spool.h"
+
+#include <stdio.h>
+
+/* After a run or a plan, with the journal of what was listed: warns on `out` (NULL: says nothing) and keeps
+ * the warnings in the journal (REPORT_WARNINGS_NAME), for the report. Errors: as reader's. No writer may run. */
+bool unmatched_tell(struct spool *spool, const struct settings *settings, FILE *out,
+                    struct err *err_r) ERR_CHECK;
+
+#endif
