@@ -6,6 +6,7 @@
 #include "engine/report/page.h"
 #include "engine/report/time.h"
 #include "engine/rules/advice.h"
+#include "engine/rules/repair.h"
 #include "io/base/mem.h"
 
 #include <errno.h>
@@ -21,11 +22,13 @@
 #define FAILURES_A_USER 100u
 #define SKIPPED_MAX 3000u
 #define SKIPPED_A_USER 100u
+#define REPAIRED_MAX 3000u
+#define REPAIRED_A_USER 100u
 #define PROBLEMS_MAX 10000u
 #define RENAMES_MAX 300u
 
-enum part { PART_FOLDERS, PART_FAILURES, PART_SKIPPED, PART_PROBLEMS, PART_COUNT };
-static const char *const part_names[] = { "folders", "failures", "skipped", "problems" };
+enum part { PART_FOLDERS, PART_FAILURES, PART_SKIPPED, PART_REPAIRED, PART_PROBLEMS, PART_COUNT };
+static const char *const part_names[] = { "folders", "failures", "skipped", "repaired", "problems" };
 
 /* The details are read user by user, but stand in the page by kind. */
 struct page {
@@ -166,6 +169,55 @@ static bool skipped(struct page *p, const struct report_user *u, const struct re
     return true;
 }
 
+/* What was changed, in words; out[cap]. */
+static void repairs_told(unsigned repairs, char *out, size_t cap)
+{
+    size_t n = 0;
+
+    out[0] = '\0';
+    for (unsigned i = 0; i < REPAIR_COUNT && n < cap; i++)
+        if (repairs & 1u << i)
+            n += (size_t)snprintf(out + n, cap - n, "%s%s", n ? "; " : "", repair_meaning(1u << i));
+}
+
+static bool each_repaired(void *context, const struct message_record *m,
+                          const struct message_note *note)
+{
+    struct page *p = context;
+    struct emit *e = &p->parts[PART_REPAIRED];
+    char what[512];
+
+    if (p->of_user >= REPAIRED_A_USER || !room(p, PART_REPAIRED, REPAIRED_MAX))
+        return false;
+    p->of_user++;
+    repairs_told(m->repairs, what, sizeof what);
+    ref(p, PART_REPAIRED, p->folder->source_name);
+    emit_number(e, NULL, m->uid);
+    emit_cstr(e, NULL, note ? note->subject : "");
+    emit_cstr(e, NULL, note ? note->message_id : "");
+    ref(p, PART_REPAIRED, slice_cstr(what));
+    emit_end_array(e);
+    return true;
+}
+
+static bool repaired(struct page *p, const struct report_user *u, const struct report_folders *list,
+                     struct err *err_r)
+{
+    uint64_t shown = p->shown[PART_REPAIRED], left = p->left[PART_REPAIRED];
+
+    p->of_user = 0;
+    for (unsigned i = 0; u->repaired && i < list->count; i++) {
+        p->folder = &list->rows[i];
+        if (p->folder->tally.uploaded &&
+            !reader_repaired(p->report->readers[u->shard], u->id, p->folder->folder, each_repaired, p,
+                             err_r))
+            return false;
+    }
+    shown = p->shown[PART_REPAIRED] - shown;
+    p->left[PART_REPAIRED] = left + (u->repaired > shown ? u->repaired - shown : 0);
+    return true;
+}
+
 static bool user_details(struct page *p, struct err *err_r)
 {
     const struct report_user *u = &p->report->users[p->user];
@@ -188,6 +240,8 @@ static bool user_details(struct page *p, struct err *err_r)
     }
     if (good)
         good = skipped(p, u, &list, err_r);
+    if (good)
+        good = repaired(p, u, &list, err_r);
     p->of_user = 0;
     if (good)
         good = reader_failures(reader, u->id, each_failure, p, err_r);

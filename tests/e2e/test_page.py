@@ -6,7 +6,9 @@ import re
 import subprocess
 
 import browser
+import exchange
 import haul
+import mail
 from haul import Case
 
 
@@ -161,3 +163,36 @@ class Page(Case):
         self.assertEqual((got["images"], got["handlers"], got["scripts"]), (0, 0, 3))
         self.assertGreater(got["times"], 8, "they are shown, as text")
         self.assertIs(got["turned"], False, "no text turns the direction of what follows it")
+
+    def test_what_was_mended_is_listed_when_it_is_asked_for(self):
+        """Hostile subjects too; and the page stays as wide as a narrow window."""
+        address = "anna@" + haul.DOMAIN
+        evil = "<img src=x onerror=alert(1)>"
+        mails = [mail.Message(b"Message-ID: <long%d@source.example>\r\nSubject: %s %d\r\n\r\n" % (
+            i, evil.encode(), i) + b"x" * 30000 + b"\r\n", mail.FIRST_S + i, ()) for i in range(3)]
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): [mail.tiny(9)], ("Work",): mails})
+        target = self._started(exchange.Exchange([address]))
+        batch = target.take(self.batch(source, target, ["anna"]))
+        self.ends(batch.call("run"), 0)
+        path = os.path.join(self.folder, "mended.html")
+        self.ends(batch.call("report", "--html", path), 0)
+        items = batch.report()["users"][0]["repaired_items"]
+        self.assertEqual(len(items), 3)
+        got = browser.evaluate(path, """
+            var d = document.querySelector('#mended details'), out = { open: d.open, before: d.querySelectorAll('tr').length };
+            out.head = d.querySelector('summary').textContent;
+            d.open = true;
+            d.dispatchEvent(new Event('toggle'));
+            out.rows = [].map.call(d.querySelectorAll('tbody tr'), function (r) {
+              return [].map.call(r.cells, function (c) { return c.textContent; }); });
+            out.images = document.images.length;
+            out.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+            return out;
+            """, width=500)
+        self.assertEqual((got["open"], got["before"], got["images"], got["wide"]), (False, 0, 0, 0))
+        self.assertEqual(got["head"], "3 messages")
+        self.assertEqual({(r[0], r[1], r[3], r[4]) for r in got["rows"]},
+                         {(address, "Work", "%s %d" % (evil, i), "<long%d@source.example>" % i) for i in range(3)})
+        for row in got["rows"]:
+            self.assertIn("line", row[5])
