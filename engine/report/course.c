@@ -7,6 +7,9 @@
 /* More than the store keeps; a damaged count must not take all memory. */
 #define SAMPLES_MAX 65536u
 #define STEP_MIN_MS 1000u
+/* A run samples every few seconds (later ones of a long run are thinned), and its last sample, like its
+ * first, has nobody at work. */
+#define PAUSE_MS 60000
 
 static bool is_cumulative(unsigned value)
 {
@@ -29,7 +32,10 @@ static bool new_run(const struct report_sample *a, const struct report_sample *b
     for (unsigned v = 0; v < SAMPLE_VALUES; v++)
         if (is_cumulative(v) && b->values[v] < a->values[v])
             return true;
-    return b->wall_ms <= a->wall_ms;
+    /* A run that moved nothing cannot be told by its sums from the one after it. */
+    return b->wall_ms <= a->wall_ms ||
+           (b->wall_ms - a->wall_ms > PAUSE_MS && a->values[SAMPLE_USERS_WORKING] == 0 &&
+            a->values[SAMPLE_SOURCE_SESSIONS] == 0 && a->values[SAMPLE_TARGET_SESSIONS] == 0);
 }
 
 /* Gives each point its share of what happened between two samples. */

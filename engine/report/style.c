@@ -22,6 +22,8 @@ const char report_style[] =
     "p { margin: 4px 0; }\n"
     ".soft { color: var(--soft); }\n"
     ".small { font-size: 13px; }\n"
+    "#warnings:not(:empty) { margin: 0 0 16px; }\n"
+    "#warnings p { border-left: 3px solid var(--warn); padding-left: 10px; }\n"
     ".card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }\n"
     ".verdict { margin: 16px 0; padding: 16px 20px; border-left: 6px solid var(--second); font-size: 18px;\n"
     "  line-height: 1.4; }\n"

@@ -546,6 +546,25 @@ static void a_course_keeps_sums_and_gaps(void **state)
     free(c);
 }
 
+static void a_run_that_moved_nothing_ends_all_the_same(void **state)
+{
+    struct report_sample samples[] = {
+        { 1000, { [SAMPLE_USERS_WORKING] = 3, [SAMPLE_SOURCE_SESSIONS] = 3 } },
+        { 2000, { [SAMPLE_USERS_WORKING] = 0 } },
+        /* ten minutes later */
+        { 602000, { [SAMPLE_USERS_WORKING] = 3, [SAMPLE_SOURCE_SESSIONS] = 3 } },
+        { 612000, { [SAMPLE_USERS_WORKING] = 3, [SAMPLE_BYTES_UPLOADED] = 5000 } },
+        /* thinned: somebody is at work */
+        { 712000, { [SAMPLE_USERS_WORKING] = 3, [SAMPLE_BYTES_UPLOADED] = 9000 } },
+    };
+    struct report_course *c = mem_zero(1, sizeof *c);
+
+    report_course_range(c, 1000, 712000);
+    assert_int_equal(report_course_spread(c, samples, 5), 1000 + 10000 + 100000);
+    assert_true(c->values[c->points / 3][SAMPLE_USERS_WORKING] == 0);
+    free(c);
+}
+
 static void equal_texts_are_one(void **state)
 {
     struct intern in = { 0 };
@@ -607,6 +626,7 @@ int main(void)
         cmocka_unit_test(status_tells_rate_and_throttling_while_they_are_fresh),
         cmocka_unit_test(servers_are_told_in_every_form),
         cmocka_unit_test(a_course_keeps_sums_and_gaps),
+        cmocka_unit_test(a_run_that_moved_nothing_ends_all_the_same),
         cmocka_unit_test(equal_texts_are_one),
         cmocka_unit_test(a_damaged_store_and_a_full_disk_are_told),
     };
