@@ -1,6 +1,7 @@
 """Every failure type of the report is driven end to end by some test: TYPES says by which."""
 
 import imaplib
+import csv
 import os
 import random
 import re
@@ -319,6 +320,15 @@ class Elsewhere(Typed):
         batch.set("source", "url", "imap://127.0.0.1:%d" % port)
         self.ends(batch.call("run"), 69)
         self.told(batch.report(), "ConnectFailed")
+
+    def test_the_index_of_an_export_has_subjects_for_people(self):
+        batch = self.job(self.source({"INBOX": [quirky.Mail(
+            1, b"Subject: =?iso-8859-1?Q?Gr=FC=DFe?=\r\n =?utf-8?B?IGF1cyBLw7Zsbg==?=\r\n\r\nx\r\n")]}))
+        self.ends(batch.call("fetch"), 0)
+        to = os.path.join(self.folder, "out")
+        self.ends(batch.call("export", "--what", "all", "--to", to), 0)
+        with open(os.path.join(to, "index.csv"), newline="", encoding="utf-8-sig") as f:
+            self.assertEqual([row["subject"] for row in csv.DictReader(f)], ["Grüße aus Köln"])
 
     def changed(self, data, number):
         """The spool's file as something else than mailhaul may leave it; one way for each number."""
