@@ -290,12 +290,14 @@ static bool finished(const struct account *account)
 {
     if (in_flight(account) || account->told)
         return false;
-    for (unsigned i = 0; i < account->folder_count; i++)
-        if (account->folders[i]->storing || account->folders[i]->fetching)
+    if (account_uses(account, SIDE_SOURCE)) {
+        /* Cheap first: this is asked after each step of a mailbox of tens of thousands of folders. */
+        if (!account->sides[SIDE_SOURCE].listed || !pull_finished(account))
             return false;
-    if (account_uses(account, SIDE_SOURCE) &&
-        (!account->sides[SIDE_SOURCE].listed || !pull_finished(account)))
-        return false;
+        for (unsigned i = 0; i < account->folder_count; i++)
+            if (account->folders[i]->storing || account->folders[i]->fetching)
+                return false;
+    }
     if (account_uses(account, SIDE_TARGET) && !account_target_rests(account) &&
         !push_finished(account))
         return false;

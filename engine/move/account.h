@@ -70,6 +70,8 @@ struct account {
     unsigned folder_count;
     uint32_t folder_highest;         /* journal number */
     struct names_index folders_by_raw; /* source's raw name -> index in folders */
+    /* pull's, in order: folders that may not be listed yet, and those that may not be DONE or REFUSED */
+    struct folder *unlisted, *undone;
     bool mapped;            /* target names are known */
     bool stopping;          /* ends early; what is in flight is finished */
     bool target_dead;       /* the target takes nothing more from this user (quota) */

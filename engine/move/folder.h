@@ -77,6 +77,8 @@ struct folder {
     uint32_t rank;       /* gmail's: 1 is first */
     bool listed_now;     /* this pass read the folder: its record is put at the end */
     unsigned pullers, pushers; /* workers that have it */
+    struct folder *next_unlisted, *next_undone; /* in the account's lists of those */
+    bool is_among_undone;
     unsigned fetching;   /* messages asked for and not yet handed to the writer */
     unsigned storing;    /* handed to the writer, not yet durable */
     unsigned sending;    /* in APPENDs without an answer */

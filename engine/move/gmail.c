@@ -233,8 +233,10 @@ static void submit_ends(struct gmail *g, struct folder *f)
     g->end_count = 0;
     hub_submit_lazy(g->account->hub, op);
     if (g->reading == READING_DUPLICATES) {
-        if (f->pull == PULL_DONE)
+        if (f->pull == PULL_DONE) {
             f->pull = PULL_BODIES;
+            pull_undone(f);
+        }
         folder_want_stored(f);
     } else if (f->gone && f->record.tally.waiting == 0) {
         f->pull = PULL_DONE;

@@ -1,6 +1,7 @@
 #include "engine/move/listing.h"
 
 #include "engine/move/gmail.h"
+#include "engine/move/pull.h"
 #include "engine/rules/names_text.h"
 #include "engine/rules/policy.h"
 #include "io/base/log.h"
@@ -383,6 +384,7 @@ static void place_folders(struct account *account, struct listing *l)
         account_problem(account, folders[one->index] ? folders[one->index]->record.folder : 0,
                         one->type, one->text, one->remedy);
     }
+    pull_folders_placed(account);
     account->record.policy = fingerprint;
     if (caps_has(session_caps(link_session(l->worker->link)), CAP_X_GM_EXT_1) &&
         account->hub->settings->policy.gmail_labels == SETTINGS_LABELS_ONE_COPY)

@@ -7,6 +7,8 @@
 
 /* Commands in flight on a connection: enough that the server never waits for us. */
 #define FETCH_DEPTH 4u
+/* Folders with bodies that are compared for the next fetch. */
+#define CHOOSE_AMONG 500u
 
 void pull_begin(struct worker *worker)
 {
@@ -81,11 +83,37 @@ void pull_settle_if_done(struct folder *f)
     }
 }
 
+static bool is_done(const struct folder *f)
+{
+    return f->pull == PULL_DONE || f->pull == PULL_REFUSED;
+}
+
+void pull_undone(struct folder *f)
+{
+    if (f->is_among_undone)
+        return;
+    f->is_among_undone = true;
+    f->next_undone = f->account->undone;
+    f->account->undone = f;
+}
+
+void pull_folders_placed(struct account *account)
+{
+    account->unlisted = account->undone = NULL;
+    for (unsigned i = account->folder_count; i-- > 0;) {
+        struct folder *f = account->folders[i];
+
+        f->next_unlisted = account->unlisted;
+        account->unlisted = f;
+        f->is_among_undone = false;
+        pull_undone(f);
+    }
+}
+
 bool pull_finished(const struct account *account)
 {
-    for (unsigned i = 0; i < account->folder_count; i++) {
-        const struct folder *f = account->folders[i];
-        bool done = f->pull == PULL_DONE || f->pull == PULL_REFUSED;
+    for (const struct folder *f = account->undone; f; f = f->next_undone) {
+        bool done = is_done(f);
 
         /* The rest is another day's. */
         if (account->day_over[SIDE_SOURCE])
@@ -96,35 +124,78 @@ bool pull_finished(const struct account *account)
     return true;
 }
 
-/* Unlisted folders first, one worker each; then the one with most left for each of its workers; last
- * those that have cost a connection. */
-static struct folder *choose(struct account *account)
+/* pull_finished need not pass them each time. */
+static void drop_done(struct account *account)
 {
-    struct folder *best = NULL, *costly = NULL;
+    while (account->undone && is_done(account->undone)) {
+        account->undone->is_among_undone = false;
+        account->undone = account->undone->next_undone;
+    }
+}
+
+/* The first that can be listed; else NULL, and the one of least losses in *costly. What is listed leaves the
+ * list of those that are not: of tens of thousands of folders only the rest is looked at each time. */
+static struct folder *choose_unlisted(struct account *account, struct folder **costly)
+{
+    struct folder **at = &account->unlisted, *f;
+
+    while ((f = *at) != NULL) {
+        if (f->pull >= PULL_BODIES) {
+            *at = f->next_unlisted;
+            continue;
+        }
+        at = &f->next_unlisted;
+        if (f->pull != PULL_UNLISTED || f->parked || f->pullers || !gmail_may_list(f))
+            continue;
+        if (f->losses == 0)
+            return f;
+        if (!*costly || f->losses < (*costly)->losses)
+            *costly = f;
+    }
+    return NULL;
+}
+
+/* Of the first so many that wait for bodies, the one with most left for each of its workers. */
+static struct folder *choose_bodies(struct account *account, struct folder **costly)
+{
+    struct folder **at = &account->undone, *f, *best = NULL;
+    unsigned looked = 0;
     uint64_t best_left = 0;
 
-    for (unsigned i = 0; i < account->folder_count; i++) {
-        struct folder *f = account->folders[i];
+    while ((f = *at) != NULL && (!best || looked < CHOOSE_AMONG)) {
+        uint64_t left;
 
-        if (f->pull == PULL_UNLISTED && !f->parked && f->pullers == 0 && gmail_may_list(f)) {
-            if (f->losses == 0)
-                return f;
-            if (!costly || f->losses < costly->losses)
-                costly = f;
+        if (is_done(f)) {
+            f->is_among_undone = false;
+            *at = f->next_undone;
+            continue;
         }
-        if (pull_has_bodies(f) && f->record.tally.waiting > f->fetching + f->storing) {
-            uint64_t left =
-                (f->record.tally.waiting - f->fetching - f->storing) / (f->pullers + 1u) + 1;
-
-            if (f->losses) {
-                costly = costly && costly->losses <= f->losses ? costly : f;
-            } else if (left > best_left) {
-                best_left = left;
-                best = f;
-            }
+        at = &f->next_undone;
+        if (!pull_has_bodies(f) || f->record.tally.waiting <= f->fetching + f->storing)
+            continue;
+        looked++;
+        left = (f->record.tally.waiting - f->fetching - f->storing) / (f->pullers + 1u) + 1;
+        if (f->losses) {
+            if (!*costly || f->losses < (*costly)->losses)
+                *costly = f;
+        } else if (left > best_left) {
+            best_left = left;
+            best = f;
         }
     }
-    return best ? best : costly;
+    return best;
+}
+
+/* Unlisted folders first, one worker each; last those that have cost a connection. */
+static struct folder *choose(struct account *account)
+{
+    struct folder *costly = NULL, *f;
+
+    drop_done(account);
+    f = choose_unlisted(account, &costly);
+    if (!f)
+        f = choose_bodies(account, &costly);
+    return f ? f : costly;
 }
 
 /* ---- going on ------------------------------------------------------------------------------ */

@@ -14,6 +14,10 @@ void pull_end(struct worker *worker);
 void pull_go(struct worker *worker);
 /* Nothing is left to list or fetch for this account (folders refused count as done). */
 bool pull_finished(const struct account *account);
+/* Each folder has its state of this pass: they are chosen from here on. */
+void pull_folders_placed(struct account *account);
+/* A folder that was done has bodies to be fetched again. */
+void pull_undone(struct folder *folder);
 /* Folders on which one more connection could work now. */
 unsigned pull_room(const struct account *account);
 
