@@ -74,6 +74,23 @@ class Good(Odd):
         self.assertEqual(source.asked(r"BODY\[|RFC822[ )]|HEADER"), 0)
 
 
+    def test_what_comes_over_is_read_once_and_whole(self):
+        """B17: where the whole is given no part is asked for. B13: a header that a server adds to what was
+        flagged later is no other message."""
+        inbox = [message(uid, 300000 if uid == 3 else 400) for uid in range(1, 8)]
+        before = list(inbox)
+        source = self.source({"INBOX": inbox})
+        batch = self.job(source)
+        self.run_to(batch)
+        self.assertEqual(source.asked(r"BODY\.PEEK\[\]<"), 0)
+        asked = source.asked(r"BODY\.PEEK\[\]")
+        mails = source.messages["anna"]["INBOX"].mails
+        mails[4] = Mail(5, b"X-Message-Flag: Follow up\r\n" + mails[4].body, mails[4].date, ("\\Flagged",))
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), before)
+        self.assertEqual((source.asked(r"BODY\.PEEK\[\]"), self.counts(report, "INBOX")["found"]), (asked, 7))
+
+
 class Bodies(Odd):
     """The FETCH ladder (C5): one bad message costs that message, in the end."""
 
