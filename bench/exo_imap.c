@@ -561,9 +561,10 @@ static void imap_opened(struct exo_conn *c)
     exo->stats.connects++;
     if (++exo->stats.connections > exo->stats.connections_max)
         exo->stats.connections_max = exo->stats.connections;
-    second = exo_second_now(exo, c->worker->now_ms);
+    second = exo_second_now(exo, c->came_ms);
     if (++second->connects > exo->stats.connects_per_s_max)
         exo->stats.connects_per_s_max = second->connects;
+    second = exo_second_now(exo, c->worker->now_ms);
     second->connections = (uint32_t)exo->stats.connections;
     pthread_mutex_unlock(&exo->lock);
     if (exo_fault_strikes(c, EXO_POINT_GREETING, NULL, &fault)) {

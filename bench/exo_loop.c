@@ -342,6 +342,18 @@ static void conn_fired(struct exo_worker *w, struct exo_timer *timer)
     conn_pump(c);
 }
 
+/* A server that was busy accepts at once what came one after another: the kernel knows when it came. */
+static uint64_t came_ms(const struct exo_worker *w, int fd)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || size < offsetof(struct tcp_info, tcpi_pmtu) ||
+        info.tcpi_last_ack_recv > w->now_ms)
+        return w->now_ms;
+    return w->now_ms - info.tcpi_last_ack_recv;
+}
+
 static void conn_open(struct exo_worker *w, int fd, const struct exo_listener *listener)
 {
     struct exo_conn *c = mem_zero(1, sizeof *c);
@@ -356,6 +368,7 @@ static void conn_open(struct exo_worker *w, int fd, const struct exo_listener *l
                             .writable = true,
                             .readable = true,
                             .active_ms = w->now_ms,
+                            .came_ms = came_ms(w, fd),
                             .timer.fire = conn_fired };
     buf_init(&c->in, IN_HIGH + READ_BYTES);
     buf_init(&c->out, listener->service->out_max);

@@ -39,6 +39,7 @@ struct exo_conn {
     enum exo_closing closing;
     enum exo_wait wait;
     uint64_t wake_ms, active_ms;
+    uint64_t came_ms; /* when the client's connection was made, however late it was looked at */
     void (*resume)(struct exo_conn *conn);
     struct exo_timer timer;
     struct buf in, out;

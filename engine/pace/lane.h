@@ -64,6 +64,7 @@ struct pace {
     uint32_t struck_lanes;        /* throttled in it */
     uint32_t struck_lanes_before; /* in the one before */
     struct slots connects;
+    struct bucket leaves; /* to connect, as they are given: places that come late together do not add up */
     uint64_t drop_ms; /* last drop of any lane, 0 none */
     struct bucket retries;
     double peer_rate, peer_rate_hat; /* the processes' sums when last heard */

@@ -44,6 +44,7 @@ void pace_share_connects(struct pace *p, uint32_t processes)
     uint32_t burst = p->config.connect_burst / processes;
 
     slots_set(&p->connects, p->config.connects_per_s / processes, burst ? burst : 1);
+    p->leaves.tokens = fmin(p->leaves.tokens, p->connects.burst);
 }
 
 void pace_create(const struct pace_config *config, uint64_t now, struct pace **pace_r)
@@ -61,6 +62,7 @@ void pace_create(const struct pace_config *config, uint64_t now, struct pace **p
     fair_init(&p->fair, FAIR_LAG);
     heap_init(&p->later);
     pace_share_connects(p, config->process_count);
+    bucket_init(&p->leaves, p->connects.burst, now);
     bucket_init(&p->retries, 1, now);
     *pace_r = p;
 }

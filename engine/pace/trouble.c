@@ -180,6 +180,20 @@ static bool connects_limited(const struct pace *p)
            (p->drop_ms != 0 && p->now < p->drop_ms + OPEN_LIMITED_MS);
 }
 
+/* The lane's place has come. When the caller was held up, the places of several have: those beyond what
+ * may go now wait a little longer, or a busy machine would make a storm of an even flow. */
+static uint64_t give_leave(struct pace *p, struct lane *lane, uint64_t now)
+{
+    (void)bucket_refill(&p->leaves, p->connects.per_s, p->connects.burst, now);
+    if (bucket_holds(&p->leaves, 1)) {
+        p->leaves.tokens -= 1;
+        lane->slot_ms = 0;
+    } else {
+        lane->slot_ms = now + bucket_wait_ms(&p->leaves, p->connects.per_s, 1);
+    }
+    return lane->slot_ms;
+}
+
 uint64_t pace_connect_ask(struct pace *p, uint32_t index, uint64_t now)
 {
     struct lane *lane = pace_lane(p, index);
@@ -199,15 +213,10 @@ uint64_t pace_connect_ask(struct pace *p, uint32_t index, uint64_t now)
         return 0;
     if (lane->slot_ms > now)
         return lane->slot_ms;
-    if (lane->slot_ms != 0 && now <= lane->slot_ms + SLOT_KEPT_MS) {
-        lane->slot_ms = 0;
-        return 0;
-    }
+    if (lane->slot_ms != 0 && now <= lane->slot_ms + SLOT_KEPT_MS)
+        return give_leave(p, lane, now);
     lane->slot_ms = slots_take(&p->connects, now);
-    if (lane->slot_ms > now)
-        return lane->slot_ms;
-    lane->slot_ms = 0;
-    return 0;
+    return lane->slot_ms > now ? lane->slot_ms : give_leave(p, lane, now);
 }
 
 void pace_connected(struct pace *p, uint32_t index, uint64_t now)

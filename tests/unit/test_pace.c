@@ -543,6 +543,35 @@ static void after_a_drop_lanes_come_back_in_an_even_flow(void **state)
     pace_destroy(&p);
 }
 
+/* A machine that is busy for seconds makes no storm of places that came one after another. */
+static void places_that_come_late_together_do_not_add_up(void **state)
+{
+    struct pace *p = make(PACE_MODE_EXCHANGE, 40);
+    uint64_t now = T0, ask[40], given[40];
+    uint32_t left = 40, count = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < 40; i++)
+        ask[i] = T0;
+    /* Held up for 4 s again and again. */
+    for (; left > 0; now += 4000) {
+        assert_true(now < T0 + 120000);
+        for (uint64_t t = now; t < now + 1000; t += 10)
+            for (uint32_t i = 0; i < 40; i++)
+                if (ask[i] && ask[i] <= t) {
+                    ask[i] = pace_connect_ask(p, i, t);
+                    assert_true(ask[i] == 0 || ask[i] > t);
+                    if (ask[i] == 0) {
+                        given[count++] = t;
+                        left--;
+                    }
+                }
+    }
+    for (uint32_t i = 0; i + 7 < 40; i++) /* 5 at once and 2 a second */
+        assert_true(given[i + 7] - given[i] >= 1000);
+    pace_destroy(&p);
+}
+
 static void a_mailbox_reconnects_after_ten_seconds_and_later_each_time(void **state)
 {
     struct pace *p = make(PACE_MODE_EXCHANGE, 1);
@@ -705,6 +734,7 @@ int main(void)
         cmocka_unit_test(the_gate_is_told_to_those_who_hold_permits),
         cmocka_unit_test(cancelled_wants_and_removed_lanes_are_gone),
         cmocka_unit_test(after_a_drop_lanes_come_back_in_an_even_flow),
+        cmocka_unit_test(places_that_come_late_together_do_not_add_up),
         cmocka_unit_test(a_mailbox_reconnects_after_ten_seconds_and_later_each_time),
         cmocka_unit_test(retries_are_a_tenth_of_what_is_sent),
         cmocka_unit_test(a_ledger_carries_gate_and_rate_to_a_peer),
