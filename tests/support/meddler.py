@@ -20,13 +20,14 @@ class Rule:
     place of the server's ("NO no"). untagged: before that answer. after: the server gets the
     command and answers, but the client never hears it: the connection goes. then: with after, is
     called as soon as the server has the command. times: so often, -1 without end. skip: the first
-    so many pass. wait: the server gets the command so many seconds later."""
+    so many pass. wait: the server gets the command so many seconds later. until: it gets it once
+    this, called again and again, says True."""
 
     def __init__(self, pattern, answer=None, untagged=(), close=False, after=False, times=-1, skip=0,
-                 then=None, wait=0):
+                 then=None, wait=0, until=None):
         self.pattern, self.answer, self.untagged = re.compile(pattern, re.I), answer, untagged
         self.close, self.after, self.times, self.skip = close, after, times, skip
-        self.then, self.wait = then, wait
+        self.then, self.wait, self.until = then, wait, until
         self.done = 0
 
     def takes(self, line):
@@ -157,6 +158,9 @@ class Talk:
                     last, then = True, rule.then
                 if rule and rule.wait:
                     time.sleep(rule.wait)
+                elif rule and rule.until:
+                    while not rule.until():
+                        time.sleep(0.5)
                 elif rule and not rule.after:
                     self.meddle(rule, data)
                     continue
