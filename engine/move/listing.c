@@ -283,6 +283,13 @@ static void exclude(struct folder *f, bool excluded, const struct imap_status *s
         hub_submit_lazy(hub, store_op_new(STORE_OP_FORGET, f->record.user, f->record.folder));
         f->record.tally = (struct tally){ 0 };
         f->record.uidnext_listed = 0;
+        /* What came over before it was excluded is on the target, and no row knows of it any more. */
+        f->record.target_scanned = false;
+        f->record.target_open = false;
+        f->record.target_counted = false;
+        f->record.target_uid_floor = f->floor = 0;
+        f->record.excluded = false;
+        folder_put(f);
     }
     f->record.excluded = excluded;
     if (!excluded)

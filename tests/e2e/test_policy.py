@@ -15,6 +15,21 @@ def large(serial, date=NEW):
     return mail.tiny(serial, date, extra=(b"x" * 76 + b"\r\n") * 2000)
 
 
+class Returned(Case):
+    def test_a_folder_that_was_moved_excluded_and_wanted_again_is_not_doubled(self):
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): [mail.tiny(1)], ("Junk",): [mail.tiny(2), mail.tiny(3)]})
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        self.ends(batch.call("run"), 0)
+        for pattern in ("Junk", "#JunkEmail#"):
+            batch.set("policy", "exclude-folders", pattern)
+            self.ends(batch.call("run"), 0)
+            del batch.sections["policy"]
+            self.ends(batch.call("run"), 0)
+            self.assertEqual(self.balanced(batch.report())["totals"]["present"], 2)
+            self.moved(batch)
+
+
 class Slips(Case):
     def test_patterns_that_no_folder_answers_to_are_told(self):
         source = self.dovecot(["anna", "ben"], format="maildir", separator=".")
