@@ -116,7 +116,13 @@ static void tell_connection(struct probe *p, enum at until)
     if (until > AT_GREETING)
         tell(p, AT_GREETING, 0, session_greeting(session));
     if (until > AT_CAPABILITY) {
-        snprintf(detail, sizeof detail, "%.300s", session_caps(session)->text);
+        const char *all = session_caps(session)->text;
+        size_t size = strlen(all) < sizeof detail - 5 ? strlen(all) : sizeof detail - 5;
+
+        /* Whole words. */
+        while (all[size] && size > 0 && all[size] != ' ')
+            size--;
+        snprintf(detail, sizeof detail, "%.*s%s", (int)size, all, all[size] ? " ..." : "");
         tell(p, AT_CAPABILITY, 0, detail);
     }
 }
