@@ -218,9 +218,12 @@ static void brake(struct law *l, uint64_t now)
     /* The server is near its limit: what it took over a long time is the limit, or less. */
     if (l->phase == PACE_PHASE_PROBE && now >= l->accepted.start_ms + LEARN_BRAKE_MS) {
         double est = meter_rate(&l->accepted, now);
+        double learnt = l->rate_hat_guess ? between(l, est, now) : est;
 
-        l->rate_hat = fmax(l->rate_hat, l->rate_hat_guess ? between(l, est, now) : est);
-        l->rate_hat_low = l->rate_hat_guess = false;
+        /* Below a guess it says little against it: this machine may have been slow. */
+        l->rate_hat_low = l->rate_hat_guess && learnt <= l->rate_hat;
+        l->rate_hat_guess = false;
+        l->rate_hat = fmax(l->rate_hat, learnt);
     }
     l->brake_ended_start = l->phase == PACE_PHASE_START;
     if (l->phase == PACE_PHASE_START)

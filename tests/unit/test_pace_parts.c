@@ -385,6 +385,42 @@ static void a_first_cut_that_comes_late_teaches_what_was_accepted(void **state)
     assert_true(first_cut(60) < 40);
 }
 
+/* A guess, then six minutes of so much a second, the answers of the last half minute slow. */
+static struct law braked(double per_s)
+{
+    struct pace_config config;
+    struct law l;
+    uint64_t now = 0;
+
+    pace_config_init(&config, PACE_MODE_EXCHANGE);
+    law_init(&l, &config, 0);
+    for (; now < 60000; now += 25) {
+        law_advance(&l, now);
+        law_take(&l, 1);
+        law_answered(&l, 1, 100, now);
+    }
+    law_throttled(&l, 1000, now);
+    assert_true(l.rate_hat_guess);
+    for (uint64_t end = now + 360000; now < end; now += (uint64_t)(1000 / per_s)) {
+        law_advance(&l, now);
+        law_take(&l, 1);
+        law_answered(&l, 1, now + 30000 < end ? 100 : 400, now);
+    }
+    assert_true(l.brakes > 0);
+    return l;
+}
+
+static void a_brake_below_a_guess_does_not_confirm_it(void **state)
+{
+    struct law low = braked(20), high = braked(40);
+
+    (void)state;
+    assert_true(low.rate_hat_low && !low.rate_hat_guess);
+    assert_true(low.rate_hat > 20);
+    assert_false(high.rate_hat_low || high.rate_hat_guess);
+    assert_true(high.rate_hat > 36 && high.rate_hat < 44);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +441,7 @@ int main(void)
         cmocka_unit_test(three_lanes_among_many_successes_are_their_own_matter),
         cmocka_unit_test(a_cut_teaches_within_bounds),
         cmocka_unit_test(a_first_cut_that_comes_late_teaches_what_was_accepted),
+        cmocka_unit_test(a_brake_below_a_guess_does_not_confirm_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
