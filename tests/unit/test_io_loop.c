@@ -353,7 +353,7 @@ static void team_body(void *context, unsigned thread)
 
 static void test_a_team_passes_messages_between_loops(void **state)
 {
-    struct ring_of_loops r = { 0 };
+    struct ring_of_loops r = { .loops = { NULL } };
     struct err err;
 
     r.token.message.deliver = token_arrived;
