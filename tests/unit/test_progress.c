@@ -201,7 +201,7 @@ static void numbers_read_well(void **state)
 static void cells_are_exact_and_tame(void **state)
 {
     static const char *const texts[] = { "", "a", "short", "日本語のフォルダ", "\xff\xfe\xc3",
-                                         "e\xcc\x81", "a\x1b[31mb", "\xe2\x80\xae" "evil",
+                                         "e\xcc\x81", "a\x1b[31mb", ("\xe2\x80\xae" "evil"),
                                          "a very long text that has to be cut somewhere" };
 
     for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++)

@@ -380,8 +380,9 @@ static void verdicts(void **state)
 
 static void the_summary_has_the_labels(void **state)
 {
-    static const char *const labels[] = { "Messages transferred    6", "Messages skipped        8  "
-                                          "(LargerThanLimit 1, ExcludedFolder 7)",
+    static const char *const labels[] = { "Messages transferred    6",
+                                          ("Messages skipped        8  "
+                                           "(LargerThanLimit 1, ExcludedFolder 7)"),
                                           "Message rate",   "Average bandwidth rate",
                                           "Throttled time", "Retries                 3  (1 reconnect)",
                                           "Errors by type          TargetUnavailable: 3 times" };
