@@ -1,5 +1,8 @@
 """Whole migrations into the simulated Exchange Online."""
 
+import signal
+import time
+
 import exchange
 import quirky
 from haul import DOMAIN
@@ -87,6 +90,20 @@ class Exchange(exchange.Into):
                 self.ends(batch.call("run"), 0)
                 self.arrived(batch, target, counts)
                 self.assertGreater(target.stats()["faults"], 0)
+
+    def test_what_a_killed_run_sent_last_is_waited_for_from_the_next_runs_start(self):
+        """Nobody knows when a killed run sent its last: its last commit may be older."""
+        batch, target, counts = self.into(["anna"], 1,
+                                          fault="point=delayed action=hang limit=1 delay=5500")
+        batch.set("target", "settle-time", "2s")
+        running = batch.start("run")
+        while target.stats()["faults"] == 0 and not running.ended():
+            time.sleep(0.02)
+        running.signal(signal.SIGKILL)
+        running.wait()
+        time.sleep(3)
+        self.ends(batch.call("run"), 0)
+        self.arrived(batch, target, counts)
 
     def test_only_mail_goes_in_and_only_the_flags_that_exchange_keeps(self):
         """Folders that Exchange has for other things, or keeps the names of, are never written to:
