@@ -36,6 +36,10 @@ void push_folder_release(struct worker *w);
  * when they are there or left to push_open_begin. */
 bool push_make_begin(struct worker *w, unsigned most);
 
+/* push_open: a step before the first message was refused: rest, try again, or the folder is refused for good (true);
+ * again: not yet, it is tried once more in another way. */
+bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *err, unsigned attempts,
+                  bool again);
 /* push_open: CREATE was refused because the folder exists. */
 bool push_exists_already(const struct err *err);
 /* CREATE of the folder was answered OK (err NULL) or so. */

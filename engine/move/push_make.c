@@ -34,19 +34,16 @@ static void command_ended(struct making *m)
     worker_idle(w);
 }
 
-/* Only what holds for the whole mailbox; the rest is the folder's own matter, and comes up again.
- */
+/* What holds for the whole mailbox, once for all that were asked together. NO to a single folder is its own
+ * matter, and comes up again when it is made alone; BAD would be the same then. */
 static void refused(const struct making *m, enum trouble_doing doing, const struct err *err)
 {
-    struct account *account = m->worker->account;
-    struct trouble_verdict verdict;
+    struct folder *f = m->folder;
 
-    if (err->class != ERR_CLASS_THROTTLED || !link_is_ready(m->worker->link))
+    if (!link_is_ready(m->worker->link) || account_held(f->account, SIDE_TARGET))
         return;
-    trouble_judge(doing, FAILURE_TARGET, err, 0,
-                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
-                  &verdict);
-    account_throttled(account, SIDE_TARGET, 0, err, verdict.wait_ms);
+    (void)push_refused(f, doing, err, 0,
+                       doing != TROUBLE_CREATE || err->origin != ERR_ORIGIN_BAD);
 }
 
 static void subscribed(void *context, const struct err *err)
@@ -54,8 +51,8 @@ static void subscribed(void *context, const struct err *err)
     struct making *m = context;
 
     /* Nobody loses mail by a missing subscription. */
-    if (err)
-        refused(m, TROUBLE_CREATE, err);
+    if (err && err->class == ERR_CLASS_THROTTLED)
+        refused(m, TROUBLE_SELECT, err);
     command_ended(m);
 }
 

@@ -30,12 +30,34 @@ static bool is_no_mailbox(const struct folder *f, const struct err *err)
     return slice_equal_nocase(f->record.target_raw, SLICE("INBOX")) && trouble_is_gone(err);
 }
 
+bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *err, unsigned attempts,
+                  bool again)
+{
+    struct account *account = f->account;
+    struct trouble_verdict verdict;
+
+    trouble_judge(doing, FAILURE_TARGET, err, attempts,
+                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
+                  &verdict);
+    if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {
+        account_throttled(account, SIDE_TARGET, 0, err, verdict.wait_ms);
+    } else if (verdict.action == TROUBLE_RETRY) {
+        account_failure(account, FAILURE_TARGET, doing, verdict.type, err, f, 0);
+        account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);
+    } else if (!again) {
+        account_failure(account, FAILURE_TARGET, doing, verdict.type, err, f, 0);
+        f->push = PUSH_REFUSED;
+        account_fail(account, verdict.type, true);
+        return true;
+    }
+    return false;
+}
+
 static void step_failed(struct worker *w, enum trouble_doing doing, const struct err *err)
 {
     struct push *p = w->work;
     struct folder *f = w->folder;
     struct account *account = w->account;
-    struct trouble_verdict verdict;
 
     p->step = PUSH_STEP_FREE;
     w->busy = false;
@@ -50,20 +72,8 @@ static void step_failed(struct worker *w, enum trouble_doing doing, const struct
         account_fail(account, "MailboxNotFound", false);
         return;
     }
-    trouble_judge(doing, FAILURE_TARGET, err, p->attempts++,
-                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
-                  &verdict);
-    if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {
-        account_throttled(account, SIDE_TARGET, 0, err, verdict.wait_ms);
-    } else if (verdict.action == TROUBLE_RETRY) {
-        account_failure(account, FAILURE_TARGET, doing, verdict.type, err, f, 0);
-        account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);
-    } else {
-        account_failure(account, FAILURE_TARGET, doing, verdict.type, err, f, 0);
-        f->push = PUSH_REFUSED;
-        account_fail(account, verdict.type, true);
+    if (push_refused(f, doing, err, p->attempts++, false))
         p->attempts = 0;
-    }
     worker_idle(w);
 }
 
