@@ -13,7 +13,7 @@
 #define SLOT_KEPT_MS    5000   /* a place in the order of connects is kept so long */
 #define OPEN_LIMITED_MS 600000 /* an open server's connects are limited so long after a drop */
 #define LANE_RATE_MIN   0.01
-#define LANE_LEARN_COST 5.0 /* accepted between two cuts: less teaches nothing */
+#define LANE_LEARN_COST 20.0 /* accepted between two cuts: less teaches nothing */
 #define CONFIRM_SHARE   0.15
 #define CONFIRMED_MAX   4 /* with thousands of lanes, each probing every 10 min is a flood */
 #define STRUCK_TURN_MS  3600000

@@ -395,6 +395,21 @@ static void one_slow_mailbox_gets_a_rate_of_its_own(void **state)
     pace_destroy(&p);
 }
 
+static void a_few_messages_teach_nothing_of_a_mailbox(void **state)
+{
+    struct pace *p = make(PACE_MODE_OPEN, 10);
+    struct pace_lane_view slow;
+    uint64_t now = T0;
+
+    (void)state;
+    busy(p, 10, &now, T0 + 10000); /* ten messages each */
+    pace_throttled(p, 4, 0, 1000, now);
+    busy(p, 10, &now, T0 + 30000);
+    pace_lane_snapshot(p, 4, now, &slow);
+    assert_true(slow.rate == 0);
+    pace_destroy(&p);
+}
+
 static void permits_given_back_are_granted_again(void **state)
 {
     struct pace *p = make(PACE_MODE_EXCHANGE, 2);
@@ -728,6 +743,7 @@ int main(void)
         cmocka_unit_test(wrong_clocks_and_old_rates_do_not_stop_a_run),
         cmocka_unit_test(no_evidence_teaches_nothing),
         cmocka_unit_test(one_slow_mailbox_gets_a_rate_of_its_own),
+        cmocka_unit_test(a_few_messages_teach_nothing_of_a_mailbox),
         cmocka_unit_test(permits_given_back_are_granted_again),
         cmocka_unit_test(a_permit_used_for_another_size_costs_that_size),
         cmocka_unit_test(a_mended_permit_of_a_session_that_died_is_over_and_paid),
