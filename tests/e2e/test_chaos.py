@@ -123,7 +123,8 @@ class Chaos(exchange.Into):
         self.assertEqual(report["totals"]["failed"] + report["totals"]["pending"], 0)
         for address, digests in wanted.items():
             there = collections.Counter(m["sha256"] for m in target.messages(address))
-            self.assertEqual((there - digests, digests - there), ({}, {}), address)
+            self.assertEqual((there - digests, digests - there), ({}, {}),
+                             "%s: MAILHAUL_SEED=%d" % (address, seed))
         before = target.stats()["appends"]
         self.ends(batch.call("run"), 0)
         self.assertEqual(target.stats()["appends"], before, "a last run moved mail again")
