@@ -1,8 +1,8 @@
 /* Folders that the target lacks are made together: one by one each of them costs four round trips
  * before its first message, and on a far server a mailbox of small folders consists of little else.
  * CREATEs go out first, then SUBSCRIBE and STATUS of what was made (RFC 9051 5.5; the order is kept
- * by cmd_may_send). Nothing depends on it: what could not be made here is made, and its refusal
- * judged, when the folder is opened (push_open). */
+ * by cmd_may_send). Nothing depends on it: what gets NO here is made, and its refusal judged, when
+ * the folder is opened (push_open). */
 #include "engine/move/push_inner.h"
 #include "io/base/mem.h"
 
@@ -110,14 +110,9 @@ static void keywords_asked(void *context, const struct err *err)
 {
     struct making *m = context;
 
-    if (err) {
-        m->folder->has_target_status = false;
-        refused(m, TROUBLE_SELECT, err);
-    } else {
-        push_opens(m->worker->account);
+    if (!err)
         push_unselect(m->worker);
-    }
-    command_ended(m);
+    asked(m, err);
 }
 
 /* Nobody has this folder, and it was not refused here before. */

@@ -10,8 +10,6 @@
 #define SCAN_WINDOW_UIDS 2000u
 /* After a kill this long ago no server is still at work on what it had received. */
 #define LONG_AGO_MS (10 * 60 * 1000)
-/* A run that lives commits every few seconds; what it sent after its last commit is no older. */
-#define SILENT_MS 30000
 
 bool push_twins_hold_floor(const struct folder *f)
 {
@@ -542,7 +540,7 @@ void push_open_begin(struct worker *w)
          * may still be on its way into the target. */
         if (f->settle_from_ms == 0) {
             struct hub *hub = w->account->hub;
-            int64_t age = now_wall_ms() - hub->previous_commit_ms - SILENT_MS;
+            int64_t age = now_wall_ms() - hub->previous_commit_ms - (int64_t)SPOOL_SILENT_MS;
             uint64_t now = loop_now_ms(hub->loop);
 
             if (age < 0)

@@ -9,9 +9,6 @@
 
 #include <stdlib.h>
 
-/* Without a lock that can be looked at, a sign of life as young as this is a run. */
-#define RUNNING_MS 30000
-
 struct loading {
     struct report *report;
     unsigned shard, room, user;
@@ -274,7 +271,7 @@ static bool is_alive(const struct report *r, const struct spool *spool, int64_t 
 {
     enum spool_holder holder = spool_holder(spool);
 
-    return holder == SPOOL_HELD_UNKNOWN ? r->made_ms - last_ms < RUNNING_MS
+    return holder == SPOOL_HELD_UNKNOWN ? r->made_ms - last_ms < (int64_t)SPOOL_SILENT_MS
                                         : holder == SPOOL_HELD_BY_RUN;
 }
 
