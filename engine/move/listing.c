@@ -2,6 +2,7 @@
 
 #include "engine/move/gmail.h"
 #include "engine/move/pull.h"
+#include "engine/move/rejudge.h"
 #include "engine/rules/names_text.h"
 #include "engine/rules/policy.h"
 #include "io/base/log.h"
@@ -184,83 +185,6 @@ static struct folder *add_folder(struct account *account, const struct names_sou
     return account_add_folder(account, &record);
 }
 
-struct rejudge {
-    struct folder *folder;
-    enum skip_reason forced; /* in place of the policy's judgement; SKIP_NONE: that */
-    struct store_end *ends;
-    enum message_state *from; /* parallel to ends */
-    unsigned count, room;
-};
-
-static bool rejudge_one(void *context, const struct message_record *m)
-{
-    struct rejudge *r = context;
-    const struct account *account = r->folder->account;
-    enum skip_reason reason =
-        r->forced ? r->forced : policy_judge(account->hub->settings, account->user, m);
-
-    if (m->state == MESSAGE_FAILED)
-        reason = SKIP_NONE;
-    else if (m->state == MESSAGE_SKIPPED
-                 ? m->reason == reason || (m->reason != SKIP_LARGER_THAN_LIMIT &&
-                                           m->reason != SKIP_OUTSIDE_DATES)
-                 : reason == SKIP_NONE)
-        return true;
-    if (r->count == r->room) {
-        r->room = r->room ? r->room * 2 : 64;
-        r->ends = mem_resize(r->ends, r->room, sizeof *r->ends);
-        r->from = mem_resize(r->from, r->room, sizeof *r->from);
-    }
-    r->from[r->count] = m->state;
-    r->ends[r->count++] = (struct store_end){
-        .uid = m->uid,
-        .state = reason == SKIP_NONE ? MESSAGE_FOUND : MESSAGE_SKIPPED,
-        .reason = reason,
-    };
-    return true;
-}
-
-/* The rules changed since the last run: only the difference moves. */
-static void rejudge(struct folder *f, unsigned states, enum skip_reason forced)
-{
-    struct rejudge r = { .folder = f, .forced = forced };
-    struct hub *hub = f->account->hub;
-    struct err err;
-    bool any = false;
-
-    if (f->record.excluded && !forced)
-        return;
-    /* What may have been sent is not taken back. */
-    if (f->uncertain)
-        states &= ~(1u << MESSAGE_SPOOLED);
-    if (!reader_messages(hub->reader, f->record.user, f->record.folder, states, 0, false, 0,
-                         rejudge_one, &r, &err)) {
-        hub_abort_run(hub, &err);
-        return;
-    }
-    for (unsigned i = 0; i < r.count; i++) {
-        bool back = r.ends[i].state == MESSAGE_FOUND;
-
-        folder_count_end(f, r.from[i], r.ends[i].state, 0, 1);
-        any |= back;
-    }
-    if (r.count) {
-        struct store_op *op = store_op_new(STORE_OP_END, f->record.user, f->record.folder);
-
-        op->end.ends = r.ends;
-        op->end.count = r.count;
-        hub_submit_lazy(hub, op);
-    }
-    if (any)
-        folder_want_stored(f);
-    free(r.from);
-}
-
-void listing_skip_waiting(struct folder *f, enum skip_reason reason)
-{
-    rejudge(f, 1u << MESSAGE_FOUND, reason);
-}
-
 /* What was as it is at the end of the last pass needs no look. */
 static bool unchanged(const struct folder *f)
 {
@@ -272,48 +196,6 @@ static bool unchanged(const struct folder *f)
                (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY) &&
            s->uidvalidity == r->uidvalidity && s->uidnext == r->status_uidnext &&
            s->uidnext <= r->uidnext_listed && s->messages == r->status_messages;
-}
-
-static void exclude(struct folder *f, bool excluded, const struct imap_status *status)
-{
-    struct hub *hub = f->account->hub;
-    struct store_op *op;
-
-    if (f->record.excluded && !excluded) {
-        hub_submit_lazy(hub, store_op_new(STORE_OP_FORGET, f->record.user, f->record.folder));
-        f->record.tally = (struct tally){ 0 };
-        f->record.uidnext_listed = 0;
-        /* What came over before it was excluded is on the target, and no row knows of it any more. */
-        f->record.target_scanned = false;
-        f->record.target_open = false;
-        f->record.target_counted = false;
-        f->record.target_uid_floor = f->floor = 0;
-        f->record.excluded = false;
-        folder_put(f);
-    }
-    f->record.excluded = excluded;
-    if (!excluded)
-        return;
-    if (f->record.tally.uploaded + f->record.tally.present + f->record.tally.spooled) {
-        /* It was not excluded once: what came over stays, the rest is left behind from here on. */
-        rejudge(f, 1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_SKIPPED,
-                SKIP_EXCLUDED_FOLDER);
-        return;
-    }
-    if (f->record.tally.waiting) {
-        hub_submit_lazy(hub, store_op_new(STORE_OP_FORGET, f->record.user, f->record.folder));
-        f->record.tally = (struct tally){ 0 };
-        f->record.uidnext_listed = 0;
-    }
-    op = store_op_new(STORE_OP_COUNT, f->record.user, f->record.folder);
-    op->count.messages = status->has & IMAP_STATUS_MESSAGES ? status->messages : 0;
-    op->count.bytes = status->has & IMAP_STATUS_SIZE ? status->size_bytes : 0;
-    f->record.tally.found = f->record.tally.skipped = op->count.messages;
-    f->record.tally.bytes_found = op->count.bytes;
-    count(&hub->counters.found, op->count.messages);
-    count(&hub->counters.skipped, op->count.messages);
-    count(&hub->counters.bytes_found, op->count.bytes);
-    hub_submit_lazy(hub, op);
 }
 
 /* A root that nothing lies in moves nothing: that must not look like success. */
@@ -369,11 +251,11 @@ static void place_folders(struct account *account, struct listing *l)
         if (is_new)
             folder_put(f);
         if (rows[i].excluded || f->record.excluded)
-            exclude(f, rows[i].excluded, &f->source_status);
+            rejudge_exclude(f, rows[i].excluded, &f->source_status);
         else if (policy_changed)
-            rejudge(f, 1u << MESSAGE_SKIPPED | 1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED, SKIP_NONE);
+            rejudge_messages(f, 1u << MESSAGE_SKIPPED | 1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED, SKIP_NONE);
         if (account->hub->settings->mode == SETTINGS_MODE_RETRY && f->record.tally.failed)
-            rejudge(f, 1u << MESSAGE_FAILED, SKIP_NONE);
+            rejudge_messages(f, 1u << MESSAGE_FAILED, SKIP_NONE);
         if (is_new || rows[i].excluded)
             folder_put(f);
         if (f->record.excluded)
@@ -425,7 +307,7 @@ void listing_resume(struct account *account)
         return;
     for (unsigned i = 0; i < account->folder_count; i++) {
         if (policy_changed)
-            rejudge(account->folders[i], 1u << MESSAGE_SPOOLED, SKIP_NONE);
+            rejudge_messages(account->folders[i], 1u << MESSAGE_SPOOLED, SKIP_NONE);
         account->folders[i]->pull = PULL_DONE;
     }
     /* Only the spool was judged: the next listing judges the rest, whatever the policy is then. */

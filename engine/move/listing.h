@@ -12,8 +12,6 @@ void listing_prepare(struct account *account);
 void listing_resume(struct account *account);
 /* On a ready worker, which is busy until the side is listed. */
 void listing_begin(struct worker *worker);
-/* What waits to be fetched in the folder is skipped for this reason, all of it; none of it may be under way. */
-void listing_skip_waiting(struct folder *folder, enum skip_reason reason);
 void listing_deinit(struct account *account);
 
 #endif

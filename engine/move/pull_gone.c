@@ -1,5 +1,5 @@
-#include "engine/move/listing.h"
 #include "engine/move/pull_inner.h"
+#include "engine/move/rejudge.h"
 #include "engine/rules/names_text.h"
 #include "io/base/mem.h"
 
@@ -28,7 +28,7 @@ static void row(void *context, const struct imap_list_row *row)
 static void all_vanish(struct folder *f)
 {
     f->vanished += f->record.tally.waiting;
-    listing_skip_waiting(f, SKIP_VANISHED);
+    rejudge_waiting(f, SKIP_VANISHED);
     f->record.uidvalidity = f->record.uidvalidity == 1 ? 2 : 1;
     folder_put(f);
     f->pull = PULL_DONE;
