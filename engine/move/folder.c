@@ -68,6 +68,17 @@ void folder_destroy(struct folder **folder)
     *folder = NULL;
 }
 
+void folder_forget(struct folder *folder)
+{
+    struct folder_record *r = &folder->record;
+
+    hub_submit_lazy(folder->account->hub, store_op_new(STORE_OP_FORGET, r->user, r->folder));
+    r->tally = (struct tally){ 0 };
+    r->uidnext_listed = 0;
+    r->target_scanned = r->target_open = r->target_counted = false;
+    r->target_uid_floor = folder->floor = 0;
+}
+
 void folder_put(struct folder *folder)
 {
     struct hub *hub = folder->account->hub;

@@ -114,6 +114,9 @@ void folder_destroy(struct folder **folder);
 /* Gives the record new texts (copied); NULL keeps what is there. */
 void folder_set_names(struct folder *folder, const char *source_raw, const char *source_name,
                       const char *target_raw, const char *target_name);
+/* Forgets its messages (lazy), as if it had never been listed; what of them is on the target is looked at before any is
+ * sent. */
+void folder_forget(struct folder *folder);
 /* Puts the record into the journal (lazy). */
 void folder_put(struct folder *folder);
 

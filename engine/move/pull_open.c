@@ -181,25 +181,17 @@ static void open_failed(struct worker *w, const struct err *err)
  */
 static void start_anew(struct folder *f)
 {
-    struct hub *hub = f->account->hub;
-
     /* A folder is listed before its first body is asked for, and never again in the same run: so no
      * answer for a message of the old one can come after this. */
     assert(f->fetching == 0 && f->storing == 0 && f->sending == 0);
     log_line(LOG_INFO, "folder.uidvalidity", "user=%s folder=%s was=%u",
              f->account->user->email_address, f->source_name, f->record.uidvalidity);
-    hub_submit_lazy(hub, store_op_new(STORE_OP_FORGET, f->record.user, f->record.folder));
+    folder_forget(f);
     queue_deinit(&f->wanted);
     queue_deinit(&f->ready);
     queue_init(&f->wanted, f);
     queue_init(&f->ready, f);
     gmail_folder_anew(f);
-    f->record.tally = (struct tally){ 0 };
-    f->record.uidnext_listed = 0;
-    f->record.target_scanned = false;
-    f->record.target_open = false;
-    f->record.target_counted = false;
-    f->record.target_uid_floor = f->floor = 0;
     account_problem(f->account, f->record.folder, "UidValidityChanged",
                     "the source gave the folder new message numbers; it is read anew and what the "
                     "target already holds is recognised there",

@@ -82,28 +82,14 @@ void rejudge_waiting(struct folder *f, enum skip_reason reason)
     rejudge_messages(f, 1u << MESSAGE_FOUND, reason);
 }
 
-/* As if the folder had never been listed. */
-static void forget_rows(struct folder *f)
-{
-    hub_submit_lazy(f->account->hub,
-                    store_op_new(STORE_OP_FORGET, f->record.user, f->record.folder));
-    f->record.tally = (struct tally){ 0 };
-    f->record.uidnext_listed = 0;
-}
-
 void rejudge_exclude(struct folder *f, bool excluded, const struct imap_status *status)
 {
     struct hub *hub = f->account->hub;
     struct store_op *op;
 
     if (f->record.excluded && !excluded) {
-        forget_rows(f);
-        /* What came over before it was excluded is on the target, and no row knows of it any more.
-         */
-        f->record.target_scanned = false;
-        f->record.target_open = false;
-        f->record.target_counted = false;
-        f->record.target_uid_floor = f->floor = 0;
+        /* What came over before it was excluded is on the target, and no row knows of it any more. */
+        folder_forget(f);
         f->record.excluded = false;
         folder_put(f);
     }
@@ -117,7 +103,7 @@ void rejudge_exclude(struct folder *f, bool excluded, const struct imap_status *
         return;
     }
     if (f->record.tally.waiting)
-        forget_rows(f);
+        folder_forget(f);
     op = store_op_new(STORE_OP_COUNT, f->record.user, f->record.folder);
     op->count.messages = status->has & IMAP_STATUS_MESSAGES ? status->messages : 0;
     op->count.bytes = status->has & IMAP_STATUS_SIZE ? status->size_bytes : 0;
