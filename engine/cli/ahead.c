@@ -1,13 +1,12 @@
 #include "engine/cli/ahead.h"
 
+#include "engine/cli/shards.h"
 #include "engine/report/format.h"
 #include "io/base/mem.h"
 
-#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define NAMED_MAX 3u
 
@@ -32,49 +31,25 @@ bool ahead_window_closed(const struct settings *settings, int64_t now, FILE *out
     return true;
 }
 
-/* Each character stands for itself. */
-static char *escaped(const char *path)
-{
-    char *out = mem_alloc(strlen(path) * 2 + 1), *at = out;
-
-    for (; *path; path++) {
-        if (strchr("*?[]\\", *path))
-            *at++ = '\\';
-        *at++ = *path;
-    }
-    *at = '\0';
-    return out;
-}
-
-static bool was_used(const char *folder)
-{
-    char *path = mem_format("%s/data.mdb", folder);
-    bool there = access(path, F_OK) == 0;
-
-    free(path);
-    return there;
-}
-
 void ahead_tell_other_states(const struct settings *settings, FILE *out)
 {
     const char *base = settings->sign_in_folder; /* the same whatever the shard */
-    char *start = escaped(base), *pattern = mem_format("%s.*-of-*", start), *count, names[600] = "";
+    char *count, names[600] = "";
     bool sharded = settings->shard_count > 1;
     unsigned others = 0;
     size_t used = 0;
-    glob_t found = { 0 };
+    glob_t found;
 
+    shards_find(base, &found);
     count = mem_format("-of-%u", settings->shard_count);
-    if (sharded && was_used(base)) {
+    if (sharded && shards_used(base)) {
         others++;
         used = (size_t)snprintf(names, sizeof names, "%.250s", base);
     }
-    if (glob(pattern, 0, NULL, &found) != 0)
-        found.gl_pathc = 0;
     for (size_t i = 0; i < found.gl_pathc; i++) {
         const char *of = strstr(found.gl_pathv[i] + strlen(base), "-of-");
 
-        if (!of || (sharded && strcmp(of, count) == 0) || !was_used(found.gl_pathv[i]))
+        if (!of || (sharded && strcmp(of, count) == 0) || !shards_used(found.gl_pathv[i]))
             continue;
         if (others++ < NAMED_MAX && used < sizeof names)
             used += (size_t)snprintf(names + used, sizeof names - used, "%s%.250s", used ? ", " : "",
@@ -86,10 +61,8 @@ void ahead_tell_other_states(const struct settings *settings, FILE *out)
                 "what is on the target is recognised and not doubled, but what the other%s know%s of failures, "
                 "and bodies that wait there, are not looked at\n",
                 sharded ? "without --shard, or in another number of shards," : "in shards", names,
-                others > NAMED_MAX ? ", ..." : "", settings->state_folder, others == 1 ? "" : "s",
+                others > NAMED_MAX ? ", ..." : "", settings->state_folder, format_s(others),
                 others == 1 ? "s" : "");
     globfree(&found);
     free(count);
-    free(pattern);
-    free(start);
 }

@@ -1,5 +1,7 @@
 #include "engine/cli/check_summary.h"
 
+#include "engine/report/format.h"
+
 #include <string.h>
 
 #define NAMED_MAX 10u /* users named for one type */
@@ -90,7 +92,7 @@ bool check_judge(const struct check_result *results, size_t count, bool source, 
     else
         snprintf(v->text, sizeof v->text,
                  "%s: %zu of %zu user%s fail%s, %zu get%s through: look at %s%s", side_name(source),
-                 v->failed, v->users, v->users == 1 ? "" : "s", v->failed == 1 ? "s" : "", v->ok,
+                 v->failed, v->users, format_s(v->users), v->failed == 1 ? "s" : "", v->ok,
                  v->ok == 1 ? "s" : "",
                  same == v->failed ? single_words(first->type) : "these users",
                  v->not_tried ? "; the others were not tried" : "");

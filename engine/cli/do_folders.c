@@ -3,6 +3,7 @@
 #include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
 #include "engine/move/tree.h"
+#include "engine/report/format.h"
 #include "io/stream.h"
 
 #include <jansson.h>
@@ -70,7 +71,7 @@ static void print_text(const struct settings_user *user, const struct tree *tree
                        tree->problems[k].text, tree->problems[k].remedy);
     }
     printf("  %9llu %10.1f  in %u folder%s\n", (unsigned long long)messages, (double)bytes / 1e6,
-           tree->count, tree->count == 1 ? "" : "s");
+           tree->count, format_s(tree->count));
 }
 
 static int show(const struct opts *o, const struct visit_house *house,

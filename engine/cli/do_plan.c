@@ -6,6 +6,7 @@
 #include "engine/cli/plan.h"
 #include "engine/cli/unmatched.h"
 #include "engine/move/batch.h"
+#include "engine/report/format.h"
 #include "io/base/mem.h"
 #include "io/stream.h"
 #include "io/team.h"
@@ -108,7 +109,7 @@ static int conclude(const struct batch_result *result)
         return EXIT_STOPPED;
     case BATCH_WITH_FAILURES:
         fprintf(stderr, "mailhaul: %u user%s could not be planned; the plan says why\n",
-                result->failed, result->failed == 1 ? "" : "s");
+                result->failed, format_s(result->failed));
         return EXIT_FAILED_USERS;
     case BATCH_SYNCED:
         break;

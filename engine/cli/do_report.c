@@ -3,6 +3,7 @@
 #include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/export.h"
+#include "engine/cli/shards.h"
 #include "engine/config/config.h"
 #include "engine/move/fetcher.h"
 #include "engine/report/format.h"
@@ -13,7 +14,6 @@
 #include "io/stream.h"
 
 #include <errno.h>
-#include <glob.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -54,46 +54,20 @@ static int state_open(struct states *s, const char *folder, const struct secret 
     return EXIT_DONE;
 }
 
-/* Each character stands for itself. */
-static char *glob_escaped(const char *path)
-{
-    char *out = mem_alloc(strlen(path) * 2 + 1), *at = out;
-
-    for (; *path; path++) {
-        if (strchr("*?[]\\", *path))
-            *at++ = '\\';
-        *at++ = *path;
-    }
-    *at = '\0';
-    return out;
-}
-
 /* A batch's state, or, where it was run in shards and none is named, those of all shards. */
 static int batch_open(struct states *s, const struct settings *settings)
 {
-    struct stat st;
-    glob_t found = { 0 };
-    char *name, *pattern;
-    int code;
-    bool here;
+    glob_t found;
+    int code = EXIT_DONE;
 
-    /* The folder alone may be there for a sign-in that all shards share. */
-    name = mem_format("%s/data.mdb", settings->state_folder);
-    here = stat(name, &st) == 0;
-    free(name);
-    if (settings->shard_count > 1 || here)
+    if (settings->shard_count > 1 || shards_used(settings->state_folder))
         return state_open(s, settings->state_folder, settings->spool_key);
-    name = glob_escaped(settings->state_folder);
-    pattern = mem_format("%s.*-of-*", name);
-    free(name);
-    if (glob(pattern, 0, NULL, &found) != 0 || found.gl_pathc == 0)
+    shards_find(settings->state_folder, &found);
+    if (found.gl_pathc == 0)
         code = state_open(s, settings->state_folder, settings->spool_key);
-    else
-        code = EXIT_DONE;
     for (size_t i = 0; code == EXIT_DONE && i < found.gl_pathc; i++)
         code = state_open(s, found.gl_pathv[i], settings->spool_key);
     globfree(&found);
-    free(pattern);
     return code;
 }
 

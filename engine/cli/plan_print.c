@@ -147,7 +147,7 @@ static void print_rate(const char *side, const struct forecast_rate *r, double s
 static void print_time(const struct plan *plan)
 {
     const struct forecast *f = &plan->forecast;
-    const char *s = f->nights == 1 ? "" : "s";
+    const char *s = format_s(f->nights);
     bool whole_day = f->night_s >= 86400;
 
     if (f->users == 0) {
@@ -175,7 +175,7 @@ void plan_print_text(const struct plan *plan)
         print_user(&plan->users[i]);
     sum_up(plan, &t);
     printf("\n%zu user%s: %s message%s to move (%s), %s skipped\n", plan->settings->user_count,
-           plan->settings->user_count == 1 ? "" : "s", format_count(t.move).text, format_s(t.move),
+           format_s(plan->settings->user_count), format_count(t.move).text, format_s(t.move),
            format_bytes(t.bytes).text, format_count(t.skip).text);
     if (plan->unplanned)
         printf("%u of them could not be planned and %s missing from these figures, or in them as last "

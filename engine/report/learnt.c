@@ -263,7 +263,7 @@ const char *report_learnt_line(const struct report_server *s, char *out, size_t 
         part(&b, "%s connection%s at most", format_count(l->connections).text, format_s(l->connections));
     if (l->throttle_replies)
         part(&b, "%s throttle answer%s", format_count(l->throttle_replies).text,
-             l->throttle_replies == 1 ? "" : "s");
+             format_s(l->throttle_replies));
     if (s->mailboxes)
         part(&b, "%s mailbox%s with a limit of %s own", format_count(s->mailboxes).text,
              s->mailboxes == 1 ? "" : "es", s->mailboxes == 1 ? "its" : "their");

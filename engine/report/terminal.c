@@ -65,7 +65,7 @@ static void group(const struct screen *s, const struct report *r, const struct r
     paint(s, g->verdicts ? "1;31" : "1", g->type);
     if (g->count != g->users)
         fprintf(s->out, "  %s time%s in", format_count(g->count).text, format_s(g->count));
-    fprintf(s->out, " %s%s user%s", g->count == g->users ? " " : "", format_count(g->users).text, g->users == 1 ? "" : "s");
+    fprintf(s->out, " %s%s user%s", g->count == g->users ? " " : "", format_count(g->users).text, format_s(g->users));
     if (g->verdicts)
         fprintf(s->out, ", %s failed by it", format_count(g->verdicts).text);
     putc('\n', s->out);
