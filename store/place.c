@@ -3,6 +3,7 @@
 #include "io/base/log.h"
 #include "io/base/mem.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -60,6 +61,60 @@ static bool refused(struct err *err_r, int code, const char *folder, const char 
     return err_doing(err_r, "open the state folder");
 }
 
+/* What mailhaul itself leaves in a state folder, or a file system at its root. */
+static bool name_is_ours(const char *name)
+{
+    static const char *const whole[] = { ".", "..", "lost+found", "lock", "lock.mdb", "ballast", "probe" };
+
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        if (strcmp(name, whole[i]) == 0)
+            return true;
+    return strncmp(name, "data.mdb", 8) == 0 || strncmp(name, "refresh-token.", 14) == 0;
+}
+
+/* A run was here: the lock is what lock_taken writes, or empty after a full disk. */
+static bool was_used(const char *folder)
+{
+    char *path = mem_format("%s/lock", folder), text[4];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat st;
+    bool used = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+
+    if (used && st.st_size > 0)
+        used = read(fd, text, sizeof text) == sizeof text && memcmp(text, "pid ", sizeof text) == 0;
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return used;
+}
+
+/* `state = /home/anna` is a slip: that folder must not be narrowed, nor be filled. */
+static bool folder_is_ours(const char *folder, struct err *err_r)
+{
+    DIR *dir;
+    struct dirent *entry;
+    char what[400];
+    bool ours = true;
+
+    if (was_used(folder))
+        return true;
+    dir = opendir(folder);
+    if (!dir)
+        return refused(err_r, errno, folder, strerror(errno));
+    while (ours && (entry = readdir(dir)))
+        if (!name_is_ours(entry->d_name)) {
+            snprintf(what, sizeof what,
+                     "holds other things than a run's (%.255s); name an empty folder, or one that "
+                     "does not exist yet",
+                     entry->d_name);
+            (void)refused(err_r, ENOTEMPTY, folder, what);
+            err_r->origin = ERR_ORIGIN_CONFIG; /* `state` names it */
+            ours = false;
+        }
+    closedir(dir);
+    return ours;
+}
+
 static bool folder_ready(const char *folder, bool read_only, struct err *err_r)
 {
     struct stat st;
@@ -86,6 +141,8 @@ static bool folder_ready(const char *folder, bool read_only, struct err *err_r)
                                        : strerror(errno));
     if (!S_ISDIR(st.st_mode))
         return refused(err_r, ENOTDIR, folder, "is not a folder");
+    if (!read_only && !folder_is_ours(folder, err_r))
+        return false;
     /* Mail is private: a folder that somebody else made is narrowed when it is ours. */
     if (!read_only && st.st_uid == geteuid() && (st.st_mode & 077) && chmod(folder, 0700) < 0)
         log_line(LOG_WARN, "spool.mode", "folder=%s others may read it: %s", folder,

@@ -14,8 +14,9 @@ struct place {
     uint64_t ballast_bytes; /* what the file should have; 0: none on this disk */
 };
 
-/* Makes the folder (0700), refuses file systems that LMDB cannot live on, takes the lock. read_only:
- * makes and locks nothing. On failure nothing is held. */
+/* Makes the folder (0700), refuses one with other things in it and file systems that LMDB cannot live
+ * on, takes the lock. read_only: makes and locks nothing. On failure nothing is held, and a folder
+ * that was refused is as it was. */
 bool place_open(struct place *place, const char *folder, bool read_only,
                 struct err *err_r) ERR_CHECK;
 /* Does somebody hold the lock? For who did not take it; false when it cannot be told. */

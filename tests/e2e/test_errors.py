@@ -318,6 +318,21 @@ class Disk(Case):
         done = self.ends(batch.call("run"), 74)
         self.assertIn("file/state", done.err)
 
+    def test_a_folder_of_other_things_is_no_state_folder(self):
+        source = self.dovecot(["anna"])
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        home = os.path.join(batch.folder, "home")
+        os.mkdir(home)
+        os.chmod(home, 0o755)
+        os.mkdir(os.path.join(home, "letters"))
+        batch.set("batch", "state", home)
+        for command in ("run", "fetch", "upload", "plan", "retry", "verify"):
+            done = self.ends(batch.call(command), 64 if command == "verify" else 78)
+            if command != "verify":
+                self.assertIn("holds other things than a run's (letters)", done.err, command)
+        self.assertEqual(stat.S_IMODE(os.stat(home).st_mode), 0o755)
+        self.assertEqual(os.listdir(home), ["letters"])
+
     def test_state_folder_that_may_not_be_written(self):
         if os.geteuid() == 0:
             self.skipTest("root may write everywhere")

@@ -192,9 +192,14 @@ class Server:
                      "extra_groups": []}
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TZ": "UTC", "LANG": "C.UTF-8"}
         with open(self.folder + "/output.log", "ab") as output:
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
-                                    stderr=output, cwd=self.folder, env=environment,
-                                    start_new_session=True, **extra)
+            try:
+                return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
+                                        stderr=output, cwd=self.folder, env=environment,
+                                        start_new_session=True, **extra)
+            except PermissionError as error:
+                raise ServerError("%s: %s may not run it or stand in %s: is each folder on the way "
+                                  "open to others (also /)?" % (error, extra.get("user", "you"),
+                                                                self.folder)) from error
 
     def command(self):
         raise NotImplementedError

@@ -51,6 +51,58 @@ static void the_state_folder_is_for_its_owner_alone(void **state)
     kit_deinit(&kit);
 }
 
+/* A slip such as `state = /home/anna` must not take a folder of other things from its users. */
+static void a_folder_of_other_things_is_refused_and_left_as_it_was(void **state)
+{
+    struct spool_config config = { 0 };
+    struct spool *spool = NULL;
+    struct stat st;
+    struct kit kit;
+    struct err err;
+    char path[400];
+    FILE *file;
+
+    kit_folder(&kit);
+    config.folder = kit.state;
+    assert_int_equal(mkdir(kit.state, 0755), 0);
+    assert_int_equal(chmod(kit.state, 0755), 0);
+    /* Not a run's lock, for all its name. */
+    snprintf(path, sizeof path, "%s/lock", kit.state);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("of another program", file);
+    fclose(file);
+    snprintf(path, sizeof path, "%s/letters", kit.state);
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_false(spool_open(&config, &spool, &err));
+    assert_int_equal(err.code, ENOTEMPTY);
+    assert_int_equal(err.origin, ERR_ORIGIN_CONFIG);
+    assert_non_null(strstr(err.server_text, "letters"));
+    assert_int_equal(stat(kit.state, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0755);
+    snprintf(path, sizeof path, "%s/data.mdb", kit.state);
+    assert_int_equal(stat(path, &st), -1);
+    /* An empty one, as at the root of a file system, is taken and narrowed. */
+    snprintf(path, sizeof path, "%s/letters", kit.state);
+    assert_int_equal(rmdir(path), 0);
+    snprintf(path, sizeof path, "%s/lost+found", kit.state);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/lock", kit.state);
+    assert_int_equal(unlink(path), 0);
+    assert_true(spool_open(&config, &spool, &err));
+    spool_close(&spool);
+    assert_int_equal(stat(kit.state, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    /* What lies beside a run's own files does not keep the next run away. */
+    snprintf(path, sizeof path, "%s/night.log", kit.state);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fclose(file);
+    assert_true(spool_open(&config, &spool, &err));
+    spool_close(&spool);
+    kit_deinit(&kit);
+}
+
 static void reading_a_state_that_is_not_there_says_so_and_makes_nothing(void **state)
 {
     struct spool_config config = { .read_only = true };
@@ -426,6 +478,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_second_run_is_refused_and_told_who_holds_it),
         cmocka_unit_test(the_state_folder_is_for_its_owner_alone),
+        cmocka_unit_test(a_folder_of_other_things_is_refused_and_left_as_it_was),
         cmocka_unit_test(reading_a_state_that_is_not_there_says_so_and_makes_nothing),
         cmocka_unit_test(network_file_systems_are_named),
         cmocka_unit_test(a_spool_of_another_format_is_refused_and_left_alone),
