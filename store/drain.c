@@ -71,8 +71,9 @@ bool drain_blocked_by(const struct store_op *op, const struct store_op *earlier)
 bool drain_outlives_loss(const struct store_op *op)
 {
     switch (op->kind) {
+    case STORE_OP_USER: /* what was lost may be what the verdict stands on */
+        return !user_state_is_synced(op->user_record.state);
     case STORE_OP_END:
-    case STORE_OP_USER:
     case STORE_OP_META:
     case STORE_OP_FAILURE:
     case STORE_OP_PROBLEM:

@@ -258,6 +258,52 @@ static void a_disk_that_stays_full_is_told_and_loses_nothing(void **state)
     kit_deinit(&kit);
 }
 
+static struct store_op *user_op(uint32_t user, enum user_state state)
+{
+    struct store_op *op = store_op_new(STORE_OP_USER, user, 0);
+
+    op->text = mem_text("a@example.edu");
+    op->user_record.address = op->user_record.user_name = slice_cstr(op->text);
+    op->user_record.id = user;
+    op->user_record.state = state;
+    return op;
+}
+
+static bool take_state(void *context, const struct user_record *user)
+{
+    *(enum user_state *)context = user->state;
+    return true;
+}
+
+/* The engine has uploaded everything and says so; the journal could not be told of two messages. */
+static void nobody_is_synced_after_something_was_lost(void **state)
+{
+    struct fault fault = { .left = 0, .rc = ENOSPC };
+    enum user_state was = USER_FAILED;
+    struct kit kit;
+    struct err err;
+    uint32_t user;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    writer_set_patience(kit.writer, 50);
+    user = kit_user(&kit, "a@example.edu");
+    kit_do(&kit, kit_folder_op(user, 1));
+    kit_do(&kit, kit_found_op(user, 1, 1, 5));
+    kit_do(&kit, user_op(user, USER_SYNCING));
+    journal_fault(strike, &fault);
+    assert_false(kit_try(&kit, kit_found_op(user, 1, 6, 5), &err));
+    journal_fault(NULL, NULL);
+    assert_false(kit_try(&kit, user_op(user, USER_SYNCED), &err));
+    assert_int_equal(err.code, ENOSPC);
+    assert_true(reader_users(kit.reader, take_state, &was, &err));
+    assert_int_equal(was, USER_SYNCING);
+    kit_do(&kit, user_op(user, USER_FAILED));
+    assert_true(reader_users(kit.reader, take_state, &was, &err));
+    assert_int_equal(was, USER_FAILED);
+    kit_deinit(&kit);
+}
+
 /* ---- remarks ----------------------------------------------------------------------------------
  */
 
@@ -386,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_broken_disk_acknowledges_nothing_and_ends_the_spool),
         cmocka_unit_test(a_full_disk_lets_uploads_free_room_and_then_goes_on),
         cmocka_unit_test(a_disk_that_stays_full_is_told_and_loses_nothing),
+        cmocka_unit_test(nobody_is_synced_after_something_was_lost),
         cmocka_unit_test(equal_failures_are_counted_and_their_number_is_bounded),
         cmocka_unit_test(the_timeline_is_thinned_and_keeps_both_ends),
         cmocka_unit_test(a_reader_that_holds_sees_one_instant),
