@@ -2,10 +2,8 @@
 
 #include "engine/cli/shards.h"
 #include "engine/report/format.h"
-#include "io/base/mem.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <errno.h>
 #include <time.h>
 
 #define NAMED_MAX 3u
@@ -31,30 +29,42 @@ bool ahead_window_closed(const struct settings *settings, int64_t now, FILE *out
     return true;
 }
 
+/* Something of it could be missed: more than a `plan` was made of it. */
+static bool was_run(const char *folder, const struct settings *settings)
+{
+    struct err err;
+    int64_t last_ms;
+    bool ran;
+
+    if (!shards_used(folder))
+        return false;
+    return shards_judge(folder, settings->spool_key, &ran, &last_ms, &err) ? ran : err.code != ENOENT;
+}
+
 void ahead_tell_other_states(const struct settings *settings, FILE *out)
 {
     const char *base = settings->sign_in_folder; /* the same whatever the shard */
-    char *count, names[600] = "";
     bool sharded = settings->shard_count > 1;
+    char names[600] = "";
     unsigned others = 0;
     size_t used = 0;
-    glob_t found;
+    struct shards found;
 
     shards_find(base, &found);
-    count = mem_format("-of-%u", settings->shard_count);
-    if (sharded && shards_used(base)) {
+    if (sharded && was_run(base, settings)) {
         others++;
         used = (size_t)snprintf(names, sizeof names, "%.250s", base);
     }
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-        const char *of = strstr(found.gl_pathv[i] + strlen(base), "-of-");
+    for (size_t i = 0; i < found.count; i++) {
+        const struct shard_folder *f = &found.list[i];
 
-        if (!of || (sharded && strcmp(of, count) == 0) || !shards_used(found.gl_pathv[i]))
+        if ((sharded && f->of == settings->shard_count) || !was_run(f->path, settings))
             continue;
         if (others++ < NAMED_MAX && used < sizeof names)
             used += (size_t)snprintf(names + used, sizeof names - used, "%s%.250s", used ? ", " : "",
-                                     found.gl_pathv[i]);
+                                     f->path);
     }
+    shards_deinit(&found);
     if (others)
         fprintf(out,
                 "mailhaul: warning: this batch was run %s before: %s%s. This run has a state folder of its own, %s: "
@@ -63,6 +73,4 @@ void ahead_tell_other_states(const struct settings *settings, FILE *out)
                 sharded ? "without --shard, or in another number of shards," : "in shards", names,
                 others > NAMED_MAX ? ", ..." : "", settings->state_folder, format_s(others),
                 others == 1 ? "s" : "");
-    globfree(&found);
-    free(count);
 }

@@ -3,8 +3,7 @@
 #include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/export.h"
-#include "engine/cli/shards.h"
-#include "engine/config/config.h"
+#include "engine/cli/states.h"
 #include "engine/move/fetcher.h"
 #include "engine/report/format.h"
 #include "engine/report/report.h"
@@ -18,88 +17,6 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* The state folders that the command line names, opened for reading. */
-struct states {
-    struct spool **spools;
-    struct settings **settings;
-    unsigned count, settings_count;
-    bool distrust; /* as in struct spool_config */
-};
-
-static void states_close(struct states *s)
-{
-    for (unsigned i = 0; i < s->count; i++)
-        spool_close(&s->spools[i]);
-    for (unsigned i = 0; i < s->settings_count; i++)
-        settings_destroy(&s->settings[i]);
-    free(s->spools);
-    free(s->settings);
-}
-
-/* key: borrowed until states_close. */
-static int state_open(struct states *s, const char *folder, const struct secret *key)
-{
-    struct spool_config config = { .folder = folder, .key = key, .read_only = true,
-                                   .distrust = s->distrust };
-    struct stat st;
-    struct err err;
-
-    if (stat(folder, &st) != 0)
-        return complain_not_there(folder, errno);
-    s->spools = mem_resize(s->spools, s->count + 1u, sizeof(struct spool *));
-    s->spools[s->count] = NULL;
-    if (!spool_open(&config, &s->spools[s->count++], &err))
-        return complain_of_state(&err);
-    return EXIT_DONE;
-}
-
-/* A batch's state, or, where it was run in shards and none is named, those of all shards. */
-static int batch_open(struct states *s, const struct settings *settings)
-{
-    glob_t found;
-    int code = EXIT_DONE;
-
-    if (settings->shard_count > 1 || shards_used(settings->state_folder))
-        return state_open(s, settings->state_folder, settings->spool_key);
-    shards_find(settings->state_folder, &found);
-    if (found.gl_pathc == 0)
-        code = state_open(s, settings->state_folder, settings->spool_key);
-    for (size_t i = 0; code == EXIT_DONE && i < found.gl_pathc; i++)
-        code = state_open(s, found.gl_pathv[i], settings->spool_key);
-    globfree(&found);
-    return code;
-}
-
-/* An argument is a batch file or a state folder itself. */
-static int states_open(const struct opts *o, struct states *s)
-{
-    struct settings_list warnings = { 0 };
-    struct err err;
-    int code = EXIT_DONE;
-
-    *s = (struct states){ .distrust = o->command == OPTS_SPOOL_CHECK };
-    s->settings = mem_zero(o->batch_files.count, sizeof(struct settings *));
-    for (size_t i = 0; code == EXIT_DONE && i < o->batch_files.count; i++) {
-        struct config_request request = {
-            .batch_file = o->batch_files.items[i],
-            .overrides = &o->overrides,
-            .shard_number = o->shard_number,
-            .shard_count = o->shard_count,
-            .local = true,
-        };
-        struct stat st;
-
-        if (stat(request.batch_file, &st) == 0 && S_ISDIR(st.st_mode))
-            code = state_open(s, request.batch_file, NULL);
-        else if (config_load(&request, &s->settings[s->settings_count++], &warnings, &err))
-            code = batch_open(s, s->settings[s->settings_count - 1]);
-        else
-            code = complain(&err, err.code);
-    }
-    settings_list_deinit(&warnings);
-    return code;
-}
 
 static bool color(const struct opts *o)
 {
@@ -127,9 +44,9 @@ int do_status(const struct opts *o, const struct settings *settings)
 
     (void)settings;
     if (code == EXIT_DONE) {
-        bool ok = o->watch  ? status_watch(s.spools, s.count, o->json, color(o), stdout, &err)
-                  : o->json ? status_write_json(s.spools, s.count, stdout, &err)
-                            : status_write_text(s.spools, s.count, &style, stdout, &err);
+        bool ok = o->watch  ? status_watch(states_look, &s, o->json, color(o), stdout, &err)
+                  : o->json ? status_write_json(s.list, s.count, stdout, &err)
+                            : status_write_text(s.list, s.count, &style, stdout, &err);
 
         if (!ok)
             code = complain(&err, EXIT_DISK);
@@ -195,7 +112,7 @@ int do_report(const struct opts *o, const struct settings *settings)
     int code = states_open(o, &s);
 
     (void)settings;
-    if (code == EXIT_DONE && !report_load(s.spools, s.count, &report, &err))
+    if (code == EXIT_DONE && !report_load(s.list, s.count, &report, &err))
         code = complain(&err, EXIT_DISK);
     if (code == EXIT_DONE && o->html_file)
         code = write_form(report, o->html_file, report_write_html);
@@ -319,7 +236,7 @@ int do_export(const struct opts *o, const struct settings *settings)
     };
     struct export_result result;
     /* A batch file is read already; a state folder has none. */
-    int code = settings ? batch_open(&s, settings) : states_open(o, &s);
+    int code = settings ? states_open_batch(settings, o->quiet, &s) : states_open(o, &s);
 
     for (size_t i = 0; i < o->users.count; i++)
         users[i] = slice_cstr(o->users.items[i]);
@@ -331,10 +248,12 @@ int do_export(const struct opts *o, const struct settings *settings)
             code = complain(&err, EXIT_BATCH_FILE);
         }
     }
-    if (code == EXIT_DONE && !export_run(s.spools, s.count, &options, &result, &err))
+    if (code == EXIT_DONE && !export_run(s.spools, s.opened, &options, &result, &err))
         code = complain(&err, EXIT_DISK);
     else if (code == EXIT_DONE)
         code = tell_export(o, &options, &result);
+    if (!o->quiet)
+        states_tell_missing(&s, "exported", stderr);
     origin_close(&origin);
     free(users);
     free(known);
@@ -356,7 +275,7 @@ int do_spool_check(const struct opts *o, const struct settings *settings)
     int code = states_open(o, &s);
 
     (void)settings;
-    for (unsigned i = 0; code == EXIT_DONE && i < s.count; i++) {
+    for (unsigned i = 0; code == EXIT_DONE && i < s.opened; i++) {
         uint64_t faults = 0;
 
         if (!spool_check(s.spools[i], o->full, tell_fault, NULL, &faults, &err))

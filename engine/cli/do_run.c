@@ -53,7 +53,7 @@ void do_run_catch_signals(void)
 }
 
 struct show {
-    struct spool *spool; /* borrowed; for SIGHUP */
+    struct report_state state; /* for SIGHUP */
     struct progress *progress;
     const char *folder; /* the state's */
     bool color, told_full;
@@ -146,7 +146,7 @@ static void tick(void *context, const struct batch_view *batch)
                 batch->synced, batch->users, format_s(batch->users), batch->failed,
                 (unsigned long long)(batch->found - batch->pending),
                 (unsigned long long)batch->found, (unsigned long long)batch->pending);
-        if (!status_write_text(&show->spool, 1, &style, stderr, &err))
+        if (!status_write_text(&show->state, 1, &style, stderr, &err))
             (void)complain(&err, 0);
     }
 }
@@ -219,7 +219,7 @@ static void tell_asked(const struct opts *o, const struct settings *settings, co
 }
 
 /* The summary, for people and for the hook. */
-static void summarize(const struct opts *o, const struct settings *settings, struct spool *spool,
+static void summarize(const struct opts *o, const struct settings *settings, const struct report_state *state,
                       const struct batch_result *result, int code)
 {
     const struct batch_did *did = &result->did;
@@ -235,7 +235,7 @@ static void summarize(const struct opts *o, const struct settings *settings, str
         (void)complain(&err, 0);
         return;
     }
-    ok = report_load(&spool, 1, &report, &err);
+    ok = report_load(state, 1, &report, &err);
     /* It is over, though its last word may not have found room on the disk. */
     if (ok && report->batch.running) {
         report->batch.running = false;
@@ -290,7 +290,8 @@ int do_run(const struct opts *o, const struct settings *settings)
                                                                                    : "never"),
                             stderr, show.color);
     config.context = &show;
-    config.spool = show.spool = spool;
+    config.spool = spool;
+    show.state = (struct report_state){ .spool = spool, .folder = settings->state_folder };
     show.folder = settings->state_folder;
     config.loops = settings->threads ? settings->threads : team_processors();
     if (config.loops > TEAM_LOOPS_MAX)
@@ -308,7 +309,7 @@ int do_run(const struct opts *o, const struct settings *settings)
             code = complain_of_state(&err);
     }
     if (!o->quiet || o->notify_command)
-        summarize(o, settings, spool, &result, code);
+        summarize(o, settings, &show.state, &result, code);
     spool_close(&spool);
     return code;
 }

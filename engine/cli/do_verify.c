@@ -3,15 +3,13 @@
 #include "engine/cli/complain.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
+#include "engine/cli/states.h"
 #include "engine/move/batch.h"
 #include "engine/move/verify.h"
 #include "engine/report/emit.h"
 #include "engine/report/format.h"
 #include "engine/rules/advice.h"
 #include "io/team.h"
-
-#include <errno.h>
-#include <sys/stat.h>
 
 #define LINES_A_USER 20u
 
@@ -164,21 +162,23 @@ static void summarize(const struct verified *v)
 
 int do_verify(const struct opts *o, const struct settings *settings)
 {
-    struct spool_config spool_config = { .folder = settings->state_folder,
-                                         .read_only = true,
-                                         .key = settings->spool_key };
     struct verified v = { .json = o->json };
     struct verify_config config = {
         .settings = settings, .sample = o->sample, .told = told, .context = &v
     };
     struct err err;
-    struct stat st;
+    struct states s;
     unsigned users;
+    int code = states_open_batch(settings, o->quiet, &s);
 
-    if (stat(settings->state_folder, &st) != 0)
-        return complain_not_there(settings->state_folder, errno);
-    if (!spool_open(&spool_config, &config.spool, &err))
-        return complain_of_state(&err);
+    if (code != EXIT_DONE) {
+        states_close(&s);
+        return code;
+    }
+    config.spools = s.spools;
+    config.spool_count = s.opened;
+    if (!o->quiet)
+        states_tell_missing(&s, "known of what the runs left; their users are compared all the same", stderr);
     do_run_catch_signals();
     config.loops = settings->threads ? settings->threads : team_processors();
     if (config.loops > TEAM_LOOPS_MAX)
@@ -190,10 +190,10 @@ int do_verify(const struct opts *o, const struct settings *settings)
         emit_array(&v.emit, "users");
     }
     if (!verify_run(&config, &users, &err)) {
-        spool_close(&config.spool);
+        states_close(&s);
         return complain(&err, err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_DISK);
     }
-    spool_close(&config.spool);
+    states_close(&s);
     if (o->json) {
         emit_end_array(&v.emit);
         emit_end_object(&v.emit);

@@ -48,6 +48,7 @@ bool load_settings(const struct opts *o, struct load_need need,
         .shard_number = o->shard_number,
         .shard_count = o->shard_count,
         .local = need.local,
+        .any_shard = need.any_shard,
         .other_target = need.other_target,
     };
     bool ok;

@@ -11,6 +11,7 @@
 struct load_need {
     bool users, source, target;
     bool local;        /* no server: secrets may be missing */
+    bool any_shard;    /* as in struct config_request */
     bool other_target; /* [target] is passed over; more_overrides say what stands in its place */
 };
 

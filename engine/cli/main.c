@@ -26,27 +26,28 @@ enum needs {
     NEEDS_TARGET = 4,
     NEEDS_LOCAL = 8,    /* no server: secrets may be missing */
     NEEDS_NOTHING = 16, /* loads its batch files itself */
-    FOLDER_WILL_DO = 32 /* with a state folder in place of the batch file: NEEDS_NOTHING */
+    NEEDS_NO_SHARD = 32, /* writes no state: without --shard the users of all shards are meant */
+    FOLDER_WILL_DO = 64 /* with a state folder in place of the batch file: NEEDS_NOTHING */
 };
 
 static const struct {
     unsigned needs;
     int (*run)(const struct opts *o, const struct settings *settings);
 } commands[OPTS_COMMAND_COUNT] = {
-    [OPTS_CHECK] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_check },
-    [OPTS_SIGN_IN] = { 0, do_sign_in },
-    [OPTS_FOLDERS] = { NEEDS_USERS | NEEDS_SOURCE, do_folders },
-    [OPTS_BENCH] = { NEEDS_USERS | NEEDS_SOURCE, do_bench },
+    [OPTS_CHECK] = { NEEDS_NO_SHARD | NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_check },
+    [OPTS_SIGN_IN] = { NEEDS_NO_SHARD, do_sign_in },
+    [OPTS_FOLDERS] = { NEEDS_NO_SHARD | NEEDS_USERS | NEEDS_SOURCE, do_folders },
+    [OPTS_BENCH] = { NEEDS_NO_SHARD | NEEDS_USERS | NEEDS_SOURCE, do_bench },
     [OPTS_REHEARSE] = { NEEDS_NOTHING, do_rehearse },
     [OPTS_PLAN] = { NEEDS_USERS | NEEDS_SOURCE, do_plan },
     [OPTS_RUN] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_run },
     [OPTS_RETRY] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_run },
     [OPTS_FETCH] = { NEEDS_USERS | NEEDS_SOURCE, do_run },
     [OPTS_UPLOAD] = { NEEDS_USERS | NEEDS_TARGET, do_run },
-    [OPTS_VERIFY] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_verify },
+    [OPTS_VERIFY] = { NEEDS_NO_SHARD | NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_verify },
     [OPTS_STATUS] = { NEEDS_NOTHING, do_status },
     [OPTS_REPORT] = { NEEDS_NOTHING, do_report },
-    [OPTS_EXPORT] = { NEEDS_USERS | NEEDS_SOURCE | FOLDER_WILL_DO, do_export },
+    [OPTS_EXPORT] = { NEEDS_NO_SHARD | NEEDS_USERS | NEEDS_SOURCE | FOLDER_WILL_DO, do_export },
     [OPTS_SPOOL_CHECK] = { NEEDS_NOTHING, do_spool_check },
 };
 
@@ -99,6 +100,7 @@ static int run_command(const struct opts *o)
                        (struct load_need){ .users = needs & NEEDS_USERS,
                                            .source = needs & NEEDS_SOURCE,
                                            .target = needs & NEEDS_TARGET,
+                                           .any_shard = needs & NEEDS_NO_SHARD,
                                            .local = needs & NEEDS_LOCAL },
                        NULL, &settings, &warnings, &err)) {
         code = load_complain(&err);

@@ -62,14 +62,11 @@ static void name_state(const struct config_state *c)
         s->state_folder = config_text_beside(c->request->batch_file, slice_cstr(name));
         free(name);
     }
+    for (size_t size = strlen(s->state_folder); size > 1 && s->state_folder[size - 1] == '/'; size--)
+        s->state_folder[size - 1] = '\0';
     s->sign_in_folder = mem_text(s->state_folder);
     if (s->shard_count > 1) {
-        struct slice folder = slice_cstr(s->state_folder);
-
-        while (folder.size > 1 && folder.data[folder.size - 1] == '/')
-            folder.size--;
-        state = mem_format("%.*s.%u-of-%u", (int)folder.size, folder.data, s->shard_number,
-                           s->shard_count);
+        state = mem_format("%s.%u-of-%u", s->state_folder, s->shard_number, s->shard_count);
         free(s->state_folder);
         s->state_folder = state;
     }
@@ -93,7 +90,7 @@ static bool check_batch(const struct config_state *c, struct err *err_r)
             return config_refuse(err_r, CONFIG_EXIT_USAGE,
                                  "--shard %u/%u: the batch file fixes the count: shards = %u",
                                  s->shard_number, s->shard_count, s->shards);
-    } else if (s->shards > 1 && !c->request->local) {
+    } else if (s->shards > 1 && !c->request->local && !c->request->any_shard) {
         return config_refuse(err_r, CONFIG_EXIT_USAGE,
                              "%s: shards = %u: say which one with --shard I/%u", c->name, s->shards,
                              s->shards);

@@ -13,6 +13,7 @@ struct config_request {
     const struct settings_list *overrides; /* --set: "section.key=value"; or NULL */
     unsigned shard_number, shard_count;    /* --shard; count 0: not given */
     bool other_target; /* rehearse: what the file says of [target] is passed over */
+    bool any_shard; /* no state is written: without --shard the users of all shards are meant */
     bool local; /* status, report: no server is met, so secrets and shard may be missing */
 };
 

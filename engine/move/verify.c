@@ -86,6 +86,17 @@ static void tick(void *context)
             exam_stop(part->exams[i]);
 }
 
+static bool read_all(struct verifier *verifier, struct err *err_r)
+{
+    const struct verify_config *config = verifier->config;
+    bool ok = true;
+
+    verifier->readers = mem_zero(config->spool_count, sizeof(struct reader *));
+    for (unsigned i = 0; ok && i < config->spool_count; i++)
+        ok = reader_create(config->spools[i], &verifier->readers[i], err_r);
+    return ok;
+}
+
 static void run_part(struct verify *v, struct part *part)
 {
     struct verifier *verifier = &part->verifier;
@@ -94,8 +105,7 @@ static void run_part(struct verify *v, struct part *part)
     verifier->config = v->config;
     verifier->done = done;
     verifier->context = part;
-    if (!loop_create(&verifier->loop, &err) ||
-        !reader_create(v->config->spool, &verifier->reader, &err)) {
+    if (!loop_create(&verifier->loop, &err) || !read_all(verifier, &err)) {
         pthread_mutex_lock(&v->lock);
         v->failed = true;
         v->err = err;
@@ -107,7 +117,9 @@ static void run_part(struct verify *v, struct part *part)
         loop_run(verifier->loop);
         visits_destroy(&verifier->visits);
     }
-    reader_destroy(&verifier->reader);
+    for (unsigned i = 0; verifier->readers && i < v->config->spool_count; i++)
+        reader_destroy(&verifier->readers[i]);
+    free(verifier->readers);
     loop_destroy(&verifier->loop);
 }
 

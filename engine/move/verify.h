@@ -43,7 +43,8 @@ struct verify_user {
 
 struct verify_config {
     const struct settings *settings;
-    struct spool *spool; /* read_only will do */
+    struct spool *const *spools; /* read_only will do; a user is in at most one of them */
+    unsigned spool_count;        /* 1.. */
     unsigned loops;      /* 1..TEAM_LOOPS_MAX */
     unsigned sample;     /* bodies compared in each folder; 0: all */
     /* One at a time, on any thread; borrowed for the call. */

@@ -47,6 +47,7 @@ enum exam_phase {
 
 struct exam {
     struct verifier *verifier;
+    struct reader *reader; /* of the state folder that knows the user; borrowed */
     const struct settings_user *user;
     struct verify_user *result;
     struct exam_side sides[SIDE_COUNT];

@@ -154,7 +154,7 @@ static bool load_known(struct exam *exam, struct err *err_r)
     exam->known_at = source->count;
     free(exam->known);
     exam->known = mem_zero(source->count, sizeof *exam->known);
-    if (same && !reader_messages(exam->verifier->reader, exam->id, f->folder, all, 0, false, 0,
+    if (same && !reader_messages(exam->reader, exam->id, f->folder, all, 0, false, 0,
                                  each_known, exam, err_r))
         return false;
     for (uint32_t i = 0; i < exam->known_at; i++)

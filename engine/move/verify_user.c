@@ -620,7 +620,7 @@ struct exam *exam_start(struct verifier *verifier, const struct settings_user *u
 {
     struct exam *exam = mem_zero(1, sizeof *exam);
     struct err err;
-    bool read;
+    bool read = true;
 
     exam->verifier = verifier;
     exam->user = user;
@@ -630,8 +630,12 @@ struct exam *exam_start(struct verifier *verifier, const struct settings_user *u
     buf_init(&exam->ids, IDS_MAX);
     roster_init(&exam->roster, false, true, 0);
     names_index_init(&exam->folders_by_raw);
-    read = reader_users(verifier->reader, find_user, exam, &err) &&
-           (!exam->id || reader_folders(verifier->reader, exam->id, add_folder, exam, &err));
+    for (unsigned i = 0; read && !exam->id && i < verifier->config->spool_count; i++) {
+        exam->reader = verifier->readers[i];
+        read = reader_users(exam->reader, find_user, exam, &err);
+    }
+    if (read && exam->id)
+        read = reader_folders(exam->reader, exam->id, add_folder, exam, &err);
     exam->result->known = exam->folder_count > 0;
     for (unsigned i = 0; i < SIDE_COUNT; i++) {
         exam->sides[i].exam = exam;

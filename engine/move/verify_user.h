@@ -12,7 +12,7 @@ struct exam;
 struct verifier {
     const struct verify_config *config;
     struct loop *loop;
-    struct reader *reader;
+    struct reader **readers; /* one a spool */
     struct visits *visits;
     /* The user is done; result is the callee's to free with verify_user_free. */
     void (*done)(struct verifier *verifier, struct exam *exam, struct verify_user *result);

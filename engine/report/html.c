@@ -4,6 +4,7 @@
 #include "engine/report/folders.h"
 #include "engine/report/intern.h"
 #include "engine/report/page.h"
+#include "engine/report/shards.h"
 #include "engine/report/time.h"
 #include "engine/rules/advice.h"
 #include "engine/rules/repair.h"
@@ -292,6 +293,10 @@ static void head(struct emit *e, const struct report *r)
     emit_number(e, "finished", stamp(b->finished_ms));
     emit_real(e, "seconds", b->seconds);
     emit_number(e, "shards", r->shards);
+    emit_array(e, "divisions");
+    for (unsigned i = 0; i < r->division_count; i++)
+        emit_cstr(e, NULL, report_shards_line(r, i, verdict, sizeof verdict));
+    emit_end_array(e);
     if (b->has_exit_code)
         emit_number(e, "exit_code", (uint64_t)b->exit_code);
     else

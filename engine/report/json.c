@@ -2,6 +2,7 @@
 
 #include "engine/report/emit.h"
 #include "engine/report/folders.h"
+#include "engine/report/shards.h"
 #include "engine/report/time.h"
 #include "engine/rules/advice.h"
 #include "engine/rules/repair.h"
@@ -43,6 +44,7 @@ static void batch(struct emit *e, const struct report *r)
     else
         emit_null(e, "killed");
     emit_number(e, "shards", r->shards);
+    report_shards_emit(e, r);
     emit_array(e, "warnings");
     for (unsigned i = 0; i < r->batch.warning_count; i++)
         emit_cstr(e, NULL, r->batch.warnings[i]);

@@ -3,6 +3,7 @@
 #include "engine/report/course.h"
 #include "engine/report/folders.h"
 #include "engine/report/format.h"
+#include "engine/report/shards.h"
 #include "engine/rules/advice.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -242,7 +243,8 @@ static void take_warnings(struct report_batch *b, unsigned shard, struct slice t
     b->warning_count = left;
 }
 
-/* Of several shards the state of the one that has farthest to go. */
+/* Of several shards the state of the one that has farthest to go; for one with nothing done beside others
+ * that have done something see load_batch. */
 static unsigned state_rank(const char *state)
 {
     static const char *const order[] = { "",       "Completed",           "Synced",
@@ -296,10 +298,11 @@ static bool load_shard(struct report *r, unsigned shard, struct end_of *end, str
 {
     struct spool *spool = r->spools[shard];
     struct report_batch *b = &r->batch;
+    struct report_shard *part = &r->parts[shard];
     int64_t started, finished, code, last = spool_last_commit_ms(spool);
     bool has_started, has_finished, has_code;
     struct slice text;
-    char *name, state[sizeof b->state];
+    char *name, *state = part->state;
 
     if (!spool_meta_get(spool, "batch.name", &text, err_r))
         return false;
@@ -318,17 +321,18 @@ static bool load_shard(struct report *r, unsigned shard, struct end_of *end, str
     free((char *)text.data);
     if (!spool_meta_get(spool, "batch.state", &text, err_r))
         return false;
-    err_printable(state, sizeof state, text.data, text.size);
+    err_printable(state, sizeof part->state, text.data, text.size);
     free((char *)text.data);
     if (is_under_way(state) && !is_alive(r, spool, last)) {
         memcpy(state, "Stopped", sizeof "Stopped");
         b->killed_ms = last > b->killed_ms ? last : b->killed_ms;
         settle_users(r, shard);
     } else {
-        b->running |= is_under_way(state);
+        part->running = is_under_way(state);
+        b->running |= part->running;
     }
     if (shard == 0 || state_rank(state) > state_rank(b->state))
-        memcpy(b->state, state, sizeof state);
+        snprintf(b->state, sizeof b->state, "%s", state);
     if (!fact_number(spool, "batch.started_ms", &started, &has_started, err_r) ||
         !fact_number(spool, "batch.finished_ms", &finished, &has_finished, err_r) ||
         !fact_number(spool, "batch.exit_code", &code, &has_code, err_r))
@@ -336,10 +340,13 @@ static bool load_shard(struct report *r, unsigned shard, struct end_of *end, str
     if (has_started && (b->started_ms == 0 || started < b->started_ms))
         b->started_ms = started;
     /* The facts of an earlier run stay until this one ends. */
-    if (!has_finished || finished < started) {
+    if (!has_finished || finished < started)
         end->open = true;
-    } else if (finished > end->finished_ms) {
-        end->finished_ms = finished;
+    else {
+        if (finished > end->finished_ms)
+            end->finished_ms = finished;
+        part->has_exit_code = has_code && code <= 255;
+        part->exit_code = part->has_exit_code ? (int)code : 0;
     }
     if (last > end->last_ms)
         end->last_ms = last;
@@ -350,15 +357,26 @@ static bool load_shard(struct report *r, unsigned shard, struct end_of *end, str
     return true;
 }
 
+static bool is_untouched(const struct report_shard *p)
+{
+    return p->state[0] == '\0' || strcmp(p->state, "Created") == 0;
+}
+
 static bool load_batch(struct report *r, struct err *err_r)
 {
     struct report_batch *b = &r->batch;
-    struct end_of end = { 0 };
+    struct end_of end = { .open = r->part_count > r->shards };
+    unsigned untouched = 0;
     int64_t until;
 
     for (unsigned i = 0; i < r->shards; i++)
         if (!load_shard(r, i, &end, err_r))
             return false;
+    /* Where something was done and something not yet begun, the whole is neither. */
+    for (unsigned i = 0; i < r->part_count; i++)
+        untouched += is_untouched(&r->parts[i]);
+    if (untouched && untouched < r->part_count && !b->running)
+        snprintf(b->state, sizeof b->state, "Stopped");
     if (end.names > 1) {
         char *all = mem_format("%s and %u more", b->name, end.names - 1);
 
@@ -394,6 +412,7 @@ static bool load(struct report *r, bool full, struct err *err_r)
         if (!load_user(&l, full, err_r))
             return false;
         add_user(r, &r->users[l.user]);
+        r->parts[r->users[l.user].shard].users++;
     }
     if (r->group_count)
         qsort(r->groups, r->group_count, sizeof *r->groups, urgent_first);
@@ -401,17 +420,30 @@ static bool load(struct report *r, bool full, struct err *err_r)
            (!full || report_course_load(r, err_r));
 }
 
-static bool load_new(struct spool *const *spools, unsigned count, bool full,
+/* Those without a spool go last. */
+static void take_states(struct report *r, const struct report_state *states, unsigned count)
+{
+    r->parts = mem_zero(count, sizeof *r->parts);
+    r->spools = mem_zero(count, sizeof *r->spools);
+    r->readers = mem_zero(count, sizeof *r->readers);
+    for (int pass = 0; pass < 2; pass++)
+        for (unsigned i = 0; i < count; i++) {
+            if ((states[i].spool == NULL) != (pass == 1))
+                continue;
+            r->parts[r->part_count++].given = states[i];
+            if (states[i].spool)
+                r->spools[r->shards++] = states[i].spool;
+        }
+    report_shards_divide(r);
+}
+
+static bool load_new(const struct report_state *states, unsigned count, bool full,
                      struct report **report_r, struct err *err_r)
 {
     struct report *r = mem_zero(1, sizeof *r);
 
-    r->spools = mem_zero(count, sizeof *r->spools);
-    r->readers = mem_zero(count, sizeof *r->readers);
-    r->shards = count;
+    take_states(r, states, count);
     r->made_ms = now_wall_ms();
-    for (unsigned i = 0; i < count; i++)
-        r->spools[i] = spools[i];
     if (!load(r, full, err_r)) {
         report_free(&r);
         return false;
@@ -420,16 +452,16 @@ static bool load_new(struct spool *const *spools, unsigned count, bool full,
     return true;
 }
 
-bool report_load(struct spool *const *spools, unsigned count, struct report **report_r,
+bool report_load(const struct report_state *states, unsigned count, struct report **report_r,
                  struct err *err_r)
 {
-    return load_new(spools, count, true, report_r, err_r);
+    return load_new(states, count, true, report_r, err_r);
 }
 
-bool report_load_users(struct spool *const *spools, unsigned count, struct report **report_r,
+bool report_load_users(const struct report_state *states, unsigned count, struct report **report_r,
                        struct err *err_r)
 {
-    return load_new(spools, count, false, report_r, err_r);
+    return load_new(states, count, false, report_r, err_r);
 }
 
 void report_free(struct report **report)
@@ -446,6 +478,8 @@ void report_free(struct report **report)
         free(r->users[i].user_name);
     }
     report_learnt_deinit(&r->learnt);
+    free(r->parts);
+    free(r->divisions);
     free(r->batch.name);
     for (unsigned i = 0; i < r->batch.warning_count; i++)
         free(r->batch.warnings[i]);

@@ -80,10 +80,30 @@ struct report_batch {
                              full; 0: none */
 };
 
+/* A state folder of those that make up a report. */
+struct report_state {
+    struct spool *spool;  /* borrowed; opened, read-only will do; NULL: the shard has no state folder yet */
+    const char *folder;   /* borrowed; its path */
+    unsigned number, of;  /* which shard it is of how many; of 0: the users are not divided */
+};
+
+/* How it stands. */
+struct report_shard {
+    struct report_state given;
+    unsigned division;    /* from 1, place in report.divisions; 0: none */
+    char state[32];       /* a batch's word */
+    bool running, has_exit_code;
+    int exit_code;
+    unsigned users;
+};
+
 struct report {
+    struct report_shard *parts; /* those without a spool stand last */
+    unsigned part_count;
+    unsigned *divisions, division_count; /* the first part of each batch that is divided */
     struct spool **spools;   /* borrowed */
     struct reader **readers; /* one a spool */
-    unsigned shards;
+    unsigned shards;         /* spools; parts of the same places */
     struct report_batch batch;
     struct report_user *users; /* by shard, then id */
     unsigned user_count;
@@ -101,12 +121,12 @@ struct report {
     int64_t made_ms;           /* wall clock of the load */
 };
 
-/* spools: opened by the caller, read_only will do; they must outlive the report. Which thread: any,
- * one at a time. Errors: as reader's. */
-bool report_load(struct spool *const *spools, unsigned count, struct report **report_r,
+/* states and what they borrow must outlive the report. Which thread: any, one at a time. Errors: as
+ * reader's. */
+bool report_load(const struct report_state *states, unsigned count, struct report **report_r,
                  struct err *err_r) ERR_CHECK;
 /* Only the users, the batch's facts and what was learnt of the servers, without groups, skips and course: what status needs. */
-bool report_load_users(struct spool *const *spools, unsigned count, struct report **report_r,
+bool report_load_users(const struct report_state *states, unsigned count, struct report **report_r,
                        struct err *err_r) ERR_CHECK;
 /* Frees and nulls; NULL is fine. */
 void report_free(struct report **report);

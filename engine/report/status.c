@@ -2,6 +2,7 @@
 
 #include "engine/report/emit.h"
 #include "engine/report/format.h"
+#include "engine/report/shards.h"
 #include "engine/report/time.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -69,13 +70,13 @@ static bool live(struct report *r, unsigned shard, struct status_user *users, st
     return true;
 }
 
-static bool load(struct spool *const *spools, unsigned count, struct report **report_r,
+static bool load(const struct report_state *states, unsigned count, struct report **report_r,
                  struct status_user **users_r, struct err *err_r)
 {
     struct report *r;
     struct status_user *users;
 
-    if (!report_load_users(spools, count, &r, err_r))
+    if (!report_load_users(states, count, &r, err_r))
         return false;
     users = mem_zero(r->user_count, sizeof *users);
     for (unsigned i = 0; i < r->user_count; i++)
@@ -93,13 +94,13 @@ static bool load(struct spool *const *spools, unsigned count, struct report **re
     return true;
 }
 
-bool status_write_json(struct spool *const *spools, unsigned count, FILE *out, struct err *err_r)
+bool status_write_json(const struct report_state *states, unsigned count, FILE *out, struct err *err_r)
 {
     struct report *r;
     struct status_user *users;
     struct emit e;
 
-    if (!load(spools, count, &r, &users, err_r))
+    if (!load(states, count, &r, &users, err_r))
         return false;
     emit_init(&e, out, false);
     emit_object(&e, NULL);
@@ -112,6 +113,7 @@ bool status_write_json(struct spool *const *spools, unsigned count, FILE *out, s
         emit_time(&e, "killed", r->batch.killed_ms);
     else
         emit_null(&e, "killed");
+    report_shards_emit(&e, r);
     emit_end_object(&e);
     emit_array(&e, "users");
     for (unsigned i = 0; i < r->user_count; i++) {
@@ -328,7 +330,7 @@ static void server_lines(const struct report *r, struct buf *b, const struct sta
 static void write_text(const struct report *r, struct status_user *users,
                        const struct status_style *style, FILE *out)
 {
-    unsigned shown = r->user_count, told = servers_told(r), widths[COLUMNS];
+    unsigned shown = r->user_count, told = servers_told(r) + r->division_count, widths[COLUMNS];
     char verdict[600];
     struct buf b;
 
@@ -349,17 +351,22 @@ static void write_text(const struct report *r, struct status_user *users,
         user_line(out, &b, &users[i], widths, style);
     if (shown < r->user_count)
         fprintf(out, "and %s more\n", format_count(r->user_count - shown).text);
+    for (unsigned i = 0; i < r->division_count; i++) {
+        if (!buf_append_format(&b, "Shards %s", report_shards_line(r, i, verdict, sizeof verdict)))
+            buf_clear(&b);
+        line(out, &b, style, NULL);
+    }
     server_lines(r, &b, style, out);
     buf_deinit(&b);
 }
 
-bool status_write_text(struct spool *const *spools, unsigned count, const struct status_style *style,
+bool status_write_text(const struct report_state *states, unsigned count, const struct status_style *style,
                        FILE *out, struct err *err_r)
 {
     struct report *r;
     struct status_user *users;
 
-    if (!load(spools, count, &r, &users, err_r))
+    if (!load(states, count, &r, &users, err_r))
         return false;
     write_text(r, users, style, out);
     free(users);

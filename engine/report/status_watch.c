@@ -23,7 +23,7 @@ static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 #define SIGNALS (sizeof signals / sizeof *signals)
 
 /* One write a repaint: the old picture stays until the new one is whole. */
-static bool repaint(struct spool *const *spools, unsigned count, bool color, FILE *out,
+static bool repaint(const struct report_state *states, unsigned count, bool color, FILE *out,
                     struct err *err_r)
 {
     struct status_style style = { .color = color };
@@ -40,7 +40,7 @@ static bool repaint(struct spool *const *spools, unsigned count, bool color, FIL
         style.rows = size.ws_row;
     }
     style.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-    good = status_write_text(spools, count, &style, picture, err_r);
+    good = status_write_text(states, count, &style, picture, err_r);
     fclose(picture);
     if (good) {
         fputs("\x1b[H\x1b[2J", out);
@@ -52,8 +52,7 @@ static bool repaint(struct spool *const *spools, unsigned count, bool color, FIL
     return good;
 }
 
-bool status_watch(struct spool *const *spools, unsigned count, bool json, bool color, FILE *out,
-                  struct err *err_r)
+bool status_watch(status_look *look, void *context, bool json, bool color, FILE *out, struct err *err_r)
 {
     struct sigaction action = { .sa_handler = stop }, old[SIGNALS];
     sigset_t blocked, before;
@@ -70,8 +69,12 @@ bool status_watch(struct spool *const *spools, unsigned count, bool json, bool c
     }
     pthread_sigmask(SIG_BLOCK, &blocked, &before);
     while (good && !stopped) {
-        good = json ? status_write_json(spools, count, out, err_r)
-                    : repaint(spools, count, color, out, err_r);
+        const struct report_state *states;
+        unsigned count;
+
+        good = look(context, &states, &count, err_r) &&
+               (json ? status_write_json(states, count, out, err_r)
+                     : repaint(states, count, color, out, err_r));
         if (good && ppoll(NULL, 0, &pause, &before) < 0 && errno != EINTR)
             good = err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "wait");
     }

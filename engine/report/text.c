@@ -2,6 +2,7 @@
 
 #include "engine/move/batch.h"
 #include "engine/report/format.h"
+#include "engine/report/shards.h"
 #include "engine/report/time.h"
 #include "engine/rules/advice.h"
 #include "io/base/now.h"
@@ -27,7 +28,7 @@ int report_verdict_level(const struct report *r)
     if (r->unbalanced || r->failed_users)
         return 2;
     if (is_complete(r) && pending(&r->totals) == 0)
-        return r->totals.failed ? 2 : 0;
+        return r->totals.failed ? 2 : r->part_count > r->shards;
     return 1;
 }
 
@@ -51,6 +52,16 @@ static void say_rest(const struct report *r, struct buf *b)
     (void)ok;
 }
 
+/* Of a part nobody shall think that it is the whole. */
+static const char *all_of(const struct report *r)
+{
+    bool part = r->part_count > r->shards;
+
+    return r->user_count > 1 ? part ? "Of the shards that are here all " : "All "
+           : part            ? "Of the shards that are here the "
+                             : "The ";
+}
+
 static bool say(const struct report *r, struct buf *b)
 {
     const struct tally *t = &r->totals;
@@ -70,7 +81,7 @@ static bool say(const struct report *r, struct buf *b)
                                  "%s%s user%s %s synced and every folder balances: of %s message%s "
                                  "%s %s transferred, %s %s there already and %s %s skipped by "
                                  "policy.",
-                                 r->user_count > 1 ? "All " : "The ",
+                                 all_of(r),
                                  r->user_count > 1 ? format_count(r->user_count).text : "one",
                                  format_s(r->user_count), r->user_count > 1 ? "are" : "is",
                                  format_count(t->found).text, format_s(t->found),
@@ -81,7 +92,7 @@ static bool say(const struct report *r, struct buf *b)
         return buf_append_format(b,
                                  "%s%s user%s %s synced, but %s message%s could not be transferred: "
                                  "see the failures for what to do about %s.",
-                                 r->user_count > 1 ? "All " : "The ",
+                                 all_of(r),
                                  r->user_count > 1 ? format_count(r->user_count).text : "one",
                                  format_s(r->user_count), r->user_count > 1 ? "are" : "is",
                                  format_count(t->failed).text, format_s(t->failed),
@@ -151,6 +162,7 @@ const char *report_verdict(const struct report *r, char *out, size_t cap)
     buf_init(&b, 4096);
     whole = say(r, &b);
     (void)whole;
+    report_shards_say_missing(r, &b);
     err_printable(out, cap, buf_slice(&b).data, buf_slice(&b).size);
     buf_deinit(&b);
     return out;
@@ -230,6 +242,8 @@ bool report_write_text(const struct report *r, enum report_part part, const stru
         this_run(did, out);
     fprintf(out, "  Batch                   %s%s%s\n", r->batch.name, r->batch.name[0] ? ", " : "",
             r->batch.state[0] ? r->batch.state : "Created");
+    for (unsigned i = 0; i < r->division_count; i++)
+        fprintf(out, "  %-23s %s\n", i ? "" : "Shards", report_shards_line(r, i, verdict, sizeof verdict));
     fprintf(out, "  Users                   %s: %s synced, %s failed\n",
             format_count(r->user_count).text, format_count(r->synced).text,
             format_count(r->failed_users).text);

@@ -262,6 +262,59 @@ class Report(Case):
         whole = self.ends(self.one.call("report", "--json"), 0).json()
         self.assertEqual(whole["totals"], report["totals"])
 
+    def test_the_batch_file_stands_for_all_its_shards(self):
+        self.one.set("policy", "large-item-limit", "unlimited")
+        self.ends(self.one.call("plan"), 0)  # leaves a state folder without a shard
+        done = self.ends(self.one.call("run", "--shard", "1/3"), 0)
+        self.assertNotIn("this batch was run", done.err)
+        first = self.ends(self.one.call("report", "--json", "--shard", "1/3"), 0).json()
+        done = self.ends(self.one.call("report", "--json"), 0)
+        report = self.balanced(self.shaped(done.json(), {**REPORT, "batch": {"states": [{
+            "folder": TEXT, "shard": TEXT, "state": (TEXT, type(None)), "running": TRUTH, "users": int,
+            "exit_code": (int, type(None))}]}}, "report"))
+        self.assertEqual(done.err, "", "a plan is no news")
+        self.assertEqual(report["totals"], first["totals"])
+        self.assertIn("Shards 2, 3 of 3 have no state folder here: their users are in none of these numbers.",
+                      report["verdict"])
+        self.assertNotIn("no state folder", first["verdict"], "one shard was asked for")
+        self.assertEqual((report["batch"]["exit_code"], report["batch"]["state"]), (None, "Stopped"))
+        self.assertEqual([(s["shard"], s["state"]) for s in report["batch"]["states"]],
+                         [("1/3", "Synced"), ("2/3", None), ("3/3", None)])
+        self.assertIn("Shards 3: 1 ended, 2 without a state folder (2, 3)",
+                      self.ends(self.one.call("status"), 0).out)
+        done = self.call_export("--what", "all")
+        self.assertIn("2 shards are not exported", done.err)
+        for shard in ("2/3", "3/3"):
+            self.ends(self.one.call("run", "--shard", shard), 0)
+        report = self.balanced(self.one.report())
+        self.assertEqual((report["batch"]["exit_code"], report["batch"]["state"], report["totals"]["synced"]),
+                         (0, "Synced", 2))
+        self.assertIn("All 2 users are synced", report["verdict"])
+        self.assertEqual(sum(s["users"] for s in report["batch"]["states"]), 2)
+        # Both sides are compared by what every shard left.
+        for fixed in (0, 3):
+            self.one.set("batch", "shards", fixed)
+            verify = self.ends(self.one.call("verify", "--json"), 0)
+            self.assertEqual([(u["grade"], u["bodies_compared"] > 0) for u in verify.json()["users"]],
+                             [("Perfect", True)] * 2)
+        self.ends(self.one.call("check", "--all"), 0)
+        self.assertIn("say which one with --shard I/3", self.ends(self.one.call("run"), 64).err)
+        # Whoever goes on without shards means that from then on, and is told what is left out.
+        self.one.set("batch", "shards", 0)
+        self.ends(self.one.call("run"), 0)
+        done = self.ends(self.one.call("report", "--json"), 0)
+        report = self.balanced(done.json())
+        self.assertEqual((report["totals"]["present"], report["totals"]["skipped"]),
+                         (report["totals"]["found"] - 1, 1), "nothing is doubled")
+        self.assertRegex(done.err, r"night-1\.state\.1-of-3 and the other shards of 3 are left out: the batch was "
+                                   r"run without --shard since")
+        self.assertEqual([s["shard"] for s in report["batch"]["states"]], [None])
+
+    def call_export(self, *arguments):
+        self.exports = getattr(self, "exports", 0) + 1
+        return self.ends(self.one.call("export", *arguments, "--to",
+                                       os.path.join(self.folder, "export%d" % self.exports)), 0)
+
     def test_status(self):
         self.one.set("policy", "large-item-limit", "unlimited")
         self.ends(self.one.call("run"), 0)

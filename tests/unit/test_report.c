@@ -10,6 +10,7 @@
 #include "engine/report/course.h"
 #include "engine/report/emit.h"
 #include "engine/report/intern.h"
+#include "engine/report/shards.h"
 #include "engine/report/status.h"
 #include "io/base/now.h"
 #include "tests/unit/test_report_fake.h"
@@ -84,10 +85,14 @@ static void hostile(struct spool *s)
 
 static struct report *load(struct spool *const *spools, unsigned count)
 {
+    struct report_state states[8] = { { 0 } };
     struct report *r;
     struct err err;
 
-    if (!report_load(spools, count, &r, &err))
+    assert_true(count <= 8);
+    for (unsigned i = 0; i < count; i++)
+        states[i] = (struct report_state){ .spool = spools[i], .folder = "night.state" };
+    if (!report_load(states, count, &r, &err))
         fail_msg("%s", err.server_text);
     return r;
 }
@@ -97,6 +102,7 @@ enum form { JSON, CSV, HTML, TEXT, STATUS, STATUS_JSON };
 static char *written(struct report *r, struct spool *s, enum form form)
 {
     struct status_style style = { .columns = 100, .utf8 = true };
+    struct report_state state = { .spool = s, .folder = "night.state" };
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
@@ -118,10 +124,10 @@ static char *written(struct report *r, struct spool *s, enum form form)
         good = report_write_text(r, REPORT_WHOLE, NULL, out, &err);
         break;
     case STATUS:
-        good = status_write_text(&s, 1, &style, out, &err);
+        good = status_write_text(&state, 1, &style, out, &err);
         break;
     case STATUS_JSON:
-        good = status_write_json(&s, 1, out, &err);
+        good = status_write_json(&state, 1, out, &err);
         break;
     }
     assert_true(good);
@@ -341,6 +347,71 @@ static void shards_are_merged(void **state)
     report_free(&r);
     fake_free(&a);
     fake_free(&b);
+    now_real();
+}
+
+/* The account of a part is never taken for that of the whole. */
+static void shards_that_are_not_there_are_told(void **state)
+{
+    struct spool a = { 0 }, b = { 0 }, c = { 0 };
+    struct report_state states[9] = { { NULL, "n.state.1-of-9", 1, 9 }, { &a, "n.state.2-of-9", 2, 9 },
+                                      { NULL, "n.state.3-of-9", 3, 9 }, { &b, "n.state.4-of-9", 4, 9 },
+                                      { NULL, "n.state.5-of-9", 5, 9 }, { NULL, "n.state.6-of-9", 6, 9 },
+                                      { NULL, "n.state.7-of-9", 7, 9 }, { &c, "n.state.8-of-9", 8, 9 },
+                                      { NULL, "n.state.9-of-9", 9, 9 } };
+    struct report *r;
+    struct err err;
+    char text[700];
+
+    now_fake(1, NOW);
+    add_user(&a, 1, "a@x", USER_SYNCED, "");
+    add_folder(&a, 1, 1, "I", "I", (struct tally){ .found = 3, .uploaded = 3 }, false);
+    add_facts(&a, "night", "Synced", "0");
+    add_user(&b, 1, "b@x", USER_SYNCED, "");
+    add_facts(&b, "night", "Synced", "0");
+    add_facts(&c, "night", "Synced", "0");
+    assert_true(report_load(states, 9, &r, &err));
+    report_verdict(r, text, sizeof text);
+    assert_non_null(strstr(text, "Of the shards that are here all 2 users are synced"));
+    assert_non_null(strstr(text, " Shards 1, 3, 5-7, 9 of 9 have no state folder here: their users are in none "
+                                 "of these numbers."));
+    assert_int_equal(report_verdict_level(r), 1);
+    assert_string_equal(r->batch.state, "Stopped");
+    assert_false(r->batch.has_exit_code);
+    assert_string_equal(report_shards_line(r, 0, text, sizeof text),
+                        "9: 3 ended, 6 without a state folder (1, 3, 5-7, 9)");
+    report_free(&r);
+    /* One at work, one killed, one that was only planned, and the others are not asked for. */
+    a.metas[1].value = b.metas[1].value = "Syncing";
+    c.metas[1].value = "Created";
+    a.meta_count = b.meta_count = c.meta_count = 3;
+    a.last_commit_ms = b.last_commit_ms = NOW - 1000;
+    a.holder = SPOOL_HELD_BY_RUN;
+    b.holder = SPOOL_HELD_BY_NONE;
+    states[0] = states[7];
+    states[2] = states[3];
+    assert_true(report_load(states, 3, &r, &err));
+    assert_string_equal(report_shards_line(r, 0, text, sizeof text),
+                        "9: 1 at work (2), 1 stopped before the end (4), 1 only planned (8), 6 not named here");
+    assert_string_equal(r->batch.state, "Syncing");
+    report_free(&r);
+    /* What was done in one is not nothing. */
+    a.holder = SPOOL_HELD_BY_NONE;
+    a.metas[1].value = "Synced";
+    assert_true(report_load(states, 2, &r, &err));
+    assert_string_equal(r->batch.state, "Stopped");
+    report_verdict(r, text, sizeof text);
+    assert_null(strstr(text, "Nothing has been moved yet"));
+    report_free(&r);
+    /* One alone is what was asked for. */
+    assert_true(report_load(states + 1, 1, &r, &err));
+    assert_int_equal(r->division_count, 0);
+    report_verdict(r, text, sizeof text);
+    assert_null(strstr(text, "hard"));
+    report_free(&r);
+    fake_free(&a);
+    fake_free(&b);
+    fake_free(&c);
     now_real();
 }
 
@@ -610,7 +681,7 @@ static void a_damaged_store_and_a_full_disk_are_told(void **state)
     assert_int_equal(err.origin, ERR_ORIGIN_STORE);
     fclose(full);
     report_free(&r);
-    assert_false(report_load(&one, 1, &r, &err));
+    assert_false(report_load(&(struct report_state){ .spool = one, .folder = "night.state" }, 1, &r, &err));
     fake_free(&s);
 }
 
@@ -622,6 +693,7 @@ int main(void)
         cmocka_unit_test(a_page_tells_what_it_leaves_out),
         cmocka_unit_test(csv_has_a_line_a_user_and_no_formula),
         cmocka_unit_test(shards_are_merged),
+        cmocka_unit_test(shards_that_are_not_there_are_told),
         cmocka_unit_test(verdicts),
         cmocka_unit_test(the_summary_has_the_labels),
         cmocka_unit_test(status_tells_rate_and_throttling_while_they_are_fresh),
