@@ -48,7 +48,7 @@ static void probe_done(void *context, bool ok)
 
 static bool look(const struct visit_house *house, struct server *server, struct err *err_r)
 {
-    static const struct probe_events events = { step_told, probe_done };
+    static const struct probe_events events = { .step = step_told, .done = probe_done };
     struct hub hub;
 
     *server = (struct server){ 0 };

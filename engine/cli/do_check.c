@@ -3,6 +3,7 @@
 #include "engine/cli/complain.h"
 #include "engine/cli/check_summary.h"
 #include "engine/cli/exits.h"
+#include "engine/cli/unmatched.h"
 #include "engine/move/brake.h"
 #include "engine/move/probe.h"
 #include "engine/move/tokens.h"
@@ -40,7 +41,9 @@ struct check {
     bool left_alone[SIDE_COUNT]; /* enough refusals: the rest of this side is not tried */
     struct loop_timer again;
     uint64_t started_ms; /* the last probe */
-    json_t *steps;
+    json_t *steps, *warnings;
+    struct unmatched *unmatched; /* patterns that no folder has met so far */
+    size_t listed;               /* mailboxes of the source whose folders were seen */
     bool brief; /* many users: only what fails is printed */
     bool refused, unreachable;
 };
@@ -136,7 +139,33 @@ static void probe_done(void *context, bool ok)
     start_some(check);
 }
 
-static const struct probe_events events = { .step = step_told, .done = probe_done };
+static void folders_told(void *context, struct roster *roster)
+{
+    const struct target *t = context;
+    struct check *check = t->check;
+    struct names_rules rules = {
+        .settings = check->settings,
+        .user = t->user,
+        .source_prefix = roster->prefix ? roster->prefix : "",
+        .target_prefix = "",
+        .source_foreign = &roster->foreign,
+    };
+    struct names_source *rows;
+
+    if (t->side != SIDE_SOURCE)
+        return;
+    rows = roster_sources(roster);
+    names_describe(rows, roster->count, &rules, NULL, NULL);
+    for (unsigned i = 0; i < roster->count; i++) {
+        if (rows[i].name && !rows[i].outside)
+            unmatched_meet(check->unmatched, rows[i].name, rows[i].role);
+        names_source_deinit(&rows[i]);
+    }
+    free(rows);
+    check->listed++;
+}
+
+static const struct probe_events events = { .step = step_told, .folders = folders_told, .done = probe_done };
 
 static void start_again(void *context)
 {
@@ -221,6 +250,31 @@ static void gather_targets(struct check *check)
     check->brief = check->count > SHOWN_MAX;
 }
 
+static void warn(void *context, const char *text)
+{
+    struct check *check = context;
+
+    json_array_append_new(check->warnings, json_string(text));
+    if (!check->o->quiet)
+        fprintf(stderr, "mailhaul: warning: %s\n", text);
+}
+
+/* What one mailbox lacks another may have: so only where all were looked at. */
+static void tell_unmatched(struct check *check)
+{
+    const struct settings *settings = check->settings;
+    char where[80];
+    size_t tried = 0;
+
+    for (size_t i = 0; i < check->count; i++)
+        tried += check->targets[i].side == SIDE_SOURCE;
+    if (check->listed == 0 || tried < settings->user_count || settings->only_users.count ||
+        settings->shard_count > 1)
+        return;
+    snprintf(where, sizeof where, "the %zu of %zu mailboxes that could be listed", check->listed, tried);
+    unmatched_each(check->unmatched, check->listed == tried ? "any mailbox" : where, warn, check);
+}
+
 static void print_json(struct check *check, bool ok)
 {
     json_t *all, *summary = json_array();
@@ -232,8 +286,8 @@ static void print_json(struct check *check, bool ok)
         if (one)
             json_array_append_new(summary, one);
     }
-    all = json_pack("{s:s,s:b,s:o,s:o}", "schema", "mailhaul.check.v1", "ok", ok, "steps",
-                    check->steps, "summary", summary);
+    all = json_pack("{s:s,s:b,s:o,s:o,s:O}", "schema", "mailhaul.check.v1", "ok", ok, "steps",
+                    check->steps, "summary", summary, "warnings", check->warnings);
     json_dumpf(all, stdout, JSON_INDENT(1));
     printf("\n");
     json_decref(all);
@@ -248,6 +302,8 @@ static int try_all(struct check *check)
 
     check->brake = brake_create(shared);
     check->steps = json_array();
+    check->warnings = json_array();
+    check->unmatched = unmatched_create(settings);
     gather_targets(check);
     stream_resolver_start();
     start_some(check);
@@ -255,6 +311,7 @@ static int try_all(struct check *check)
         loop_run(check->hub.loop);
     stream_resolver_stop();
     code = check->unreachable ? EXIT_UNREACHABLE : check->refused ? EXIT_LOGIN_REFUSED : EXIT_DONE;
+    tell_unmatched(check);
     if (check->o->json) {
         print_json(check, code == EXIT_DONE);
     } else {
@@ -263,6 +320,8 @@ static int try_all(struct check *check)
             check_print_summary(check->results, check->count, side == SIDE_SOURCE,
                                 is_shared(endpoint(check, (enum side)side)), stdout);
     }
+    json_decref(check->warnings);
+    unmatched_destroy(&check->unmatched);
     return code;
 }
 

@@ -139,11 +139,12 @@ int do_plan(const struct opts *o, const struct settings *settings)
         bool nobody = result.end == BATCH_UNREACHABLE || result.end == BATCH_REFUSED;
 
         code = conclude(&result);
+        /* First, for the plan has them in its JSON. */
+        if (code != EXIT_DISK && !unmatched_tell(config.spool, settings, o->quiet ? NULL : stderr, &err))
+            code = complain_of_state(&err);
         if (code != EXIT_DISK && !tell(config.spool, settings, o, config.looks, result.stop_reason,
                                        !o->source && !nobody))
             code = EXIT_DISK;
-        if (code != EXIT_DISK && !unmatched_tell(config.spool, settings, stderr, &err))
-            code = complain_of_state(&err);
     }
     free(config.looks);
     spool_close(&config.spool);

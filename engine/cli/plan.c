@@ -2,6 +2,7 @@
 
 #include "engine/move/learnt.h"
 #include "engine/report/format.h"
+#include "engine/report/report.h"
 #include "engine/rules/names_index.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -396,6 +397,7 @@ bool plan_open(struct plan *plan, struct spool *spool, const struct settings *se
 
     *plan = (struct plan){ .settings = settings, .spool = spool, .why_ended = why_ended };
     plan->users = mem_zero(settings->user_count, sizeof *plan->users);
+    plan->warnings = json_array();
     names_index_init(&finding.by_address);
     for (size_t i = 0; i < settings->user_count; i++) {
         char *address = mem_text(settings->users[i].email_address);
@@ -418,14 +420,32 @@ void plan_deinit(struct plan *plan)
 {
     for (size_t i = 0; plan->users && i < plan->settings->user_count; i++)
         json_decref(plan->users[i].warnings);
+    json_decref(plan->warnings);
     reader_destroy(&plan->reader);
     free(plan->users);
+}
+
+static bool read_warnings(struct plan *plan, struct err *err_r)
+{
+    struct slice text, rest, line;
+
+    if (!spool_meta_get(plan->spool, REPORT_WARNINGS_NAME, &text, err_r))
+        return false;
+    for (rest = text; slice_split(&rest, '\n', &line);) {
+        char *printable = format_printable(line);
+
+        if (line.size)
+            json_array_append_new(plan->warnings, json_string(printable));
+        free(printable);
+    }
+    free((char *)text.data);
+    return true;
 }
 
 bool plan_read(struct plan *plan, struct err *err_r)
 {
     struct sample_rates rates = { 0 };
-    bool ok = reader_samples(plan->reader, add_sample, &rates, err_r);
+    bool ok = reader_samples(plan->reader, add_sample, &rates, err_r) && read_warnings(plan, err_r);
 
     sample_rates_end(&rates);
     if (was_elsewhere(plan))

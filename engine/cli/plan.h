@@ -43,6 +43,7 @@ struct plan {
     struct forecast forecast;
     const char *why_ended;
     unsigned unplanned; /* users; known when plan_read has run */
+    json_t *warnings;   /* [text], about the batch file, as unmatched_tell left them */
 };
 
 /* Finds the users. looks: of batch_run, borrowed; why_ended: what stopped it before all were looked at, or

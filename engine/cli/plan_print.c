@@ -92,9 +92,9 @@ void plan_print_json(const struct plan *plan)
                        "seconds", f->seconds, "nights", (json_int_t)f->nights, "night_seconds",
                        f->night_s, "days_by_limit", (json_int_t)f->days, "rate_assumed",
                        f->source.basis == FORECAST_ASSUMED || f->target.basis == FORECAST_ASSUMED);
-    all = json_pack("{s:s,s:o,s:{s:o,s:o},s:o}", "schema", "mailhaul.plan.v1", "totals", totals,
+    all = json_pack("{s:s,s:o,s:{s:o,s:o},s:o,s:O}", "schema", "mailhaul.plan.v1", "totals", totals,
                     "rates", "source", rate_of(&f->source, f->source_s), "target",
-                    rate_of(&f->target, f->target_s), "users", users);
+                    rate_of(&f->target, f->target_s), "users", users, "warnings", plan->warnings);
     json_dumpf(all, stdout, JSON_INDENT(1));
     printf("\n");
     json_decref(all);

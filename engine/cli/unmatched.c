@@ -21,15 +21,20 @@ struct wanted {
     bool met;
 };
 
-struct search {
+struct unmatched {
     struct wanted *all;
     size_t count;
+};
+
+/* Through the journal. */
+struct search {
+    struct unmatched *wanted;
     uint32_t *users;
     unsigned user_count, listed; /* with folders */
     bool any;
 };
 
-static void want_patterns(struct search *s, const char *key, const struct settings_list *list)
+static void want_patterns(struct unmatched *s, const char *key, const struct settings_list *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         const struct settings_list one = { .items = &list->items[i], .count = 1 };
@@ -41,9 +46,10 @@ static void want_patterns(struct search *s, const char *key, const struct settin
     }
 }
 
-static void want(struct search *s, const struct settings *settings)
+struct unmatched *unmatched_create(const struct settings *settings)
 {
     const struct settings_policy *p = &settings->policy;
+    struct unmatched *s = mem_zero(1, sizeof *s);
 
     s->all = mem_zero(p->exclude_folders.count + p->include_folders.count + settings->folder_count,
                       sizeof *s->all);
@@ -53,6 +59,52 @@ static void want(struct search *s, const struct settings *settings)
         s->all[s->count++] = (struct wanted){ .key = "[folders]",
                                               .text = settings->folders[i].source,
                                               .folded = names_folded(settings->folders[i].source) };
+    return s;
+}
+
+void unmatched_destroy(struct unmatched **unmatched)
+{
+    struct unmatched *s = *unmatched;
+
+    for (size_t i = 0; s && i < s->count; i++) {
+        names_patterns_destroy(&s->all[i].pattern);
+        free(s->all[i].folded);
+    }
+    if (s)
+        free(s->all);
+    free(s);
+    *unmatched = NULL;
+}
+
+void unmatched_meet(struct unmatched *s, const char *name, const char *role_word)
+{
+    char *folded = names_folded(name);
+    enum role role = roles_of_word(role_word);
+    unsigned bits = role == ROLE_NONE ? 0 : 1u << role;
+
+    for (size_t i = 0; i < s->count; i++) {
+        struct wanted *w = &s->all[i];
+
+        if (!w->met)
+            w->met = w->pattern ? names_patterns_match(w->pattern, slice_cstr(folded), bits, bits, NULL)
+                                : strcmp(w->folded, folded) == 0;
+    }
+    free(folded);
+}
+
+void unmatched_each(const struct unmatched *s, const char *where, void (*tell)(void *context, const char *text),
+                    void *context)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        char *text;
+
+        if (s->all[i].met)
+            continue;
+        text = mem_format("%s: \"%.200s\" matches no folder of %s; is it spelt as the server names it?",
+                          s->all[i].key, s->all[i].text, where);
+        tell(context, text);
+        free(text);
+    }
 }
 
 static bool add_user(void *context, const struct user_record *user)
@@ -67,19 +119,10 @@ static bool add_user(void *context, const struct user_record *user)
 static bool meet(void *context, const struct folder_record *f)
 {
     struct search *s = context;
-    char *name = slice_dup(f->source_name), *folded = names_folded(name);
-    enum role role = roles_of_word(f->role);
-    unsigned bits = role == ROLE_NONE ? 0 : 1u << role;
+    char *name = slice_dup(f->source_name);
 
     s->any = true;
-    for (size_t i = 0; i < s->count; i++) {
-        struct wanted *w = &s->all[i];
-
-        if (!w->met)
-            w->met = w->pattern ? names_patterns_match(w->pattern, slice_cstr(folded), bits, bits, NULL)
-                                : strcmp(w->folded, folded) == 0;
-    }
-    free(folded);
+    unmatched_meet(s->wanted, name, f->role);
     free(name);
     return true;
 }
@@ -119,34 +162,34 @@ static bool kept(struct spool *spool, struct buf *text, struct err *err_r)
     return true;
 }
 
+struct telling {
+    struct buf text;
+    FILE *out;
+    bool full;
+};
+
+static void tell(void *context, const char *text)
+{
+    struct telling *t = context;
+
+    t->full |= !buf_append_format(&t->text, "%s\n", text);
+    if (t->out && !t->full)
+        fprintf(t->out, "mailhaul: warning: %s\n", text);
+}
+
 bool unmatched_tell(struct spool *spool, const struct settings *settings, FILE *out, struct err *err_r)
 {
-    struct search s = { 0 };
-    struct buf text;
+    struct search s = { .wanted = unmatched_create(settings) };
+    struct telling t = { .out = out };
     bool ok;
 
-    buf_init(&text, TEXT_MAX);
-    want(&s, settings);
+    buf_init(&t.text, TEXT_MAX);
     ok = met_all(&s, spool, err_r);
-    for (size_t i = 0; ok && s.listed && i < s.count; i++) {
-        size_t before = buf_slice(&text).size;
-
-        if (s.all[i].met)
-            continue;
-        if (!buf_append_format(&text, "%s: \"%.200s\" matches no folder of any mailbox; is it spelt as the "
-                               "server names it?\n", s.all[i].key, s.all[i].text))
-            break;
-        if (out)
-            fprintf(out, "mailhaul: warning: %.*s", (int)(buf_slice(&text).size - before),
-                    buf_slice(&text).data + before);
-    }
-    ok = ok && kept(spool, &text, err_r);
-    for (size_t i = 0; i < s.count; i++) {
-        names_patterns_destroy(&s.all[i].pattern);
-        free(s.all[i].folded);
-    }
-    free(s.all);
+    if (ok && s.listed)
+        unmatched_each(s.wanted, "any mailbox", tell, &t);
+    ok = ok && kept(spool, &t.text, err_r);
+    unmatched_destroy(&s.wanted);
     free(s.users);
-    buf_deinit(&text);
+    buf_deinit(&t.text);
     return ok;
 }

@@ -51,7 +51,7 @@ struct probe {
     char user[256];
     enum at at;        /* the step that is being taken */
     uint64_t began_ns; /* of that step */
-    unsigned folders, noselect;
+    struct roster roster;
     char prefix[128];
     char delimiter;
     uint32_t inbox_messages;
@@ -244,6 +244,7 @@ static void over(struct probe *p)
 {
     loop_timer_clear(p->hub->loop, &p->look);
     secret_destroy(&p->token);
+    roster_deinit(&p->roster);
     p->events->done(p->context, !p->failed);
     free(p);
 }
@@ -294,18 +295,20 @@ static void select_ended(void *context, const struct err *err)
     link_finish(p->link);
 }
 
-static void list_row(void *context, const struct imap_list_row *row)
+static bool usable(void *context)
 {
-    struct probe *p = context;
+    const struct probe *p = context;
 
-    p->folders++;
-    p->noselect += (row->attributes & IMAP_MAILBOX_NOSELECT) != 0;
+    return link_is_ready(p->link);
 }
 
 static void list_ended(void *context, const struct err *err)
 {
     struct probe *p = context;
-    char detail[96];
+    const struct roster *r = &p->roster;
+    unsigned folders = r->count - r->inbox_supposed, noselect = 0;
+    char detail[400], line[200];
+    size_t used;
 
     if (err && !link_is_ready(p->link))
         return;
@@ -314,9 +317,16 @@ static void list_ended(void *context, const struct err *err)
         link_finish(p->link);
         return;
     }
-    snprintf(detail, sizeof detail, "%u folder%s, %u of them hold%s no mail themselves", p->folders,
-             p->folders == 1 ? "" : "s", p->noselect, p->noselect == 1 ? "s" : "");
+    for (unsigned i = 0; i < r->count; i++)
+        noselect += (r->rows[i].attributes & IMAP_MAILBOX_NOSELECT) != 0;
+    used = (size_t)snprintf(detail, sizeof detail, "%u folder%s, %u of them hold%s no mail themselves", folders,
+                            folders == 1 ? "" : "s", noselect, noselect == 1 ? "s" : "");
+    if (r->gap_count)
+        snprintf(detail + used, sizeof detail - used, "; there may be more that could not be listed: %.250s",
+                 err_line(&r->gaps[0].err, line, sizeof line));
     tell(p, AT_LIST, lap_ms(p), detail);
+    if (p->events->folders)
+        p->events->folders(p->context, &p->roster);
     p->at = AT_SELECT;
     session_select(link_session(p->link), SLICE("INBOX"), true, selected, select_ended, p);
 }
@@ -352,8 +362,8 @@ static void namespaces_ended(void *context, const struct err *err)
     }
     tell(p, AT_NAMESPACE, lap_ms(p), detail);
     p->at = AT_LIST;
-    session_list(link_session(p->link), SESSION_LIST_PLAIN, SLICE("*"), 0, list_row, NULL, list_ended,
-                 p);
+    /* As a run asks. */
+    roster_ask(&p->roster, link_session(p->link), usable, list_ended, p);
 }
 
 static void link_ready(void *context)
@@ -432,6 +442,7 @@ void probe_start(struct hub *hub, enum side side, const struct settings_user *us
     p->events = probe_events;
     p->context = context;
     p->began_ns = now_ns();
+    roster_init(&p->roster, !source && p->endpoint->preset == SETTINGS_PRESET_EXCHANGE_ONLINE, source, 0);
     snprintf(p->user, sizeof p->user, "%s", source ? user->user_name : user->target_user_name);
     /* From the loop, so that done never comes from inside this call. */
     loop_timer_set(hub->loop, &p->look, 0, start, p);

@@ -8,6 +8,7 @@
 
 #include "engine/move/hub.h"
 #include "engine/move/link.h"
+#include "engine/move/roster.h"
 #include "engine/rules/trouble.h"
 
 struct probe;
@@ -25,6 +26,8 @@ struct probe_step {
 struct probe_events {
     /* A step is known; borrowed for the call. */
     void (*step)(void *context, const struct probe_step *step);
+    /* The folders, as a run would see them; borrowed for the call. May be NULL. */
+    void (*folders)(void *context, struct roster *roster);
     /* It is over and frees itself; ok: every step held. */
     void (*done)(void *context, bool ok);
 };

@@ -40,7 +40,18 @@ class Slips(Case):
         batch.set("policy", "include-folders", "*")
         batch.set("folders", "Archiv", "Old")
         said = ['exclude-folders: "Trsh"', '[folders]: "Archiv"']
-        plan = self.ends(batch.call("plan"), 0)
+        # Before anything moves; what one mailbox lacks is no slip.
+        check = self.ends(batch.call("check", "--all", "--json"), 0)
+        self.assertEqual([w.split(" matches")[0] for w in check.json()["warnings"]], said)
+        self.assertIn(said[0] + " matches no folder of any mailbox", check.err)
+        for arguments in ((), ("--all", "--target"), ("--user", "ben")):
+            self.assertNotIn("matches no folder", self.ends(batch.call("check", *arguments), 0).err)
+        batch.passwords["anna"] = "wrong"
+        check = self.ends(batch.call("check", "--all", "--json"), 77)
+        self.assertIn('"Trsh" matches no folder of the 1 of 2 mailboxes that could be listed', check.err)
+        del batch.passwords["anna"]
+        plan = self.ends(batch.call("plan", "--json"), 0)
+        self.assertEqual([w.split(" matches")[0] for w in plan.json()["warnings"]], said)
         done = self.ends(batch.call("run"), 0)
         self.assertEqual([w.split(" matches")[0] for w in batch.report()["batch"]["warnings"]], said)
         for text in (plan.err, done.err):
