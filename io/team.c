@@ -15,7 +15,6 @@
 #include <omp.h>
 #endif
 
-#define LOOPS_MAX 256
 
 /* Processors' worth of time per period that the control group allows, rounded up; 0: no limit. */
 static unsigned quota_of(const char *path)
@@ -73,6 +72,13 @@ unsigned team_processors(void)
     return count ? count : 1;
 }
 
+unsigned team_loops(unsigned wanted)
+{
+    unsigned loops = wanted ? wanted : team_processors();
+
+    return loops < TEAM_LOOPS_MAX ? loops : TEAM_LOOPS_MAX;
+}
+
 static bool refused(unsigned loops, struct err *err_r)
 {
     return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_OS, EAGAIN,
@@ -86,7 +92,7 @@ bool team_run(unsigned loops, void (*body)(void *context, unsigned thread), void
 {
     bool short_handed = false;
 
-    assert(loops >= 1 && loops <= LOOPS_MAX);
+    assert(loops >= 1 && loops <= TEAM_LOOPS_MAX);
     omp_set_dynamic(0);
     /* Each thread allocates what it uses, so its memory is near the processor it is spread to. */
 #pragma omp parallel num_threads(loops + 1) proc_bind(spread)
@@ -132,7 +138,7 @@ bool team_run(unsigned loops, void (*body)(void *context, unsigned thread), void
     unsigned count = 1;
     bool go = false;
 
-    assert(loops >= 1 && loops <= LOOPS_MAX);
+    assert(loops >= 1 && loops <= TEAM_LOOPS_MAX);
     pthread_mutex_lock(&gate);
     for (; count <= loops; count++) {
         members[count] = (struct member){ 0, &gate, &go, count, body, context };

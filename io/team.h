@@ -10,6 +10,9 @@
 
 /* Processors this process may use (affinity mask and cgroup quota), at least 1. */
 unsigned team_processors(void);
+/* How many loops to run: as many as wanted, 0 as many as there are processors; never more than
+ * TEAM_LOOPS_MAX. */
+unsigned team_loops(unsigned wanted);
 
 /* Runs body(context, 0 .. loops) at the same time, one thread each, and returns when all have
  * returned. loops: 1..TEAM_LOOPS_MAX. Errors: PERMANENT/RUN when the threads cannot be had; no body

@@ -143,7 +143,7 @@ static int measure(const struct opts *o, const struct visit_house *house)
     unsigned count =
         o->connections_count ? o->connections_count : sizeof steps_default / sizeof *steps_default;
     unsigned seconds = o->seconds ? o->seconds : SECONDS_DEFAULT, done = 0, knee;
-    unsigned loops = s->threads ? s->threads : team_processors();
+    unsigned loops = team_loops(s->threads);
     struct drain_step *steps = mem_zero(count, sizeof *steps);
     struct server server;
     char reason[DRAIN_REASON_BYTES];

@@ -131,7 +131,7 @@ int do_plan(const struct opts *o, const struct settings *settings)
         return complain_of_state(&err);
     }
     do_run_catch_signals();
-    config.loops = settings->threads ? settings->threads : team_processors();
+    config.loops = team_loops(settings->threads);
     config.looks = mem_zero(settings->user_count, sizeof *config.looks);
     if (!batch_run(&config, &result, &err)) {
         code = complain(&err, err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_DISK);

@@ -293,9 +293,7 @@ int do_run(const struct opts *o, const struct settings *settings)
     config.spool = spool;
     show.state = (struct report_state){ .spool = spool, .folder = settings->state_folder };
     show.folder = settings->state_folder;
-    config.loops = settings->threads ? settings->threads : team_processors();
-    if (config.loops > TEAM_LOOPS_MAX)
-        config.loops = TEAM_LOOPS_MAX;
+    config.loops = team_loops(settings->threads);
     if (!batch_run(&config, &result, &err)) {
         progress_finish(&show.progress);
         spool_close(&spool);

@@ -180,9 +180,7 @@ int do_verify(const struct opts *o, const struct settings *settings)
     if (!o->quiet)
         states_tell_missing(&s, "known of what the runs left; their users are compared all the same", stderr);
     do_run_catch_signals();
-    config.loops = settings->threads ? settings->threads : team_processors();
-    if (config.loops > TEAM_LOOPS_MAX)
-        config.loops = TEAM_LOOPS_MAX;
+    config.loops = team_loops(settings->threads);
     emit_init(&v.emit, stdout, true);
     if (o->json) {
         emit_object(&v.emit, NULL);

@@ -362,6 +362,9 @@ static void test_a_team_passes_messages_between_loops(void **state)
     assert_int_equal(r.bodies, LOOPS + 1);
     assert_int_equal(r.token.laps, LAPS);
     assert_true(team_processors() >= 1);
+    assert_int_equal(team_loops(3), 3);
+    assert_int_equal(team_loops(TEAM_LOOPS_MAX + 1), TEAM_LOOPS_MAX);
+    assert_true(team_loops(0) >= 1 && team_loops(0) <= TEAM_LOOPS_MAX);
 }
 
 int main(void)
