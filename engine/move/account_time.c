@@ -106,6 +106,7 @@ static enum time_kind kind_now(const struct account *account, enum side *side_r,
 {
     struct activity source = look_at(account, SIDE_SOURCE);
     struct activity target = look_at(account, SIDE_TARGET);
+    struct spool_fill fill;
 
     *side_r = SIDE_TARGET;
     *cause_r = STALL_NONE;
@@ -115,9 +116,10 @@ static enum time_kind kind_now(const struct account *account, enum side *side_r,
     if (target.moving)
         return TIME_TARGET;
     /* Reading waits for room: that is the target's, or the disk's, slowness. What is asked for and
-     * not read is no work of the source. */
-    if (account->hub->choked || account->spool_waits) {
-        *cause_r = account->spool_waits ? STALL_SPOOL_FULL : STALL_DISK;
+     * not read is no work of the source; nor is what was read and cannot be written. */
+    spool_fill(account->hub->spool, &fill);
+    if (fill.disk_full || account->hub->choked || account->spool_waits) {
+        *cause_r = fill.disk_full ? STALL_DISK_FULL : account->spool_waits ? STALL_SPOOL_FULL : STALL_DISK;
         return TIME_STALLED_TARGET;
     }
     if (source.moving)

@@ -326,6 +326,7 @@ static void head(struct emit *e, const struct report *r)
         emit_array(e, NULL);
         emit_cstr(e, NULL, stall_name(i));
         emit_cstr(e, NULL, stall_words(i));
+        emit_number(e, NULL, stall_is_here(i));
         emit_end_array(e);
     }
     emit_end_array(e);

@@ -238,7 +238,7 @@ const char report_script[] =
     "  if (!all) return h('p', 'soft', 'No time was counted yet.');\n"
     "  return h('div', '', bar, leg, stalls.length ? table([['Stalled by', ''], ['Why', '', 'wrap'], ['Cause', ''],\n"
     "    ['Time', 'num']], stalls.map(function (x) {\n"
-    "      return [x[0] ? 'the target' : 'the source', D.causes[x[1]][1], D.causes[x[1]][0], seconds(x[2])];\n"
+    "      return [D.causes[x[1]][2] ? 'this machine' : x[0] ? 'the target' : 'the source', D.causes[x[1]][1], D.causes[x[1]][0], seconds(x[2])];\n"
     "    })) : null);\n"
     "}\n"
     "$('times').appendChild(account(D.times, D.stalls));\n"

@@ -207,9 +207,12 @@ static void stalls(const struct report *r, FILE *out)
     fprintf(out, "  Stalled time            %s%s\n", format_seconds((double)all / 1000.0).text,
             all ? " over all users" : "");
     for (unsigned i = 0; i < n && i < STALLS_SHOWN; i++)
-        fprintf(out, "  %-23s %s by the %s: %s (%s)\n", "",
+        fprintf(out, "  %-23s %s %s: %s (%s)\n", "",
                 format_seconds((double)list[i].ms / 1000.0).text,
-                list[i].side == SIDE_SOURCE ? "source" : "target", stall_words(list[i].cause),
+                stall_is_here(list[i].cause)   ? "here"
+                : list[i].side == SIDE_SOURCE ? "by the source"
+                                              : "by the target",
+                stall_words(list[i].cause),
                 stall_name(list[i].cause));
     if (n > STALLS_SHOWN)
         fprintf(out, "  %-23s and %u more causes\n", "", n - STALLS_SHOWN);
@@ -279,8 +282,10 @@ bool report_write_text(const struct report *r, enum report_part part, const stru
             fprintf(out, "  %-23s %s: %s\n", s->source ? "Source's limits" : "Target's limits",
                     s->learnt.server, report_learnt_line(s, verdict, sizeof verdict));
     }
-    fprintf(out, "  Efficiency              %.0f %% of the time that was not idle went into moving mail\n",
-            100 * report_efficiency(r->time_ms));
+    /* A run that was over before it was looked at has no share of anything. */
+    if (report_time_known(r->time_ms))
+        fprintf(out, "  Efficiency              %.0f %% of the time that was not idle went into moving mail\n",
+                100 * report_efficiency(r->time_ms));
     fprintf(out, "  Retries                 %s  (%s reconnect%s)\n", format_count(r->retries).text,
             format_count(r->reconnects).text, format_s(r->reconnects));
     if (part == REPORT_WHOLE || r->group_count == 0)

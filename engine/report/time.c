@@ -37,13 +37,22 @@ const char *report_time_name(unsigned kind)
     return names[kind];
 }
 
+static uint64_t not_idle(const uint64_t time_ms[6])
+{
+    return time_ms[TIME_SOURCE] + time_ms[TIME_TARGET] + time_ms[TIME_THROTTLED] + time_ms[TIME_STALLED_SOURCE] +
+           time_ms[TIME_STALLED_TARGET];
+}
+
+bool report_time_known(const uint64_t time_ms[6])
+{
+    return not_idle(time_ms) > 0;
+}
+
 double report_efficiency(const uint64_t time_ms[6])
 {
-    uint64_t moving = time_ms[TIME_SOURCE] + time_ms[TIME_TARGET];
-    uint64_t all = moving + time_ms[TIME_THROTTLED] + time_ms[TIME_STALLED_SOURCE] +
-                   time_ms[TIME_STALLED_TARGET];
+    uint64_t all = not_idle(time_ms);
 
-    return all ? (double)moving / (double)all : 0;
+    return all ? (double)(time_ms[TIME_SOURCE] + time_ms[TIME_TARGET]) / (double)all : 0;
 }
 
 void report_emit_time(struct emit *e, const uint64_t time_ms[6], const struct stalls *stalls)

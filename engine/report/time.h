@@ -21,6 +21,8 @@ const char *report_time_name(unsigned kind);
 /* "time": { "source_s": ..., "efficiency" }, in seconds, and "stalled_by": { "source": {
  * "SlowAnswer": seconds } , "target": {} }. */
 void report_emit_time(struct emit *e, const uint64_t time_ms[6], const struct stalls *stalls);
+/* Was any time of it not idle? Without, there is no efficiency to tell. */
+bool report_time_known(const uint64_t time_ms[6]);
 /* Of the time in which there was something to do, the part in which mail moved: 0..1. */
 double report_efficiency(const uint64_t time_ms[6]);
 

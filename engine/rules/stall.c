@@ -17,6 +17,7 @@ static const struct {
     [STALL_LOST_ANSWER] = { "LostAnswer", "finding out what an APPEND without an answer did" },
     [STALL_SPOOL_FULL] = { "SpoolFull", "the spool is full" },
     [STALL_DISK] = { "Disk", "the disk under the spool is slower than the source" },
+    [STALL_DISK_FULL] = { "DiskFull", "the disk of the state folder is full" },
 };
 _Static_assert(sizeof causes / sizeof *causes == STALL_CAUSE_COUNT, "one a cause");
 
@@ -30,6 +31,11 @@ const char *stall_words(enum stall_cause cause)
 {
     assert((unsigned)cause < STALL_CAUSE_COUNT);
     return causes[cause].words;
+}
+
+bool stall_is_here(enum stall_cause cause)
+{
+    return cause == STALL_SPOOL_FULL || cause == STALL_DISK || cause == STALL_DISK_FULL;
 }
 
 void stalls_add(struct stalls *sum, const struct stalls *stalls)

@@ -24,6 +24,7 @@ enum stall_cause {
     STALL_LOST_ANSWER, /* an APPEND got no answer: the target is looked at before more is sent */
     STALL_SPOOL_FULL,  /* fetching waits for room in the spool */
     STALL_DISK,        /* fetching waits for the disk under the spool */
+    STALL_DISK_FULL,   /* there is no room on it, so that what is fetched cannot be kept */
     STALL_CAUSE_COUNT
 };
 
@@ -31,6 +32,8 @@ enum stall_cause {
 const char *stall_name(enum stall_cause cause);
 /* "waiting for an answer" ...: the same for people. */
 const char *stall_words(enum stall_cause cause);
+/* It lies in neither server but in this machine: counted with the target, which the mail is for. */
+bool stall_is_here(enum stall_cause cause);
 
 struct stalls {
     uint64_t ms[SIDE_COUNT][STALL_CAUSE_COUNT]; /* by the side that is waited for */

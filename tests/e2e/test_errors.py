@@ -360,7 +360,12 @@ class Disk(Case):
                          re.escape(batch.state))
         self.assertNotIn("Under way", done.err)
         self.assertIn("could not write any more", done.err)
-        self.assertIs(batch.report()["batch"]["running"], False)
+        report = batch.report()
+        self.assertIs(report["batch"]["running"], False)
+        # The time in which room was waited for is no idle one.
+        waited, whole = report["totals"]["stalled_by"]["target"]["DiskFull"], report["totals"]["time"]
+        self.assertGreater(waited, whole["idle_s"])
+        self.assertRegex(done.err, r"\n +\S+.* here: the disk of the state folder is full \(DiskFull\)\n")
         subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
         self.ends(batch.call("run"), 0)
         self.moved(batch)
