@@ -19,6 +19,15 @@ static void list_push(struct loop_timer **head, struct loop_timer *timer)
     *head = timer;
 }
 
+/* *end: where the list's last link stands. */
+static void list_append(struct loop_timer ***end, struct loop_timer *timer)
+{
+    timer->next = NULL;
+    timer->link = *end;
+    **end = timer;
+    *end = &timer->next;
+}
+
 void wheel_remove(struct loop_timer *timer)
 {
     if (!timer->link)
@@ -93,7 +102,7 @@ static void slot_take(struct wheel *w, unsigned level, unsigned slot, struct loo
 
 void wheel_advance(struct wheel *w, uint64_t now_ms)
 {
-    struct loop_timer *due = NULL, *timer;
+    struct loop_timer *due = NULL, **due_end = &due, *timer;
 
     for (;;) {
         uint64_t next = next_ms(w);
@@ -111,7 +120,7 @@ void wheel_advance(struct wheel *w, uint64_t now_ms)
             while ((timer = list)) {
                 wheel_remove(timer);
                 if (timer->due_ms <= next)
-                    list_push(&due, timer);
+                    list_append(&due_end, timer);
                 else
                     wheel_add(w, timer, timer->due_ms);
             }

@@ -21,8 +21,8 @@ void wheel_init(struct wheel *w, uint64_t now_ms);
 void wheel_add(struct wheel *w, struct loop_timer *timer, uint64_t due_ms);
 /* No-op on an unset timer. */
 void wheel_remove(struct loop_timer *timer);
-/* Moves to now_ms and calls `fired` of every timer due by then, in no stated order within one
- * tick; each is unset before its call. Timers set by these calls wait for the next advance. */
+/* Moves to now_ms and calls `fired` of every timer due by then, in the order of their ticks, in none
+ * that is stated within one; each is unset before its call. Timers set by these calls wait for the next advance. */
 void wheel_advance(struct wheel *w, uint64_t now_ms);
 /* Milliseconds until the next advance has something to do (it may be only to sort timers down a
  * level), or -1 when no timer is set. */
