@@ -173,22 +173,25 @@ static struct store_op *story_step(struct kit *kit, uint32_t user, unsigned n)
     return kit_end_op(user, 1, uid, uid % 5 == 0 ? MESSAGE_FAILED : MESSAGE_UPLOADED);
 }
 
-static void story_holds(struct kit *kit, uint32_t user, unsigned n)
+/* Is what step n makes true so? */
+static bool story_is(struct kit *kit, uint32_t user, unsigned n)
 {
     uint32_t round = n / (3 * ROWS + 1), at = n % (3 * ROWS + 1);
     uint32_t uid = round * ROWS + 1 + (at - 1) / 3;
-    enum message_state got, least;
+    enum message_state least;
 
-    if (at == 0) {
-        assert_true(kit_tally(kit, user, 1).found >= (round + 1) * ROWS);
-        return;
-    }
-    if (at % 3 == 2)
-        return;
-    got = kit_message(kit, user, 1, uid).state;
+    if (kit_tally(kit, user, 1).found < (round + 1) * ROWS)
+        return false;
+    if (at == 0 || at % 3 == 2)
+        return true;
     least = at % 3 == 1 ? MESSAGE_SPOOLED : uid % 5 == 0 ? MESSAGE_FAILED : MESSAGE_UPLOADED;
-    if (got < least)
-        fail_msg("step %u was acknowledged, but UID %u is in state %d", n, uid, got);
+    return kit_message(kit, user, 1, uid).state >= least;
+}
+
+static void story_holds(struct kit *kit, uint32_t user, unsigned n)
+{
+    if (!story_is(kit, user, n))
+        fail_msg("step %u was acknowledged, but is not there", n);
 }
 
 /* ---- killed -------------------------------------------------------------------------------------
@@ -247,6 +250,9 @@ static void nothing_acknowledged_is_lost_when_the_writer_is_killed(void **state)
         assert_int_equal(kit_faults(&kit, NULL), 0);
         for (unsigned i = 0; i != told + 1; i++)
             story_holds(&kit, user, i);
+        /* Killed between the commit and the word of it: no step is done twice. */
+        if (story_is(&kit, user, told + 1))
+            told++;
         kit_close(&kit);
     }
     assert_true(told > rounds);
