@@ -1,11 +1,11 @@
 #include "engine/cli/do_check.h"
 
-#include "engine/cli/complain.h"
 #include "engine/cli/check_summary.h"
+#include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/unmatched.h"
+#include "engine/inspect/probe.h"
 #include "engine/move/brake.h"
-#include "engine/move/probe.h"
 #include "engine/move/tokens.h"
 #include "engine/move/visit.h"
 #include "io/base/mem.h"

@@ -2,7 +2,7 @@
 
 #include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
-#include "engine/move/tree.h"
+#include "engine/inspect/tree.h"
 #include "engine/report/format.h"
 #include "io/stream.h"
 

@@ -4,7 +4,7 @@
 #include "engine/cli/exits.h"
 #include "engine/cli/export.h"
 #include "engine/cli/states.h"
-#include "engine/move/fetcher.h"
+#include "engine/inspect/fetcher.h"
 #include "engine/report/format.h"
 #include "engine/report/report.h"
 #include "engine/report/status.h"

@@ -4,9 +4,9 @@
 #ifndef ENGINE_CLI_PLAN_H
 #define ENGINE_CLI_PLAN_H
 
+#include "engine/inspect/forecast.h"
+#include "engine/inspect/survey.h"
 #include "engine/move/batch.h"
-#include "engine/move/forecast.h"
-#include "engine/move/survey.h"
 #include "store/reader.h"
 
 #include <jansson.h>

@@ -1,11 +1,11 @@
-/* test: move */
+/* test: inspect */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "engine/move/forecast.h"
+#include "engine/inspect/forecast.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
-#include "engine/move/verify.h"
+#include "engine/inspect/verify.h"
 
+#include "engine/inspect/verify_user.h"
 #include "engine/move/batch.h"
-#include "engine/move/verify_user.h"
 #include "io/base/mem.h"
 #include "io/team.h"
 

@@ -1,4 +1,4 @@
-#include "engine/move/probe.h"
+#include "engine/inspect/probe.h"
 
 #include "engine/move/login.h"
 #include "engine/move/tokens.h"

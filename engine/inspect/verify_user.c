@@ -1,4 +1,4 @@
-#include "engine/move/verify_exam.h"
+#include "engine/inspect/verify_exam.h"
 #include "engine/rules/header.h"
 #include "engine/rules/names_text.h"
 #include "engine/rules/trouble.h"

@@ -1,4 +1,4 @@
-#include "engine/move/fetcher.h"
+#include "engine/inspect/fetcher.h"
 
 #include "engine/rules/names_text.h"
 #include "engine/rules/trouble.h"

@@ -1,4 +1,4 @@
-#include "engine/move/survey.h"
+#include "engine/inspect/survey.h"
 
 #include "io/base/mem.h"
 

@@ -3,8 +3,8 @@
  *
  * Single-threaded: survey_run makes a loop of its own and runs it.
  */
-#ifndef ENGINE_MOVE_SURVEY_H
-#define ENGINE_MOVE_SURVEY_H
+#ifndef ENGINE_INSPECT_SURVEY_H
+#define ENGINE_INSPECT_SURVEY_H
 
 #include "engine/move/roster.h"
 #include "engine/move/visit.h"

@@ -1,4 +1,4 @@
-#include "engine/move/tree.h"
+#include "engine/inspect/tree.h"
 
 #include "engine/move/roster.h"
 #include "engine/rules/names_text.h"

@@ -1,4 +1,4 @@
-#include "engine/move/forecast.h"
+#include "engine/inspect/forecast.h"
 
 #include "engine/pace/pace.h"
 

@@ -5,8 +5,8 @@
  *
  * Single-threaded: tree_read makes a loop of its own and runs it.
  */
-#ifndef ENGINE_MOVE_TREE_H
-#define ENGINE_MOVE_TREE_H
+#ifndef ENGINE_INSPECT_TREE_H
+#define ENGINE_INSPECT_TREE_H
 
 #include "engine/move/visit.h"
 #include "engine/rules/names.h"

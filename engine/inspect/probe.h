@@ -3,8 +3,8 @@
  * cause and remedy. Runs on a loop of the caller; contacts the one server and the token endpoint,
  * changes nothing at either.
  */
-#ifndef ENGINE_MOVE_PROBE_H
-#define ENGINE_MOVE_PROBE_H
+#ifndef ENGINE_INSPECT_PROBE_H
+#define ENGINE_INSPECT_PROBE_H
 
 #include "engine/move/hub.h"
 #include "engine/move/link.h"

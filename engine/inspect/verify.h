@@ -6,8 +6,8 @@
  * rewriting server), INTERNALDATE and flags, and, where the target keeps mail as it came, each
  * body's digest with the one that the journal noted when it was fetched.
  */
-#ifndef ENGINE_MOVE_VERIFY_H
-#define ENGINE_MOVE_VERIFY_H
+#ifndef ENGINE_INSPECT_VERIFY_H
+#define ENGINE_INSPECT_VERIFY_H
 
 #include "engine/rules/settings.h"
 #include "engine/rules/verify_match.h"

@@ -1,8 +1,8 @@
 /* Digests of messages' bodies, read from a selected folder by a visit: several commands under way,
  * a batch of messages each, bodies hashed as they come.
  */
-#ifndef ENGINE_MOVE_VERIFY_HASH_H
-#define ENGINE_MOVE_VERIFY_HASH_H
+#ifndef ENGINE_INSPECT_VERIFY_HASH_H
+#define ENGINE_INSPECT_VERIFY_HASH_H
 
 #include "engine/move/visit.h"
 

@@ -3,8 +3,8 @@
  *
  * Source and target work at the same time, so the slower one decides.
  */
-#ifndef ENGINE_MOVE_FORECAST_H
-#define ENGINE_MOVE_FORECAST_H
+#ifndef ENGINE_INSPECT_FORECAST_H
+#define ENGINE_INSPECT_FORECAST_H
 
 #include "engine/rules/sample.h"
 #include "engine/rules/settings.h"

@@ -1,8 +1,8 @@
 /* The examination of one user, for engine/move/verify: both sides' folders side by side. */
-#ifndef ENGINE_MOVE_VERIFY_USER_H
-#define ENGINE_MOVE_VERIFY_USER_H
+#ifndef ENGINE_INSPECT_VERIFY_USER_H
+#define ENGINE_INSPECT_VERIFY_USER_H
 
-#include "engine/move/verify.h"
+#include "engine/inspect/verify.h"
 #include "engine/move/visit.h"
 #include "store/reader.h"
 

@@ -1,12 +1,12 @@
 /* The state of one user's examination; private to verify_user (asks both sides) and verify_judge
  * (compares what they said with each other and with the journal).
  */
-#ifndef ENGINE_MOVE_VERIFY_EXAM_H
-#define ENGINE_MOVE_VERIFY_EXAM_H
+#ifndef ENGINE_INSPECT_VERIFY_EXAM_H
+#define ENGINE_INSPECT_VERIFY_EXAM_H
 
+#include "engine/inspect/verify_hash.h"
+#include "engine/inspect/verify_user.h"
 #include "engine/move/roster.h"
-#include "engine/move/verify_hash.h"
-#include "engine/move/verify_user.h"
 #include "engine/rules/names_index.h"
 #include "io/base/buf.h"
 

@@ -1,8 +1,8 @@
 /* Single bodies out of the source, one call each, for `export`: read-only, a connection a user, kept
  * while the same user is asked for. Blocks; belongs to the thread that made it.
  */
-#ifndef ENGINE_MOVE_FETCHER_H
-#define ENGINE_MOVE_FETCHER_H
+#ifndef ENGINE_INSPECT_FETCHER_H
+#define ENGINE_INSPECT_FETCHER_H
 
 #include "engine/move/visit.h"
 

@@ -1,4 +1,4 @@
-#include "engine/move/verify_hash.h"
+#include "engine/inspect/verify_hash.h"
 
 #include "engine/imap/uidset.h"
 #include "engine/rules/repair.h"
