@@ -1,4 +1,4 @@
-/* The examination of one user, for engine/move/verify: both sides' folders side by side. */
+/* The examination of one user, for engine/inspect/verify: both sides' folders side by side. */
 #ifndef ENGINE_INSPECT_VERIFY_USER_H
 #define ENGINE_INSPECT_VERIFY_USER_H
 
