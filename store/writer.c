@@ -479,7 +479,8 @@ void writer_run(struct writer *writer, void (*tick)(void *context), void *contex
         pause = (tick_ms ? tick_ms : 1) * NS_PER_MS;
     for (;;) {
         queue_taken(writer);
-        if (tick && clock_ns() - ticked >= tick_ms * NS_PER_MS) {
+        /* What a tick submits would keep the end away for ever where a commit lasts longer than its turn. */
+        if (tick && !atomic_load(&writer->stopping) && clock_ns() - ticked >= tick_ms * NS_PER_MS) {
             ticked = clock_ns();
             if (ticked - let_go >= LET_GO_EVERY_MS * NS_PER_MS) {
                 env_let_go(writer->spool);

@@ -115,7 +115,8 @@ void store_op_free(struct store_op *op);
 struct writer *writer_create(struct spool *spool);
 void writer_destroy(struct writer **writer);
 /* Thread 0: applies until writer_stop, then everything still queued, then returns. tick (may be NULL)
- * runs between commits at least every tick_ms, for the display and the like. */
+ * runs between commits at least every tick_ms until writer_stop, for the display and the like; it may
+ * submit. */
 void writer_run(struct writer *writer, void (*tick)(void *context), void *context, uint32_t tick_ms);
 /* Any thread, signal-safe. */
 void writer_stop(struct writer *writer);

@@ -304,6 +304,47 @@ static void nobody_is_synced_after_something_was_lost(void **state)
     kit_deinit(&kit);
 }
 
+/* ---- the end ---------------------------------------------------------------------------------- */
+
+struct talker {
+    struct writer *writer;
+    unsigned told;
+};
+
+static void tells(void *context)
+{
+    struct talker *t = context;
+
+    if (t->told++ < 100)
+        writer_submit(t->writer, store_op_meta_text("batch.live", "x"));
+}
+
+/* As on a disk so slow that each commit lasts longer than a tick. */
+static void a_stopped_writer_ends_although_its_ticks_write(void **state)
+{
+    struct talker t = { 0 };
+    struct slice value;
+    struct kit kit;
+    struct err err;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    t.writer = writer_create(kit.spool);
+    writer_stop(kit.writer);
+    pthread_join(kit.thread, NULL);
+    writer_submit(t.writer, store_op_meta_text("batch.state", "Synced"));
+    writer_stop(t.writer);
+    writer_run(t.writer, tells, &t, 0);
+    assert_int_equal(t.told, 0);
+    assert_true(spool_meta_get(kit.spool, "batch.state", &value, &err));
+    assert_true(slice_equal(value, SLICE("Synced")));
+    free((char *)value.data);
+    writer_destroy(&kit.writer);
+    kit.writer = t.writer;
+    assert_int_equal(pthread_create(&kit.thread, NULL, kit_writes, &kit), 0);
+    kit_deinit(&kit);
+}
+
 /* ---- remarks ----------------------------------------------------------------------------------
  */
 
@@ -433,6 +474,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_lets_uploads_free_room_and_then_goes_on),
         cmocka_unit_test(a_disk_that_stays_full_is_told_and_loses_nothing),
         cmocka_unit_test(nobody_is_synced_after_something_was_lost),
+        cmocka_unit_test(a_stopped_writer_ends_although_its_ticks_write),
         cmocka_unit_test(equal_failures_are_counted_and_their_number_is_bounded),
         cmocka_unit_test(the_timeline_is_thinned_and_keeps_both_ends),
         cmocka_unit_test(a_reader_that_holds_sees_one_instant),
