@@ -218,7 +218,7 @@ static void queue_taken(struct writer *w)
     while ((node = mpsc_pop(&w->queue)) != NULL) {
         struct store_op *op = (struct store_op *)node;
 
-        if (w->dead || (w->gave_up && !drain_outlives_loss(op)))
+        if (w->dead)
             answered(w, op, &w->why);
         else
             appended(w, op);
@@ -358,6 +358,9 @@ static bool passing_committed(struct writer *w)
     for (struct store_op *op = w->first;
          op && waiting_count < DRAIN_WALK_MAX && passing_count < BATCH_RECORDS_MAX && !rc;
          op = op->next) {
+        /* Refused in its turn: who flushes is told when nothing of it is under way any more. */
+        if (w->gave_up && !drain_outlives_loss(op))
+            continue;
         rc = may_pass(&j, op, waiting, waiting_count) ? journal_apply(&j, op) : JOURNAL_ILLEGAL;
         if (rc == 0) {
             passing[passing_count++] = op;

@@ -131,7 +131,7 @@ uint64_t writer_pressure(const struct writer *writer);
  * drain mode, applies only what frees space, retries what inserts when there is room; an op that
  * cannot be applied for 60 s, or when writer_stop comes first, gets this error, and with it all that
  * waits behind it; from then on only END, USER, META and remarks are taken, so that nothing can pass
- * what was lost), PERMANENT/RUN for anything that needs a person:
+ * what was lost; a FLUSH that is refused is still told after all that came before it), PERMANENT/RUN for anything that needs a person:
  * also a state change that the journal does not allow, since it then holds something else than what this run
  * knows of it. Nothing more is written after that. */
 

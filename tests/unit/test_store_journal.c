@@ -304,6 +304,62 @@ static void nobody_is_synced_after_something_was_lost(void **state)
     kit_deinit(&kit);
 }
 
+struct order {
+    enum store_op_kind kinds[4];
+    bool failed[4];
+    unsigned count;
+};
+
+static void orders(struct store_op *op, const struct err *err)
+{
+    struct order *order = op->context;
+
+    order->failed[order->count] = err != NULL;
+    order->kinds[order->count++] = op->kind;
+    store_op_free(op);
+}
+
+static void kit_ordered(struct kit *kit, struct store_op *op, struct order *order)
+{
+    op->context = order;
+    op->done = orders;
+    writer_submit(kit->writer, op);
+}
+
+/* Who flushes before it goes is gone when it is answered: what it had under way must be answered
+ * before, also where the flush itself is refused. */
+static void after_a_loss_all_are_still_answered_in_order(void **state)
+{
+    struct fault fault = { .left = 0, .rc = ENOSPC };
+    struct order order = { .count = 0 };
+    struct kit kit;
+    struct err err;
+    uint32_t user;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    writer_set_patience(kit.writer, 50);
+    user = kit_user(&kit, "a@example.edu");
+    kit_do(&kit, kit_folder_op(user, 1));
+    kit_do(&kit, kit_found_op(user, 1, 1, 5));
+    journal_fault(strike, &fault);
+    assert_false(kit_try(&kit, kit_found_op(user, 1, 6, 5), &err));
+    journal_fault(NULL, NULL);
+    writer_stop(kit.writer);
+    pthread_join(kit.thread, NULL);
+    kit_ordered(&kit, store_op_meta_text("pace", "x"), &order);
+    kit_ordered(&kit, kit_end_op(user, 1, 1, MESSAGE_SKIPPED), &order);
+    kit_ordered(&kit, store_op_new(STORE_OP_FLUSH, 0, 0), &order);
+    kit_writes(&kit);
+    assert_int_equal(order.count, 3);
+    assert_int_equal(order.kinds[2], STORE_OP_FLUSH);
+    assert_false(order.failed[0] || order.failed[1]);
+    assert_true(order.failed[2]);
+    assert_int_equal(pthread_create(&kit.thread, NULL, kit_writes, &kit), 0);
+    assert_int_equal(kit_tally(&kit, user, 1).skipped, 1);
+    kit_deinit(&kit);
+}
+
 /* ---- the end ---------------------------------------------------------------------------------- */
 
 struct talker {
@@ -474,6 +530,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_lets_uploads_free_room_and_then_goes_on),
         cmocka_unit_test(a_disk_that_stays_full_is_told_and_loses_nothing),
         cmocka_unit_test(nobody_is_synced_after_something_was_lost),
+        cmocka_unit_test(after_a_loss_all_are_still_answered_in_order),
         cmocka_unit_test(a_stopped_writer_ends_although_its_ticks_write),
         cmocka_unit_test(equal_failures_are_counted_and_their_number_is_bounded),
         cmocka_unit_test(the_timeline_is_thinned_and_keeps_both_ends),
