@@ -121,17 +121,23 @@ static void rank(struct gmail *g)
         g->ranked[i]->rank = i + 1;
 }
 
+static bool is_looking(const struct gmail *g)
+{
+    return g->flushing || g->reading != READING_NOTHING;
+}
+
+static bool is_listing(struct gmail *g)
+{
+    while (g->listed < g->ranked_count && g->ranked[g->listed]->pull > PULL_LISTING)
+        g->listed++;
+    return g->listed < g->ranked_count && g->ranked[g->listed]->pull == PULL_LISTING;
+}
+
 bool gmail_may_list(const struct folder *f)
 {
     struct gmail *g = f->account->gmail;
 
-    if (!g)
-        return true;
-    if (!g->loaded)
-        return false;
-    while (g->listed < g->ranked_count && g->ranked[g->listed]->pull > PULL_LISTING)
-        g->listed++;
-    return f->rank <= g->listed + 1;
+    return !g || (g->loaded && !is_looking(g) && !is_listing(g) && f->rank <= g->listed + 1);
 }
 
 /* ---- reading the journal ------------------------------------------------------------------- */
@@ -286,8 +292,7 @@ static void read_ended(struct gmail *g)
     g->reading = READING_NOTHING;
     g->loaded = true;
     parked_end(g);
-    if (g->parked_count)
-        flush(g);
+    gmail_look(account);
     account->told--;
     account_poke(account);
 }
@@ -361,6 +366,8 @@ static void flush(struct gmail *g)
     g->account->told++;
     g->flushing = true;
     g->parked_looked = g->parked_count;
+    for (unsigned i = 0; i < g->parked_count; i++)
+        claims_release(&g->claims, g->parked[i].item.source_id, g->parked[i].folder->record.folder);
     hub_submit(g->account->hub, store_op_new(STORE_OP_FLUSH, 0, 0), flushed, g);
 }
 
@@ -395,16 +402,23 @@ bool gmail_vanished(struct folder *f, const struct folder_item *item,
 
     if (!g || item->source_id == 0 || f->account->stopping)
         return false;
-    claims_release(&g->claims, item->source_id, f->record.folder);
     if (g->parked_count == g->parked_room) {
         g->parked_room = g->parked_room ? g->parked_room * 2 : 16;
         g->parked = mem_resize(g->parked, g->parked_room, sizeof *g->parked);
     }
     g->parked[g->parked_count++] = (struct parked){ .folder = f, .item = *item, .ends = ends };
     f->fetching++;
-    if (!g->flushing && g->reading == READING_NOTHING)
-        flush(g);
+    gmail_look(f->account);
     return true;
+}
+
+/* A folder that is being listed would take what is given up, out of its turn. */
+void gmail_look(struct account *account)
+{
+    struct gmail *g = account->gmail;
+
+    if (g && g->parked_count && !is_looking(g) && !is_listing(g))
+        flush(g);
 }
 
 void gmail_begin(struct account *account)

@@ -10,7 +10,8 @@
  * UIDNEXT was when the pass began: mail that comes meanwhile waits for the next pass, where it is
  * met in the right order.
  *
- * When the chosen folder's message is gone before it was fetched, the others' rows come back.
+ * When the chosen folder's message is gone before it was fetched, the row of the next in rank comes
+ * back.
  */
 #ifndef ENGINE_MOVE_GMAIL_H
 #define ENGINE_MOVE_GMAIL_H
@@ -37,6 +38,9 @@ void gmail_folder_anew(struct folder *f);
  * nothing to look for, and the item is still the caller's. */
 bool gmail_vanished(struct folder *f, const struct folder_item *item,
                     void (*ends)(struct folder *f, struct folder_item *item));
+/* Looks for others' rows of what is gone, unless it is looked for already or a folder is being
+ * listed: then no folder is listed until that is over. Whenever the account's work is gone through. */
+void gmail_look(struct account *account);
 /* It shows what lies elsewhere: not made on the target unless something is copied from it. */
 bool gmail_is_view(const struct folder *f);
 

@@ -212,6 +212,7 @@ void pull_go(struct worker *w)
             link_finish(w->link);
         return;
     }
+    gmail_look(account);
     if (account_held(account, SIDE_SOURCE) || gmail_is_reading(account))
         return;
     if (w->folder && !pull_has_bodies(w->folder)) {
