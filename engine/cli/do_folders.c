@@ -52,16 +52,15 @@ static void print_text(const struct settings_user *user, const struct tree *tree
 {
     uint64_t messages = 0, bytes = 0;
 
-    printf("%s\n  %9s %10s %10s  %-9s %s\n", user->email_address, "messages", "MB", "largest MB",
+    printf("%s\n  %9s %10s %10s  %-9s %s\n", user->email_address, "messages", "size", "largest",
            "role", "folder -> on the target");
     for (unsigned i = 0; i < tree->count; i++) {
         const struct tree_folder *f = &tree->folders[i];
 
         messages += f->messages;
         bytes += f->bytes;
-        printf("  %9llu %10.1f %10.1f  %-9s %s -> %s\n", (unsigned long long)f->messages,
-               (double)f->bytes / 1e6, (double)f->largest_bytes / 1e6, f->names.role,
-               text_of(f->names.name),
+        printf("  %9s %10s %10s  %-9s %s -> %s\n", format_count(f->messages).text, format_bytes(f->bytes).text,
+               format_bytes(f->largest_bytes).text, f->names.role, text_of(f->names.name),
                !f->names.selectable ? "not moved"
                : f->names.excluded  ? "excluded by policy"
                                     : text_of(f->names.target_name));
@@ -70,8 +69,8 @@ static void print_text(const struct settings_user *user, const struct tree *tree
                 printf("            %s: %s\n            do: %s\n", tree->problems[k].type,
                        tree->problems[k].text, tree->problems[k].remedy);
     }
-    printf("  %9llu %10.1f  in %u folder%s\n", (unsigned long long)messages, (double)bytes / 1e6,
-           tree->count, format_s(tree->count));
+    printf("  %9s %10s  in %u folder%s\n", format_count(messages).text, format_bytes(bytes).text, tree->count,
+           format_s(tree->count));
 }
 
 static int show(const struct opts *o, const struct visit_house *house,

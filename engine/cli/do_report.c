@@ -203,9 +203,13 @@ static int tell_export(const struct opts *o, const struct export_options *option
                     (unsigned long long)r->unlisted);
         fprintf(stderr, "%s\n", options->what == EXPORT_ALL ? "" : "; --what names others");
     } else if (r->users_known) {
-        fprintf(stderr, "mailhaul: %llu message%s (%llu bytes) of %u of %u user%s written to %s\n",
-                (unsigned long long)r->written, format_s(r->written), (unsigned long long)r->bytes, r->users,
+        fprintf(stderr, "mailhaul: %llu message%s (%s) of %u of %u user%s written to %s\n",
+                (unsigned long long)r->written, format_s(r->written), format_bytes(r->bytes).text, r->users,
                 r->users_known, format_s(r->users_known), o->to);
+        if (r->unlisted)
+            fprintf(stderr,
+                    "mailhaul: %llu more in excluded folders %s only counted, and not exported\n",
+                    (unsigned long long)r->unlisted, r->unlisted == 1 ? "was" : "were");
         if (r->without_body)
             fprintf(stderr,
                     "mailhaul: %llu more %s in index.csv only, without %s body\n",

@@ -319,8 +319,10 @@ static void list_ended(void *context, const struct err *err)
     }
     for (unsigned i = 0; i < r->count; i++)
         noselect += (r->rows[i].attributes & IMAP_MAILBOX_NOSELECT) != 0;
-    used = (size_t)snprintf(detail, sizeof detail, "%u folder%s, %u of them hold%s no mail themselves", folders,
-                            folders == 1 ? "" : "s", noselect, noselect == 1 ? "s" : "");
+    used = (size_t)snprintf(detail, sizeof detail, "%u folder%s", folders, folders == 1 ? "" : "s");
+    if (noselect)
+        used += (size_t)snprintf(detail + used, sizeof detail - used, ", %u of them without mail of %s own", noselect,
+                                 noselect == 1 ? "its" : "their");
     if (r->gap_count)
         snprintf(detail + used, sizeof detail - used, "; there may be more that could not be listed: %.250s",
                  err_line(&r->gaps[0].err, line, sizeof line));

@@ -323,7 +323,8 @@ static void put_number(struct batch *batch, const char *name, int64_t value)
 static struct batch_did did(const struct batch *batch, const struct batch_view *v)
 {
     return (struct batch_did){
-        .found = v->found - batch->earlier.found,
+        /* Fewer where an excluded folder shrank. */
+        .found = v->found > batch->earlier.found ? v->found - batch->earlier.found : 0,
         .fetched = v->fetched,
         .uploaded = v->uploaded_now,
         .present = v->present - batch->earlier.present,

@@ -82,6 +82,12 @@ void batch_put(struct batch *batch, const char *name, const char *value)
     writer_submit(batch->writer, store_op_meta_text(name, value));
 }
 
+/* A plan is no part of the course in which mail moved. */
+static bool takes_samples(const struct batch *batch)
+{
+    return batch->settings->mode != SETTINGS_MODE_PLAN;
+}
+
 static void sample(struct batch *batch, const struct batch_view *v)
 {
     struct store_op *op = store_op_new(STORE_OP_SAMPLE, 0, 0);
@@ -169,7 +175,7 @@ void batch_tell_sometimes(struct batch *batch, const struct batch_view *view)
         tell_live(batch);
         tell_learnt(batch);
     }
-    if (now_ms() - batch->sampled_ms >= SAMPLE_EVERY_MS) {
+    if (takes_samples(batch) && now_ms() - batch->sampled_ms >= SAMPLE_EVERY_MS) {
         batch->sampled_ms = now_ms();
         sample(batch, view);
     }
@@ -178,7 +184,8 @@ void batch_tell_sometimes(struct batch *batch, const struct batch_view *view)
 void batch_tell_all(struct batch *batch, const struct batch_view *view)
 {
     tell_learnt(batch);
-    sample(batch, view);
+    if (takes_samples(batch))
+        sample(batch, view);
 }
 
 void batch_take_learnt(struct batch *batch)

@@ -85,6 +85,7 @@ void rejudge_waiting(struct folder *f, enum skip_reason reason)
 void rejudge_exclude(struct folder *f, bool excluded, const struct imap_status *status)
 {
     struct hub *hub = f->account->hub;
+    struct tally before, *t = &f->record.tally;
     struct store_op *op;
 
     if (f->record.excluded && !excluded) {
@@ -102,15 +103,19 @@ void rejudge_exclude(struct folder *f, bool excluded, const struct imap_status *
                          SKIP_EXCLUDED_FOLDER);
         return;
     }
+    before = f->record.tally;
     if (f->record.tally.waiting)
         folder_forget(f);
     op = store_op_new(STORE_OP_COUNT, f->record.user, f->record.folder);
     op->count.messages = status->has & IMAP_STATUS_MESSAGES ? status->messages : 0;
     op->count.bytes = status->has & IMAP_STATUS_SIZE ? status->size_bytes : 0;
-    f->record.tally.found = f->record.tally.skipped = op->count.messages;
-    f->record.tally.bytes_found = op->count.bytes;
-    count(&hub->counters.found, op->count.messages);
-    count(&hub->counters.skipped, op->count.messages);
-    count(&hub->counters.bytes_found, op->count.bytes);
+    t->skipped = op->count.messages > t->failed ? op->count.messages - t->failed : 0;
+    t->found = t->skipped + t->failed;
+    t->bytes_found = op->count.bytes;
+    /* What an earlier run has counted is no news; fewer than then is a step back, which wraps and adds up. */
+    count(&hub->counters.found, t->found - before.found);
+    count(&hub->counters.skipped, t->skipped - before.skipped);
+    count(&hub->counters.failed, t->failed - before.failed);
+    count(&hub->counters.bytes_found, t->bytes_found - before.bytes_found);
     hub_submit_lazy(hub, op);
 }

@@ -59,12 +59,13 @@ static void spread_pair(struct report_course *course, const struct report_sample
 }
 
 uint64_t report_course_spread(struct report_course *course, const struct report_sample *samples,
-                              size_t count)
+                              size_t count, int64_t started_ms)
 {
     uint64_t active = 0;
 
     for (size_t i = 1; i < count; i++) {
-        if (new_run(&samples[i - 1], &samples[i]))
+        if (new_run(&samples[i - 1], &samples[i]) ||
+            (samples[i - 1].wall_ms < started_ms && started_ms <= samples[i].wall_ms))
             continue;
         active += (uint64_t)(samples[i].wall_ms - samples[i - 1].wall_ms);
         spread_pair(course, &samples[i - 1], &samples[i]);
@@ -112,7 +113,8 @@ bool report_course_load(struct report *r, struct err *err_r)
 
         report_course_range(&r->course, from, to);
         for (unsigned i = 0; i < r->shards; i++) {
-            uint64_t one = report_course_spread(&r->course, shards[i].rows, shards[i].count);
+            uint64_t one = report_course_spread(&r->course, shards[i].rows, shards[i].count,
+                                                r->parts[i].started_ms);
 
             active = one > active ? one : active;
         }

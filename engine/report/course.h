@@ -14,8 +14,9 @@ bool report_course_load(struct report *report, struct err *err_r) ERR_CHECK;
 
 /* The two halves of it. The range must be set (course_range) before the samples are spread. */
 void report_course_range(struct report_course *course, int64_t from_ms, int64_t to_ms);
-/* Samples of one shard in order of time; returns for how many ms a run was going on. */
+/* Samples of one shard in order of time; started_ms: when its last run began, 0 not known. Returns for how
+ * many ms a run was going on. */
 uint64_t report_course_spread(struct report_course *course, const struct report_sample *samples,
-                              size_t count);
+                              size_t count, int64_t started_ms);
 
 #endif

@@ -337,6 +337,7 @@ static bool load_shard(struct report *r, unsigned shard, struct end_of *end, str
         !fact_number(spool, "batch.finished_ms", &finished, &has_finished, err_r) ||
         !fact_number(spool, "batch.exit_code", &code, &has_code, err_r))
         return false;
+    part->started_ms = started;
     if (has_started && (b->started_ms == 0 || started < b->started_ms))
         b->started_ms = started;
     /* The facts of an earlier run stay until this one ends. */

@@ -95,6 +95,7 @@ struct report_shard {
     bool running, has_exit_code;
     int exit_code;
     unsigned users;
+    int64_t started_ms;   /* its last run's begin; 0: none */
 };
 
 struct report {

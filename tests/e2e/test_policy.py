@@ -2,6 +2,7 @@
 moves only the difference."""
 
 import hashlib
+import os
 import re
 
 import mail
@@ -28,6 +29,26 @@ class Returned(Case):
             self.ends(batch.call("run"), 0)
             self.assertEqual(self.balanced(batch.report())["totals"]["present"], 2)
             self.moved(batch)
+
+
+class Again(Case):
+    def test_what_is_excluded_is_no_news_each_night(self):
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): [mail.tiny(1)], ("Trash",): [mail.tiny(2), mail.tiny(3)]})
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        batch.set("policy", "exclude-folders", "Trash")
+        self.ends(batch.call("plan"), 0)
+        self.assertRegex(self.ends(batch.call("run"), 0).err, r"\n +0 new messages at the source;")
+        source.seed("anna", {("Trash",): [mail.tiny(4)]})
+        self.assertRegex(self.ends(batch.call("run"), 0).err, r"\n +1 new message at the source;")
+        with source.connect("anna") as mailbox:
+            mailbox.imap.select("Trash")
+            mailbox.imap.uid("STORE", "1:2", "+FLAGS", "(\\Deleted)")
+            mailbox.imap.expunge()
+        self.assertRegex(self.ends(batch.call("run"), 0).err, r"\n +0 new messages at the source;")
+        self.assertEqual(self.balanced(batch.report())["totals"]["found"], 2)
+        done = self.ends(batch.call("export", "--what", "skipped", "--to", os.path.join(self.folder, "out")), 0)
+        self.assertIn("but for 1 in excluded folders that were only counted", done.err)
 
 
 class Slips(Case):
