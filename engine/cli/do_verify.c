@@ -94,7 +94,7 @@ static void user_text(const struct verify_user *u)
                format_count(u->date).text, format_count(u->content).text);
     printf("; %s bod%s compared\n", format_count(u->bodies).text, u->bodies == 1 ? "y" : "ies");
     if (!u->known && u->complete)
-        printf("    no run has begun with this user yet: what is told is what the two sides hold\n");
+        printf("    no run has begun with this user yet: all that is to move counts as missing, whatever the target holds\n");
     if (!u->complete)
         printf("    not read whole: %s: %s\n    do: %s\n", u->type,
                err_line(&u->err, line, sizeof line), advice_find(u->type)->remedy);

@@ -636,7 +636,9 @@ struct exam *exam_start(struct verifier *verifier, const struct settings_user *u
     }
     if (read && exam->id)
         read = reader_folders(exam->reader, exam->id, add_folder, exam, &err);
-    exam->result->known = exam->folder_count > 0;
+    /* A plan knows the source's folders, and does not say where they go. */
+    for (unsigned i = 0; i < exam->folder_count; i++)
+        exam->result->known |= exam->folders[i].record.target_raw.size > 0;
     for (unsigned i = 0; i < SIDE_COUNT; i++) {
         exam->sides[i].exam = exam;
         exam->sides[i].side = (enum side)i;

@@ -69,7 +69,9 @@ static bool say(const struct report *r, struct buf *b)
     bool ended;
 
     if (r->user_count == 0)
-        return buf_append(b, SLICE("No user has been looked at yet."));
+        return buf_append(b, r->batch.has_exit_code && r->batch.exit_code == 0
+                                 ? SLICE("There was no user to move.")
+                                 : SLICE("No user has been looked at yet."));
     if (r->unbalanced)
         return buf_append_format(b,
                                  "%s folder%s do%s not balance, which is a fault of this program: "

@@ -370,3 +370,4 @@ class Nothing(Account):
         told = [self.ends(batch.call(command, "--shard", shard), 0).err
                 for command in ("run", "check") for shard in ("1/2", "2/2")]
         self.assertEqual([("no user falls into shard" in text) for text in told].count(True), 2, told)
+        self.assertEqual([("There was no user to move." in text) for text in told].count(True), 1, told)

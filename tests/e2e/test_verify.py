@@ -133,8 +133,11 @@ class Verify(Case):
         self.assertEqual(users["anna@" + DOMAIN]["grade"], "Perfect")
         self.assertEqual(users["ben@" + DOMAIN]["missing"], 5)
         told = self.ends(self.one.call("verify"), 3).out
-        self.assertIn("no run has begun with this user yet", told)
+        self.assertIn("no run has begun with this user yet: all that is to move counts as missing", told)
         self.assertIn("missing  INBOX, the whole folder", told)
+        self.ends(self.one.call("plan"), 0)  # knows ben's folders, and moves nothing
+        told = self.ends(self.one.call("verify"), 3).out
+        self.assertEqual(told.count("no run has begun with this user yet"), 1)
 
     def test_a_side_that_cannot_be_read_is_told(self):
         self.migrated()
