@@ -41,7 +41,7 @@ struct check {
     bool left_alone[SIDE_COUNT]; /* enough refusals: the rest of this side is not tried */
     struct loop_timer again;
     uint64_t started_ms; /* the last probe */
-    json_t *steps, *warnings;
+    json_t *steps, *warnings, *told[SIDE_COUNT];
     struct unmatched *unmatched; /* patterns that no folder has met so far */
     size_t listed;               /* mailboxes of the source whose folders were seen */
     bool brief; /* many users: only what fails is printed */
@@ -65,12 +65,31 @@ static const char *login_of(const struct target *t)
     return t->side == SIDE_SOURCE ? t->user->user_name : t->user->target_user_name;
 }
 
+/* Cause and remedy of a fault that many share are told once a side. */
+static bool told_before(struct check *check, enum side side, const struct probe_step *step)
+{
+    json_t *told = check->told[side] ? check->told[side] : (check->told[side] = json_object());
+    char key[sizeof step->type + sizeof step->cause + sizeof step->remedy];
+
+    /* A remedy that names the mailbox is each one's own. */
+    snprintf(key, sizeof key, "%s %s %s", step->type, step->cause, step->remedy);
+    if (json_object_get(told, key))
+        return true;
+    json_object_set_new(told, key, json_true());
+    return false;
+}
+
 static void print_step(const struct target *t, const struct probe_step *step)
 {
     const struct check *check = t->check;
 
     if (step->ok && check->brief)
         return;
+    if (!step->ok && check->brief && told_before(t->check, t->side, step)) {
+        printf("%-6s  %-10s  FAIL  %7.1f ms  %s: %s (as above)\n", side_name(t->side), step->step, step->ms,
+               t->user->email_address, step->detail);
+        return;
+    }
     printf("%-6s  %-10s  %-4s  %7.1f ms  %s%s%s\n", side_name(t->side), step->step,
            step->ok ? "ok" : "FAIL", step->ms, check->brief ? t->user->email_address : "",
            check->brief ? ": " : "", step->detail);
@@ -321,6 +340,8 @@ static int try_all(struct check *check)
                                 is_shared(endpoint(check, (enum side)side)), stdout);
     }
     json_decref(check->warnings);
+    for (unsigned side = 0; side < SIDE_COUNT; side++)
+        json_decref(check->told[side]);
     unmatched_destroy(&check->unmatched);
     return code;
 }

@@ -242,7 +242,7 @@ static void save(struct account *account)
         exceeds(account, "TooManyLargeItems", account->large_items,
                 "larger than max-message-size left behind", "large-item-limit",
                 policy->large_item_limit);
-        exceeds(account, "TooManyBadItems", total.failed, "could not be read or were refused",
+        exceeds(account, "TooManyBadItems", total.failed, "unreadable or refused",
                 "bad-item-limit", policy->bad_item_limit);
     }
     if (account->failed && (account->stopping || !account_only_looks(account))) {

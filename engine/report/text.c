@@ -101,15 +101,17 @@ static bool say(const struct report *r, struct buf *b)
                                  t->failed == 1 ? "it" : "them");
     if (r->failed_users) {
         const char *most = NULL;
-        bool ok;
+        bool ok, alike = true;
 
-        for (unsigned i = 0; i < r->user_count && !most; i++)
-            if (r->users[i].state == USER_FAILED && r->users[i].failure[0])
+        for (unsigned i = 0; i < r->user_count; i++)
+            if (r->users[i].state == USER_FAILED && r->users[i].failure[0]) {
+                alike &= !most || strcmp(most, r->users[i].failure) == 0;
                 most = r->users[i].failure;
+            }
         ok = buf_append_format(b, "%s of %s user%s failed%s%s%s and need%s attention; %s %s synced.",
                                format_count(r->failed_users).text, format_count(r->user_count).text,
                                format_s(r->user_count), most ? " (" : "",
-                               most ? (r->failed_users == 1 ? most : "see the failures") : "",
+                               most ? (alike ? most : "see the failures") : "",
                                most ? ")" : "", r->failed_users == 1 ? "s" : "",
                                format_count(r->synced).text, r->synced == 1 ? "is" : "are");
         say_rest(r, b);

@@ -201,14 +201,16 @@ class Many(Case):
         self.assertEqual(summary["ok"], 0)
 
     def test_all_passwords_wrong_is_probably_the_login_name(self):
-        users = self.users(4)
+        users = self.users(6)
         source = self.dovecot(users)
         batch = self.batch(source, self.target_for(users), users)
         batch.passwords = {u: "wrong" for u in users}
         summary = self.judged(batch, 77)
         self.assertTrue(summary["server_fault"])
-        self.assertEqual(summary["failed"], 4, "each has a password of its own")
+        self.assertEqual(summary["failed"], 6, "each has a password of its own")
         self.assertIn("form of the login name", summary["text"])
+        self.assertEqual((self.plain.count("  FAIL  "), self.plain.count("why: "), self.plain.count("(as above)")),
+                         (6, 1, 5), "what to do is told once")
 
     def test_an_administrator_who_is_refused_is_tried_three_times(self):
         users = self.users(12)

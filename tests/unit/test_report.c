@@ -449,6 +449,29 @@ static void verdicts(void **state)
     }
 }
 
+/* One cause of all is named; several are not told by one of them. */
+static void a_verdict_names_the_failure_that_all_share(void **state)
+{
+    static const char *const second[] = { "LoginFailed", "ConnectFailed" };
+    static const char *const says[] = { "2 of 2 users failed (LoginFailed) and need attention",
+                                        "2 of 2 users failed (see the failures) and need attention" };
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct spool s = { 0 }, *one = &s;
+        struct report *r;
+        char text[600];
+
+        add_user(&s, 1, "a@x", USER_FAILED, "LoginFailed");
+        add_user(&s, 2, "b@x", USER_FAILED, second[i]);
+        r = load(&one, 1);
+        report_verdict(r, text, sizeof text);
+        if (!strstr(text, says[i]))
+            fail_msg("%s", text);
+        report_free(&r);
+        fake_free(&s);
+    }
+}
+
 static void the_summary_has_the_labels(void **state)
 {
     static const char *const labels[] = { "Messages transferred    6",
@@ -699,6 +722,7 @@ int main(void)
         cmocka_unit_test(shards_are_merged),
         cmocka_unit_test(shards_that_are_not_there_are_told),
         cmocka_unit_test(verdicts),
+        cmocka_unit_test(a_verdict_names_the_failure_that_all_share),
         cmocka_unit_test(the_summary_has_the_labels),
         cmocka_unit_test(status_tells_rate_and_throttling_while_they_are_fresh),
         cmocka_unit_test(servers_are_told_in_every_form),
