@@ -92,7 +92,8 @@ static bool open_origin(struct states *s, const struct states_origin *origin, st
 static void add_missing(struct states *s, const struct states_origin *origin)
 {
     for (unsigned number = 1; number <= origin->of; number++) {
-        char *folder = mem_format("%s.%u-of-%u", origin->folder, number, origin->of);
+        char ending[SETTINGS_SHARD_ENDING_BYTES];
+        char *folder = mem_format("%s%s", origin->folder, settings_shard_ending(number, origin->of, ending));
 
         if (!is_open(s, folder))
             add(s, NULL, folder, number, origin->of);

@@ -55,7 +55,7 @@ static char *without_ini(const char *path)
 static void name_state(const struct config_state *c)
 {
     struct settings *s = c->settings;
-    char *name, *state;
+    char *name, *state, ending[SETTINGS_SHARD_ENDING_BYTES];
 
     if (!s->state_folder) {
         name = mem_format("%s.state", s->batch_name);
@@ -66,7 +66,8 @@ static void name_state(const struct config_state *c)
         s->state_folder[size - 1] = '\0';
     s->sign_in_folder = mem_text(s->state_folder);
     if (s->shard_count > 1) {
-        state = mem_format("%s.%u-of-%u", s->state_folder, s->shard_number, s->shard_count);
+        state = mem_format("%s%s", s->state_folder,
+                           settings_shard_ending(s->shard_number, s->shard_count, ending));
         free(s->state_folder);
         s->state_folder = state;
     }

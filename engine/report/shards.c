@@ -28,12 +28,12 @@ static enum standing standing_of(const struct report_shard *p)
 /* The path without the shard's ending. */
 static struct slice base_of(const struct report_shard *p)
 {
-    char ending[40];
+    char text[SETTINGS_SHARD_ENDING_BYTES];
     struct slice folder = slice_cstr(p->given.folder);
-    int size = snprintf(ending, sizeof ending, ".%u-of-%u", p->given.number, p->given.of);
+    struct slice ending = slice_cstr(settings_shard_ending(p->given.number, p->given.of, text));
 
-    if (slice_ends(folder, slice_of(ending, (size_t)size)))
-        folder.size -= (size_t)size;
+    if (slice_ends(folder, ending))
+        folder.size -= ending.size;
     return folder;
 }
 

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define TLS_1_2 0x0303
@@ -286,6 +287,12 @@ void settings_finish(struct settings *s)
     for (size_t i = 0; i < s->user_count; i++)
         if (s->users[i].email_address)
             fill(&s->users[i].target_user_name, s->users[i].email_address);
+}
+
+const char *settings_shard_ending(unsigned number, unsigned of, char out[SETTINGS_SHARD_ENDING_BYTES])
+{
+    snprintf(out, SETTINGS_SHARD_ENDING_BYTES, ".%u-of-%u", number, of);
+    return out;
 }
 
 bool settings_user_in_shard(struct slice email_address, unsigned number, unsigned count)

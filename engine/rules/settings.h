@@ -252,6 +252,9 @@ void settings_users_keep(struct settings *s,
                          bool (*keep)(void *context, const struct settings_user *user),
                          void *context);
 
+/* What stands behind a batch's own state folder in the name of a shard's: ".3-of-10". Returns out. */
+#define SETTINGS_SHARD_ENDING_BYTES 32
+const char *settings_shard_ending(unsigned number, unsigned of, char out[SETTINGS_SHARD_ENDING_BYTES]);
 /* Whether a mailbox belongs to shard number (1..count) of count. Depends on the address alone
  * (A-Z folded), on every machine and in every version: SHA-256 mod count. */
 bool settings_user_in_shard(struct slice email_address, unsigned number, unsigned count);
