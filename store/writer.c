@@ -22,6 +22,7 @@
 #define BATCH_RECORDS_MAX 1024u
 #define BATCH_BYTES_MAX (16ull << 20)
 #define GATHER_NS (4 * NS_PER_MS)
+#define GATHER_UNASKED_NS (500 * NS_PER_MS)
 #define IDLE_NS (10 * NS_PER_MS)
 #define PATIENCE_MS 60000u
 #define HOPELESS_MS 2000u /* for room that no upload can make, since the spool holds nothing */
@@ -41,7 +42,7 @@ struct writer {
     /* The writer's thread alone: */
     struct store_op *first, **last; /* taken from the queue, not yet durable, in order */
     uint64_t waiting_records, waiting_bytes;
-    unsigned urgent_count;
+    unsigned urgent_count, asked_count;
     uint64_t committed_ns, tried_ns;
     bool gave_up; /* something was lost for want of room: drain_outlives_loss */
     bool dead;    /* nothing can be written any more; `why` */
@@ -195,6 +196,7 @@ static void appended(struct writer *w, struct store_op *op)
     w->waiting_records += records_of(op);
     w->waiting_bytes += op->cost_bytes;
     w->urgent_count += urgent(op);
+    w->asked_count += op->done != NULL;
 }
 
 /* Takes *at out of the list of those that wait. */
@@ -208,6 +210,7 @@ static struct store_op *removed(struct writer *w, struct store_op **at)
     w->waiting_records -= records_of(op);
     w->waiting_bytes -= op->cost_bytes;
     w->urgent_count -= urgent(op);
+    w->asked_count -= op->done != NULL;
     return op;
 }
 
@@ -463,13 +466,18 @@ static void drained(struct writer *w)
     rested(w, REST_ASLEEP, DRAIN_RETRY_NS / 5);
 }
 
-/* 0: commit now; else how long to let more gather. */
-static uint64_t gather_ns(const struct writer *w)
+/* 0: commit now; else how long to let more gather. *how_r: what ends it sooner. */
+static uint64_t gather_ns(const struct writer *w, enum rest *how_r)
 {
     uint64_t now = clock_ns(), age = now - w->first->since_ns;
 
-    if (w->urgent_count || w->waiting_records >= BATCH_RECORDS || w->waiting_bytes >= BATCH_BYTES ||
-        now - w->committed_ns >= IDLE_NS || age >= GATHER_NS || atomic_load(&w->stopping))
+    *how_r = w->asked_count ? REST_GATHERING : REST_ASLEEP;
+    if (w->waiting_records >= BATCH_RECORDS || w->waiting_bytes >= BATCH_BYTES || atomic_load(&w->stopping))
+        return 0;
+    /* What somebody waits for would have to wait for this one's commit first. */
+    if (!w->asked_count)
+        return age >= GATHER_UNASKED_NS ? 0 : GATHER_UNASKED_NS - age;
+    if (w->urgent_count || now - w->committed_ns >= IDLE_NS || age >= GATHER_NS)
         return 0;
     return GATHER_NS - age;
 }
@@ -498,10 +506,11 @@ void writer_run(struct writer *writer, void (*tick)(void *context), void *contex
             else
                 drain_left(writer);
         } else if (writer->first) {
-            uint64_t wait = gather_ns(writer);
+            enum rest how;
+            uint64_t wait = gather_ns(writer, &how);
 
             if (wait)
-                rested(writer, REST_GATHERING, wait);
+                rested(writer, how, wait < pause ? wait : pause);
             else
                 front_committed(writer);
         } else if (atomic_load(&writer->stopping)) {

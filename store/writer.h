@@ -111,7 +111,8 @@ void store_op_free(struct store_op *op);
 
 /* Group commit is fixed: an operation that meets an idle writer is committed at once; behind a commit
  * the next one starts when 64 records or 4 MiB wait, when the first has waited 4 ms, or at once for
- * OPEN, REPAIR, FLUSH and META; at most 1,024 records / 16 MiB make one transaction. */
+ * OPEN, REPAIR, FLUSH and META; at most 1,024 records / 16 MiB make one transaction. Operations without
+ * done start none before they have waited 500 ms: they go with what somebody waits for. */
 struct writer *writer_create(struct spool *spool);
 void writer_destroy(struct writer **writer);
 /* Thread 0: applies until writer_stop, then everything still queued, then returns. tick (may be NULL)

@@ -163,9 +163,10 @@ static const char *server_of(const struct governor *g)
     return learnt_server_of(&g->settings->target);
 }
 
+/* Nobody waits for it, so that it starts no commit of its own (store/writer.h). */
 static void put_meta(struct governor *g, const char *name, const void *data, size_t size)
 {
-    hub_submit_lazy(g->keeper, store_op_meta(name, slice_dup(slice_of(data, size)), size));
+    writer_submit(g->keeper->writer, store_op_meta(name, slice_dup(slice_of(data, size)), size));
 }
 
 static void save_tenant(struct governor *g)

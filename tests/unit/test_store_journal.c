@@ -360,6 +360,39 @@ static void after_a_loss_all_are_still_answered_in_order(void **state)
     kit_deinit(&kit);
 }
 
+static int counts(void *context)
+{
+    (*(_Atomic unsigned *)context)++;
+    return 0;
+}
+
+/* On a slow disk whoever waits would wait for two commits, and the first holds what nobody asked about. */
+static void what_nobody_waits_for_starts_no_commit(void **state)
+{
+    const unsigned rounds = 20;
+    _Atomic unsigned commits = 0;
+    struct kit kit;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    kit_flush(&kit);
+    journal_fault(counts, &commits);
+    for (unsigned i = 0; i < rounds; i++) {
+        kit_lazy(&kit, store_op_meta_text("status.live", "x"));
+        usleep(20000); /* the writer has slept for longer than after a commit */
+        kit_flush(&kit);
+    }
+    /* One each; a machine that stands still for half a second may make it one more. */
+    assert_true(commits < rounds + rounds / 2);
+    assert_true(commits >= rounds);
+    kit_lazy(&kit, store_op_meta_text("status.live", "y"));
+    while (writer_pressure(kit.writer))
+        usleep(1000);
+    assert_true(commits > rounds);
+    journal_fault(NULL, NULL);
+    kit_deinit(&kit);
+}
+
 /* ---- the end ---------------------------------------------------------------------------------- */
 
 struct talker {
@@ -531,6 +564,7 @@ int main(void)
         cmocka_unit_test(a_disk_that_stays_full_is_told_and_loses_nothing),
         cmocka_unit_test(nobody_is_synced_after_something_was_lost),
         cmocka_unit_test(after_a_loss_all_are_still_answered_in_order),
+        cmocka_unit_test(what_nobody_waits_for_starts_no_commit),
         cmocka_unit_test(a_stopped_writer_ends_although_its_ticks_write),
         cmocka_unit_test(equal_failures_are_counted_and_their_number_is_bounded),
         cmocka_unit_test(the_timeline_is_thinned_and_keeps_both_ends),
