@@ -58,8 +58,8 @@ struct backend_ops {
     /* Ends whatever is in flight; `closed` follows and no other event. */
     void (*close)(struct backend *b, struct backend_socket *s);
     /* Starts what is wanted, waits up to timeout_ms (-1: without limit) for the first event, runs
-     * the events there are. */
-    void (*turn)(struct backend *b, int64_t timeout_ms);
+     * the events there are. *clock_ms becomes now_ms() between the waiting and those events. */
+    void (*turn)(struct backend *b, int64_t timeout_ms, uint64_t *clock_ms);
 };
 
 extern const struct backend_ops backend_ring, backend_poll;

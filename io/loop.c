@@ -88,22 +88,24 @@ static void tasks_run(struct loop *loop)
 
 static void turn(struct loop *loop, bool more)
 {
+    uint64_t began_ms = now_ms();
     int64_t wait_ms;
 
-    loop->now_ms = now_ms();
+    loop->now_ms = began_ms;
     more |= inbox_deliver(&loop->inbox);
     wheel_advance(&loop->wheel, loop->now_ms);
     tasks_run(loop);
     wait_ms = wheel_wait_ms(&loop->wheel);
+    loop->now_ms = now_ms();
     if (wait_ms > 0) {
         /* The wheel counts from the start of the turn. */
-        uint64_t gone_ms = now_ms() - loop->now_ms;
+        uint64_t gone_ms = loop->now_ms - began_ms;
 
         wait_ms = gone_ms < (uint64_t)wait_ms ? wait_ms - (int64_t)gone_ms : 0;
     }
     if (more || loop->tasks || !inbox_sleep(&loop->inbox))
         wait_ms = 0;
-    loop->ops->turn(loop->backend, wait_ms);
+    loop->ops->turn(loop->backend, wait_ms, &loop->now_ms);
     inbox_awake(&loop->inbox);
 }
 

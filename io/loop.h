@@ -41,7 +41,8 @@ void loop_run(struct loop *loop);
 /* Any thread and signal-safe. loop_run returns after the turn in progress. */
 void loop_stop(struct loop *loop);
 
-/* Milliseconds, monotonic, refreshed once a turn. */
+/* Milliseconds, monotonic, refreshed when a turn begins and again when it has waited: what arrives is
+ * seen at the time when it arrives. */
 uint64_t loop_now_ms(const struct loop *loop);
 
 /* Sets or moves the timer; it fires once, no earlier than delay_ms from now (resolution 1 ms up to

@@ -1,6 +1,7 @@
 /* The epoll body of io/backend.h, for kernels and containers that refuse io_uring. */
 #include "io/backend.h"
 #include "io/base/mem.h"
+#include "io/base/now.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -202,13 +203,14 @@ static bool look(struct backend *b)
     return done;
 }
 
-static void poll_turn(struct backend *b, int64_t timeout_ms)
+static void poll_turn(struct backend *b, int64_t timeout_ms, uint64_t *clock_ms)
 {
     int count, timeout = timeout_ms > 60000 ? 60000 : (int)timeout_ms;
 
     if (look(b) || b->queue)
         timeout = 0;
     count = epoll_wait(b->epoll_fd, b->events, BATCH_COUNT, timeout);
+    *clock_ms = now_ms();
     for (int i = 0; i < count; i++) {
         struct backend_socket *s = b->events[i].data.ptr;
         uint32_t what = b->events[i].events;

@@ -1,6 +1,7 @@
 /* The io_uring body of io/backend.h: one ring, bound to the thread that created it. */
 #include "io/backend.h"
 #include "io/base/mem.h"
+#include "io/base/now.h"
 #include "io/bufring.h"
 
 #include <assert.h>
@@ -347,7 +348,7 @@ static void completion(struct backend *b, const struct io_uring_cqe *cqe)
         socket_finish(b, s);
 }
 
-static void ring_turn(struct backend *b, int64_t timeout_ms)
+static void ring_turn(struct backend *b, int64_t timeout_ms, uint64_t *clock_ms)
 {
     struct __kernel_timespec limit = { .tv_sec = timeout_ms / 1000,
                                        .tv_nsec = timeout_ms % 1000 * 1000000 };
@@ -360,6 +361,7 @@ static void ring_turn(struct backend *b, int64_t timeout_ms)
         limit = (struct __kernel_timespec){ 0 };
     (void)io_uring_submit_and_wait_timeout(&b->ring, &first, 1,
                                            timeout_ms < 0 && !b->wanted ? NULL : &limit, NULL);
+    *clock_ms = now_ms();
     for (unsigned n = 0; n < TURN_BATCHES; n++) {
         count = io_uring_peek_batch_cqe(&b->ring, cqes, BATCH_COUNT);
         for (unsigned i = 0; i < count; i++)

@@ -1,5 +1,6 @@
 /* test: io */
 /* Streams against server threads in this process, each case on io_uring and on epoll. */
+#include "io/base/now.h"
 #include "io/resolve.h"
 #include "tests/unit/test_io_peer.h"
 
@@ -498,6 +499,43 @@ static void test_what_never_left_is_known_at_the_end(void **state)
     peer_stop(&peer);
 }
 
+static _Atomic uint64_t said_ms;
+
+static void say_late(struct peer *peer, int fd)
+{
+    usleep(50000);
+    atomic_store(&said_ms, now_ms());
+    assert_true(fd_write(fd, "x", 1));
+    (void)!read(fd, &(char){ 0 }, 1);
+}
+
+static void look_at_the_clock(struct client *c, struct slice bytes)
+{
+    assert_true(loop_now_ms(c->loop) >= atomic_load(&said_ms));
+    c->count++;
+}
+
+static bool has_looked(struct client *c)
+{
+    return c->count > 0;
+}
+
+/* How long an answer took is told by this clock, also when nothing else woke the loop meanwhile. */
+static void test_what_arrives_is_seen_at_its_time(void **state)
+{
+    struct client c = { .on_received = look_at_the_clock, .done = has_looked };
+    struct peer peer = { 0 };
+    struct loop *loop = loop_make();
+
+    peer_start(&peer, NULL, say_late);
+    client_open(&c, loop, "127.0.0.1", peer.port, STREAM_PLAIN, NULL);
+    client_run(&c);
+    assert_int_equal(c.has_err, false);
+    client_end(&c);
+    loop_destroy(&loop);
+    peer_stop(&peer);
+}
+
 /* Closed from inside every kind of callback, with bytes under way in both directions. */
 static void write_and_close(struct client *c)
 {
@@ -674,6 +712,7 @@ int main(void)
         cmocka_unit_test(test_a_paused_reader_stops_the_server),
         cmocka_unit_test(test_large_upload_plain),
         cmocka_unit_test(test_large_upload_tls),
+        cmocka_unit_test(test_what_arrives_is_seen_at_its_time),
         cmocka_unit_test(test_peer_resets),
         cmocka_unit_test(test_an_end_without_close_notify_is_an_error),
         cmocka_unit_test(test_what_never_left_is_known_at_the_end),
