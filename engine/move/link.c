@@ -28,6 +28,7 @@ struct link {
     struct loop_timer again;   /* opens the connection for another way of logging in */
     struct loop_timer watch;   /* looks for silence every WATCH_MS */
     struct loop_timer finish;  /* LOGOUT that nobody answers */
+    uint64_t watched_ms; /* when it was set, or fired last */
     uint64_t last_byte_ms;
     uint64_t last_response_ms; /* when the response at hand began */
     uint64_t responses;        /* whole ones by then */
@@ -194,6 +195,17 @@ static void maybe_knock(struct link *link, uint64_t now)
     link->knock = knock_begin(link->loop, &link->config.target, knocked, link);
 }
 
+/* While this process did nothing (it was halted, or its processor was another's) nobody looked whether
+ * bytes had come: that is no silence of the server. */
+static void leave_out_sleep(struct link *link, uint64_t now)
+{
+    uint64_t gone = now - link->watched_ms, slept = gone > WATCH_MS ? gone - WATCH_MS : 0;
+
+    link->watched_ms = now;
+    link->last_byte_ms += slept < now - link->last_byte_ms ? slept : now - link->last_byte_ms;
+    link->last_response_ms += slept < now - link->last_response_ms ? slept : now - link->last_response_ms;
+}
+
 static void watch(void *context)
 {
     struct link *link = context;
@@ -201,6 +213,7 @@ static void watch(void *context)
     uint64_t now = loop_now_ms(link->loop), responses = session_responses(link->session);
     struct err err;
 
+    leave_out_sleep(link, now);
     if (link->stall_ms && patience > link->stall_ms)
         patience = link->stall_ms;
     if (link->paused || patience == 0)
@@ -319,7 +332,7 @@ static void open_stream(struct link *link)
     session.tls = link->config.target.security == STREAM_TLS;
     session.starttls = link->starttls;
     link->session = session_create(&session, &session_events, link);
-    link->last_byte_ms = link->last_response_ms = loop_now_ms(link->loop);
+    link->watched_ms = link->last_byte_ms = link->last_response_ms = loop_now_ms(link->loop);
     link->stall_ms = link->config.stall_ms;
     link->responses = 0;
     link->open = link->heard = false;

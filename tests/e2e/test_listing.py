@@ -142,6 +142,7 @@ class Many(Odd):
         source = self.source({"INBOX": messages(2), **folders})
         batch = self.job(source)
         batch.set("policy", "include-folders", "INBOX")
+        del batch.sections["source"]["stall-limit"]  # nobody hangs here; a list this long takes its time
         log = batch.folder + "/log"
         for run in range(2):
             self.ends(batch.call("run", "--log", log, "--log-level", "debug"), 0)

@@ -7,10 +7,12 @@ points; MAILHAUL_KILL_SEED repeats one.
 import os
 import random
 import signal
+import threading
 import time
 
 import mail
 from haul import DOMAIN, Case, check_balance, core
+from meddler import Meddler, Rule
 
 KILLS = int(os.environ.get("MAILHAUL_KILLS", "30"))
 SEED = int(os.environ.get("MAILHAUL_KILL_SEED", "0")) or random.SystemRandom().randrange(1 << 30)
@@ -220,3 +222,31 @@ class Kill(Case):
 
     def test_kill_without_uidplus(self):
         self.campaign("no uidplus", KILLS // 6)
+
+
+class Halted(Case):
+    def test_a_process_that_was_halted_takes_that_for_no_silence(self):
+        """The answer comes as soon as somebody can read it; until then longer than stall-limit went by."""
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(3)]})
+        goes_on = threading.Event()
+        rule = Rule("FETCH .*BODY", times=1, until=goes_on.is_set)
+        meddler = self._started(Meddler(source, [rule]))
+        self.addCleanup(goes_on.set)
+        batch = self.batch(meddler, self.target_for(["anna"]), ["anna"])
+        batch.sections["source"] = {"url": meddler.url(), "tls": "none", "stall-limit": "8s"}
+        running = batch.start("run")
+        limit = time.monotonic() + 60
+        while not rule.done:
+            self.assertLess(time.monotonic(), limit, running.text())
+            time.sleep(0.01)
+        running.signal(signal.SIGSTOP)
+        time.sleep(10)
+        running.signal(signal.SIGCONT)
+        time.sleep(1)
+        goes_on.set()
+        self.ends(running.wait(), 0)
+        report = self.balanced(batch.report())
+        self.assertEqual(report["totals"]["reconnects"], 0)
+        self.assertEqual(report["totals"]["failures_by_type"], [])
+        self.moved(batch)
