@@ -41,3 +41,17 @@ void tally_add(struct tally *sum, const struct tally *t)
     sum->bytes_fetched += t->bytes_fetched;
     sum->bytes_uploaded += t->bytes_uploaded;
 }
+
+void tally_take(struct tally *sum, const struct tally *t)
+{
+    sum->found -= t->found;
+    sum->uploaded -= t->uploaded;
+    sum->present -= t->present;
+    sum->skipped -= t->skipped;
+    sum->failed -= t->failed;
+    sum->waiting -= t->waiting;
+    sum->spooled -= t->spooled;
+    sum->bytes_found -= t->bytes_found;
+    sum->bytes_fetched -= t->bytes_fetched;
+    sum->bytes_uploaded -= t->bytes_uploaded;
+}

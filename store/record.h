@@ -49,6 +49,8 @@ struct tally {
 };
 bool tally_balanced(const struct tally *t);
 void tally_add(struct tally *sum, const struct tally *t);
+/* What tally_add added. */
+void tally_take(struct tally *sum, const struct tally *t);
 
 struct user_record {
     uint32_t id;         /* 1.. */

@@ -232,17 +232,14 @@ static void tell_vanished(struct account *account)
 static void save(struct account *account)
 {
     const struct settings_policy *policy = &account->hub->settings->policy;
-    struct tally total;
-    bool pending;
+    bool pending = account->total.waiting + account->total.spooled > 0;
 
-    account_sum(account, &total);
-    pending = total.waiting + total.spooled > 0;
     account->phase = ACCOUNT_SAVING;
     if (!account->stopping && !account_only_looks(account)) {
         exceeds(account, "TooManyLargeItems", account->large_items,
                 "larger than max-message-size left behind", "large-item-limit",
                 policy->large_item_limit);
-        exceeds(account, "TooManyBadItems", total.failed, "unreadable or refused",
+        exceeds(account, "TooManyBadItems", account->total.failed, "unreadable or refused",
                 "bad-item-limit", policy->bad_item_limit);
     }
     if (account->failed && (account->stopping || !account_only_looks(account))) {
@@ -286,22 +283,17 @@ static void save(struct account *account)
     account_put_user(account, saved);
 }
 
-static bool finished(const struct account *account)
+/* Asked after each step of a mailbox of tens of thousands of folders: nothing here walks over them. */
+static bool finished(struct account *account)
 {
-    if (in_flight(account) || account->told)
+    if (in_flight(account) || account->told || account->incoming)
         return false;
-    if (account_uses(account, SIDE_SOURCE)) {
-        /* Cheap first: this is asked after each step of a mailbox of tens of thousands of folders. */
-        if (!account->sides[SIDE_SOURCE].listed || !pull_finished(account))
-            return false;
-        for (unsigned i = 0; i < account->folder_count; i++)
-            if (account->folders[i]->storing || account->folders[i]->fetching)
-                return false;
-    }
+    if (account_uses(account, SIDE_SOURCE) && !account->sides[SIDE_SOURCE].listed)
+        return false;
     if (account_uses(account, SIDE_TARGET) && !account_target_rests(account) &&
         !push_finished(account))
         return false;
-    return true;
+    return !account_uses(account, SIDE_SOURCE) || pull_finished(account);
 }
 
 static void maybe_finish(struct account *account)
@@ -405,6 +397,7 @@ struct folder *account_add_folder(struct account *account, const struct folder_r
     (void)names_index_add(&account->folders_by_raw, slice_cstr(folder->source_raw),
                           account->folder_count);
     account->folders[account->folder_count++] = folder;
+    tally_add(&account->total, &record->tally);
     count(&account->hub->counters.folders, 1);
     return folder;
 }
@@ -465,7 +458,6 @@ static void clear_remarks(struct account *account)
 void account_start(struct hub *hub, unsigned index, uint32_t id)
 {
     struct account *account = mem_zero(1, sizeof *account);
-    struct tally total;
     struct err err;
 
     account->hub = hub;
@@ -492,9 +484,8 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
     account->takes_counts = hub->settings->mode == SETTINGS_MODE_RETRY &&
                             strcmp(account->record.failure, "TargetCountDiffers") == 0;
     account->record.failure[0] = '\0';
-    account_sum(account, &total);
     /* What is said of messages that failed before stays true until they are tried again. */
-    if (total.failed == 0 || hub->settings->mode == SETTINGS_MODE_RETRY)
+    if (account->total.failed == 0 || hub->settings->mode == SETTINGS_MODE_RETRY)
         clear_remarks(account);
     account_put_user(account, NULL);
     allowance_begin(account);

@@ -72,6 +72,10 @@ struct account {
     struct names_index folders_by_raw; /* source's raw name -> index in folders */
     /* pull's, in order: folders that may not be listed yet, and those that may not be DONE or REFUSED */
     struct folder *unlisted, *undone;
+    struct push_queue pushes;
+    struct tally total;     /* of all folders */
+    unsigned incoming;      /* messages asked for of the source and not durable yet */
+    unsigned parked;        /* folders that rest after their server failed inside */
     bool mapped;            /* target names are known */
     bool stopping;          /* ends early; what is in flight is finished */
     bool target_dead;       /* the target takes nothing more from this user (quota) */
@@ -102,6 +106,7 @@ struct account {
     bool day_over[SIDE_COUNT];      /* it is used up: nothing more of that side in this run */
     struct governed *governed; /* the governor's, while joined */
     struct loop_timer step; /* runs account_step on a turn of its own */
+    struct folder *unproven; /* those whose count is still to be asked for */
     unsigned proving; /* counts asked for and not answered */
     bool takes_counts; /* a retry after TargetCountDiffers: what the target counts now is taken as it is */
 };

@@ -13,9 +13,6 @@ void account_tell_throttled(struct account *account, enum side side, const struc
 /* account_time: the time since the last call goes to what the account was doing, and now and then
  * into the journal. now: loop time in ms. */
 void account_spend_time(struct account *account, uint64_t now);
-/* The folders' tallies, summed. */
-void account_sum(const struct account *account, struct tally *total_r);
-
 /* account_learnt: takes what earlier runs learnt of this user's own limits, as far as it is still good. */
 void account_learnt_begin(struct account *account);
 
@@ -23,7 +20,7 @@ void account_learnt_begin(struct account *account);
 bool account_wants_links(const struct account *account, enum side side);
 /* account_link: no connection to the target was opened, and as far as the source has told nothing
  * calls for one. */
-bool account_target_rests(const struct account *account);
+bool account_target_rests(struct account *account);
 /* account_link: a worker without a link. */
 struct worker *account_worker_create(struct account *account, enum side side);
 /* Opens the worker's link if one may be opened now. */

@@ -38,27 +38,15 @@ bool account_wants_links(const struct account *account, enum side side)
            (account->phase == ACCOUNT_PROVING && side == SIDE_TARGET);
 }
 
-/* All of it that the source has told of is on the target, paired and counted. */
-static bool folder_rests(const struct folder *f)
-{
-    const struct folder_record *r = &f->record;
-
-    return r->excluded || (f->target_raw && r->target_scanned && folder_pending(f) == 0 &&
-                           (r->tally.uploaded == 0 || r->target_counted));
-}
-
 /* A user that was Synced and whose source holds nothing new needs no login on the target: on a night
  * on which little happened that is half of all the work, and a login that no limit has to bear. */
-bool account_target_rests(const struct account *account)
+bool account_target_rests(struct account *account)
 {
     if (account->hub->settings->mode != SETTINGS_MODE_RUN || account->gmail ||
         account->sides[SIDE_TARGET].worker_count > 0 ||
         !user_state_is_synced(account->before.state))
         return false;
-    for (unsigned i = 0; i < account->folder_count; i++)
-        if (!folder_rests(account->folders[i]))
-            return false;
-    return true;
+    return push_rests(account);
 }
 
 static void link_ready(void *context)
@@ -284,11 +272,10 @@ void account_maybe_more_links(struct account *account, enum side side_index)
 {
     struct account_side *side = &account->sides[side_index];
     const struct settings_endpoint *endpoint = settings_endpoint(account->hub->settings, side_index);
-    unsigned room = side_index == SIDE_SOURCE ? pull_room(account) : push_room(account);
-    uint64_t left = 0;
+    uint64_t most = EXTRA_LINK_MESSAGES * (uint64_t)side->worker_count;
     struct worker *idle = NULL;
 
-    if (!side->listed || room == 0 || account_held(account, side_index) ||
+    if (!side->listed || account_held(account, side_index) ||
         !login_has_room(side, loop_now_ms(account->hub->loop)))
         return;
     for (struct worker *w = side->workers; w; w = w->next) {
@@ -297,16 +284,7 @@ void account_maybe_more_links(struct account *account, enum side side_index)
         else if (!w->link || !link_is_ready(w->link) || (!w->busy && w->inflight == 0))
             return; /* one is on its way, or free already */
     }
-    for (unsigned i = 0; i < account->folder_count; i++) {
-        const struct folder *f = account->folders[i];
-
-        if (side_index == SIDE_TARGET)
-            left += f->record.tally.spooled;
-        else
-            left +=
-                f->pull == PULL_UNLISTED ? 20 + f->source_status.messages : f->record.tally.waiting;
-    }
-    if (left < EXTRA_LINK_MESSAGES * side->worker_count ||
+    if (!(side_index == SIDE_SOURCE ? pull_has_room(account, most) : push_has_room(account, most)) ||
         (!idle && side->worker_count >= endpoint->connections_per_user))
         return;
     if (others_wait(account, side_index))

@@ -1,5 +1,6 @@
 #include "engine/move/account_inner.h"
 
+#include "io/base/log.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>
@@ -64,6 +65,13 @@ static bool looks_again(struct proof *proof, const struct err *err)
     return true;
 }
 
+/* The folder's count is to be asked for. */
+static void want(struct folder *f)
+{
+    f->next_unproven = f->account->unproven;
+    f->account->unproven = f;
+}
+
 static void fails(struct account *account, struct folder *f, const char *type, struct err *err)
 {
     err_doing(err, "EXAMINE %s", f->target_name);
@@ -84,12 +92,12 @@ static void refused(struct account *account, struct folder *f, const struct err 
     case TROUBLE_HOLD:
     case TROUBLE_FEWER:
         account_throttled(account, SIDE_TARGET, 0, &err, verdict.wait_ms);
-        f->proof = PROOF_WANTED;
+        want(f);
         return;
     case TROUBLE_RETRY:
         account_failure(account, FAILURE_TARGET, TROUBLE_SELECT, verdict.type, &err, f, 0);
         account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);
-        f->proof = PROOF_WANTED;
+        want(f);
         return;
     case TROUBLE_LOOK_FIRST:
     case TROUBLE_OTHER_FORM:
@@ -129,7 +137,6 @@ static void proof_ended(void *context, const struct err *err)
     if (looks_again(proof, err))
         return;
     account->proving--;
-    f->proof = PROOF_NONE;
     if (!err && !proof->told) {
         err_set(&silent, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
                 "the server answers OK but tells no number of messages");
@@ -138,7 +145,7 @@ static void proof_ended(void *context, const struct err *err)
     if (!err)
         counted(account, f, proof->messages);
     else if (!link_stands(proof))
-        f->proof = PROOF_WANTED; /* the link ends; its account decides */
+        want(f); /* the link ends; its account decides */
     else
         refused(account, f, err);
     free(proof);
@@ -147,15 +154,13 @@ static void proof_ended(void *context, const struct err *err)
 
 bool account_is_proven(const struct account *account)
 {
-    for (unsigned i = 0; i < account->folder_count; i++)
-        if (account->folders[i]->proof != PROOF_NONE)
-            return false;
-    return true;
+    return account->proving == 0 && !account->unproven;
 }
 
 void account_prove_go(struct account *account)
 {
     struct worker *w, *unconnected = NULL;
+    struct folder *f, *next;
 
     if (account_is_proven(account) || account_held(account, SIDE_TARGET))
         return;
@@ -172,14 +177,13 @@ void account_prove_go(struct account *account)
             account_worker_open(unconnected);
         return;
     }
-    for (unsigned i = 0; i < account->folder_count; i++) {
-        struct folder *f = account->folders[i];
-        struct proof *proof;
+    /* Each once: what cannot be asked now is wanted again, and asked on another turn. */
+    f = account->unproven;
+    account->unproven = NULL;
+    for (; f; f = next) {
+        struct proof *proof = mem_zero(1, sizeof *proof);
 
-        if (f->proof != PROOF_WANTED)
-            continue;
-        f->proof = PROOF_ASKED;
-        proof = mem_zero(1, sizeof *proof);
+        next = f->next_unproven;
         proof->account = account;
         proof->folder = f;
         proof->worker = w;
@@ -253,18 +257,21 @@ static void reckoned(void *context, struct store_op *op, const struct err *cause
 void account_prove(struct account *account)
 {
     account->phase = ACCOUNT_PROVING;
+    log_line(LOG_DEBUG, "folders.pushed", "user=%s count=%u looks=%llu", account->user->email_address,
+             account->folder_count, (unsigned long long)account->pushes.looks);
     /* The source has said all it had to. */
     for (struct worker *w = account->sides[SIDE_SOURCE].workers; w; w = w->next) {
         loop_timer_clear(account->hub->loop, &w->again);
         if (w->link)
             link_finish(w->link);
     }
-    for (unsigned i = 0; account_uses(account, SIDE_TARGET) && i < account->folder_count; i++) {
+    /* From the last on: they are asked for in their order. */
+    for (unsigned i = account_uses(account, SIDE_TARGET) ? account->folder_count : 0; i-- > 0;) {
         struct folder *f = account->folders[i];
 
         if (f->record.tally.uploaded > 0 && !f->record.target_counted && f->target_raw &&
             !f->record.excluded && f->push != PUSH_REFUSED && !account->target_dead)
-            f->proof = PROOF_WANTED;
+            want(f);
     }
     account->told++;
     hub_submit(account->hub, store_op_new(STORE_OP_FLUSH, 0, 0), reckoned, account);

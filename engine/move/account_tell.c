@@ -1,6 +1,7 @@
 #include "engine/move/account_inner.h"
 
 #include "engine/move/batch.h"
+#include "engine/move/pull.h"
 #include "engine/rules/advice.h"
 #include "engine/rules/sample.h"
 #include "io/base/log.h"
@@ -79,16 +80,13 @@ void account_problem(struct account *account, uint32_t folder, const char *type,
  * one who was Synced has mail to move again. */
 static void record_to_put(const struct account *account, struct user_record *record_r)
 {
-    struct tally total;
-
     *record_r = account->record;
     if (!account_only_looks(account))
         return;
     *record_r = account->before;
     record_r->id = account->id;
     record_r->policy = account->record.policy;
-    account_sum(account, &total);
-    if (user_state_is_synced(record_r->state) && total.waiting + total.spooled > 0)
+    if (user_state_is_synced(record_r->state) && account->total.waiting + account->total.spooled > 0)
         record_r->state = USER_QUEUED;
 }
 
@@ -120,23 +118,11 @@ void account_put_user(struct account *account, hub_told *told)
     }
 }
 
-void account_sum(const struct account *account, struct tally *total)
-{
-    *total = (struct tally){ 0 };
-    for (unsigned i = 0; i < account->folder_count; i++)
-        tally_add(total, &account->folders[i]->record.tally);
-}
-
 bool account_is_listing(const struct account *account)
 {
     if (!account_uses(account, SIDE_SOURCE))
         return false;
-    if (!account->sides[SIDE_SOURCE].listed)
-        return true;
-    for (unsigned i = 0; i < account->folder_count; i++)
-        if (account->folders[i]->pull < PULL_BODIES)
-            return true;
-    return false;
+    return !account->sides[SIDE_SOURCE].listed || pull_is_listing(account);
 }
 
 /* A server of either side asked to be left alone; loop time, past when none did. */
@@ -167,24 +153,23 @@ void account_live(struct account *account, uint64_t now, struct sample_live *liv
 
 void account_show(const struct account *account, struct batch_show *show_r)
 {
-    struct tally total;
+    const struct tally *total = &account->total;
     const struct folder *at = NULL;
 
     for (unsigned side = 0; side < SIDE_COUNT; side++)
         for (const struct worker *w = account->sides[side].workers; w; w = w->next)
             if (w->folder)
                 at = w->folder;
-    account_sum(account, &total);
     snprintf(show_r->address, sizeof show_r->address, "%s", account->user->email_address);
     snprintf(show_r->folder, sizeof show_r->folder, "%s", at ? at->source_name : "");
-    show_r->found = total.found;
-    show_r->done = total.found - total.waiting - total.spooled;
+    show_r->found = total->found;
+    show_r->done = total->found - total->waiting - total->spooled;
     show_r->held_ms = account_held(account, SIDE_TARGET) || account_held(account, SIDE_SOURCE)
                           ? held_until(account) - loop_now_ms(account->hub->loop)
                           : 0;
     show_r->doing = account_held(account, SIDE_TARGET)    ? "waiting for the target"
                     : account_held(account, SIDE_SOURCE)  ? "waiting for the source"
                     : !account->sides[SIDE_SOURCE].listed ? "listing"
-                    : total.waiting                       ? "moving"
+                    : total->waiting                      ? "moving"
                                                           : "uploading";
 }

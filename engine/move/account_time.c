@@ -41,23 +41,14 @@ static enum stall_cause why_not_connected(const struct account *account, enum si
     return first ? first->waits : STALL_NONE;
 }
 
-static enum stall_cause why_source_rests(const struct account *account)
+static enum stall_cause why_it_rests(struct account *account, enum side side)
 {
-    for (unsigned i = 0; i < account->folder_count; i++)
-        if (account->folders[i]->parked)
-            return STALL_RETRY;
-    return STALL_NONE;
+    if (side == SIDE_SOURCE)
+        return account->parked ? STALL_RETRY : STALL_NONE;
+    return push_settles(account) ? STALL_LOST_ANSWER : STALL_NONE;
 }
 
-static enum stall_cause why_target_rests(const struct account *account)
-{
-    for (unsigned i = 0; i < account->folder_count; i++)
-        if (account->folders[i]->push == PUSH_SETTLING)
-            return STALL_LOST_ANSWER;
-    return STALL_NONE;
-}
-
-static bool has_something_to_do(const struct account *account, enum side side)
+static bool has_something_to_do(struct account *account, enum side side)
 {
     if (side == SIDE_SOURCE)
         return account->phase == ACCOUNT_WORKING &&
@@ -67,7 +58,7 @@ static bool has_something_to_do(const struct account *account, enum side side)
                : !account->sides[side].listed || !push_finished(account);
 }
 
-static struct activity look_at(const struct account *account, enum side side)
+static struct activity look_at(struct account *account, enum side side)
 {
     struct activity a = { false, STALL_NONE, false };
     bool occupied = false;
@@ -97,11 +88,11 @@ static struct activity look_at(const struct account *account, enum side side)
     else if (account->sides[side].ready_count == 0)
         a.stall = why_not_connected(account, side);
     else
-        a.stall = side == SIDE_SOURCE ? why_source_rests(account) : why_target_rests(account);
+        a.stall = why_it_rests(account, side);
     return a;
 }
 
-static enum time_kind kind_now(const struct account *account, enum side *side_r,
+static enum time_kind kind_now(struct account *account, enum side *side_r,
                                enum stall_cause *cause_r)
 {
     struct activity source = look_at(account, SIDE_SOURCE);

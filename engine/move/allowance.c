@@ -55,6 +55,7 @@ bool allowance_allows(struct account *account, enum side side, uint64_t bytes)
     if (again == 0)
         return true;
     account->day_over[side] = true;
+    push_touch_all(account);
     batch_day_over(account->hub->batch);
     err_set(&err, ERR_CLASS_THROTTLED, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
             "bytes-per-day: %" PRIu64 " of %" PRIu64 " bytes %s in the last 24 hours; a run goes on "

@@ -26,6 +26,7 @@ void folder_set_names(struct folder *folder, const char *source_raw, const char 
     folder->record.source_name = kept(&folder->source_name, source_name);
     folder->record.target_raw = kept(&folder->target_raw, target_raw);
     folder->record.target_name = kept(&folder->target_name, target_name);
+    push_touch(folder);
 }
 
 struct folder *folder_create(struct account *account, const struct folder_record *record)
@@ -48,6 +49,37 @@ struct folder *folder_create(struct account *account, const struct folder_record
     folder->ours_from = UINT32_MAX;
     folder->uncertain = record->target_open && record->tally.spooled > 0;
     return folder;
+}
+
+void folder_set_pull(struct folder *folder, enum folder_pull pull)
+{
+    folder->pull = pull;
+    push_touch(folder);
+}
+
+void folder_set_push(struct folder *folder, enum folder_push push)
+{
+    folder->push = push;
+    push_touch(folder);
+}
+
+void folder_count_fetching(struct folder *folder, int change)
+{
+    folder->fetching += (unsigned)change;
+    folder->account->incoming += (unsigned)change;
+}
+
+void folder_count_storing(struct folder *folder, int change)
+{
+    folder->storing += (unsigned)change;
+    folder->account->incoming += (unsigned)change;
+}
+
+void folder_park(struct folder *folder, bool parked)
+{
+    folder->account->parked += parked;
+    folder->account->parked -= folder->parked;
+    folder->parked = parked;
 }
 
 void folder_destroy(struct folder **folder)
@@ -73,7 +105,9 @@ void folder_forget(struct folder *folder)
     struct folder_record *r = &folder->record;
 
     hub_submit_lazy(folder->account->hub, store_op_new(STORE_OP_FORGET, r->user, r->folder));
+    tally_take(&folder->account->total, &r->tally);
     r->tally = (struct tally){ 0 };
+    push_touch(folder);
     r->uidnext_listed = 0;
     r->target_scanned = r->target_open = r->target_counted = false;
     r->target_uid_floor = folder->floor = 0;
@@ -89,6 +123,7 @@ void folder_put(struct folder *folder)
     size_t size = 0;
     char *at;
 
+    push_touch(folder);
     *r = folder->record;
     for (unsigned i = 0; i < 4; i++)
         size += texts[i]->size;
@@ -336,15 +371,56 @@ static _Atomic uint64_t *shown(struct counters *c, enum message_state state)
     return NULL;
 }
 
+void folder_count_found(struct folder *folder, enum message_state state, uint64_t bytes)
+{
+    struct tally *tallies[] = { &folder->record.tally, &folder->account->total };
+    struct counters *c = &folder->account->hub->counters;
+
+    for (unsigned i = 0; i < 2; i++) {
+        tallies[i]->found++;
+        tallies[i]->bytes_found += bytes;
+        ++*slot(tallies[i], state);
+    }
+    count(&c->found, 1);
+    count(&c->bytes_found, bytes);
+    if (shown(c, state))
+        count(shown(c, state), 1);
+    push_touch(folder);
+}
+
+void folder_count_excluded(struct folder *folder, const struct tally *before, uint64_t messages,
+                           uint64_t bytes)
+{
+    struct counters *c = &folder->account->hub->counters;
+    struct tally *t = &folder->record.tally;
+
+    tally_take(&folder->account->total, t);
+    t->skipped = messages > t->failed ? messages - t->failed : 0;
+    t->found = t->skipped + t->failed;
+    t->bytes_found = bytes;
+    tally_add(&folder->account->total, t);
+    /* What an earlier run has counted is no news; fewer than then is a step back, which wraps and adds up. */
+    count(&c->found, t->found - before->found);
+    count(&c->skipped, t->skipped - before->skipped);
+    count(&c->failed, t->failed - before->failed);
+    count(&c->bytes_found, t->bytes_found - before->bytes_found);
+    push_touch(folder);
+}
+
 void folder_count_end(struct folder *folder, enum message_state from, enum message_state to,
                       uint64_t bytes, uint64_t messages)
 {
     struct counters *c = &folder->account->hub->counters;
-    uint64_t *left = slot(&folder->record.tally, from);
+    struct tally *tallies[] = { &folder->record.tally, &folder->account->total };
 
-    assert(*left >= messages);
-    *left -= messages;
-    *slot(&folder->record.tally, to) += messages;
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t *left = slot(tallies[i], from);
+
+        assert(*left >= messages);
+        *left -= messages;
+        *slot(tallies[i], to) += messages;
+    }
+    push_touch(folder);
     /* Sums of all runs are shown, so a count may go down; the arithmetic is modular. */
     if (shown(c, from))
         count(shown(c, from), -messages);

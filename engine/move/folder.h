@@ -5,6 +5,7 @@
 #define ENGINE_MOVE_FOLDER_H
 
 #include "engine/move/hub.h"
+#include "engine/move/push_queue.h"
 #include "engine/rules/names.h"
 #include "engine/rules/twin.h"
 
@@ -52,13 +53,6 @@ struct folder_queue {
     unsigned known_count, known_room;
 };
 
-/* The target's own count, asked for when all is uploaded. */
-enum folder_proof {
-    PROOF_NONE,   /* not needed, or over */
-    PROOF_WANTED,
-    PROOF_ASKED   /* a command is on its way */
-};
-
 struct folder {
     struct account *account;
     struct folder_record record; /* slices point into the four texts */
@@ -104,9 +98,10 @@ struct folder {
     uint64_t settle_from_ms; /* loop time of the lost answer */
     uint64_t target_before, uploaded_now; /* for the proof at the end: count when opened, since then */
     bool counted_before;
-    enum folder_proof proof;
-    unsigned proof_tries; /* failed ones in a row */
+    unsigned proof_tries; /* of the target's own count at the end: failed ones in a row */
+    struct folder *next_unproven; /* in the account's list of those whose count is wanted */
     bool counted_done; /* shown as done */
+    struct push_place place; /* what push_queue has of it */
 };
 
 struct folder *folder_create(struct account *account, const struct folder_record *record);
@@ -142,7 +137,21 @@ static inline uint64_t item_sent_bytes(const struct folder_item *item)
     return item->repairs ? item->repaired_bytes : item->body_bytes;
 }
 
-/* Changes of counts, in memory and for the display; the journal keeps its own. */
+/* How far each side has come with it. */
+void folder_set_pull(struct folder *folder, enum folder_pull pull);
+void folder_set_push(struct folder *folder, enum folder_push push);
+/* Messages more (or less, below 0) that are asked for; that wait for the writer. The account counts both. */
+void folder_count_fetching(struct folder *folder, int change);
+void folder_count_storing(struct folder *folder, int change);
+/* It rests, or does not any more, after its server failed inside. */
+void folder_park(struct folder *folder, bool parked);
+
+/* Changes of counts, of the folder and its account in memory and for the display; the journal keeps its own.
+ * found: a message was listed, and is MESSAGE_FOUND or MESSAGE_SKIPPED. excluded: how much the folder holds is all
+ * that is known of it; before: its tally as the display has it. end: so many messages go from one state to another. */
+void folder_count_found(struct folder *folder, enum message_state state, uint64_t bytes);
+void folder_count_excluded(struct folder *folder, const struct tally *before, uint64_t messages,
+                           uint64_t bytes);
 void folder_count_end(struct folder *folder, enum message_state from, enum message_state to,
                       uint64_t bytes, uint64_t messages);
 /* The journal was told of messages to fetch that are not in the ring: once it has them durably, the

@@ -240,12 +240,12 @@ static void submit_ends(struct gmail *g, struct folder *f)
     hub_submit_lazy(g->account->hub, op);
     if (g->reading == READING_DUPLICATES) {
         if (f->pull == PULL_DONE) {
-            f->pull = PULL_BODIES;
+            folder_set_pull(f, PULL_BODIES);
             pull_undone(f);
         }
         folder_want_stored(f);
     } else if (f->gone && f->record.tally.waiting == 0) {
-        f->pull = PULL_DONE;
+        folder_set_pull(f, PULL_DONE);
     } else {
         pull_settle_if_done(f);
     }
@@ -265,7 +265,7 @@ static void parked_end(struct gmail *g)
     g->parked_count = g->parked_room = left;
     g->parked_looked = 0;
     for (unsigned i = 0; i < count; i++) {
-        parked[i].folder->fetching--;
+        folder_count_fetching(parked[i].folder, -1);
         parked[i].ends(parked[i].folder, &parked[i].item);
     }
     free(parked);
@@ -275,7 +275,7 @@ static void parked_end(struct gmail *g)
 static void parked_drop(struct gmail *g)
 {
     for (unsigned i = 0; i < g->parked_count; i++) {
-        g->parked[i].folder->fetching--;
+        folder_count_fetching(g->parked[i].folder, -1);
         item_deinit(&g->parked[i].item);
     }
     free(g->parked);
@@ -407,7 +407,7 @@ bool gmail_vanished(struct folder *f, const struct folder_item *item,
         g->parked = mem_resize(g->parked, g->parked_room, sizeof *g->parked);
     }
     g->parked[g->parked_count++] = (struct parked){ .folder = f, .item = *item, .ends = ends };
-    f->fetching++;
+    folder_count_fetching(f, 1);
     gmail_look(f->account);
     return true;
 }

@@ -125,7 +125,7 @@ static void body_stored(void *context, struct store_op *op, const struct err *er
     struct stored *s = context;
     struct folder *f = s->folder;
 
-    f->storing--;
+    folder_count_storing(f, -1);
     if (err) {
         item_deinit(&s->item);
         hub_abort_run(f->account->hub, err);
@@ -163,7 +163,7 @@ void incoming_finish(struct incoming *in, struct folder_item *item)
     s->folder = f;
     s->item = *item;
     item->keywords = NULL;
-    f->fetching--;
-    f->storing++;
+    folder_count_fetching(f, -1);
+    folder_count_storing(f, 1);
     hub_submit(f->account->hub, op, body_stored, s);
 }

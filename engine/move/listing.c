@@ -168,6 +168,7 @@ static void map(struct account *account)
     free(remarks.all);
     free(rows);
     account->mapped = true;
+    push_folders_placed(account);
 }
 
 /* ---- source folders ------------------------------------------------------------------------ */
@@ -229,7 +230,7 @@ static void place_folders(struct account *account, struct listing *l)
         /* Not on the source any more: what was not fetched is asked for once more. */
         struct folder *f = account->folders[i];
 
-        f->pull = f->record.tally.waiting ? PULL_UNLISTED : PULL_DONE;
+        folder_set_pull(f, f->record.tally.waiting ? PULL_UNLISTED : PULL_DONE);
         f->gone = true;
     }
     for (unsigned i = 0; i < l->count; i++) {
@@ -259,13 +260,11 @@ static void place_folders(struct account *account, struct listing *l)
         if (is_new || rows[i].excluded)
             folder_put(f);
         if (f->record.excluded)
-            f->pull = PULL_DONE;
+            folder_set_pull(f, PULL_DONE);
         else if (!unchanged(f))
-            f->pull = PULL_UNLISTED;
+            folder_set_pull(f, PULL_UNLISTED);
         else
-            f->pull = f->record.tally.waiting && !account_only_looks(account)
-                          ? PULL_BODIES
-                          : PULL_DONE;
+            folder_set_pull(f, f->record.tally.waiting && !account_only_looks(account) ? PULL_BODIES : PULL_DONE);
     }
     for (size_t i = 0; i < remarks->count; i++) {
         const struct remark *one = &remarks->all[i];
@@ -308,7 +307,7 @@ void listing_resume(struct account *account)
     for (unsigned i = 0; i < account->folder_count; i++) {
         if (policy_changed)
             rejudge_messages(account->folders[i], 1u << MESSAGE_SPOOLED, SKIP_NONE);
-        account->folders[i]->pull = PULL_DONE;
+        folder_set_pull(account->folders[i], PULL_DONE);
     }
     /* Only the spool was judged: the next listing judges the rest, whatever the policy is then. */
     if (policy_changed)

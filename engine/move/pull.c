@@ -40,7 +40,7 @@ void pull_end(struct worker *worker)
     if (!p)
         return;
     if (worker->folder && p->step == PULL_STEP_LISTING && worker->folder->pull == PULL_LISTING)
-        worker->folder->pull = PULL_UNLISTED;
+        folder_set_pull(worker->folder, PULL_UNLISTED);
     pull_folder_release(worker);
     free(p->rows);
     free(p->notes);
@@ -65,20 +65,41 @@ static bool has_room(const struct folder *f)
            (pull_has_bodies(f) && f->record.tally.waiting > f->fetching + f->storing);
 }
 
-unsigned pull_room(const struct account *account)
+bool pull_is_listing(const struct account *account)
 {
-    unsigned n = 0;
+    for (const struct folder *f = account->unlisted; f; f = f->next_unlisted)
+        if (f->pull < PULL_BODIES)
+            return true;
+    return false;
+}
 
-    for (unsigned i = 0; i < account->folder_count; i++)
-        n += has_room(account->folders[i]);
-    return n;
+/* What one folder adds to what pull_has_room looks for; true: that is enough. */
+static bool makes_room(const struct folder *f, bool *room, uint64_t *left, uint64_t messages)
+{
+    *room |= has_room(f);
+    *left += f->pull == PULL_UNLISTED ? 20 + f->source_status.messages : f->record.tally.waiting;
+    return *room && *left >= messages;
+}
+
+bool pull_has_room(const struct account *account, uint64_t messages)
+{
+    bool room = false;
+    uint64_t left = 0;
+
+    for (const struct folder *f = account->unlisted; f; f = f->next_unlisted)
+        if (f->pull == PULL_UNLISTED && makes_room(f, &room, &left, messages))
+            return true;
+    for (const struct folder *f = account->undone; f; f = f->next_undone)
+        if (f->pull != PULL_UNLISTED && makes_room(f, &room, &left, messages))
+            return true;
+    return false;
 }
 
 void pull_settle_if_done(struct folder *f)
 {
     if (f->pull == PULL_BODIES && (f->record.tally.waiting == 0 || account_only_looks(f->account)) &&
         f->fetching == 0 && f->storing == 0) {
-        f->pull = PULL_DONE;
+        folder_set_pull(f, PULL_DONE);
         account_poke(f->account);
     }
 }

@@ -18,7 +18,10 @@ bool pull_finished(const struct account *account);
 void pull_folders_placed(struct account *account);
 /* A folder that was done has bodies to be fetched again. */
 void pull_undone(struct folder *folder);
-/* Folders on which one more connection could work now. */
-unsigned pull_room(const struct account *account);
+/* Some folder is not listed yet. */
+bool pull_is_listing(const struct account *account);
+/* One more connection would find a folder to work on, and at least so many messages (those of a folder that is not
+ * listed by what it tells of itself, and 20 for the listing). */
+bool pull_has_room(const struct account *account, uint64_t messages);
 
 #endif

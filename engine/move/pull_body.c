@@ -189,7 +189,7 @@ static void look_ended(void *context, const struct err *err)
     struct worker *w = look->worker;
 
     w->inflight--;
-    look->folder->fetching--;
+    folder_count_fetching(look->folder, -1);
     if (!err && !look->seen) {
         if (!gmail_vanished(look->folder, &look->item, message_vanished))
             message_vanished(look->folder, &look->item);
@@ -224,7 +224,7 @@ static unsigned rungs(const struct worker *w)
 static void next_rung(struct worker *w, struct folder *f, struct folder_item *item, const char *type,
                       const struct err *err)
 {
-    f->fetching--;
+    folder_count_fetching(f, -1);
     if (item->tries < rungs(w))
         queue_push_front(&f->wanted, item);
     else
@@ -445,7 +445,7 @@ bool pull_fetch_some(struct worker *w)
         allowance_spend(f->account, SIDE_SOURCE, item.listed_bytes);
         bytes += item.listed_bytes;
         fetch->items[fetch->count++] = item;
-        f->fetching++;
+        folder_count_fetching(f, 1);
     } while (fetch->count < most && f->wanted.count && next_wanted(f, &item));
     qsort(fetch->items, fetch->count, sizeof *fetch->items, item_by_uid);
     w->inflight++;

@@ -31,7 +31,7 @@ static void all_vanish(struct folder *f)
     rejudge_waiting(f, SKIP_VANISHED);
     f->record.uidvalidity = f->record.uidvalidity == 1 ? 2 : 1;
     folder_put(f);
-    f->pull = PULL_DONE;
+    folder_set_pull(f, PULL_DONE);
     pull_progressed(f->account);
 }
 
@@ -48,7 +48,7 @@ static void gone(struct worker *w, struct err *err)
         /* It may have another name now: only a list read anew tells. */
         err->class = ERR_CLASS_TRANSIENT;
         account_failure(f->account, FAILURE_SOURCE, TROUBLE_SELECT, "FolderGone", err, f, 0);
-        f->pull = PULL_REFUSED;
+        folder_set_pull(f, PULL_REFUSED);
         account_fail(f->account, "FolderGone", true);
     }
     pull_folder_release(w);

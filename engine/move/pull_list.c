@@ -44,7 +44,7 @@ static void folder_lost(struct folder *f, bool opening, const struct err *cause)
     if (strcmp(type, "ServerBug") == 0)
         pull_tell_bug(f, cause);
     account_failure(account, FAILURE_SOURCE, TROUBLE_SELECT, type, &err, f, 0);
-    f->pull = PULL_REFUSED;
+    folder_set_pull(f, PULL_REFUSED);
     account_fail(account, type, true);
 }
 
@@ -59,7 +59,7 @@ void pull_step_failed(struct worker *w, enum trouble_doing doing, const struct e
     p->step = PULL_STEP_FREE;
     w->busy = false;
     if (f->pull == PULL_LISTING)
-        f->pull = PULL_UNLISTED;
+        folder_set_pull(f, PULL_UNLISTED);
     if (!link_is_ready(w->link)) {
         folder_lost(f, opening, err);
         pull_folder_release(w); /* the link ends; its account decides */
@@ -77,7 +77,7 @@ void pull_step_failed(struct worker *w, enum trouble_doing doing, const struct e
         return;
     } else {
         account_failure(account, FAILURE_SOURCE, doing, verdict.type, err, f, 0);
-        f->pull = PULL_REFUSED;
+        folder_set_pull(f, PULL_REFUSED);
         account_fail(account, verdict.type, true);
         p->attempts = 0;
     }
@@ -196,7 +196,6 @@ static void window_done(struct worker *w)
     struct folder *f = w->folder;
     struct account *account = w->account;
     struct hub *hub = account->hub;
-    struct counters *c = &hub->counters;
     bool last = p->to == UINT32_MAX || p->to >= p->uidnext - 1;
     uint32_t next = last ? p->uidnext : p->to + 1, seen;
     struct store_op *op = store_op_new(STORE_OP_FOUND, f->record.user, f->record.folder);
@@ -211,17 +210,8 @@ static void window_done(struct worker *w)
             m->state = MESSAGE_SKIPPED;
             m->reason = SKIP_DUPLICATE;
         }
-        f->record.tally.found++;
-        f->record.tally.bytes_found += m->listed_bytes;
-        count(&c->bytes_found, m->listed_bytes);
-        if (m->state == MESSAGE_SKIPPED) {
-            f->record.tally.skipped++;
-            count(&c->skipped, 1);
-        } else {
-            f->record.tally.waiting++;
-        }
+        folder_count_found(f, m->state, m->listed_bytes);
     }
-    count(&c->found, p->row_count);
     /* A folder of one window goes straight into the queue; others are read back page by page. */
     if (last && p->windows == 1 && p->row_count <= 1000 && !f->wanted.more) {
         for (unsigned i = 0; i < p->row_count; i++) {
@@ -309,7 +299,7 @@ static void listing_done(struct worker *w)
     p->step = PULL_STEP_FREE;
     w->busy = false;
     p->attempts = 0;
-    f->pull = PULL_BODIES;
+    folder_set_pull(f, PULL_BODIES);
     pull_progressed(account);
     f->record.status_uidnext = p->uidnext;
     f->record.status_messages = p->exists;

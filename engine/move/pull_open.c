@@ -57,7 +57,7 @@ static bool try_bare(struct worker *w, const struct err *err)
                   strlen(err->server_text));
     if (has_twin(f)) {
         tell_bare(f, true);
-        f->pull = PULL_DONE;
+        folder_set_pull(f, PULL_DONE);
         pull_folder_release(w);
         account_poke(f->account);
     } else {
@@ -114,7 +114,7 @@ static void open_again(void *context)
 {
     struct folder *f = context;
 
-    f->parked = false;
+    folder_park(f, false);
     account_poke(f->account);
 }
 
@@ -134,7 +134,7 @@ static bool try_later(struct worker *w, const struct err *err, const char *type)
     account_failure(account, FAILURE_SOURCE, TROUBLE_SELECT, type, err, f, 0);
     log_line(LOG_INFO, "folder.parked", "user=%s folder=%s tries=%u wait_ms=%" PRIu64,
              account->user->email_address, f->source_name, f->open_failures, wait_ms);
-    f->parked = true;
+    folder_park(f, true);
     loop_timer_set(account->hub->loop, &f->again, wait_ms, open_again, f);
     pull_folder_release(w);
     link_finish(w->link);
@@ -155,13 +155,13 @@ static void open_refused(struct worker *w, const struct err *err)
     }
     p->step = PULL_STEP_FREE;
     w->busy = false;
-    f->pull = PULL_UNLISTED;
+    folder_set_pull(f, PULL_UNLISTED);
     if ((trouble_is_about_name(err) && try_bare(w, err)) || try_later(w, err, type))
         return;
     if (strcmp(type, "ServerBug") == 0)
         pull_tell_bug(f, err);
     account_failure(f->account, FAILURE_SOURCE, TROUBLE_SELECT, type, err, f, 0);
-    f->pull = PULL_REFUSED;
+    folder_set_pull(f, PULL_REFUSED);
     account_fail(f->account, type, true);
     pull_folder_release(w);
     worker_idle(w);
@@ -219,7 +219,7 @@ static void changed_meanwhile(struct worker *w)
             "the folder got new message numbers while it was read");
     err_doing(&err, "SELECT %s", f->source_name);
     account_failure(w->account, FAILURE_SOURCE, TROUBLE_SELECT, "SelectFailed", &err, f, 0);
-    f->pull = PULL_REFUSED;
+    folder_set_pull(f, PULL_REFUSED);
     account_fail(w->account, "SelectFailed", true);
     pull_folder_release(w);
     worker_idle(w);
@@ -300,7 +300,7 @@ void pull_select_folder(struct worker *w)
     w->busy = true;
     p->step = PULL_STEP_SELECTING;
     if (f->pull == PULL_UNLISTED)
-        f->pull = PULL_LISTING;
+        folder_set_pull(f, PULL_LISTING);
     /* Some broken indexes open for writing only (quirk S03): every other try is a SELECT, under
      * which nothing is asked for that would mark a message. */
     p->writable =

@@ -10,7 +10,5 @@
 void push_begin(struct worker *worker);
 void push_end(struct worker *worker);
 void push_go(struct worker *worker);
-bool push_finished(const struct account *account);
-unsigned push_room(const struct account *account);
 
 #endif

@@ -49,14 +49,14 @@ void push_asks_first(struct folder *f)
 
     if (queue_pop(&f->ready, &first)) {
         if (queue_pop(&f->ready, &second)) {
-            queue_push_front(&f->ready, &first);
+            push_give_back(f, &first);
             first = second;
         }
-        queue_push_front(&f->ready, &first);
+        push_give_back(f, &first);
     }
     /* Opened again it tells its numbers first; and a folder with more to send goes before it. */
     if (f->push == PUSH_OPEN) {
-        f->push = PUSH_CLOSED;
+        folder_set_push(f, PUSH_CLOSED);
         f->has_target_status = false;
     }
 }

@@ -1,4 +1,4 @@
-/* What push, push_make, push_open and push_send share. Internal to the push side of engine/move.
+/* What push, push_queue, push_make, push_open and push_send share. Internal to the push side of engine/move.
  */
 #ifndef ENGINE_MOVE_PUSH_INNER_H
 #define ENGINE_MOVE_PUSH_INNER_H
@@ -23,11 +23,19 @@ struct push {
     struct loop_timer later;
 };
 
-/* Messages of the folder wait to be sent. */
+/* push_queue: messages of the folder wait to be sent. */
 bool push_has_mail(const struct folder *f);
+/* push_queue: the folder with most to send for each of its workers, to a factor of two, which one more worker could
+ * go on with; NULL: none. */
+struct folder *push_choose(struct account *account);
+/* push_queue: the next folder (after NULL: the first) that may be made together with others; NULL: no more. Those
+ * that are there by now, or cannot be made so, are left out for good. */
+struct folder *push_next_unmade(struct account *account, struct folder *after);
+/* The worker has the folder from here on. */
+void push_folder_take(struct worker *w, struct folder *f);
 /* STATUS of its target was told. */
 void push_status_told(struct folder *f, const struct imap_status *status);
-/* It has a name on the target, is not there, and is one that is made also when it is empty. */
+/* push_queue: it has a name on the target, is not there, and is one that is made also when it is empty. */
 bool push_must_make(const struct folder *f);
 /* The worker gives its folder back; nothing of it may be in flight on this worker. */
 void push_folder_release(struct worker *w);
@@ -71,6 +79,8 @@ bool push_is_full(struct folder *f, uint32_t uid, const struct err *err, struct 
  * folder is asked whether it opens at all. */
 void push_asks_first(struct folder *f);
 
+/* push_send: an item that was taken from the folder's queue goes back to its front. */
+void push_give_back(struct folder *f, const struct folder_item *item);
 /* push_send: the message of the queue has failed for good. */
 void push_message_fails(struct folder *f, struct folder_item *item, const struct err *err,
                         enum trouble_doing doing);

@@ -26,6 +26,7 @@ static void command_ended(struct making *m)
     if (--m->waits > 0)
         return;
     m->folder->pushers--;
+    push_touch(m->folder);
     free(m);
     if (--p->making > 0)
         return;
@@ -148,6 +149,7 @@ static struct making *making_create(struct worker *w, struct folder *f)
     m->folder = f;
     m->waits = 1;
     f->pushers++;
+    push_touch(f);
     ((struct push *)w->work)->making++;
     return m;
 }
@@ -177,17 +179,21 @@ bool push_make_begin(struct worker *w, unsigned most)
     struct push *p = w->work;
     struct folder *chosen[MAKE_MAX];
     unsigned count = 0;
+    bool others_wait = false;
 
     if (!account->mapped || account->target_dead)
         return false;
-    for (unsigned i = 0; i < account->folder_count && count < MAKE_MAX && count < most; i++) {
-        struct folder *f = account->folders[i];
-
-        if (push_must_make(f) && is_free(f) && !f->made_alone && is_apart(f, chosen, count))
+    for (struct folder *f = push_next_unmade(account, NULL); f && count < MAKE_MAX && count < most;
+         f = push_next_unmade(account, f)) {
+        if (!is_free(f))
+            continue;
+        if (is_apart(f, chosen, count))
             chosen[count++] = f;
+        else
+            others_wait = true;
     }
-    /* A single one is made as it is opened. */
-    if (count < 2)
+    /* A single one is made as it is opened; but what all others lie within goes before them. */
+    if (count == 0 || (count == 1 && !others_wait))
         return false;
     w->busy = true;
     p->step = PUSH_STEP_MAKING;

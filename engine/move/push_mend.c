@@ -62,7 +62,7 @@ static void fails(struct mend *m, const struct err *err, enum trouble_doing doin
 /* Another run, or this one once it may send again, goes on with it. */
 static void requeue(struct mend *m)
 {
-    queue_push_front(&m->folder->ready, &m->item);
+    push_give_back(m->folder, &m->item);
     m->item.keywords = NULL;
     mend_over(m);
 }

@@ -44,7 +44,7 @@ bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *
         account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);
     } else if (!again) {
         account_failure(account, FAILURE_TARGET, doing, verdict.type, err, f, 0);
-        f->push = PUSH_REFUSED;
+        folder_set_push(f, PUSH_REFUSED);
         account_fail(account, verdict.type, true);
         return true;
     }
@@ -60,7 +60,7 @@ static void step_failed(struct worker *w, enum trouble_doing doing, const struct
     p->step = PUSH_STEP_FREE;
     w->busy = false;
     twins_destroy(&p->scan);
-    f->push = f->uncertain && f->record.target_open ? PUSH_SETTLING : PUSH_CLOSED;
+    folder_set_push(f, f->uncertain && f->record.target_open ? PUSH_SETTLING : PUSH_CLOSED);
     push_folder_release(w);
     if (!link_is_ready(w->link))
         return;
@@ -95,6 +95,7 @@ bool push_exists_already(const struct err *err)
 void push_made(struct folder *f, const struct err *err)
 {
     f->exists_on_target = true;
+    push_touch(f);
     if (err) {
         /* It was there all along: look at what it holds. */
         f->has_target_status = false;
@@ -472,7 +473,7 @@ static void opened(void *context, struct store_op *op, const struct err *err)
     if (!w)
         return;
     p = w->work;
-    w->folder->push = PUSH_OPEN;
+    folder_set_push(w->folder, PUSH_OPEN);
     w->folder->uncertain = false;
     w->folder->uids_told = true;
     p->step = PUSH_STEP_FREE;
@@ -498,7 +499,7 @@ static void open_durably(struct worker *w)
     f->uploaded_now = 0;
     /* A folder with nothing to send was made; that was all. */
     if (!push_has_mail(f)) {
-        f->push = PUSH_CLOSED;
+        folder_set_push(f, PUSH_CLOSED);
         f->uncertain = false;
         p->step = PUSH_STEP_FREE;
         w->busy = false;
@@ -510,6 +511,7 @@ static void open_durably(struct worker *w)
     if (!push_twins_hold_floor(f))
         f->floor = uidnext;
     f->highest_seen = uidnext - 1;
+    push_touch(f);
     f->record.target_open = true;
     f->record.target_counted = false;
     /* What a folder held before us is paired message by message: until all are, a run that is
@@ -548,6 +550,6 @@ void push_open_begin(struct worker *w)
             f->settle_from_ms = (uint64_t)age >= now ? 1 : now - (uint64_t)age;
         }
     }
-    f->push = PUSH_OPENING;
+    folder_set_push(f, PUSH_OPENING);
     open_create(w);
 }

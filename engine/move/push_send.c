@@ -195,6 +195,13 @@ static void append_uids(void *context, uint32_t uidvalidity, const uint32_t *uid
     }
 }
 
+static void count_sending(struct folder *f, int change)
+{
+    f->sending += (unsigned)change;
+    f->account->pushes.sending += (unsigned)change;
+    push_touch(f);
+}
+
 static void job_unlink(struct job *job)
 {
     struct job **at = &job->folder->jobs;
@@ -204,13 +211,19 @@ static void job_unlink(struct job *job)
     *at = job->next;
 }
 
+void push_give_back(struct folder *f, const struct folder_item *item)
+{
+    queue_push_front(&f->ready, item);
+    push_touch(f);
+}
+
 /* Back to the front of the queue, oldest last, so that order stays. */
 static void job_requeue(struct job *job, bool again)
 {
     for (unsigned i = job->count; i-- > 0;) {
         if (again && job->items[i].tries < UINT8_MAX)
             job->items[i].tries++;
-        queue_push_front(&job->folder->ready, &job->items[i]);
+        push_give_back(job->folder, &job->items[i]);
         job->items[i].keywords = NULL;
     }
 }
@@ -276,7 +289,7 @@ static void append_refused(struct job *job, const struct err *cause)
     if (strcmp(err->resp_code, "TRYCREATE") == 0 && job->items[0].tries < 2) {
         /* Somebody removed the folder. */
         f->exists_on_target = false;
-        f->push = PUSH_CLOSED;
+        folder_set_push(f, PUSH_CLOSED);
         job_requeue(job, true);
         return;
     }
@@ -285,7 +298,7 @@ static void append_refused(struct job *job, const struct err *cause)
         f->uncertain = true;
         f->settle_from_ms = loop_now_ms(account->hub->loop);
         if (f->push == PUSH_OPEN)
-            f->push = PUSH_SETTLING;
+            folder_set_push(f, PUSH_SETTLING);
         job_requeue(job, false);
         return;
     case TROUBLE_HOLD:
@@ -309,7 +322,7 @@ static void append_refused(struct job *job, const struct err *cause)
         return;
     case TROUBLE_SKIP_FOLDER:
         account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, err, f, 0);
-        f->push = PUSH_REFUSED;
+        folder_set_push(f, PUSH_REFUSED);
         job_requeue(job, false);
         account_fail(account, verdict.type, true);
         return;
@@ -345,7 +358,7 @@ static void append_ended(void *context, const struct err *err)
 
     job_unlink(job);
     w->inflight--;
-    f->sending -= job->count;
+    count_sending(f, -(int)job->count);
     if (!err) {
         governor_answered(w->account, job->bytes, loop_now_ms(w->account->hub->loop) - job->sent_ms,
                           job->count);
@@ -446,7 +459,7 @@ static void job_send(struct job *job)
     job->highest_at_send = f->highest_seen;
     job->sent_ms = loop_now_ms(w->account->hub->loop);
     w->inflight++;
-    f->sending += job->count;
+    count_sending(f, (int)job->count);
     session_append(link_session(w->link), f->record.target_raw, items, job->count, &append_events,
                    append_ended, job);
     free(words);
@@ -472,6 +485,7 @@ static bool next_item(struct folder *f, struct folder_item *item_r)
 {
     struct err err;
 
+    push_touch(f);
     for (;;) {
         if (f->disarming >= DISARMING_MAX)
             return false;
@@ -509,7 +523,7 @@ bool push_send_some(struct worker *w)
         return false;
     if (!allowance_allows(w->account, SIDE_TARGET, item_sent_bytes(&item)) ||
         !governor_allows(w->account, item_sent_bytes(&item), item.tries > 0)) {
-        queue_push_front(&f->ready, &item);
+        push_give_back(f, &item);
         return false;
     }
     job = job_create(w, f, multi);
@@ -520,7 +534,7 @@ bool push_send_some(struct worker *w)
         if (job->count && (alone || bytes + size > MULTI_BYTES_MAX ||
                            !allowance_allows(w->account, SIDE_TARGET, size) ||
                            !governor_allows_more(w->account, size))) {
-            queue_push_front(&f->ready, &item);
+            push_give_back(f, &item);
             break;
         }
         allowance_spend(w->account, SIDE_TARGET, size);

@@ -85,7 +85,7 @@ void rejudge_waiting(struct folder *f, enum skip_reason reason)
 void rejudge_exclude(struct folder *f, bool excluded, const struct imap_status *status)
 {
     struct hub *hub = f->account->hub;
-    struct tally before, *t = &f->record.tally;
+    struct tally before;
     struct store_op *op;
 
     if (f->record.excluded && !excluded) {
@@ -95,6 +95,7 @@ void rejudge_exclude(struct folder *f, bool excluded, const struct imap_status *
         folder_put(f);
     }
     f->record.excluded = excluded;
+    push_touch(f);
     if (!excluded)
         return;
     if (f->record.tally.uploaded + f->record.tally.present + f->record.tally.spooled) {
@@ -109,13 +110,6 @@ void rejudge_exclude(struct folder *f, bool excluded, const struct imap_status *
     op = store_op_new(STORE_OP_COUNT, f->record.user, f->record.folder);
     op->count.messages = status->has & IMAP_STATUS_MESSAGES ? status->messages : 0;
     op->count.bytes = status->has & IMAP_STATUS_SIZE ? status->size_bytes : 0;
-    t->skipped = op->count.messages > t->failed ? op->count.messages - t->failed : 0;
-    t->found = t->skipped + t->failed;
-    t->bytes_found = op->count.bytes;
-    /* What an earlier run has counted is no news; fewer than then is a step back, which wraps and adds up. */
-    count(&hub->counters.found, t->found - before.found);
-    count(&hub->counters.skipped, t->skipped - before.skipped);
-    count(&hub->counters.failed, t->failed - before.failed);
-    count(&hub->counters.bytes_found, t->bytes_found - before.bytes_found);
+    folder_count_excluded(f, &before, op->count.messages, op->count.bytes);
     hub_submit_lazy(hub, op);
 }

@@ -1,6 +1,7 @@
 """How the folders of a source are had: lists that are refused, cut short, or end the connection
 (quirks L02, N06, N08, C2), and mailboxes with very many folders."""
 
+import os
 import re
 
 import mail
@@ -153,3 +154,41 @@ class Many(Odd):
             # Each folder is put into two tables and looked for three times. Work that grew with the
             # square would be 200 million.
             self.assertLess(looks[run], 25 * count)
+
+    def looks(self, batch, command, folders):
+        """How often the target side looked at a folder in this command, which must end well."""
+        log = "%s/%s.log" % (batch.folder, command)
+        self.ends(batch.call(command, "--log", log, "--log-level", "debug"), 0)
+        with open(log, encoding="utf-8") as f:
+            found = [int(n) for n in re.findall(
+                r"folders.pushed .*count=%d looks=(\d+)" % folders, f.read())]
+        os.unlink(log)
+        self.assertEqual(len(found), 1)
+        return found[0]
+
+    def test_what_is_chosen_on_the_target_costs_no_walk(self):
+        """Each step asks which folder goes on and whether all is done."""
+        count = 200
+        folders = {"INBOX": [], "Public": [], **{"Public/%03d" % i: messages(2) for i in range(count)}}
+        source = self.source(folders)
+        batch = self.job(source)
+        for run in range(3):
+            # One for each thing that happens to a folder: listed, made, opened, sent to, answered. A walk
+            # at each of these would be 200,000.
+            self.assertLess(self.looks(batch, "run", count + 2), 40 * (count + 2))
+            if run == 1:
+                for folder in source.messages["anna"].values():
+                    folder.mails += messages(3)[2:]
+        totals = self.balanced(batch.report())["totals"]
+        self.assertEqual(totals["uploaded"], 2 * count + count + 2)
+
+    def test_what_lies_within_one_folder_is_made_together(self):
+        """That folder goes first, though it has no mail and all others have: each of them would be made as it
+        is opened, one by one, with a look at all that wait for it each time."""
+        count = 150
+        source = self.source({"INBOX": [], "Public": [],
+                              **{"Public/%03d" % i: messages(1) for i in range(count)}})
+        batch = self.job(source)
+        self.ends(batch.call("fetch"), 0)
+        self.assertLess(self.looks(batch, "upload", count + 2), 30 * (count + 2))
+        self.assertEqual(self.balanced(batch.report())["totals"]["uploaded"], count)
