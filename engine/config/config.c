@@ -14,8 +14,7 @@
 #include <stdlib.h>
 
 #define PLACE_MAX    200 /* bytes */
-#define EXPECTED_MAX 160
-#define SHOWN_MAX    60 /* bytes of a value in an error */
+#define FAULT_MAX    200
 
 /* Where a setting was written: a line of the file, or a --set. */
 struct origin {
@@ -29,15 +28,15 @@ static bool fail_at(const struct config_state *c, struct origin at, struct err *
 static bool fail_at(const struct config_state *c, struct origin at, struct err *err_r,
                     const char *format, ...)
 {
-    char text[sizeof err_r->server_text];
+    char text[sizeof err_r->server_text], option[CONFIG_SHOWN_MAX + 1];
     va_list args;
 
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (at.option)
-        return config_refuse(err_r, CONFIG_EXIT_USAGE, "--set %.*s: %s", SHOWN_MAX, at.option,
-                             text);
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "--set %s: %s",
+                             config_text_shown(slice_cstr(at.option), option), text);
     return config_refuse(err_r, CONFIG_EXIT_BATCH, "%s:%u: %s", c->name, at.line, text);
 }
 
@@ -101,7 +100,7 @@ void config_warn(const struct config_state *c, enum config_section section, cons
 
 static int shown(struct slice text)
 {
-    return (int)(text.size < SHOWN_MAX ? text.size : SHOWN_MAX);
+    return (int)(text.size < CONFIG_SHOWN_MAX ? text.size : CONFIG_SHOWN_MAX);
 }
 
 static bool find_section(const struct config_state *c, struct origin at, struct slice name,
@@ -198,7 +197,7 @@ static bool give(struct config_state *c, struct origin at, enum config_section s
 {
     const struct config_key *key;
     struct config_given *given;
-    char expected[EXPECTED_MAX];
+    char fault[FAULT_MAX], value_shown[CONFIG_SHOWN_MAX + 1];
 
     if (section == CONFIG_FOLDERS)
         return give_folder(c, at, name, value, err_r);
@@ -215,11 +214,11 @@ static bool give(struct config_state *c, struct origin at, enum config_section s
     if (value.size == 0 && !at.option)
         return true; /* the default, said aloud */
     if (!config_key_store(key, config_section_base(section, c->settings), value,
-                          c->request->batch_file, expected, sizeof expected)) {
+                          c->request->batch_file, fault, sizeof fault)) {
         if (at.option)
-            return fail_at(c, at, err_r, "expected %s", expected);
-        return fail_at(c, at, err_r, "[%s] %s: %.*s: expected %s", config_section_name(section),
-                       key->name, shown(value), value.data, expected);
+            return fail_at(c, at, err_r, "%s", fault);
+        return fail_at(c, at, err_r, "[%s] %s: %s: %s", config_section_name(section), key->name,
+                       config_text_shown(value, value_shown), fault);
     }
     free(given->value);
     given->value = slice_dup(value);

@@ -510,7 +510,7 @@ static void expect(const struct config_key *key, char *out, size_t cap)
         words = "a server such as imaps://imap.example.edu or imap://imap.example.edu:143";
         break;
     case CONFIG_HTTPS:
-        words = "an address that begins with https://";
+        words = "an address that begins with https:// and has no user name";
         break;
     case CONFIG_PIN:
         words = "a certificate's SHA-256 in 64 hexadecimal digits";
@@ -523,10 +523,17 @@ static void expect(const struct config_key *key, char *out, size_t cap)
 }
 
 bool config_key_store(const struct config_key *key, void *base, struct slice value,
-                      const char *batch_file, char *expected_r, size_t expected_cap)
+                      const char *batch_file, char *fault_r, size_t fault_cap)
 {
+    char expected[160];
+
     if (store_any(key, (char *)base + key->offset, value, batch_file))
         return true;
-    expect(key, expected_r, expected_cap);
+    if (key->kind == CONFIG_URL) {
+        snprintf(fault_r, fault_cap, "%s", value_imap_url_fault(value));
+    } else {
+        expect(key, expected, sizeof expected);
+        snprintf(fault_r, fault_cap, "expected %s", expected);
+    }
     return false;
 }

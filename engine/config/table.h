@@ -69,9 +69,9 @@ const struct config_key *config_key_find(enum config_section section, struct sli
 void *config_section_base(enum config_section section, struct settings *s);
 
 /* Stores value (not empty) through the row; frees what was there. batch_file: relative paths go by
- * it. False, and *expected_r says what would have been right, when it is no such value. */
+ * it. False, and *fault_r says what is wrong or what was expected, when it is no such value. */
 bool config_key_store(const struct config_key *key, void *base, struct slice value,
-                      const char *batch_file, char *expected_r, size_t expected_cap) ERR_CHECK;
+                      const char *batch_file, char *fault_r, size_t fault_cap) ERR_CHECK;
 
 /* A CONFIG_FILE's or CONFIG_SECRET's path; "credential:NAME" is NAME in the folder that systemd
  * names in CREDENTIALS_DIRECTORY. NULL without such a folder, or when NAME has a slash. Fresh. */

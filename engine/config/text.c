@@ -34,6 +34,29 @@ const char *config_text_name(const char *path)
     return size <= NAME_SHOWN_MAX ? name : name + size - NAME_SHOWN_MAX;
 }
 
+const char *config_text_shown(struct slice value, char out[CONFIG_SHOWN_MAX + 1])
+{
+    size_t used = 0, begin = 0, end = 0;
+
+    for (size_t i = 0; i + 2 < value.size && begin == 0; i++)
+        if (memcmp(value.data + i, "://", 3) == 0)
+            begin = i + 3;
+    for (size_t i = begin; begin && i < value.size; i++)
+        if (value.data[i] == '@')
+            end = i;
+    for (size_t i = 0; i < value.size && used < CONFIG_SHOWN_MAX; i++) {
+        if (end && i == begin) {
+            used += (size_t)snprintf(out + used, CONFIG_SHOWN_MAX + 1 - used, "***");
+            used = used < CONFIG_SHOWN_MAX ? used : CONFIG_SHOWN_MAX;
+            i = end;
+        }
+        if (used < CONFIG_SHOWN_MAX)
+            out[used++] = value.data[i];
+    }
+    out[used] = '\0';
+    return out;
+}
+
 char *config_text_beside(const char *from, struct slice path)
 {
     const char *slash = strrchr(from, '/');

@@ -34,6 +34,11 @@ void config_text_position(struct slice text, size_t offset, unsigned *line_r, un
  * that follows fits into an err. Borrowed from path. */
 const char *config_text_name(const char *path);
 
+/* A value as a message may show it: at most CONFIG_SHOWN_MAX bytes, and with *** for what stands between ://
+ * and the last @, where an address holds a user's name and password. Returns out. */
+#define CONFIG_SHOWN_MAX 60
+const char *config_text_shown(struct slice value, char out[CONFIG_SHOWN_MAX + 1]);
+
 /* Where a relative path leads that was written in the file `from`; a fresh string. */
 char *config_text_beside(const char *from, struct slice path);
 

@@ -188,6 +188,34 @@ static bool read_row(struct csv *f, struct cell *cells, unsigned max, unsigned *
 
 /* The header */
 
+/* Such a name makes a row a header; a cell of data may be "Password", and often is one. */
+static bool names_column(struct slice text)
+{
+    text = slice_trim(text);
+    for (unsigned i = 0; i < COLUMN_COUNT; i++)
+        if (i != COLUMN_PASSWORD && i != COLUMN_TARGET_PASSWORD &&
+            slice_equal_nocase(text, slice_cstr(columns[i].name)))
+            return true;
+    return false;
+}
+
+/* Whether the first row is a header at all. If it is not, it is a user's, and nothing of it may be shown. */
+static bool is_header(const struct cell *cells, unsigned count)
+{
+    bool known = false;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct slice rest = cells[i].text, part;
+        char between = slice_find(rest, ';') != SIZE_MAX ? ';' : '\t';
+
+        if (slice_find(rest, '@') != SIZE_MAX)
+            return false;
+        while (slice_split(&rest, between, &part))
+            known |= names_column(part);
+    }
+    return known;
+}
+
 static bool read_column(struct csv *f, const struct cell *cell)
 {
     struct slice name = slice_trim(cell->text);
@@ -223,6 +251,9 @@ static bool read_header(struct csv *f)
     begin = f->here;
     if (!read_row(f, cells, COLUMN_COUNT + 1, &count))
         return false;
+    if (!is_header(cells, count <= COLUMN_COUNT ? count : COLUMN_COUNT + 1))
+        return refuse(f, begin, "line %u must be the header: EmailAddress,UserName,Password,...",
+                      begin.line);
     for (unsigned i = 0; i < count && i <= COLUMN_COUNT; i++)
         if (!read_column(f, &cells[i]))
             return false;

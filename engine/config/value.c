@@ -355,6 +355,27 @@ bool value_imap_url(struct slice text, bool *implicit_tls_r, char **host_r, uint
     return true;
 }
 
+const char *value_imap_url_fault(struct slice text)
+{
+    struct slice imaps = SLICE("imaps://"), imap = SLICE("imap://"), host;
+    bool implicit = slice_starts_nocase(text, imaps);
+    size_t port;
+    uint16_t number;
+
+    if (slice_find(text, '@') != SIZE_MAX)
+        return "no user name or password belongs here; expected a server such as imaps://imap.example.edu";
+    if (!implicit && !slice_starts_nocase(text, imap))
+        return "expected a server such as imaps://imap.example.edu or imap://imap.example.edu:143";
+    text = slice_from(text, implicit ? imaps.size : imap.size);
+    if (slice_find(text, '/') < text.size - (text.size > 0))
+        return "no folder belongs behind the server; include-folders and UserRoot name folders";
+    port = text.size && text.data[0] == '[' ? slice_find(text, ']') : slice_find(text, ':');
+    if (port != SIZE_MAX && host_and_port(slice_first(text, port + (text.data[0] == '[')), &host, &number))
+        return "expected a port from 1 to 65535 behind the server, such as imaps://imap.example.edu:993";
+    return "expected the name or address of a server behind ://, such as imaps://imap.example.edu or "
+           "imaps://[2001:db8::1]:993";
+}
+
 bool value_https_url(struct slice text)
 {
     struct slice https = SLICE("https://"), http = SLICE("http://"), host;

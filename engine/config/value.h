@@ -33,6 +33,9 @@ bool value_shard(struct slice text, unsigned *number_r, unsigned *count_r) ERR_C
  * brackets; port_r 0 when none was written. */
 bool value_imap_url(struct slice text, bool *implicit_tls_r, char **host_r,
                     uint16_t *port_r) ERR_CHECK;
+/* What is wrong with a text that value_imap_url refused, in words that repeat nothing of it: it may hold a
+ * password. */
+const char *value_imap_url_fault(struct slice text);
 /* "https://host[:port]/path"; http:// only to 127.0.0.1, [::1] and localhost, for tests of the
  * user's own. No blanks or control bytes. */
 bool value_https_url(struct slice text) ERR_CHECK;

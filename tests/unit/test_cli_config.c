@@ -143,11 +143,40 @@ static const struct {
       "night.ini:7: [target] url: https://x: expected a server such as imaps://imap.example.edu or "
       "imap://imap.example.edu:143" },
     { "a url with a user", SOURCE "[target]\npreset = imap\nurl = imaps://me@x\n", NULL,
-      "night.ini:7: [target] url: imaps://me@x: expected a server such as "
-      "imaps://imap.example.edu or imap://imap.example.edu:143" },
+      "night.ini:7: [target] url: imaps://***@x: no user name or password belongs here; expected a server "
+      "such as imaps://imap.example.edu" },
+    { "a url with a password is not repeated",
+      SOURCE "[target]\npreset = imap\nurl = imaps://me:pa55/w@rd@localhost:1993\n", NULL,
+      "night.ini:7: [target] url: imaps://***@localhost:1993: no user name or password belongs here; "
+      "expected a server such as imaps://imap.example.edu" },
+    { "nor is one that is too long to be shown whole",
+      SOURCE "[target]\npreset = imap\nurl = "
+             "imaps://me:pa55w0rdpa55w0rdpa55w0rdpa55w0rdpa55w0rdpa55w0rdpa55w0rd@x\n", NULL,
+      "night.ini:7: [target] url: imaps://***@x: no user name or password belongs here; expected a server "
+      "such as imaps://imap.example.edu" },
+    { "nor one of a token address", IMAP "token-url = https://me:pa55w0rd@a.b/t\n", NULL,
+      "night.ini:8: [target] token-url: https://***@a.b/t: expected an address that begins with https:// "
+      "and has no user name" },
+    { "nor one of --set", IMAP, "source.url=imaps://me:pa55w0rd@x",
+      "--set source.url=imaps://***@x: no user name or password belongs here; expected a server such as "
+      "imaps://imap.example.edu" },
+    { "nor one of --set with a slip", IMAP, "source.ulr=imaps://me:pa55w0rd@x",
+      "--set source.ulr=imaps://***@x: [source] ulr: unknown key; did you mean url?" },
+    { "a url with a folder", SOURCE "[target]\npreset = imap\nurl = imaps://x/INBOX\n", NULL,
+      "night.ini:7: [target] url: imaps://x/INBOX: no folder belongs behind the server; include-folders and "
+      "UserRoot name folders" },
+    { "a url without server", SOURCE "[target]\npreset = imap\nurl = imaps://:993\n", NULL,
+      "night.ini:7: [target] url: imaps://:993: expected the name or address of a server behind ://, such "
+      "as imaps://imap.example.edu or imaps://[2001:db8::1]:993" },
+    { "a url with nothing", SOURCE "[target]\npreset = imap\nurl = imaps://\n", NULL,
+      "night.ini:7: [target] url: imaps://: expected the name or address of a server behind ://, such "
+      "as imaps://imap.example.edu or imaps://[2001:db8::1]:993" },
+    { "an address of IPv6 with port 0", SOURCE "[target]\npreset = imap\nurl = imaps://[::1]:0\n", NULL,
+      "night.ini:7: [target] url: imaps://[::1]:0: expected a port from 1 to 65535 behind the server, such "
+      "as imaps://imap.example.edu:993" },
     { "port 65536", SOURCE "[target]\npreset = imap\nurl = imap://x:65536\n", NULL,
-      "night.ini:7: [target] url: imap://x:65536: expected a server such as "
-      "imaps://imap.example.edu or imap://imap.example.edu:143" },
+      "night.ini:7: [target] url: imap://x:65536: expected a port from 1 to 65535 behind the server, such "
+      "as imaps://imap.example.edu:993" },
     { "a short fingerprint", IMAP "tls-fingerprint = 00:11\n", NULL,
       "night.ini:8: [target] tls-fingerprint: 00:11: expected a certificate's SHA-256 in 64 "
       "hexadecimal digits" },
@@ -156,7 +185,7 @@ static const struct {
       "as {user}*{admin}" },
     { "a token url without TLS", IMAP "token-url = http://login.example.com/t\n", NULL,
       "night.ini:8: [target] token-url: http://login.example.com/t: expected an address that "
-      "begins with https://" },
+      "begins with https:// and has no user name" },
     { "no users", "[source]\nurl=imaps://a\n", NULL,
       "night.ini: [batch] users: missing; expected a file of users" },
     { "no source", "[batch]\nusers=u.csv\n[target]\npreset=imap\nurl=imaps://a\n", NULL,
