@@ -4,12 +4,15 @@ import csv
 import datetime
 import fcntl
 import glob
+import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import termios
+import time
 
 import haul
 import mail
@@ -284,8 +287,10 @@ class Report(Case):
                       self.ends(self.one.call("status"), 0).out)
         done = self.call_export("--what", "all")
         self.assertIn("2 shards are not exported", done.err)
+        watch = self.one.start("status", "--watch", "--json", write=False)
         for shard in ("2/3", "3/3"):
             self.ends(self.one.call("run", "--shard", shard), 0)
+        self.shows_all_shards(watch)
         report = self.balanced(self.one.report())
         self.assertEqual((report["batch"]["exit_code"], report["batch"]["state"], report["totals"]["synced"]),
                          (0, "Synced", 2))
@@ -309,6 +314,18 @@ class Report(Case):
         self.assertRegex(done.err, r"night-1\.state\.1-of-3 and the other shards of 3 are left out: the batch was "
                                    r"run without --shard since")
         self.assertEqual([s["shard"] for s in report["batch"]["states"]], [None])
+
+    def shows_all_shards(self, watch):
+        """Those that came while it went on, too."""
+        limit = time.monotonic() + 60
+        states = []
+        while states != ["Synced"] * 3 and time.monotonic() < limit and not watch.ended():
+            time.sleep(0.2)
+            lines = watch.text().splitlines()[:-1]  # the last may not be whole
+            states = [s["state"] for s in json.loads(lines[-1])["batch"]["states"]] if lines else []
+        watch.signal(signal.SIGINT)
+        self.ends(watch.wait(), 0)
+        self.assertEqual(states, ["Synced"] * 3)
 
     def call_export(self, *arguments):
         self.exports = getattr(self, "exports", 0) + 1
