@@ -290,7 +290,8 @@ static void head(struct emit *e, const struct report *r)
     emit_cstr(e, "name", b->name);
     emit_cstr(e, "state", b->state);
     emit_number(e, "started", stamp(b->started_ms));
-    emit_number(e, "finished", stamp(b->finished_ms));
+    emit_number(e, "until", b->running ? 0 : stamp(b->until_ms));
+    emit_number(e, "killed", b->killed_ms != 0);
     emit_real(e, "seconds", b->seconds);
     emit_number(e, "shards", r->shards);
     emit_array(e, "divisions");

@@ -368,7 +368,6 @@ static bool load_batch(struct report *r, struct err *err_r)
     struct report_batch *b = &r->batch;
     struct end_of end = { .open = r->part_count > r->shards };
     unsigned untouched = 0;
-    int64_t until;
 
     for (unsigned i = 0; i < r->shards; i++)
         if (!load_shard(r, i, &end, err_r))
@@ -390,9 +389,9 @@ static bool load_batch(struct report *r, struct err *err_r)
         b->has_exit_code = false;
     else
         b->finished_ms = end.finished_ms;
-    until = b->finished_ms ? b->finished_ms : b->running ? r->made_ms : end.last_ms;
-    if (b->started_ms && until > b->started_ms)
-        b->seconds = (double)(until - b->started_ms) / 1000.0;
+    b->until_ms = b->finished_ms ? b->finished_ms : b->running ? r->made_ms : end.last_ms;
+    if (b->started_ms && b->until_ms > b->started_ms)
+        b->seconds = (double)(b->until_ms - b->started_ms) / 1000.0;
     return true;
 }
 

@@ -72,7 +72,8 @@ struct report_batch {
     int64_t started_ms, finished_ms; /* 0: not yet */
     bool has_exit_code;
     int exit_code;
-    double seconds;       /* to now while it is not finished */
+    int64_t until_ms;     /* its end, now while it is running, or the last sign of life; 0: not begun */
+    double seconds;       /* from its start until then */
     char **warnings;      /* of REPORT_WARNINGS_NAME; of several shards those that all have. Printable */
     unsigned warning_count;
     bool running;         /* a living process holds the state of a shard and is at work */
@@ -151,7 +152,7 @@ struct status_style;
 bool report_write_terminal(const struct report *report, const struct status_style *style, FILE *out,
                            struct err *err_r) ERR_CHECK;
 
-/* One sentence or two that say how the batch stands, into out[cap]; returns out. 400 bytes suffice
+/* One sentence or two that say how the batch stands, into out[cap]; returns out. 600 bytes suffice
  * with names of ordinary length. */
 const char *report_verdict(const struct report *report, char *out, size_t cap);
 /* How good it is: 0 done and complete, 1 under way or to be run again, 2 a person is needed. */

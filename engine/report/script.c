@@ -71,7 +71,7 @@ const char report_script[] =
     "var B = D.batch, T = D.totals;\n"
     "$('name').textContent = clean(B.name || 'Batch');\n"
     "$('when').textContent = (B.state || 'Created') + (B.started ? ' · ' + when(B.started) + ' to ' +\n"
-    "  (B.finished ? when(B.finished) : 'now') + ' · ' + span(B.seconds) : '') +\n"
+    "  (B.until ? when(B.until) : 'now') + (B.killed ? ' (killed)' : '') + ' · ' + span(B.seconds) : '') +\n"
     "  (B.divisions.length ? B.divisions.map(function (d) { return ' · shards ' + clean(d); }).join('')\n"
     "    : B.shards > 1 ? ' · ' + B.shards + ' state folders' : '') +\n"
     "  (B.exit_code !== null ? ' · exit code ' + B.exit_code : '');\n"

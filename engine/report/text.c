@@ -28,7 +28,7 @@ int report_verdict_level(const struct report *r)
     if (r->unbalanced || r->failed_users)
         return 2;
     if (is_complete(r) && pending(&r->totals) == 0)
-        return r->totals.failed ? 2 : r->part_count > r->shards;
+        return r->totals.failed ? 2 : r->part_count > r->shards || r->batch.killed_ms;
     return 1;
 }
 
@@ -65,7 +65,6 @@ static const char *all_of(const struct report *r)
 static bool say(const struct report *r, struct buf *b)
 {
     const struct tally *t = &r->totals;
-    char when[32], killed[120];
     bool ended;
 
     if (r->user_count == 0)
@@ -143,19 +142,30 @@ static bool say(const struct report *r, struct buf *b)
         say_rest(r, b);
         return buf_append(b, SLICE(" `mailhaul run` or `mailhaul upload` moves what waits."));
     }
-    if (r->batch.killed_ms)
-        snprintf(killed, sizeof killed, "The run was killed, or could not write any more, at %s",
-                 now_rfc3339(r->batch.killed_ms, when, sizeof when));
-    if (!buf_append_format(b, "%s: %s of %s user%s %s synced.",
-                           ended                ? "Stopped early and clean"
-                           : r->batch.killed_ms ? killed
-                                                : "Not finished, and no run is going on",
+    if (!buf_append_format(b, "%s%s of %s user%s %s synced.",
+                           ended                ? "Stopped early and clean: "
+                           : r->batch.killed_ms ? ""
+                                                : "Not finished, and no run is going on: ",
                            format_count(r->synced).text, format_count(r->user_count).text,
                            format_s(r->user_count),
                                  r->synced == 1 || r->user_count == 1 ? "is" : "are"))
         return false;
     say_rest(r, b);
-    return buf_append(b, SLICE(" Run the same command again to go on; nothing is lost."));
+    return r->batch.killed_ms ||
+           buf_append(b, SLICE(" Run the same command again to go on; nothing is lost."));
+}
+
+/* Before all else: whatever the users' states say, it is of a run that did not come to its end. */
+static bool say_killed(const struct report *r, struct buf *b)
+{
+    char when[32];
+
+    return r->batch.killed_ms == 0 ||
+           buf_append_format(b,
+                             "%s run was killed, or could not write any more, at %s; nothing is lost, run the "
+                             "same command again to go on. ",
+                             r->part_count > 1 ? "A" : "The",
+                             now_rfc3339(r->batch.killed_ms, when, sizeof when));
 }
 
 const char *report_verdict(const struct report *r, char *out, size_t cap)
@@ -164,7 +174,7 @@ const char *report_verdict(const struct report *r, char *out, size_t cap)
     bool whole;
 
     buf_init(&b, 4096);
-    whole = say(r, &b);
+    whole = say_killed(r, &b) && say(r, &b);
     (void)whole;
     report_shards_say_missing(r, &b);
     err_printable(out, cap, buf_slice(&b).data, buf_slice(&b).size);

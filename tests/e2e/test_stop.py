@@ -102,7 +102,7 @@ class Stop(Case):
         self.assertEqual({u["state"] for u in status["users"]} - {"Queued", "Stopped", "Synced"}, set())
         text = self.ends(batch.call("status", write=False), 0).out
         self.assertIn("was killed, or could not write any more, at %s" % status["batch"]["killed"], text)
-        self.assertIn("Run the same command again to go on", text)
+        self.assertIn("run the same command again to go on", text)
         self.assertNotIn("running", text)
         self.ends(batch.call("run"), 0)
         status = self.ends(batch.call("status", "--json", write=False), 0).json()

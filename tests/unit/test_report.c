@@ -334,7 +334,21 @@ static void shards_are_merged(void **state)
     assert_int_equal(r->by_state[USER_STOPPED], 1);
     report_verdict(r, text, sizeof text);
     assert_non_null(strstr(text, "was killed, or could not write any more, at 2025-11-24T15:59:59Z"));
-    assert_non_null(strstr(text, "Run the same command again to go on; nothing is lost."));
+    assert_non_null(strstr(text, "nothing is lost, run the same command again to go on."));
+    assert_int_equal(r->batch.until_ms, NOW - 1000);
+    report_free(&r);
+    /* Nor is it hidden by a user who failed, or by users who are all done with an earlier run. */
+    a.users[0].state = USER_FAILED;
+    r = load(both, 2);
+    report_verdict(r, text, sizeof text);
+    assert_non_null(strstr(text, "A run was killed, or could not write any more, at 2025-11-24T15:59:59Z"));
+    assert_non_null(strstr(text, ". 1 of 2 users failed"));
+    report_free(&r);
+    a.users[0].state = USER_SYNCED;
+    r = load((struct spool *[]){ &b }, 1);
+    assert_true(r->batch.killed_ms);
+    report_verdict(r, text, sizeof text);
+    assert_non_null(strstr(text, "The run was killed"));
     report_free(&r);
     /* Where the lock cannot be looked at, the last sign of life decides. */
     b.holder = SPOOL_HELD_UNKNOWN;
