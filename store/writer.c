@@ -489,7 +489,6 @@ void writer_run(struct writer *writer, void (*tick)(void *context), void *contex
     if (tick && tick_ms * NS_PER_MS < pause)
         pause = (tick_ms ? tick_ms : 1) * NS_PER_MS;
     for (;;) {
-        queue_taken(writer);
         /* What a tick submits would keep the end away for ever where a commit lasts longer than its turn. */
         if (tick && !atomic_load(&writer->stopping) && clock_ns() - ticked >= tick_ms * NS_PER_MS) {
             ticked = clock_ns();
@@ -499,6 +498,7 @@ void writer_run(struct writer *writer, void (*tick)(void *context), void *contex
             }
             tick(context);
         }
+        queue_taken(writer); /* also what the tick submitted: else it would have a commit of its own */
         if (atomic_load(&writer->spool->draining) && !writer->dead &&
             (writer->first || !writer->gave_up)) {
             if (writer->first)
