@@ -86,7 +86,7 @@ struct folder_record {
     bool target_counted;      /* since the last upload the target was asked for its count, which agreed */
     uint32_t target_uidvalidity;
     uint32_t target_uid_floor; /* our unanswered APPENDs can only have UIDs at or above */
-    uint32_t target_highest_seen; /* highest UID that APPENDUID told */
+    uint32_t target_highest_seen; /* up to this UID it is known what the folder holds: looked at, or told by APPENDUID */
     struct tally tally;       /* kept by the journal alone */
     char delimiter;           /* source, '\0' for NIL */
     char role[16];            /* "inbox" "sent" ... or "" */

@@ -265,6 +265,10 @@ static void save(struct account *account)
     for (unsigned i = 0; i < account->folder_count; i++) {
         struct folder *f = account->folders[i];
 
+        if (f->seen_held && folder_pending(f) == 0 && f->pull == PULL_DONE) {
+            folder_seen(f);
+            f->listed_now = true;
+        }
         if (folder_pending(f) == 0 && f->pull == PULL_DONE && !f->record.target_scanned &&
             hub_uses(account->hub, SIDE_TARGET)) {
             /* Whatever the target held before us is paired by now. */

@@ -12,7 +12,7 @@ struct proof {
     struct worker *worker;
     struct link *link;
     bool told, by_examine;
-    uint32_t messages;
+    uint32_t messages, uidnext; /* uidnext 0: not told */
 };
 
 static void proof_ended(void *context, const struct err *err);
@@ -23,6 +23,7 @@ static void proof_told(void *context, const struct imap_status *status)
 
     proof->told = (status->has & IMAP_STATUS_MESSAGES) != 0;
     proof->messages = status->messages;
+    proof->uidnext = status->has & IMAP_STATUS_UIDNEXT ? status->uidnext : 0;
 }
 
 static void proof_selected(void *context, const struct imap_selected *selected)
@@ -111,7 +112,7 @@ static void refused(struct account *account, struct folder *f, const struct err 
           strcmp(verdict.type, "SelectFailed") == 0 ? "TargetNotCounted" : verdict.type, &err);
 }
 
-static void counted(struct account *account, struct folder *f, uint32_t messages)
+static void counted(struct account *account, struct folder *f, uint32_t messages, uint32_t uidnext)
 {
     uint64_t least = expected(f);
     struct err err;
@@ -124,6 +125,11 @@ static void counted(struct account *account, struct folder *f, uint32_t messages
         return;
     }
     f->record.target_counted = true;
+    /* Nobody else put anything there meanwhile: without APPENDUID only this tells it. */
+    if (f->counted_before && messages == least && uidnext > f->highest_seen && folder_pending(f) == 0) {
+        f->highest_seen = uidnext - 1;
+        folder_seen(f);
+    }
     folder_put(f);
 }
 
@@ -143,7 +149,7 @@ static void proof_ended(void *context, const struct err *err)
         err = &silent;
     }
     if (!err)
-        counted(account, f, proof->messages);
+        counted(account, f, proof->messages, proof->uidnext);
     else if (!link_stands(proof))
         want(f); /* the link ends; its account decides */
     else
@@ -189,8 +195,8 @@ void account_prove_go(struct account *account)
         proof->worker = w;
         proof->link = w->link;
         account->proving++;
-        session_status(link_session(w->link), f->record.target_raw, IMAP_STATUS_MESSAGES,
-                       proof_told, proof_ended, proof);
+        session_status(link_session(w->link), f->record.target_raw,
+                       IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT, proof_told, proof_ended, proof);
     }
 }
 

@@ -113,6 +113,12 @@ void folder_forget(struct folder *folder)
     r->target_uid_floor = folder->floor = 0;
 }
 
+void folder_seen(struct folder *folder)
+{
+    folder->seen_held = false;
+    folder->record.target_highest_seen = folder->highest_seen;
+}
+
 void folder_put(struct folder *folder)
 {
     struct hub *hub = folder->account->hub;

@@ -88,6 +88,7 @@ struct folder {
     struct folder_queue ready;  /* bodies to upload */
     struct twins *twins;        /* what the target holds and no message of ours is paired with */
     uint32_t highest_seen, floor;
+    bool seen_held;      /* the record's target_highest_seen stays where it is: what is above is not all paired */
     uint32_t ours_from;  /* a pair at or above this UID is an APPEND of ours; UINT32_MAX: none */
     bool target_moved;   /* the target folder's UIDVALIDITY is not the one we sent to */
     bool uncertain;      /* an APPEND of this or a killed run may have arrived */
@@ -112,6 +113,8 @@ void folder_set_names(struct folder *folder, const char *source_raw, const char 
 /* Forgets its messages (lazy), as if it had never been listed; what of them is on the target is looked at before any is
  * sent. */
 void folder_forget(struct folder *folder);
+/* Nothing of it waits any more: all that its target holds up to the highest UID that is known has been looked at. */
+void folder_seen(struct folder *folder);
 /* Puts the record into the journal (lazy). */
 void folder_put(struct folder *folder);
 

@@ -20,6 +20,7 @@ struct push {
     struct twins *scan;
     uint32_t from, to, uidnext, width;
     uint32_t floor;      /* the scan looks at UIDs from here */
+    bool strangers;      /* what it looks for is nobody's lost APPEND */
     struct loop_timer later;
 };
 

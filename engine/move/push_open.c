@@ -274,9 +274,9 @@ static struct worker *late_arrives(struct late *late, const struct err *err)
 }
 
 struct settled {
-    struct folder *folder;
     struct twins *twins;
     uint32_t floor;
+    bool other; /* the folder is not the one whose UIDs the journal has */
 };
 
 /* What the journal knows to be on the target is nobody's missing twin. */
@@ -285,7 +285,7 @@ static bool settle_one(void *context, const struct message_record *m)
     struct settled *s = context;
     uint32_t uid;
 
-    if (m->target_uid) {
+    if (m->target_uid && !s->other) {
         if (m->target_uid >= s->floor)
             (void)twins_drop_uid(s->twins, m->target_uid);
     } else {
@@ -316,7 +316,7 @@ static void scan_done(struct worker *w)
     struct push *p = w->work;
     struct folder *f = w->folder;
     struct hub *hub = w->account->hub;
-    struct settled s = { f, p->scan, p->floor };
+    struct settled s = { p->scan, p->floor, f->target_moved };
     struct err err;
 
     /* A slow server may still be storing: two looks must agree. */
@@ -333,14 +333,15 @@ static void scan_done(struct worker *w)
     twins_destroy(&f->twins);
     f->twins = p->scan;
     p->scan = NULL;
-    if (f->record.target_open &&
+    if ((f->record.target_open || f->record.target_scanned) &&
         !reader_messages(hub->reader, f->record.user, f->record.folder,
                          1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0, settle_one,
                          &s, &err)) {
         hub_abort_run(hub, &err);
         return;
     }
-    f->ours_from = f->record.target_open && !f->target_moved ? f->floor : UINT32_MAX;
+    f->ours_from =
+        f->record.target_open && !f->target_moved && !p->strangers ? f->floor : UINT32_MAX;
     log_line(LOG_DEBUG, "folder.scanned", "user=%s folder=%s floor=%u candidates=%zu",
              w->account->user->email_address, f->target_name, p->floor, twins_count(f->twins));
     open_durably(w);
@@ -413,9 +414,12 @@ static void scan_examined(void *context, const struct err *err)
     f->target_moved = f->record.target_uidvalidity &&
                       (f->target_status.has & IMAP_STATUS_UIDVALIDITY) &&
                       f->target_status.uidvalidity != f->record.target_uidvalidity;
-    p->floor = f->record.target_open && f->record.target_scanned && !f->target_moved && f->floor
-                   ? f->floor
-                   : 1;
+    p->floor = 1;
+    if (f->record.target_scanned && !f->target_moved) {
+        p->floor = f->record.target_highest_seen + 1;
+        if (f->record.target_open && f->floor && f->floor < p->floor)
+            p->floor = f->floor;
+    }
     twins_destroy(&p->scan);
     p->scan = twins_create();
     p->from = p->floor;
@@ -436,20 +440,29 @@ static void scan_begin(void *context)
                    scan_examined, w);
 }
 
+/* It has UIDs that the journal does not know: somebody else put mail there, or a run with another state
+ * folder did, or this one is an older copy of itself. */
+static bool has_strangers(const struct folder *f)
+{
+    return f->record.target_scanned && !f->uncertain && f->sending == 0 &&
+           (f->target_status.has & IMAP_STATUS_UIDNEXT) && f->target_status.messages > 0 &&
+           f->target_status.uidnext > f->record.target_highest_seen + 1ull;
+}
+
 /* Is a look at what the folder holds needed before anything is sent? */
 static void open_scan(struct worker *w)
 {
     struct push *p = w->work;
     struct folder *f = w->folder;
     bool foreign = !f->record.target_scanned && f->target_status.messages > 0;
-    bool moved = f->record.target_open && (f->target_status.has & IMAP_STATUS_UIDVALIDITY) &&
-                 f->record.target_uidvalidity &&
+    bool moved = (f->target_status.has & IMAP_STATUS_UIDVALIDITY) && f->record.target_uidvalidity &&
                  f->target_status.uidvalidity != f->record.target_uidvalidity &&
                  f->target_status.messages > 0;
     uint64_t now = loop_now_ms(w->account->hub->loop);
     uint64_t wait = 0;
 
-    if (!foreign && !moved && !f->uncertain) {
+    p->strangers = !moved && has_strangers(f);
+    if (!foreign && !moved && !f->uncertain && !p->strangers) {
         open_durably(w);
         return;
     }
@@ -520,11 +533,15 @@ static void open_durably(struct worker *w)
         f->record.target_scanned = true;
     f->record.target_uidvalidity = f->target_status.uidvalidity;
     f->record.target_uid_floor = f->floor;
-    f->record.target_highest_seen = f->highest_seen;
+    /* What was found above it is paired message by message: until then a run that is killed must look
+     * there again. */
+    f->seen_held = f->record.target_scanned && f->twins && twins_count(f->twins) > 0;
+    if (!f->seen_held)
+        f->record.target_highest_seen = f->highest_seen;
     op = store_op_new(STORE_OP_OPEN, f->record.user, f->record.folder);
     op->open.uidvalidity = f->record.target_uidvalidity;
     op->open.floor = f->floor;
-    op->open.highest_seen = f->highest_seen;
+    op->open.highest_seen = f->record.target_highest_seen;
     op->open.scanned = f->record.target_scanned;
     hub_submit(hub, op, opened, late_create(w));
 }

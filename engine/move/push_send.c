@@ -114,9 +114,10 @@ static void items_end(struct folder *f, struct folder_item *items, const uint32_
     }
     if (floor > f->floor) {
         f->floor = f->record.target_uid_floor = floor;
-        f->record.target_highest_seen = f->highest_seen;
+        if (!f->seen_held)
+            f->record.target_highest_seen = f->highest_seen;
         op->end.floor = floor;
-        op->end.highest_seen = f->highest_seen;
+        op->end.highest_seen = f->record.target_highest_seen;
     }
     folder_count_end(f, MESSAGE_SPOOLED, state, state == MESSAGE_UPLOADED ? bytes : 0, count);
     f->account->told++;

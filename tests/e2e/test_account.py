@@ -36,7 +36,7 @@ class Proof(Account):
     """After the last upload the target is asked for its own count."""
 
     # The listing at the start asks LIST with STATUS in it; a STATUS command is the proof.
-    ASKS = r"^STATUS .*\(MESSAGES\)$"
+    ASKS = r"^STATUS .*\(MESSAGES UIDNEXT\)$"
 
     def test_a_lost_connection_is_no_proof(self):
         batch, meddler = self.meddled_target(Rule(self.ASKS, close=True, times=1))
@@ -112,7 +112,7 @@ class Proof(Account):
     def test_a_target_that_counts_fewer_is_told_until_a_person_says_so(self):
         batch, meddler = self.meddled_target()
         few = ["* STATUS INBOX (MESSAGES 4)"]
-        meddler.rules += [Rule(r"^STATUS \"?INBOX\"? \(MESSAGES\)", "OK done", untagged=few),
+        meddler.rules += [Rule(r"^STATUS \"?INBOX\"? \(MESSAGES UIDNEXT\)", "OK done", untagged=few),
                           Rule(r"^EXAMINE \"?INBOX", "OK done", untagged=["* 4 EXISTS"])]
         for _ in range(2):
             self.ends(batch.call("run"), 3)

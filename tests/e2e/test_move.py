@@ -1,9 +1,13 @@
 """Whole migrations between two Dovecots: everything arrives as it was, and only once."""
 
 import base64
+import collections
 import os
 import random
 import re
+import shutil
+import signal
+import time
 
 import mail
 from haul import DOMAIN, Case, core
@@ -195,6 +199,73 @@ class Again(Case):
         self.moved(self.one)
         totals = self.balanced(self.one.report())["totals"]
         self.assertEqual(totals["present"], total(half))
+
+    def stale(self, target):
+        """Two nights, then the state folder of before the second one again, and mail that it does not know:
+        what the second night moved is found, and somebody's own mail on the target is left alone."""
+        batch = self.batch(self.source, target, ["anna"])
+        batch.set("target", "settle-time", "0")
+        self.ends(batch.call("run"), 0)
+        old = batch.state + ".old"
+        shutil.copytree(batch.state, old)
+        with self.source.connect("anna") as mailbox:
+            mailbox.append(("INBOX",), [mail.tiny(910000 + i) for i in range(20)])
+        self.ends(batch.call("run"), 0)
+        with target.connect("anna@target.example") as mailbox:
+            mailbox.append(("INBOX",), [mail.tiny(920000)])
+        shutil.rmtree(batch.state)
+        os.rename(old, batch.state)
+        with self.source.connect("anna") as mailbox:
+            mailbox.append(("INBOX",), [mail.tiny(930000 + i) for i in range(5)])
+        return batch
+
+    def one_of_each(self, batch, present=20):
+        totals = self.balanced(batch.report())["totals"]
+        self.assertEqual(totals["present"], present)
+        with batch.target.connect("anna@target.example") as mailbox:
+            there = collections.Counter(i.digest for i in mailbox.read(("INBOX",)))
+        with self.source.connect("anna") as mailbox:
+            wanted = collections.Counter(i.digest for i in mailbox.read(("INBOX",)))
+        self.assertEqual(sum((there - wanted).values()), 1)  # somebody's own
+        self.assertEqual(wanted - there, collections.Counter())
+
+    @core
+    def test_an_older_copy_of_the_state_folder_doubles_nothing(self):
+        batch = self.stale(self.target)
+        self.ends(batch.call("run"), 0)
+        self.one_of_each(batch)
+        self.assertNotIn("folder.scanned", self.ends(self.again(batch), 0).err)
+
+    def test_an_older_copy_of_the_state_folder_doubles_nothing_without_uidplus(self):
+        batch = self.stale(self.target_for(["anna"], capability_drop=("UIDPLUS",)))
+        self.ends(batch.call("run"), 0)
+        self.one_of_each(batch)
+        # The night after knows what the folder holds, although no UID was ever told.
+        self.assertNotIn("folder.scanned", self.ends(self.again(batch), 0).err)
+
+    def again(self, batch):
+        with self.source.connect("anna") as mailbox:
+            mailbox.append(("INBOX",), [mail.tiny(940000)])
+        return batch.call("run", "--log-level", "debug")
+
+    def test_a_kill_amid_what_an_older_copy_of_the_state_folder_finds(self):
+        batch = self.stale(self.target)
+        running = batch.start("run", "--log-level", "debug")
+        while "folder.scanned" not in running.text() and not running.ended():
+            time.sleep(0.001)
+        running.signal(signal.SIGKILL)
+        running.wait()
+        self.ends(batch.call("run"), 0)
+        self.one_of_each(batch)
+
+    def test_two_state_folders_in_turn_double_nothing(self):
+        """As where a job goes from one host to another and back, or from shards to none and back."""
+        other = self.batch(self.source, self.target, ["anna"])
+        for night in range(4):
+            with self.source.connect("anna") as mailbox:
+                mailbox.append(("INBOX",), [mail.tiny(950000 + 10 * night + i) for i in range(3)])
+            self.ends((self.one, other)[night % 2].call("run"), 0)
+            self.moved(self.one)
 
     def test_true_duplicates_and_mail_without_message_id_all_arrive(self):
         date = mail.FIRST_S
