@@ -27,15 +27,32 @@ void report_course_range(struct report_course *course, int64_t from_ms, int64_t 
     course->points = (unsigned)((span + course->step_ms - 1) / course->step_ms);
 }
 
+static bool is_at_rest(const struct report_sample *s)
+{
+    return s->values[SAMPLE_USERS_WORKING] == 0 && s->values[SAMPLE_SOURCE_SESSIONS] == 0 &&
+           s->values[SAMPLE_TARGET_SESSIONS] == 0;
+}
+
 static bool new_run(const struct report_sample *a, const struct report_sample *b)
 {
+    bool grew = false;
+
     for (unsigned v = 0; v < SAMPLE_VALUES; v++)
-        if (is_cumulative(v) && b->values[v] < a->values[v])
-            return true;
-    /* A run that moved nothing cannot be told by its sums from the one after it. */
-    return b->wall_ms <= a->wall_ms ||
-           (b->wall_ms - a->wall_ms > PAUSE_MS && a->values[SAMPLE_USERS_WORKING] == 0 &&
-            a->values[SAMPLE_SOURCE_SESSIONS] == 0 && a->values[SAMPLE_TARGET_SESSIONS] == 0);
+        if (is_cumulative(v)) {
+            if (b->values[v] < a->values[v])
+                return true;
+            grew |= b->values[v] > a->values[v];
+        }
+    /* A run that moved nothing cannot be told by its sums from the one after it: nobody was at work, and
+     * nothing came of the time. */
+    return b->wall_ms <= a->wall_ms || (is_at_rest(a) && is_at_rest(b) && !grew) ||
+           (b->wall_ms - a->wall_ms > PAUSE_MS && is_at_rest(a));
+}
+
+static uint64_t moved(const struct report_sample *s)
+{
+    return s->values[SAMPLE_MESSAGES_FETCHED] + s->values[SAMPLE_MESSAGES_UPLOADED] +
+           s->values[SAMPLE_BYTES_FETCHED] + s->values[SAMPLE_BYTES_UPLOADED];
 }
 
 /* Gives each point its share of what happened between two samples. */
@@ -61,16 +78,20 @@ static void spread_pair(struct report_course *course, const struct report_sample
 uint64_t report_course_spread(struct report_course *course, const struct report_sample *samples,
                               size_t count, int64_t started_ms)
 {
-    uint64_t active = 0;
+    uint64_t active = 0, run = 0, before = 0;
 
     for (size_t i = 1; i < count; i++) {
         if (new_run(&samples[i - 1], &samples[i]) ||
-            (samples[i - 1].wall_ms < started_ms && started_ms <= samples[i].wall_ms))
+            (samples[i - 1].wall_ms < started_ms && started_ms <= samples[i].wall_ms)) {
+            active += moved(&samples[i - 1]) > before ? run : 0;
+            run = 0;
+            before = moved(&samples[i]);
             continue;
-        active += (uint64_t)(samples[i].wall_ms - samples[i - 1].wall_ms);
+        }
+        run += (uint64_t)(samples[i].wall_ms - samples[i - 1].wall_ms);
         spread_pair(course, &samples[i - 1], &samples[i]);
     }
-    return active;
+    return active + (count && moved(&samples[count - 1]) > before ? run : 0);
 }
 
 struct samples {

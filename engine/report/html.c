@@ -284,8 +284,7 @@ static void head(struct emit *e, const struct report *r)
     emit_number(e, "made", stamp(r->made_ms));
     emit_cstr(e, "verdict", report_verdict(r, verdict, sizeof verdict));
     emit_number(e, "level", (uint64_t)report_verdict_level(r));
-    emit_real(e, "active",
-              r->course.active_ms >= 1000 ? (double)r->course.active_ms / 1000.0 : b->seconds);
+    emit_real(e, "active", report_active_seconds(r));
     emit_object(e, "batch");
     emit_cstr(e, "name", b->name);
     emit_cstr(e, "state", b->state);

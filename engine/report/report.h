@@ -60,7 +60,7 @@ struct report_course {
     uint64_t step_ms;
     unsigned points;  /* 0.. REPORT_POINTS_MAX */
     double values[REPORT_POINTS_MAX][SAMPLE_VALUES]; /* cumulative ones: per second; others: mean */
-    uint64_t active_ms; /* in which a run was going on, the longest of the shards */
+    uint64_t active_ms; /* of the runs that moved something; the longest of the shards */
 };
 
 /* Lines of warning about the batch file that a run or a plan left; each ends in a newline. */
@@ -152,6 +152,9 @@ struct status_style;
 bool report_write_terminal(const struct report *report, const struct status_style *style, FILE *out,
                            struct err *err_r) ERR_CHECK;
 
+/* Seconds that the runs took which moved mail: neither the days between the nights of a batch nor a plan or
+ * a run that found nothing new. 0: nothing was moved yet. */
+double report_active_seconds(const struct report *report);
 /* One sentence or two that say how the batch stands, into out[cap]; returns out. 600 bytes suffice
  * with names of ordinary length. */
 const char *report_verdict(const struct report *report, char *out, size_t cap);

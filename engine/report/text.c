@@ -182,10 +182,12 @@ const char *report_verdict(const struct report *r, char *out, size_t cap)
     return out;
 }
 
-/* Seconds in which a run was going on: several nights of one batch have days between them. */
-static double active_seconds(const struct report *r)
+double report_active_seconds(const struct report *r)
 {
-    return r->course.active_ms >= 1000 ? (double)r->course.active_ms / 1000.0 : r->batch.seconds;
+    if (r->course.active_ms)
+        return (double)r->course.active_ms / 1000.0;
+    /* Over before a second sample was taken. */
+    return r->totals.uploaded + r->totals.spooled ? r->batch.seconds : 0;
 }
 
 static void skips(const struct report *r, FILE *out)
@@ -251,7 +253,7 @@ bool report_write_text(const struct report *r, enum report_part part, const stru
                        FILE *out, struct err *err_r)
 {
     const struct tally *t = &r->totals;
-    double active = active_seconds(r);
+    double active = report_active_seconds(r);
     char verdict[600];
 
     fprintf(out, "%s\n\n", report_verdict(r, verdict, sizeof verdict));

@@ -669,12 +669,35 @@ static void a_run_that_moved_nothing_ends_all_the_same(void **state)
     struct report_course *c = mem_zero(1, sizeof *c);
 
     report_course_range(c, 1000, 712000);
-    assert_int_equal(report_course_spread(c, samples, 5, 0), 1000 + 10000 + 100000);
+    assert_int_equal(report_course_spread(c, samples, 5, 0), 10000 + 100000);
     assert_true(c->values[c->points / 3][SAMPLE_USERS_WORKING] == 0);
     /* What is known of the last run's beginning goes before any guess. */
     samples[2].wall_ms = 12000;
     report_course_range(c, 1000, 712000);
-    assert_int_equal(report_course_spread(c, samples, 5, 11500), 1000 + 600000 + 100000);
+    assert_int_equal(report_course_spread(c, samples, 5, 11500), 600000 + 100000);
+    free(c);
+}
+
+/* One night moved; the runs after it, minutes and seconds later, found nothing new. */
+static void only_runs_that_moved_count_as_transfer(void **state)
+{
+    struct report_sample samples[] = {
+        { 1000, { [SAMPLE_USERS_WORKING] = 0 } },
+        { 11000, { [SAMPLE_MESSAGES_UPLOADED] = 7 } },
+        { 13000, { [SAMPLE_USERS_WORKING] = 0 } },
+        { 18000, { [SAMPLE_USERS_WORKING] = 2, [SAMPLE_TARGET_SESSIONS] = 2 } },
+        { 20000, { [SAMPLE_USERS_WORKING] = 0 } },
+        { 24000, { [SAMPLE_USERS_WORKING] = 0 } },
+        { 25000, { [SAMPLE_USERS_WORKING] = 0 } },
+    };
+    struct report_course *c = mem_zero(1, sizeof *c);
+
+    report_course_range(c, 1000, 25000);
+    assert_int_equal(report_course_spread(c, samples, 7, 24000), 10000);
+    /* The night after it moved one. */
+    samples[6].values[SAMPLE_MESSAGES_UPLOADED] = 1;
+    report_course_range(c, 1000, 25000);
+    assert_int_equal(report_course_spread(c, samples, 7, 24000), 11000);
     free(c);
 }
 
@@ -742,6 +765,7 @@ int main(void)
         cmocka_unit_test(servers_are_told_in_every_form),
         cmocka_unit_test(a_course_keeps_sums_and_gaps),
         cmocka_unit_test(a_run_that_moved_nothing_ends_all_the_same),
+        cmocka_unit_test(only_runs_that_moved_count_as_transfer),
         cmocka_unit_test(equal_texts_are_one),
         cmocka_unit_test(a_damaged_store_and_a_full_disk_are_told),
     };
