@@ -43,7 +43,7 @@ bool account_wants_links(const struct account *account, enum side side)
 bool account_target_rests(struct account *account)
 {
     if (account->hub->settings->mode != SETTINGS_MODE_RUN || account->gmail ||
-        account->sides[SIDE_TARGET].worker_count > 0 ||
+        account->sides[SIDE_TARGET].worker_count > 0 || batch_other_target(account->hub->batch) ||
         !user_state_is_synced(account->before.state))
         return false;
     return push_rests(account);

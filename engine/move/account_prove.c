@@ -1,4 +1,5 @@
 #include "engine/move/account_inner.h"
+#include "engine/move/batch.h"
 
 #include "io/base/log.h"
 #include "io/base/mem.h"
@@ -12,7 +13,7 @@ struct proof {
     struct worker *worker;
     struct link *link;
     bool told, by_examine;
-    uint32_t messages, uidnext; /* uidnext 0: not told */
+    struct imap_status status;
 };
 
 static void proof_ended(void *context, const struct err *err);
@@ -22,8 +23,7 @@ static void proof_told(void *context, const struct imap_status *status)
     struct proof *proof = context;
 
     proof->told = (status->has & IMAP_STATUS_MESSAGES) != 0;
-    proof->messages = status->messages;
-    proof->uidnext = status->has & IMAP_STATUS_UIDNEXT ? status->uidnext : 0;
+    proof->status = *status;
 }
 
 static void proof_selected(void *context, const struct imap_selected *selected)
@@ -58,7 +58,7 @@ static bool looks_again(struct proof *proof, const struct err *err)
 {
     bool doubtful = err ? err->class != ERR_CLASS_THROTTLED &&
                               (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD)
-                        : !proof->told || proof->messages < expected(proof->folder);
+                        : !proof->told || proof->status.messages < expected(proof->folder);
 
     if (!doubtful || proof->by_examine || !link_stands(proof))
         return false;
@@ -112,22 +112,50 @@ static void refused(struct account *account, struct folder *f, const struct err 
           strcmp(verdict.type, "SelectFailed") == 0 ? "TargetNotCounted" : verdict.type, &err);
 }
 
-static void counted(struct account *account, struct folder *f, uint32_t messages, uint32_t uidnext)
+/* It is not the folder that earlier runs sent to: made anew, or on another server. */
+static bool is_another(const struct folder *f, const struct imap_status *status)
 {
-    uint64_t least = expected(f);
+    return ((status->has & IMAP_STATUS_UIDVALIDITY) && f->uidvalidity_before &&
+            status->uidvalidity != f->uidvalidity_before) ||
+           ((status->has & IMAP_STATUS_UIDNEXT) && status->uidnext <= f->seen_before);
+}
+
+static void differs(struct account *account, struct folder *f, uint32_t messages, uint64_t least,
+                    const char *other)
+{
     struct err err;
 
-    if (messages < least && !account->takes_counts) {
+    if (other)
+        err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
+                "%llu messages were moved while the target was %s; here it counts %u. For another target "
+                "name another state folder: what it holds is recognised",
+                (unsigned long long)least, other, messages);
+    else
         err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
                 "the target counts %u messages, %llu were there or answered OK", messages,
                 (unsigned long long)least);
-        fails(account, f, "TargetCountDiffers", &err);
+    fails(account, f, "TargetCountDiffers", &err);
+}
+
+static void counted(struct account *account, struct folder *f, const struct imap_status *status)
+{
+    const char *other = NULL;
+    uint64_t least = expected(f);
+
+    if (is_another(f, status)) {
+        /* What was there when this run opened it tells nothing of what earlier ones brought. */
+        least = f->record.tally.uploaded + f->record.tally.present;
+        other = batch_other_target(account->hub->batch);
+    }
+    if (status->messages < least && (other || !account->takes_counts)) {
+        differs(account, f, status->messages, least, other);
         return;
     }
     f->record.target_counted = true;
     /* Nobody else put anything there meanwhile: without APPENDUID only this tells it. */
-    if (f->counted_before && messages == least && uidnext > f->highest_seen && folder_pending(f) == 0) {
-        f->highest_seen = uidnext - 1;
+    if (f->counted_before && status->messages == least && (status->has & IMAP_STATUS_UIDNEXT) &&
+        status->uidnext > f->highest_seen && folder_pending(f) == 0) {
+        f->highest_seen = status->uidnext - 1;
         folder_seen(f);
     }
     folder_put(f);
@@ -149,7 +177,7 @@ static void proof_ended(void *context, const struct err *err)
         err = &silent;
     }
     if (!err)
-        counted(account, f, proof->messages, proof->uidnext);
+        counted(account, f, &proof->status);
     else if (!link_stands(proof))
         want(f); /* the link ends; its account decides */
     else
@@ -196,7 +224,8 @@ void account_prove_go(struct account *account)
         proof->link = w->link;
         account->proving++;
         session_status(link_session(w->link), f->record.target_raw,
-                       IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT, proof_told, proof_ended, proof);
+                       IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY, proof_told,
+                       proof_ended, proof);
     }
 }
 
@@ -260,8 +289,16 @@ static void reckoned(void *context, struct store_op *op, const struct err *cause
     account_poke(account);
 }
 
+/* other: the target is not the one to which mail was moved. */
+static bool must_be_counted(const struct folder_record *r, bool other)
+{
+    return other ? r->tally.uploaded + r->tally.present > 0 : r->tally.uploaded > 0 && !r->target_counted;
+}
+
 void account_prove(struct account *account)
 {
+    bool other;
+
     account->phase = ACCOUNT_PROVING;
     log_line(LOG_DEBUG, "folders.pushed", "user=%s count=%u looks=%llu", account->user->email_address,
              account->folder_count, (unsigned long long)account->pushes.looks);
@@ -272,11 +309,12 @@ void account_prove(struct account *account)
             link_finish(w->link);
     }
     /* From the last on: they are asked for in their order. */
+    other = batch_other_target(account->hub->batch) != NULL;
     for (unsigned i = account_uses(account, SIDE_TARGET) ? account->folder_count : 0; i-- > 0;) {
         struct folder *f = account->folders[i];
 
-        if (f->record.tally.uploaded > 0 && !f->record.target_counted && f->target_raw &&
-            !f->record.excluded && f->push != PUSH_REFUSED && !account->target_dead)
+        if (must_be_counted(&f->record, other) && f->target_raw && !f->record.excluded &&
+            f->push != PUSH_REFUSED && !account->target_dead)
             want(f);
     }
     account->told++;

@@ -410,7 +410,11 @@ static const char *state_word(struct batch *batch, const struct batch_result *r)
 static void tell_end(struct batch *batch, const struct batch_result *r)
 {
     if (!only_looks(batch)) {
-        batch_put(batch, "batch.state", state_word(batch, r));
+        const char *word = state_word(batch, r);
+
+        batch_put(batch, "batch.state", word);
+        if (batch->other_target && strcmp(word, "Synced") == 0)
+            batch_put_target(batch);
         put_number(batch, "batch.finished_ms", now_wall_ms());
     } else if (was(batch, "")) {
         batch_put(batch, "batch.state", "Created");
@@ -434,6 +438,8 @@ static void begin(struct batch *batch)
     batch_put(batch, "batch.state", was(batch, "Synced") ? "IncrementalSyncing" : "Syncing");
     put_number(batch, "batch.started_ms", now_wall_ms());
     put_number(batch, "batch.finished_ms", 0);
+    if (hub_uses(&batch->hubs[0], SIDE_TARGET))
+        batch_take_target(batch);
 }
 
 static unsigned share(unsigned total, unsigned parts, unsigned index)
@@ -536,6 +542,7 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
     pthread_mutex_destroy(&batch->abort_lock);
     free(batch->hubs);
     free(batch->lives);
+    free(batch->other_target);
     free(batch->ids);
     free(batch);
     return ok;

@@ -120,6 +120,9 @@ void batch_leave_server(struct batch *batch, enum batch_end end, const char *rea
 /* A user's bytes-per-day is used up: the run ends as stopped for that. Any thread. */
 void batch_day_over(struct batch *batch);
 struct brake *batch_brake(struct batch *batch);
+/* The target ("host:port", or an Exchange Online tenant) to which this state folder's mail was moved, where
+ * it is not the one of the batch; else NULL. Any thread. */
+const char *batch_other_target(const struct batch *batch);
 bool batch_stopping(const struct batch *batch);
 struct governor *batch_governor(struct batch *batch);
 /* The display's sample of one hub; never blocks. */

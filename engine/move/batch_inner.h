@@ -35,6 +35,7 @@ struct batch {
     struct tally earlier; /* what earlier runs reached */
     uint64_t live_ms;
     struct learnt learnt[SIDE_COUNT]; /* as last told; before that, as found */
+    char *other_target;               /* batch_other_target */
     pthread_mutex_t show_lock;
     struct batch_show shows[TEAM_LOOPS_MAX][BATCH_SHOW_MAX];
     unsigned show_counts[TEAM_LOOPS_MAX];
@@ -55,5 +56,9 @@ void batch_tell_sometimes(struct batch *batch, const struct batch_view *view);
 void batch_tell_all(struct batch *batch, const struct batch_view *view);
 /* What earlier runs learnt, if it was from these servers; one that cannot be read is none. */
 void batch_take_learnt(struct batch *batch);
+/* Is the target the one that earlier runs moved mail to? Of the first run it is put. */
+void batch_take_target(struct batch *batch);
+/* All users are Synced: from now on it is this one. */
+void batch_put_target(struct batch *batch);
 
 #endif

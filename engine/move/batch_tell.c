@@ -9,6 +9,7 @@
 
 #define SAMPLE_EVERY_MS 5000
 #define LIVE_EVERY_MS   2000
+#define TARGET_NAME     "batch.target"
 
 void batch_show(struct batch *batch, unsigned hub, const struct batch_show *show, unsigned count,
                 const struct sample_live *live, unsigned live_count)
@@ -204,4 +205,39 @@ void batch_take_learnt(struct batch *batch)
         snprintf(l->server, sizeof l->server, "%s", server);
         free((char *)value.data);
     }
+}
+
+static char *target_of(const struct batch *batch)
+{
+    const struct settings_endpoint *target = settings_endpoint(batch->settings, SIDE_TARGET);
+
+    return target->oauth.tenant ? mem_text(target->oauth.tenant)
+                                : mem_format("%s:%u", learnt_server_of(target), target->port);
+}
+
+void batch_put_target(struct batch *batch)
+{
+    char *name = target_of(batch);
+
+    batch_put(batch, TARGET_NAME, name);
+    free(name);
+}
+
+void batch_take_target(struct batch *batch)
+{
+    char *name = target_of(batch);
+    struct slice known = { 0 };
+    struct err err;
+
+    if (!spool_meta_get(batch->spool, TARGET_NAME, &known, &err) || !known.data)
+        batch_put_target(batch);
+    else if (!slice_equal_nocase(known, slice_cstr(name)))
+        batch->other_target = slice_dup(known);
+    free((char *)known.data);
+    free(name);
+}
+
+const char *batch_other_target(const struct batch *batch)
+{
+    return batch->other_target;
 }

@@ -41,7 +41,8 @@ struct folder *folder_create(struct account *account, const struct folder_record
     folder->target_name = record->target_name.size ? slice_dup(record->target_name) : NULL;
     folder_set_names(folder, NULL, NULL, NULL, NULL);
     folder->floor = record->target_uid_floor;
-    folder->highest_seen = record->target_highest_seen;
+    folder->highest_seen = folder->seen_before = record->target_highest_seen;
+    folder->uidvalidity_before = record->target_uidvalidity;
     queue_init(&folder->wanted, folder);
     queue_init(&folder->ready, folder);
     folder->wanted.more = record->tally.waiting > 0;

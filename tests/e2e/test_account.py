@@ -32,11 +32,44 @@ class Account(Case):
         return self.balanced(batch.report())["users"][0]
 
 
+class Other(Account):
+    """A state folder belongs to one target."""
+
+    def test_another_server_is_told(self):
+        source = self.dovecot(["anna"])
+        source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(6)], ("Work",): [mail.tiny(10)]})
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        self.ends(batch.call("run"), 0)
+        first = batch.target
+        # Nothing new; then something new, which goes to the other one: neither says that all is there.
+        batch.target = self.target_for(["anna"])
+        batch.sections["target"].update({"url": batch.target.url(True), "tls-ca": batch.target.ca})
+        for new in (0, 1):
+            with source.connect("anna") as mailbox:
+                mailbox.append(("INBOX",), [mail.tiny(100 + i) for i in range(new)])
+            done = self.ends(batch.call("run"), 3)
+            self.assertIn("name another state folder", done.err)
+            self.assertIn("localhost:%d" % first.port_tls, done.err)
+            self.assertEqual(self.user(batch)["failure"], "TargetCountDiffers")
+        self.ends(batch.call("retry"), 3)
+        # The first one again, under another name, and with more than it had, is no other.
+        batch.sections["target"].update({"url": first.url(True).replace("localhost", "127.0.0.1"),
+                                         "tls-ca": first.ca})
+        batch.target, there = first, batch.target
+        batch.sections["batch"]["state"] = "new.state"
+        batch.state = os.path.join(batch.folder, "new.state")
+        self.ends(batch.call("run"), 0)
+        self.moved(batch)
+        batch.sections["target"]["url"] = first.url(True)
+        self.ends(batch.call("run"), 0)
+        self.moved(batch)
+
+
 class Proof(Account):
     """After the last upload the target is asked for its own count."""
 
     # The listing at the start asks LIST with STATUS in it; a STATUS command is the proof.
-    ASKS = r"^STATUS .*\(MESSAGES UIDNEXT\)$"
+    ASKS = r"^STATUS .*\(MESSAGES UIDNEXT UIDVALIDITY\)$"
 
     def test_a_lost_connection_is_no_proof(self):
         batch, meddler = self.meddled_target(Rule(self.ASKS, close=True, times=1))
@@ -112,7 +145,7 @@ class Proof(Account):
     def test_a_target_that_counts_fewer_is_told_until_a_person_says_so(self):
         batch, meddler = self.meddled_target()
         few = ["* STATUS INBOX (MESSAGES 4)"]
-        meddler.rules += [Rule(r"^STATUS \"?INBOX\"? \(MESSAGES UIDNEXT\)", "OK done", untagged=few),
+        meddler.rules += [Rule(r"^STATUS \"?INBOX\"? \(MESSAGES UIDNEXT UIDVALIDITY\)", "OK done", untagged=few),
                           Rule(r"^EXAMINE \"?INBOX", "OK done", untagged=["* 4 EXISTS"])]
         for _ in range(2):
             self.ends(batch.call("run"), 3)
