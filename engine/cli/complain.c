@@ -34,6 +34,15 @@ int complain_not_there(const char *folder, int error)
     return EXIT_DISK;
 }
 
+int complain_unknown_user(struct slice user)
+{
+    fprintf(stderr,
+            "mailhaul: %.*s: the state folder knows no user of this address or login; `run`, `fetch` or `plan` "
+            "has not begun with them, or in another shard or state folder\n",
+            (int)user.size, user.data);
+    return EXIT_USAGE;
+}
+
 int complain_of_file(const char *file, int error)
 {
     bool mistaken = error == ENOENT || error == ENOTDIR || error == EISDIR || error == EACCES ||

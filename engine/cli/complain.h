@@ -3,6 +3,7 @@
 #define ENGINE_CLI_COMPLAIN_H
 
 #include "io/base/err.h"
+#include "io/base/slice.h"
 
 /* Prints "mailhaul: " and the error; returns code, so that a command can end in it. */
 int complain(const struct err *err, int code);
@@ -11,6 +12,8 @@ int complain(const struct err *err, int code);
 int complain_of_state(const struct err *err);
 /* The state folder is not there, or not to be looked at; error: the errno of stat. */
 int complain_not_there(const char *folder, int error);
+/* A user whom --user names and no state folder knows. */
+int complain_unknown_user(struct slice user);
 /* A file that the command line names cannot be written. */
 int complain_of_file(const char *file, int error);
 /* A server could not be read at all. of: a user, or what was wanted of it; type: the report's. Prints the

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -63,6 +64,8 @@ static int write_form(struct report *report, const char *file,
     struct err err;
     bool ok;
 
+    if (file && strcmp(file, "-") == 0)
+        file = NULL;
     if (file && !(out = fopen(file, "we")))
         return complain_of_file(file, errno);
     ok = write(report, out, &err);
@@ -114,6 +117,11 @@ int do_report(const struct opts *o, const struct settings *settings)
     (void)settings;
     if (code == EXIT_DONE && !report_load(s.list, s.count, &report, &err))
         code = complain(&err, EXIT_DISK);
+    if (code == EXIT_DONE && o->users.count && !o->quiet)
+        fprintf(stderr,
+                "mailhaul: of %u user%s only, as --user asks: the sums are theirs; the batch's state, its time "
+                "and its course are of all users\n",
+                report->user_count, format_s(report->user_count));
     if (code == EXIT_DONE && o->html_file)
         code = write_form(report, o->html_file, report_write_html);
     if (code == EXIT_DONE && o->csv_file)
@@ -184,13 +192,8 @@ static int tell_export(const struct opts *o, const struct export_options *option
     int code = EXIT_DONE;
 
     for (unsigned i = 0; i < options->user_count; i++)
-        if (!options->known[i]) {
-            fprintf(stderr,
-                    "mailhaul: %.*s: the state folder knows no user of this address or login; `run`, "
-                    "`fetch` or `plan` has not begun with them, or in another shard or state folder\n",
-                    (int)options->users[i].size, options->users[i].data);
-            code = EXIT_USAGE;
-        }
+        if (!options->known[i])
+            code = complain_unknown_user(options->users[i]);
     if (r->users_known == 0 && options->user_count == 0) {
         fprintf(stderr, "mailhaul: the state folder knows no user yet: nothing was fetched\n");
         return code;

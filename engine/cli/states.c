@@ -29,7 +29,7 @@ struct division {
 static void add(struct states *s, struct spool *spool, const char *folder, unsigned number, unsigned of)
 {
     s->list = mem_resize(s->list, s->count + 1u, sizeof *s->list);
-    s->list[s->count++] = (struct report_state){ spool, mem_text(folder), number, of };
+    s->list[s->count++] = (struct report_state){ spool, mem_text(folder), number, of, s->only };
     if (spool) {
         s->spools = mem_resize(s->spools, s->opened + 1u, sizeof(struct spool *));
         s->spools[s->opened++] = spool;
@@ -222,6 +222,48 @@ static int look(struct states *s)
     return states_look(s, &list, &count, &err) ? EXIT_DONE : complain_of_state(&err);
 }
 
+struct asked {
+    const struct settings_list *names;
+    bool *known; /* a name each */
+};
+
+static bool each_user(void *context, const struct user_record *user)
+{
+    struct asked *asked = context;
+
+    for (size_t i = 0; i < asked->names->count; i++) {
+        struct settings_list one = { &asked->names->items[i], 1 };
+
+        asked->known[i] |= report_is_asked(&one, user->address, user->user_name);
+    }
+    return true;
+}
+
+/* A name of --user that no state folder knows is told. */
+static int check_asked(const struct states *s)
+{
+    struct asked asked = { s->only, NULL };
+    struct err err;
+    int code = EXIT_DONE;
+
+    if (!s->only || s->only->count == 0)
+        return EXIT_DONE;
+    asked.known = mem_zero(s->only->count, sizeof *asked.known);
+    for (unsigned i = 0; code == EXIT_DONE && i < s->opened; i++) {
+        struct reader *reader = NULL;
+
+        if (!reader_create(s->spools[i], &reader, &err) || !reader_users(reader, each_user, &asked, &err))
+            code = complain(&err, EXIT_DISK);
+        if (reader)
+            reader_destroy(&reader);
+    }
+    for (size_t i = 0; code != EXIT_DISK && i < s->only->count; i++)
+        if (!asked.known[i])
+            code = complain_unknown_user(slice_cstr(s->only->items[i]));
+    free(asked.known);
+    return code;
+}
+
 int states_open_batch(const struct settings *settings, bool quiet, struct states *s)
 {
     int code;
@@ -238,6 +280,8 @@ int states_open(const struct opts *o, struct states *s)
     int code = EXIT_DONE;
 
     *s = (struct states){ .distrust = o->command == OPTS_SPOOL_CHECK };
+    if (o->command == OPTS_STATUS || o->command == OPTS_REPORT)
+        s->only = &o->users;
     s->settings = mem_zero(o->batch_files.count, sizeof(struct settings *));
     for (size_t i = 0; code == EXIT_DONE && i < o->batch_files.count; i++) {
         struct config_request request = {
@@ -257,7 +301,9 @@ int states_open(const struct opts *o, struct states *s)
             code = complain(&err, err.code);
     }
     settings_list_deinit(&warnings);
-    return code == EXIT_DONE ? look(s) : code;
+    if (code == EXIT_DONE)
+        code = look(s);
+    return code == EXIT_DONE ? check_asked(s) : code;
 }
 
 void states_close(struct states *s)

@@ -15,12 +15,23 @@ struct loading {
     unsigned shard, room, user;
 };
 
+bool report_is_asked(const struct settings_list *only, struct slice address, struct slice user_name)
+{
+    for (size_t i = 0; only && i < only->count; i++)
+        if (slice_equal_nocase(address, slice_cstr(only->items[i])) ||
+            slice_equal(user_name, slice_cstr(only->items[i])))
+            return true;
+    return !only || only->count == 0;
+}
+
 static bool each_user(void *context, const struct user_record *record)
 {
     struct loading *l = context;
     struct report *r = l->report;
     struct report_user *user;
 
+    if (!report_is_asked(r->parts[l->shard].given.only, record->address, record->user_name))
+        return true;
     if (r->user_count == l->room) {
         l->room = l->room ? l->room * 2 : 64;
         r->users = mem_resize(r->users, l->room, sizeof *r->users);

@@ -86,7 +86,11 @@ struct report_state {
     struct spool *spool;  /* borrowed; opened, read-only will do; NULL: the shard has no state folder yet */
     const char *folder;   /* borrowed; its path */
     unsigned number, of;  /* which shard it is of how many; of 0: the users are not divided */
+    const struct settings_list *only; /* borrowed; of its users only these, see report_is_asked; NULL or empty: all */
 };
+
+/* Whether a user is of these, by address (case does not count) or login name. NULL or empty: each is. */
+bool report_is_asked(const struct settings_list *only, struct slice address, struct slice user_name);
 
 /* How it stands. */
 struct report_shard {

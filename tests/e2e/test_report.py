@@ -343,6 +343,24 @@ class Report(Case):
         plain = self.ends(self.one.call("status"), 0).out
         self.assertIn("anna@" + DOMAIN, plain)
 
+        # --user is the same here as with the commands that move.
+        one = self.ends(self.one.call("status", "--json", "--user", "anna"), 0).json()
+        self.assertEqual([u["address"] for u in one["users"]], ["anna@" + DOMAIN])
+        plain = self.ends(self.one.call("status", "--user", "Anna@" + DOMAIN), 0).out
+        self.assertIn("anna@" + DOMAIN, plain)
+        self.assertNotIn("ben@" + DOMAIN, plain)
+        done = self.ends(self.one.call("report", "--json", "--user", "ben"), 0)
+        self.assertEqual([u["address"] for u in done.json()["users"]], ["ben@" + DOMAIN])
+        self.assertEqual(done.json()["totals"]["users"], 1)
+        self.assertIn("of 1 user only", done.err)
+        for command in ("status", "report"):
+            done = self.ends(self.one.call(command, "--user", "nobody"), 64)
+            self.assertIn("nobody: the state folder knows no user", done.err)
+            self.assertEqual(done.out, "")
+        rows = self.ends(self.one.call("report", "--csv", "-"), 0).out.splitlines()
+        self.assertEqual(len(rows), 1 + 2)
+        self.assertFalse(os.path.exists(os.path.join(self.one.folder, "-")))
+
     def test_check(self):
         done = self.ends(self.one.call("check", "--all", "--json"), 0)
         check = self.shaped(done.json(), CHECK, "check")

@@ -364,15 +364,70 @@ static void shards_are_merged(void **state)
     now_real();
 }
 
+/* --user: their rows, and sums of these alone. */
+static void only_users_that_are_asked_for(void **state)
+{
+    struct spool a = { 0 };
+    struct settings_list only = { 0 };
+    struct report_state states[1] = { { .spool = &a, .folder = "night.state", .only = &only } };
+    struct report *r;
+    struct err err;
+    char *json;
+
+    (void)state;
+    now_fake(1, NOW);
+    add_user(&a, 1, "a@x", USER_SYNCED, "");
+    add_user(&a, 2, "b@x", USER_FAILED, "LoginFailed");
+    add_user(&a, 3, "c@x", USER_SYNCED, "");
+    a.users[2].user_name = slice_cstr("Cat");
+    add_folder(&a, 1, 1, "I", "I", (struct tally){ .found = 3, .uploaded = 3 }, false);
+    add_folder(&a, 2, 1, "I", "I", (struct tally){ .found = 5, .failed = 5 }, false);
+    add_folder(&a, 3, 1, "I", "I", (struct tally){ .found = 9, .uploaded = 9 }, false);
+    add_facts(&a, "night", "Failed", "3");
+
+    assert_true(report_load(states, 1, &r, &err));
+    assert_int_equal(r->user_count, 3);
+    assert_int_equal(r->totals.found, 17);
+    report_free(&r);
+
+    settings_list_add(&only, SLICE("A@X")); /* an address in any case, a login as it is written */
+    settings_list_add(&only, SLICE("Cat"));
+    assert_true(report_load(states, 1, &r, &err));
+    for (unsigned i = 0; i < r->user_count; i++)
+        assert_string_not_equal(r->users[i].address, "b@x");
+    assert_int_equal(r->users[r->user_count - 1].id, 3);
+    assert_int_equal(r->totals.found, 12);
+    assert_int_equal(r->failed_users, 0);
+    assert_int_equal(r->parts[0].users, 2);
+    report_free(&r);
+    settings_list_deinit(&only);
+    settings_list_add(&only, SLICE("b@x"));
+    json = NULL;
+    {
+        size_t size;
+        FILE *out = open_memstream(&json, &size);
+
+        assert_non_null(out);
+        assert_true(status_write_json(states, 1, out, &err));
+        fclose(out);
+    }
+    assert_non_null(strstr(json, "b@x"));
+    assert_null(strstr(json, "a@x"));
+    free(json);
+    settings_list_deinit(&only);
+    fake_free(&a);
+    now_real();
+}
+
 /* The account of a part is never taken for that of the whole. */
 static void shards_that_are_not_there_are_told(void **state)
 {
     struct spool a = { 0 }, b = { 0 }, c = { 0 };
-    struct report_state states[9] = { { NULL, "n.state.1-of-9", 1, 9 }, { &a, "n.state.2-of-9", 2, 9 },
-                                      { NULL, "n.state.3-of-9", 3, 9 }, { &b, "n.state.4-of-9", 4, 9 },
-                                      { NULL, "n.state.5-of-9", 5, 9 }, { NULL, "n.state.6-of-9", 6, 9 },
-                                      { NULL, "n.state.7-of-9", 7, 9 }, { &c, "n.state.8-of-9", 8, 9 },
-                                      { NULL, "n.state.9-of-9", 9, 9 } };
+    struct report_state states[9] = { { NULL, "n.state.1-of-9", 1, 9, NULL }, { &a, "n.state.2-of-9", 2, 9, NULL },
+                                      { NULL, "n.state.3-of-9", 3, 9, NULL }, { &b, "n.state.4-of-9", 4, 9, NULL },
+                                      { NULL, "n.state.5-of-9", 5, 9, NULL }, { NULL, "n.state.6-of-9", 6, 9, NULL },
+                                      { NULL, "n.state.7-of-9", 7, 9, NULL }, { &c, "n.state.8-of-9", 8, 9, NULL },
+                                      { NULL, "n.state.9-of-9", 9, 9, NULL } };
     struct report *r;
     struct err err;
     char text[700];
@@ -757,6 +812,7 @@ int main(void)
         cmocka_unit_test(a_page_tells_what_it_leaves_out),
         cmocka_unit_test(csv_has_a_line_a_user_and_no_formula),
         cmocka_unit_test(shards_are_merged),
+        cmocka_unit_test(only_users_that_are_asked_for),
         cmocka_unit_test(shards_that_are_not_there_are_told),
         cmocka_unit_test(verdicts),
         cmocka_unit_test(a_verdict_names_the_failure_that_all_share),
