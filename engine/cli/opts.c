@@ -1,6 +1,7 @@
 #include "engine/cli/opts.h"
 
 #include "engine/config/nearest.h"
+#include "engine/config/table.h"
 #include "engine/config/text.h"
 #include "engine/config/value.h"
 #include "io/base/mem.h"
@@ -89,8 +90,9 @@ static const struct option options[] = {
       BIT(CHECK) | BIT(FOLDERS) | BIT(PLAN) | BIT(VERIFY) | BIT(STATUS) | BIT(REPORT) | BIT(BENCH) |
       BIT(REHEARSE), "print JSON (report: the default unless standard output is a terminal)" },
     { .name = "html", OPTION_TEXT, "FILE", OF(html_file), BIT(REPORT) | BIT(BENCH),
-      "write a self-contained page" },
-    { .name = "csv", OPTION_TEXT, "FILE", OF(csv_file), BIT(REPORT), "write one row a user" },
+      "write a self-contained page (report: - is standard output)" },
+    { .name = "csv", OPTION_TEXT, "FILE", OF(csv_file), BIT(REPORT),
+      "write one row a user; - is standard output" },
     { .name = "watch", OPTION_FLAG, NULL, OF(watch), BIT(STATUS), "go on showing it until interrupted" },
     { .name = "sample", OPTION_NUMBER, "N", OF(sample), BIT(VERIFY),
       "compare the bodies of N messages a folder, not of all", NULL, 1, 1000000000 },
@@ -242,8 +244,10 @@ static bool store(struct opts *o, const struct option *option, const char *value
         *(const char **)field = value;
         return true;
     case OPTION_SHARD:
+        snprintf(expected, sizeof expected, "I/N with I from 1 to N, such as 3/10; N at most %u",
+                 SETTINGS_SHARDS_MAX);
         return value_shard(slice_cstr(value), &o->shard_number, &o->shard_count) ||
-               refuse_value(option, value, "I/N with I from 1 to N, such as 3/10", err_r);
+               refuse_value(option, value, expected, err_r);
     case OPTION_NUMBERS:
         return store_numbers(o, option, slice_cstr(value)) ||
                refuse_value(option, value, "numbers from 1 to 10000 such as 1,2,4,8", err_r);
@@ -256,6 +260,12 @@ static bool unknown_option(const struct opts *o, struct slice name, struct err *
     struct nearest near;
     char hint[80];
 
+    for (unsigned section = 0; section < CONFIG_FOLDERS; section++)
+        if (config_key_find((enum config_section)section, name))
+            return config_refuse(err_r, CONFIG_EXIT_USAGE,
+                                 "--%.*s: unknown option; it is a key of the batch file: --set %s.%.*s=...",
+                                 (int)name.size, name.data, config_section_name((enum config_section)section),
+                                 (int)name.size, name.data);
     nearest_init(&near, name);
     for (size_t i = 0; i < OPTION_COUNT; i++)
         if (o->command == OPTS_COMMAND_COUNT || options[i].commands & 1u << o->command)
@@ -284,8 +294,8 @@ static bool read_option(struct opts *o, const char *text, char *const **next, un
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s: takes no value", option->name);
     if (option->value_name && !value) {
         if (!**next)
-            return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s: needs %s", option->name,
-                                 option->value_name);
+            return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s: the value is missing (--%s %s: %s)",
+                                 option->name, option->name, option->value_name, option->help);
         value = *(*next)++;
     }
     *given_r |= 1u << (option - options);
@@ -307,7 +317,13 @@ static bool read_command(struct opts *o, const char *text, struct err *err_r)
         nearest_offer(&near, commands[i].name);
     }
     return config_refuse(err_r, CONFIG_EXIT_USAGE, "%.*s: unknown command%s", SHOWN_MAX, text,
-                         nearest_text(&near, "", "", hint, sizeof hint));
+                         *nearest_text(&near, "", "", hint, sizeof hint) ? hint
+                                                                         : "; mailhaul --help lists them");
+}
+
+static bool is_dash(const char *file)
+{
+    return file && strcmp(file, "-") == 0;
 }
 
 /* What a command needs and what it does not take. */
@@ -329,6 +345,12 @@ static bool check_all(const struct opts *o, unsigned given, struct err *err_r)
         return config_refuse(err_r, CONFIG_EXIT_USAGE,
                              "%.*s: %s takes one batch file, and there is one already", SHOWN_MAX,
                              o->batch_files.items[1], command);
+    if (is_dash(o->html_file) && o->command == OPTS_BENCH)
+        return config_refuse(err_r, CONFIG_EXIT_USAGE,
+                             "--html -: standard output has the results already; name a file");
+    if (is_dash(o->html_file) + is_dash(o->csv_file) + o->json > 1 && o->command == OPTS_REPORT)
+        return config_refuse(err_r, CONFIG_EXIT_USAGE,
+                             "--html, --csv and --json: only one of them can be standard output");
     if (o->command == OPTS_EXPORT && !o->to)
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "export: --to DIR is missing");
     return true;
