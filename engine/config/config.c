@@ -147,8 +147,9 @@ static bool give_folder(struct config_state *c, struct origin at, struct slice s
 
     if (!value_text(value, &target) || *target == '\0') {
         free(target);
-        return fail_at(c, at, err_r, "[folders] %.*s: expected the name of a target folder",
-                       shown(source), source.data);
+        return fail_at(c, at, err_r, "[folders] %.*s: %s", shown(source), source.data,
+                       value_quote_is_open(value) ? "the quote is not closed"
+                                                  : "expected the name of a target folder");
     }
     for (size_t i = 0; i < s->folder_count; i++)
         if (slice_equal(source, slice_cstr(s->folders[i].source)))
@@ -192,6 +193,30 @@ static bool give_rehearsal(struct config_state *c, struct origin at, struct slic
     return ok;
 }
 
+/* What is allowed, and hardly meant. */
+static void warn_of_value(const struct config_state *c, enum config_section section,
+                          const struct config_key *key, struct slice value)
+{
+    uint64_t bytes;
+
+    if (key->kind == CONFIG_SIZE && value_size(value, &bytes) && bytes > 0 && bytes < 1000)
+        config_warn(c, section, key->name, "%u bytes; was %uMB meant?", (unsigned)bytes, (unsigned)bytes);
+}
+
+/* `admin-user =` says that there is none, which is its default; `max-message-size =` is a slip. */
+static void warn_of_empty(const struct config_state *c, struct origin at, enum config_section section,
+                          const struct config_key *key)
+{
+    const char *stands = key->fallback ? key->fallback : key->otherwise;
+    char line[400];
+
+    if (strncmp(stands, "none", 4) == 0 || strcmp(stands, "all") == 0)
+        return;
+    snprintf(line, sizeof line, "%s:%u: [%s] %s: the value is empty; the default holds: %s", c->name, at.line,
+             config_section_name(section), key->name, stands);
+    settings_list_add(c->warnings, slice_cstr(line));
+}
+
 static bool give(struct config_state *c, struct origin at, enum config_section section,
                  struct slice name, struct slice value, struct err *err_r)
 {
@@ -211,8 +236,10 @@ static bool give(struct config_state *c, struct origin at, enum config_section s
         return fail_at(c, at, err_r, "[%s] %s: given twice, first in line %u",
                        config_section_name(section), key->name, given->line);
     given->line = at.line;
-    if (value.size == 0 && !at.option)
-        return true; /* the default, said aloud */
+    if (value.size == 0 && !at.option) {
+        warn_of_empty(c, at, section, key);
+        return true;
+    }
     if (!config_key_store(key, config_section_base(section, c->settings), value,
                           c->request->batch_file, fault, sizeof fault)) {
         if (at.option)
@@ -222,6 +249,7 @@ static bool give(struct config_state *c, struct origin at, enum config_section s
     }
     free(given->value);
     given->value = slice_dup(value);
+    warn_of_value(c, section, key, value);
     return true;
 }
 

@@ -529,7 +529,9 @@ bool config_key_store(const struct config_key *key, void *base, struct slice val
 
     if (store_any(key, (char *)base + key->offset, value, batch_file))
         return true;
-    if (key->kind == CONFIG_URL) {
+    if (value_quote_is_open(value)) {
+        snprintf(fault_r, fault_cap, "the quote is not closed");
+    } else if (key->kind == CONFIG_URL) {
         snprintf(fault_r, fault_cap, "%s", value_imap_url_fault(value));
     } else {
         expect(key, expected, sizeof expected);

@@ -112,6 +112,15 @@ static void drop_mark(struct config_text *text)
     }
 }
 
+/* With its mark or without: the first letter of either file is one of ASCII. */
+static bool is_utf16(const struct config_text *text)
+{
+    const unsigned char *b = (const unsigned char *)text->data;
+
+    return text->size >= 2 && ((b[0] == 0xFF && b[1] == 0xFE) || (b[0] == 0xFE && b[1] == 0xFF) ||
+                               (b[0] == 0) != (b[1] == 0));
+}
+
 bool config_text_read(const char *path, size_t cap_bytes, int exit_code, struct config_text *text_r,
                       struct err *err_r)
 {
@@ -136,7 +145,12 @@ bool config_text_read(const char *path, size_t cap_bytes, int exit_code, struct 
     close(fd);
     if (ok) {
         drop_mark(&text);
-        if (slice_trim(slice_of(text.data, text.size)).size == 0)
+        if (is_utf16(&text))
+            ok = config_refuse(err_r, exit_code, "%s: is UTF-16%s", name,
+                               exit_code == CONFIG_EXIT_USERS
+                                   ? " (Excel's \"Unicode text\"): save it as CSV UTF-8"
+                                   : ": save it as UTF-8");
+        else if (slice_trim(slice_of(text.data, text.size)).size == 0)
             ok = config_refuse(err_r, exit_code, "%s: is empty", name);
     }
     if (!ok) {

@@ -19,7 +19,7 @@ struct config_text {
 };
 
 /* Reads a file of at most cap_bytes. Refused, in words that name the file: missing, no permission,
- * a folder or device, empty, longer than the cap. `exit_code` becomes err.code. */
+ * a folder or device, empty, UTF-16, longer than the cap. `exit_code` becomes err.code. */
 bool config_text_read(const char *path, size_t cap_bytes, int exit_code, struct config_text *text_r,
                       struct err *err_r) ERR_CHECK;
 /* Wipes and frees. */

@@ -43,6 +43,7 @@ static const struct {
 /* One cell; text is borrowed from the file's buffer, where it was decoded in place. */
 struct cell {
     struct slice text;
+    bool quoted;
     struct users_place at;
 };
 
@@ -64,6 +65,9 @@ struct csv {
     size_t first_user;         /* of this file in settings->users */
     bool has_passwords;
     size_t open_files; /* password files that others may read */
+    size_t blanks;     /* passwords without quotes that begin or end with a blank */
+    struct users_place first_blank, first_tiny;
+    unsigned tiny_bytes; /* the first MaxMessageSize below 1 KB; 0: none */
     bool target_password_unused;
 };
 
@@ -134,6 +138,7 @@ static bool read_quoted(struct csv *f, struct cell *cell)
         out[used++] = c;
     }
     cell->text = slice_of(out, used);
+    cell->quoted = true;
     if (!at_row_end(f) && !next_is(f, ','))
         return refuse(f, f->here, "text after the closing quote; a quote within is written \"\"");
     return true;
@@ -144,6 +149,7 @@ static bool read_cell(struct csv *f, struct cell *cell)
     size_t begin = f->at;
 
     cell->at = f->here;
+    cell->quoted = false;
     if (next_is(f, '"'))
         return read_quoted(f, cell);
     while (!at_row_end(f) && !next_is(f, ',')) {
@@ -318,6 +324,15 @@ static bool store_exclude(struct csv *f, struct settings_user *user, const struc
     return true;
 }
 
+/* It is part of the password all the same: such a password there may be. In quotes it is meant. */
+static void count_blanks(struct csv *f, const struct cell *cell)
+{
+    if (cell->quoted || slice_trim(cell->text).size == cell->text.size)
+        return;
+    if (f->blanks++ == 0)
+        f->first_blank = cell->at;
+}
+
 static bool store_cell(struct csv *f, struct settings_user *user, enum column column,
                        const struct cell *cell)
 {
@@ -337,6 +352,7 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum column co
         user->user_name = slice_dup(text);
         break;
     case COLUMN_PASSWORD:
+        count_blanks(f, cell);
         user->password = secret_create(cell->text);
         f->has_passwords = true;
         break;
@@ -347,6 +363,7 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum column co
         user->target_user_name = slice_dup(text);
         break;
     case COLUMN_TARGET_PASSWORD:
+        count_blanks(f, cell);
         user->target_password = secret_create(cell->text);
         f->has_passwords = true;
         f->target_password_unused |= f->settings->target.preset != SETTINGS_PRESET_IMAP;
@@ -361,6 +378,10 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum column co
             return refuse(f, cell->at,
                           "MaxMessageSize: %.*s: expected a size such as 35MB, at most 150MB",
                           shown(text), text.data);
+        if (user->max_message_bytes < 1000 && f->tiny_bytes == 0) {
+            f->tiny_bytes = (unsigned)user->max_message_bytes;
+            f->first_tiny = cell->at;
+        }
         break;
     case COLUMN_EXCLUDE_FOLDERS:
         return store_exclude(f, user, cell);
@@ -397,7 +418,8 @@ static bool store_row(struct csv *f, const struct cell *cells, unsigned count,
     struct settings_user *user;
 
     if (count != f->width)
-        return refuse(f, begin, "the row has %u cells, the header %u", count, f->width);
+        return refuse(f, begin, "the row has %u cell%s, the header %u", count,
+                      count == 1 ? "" : "s", f->width);
     if (index >= USERS_ROWS_MAX)
         return refuse(f, begin, "more than %u users; split the batch", USERS_ROWS_MAX);
     if ((index & (index - 1)) == 0)
@@ -499,6 +521,19 @@ static void warn(struct csv *f)
 {
     char text[256];
 
+    if (f->blanks) {
+        snprintf(text, sizeof text,
+                 "%s:%u:%u: a password begins or ends with a blank%s; the blank counts as part of it. If it "
+                 "is meant, put it in quotes; if not, take it out",
+                 f->name, f->first_blank.line, f->first_blank.column,
+                 f->blanks > 1 ? ", and others do" : "");
+        settings_list_add(f->warnings, slice_cstr(text));
+    }
+    if (f->tiny_bytes) {
+        snprintf(text, sizeof text, "%s:%u:%u: MaxMessageSize: %u bytes; was %uMB meant?", f->name,
+                 f->first_tiny.line, f->first_tiny.column, f->tiny_bytes, f->tiny_bytes);
+        settings_list_add(f->warnings, slice_cstr(text));
+    }
     if (f->open_files) {
         snprintf(text, sizeof text,
                  "%s: others may read %zu of the password files; chmod 600 helps", f->name,

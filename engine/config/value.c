@@ -259,6 +259,27 @@ bool value_text(struct slice text, char **text_r)
     return true;
 }
 
+bool value_quote_is_open(struct slice text)
+{
+    bool quoted = false, item_begins = true;
+
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+
+        if (quoted) {
+            if (c == '"' && i + 1 < text.size && text.data[i + 1] == '"')
+                i++;
+            else if (c == '"')
+                quoted = item_begins = false;
+        } else if (c == '"' && item_begins) {
+            quoted = true;
+        } else if (c != ' ' && c != '\t') {
+            item_begins = c == ',';
+        }
+    }
+    return quoted;
+}
+
 static int hex_digit(char c)
 {
     return c >= '0' && c <= '9'   ? c - '0'

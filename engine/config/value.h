@@ -24,6 +24,8 @@ bool value_date(struct slice text, int64_t *seconds_r) ERR_CHECK;
 bool value_list(struct slice text, struct settings_list *list_r) ERR_CHECK;
 /* The text itself, or what stands between its quotes; a fresh string. */
 bool value_text(struct slice text, char **text_r) ERR_CHECK;
+/* Whether a quote that begins the text, or an item of a list, is not closed. */
+bool value_quote_is_open(struct slice text);
 /* SHA-256 in hexadecimal, any case, with or without colons. */
 bool value_pin(struct slice text, unsigned char pin_r[32]) ERR_CHECK;
 /* "3/10": 1 <= number <= count <= SETTINGS_SHARDS_MAX. */

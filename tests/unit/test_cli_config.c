@@ -135,8 +135,11 @@ static const struct {
       "night.ini:9: [policy] exclude-folders: a,,b: expected names separated by commas; one that "
       "holds a comma stands in quotes" },
     { "a list with a quote without end", IMAP "[policy]\nexclude-folders = \"a ; b\n", NULL,
-      "night.ini:9: [policy] exclude-folders: \"a ; b: expected names separated by commas; one "
-      "that holds a comma stands in quotes" },
+      "night.ini:9: [policy] exclude-folders: \"a ; b: the quote is not closed" },
+    { "a folder with a quote without end", IMAP "[folders]\nA = \"unclosed\n", NULL,
+      "night.ini:9: [folders] A: the quote is not closed" },
+    { "a text with a quote without end", IMAP "[batch]\nname = \"a \"\"b\"\"\n", NULL,
+      "night.ini:9: [batch] name: \"a \"\"b\"\": the quote is not closed" },
     { "an order that does not exist", IMAP "[policy]\norder = random\n", NULL,
       "night.ini:9: [policy] order: random: expected one of newest-first, oldest-first" },
     { "a url of the web", SOURCE "[target]\npreset = imap\nurl = https://x\n", NULL,
@@ -319,6 +322,9 @@ static void files_that_are_none(void **state)
     assert_false(load("[batch]\0\n", 9, NULL, &s, &warnings, &e));
     assert_string_equal(e.server_text, "night.ini:1: a NUL byte at column 8");
 
+    assert_false(load("[\0b\0", 4, NULL, &s, &warnings, &e));
+    assert_string_equal(e.server_text, "night.ini: is UTF-16: save it as UTF-8");
+
     text = mem_alloc(CONFIG_BYTES_MAX + 1);
     memset(text, 'a', CONFIG_BYTES_MAX + 1);
     assert_false(load(text, CONFIG_BYTES_MAX + 1, NULL, &s, &warnings, &e));
@@ -407,6 +413,29 @@ static void whole_batch_is_read(void **state)
     settings_destroy(&s);
 }
 
+static void slips_that_are_allowed_are_told(void **state)
+{
+    static const char text[] = IMAP "admin-user =\nconnections =\n[policy]\nmax-message-size = 35\n"
+                                    "include-folders =\norder =\n[source]\nbytes-per-day = 0\n";
+    struct settings_list warnings = { NULL, 0 };
+    struct settings *s = NULL;
+    struct err e;
+
+    (void)state;
+    if (!load(text, sizeof text - 1, NULL, &s, &warnings, &e))
+        fail_msg("%s", e.server_text);
+    assert_int_equal(s->policy.max_message_bytes, 35);
+    assert_int_equal(warnings.count, 3);
+    assert_string_equal(warnings.items[0], "night.ini:9: [target] connections: the value is empty; the default "
+                                           "holds: 64, or 512 with preset = exchange-online");
+    assert_string_equal(warnings.items[1],
+                        "night.ini:11: [policy] max-message-size: 35 bytes; was 35MB meant?");
+    assert_string_equal(warnings.items[2],
+                        "night.ini:13: [policy] order: the value is empty; the default holds: newest-first");
+    settings_list_deinit(&warnings);
+    settings_destroy(&s);
+}
+
 static void shards_have_folders_of_their_own(void **state)
 {
     struct config_request request = { .batch_file = "night.ini", .shard_number = 3, .shard_count = 10 };
@@ -480,6 +509,7 @@ int main(void)
         cmocka_unit_test(bad_batches),
         cmocka_unit_test(files_that_are_none),
         cmocka_unit_test(whole_batch_is_read),
+        cmocka_unit_test(slips_that_are_allowed_are_told),
         cmocka_unit_test(shards_have_folders_of_their_own),
         cmocka_unit_test(local_commands_need_no_secrets),
         cmocka_unit_test(defaults_in_the_table_are_true),

@@ -70,6 +70,7 @@ static const struct {
       "UserName: the column is missing from the header" },
     { "a header and nothing more", HEAD "\n", 3, 1, "no users after the header" },
     { "a cell too few", HEAD "a@b.c,a,p\nd@e.f,d\n", 3, 1, "the row has 2 cells, the header 3" },
+    { "one cell alone", HEAD "ann\n", 2, 1, "the row has 1 cell, the header 3" },
     { "a cell too many", HEAD "a@b.c,a,p,\n", 2, 1, "the row has 4 cells, the header 3" },
     { "a hundred cells", HEAD ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\n", 2, 1,
       "the row has 60 cells, the header 3" },
@@ -190,7 +191,39 @@ static void good_rows_are_read(void **state)
     assert_int_equal(s->users[1].exclude_folders->count, 2);
     assert_string_equal(s->users[1].exclude_folders->items[1], "a,b");
     assert_int_equal(s->users[1].line, 6);
-    assert_int_equal(warnings.count, 0);
+    assert_int_equal(warnings.count, 1); /* of the blanks in quotes none */
+    assert_string_equal(warnings.items[0],
+                        "users.csv:6:22: a password begins or ends with a blank; the blank counts as part of "
+                        "it. If it is meant, put it in quotes; if not, take it out");
+    settings_list_deinit(&warnings);
+    settings_destroy(&s);
+}
+
+static void slips_that_are_allowed_are_told_once(void **state)
+{
+    static const char text[] = "EmailAddress, UserName, Password, MaxMessageSize\n"
+                               "a@b.c, a, p, 35\n"
+                               "d@e.f, d, q, 35MB\n"
+                               "g@h.i, g, \"r\",20\n";
+    struct settings *s = cloud_settings();
+    struct settings_list warnings = { NULL, 0 };
+    struct users_place place;
+    struct err e;
+
+    (void)state;
+    assert_false(parse(s, text, sizeof text - 1, &warnings, &place, &e)); /* a quote behind a blank */
+    settings_destroy(&s);
+    s = cloud_settings();
+    if (!parse(s, text, sizeof text - 19, &warnings, &place, &e))
+        fail_msg("%s", e.server_text);
+    assert_true(slice_equal(secret_peek(s->users[0].password), SLICE(" p")));
+    assert_string_equal(s->users[0].user_name, "a");
+    assert_int_equal(warnings.count, 2);
+    assert_string_equal(warnings.items[0],
+                        "users.csv:2:10: a password begins or ends with a blank, and others do; the blank "
+                        "counts as part of it. If it is meant, put it in quotes; if not, take it out");
+    assert_string_equal(warnings.items[1], "users.csv:2:13: MaxMessageSize: 35 bytes; was 35MB meant?");
+    settings_list_deinit(&warnings);
     settings_destroy(&s);
 }
 
@@ -265,6 +298,14 @@ static void a_file_is_loaded(void **state)
     assert_false(users_load(s, (struct users_need){ true, true }, &warnings, &place, &e));
     assert_int_equal(e.code, 65);
     assert_int_equal(place.line, 0);
+    f = fopen(csv, "w");
+    assert_non_null(f);
+    fwrite("\xFF\xFE" "E\0m\0a\0i\0l\0", 1, 12, f);
+    fclose(f);
+    assert_false(users_load(s, (struct users_need){ true, true }, &warnings, &place, &e));
+    assert_non_null(strstr(e.server_text, "users.csv: is UTF-16 (Excel's \"Unicode text\"): save it as CSV UTF-8"));
+    assert_int_equal(e.code, 65);
+    unlink(csv);
     settings_destroy(&s);
     rmdir(folder);
 }
@@ -348,6 +389,7 @@ int main(void)
         cmocka_unit_test(bad_files),
         cmocka_unit_test(a_zero_byte_is_refused),
         cmocka_unit_test(good_rows_are_read),
+        cmocka_unit_test(slips_that_are_allowed_are_told_once),
         cmocka_unit_test(no_password_is_fine_with_an_administrator),
         cmocka_unit_test(a_file_is_loaded),
         cmocka_unit_test(shards_part_the_users),
