@@ -91,10 +91,10 @@ static bool role_configure(struct tls_role *role, const struct tls_config *confi
         SSL_CTX_set_security_level(ctx, 0);
     if (config->certificate_file &&
         SSL_CTX_use_certificate_chain_file(ctx, config->certificate_file) != 1)
-        return file_refused(err_r, "client certificate", config->certificate_file);
+        return file_refused(err_r, "client certificate (tls-certificate)", config->certificate_file);
     if (key && (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1 ||
                 SSL_CTX_check_private_key(ctx) != 1))
-        return file_refused(err_r, "key of the client certificate", key);
+        return file_refused(err_r, "key of the client certificate (tls-key)", key);
     if (config->pin) {
         role->pinned = true;
         memcpy(role->pin, config->pin, sizeof role->pin);
@@ -109,14 +109,14 @@ static bool role_configure(struct tls_role *role, const struct tls_config *confi
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, chain_checked);
     if (config->ca_file ? SSL_CTX_load_verify_file(ctx, config->ca_file) != 1
                         : SSL_CTX_set_default_verify_paths(ctx) != 1)
-        return file_refused(err_r, "CA certificates",
+        return file_refused(err_r, "CA certificates (tls-ca)",
                             config->ca_file ? config->ca_file : "the system's");
     if (config->crl_file) {
         X509_STORE *store = SSL_CTX_get_cert_store(ctx);
 
         if (X509_STORE_load_file(store, config->crl_file) != 1 ||
             X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) != 1)
-            return file_refused(err_r, "revocation list", config->crl_file);
+            return file_refused(err_r, "revocation list (tls-crl)", config->crl_file);
     }
     return true;
 }

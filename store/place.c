@@ -121,6 +121,8 @@ static bool folder_ready(const char *folder, bool read_only, struct err *err_r)
 
     if (!read_only && mkdir(folder, 0700) < 0 && errno != EEXIST) {
         switch (errno) {
+        case ENOTDIR:
+            return refused(err_r, ENOTDIR, folder, "a part of the path is a file, not a folder");
         case ENOENT:
             (void)refused(err_r, ENOENT, folder, "the folder it should stand in does not exist");
             err_r->origin = ERR_ORIGIN_CONFIG; /* `state` names it */
@@ -139,8 +141,11 @@ static bool folder_ready(const char *folder, bool read_only, struct err *err_r)
         return refused(err_r, errno, folder,
                        errno == ENOENT ? "there is no such state folder; nothing has run yet"
                                        : strerror(errno));
-    if (!S_ISDIR(st.st_mode))
-        return refused(err_r, ENOTDIR, folder, "is not a folder");
+    if (!S_ISDIR(st.st_mode)) {
+        (void)refused(err_r, ENOTDIR, folder, "is not a folder");
+        err_r->origin = ERR_ORIGIN_CONFIG;
+        return false;
+    }
     if (!read_only && !folder_is_ours(folder, err_r))
         return false;
     /* Mail is private: a folder that somebody else made is narrowed when it is ours. */

@@ -114,7 +114,15 @@ static bool folder_there(const char *path, struct err *err_r)
 {
     if (mkdir(path, 0770) == 0 || errno == EEXIST)
         return true;
-    return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, path);
+    return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "make the folder");
+}
+
+/* The folder and the key that names it. */
+static bool refuse(const char *folder, const struct err *why, struct err *err_r)
+{
+    err_set(err_r, why->class, why->scope, why->origin, why->code, "%.120s: %.80s; the key ledger of [batch] names it",
+            folder, why->server_text);
+    return err_doing(err_r, "preparing the ledger");
 }
 
 /* Names of hosts and tenants as they are; anything else is no part of a path. */
@@ -137,6 +145,7 @@ bool mates_create(const char *ledger_folder, const char *tenant, struct mates **
 {
     struct mates *m = mem_zero(1, sizeof *m);
     struct ledger_record first = { .weight = 1 };
+    struct err why;
     int error;
 
     pthread_mutex_init(&m->lock, NULL);
@@ -146,9 +155,9 @@ bool mates_create(const char *ledger_folder, const char *tenant, struct mates **
         m->process = now_ns() | 1;
     first.process = m->process;
     first.heartbeat_ms = now_wall_ms();
-    if (!folder_there(ledger_folder, err_r) || !folder_there(m->folder, err_r) ||
-        !ledger_dir_write(m->folder, &first, err_r)) {
-        err_doing(err_r, "preparing the ledger");
+    if (!folder_there(ledger_folder, &why) || !folder_there(m->folder, &why) ||
+        !ledger_dir_write(m->folder, &first, &why)) {
+        (void)refuse(ledger_folder, &why, err_r);
         mates_destroy(&m);
         return false;
     }

@@ -332,6 +332,10 @@ class Disk(Case):
                 self.assertIn("holds other things than a run's (letters)", done.err, command)
         self.assertEqual(stat.S_IMODE(os.stat(home).st_mode), 0o755)
         self.assertEqual(os.listdir(home), ["letters"])
+        users = os.path.join(batch.folder, "users.csv")
+        batch.set("batch", "state", users)
+        done = self.ends(batch.call("run"), 78)
+        self.assertIn("is not a folder", done.err)
 
     def test_state_folder_that_may_not_be_written(self):
         if os.geteuid() == 0:

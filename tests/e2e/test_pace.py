@@ -212,7 +212,7 @@ class Pace(exchange.Into):
         batch, target, _ = self.into(["anna"], 3)
         batch.set("batch", "ledger", "users.csv/ledger")
         done = self.ends(batch.call("run"), 74)
-        self.assertIn("ledger", done.err)
+        self.assertIn("users.csv/ledger: Not a directory; the key ledger of [batch] names it", done.err)
         self.assertEqual(target.stats()["connects"], 0)
 
     def test_bytes_per_day_stops_a_user_and_another_day_goes_on(self):
