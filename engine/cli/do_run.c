@@ -151,14 +151,32 @@ static void tick(void *context, const struct batch_view *batch)
     }
 }
 
-static int exit_of(const struct batch_result *r)
+/* Of users of whom nothing was fetched yet an upload can do nothing; they are Queued. */
+static bool tell_unfetched(const struct opts *o, const struct batch_result *r)
+{
+    if (o->command != OPTS_UPLOAD || r->half_done == 0)
+        return false;
+    fprintf(stderr,
+            "mailhaul: nothing of %u user%s was fetched into the spool yet: fetch comes first (mailhaul fetch, "
+            "then upload; or mailhaul run)\n",
+            r->half_done, format_s(r->half_done));
+    return true;
+}
+
+static int exit_of(const struct opts *o, const struct batch_result *r)
 {
     char line[512];
+    bool unfetched = tell_unfetched(o, r);
 
     switch (r->end) {
     case BATCH_SYNCED:
-        return EXIT_DONE;
+        return unfetched ? EXIT_STOPPED : EXIT_DONE;
     case BATCH_STOPPED:
+        if (o->command == OPTS_FETCH && r->stop_reason && strcmp(r->stop_reason, "spool full") == 0) {
+            fprintf(stderr, "mailhaul: stopped early (spool full): mailhaul upload makes room, then fetch again; "
+                            "or mailhaul run does both\n");
+            return EXIT_STOPPED;
+        }
         fprintf(stderr, "mailhaul: stopped early (%s); run again to go on\n",
                 !r->stop_reason                         ? "not finished"
                 : strcmp(r->stop_reason, "window") == 0 ? "the window has closed"
@@ -300,7 +318,7 @@ int do_run(const struct opts *o, const struct settings *settings)
         return complain(&err, err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_DISK);
     }
     progress_finish(&show.progress);
-    code = exit_of(&result);
+    code = exit_of(o, &result);
     if (code != EXIT_DISK) {
         keep_exit_code(spool, code);
         if (!unmatched_tell(spool, settings, NULL, &err)) /* the summary tells them */

@@ -339,6 +339,7 @@ static void judge(struct batch *batch, struct batch_result *r)
     unsigned users = (unsigned)batch->settings->user_count;
 
     r->synced = batch->synced + batch->half_done;
+    r->half_done = batch->half_done;
     r->failed = batch->failed;
     r->stopped = batch->stopped + (users - batch->users_ended);
     r->stop_reason = atomic_load(&stop_reason);

@@ -33,6 +33,8 @@ struct batch_result {
     const char *stop_reason; /* BATCH_STOPPED: "signal", "time limit", "window", "spool full"; or why
                                 a server is left alone */
     unsigned synced, failed, stopped; /* users; synced: also those of whom no more was asked */
+    unsigned half_done; /* of synced: one side alone was asked of them; after an upload: nothing of theirs was
+                           fetched yet */
     struct batch_did did;
 };
 

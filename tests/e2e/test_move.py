@@ -173,6 +173,8 @@ class Again(Case):
 
     @core
     def test_source_may_be_switched_off_after_fetch(self):
+        done = self.ends(self.one.call("upload"), 2)
+        self.assertIn("was fetched into the spool yet: fetch comes first", done.err)
         self.ends(self.one.call("fetch"), 0)
         with self.target_box() as mailbox:
             self.assertEqual(mailbox.uids(("INBOX",)), [], "fetch does not touch the target")
