@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define LEFT_SHOWN 5u
 #define TICK_MS 200
 
 static volatile sig_atomic_t status_wanted, interrupts;
@@ -236,6 +237,37 @@ static void tell_asked(const struct opts *o, const struct settings *settings, co
             settings->user_count == 1 ? "this user" : "these users");
 }
 
+/* Who was taken out of users.csv stays in the sums, as the mail that was moved for them does. */
+static void tell_left(const struct report *report, const struct settings *settings, int code, FILE *out)
+{
+    bool *here = mem_zero(report->user_count, sizeof *here);
+    unsigned count = 0, failed = 0, shown = 0;
+
+    for (size_t k = 0; k < settings->user_count; k++) {
+        char *address = format_printable(slice_cstr(settings->users[k].email_address));
+
+        for (unsigned i = 0; i < report->user_count; i++)
+            here[i] |= slice_equal_nocase(slice_cstr(report->users[i].address), slice_cstr(address));
+        free(address);
+    }
+    for (unsigned i = 0; i < report->user_count; i++)
+        if (!here[i]) {
+            count++;
+            failed += report->users[i].state == USER_FAILED;
+        }
+    if (count) {
+        fprintf(out, "  No longer in users.csv  %s user%s, %s of them failed, counted above all the same: ",
+                format_count(count).text, format_s(count), failed ? format_count(failed).text : "none");
+        for (unsigned i = 0; i < report->user_count && shown < LEFT_SHOWN; i++)
+            if (!here[i])
+                fprintf(out, "%s%s", shown++ ? ", " : "", report->users[i].address);
+        if (count > shown)
+            fprintf(out, " and %s more", format_count(count - shown).text);
+        fprintf(out, "; the exit code %d does not speak of %s\n", code, count == 1 ? "this user" : "them");
+    }
+    free(here);
+}
+
 /* The summary, for people and for the hook. */
 static void summarize(const struct opts *o, const struct settings *settings, const struct report_state *state,
                       const struct batch_result *result, int code)
@@ -260,9 +292,11 @@ static void summarize(const struct opts *o, const struct settings *settings, con
         report->batch.killed_ms = now_wall_ms();
     }
     ok = ok && report_write_text(report, REPORT_WHOLE, did, out, &err);
-    report_free(&report);
     if (ok)
         tell_asked(o, settings, result, code, out);
+    if (ok && o->users.count == 0)
+        tell_left(report, settings, code, out);
+    report_free(&report);
     fflush(out);
     if (!o->quiet) {
         fwrite(text, 1, size, stderr);

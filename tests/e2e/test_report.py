@@ -163,6 +163,15 @@ class Report(Case):
             self.ends(self.one.call(command, *arguments), 0)
             self.assertEqual(self.balanced(self.one.report())["batch"]["state"], state, command)
 
+    def test_who_left_the_list_is_named_beside_the_sums(self):
+        self.one.set("policy", "large-item-limit", "unlimited")
+        self.assertNotIn("No longer in users.csv", self.ends(self.one.call("run"), 0).err)
+        gone = self.one.users.pop()
+        done = self.ends(self.one.call("run"), 0)
+        self.assertRegex(done.err, r"No longer in users.csv +1 user, none of them failed, .*: %s; the exit code 0 does not "
+                                   % re.escape(gone[1]))
+        self.assertNotIn("No longer in", self.ends(self.one.call("run", "--user", self.one.users[0][0]), 0).err)
+
     def shaped(self, value, shape, schema):
         self.assertEqual(faults(value, shape), [])
         self.assertEqual(value["schema"], "mailhaul.%s.v1" % schema)
