@@ -390,7 +390,8 @@ class Nothing(Account):
 
     def test_an_upload_before_anything_was_fetched(self):
         batch, meddler = self.meddled_target()
-        done = self.ends(batch.call("upload"), 0)
+        done = self.ends(batch.call("upload"), 2)
+        self.assertIn("fetch comes first", done.err)
         report = self.balanced(batch.report())
         self.assertEqual(report["batch"]["state"], "Created")
         self.assertEqual(report["users"][0]["state"], "Queued")

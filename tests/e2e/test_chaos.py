@@ -17,7 +17,7 @@ import time
 
 import exchange
 import mail
-from haul import DOMAIN
+from haul import DOMAIN, crowd
 from meddler import Meddler, Rule
 
 ROUNDS = int(os.environ.get("MAILHAUL_CHAOS", "1"))
@@ -99,7 +99,8 @@ class Chaos(exchange.Into):
         del batch.sections["source"]["tls-ca"]
         batch.set("source", "tls", "none")
         batch.set("source", "stall-limit", "3s").set("target", "stall-limit", "3s")
-        batch.set("target", "settle-time", "1s")
+        # What a killed run had sent lies in the target's sockets for as long as that gets no processor.
+        batch.set("target", "settle-time", "%dms" % (1000 * crowd()))
         batch.set("policy", "retry-wait", "20ms")
         return batch, target, wanted
 
