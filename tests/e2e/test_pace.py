@@ -177,7 +177,10 @@ class Pace(exchange.Into):
         self.assertIsNotNone(rests)
         asked = len(meddler.lines)
         running = batch.start("run")
-        # It runs, and says for whom it waits and until when.
+        # It runs, and says for whom it waits and until when. (That stands in the state folder from before,
+        # too: first the folder must be this run's.)
+        self.until(lambda: open(os.path.join(batch.state, "lock")).read().startswith(
+            "pid %d " % running.pid), running)
         self.until(lambda: self.ends(batch.call("status", "--json"), 0)
                    .json()["users"][0]["throttled_until"] == rests, running)
         running.signal(signal.SIGTERM)
