@@ -10,6 +10,7 @@
 #include "engine/report/format.h"
 #include "engine/report/report.h"
 #include "engine/report/status.h"
+#include "engine/rules/names_index.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -242,19 +243,28 @@ static void tell_left(const struct report *report, const struct settings *settin
 {
     bool *here = mem_zero(report->user_count, sizeof *here);
     unsigned count = 0, failed = 0, shown = 0;
+    struct names_index listed;
 
+    names_index_init(&listed);
     for (size_t k = 0; k < settings->user_count; k++) {
         char *address = format_printable(slice_cstr(settings->users[k].email_address));
+        char *folded = slice_dup_folded(slice_cstr(address));
 
-        for (unsigned i = 0; i < report->user_count; i++)
-            here[i] |= slice_equal_nocase(slice_cstr(report->users[i].address), slice_cstr(address));
+        (void)names_index_add(&listed, slice_cstr(folded), k);
+        free(folded);
         free(address);
     }
-    for (unsigned i = 0; i < report->user_count; i++)
+    for (unsigned i = 0; i < report->user_count; i++) {
+        char *folded = slice_dup_folded(slice_cstr(report->users[i].address));
+
+        here[i] = names_index_find(&listed, slice_cstr(folded)) != NAMES_INDEX_NONE;
+        free(folded);
         if (!here[i]) {
             count++;
             failed += report->users[i].state == USER_FAILED;
         }
+    }
+    names_index_deinit(&listed);
     if (count) {
         fprintf(out, "  No longer in users.csv  %s user%s, %s of them failed, counted above all the same: ",
                 format_count(count).text, format_s(count), failed ? format_count(failed).text : "none");

@@ -374,12 +374,9 @@ struct finding {
 static bool find_user(void *context, const struct user_record *record)
 {
     struct finding *finding = context;
-    char *address = slice_dup(record->address);
-    size_t at;
+    char *address = slice_dup_folded(record->address);
+    size_t at = names_index_find(&finding->by_address, slice_cstr(address));
 
-    for (char *c = address; *c; c++)
-        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
-    at = names_index_find(&finding->by_address, slice_cstr(address));
     free(address);
     if (at != NAMES_INDEX_NONE) {
         struct plan_user *u = &finding->plan->users[at];
@@ -400,10 +397,8 @@ bool plan_open(struct plan *plan, struct spool *spool, const struct settings *se
     plan->warnings = json_array();
     names_index_init(&finding.by_address);
     for (size_t i = 0; i < settings->user_count; i++) {
-        char *address = mem_text(settings->users[i].email_address);
+        char *address = slice_dup_folded(slice_cstr(settings->users[i].email_address));
 
-        for (char *c = address; *c; c++)
-            *c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
         (void)names_index_add(&finding.by_address, slice_cstr(address), i);
         free(address);
         plan->users[i].user = &settings->users[i];

@@ -304,10 +304,7 @@ bool settings_user_in_shard(struct slice email_address, unsigned number, unsigne
     assert(count >= 1 && number >= 1 && number <= count);
     if (count == 1)
         return true;
-    folded = slice_dup(email_address);
-    for (size_t i = 0; i < email_address.size; i++)
-        if (folded[i] >= 'A' && folded[i] <= 'Z')
-            folded[i] = (char)(folded[i] - 'A' + 'a');
+    folded = slice_dup_folded(email_address);
     SHA256((const unsigned char *)folded, email_address.size, digest);
     free(folded);
     for (int i = 0; i < 8; i++)

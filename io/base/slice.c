@@ -113,3 +113,12 @@ char *slice_dup(struct slice s)
     copy[s.size] = '\0';
     return copy;
 }
+
+char *slice_dup_folded(struct slice s)
+{
+    char *copy = slice_dup(s);
+
+    for (size_t i = 0; i < s.size; i++)
+        copy[i] = (char)fold(copy[i]);
+    return copy;
+}

@@ -68,5 +68,7 @@ bool slice_split(struct slice *rest, char byte, struct slice *head_r);
 
 /* A terminated copy from malloc, the caller's to free; ends the process when memory is out. */
 char *slice_dup(struct slice s);
+/* The same with A-Z folded: texts that slice_equal_nocase takes for equal become equal. */
+char *slice_dup_folded(struct slice s);
 
 #endif
