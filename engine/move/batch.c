@@ -230,7 +230,7 @@ static void run_hub(struct batch *batch, struct hub *hub)
 }
 
 /* A plan: the batch stays what the last run made of it. */
-static bool only_looks(const struct batch *batch)
+bool batch_only_looks(const struct batch *batch)
 {
     return batch->settings->mode == SETTINGS_MODE_PLAN;
 }
@@ -244,7 +244,7 @@ static void check_clock(struct batch *batch)
     if (batch->slurm_end_s && now >= batch->slurm_end_s - SLURM_MARGIN_S)
         batch_stop("the job's time limit");
     /* A plan says what nights will do, at any time of the day. */
-    if (only_looks(batch))
+    if (batch_only_looks(batch))
         return;
     if (settings->time_limit_s && now_ms() - batch->started_ms >= settings->time_limit_s * 1000ull)
         batch_stop("time limit");
@@ -260,7 +260,7 @@ static void tick(void *context)
     struct batch_view view;
 
     check_clock(batch);
-    if (batch_stopping(batch) && !batch->told_stopping && !only_looks(batch)) {
+    if (batch_stopping(batch) && !batch->told_stopping && !batch_only_looks(batch)) {
         batch->told_stopping = true;
         batch_put(batch, "batch.state", "Stopping");
     }
@@ -410,7 +410,7 @@ static const char *state_word(struct batch *batch, const struct batch_result *r)
 
 static void tell_end(struct batch *batch, const struct batch_result *r)
 {
-    if (!only_looks(batch)) {
+    if (!batch_only_looks(batch)) {
         const char *word = state_word(batch, r);
 
         batch_put(batch, "batch.state", word);
@@ -434,7 +434,7 @@ static void begin(struct batch *batch)
     if (slurm_end && slice_u64(slice_cstr(slurm_end), &seconds) && seconds < INT64_MAX)
         batch->slurm_end_s = (int64_t)seconds;
     batch_put(batch, "batch.name", batch->settings->batch_name);
-    if (only_looks(batch))
+    if (batch_only_looks(batch))
         return;
     batch_put(batch, "batch.state", was(batch, "Synced") ? "IncrementalSyncing" : "Syncing");
     put_number(batch, "batch.started_ms", now_wall_ms());

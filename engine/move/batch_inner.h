@@ -46,6 +46,8 @@ struct batch {
     struct err abort_err;
 };
 
+/* It is a plan: nothing moves. */
+bool batch_only_looks(const struct batch *batch);
 /* Sums over all hubs, now. */
 void batch_look(struct batch *batch, struct batch_view *view_r);
 /* A named value of the journal; with the next commit. */

@@ -84,16 +84,15 @@ void batch_put(struct batch *batch, const char *name, const char *value)
 }
 
 /* A plan is no part of the course in which mail moved. */
-static bool takes_samples(const struct batch *batch)
-{
-    return batch->settings->mode != SETTINGS_MODE_PLAN;
-}
-
 static void sample(struct batch *batch, const struct batch_view *v)
 {
-    struct store_op *op = store_op_new(STORE_OP_SAMPLE, 0, 0);
-    uint64_t *s = op->sample.values;
+    struct store_op *op;
+    uint64_t *s;
 
+    if (batch_only_looks(batch))
+        return;
+    op = store_op_new(STORE_OP_SAMPLE, 0, 0);
+    s = op->sample.values;
     op->sample.wall_ms = now_wall_ms();
     s[SAMPLE_MESSAGES_FETCHED] = v->fetched;
     s[SAMPLE_BYTES_FETCHED] = v->bytes_fetched;
@@ -176,7 +175,7 @@ void batch_tell_sometimes(struct batch *batch, const struct batch_view *view)
         tell_live(batch);
         tell_learnt(batch);
     }
-    if (takes_samples(batch) && now_ms() - batch->sampled_ms >= SAMPLE_EVERY_MS) {
+    if (now_ms() - batch->sampled_ms >= SAMPLE_EVERY_MS) {
         batch->sampled_ms = now_ms();
         sample(batch, view);
     }
@@ -185,8 +184,7 @@ void batch_tell_sometimes(struct batch *batch, const struct batch_view *view)
 void batch_tell_all(struct batch *batch, const struct batch_view *view)
 {
     tell_learnt(batch);
-    if (takes_samples(batch))
-        sample(batch, view);
+    sample(batch, view);
 }
 
 void batch_take_learnt(struct batch *batch)
@@ -210,9 +208,9 @@ void batch_take_learnt(struct batch *batch)
 static char *target_of(const struct batch *batch)
 {
     const struct settings_endpoint *target = settings_endpoint(batch->settings, SIDE_TARGET);
+    const char *server = learnt_server_of(target);
 
-    return target->oauth.tenant ? mem_text(target->oauth.tenant)
-                                : mem_format("%s:%u", learnt_server_of(target), target->port);
+    return target->oauth.tenant ? mem_text(server) : mem_format("%s:%u", server, target->port);
 }
 
 void batch_put_target(struct batch *batch)
