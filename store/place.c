@@ -61,6 +61,14 @@ static bool refused(struct err *err_r, int code, const char *folder, const char 
     return err_doing(err_r, "open the state folder");
 }
 
+/* The key `state` names it wrongly. */
+static bool misnamed(struct err *err_r, int code, const char *folder, const char *what)
+{
+    (void)refused(err_r, code, folder, what);
+    err_r->origin = ERR_ORIGIN_CONFIG;
+    return false;
+}
+
 /* What mailhaul itself leaves in a state folder, or a file system at its root. */
 static bool name_is_ours(const char *name)
 {
@@ -107,9 +115,7 @@ static bool folder_is_ours(const char *folder, struct err *err_r)
                      "holds other things than a run's (%.255s); name an empty folder, or one that "
                      "does not exist yet",
                      entry->d_name);
-            (void)refused(err_r, ENOTEMPTY, folder, what);
-            err_r->origin = ERR_ORIGIN_CONFIG; /* `state` names it */
-            ours = false;
+            ours = misnamed(err_r, ENOTEMPTY, folder, what);
         }
     closedir(dir);
     return ours;
@@ -124,9 +130,7 @@ static bool folder_ready(const char *folder, bool read_only, struct err *err_r)
         case ENOTDIR:
             return refused(err_r, ENOTDIR, folder, "a part of the path is a file, not a folder");
         case ENOENT:
-            (void)refused(err_r, ENOENT, folder, "the folder it should stand in does not exist");
-            err_r->origin = ERR_ORIGIN_CONFIG; /* `state` names it */
-            return false;
+            return misnamed(err_r, ENOENT, folder, "the folder it should stand in does not exist");
         case EROFS:
             return refused(err_r, EROFS, folder, "the file system is read-only");
         case EACCES:
@@ -141,11 +145,8 @@ static bool folder_ready(const char *folder, bool read_only, struct err *err_r)
         return refused(err_r, errno, folder,
                        errno == ENOENT ? "there is no such state folder; nothing has run yet"
                                        : strerror(errno));
-    if (!S_ISDIR(st.st_mode)) {
-        (void)refused(err_r, ENOTDIR, folder, "is not a folder");
-        err_r->origin = ERR_ORIGIN_CONFIG;
-        return false;
-    }
+    if (!S_ISDIR(st.st_mode))
+        return misnamed(err_r, ENOTDIR, folder, "is not a folder");
     if (!read_only && !folder_is_ours(folder, err_r))
         return false;
     /* Mail is private: a folder that somebody else made is narrowed when it is ours. */
