@@ -369,11 +369,6 @@ static bool load_shard(struct report *r, unsigned shard, struct end_of *end, str
     return true;
 }
 
-static bool is_untouched(const struct report_shard *p)
-{
-    return p->state[0] == '\0' || strcmp(p->state, "Created") == 0;
-}
-
 static bool load_batch(struct report *r, struct err *err_r)
 {
     struct report_batch *b = &r->batch;
@@ -385,7 +380,7 @@ static bool load_batch(struct report *r, struct err *err_r)
             return false;
     /* Where something was done and something not yet begun, the whole is neither. */
     for (unsigned i = 0; i < r->part_count; i++)
-        untouched += is_untouched(&r->parts[i]);
+        untouched += report_shard_is_untouched(&r->parts[i]);
     if (untouched && untouched < r->part_count && !b->running)
         snprintf(b->state, sizeof b->state, "Stopped");
     if (end.names > 1) {

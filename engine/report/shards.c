@@ -14,6 +14,11 @@ enum standing { ENDED, AT_WORK, STOPPED, PLANNED, MISSING, STANDINGS };
 static const char *const words[STANDINGS] = { "ended", "at work", "stopped before the end", "only planned",
                                               "without a state folder" };
 
+bool report_shard_is_untouched(const struct report_shard *p)
+{
+    return p->state[0] == '\0' || strcmp(p->state, "Created") == 0;
+}
+
 static enum standing standing_of(const struct report_shard *p)
 {
     if (!p->given.spool)
@@ -22,7 +27,7 @@ static enum standing standing_of(const struct report_shard *p)
         return AT_WORK;
     if (strcmp(p->state, "Stopped") == 0)
         return STOPPED;
-    return p->state[0] == '\0' || strcmp(p->state, "Created") == 0 ? PLANNED : ENDED;
+    return report_shard_is_untouched(p) ? PLANNED : ENDED;
 }
 
 /* The path without the shard's ending. */

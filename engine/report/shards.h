@@ -8,7 +8,10 @@
 #include "io/base/buf.h"
 
 struct report;
+struct report_shard;
 
+/* Nothing was done in it but looking. */
+bool report_shard_is_untouched(const struct report_shard *shard);
 /* Fills report->divisions and the parts' places in them, once the parts are there. */
 void report_shards_divide(struct report *report);
 /* Appends " Shards 3 and 5-7 of 10 have no state folder ..." where some have none. What does not fit is
