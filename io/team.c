@@ -15,7 +15,6 @@
 #include <omp.h>
 #endif
 
-
 /* Processors' worth of time per period that the control group allows, rounded up; 0: no limit. */
 static unsigned quota_of(const char *path)
 {

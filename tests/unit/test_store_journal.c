@@ -164,6 +164,19 @@ static int strike(void *context)
     return fault->left-- > 0 ? 0 : fault->rc;
 }
 
+/* Opens a new spool in which one user's folder has UIDs 1 to 5; returns the user. */
+static uint32_t five_rows(struct kit *kit)
+{
+    uint32_t user;
+
+    kit_folder(kit);
+    kit_open(kit);
+    user = kit_user(kit, "a@example.edu");
+    kit_do(kit, kit_folder_op(user, 1));
+    kit_do(kit, kit_found_op(user, 1, 1, 5));
+    return user;
+}
+
 static void a_broken_disk_acknowledges_nothing_and_ends_the_spool(void **state)
 {
     struct fault fault = { .left = 1, .rc = EIO };
@@ -202,11 +215,7 @@ static void a_full_disk_lets_uploads_free_room_and_then_goes_on(void **state)
     struct kit kit;
     uint32_t user;
 
-    kit_folder(&kit);
-    kit_open(&kit);
-    user = kit_user(&kit, "a@example.edu");
-    kit_do(&kit, kit_folder_op(user, 1));
-    kit_do(&kit, kit_found_op(user, 1, 1, 5));
+    user = five_rows(&kit);
     spool_message(&kit, user, 1, 1, 5000);
     journal_fault(strike, &fault);
     op = kit_found_op(user, 1, 6, 5);
@@ -236,12 +245,8 @@ static void a_disk_that_stays_full_is_told_and_loses_nothing(void **state)
     struct err err;
     uint32_t user;
 
-    kit_folder(&kit);
-    kit_open(&kit);
+    user = five_rows(&kit);
     writer_set_patience(kit.writer, 50);
-    user = kit_user(&kit, "a@example.edu");
-    kit_do(&kit, kit_folder_op(user, 1));
-    kit_do(&kit, kit_found_op(user, 1, 1, 5));
     journal_fault(strike, &fault);
     assert_false(kit_try(&kit, kit_found_op(user, 1, 6, 5), &err));
     assert_int_equal(err.class, ERR_CLASS_TRANSIENT);
@@ -284,12 +289,8 @@ static void nobody_is_synced_after_something_was_lost(void **state)
     struct err err;
     uint32_t user;
 
-    kit_folder(&kit);
-    kit_open(&kit);
+    user = five_rows(&kit);
     writer_set_patience(kit.writer, 50);
-    user = kit_user(&kit, "a@example.edu");
-    kit_do(&kit, kit_folder_op(user, 1));
-    kit_do(&kit, kit_found_op(user, 1, 1, 5));
     kit_do(&kit, user_op(user, USER_SYNCING));
     journal_fault(strike, &fault);
     assert_false(kit_try(&kit, kit_found_op(user, 1, 6, 5), &err));
@@ -336,12 +337,8 @@ static void after_a_loss_all_are_still_answered_in_order(void **state)
     struct err err;
     uint32_t user;
 
-    kit_folder(&kit);
-    kit_open(&kit);
+    user = five_rows(&kit);
     writer_set_patience(kit.writer, 50);
-    user = kit_user(&kit, "a@example.edu");
-    kit_do(&kit, kit_folder_op(user, 1));
-    kit_do(&kit, kit_found_op(user, 1, 1, 5));
     journal_fault(strike, &fault);
     assert_false(kit_try(&kit, kit_found_op(user, 1, 6, 5), &err));
     journal_fault(NULL, NULL);
