@@ -9,6 +9,7 @@
 #include "engine/cli/do_verify.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/load.h"
+#include "engine/cli/outputs.h"
 #include "engine/cli/sign_in.h"
 #include "io/base/log.h"
 
@@ -86,7 +87,7 @@ static int run_command(const struct opts *o)
     struct err err;
     int code;
 
-    if (!open_log(o, &err))
+    if (!outputs_check(o, &err) || !open_log(o, &err))
         return load_complain(&err);
     if ((needs & FOLDER_WILL_DO) && is_folder(o->batch_files.items[0]))
         needs = NEEDS_NOTHING;

@@ -352,18 +352,23 @@ static bool read_secret(const struct config_state *c, enum config_section sectio
     return true;
 }
 
+/* needed: it is going to be read. */
 static bool check_file(const struct config_state *c, enum config_section section,
-                       const struct config_key *key, const char *value, struct err *err_r)
+                       const struct config_key *key, const char *value, bool needed, struct err *err_r)
 {
     char *text, *path;
     bool ok = true;
 
     if (!value_text(slice_cstr(value), &text))
-        return config_fail(c, section, key->name, err_r, "expected a file");
+        return !needed || config_fail(c, section, key->name, err_r, "expected a file");
     path = config_file_path(slice_cstr(text), c->request->batch_file);
     free(text);
+    if (path)
+        settings_list_add(&c->settings->input_files, slice_cstr(path));
     if (!path)
-        ok = config_fail(c, section, key->name, err_r, "expected a file");
+        ok = !needed || config_fail(c, section, key->name, err_r, "expected a file");
+    else if (!needed)
+        ok = true;
     else if (key->kind == CONFIG_SECRET)
         ok = read_secret(c, section, key, path, err_r);
     else if (access(path, R_OK) != 0)
@@ -382,8 +387,8 @@ static bool check_files(const struct config_state *c, struct err *err_r)
             /* The spool's key is needed wherever the spool is read. */
             bool needed = !c->request->local || section == CONFIG_BATCH;
 
-            if (value && needed && (key->kind == CONFIG_FILE || key->kind == CONFIG_SECRET) &&
-                !check_file(c, (enum config_section)section, key, value, err_r))
+            if (value && (key->kind == CONFIG_FILE || key->kind == CONFIG_SECRET) &&
+                !check_file(c, (enum config_section)section, key, value, needed, err_r))
                 return false;
         }
     return true;

@@ -261,7 +261,9 @@ static bool entry_read(void *context, const struct config_entry *e, struct err *
 
     if (!find_section(c, at, e->section, &section, err_r))
         return false;
-    if (section == CONFIG_TARGET && c->request->other_target)
+    /* Who shares a mailbox is said of the users, not of the server. */
+    if (section == CONFIG_TARGET && c->request->other_target &&
+        !slice_equal_nocase(e->key, SLICE("accept-shared")))
         return true;
     if (!e->key.data) {
         c->section_line[section] = e->line;

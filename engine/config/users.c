@@ -2,6 +2,7 @@
 
 #include "engine/config/nearest.h"
 #include "engine/config/text.h"
+#include "engine/config/users_twice.h"
 #include "engine/config/value.h"
 #include "engine/rules/names_match.h"
 #include "io/base/mem.h"
@@ -47,6 +48,11 @@ struct cell {
     struct users_place at;
 };
 
+/* Where two cells of a row stand; 0: the cell is not there. */
+struct row_columns {
+    unsigned address, target;
+};
+
 struct csv {
     char *data;
     size_t size, at;
@@ -61,7 +67,7 @@ struct csv {
     enum column order[COLUMN_COUNT]; /* by position in a row */
     unsigned width;                  /* cells a row */
     bool has_column[COLUMN_COUNT];
-    unsigned *address_columns; /* by user, for duplicates */
+    struct row_columns *columns; /* by user */
     size_t first_user;         /* of this file in settings->users */
     bool has_passwords;
     size_t open_files; /* password files that others may read */
@@ -423,71 +429,52 @@ static bool store_row(struct csv *f, const struct cell *cells, unsigned count,
     if (index >= USERS_ROWS_MAX)
         return refuse(f, begin, "more than %u users; split the batch", USERS_ROWS_MAX);
     if ((index & (index - 1)) == 0)
-        f->address_columns =
-            mem_resize(f->address_columns, index ? 2 * index : 1, sizeof *f->address_columns);
+        f->columns = mem_resize(f->columns, index ? 2 * index : 1, sizeof *f->columns);
     user = settings_user_add(s);
     user->line = begin.line;
-    f->address_columns[index] = begin.column;
+    f->columns[index] = (struct row_columns){ begin.column, 0 };
     /* In the order of the table, so that Password comes before what contradicts it. */
     for (unsigned column = 0; column < COLUMN_COUNT; column++)
         for (unsigned i = 0; i < f->width; i++)
             if (f->order[i] == column) {
                 if (column == COLUMN_ADDRESS)
-                    f->address_columns[index] = cells[i].at.column;
+                    f->columns[index].address = cells[i].at.column;
+                else if (column == COLUMN_TARGET_USER_NAME)
+                    f->columns[index].target = cells[i].at.column;
                 if (!store_cell(f, user, f->order[i], &cells[i]))
                     return false;
             }
     return check_row(f, user, begin);
 }
 
-/* Duplicates */
+/* Rows that name one thing */
 
-static int compare_folded(const char *a, const char *b)
+static struct users_place place_of(const struct csv *f, size_t row, bool target)
 {
-    for (;; a++, b++) {
-        unsigned char x = (unsigned char)(*a >= 'A' && *a <= 'Z' ? *a + 32 : *a);
-        unsigned char y = (unsigned char)(*b >= 'A' && *b <= 'Z' ? *b + 32 : *b);
+    const struct row_columns *at = &f->columns[row];
 
-        if (x != y)
-            return x < y ? -1 : 1;
-        if (x == '\0')
-            return 0;
-    }
+    return (struct users_place){ f->settings->users[f->first_user + row].line,
+                                 target ? at->target : at->address };
 }
 
-static int compare_users(const void *a, const void *b, void *context)
-{
-    const struct settings_user *users = context;
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    int order = compare_folded(users[x].email_address, users[y].email_address);
-
-    return order ? order : x < y ? -1 : x > y;
-}
-
-static bool check_duplicates(struct csv *f)
+static bool check_twice(struct csv *f)
 {
     const struct settings_user *users = f->settings->users + f->first_user;
     size_t count = f->settings->user_count - f->first_user;
-    uint32_t *order, first = 0, second = UINT32_MAX;
+    struct users_twice twice;
 
-    if (count < 2)
-        return true;
-    order = mem_zero(count, sizeof *order);
-    for (uint32_t i = 0; i < count; i++)
-        order[i] = i;
-    qsort_r(order, count, sizeof *order, compare_users, (void *)(uintptr_t)users);
-    for (size_t i = 1; i < count; i++)
-        if (order[i] < second &&
-            compare_folded(users[order[i - 1]].email_address, users[order[i]].email_address) == 0) {
-            first = order[i - 1];
-            second = order[i];
-        }
-    free(order);
-    if (second == UINT32_MAX)
-        return true;
-    return refuse(f, (struct users_place){ users[second].line, f->address_columns[second] },
-                  "EmailAddress: %.*s: is there twice, first in line %u", SHOWN_MAX,
-                  users[second].email_address, users[first].line);
+    if (users_find_twice(users, count, users_address, NULL, &twice))
+        return refuse(f, place_of(f, twice.second, false),
+                      "EmailAddress: %.*s: is there twice, first in line %u", SHOWN_MAX,
+                      users[twice.second].email_address, users[twice.first].line);
+    if (!f->settings->target.accept_shared &&
+        users_find_twice(users, count, users_target_mailbox, NULL, &twice))
+        return refuse(f, place_of(f, twice.second, users[twice.second].target_user_name != NULL),
+                      "%s: %.*s: is the target mailbox of line %u too, so that the mail of two people would "
+                      "lie in one mailbox; if that is meant, write accept-shared = yes under [target]",
+                      users[twice.second].target_user_name ? "TargetUserName" : "EmailAddress", SHOWN_MAX,
+                      users_target_mailbox(&users[twice.second]), users[twice.first].line);
+    return true;
 }
 
 /* The file */
@@ -514,13 +501,14 @@ static bool parse(struct csv *f)
     }
     if (f->settings->user_count == f->first_user)
         return refuse(f, f->here, "no users after the header");
-    return check_duplicates(f);
+    return check_twice(f);
 }
 
 static void warn(struct csv *f)
 {
     char text[256];
 
+    users_warn_of_source(f->settings, f->first_user, f->name, f->warnings);
     if (f->blanks) {
         snprintf(text, sizeof text,
                  "%s:%u:%u: a password begins or ends with a blank%s; the blank counts as part of it. If it "
@@ -566,7 +554,7 @@ bool users_parse(struct settings *s, char *text, size_t size, const char *name,
     f.first_user = s->user_count;
     *place_r = (struct users_place){ 0, 0 };
     ok = parse(&f);
-    free(f.address_columns);
+    free(f.columns);
     if (ok) {
         warn(&f);
         settings_finish(s);
@@ -597,48 +585,6 @@ bool users_load(struct settings *s, struct users_need need, struct settings_list
         settings_list_add(warnings, slice_cstr(line));
     }
     return ok;
-}
-
-/* Which of them */
-
-/* --user takes either name: one account may be the source of many addresses. */
-static bool is_called(const struct settings_user *user, const char *name)
-{
-    return compare_folded(name, user->email_address) == 0 || strcmp(name, user->user_name) == 0;
-}
-
-static bool is_selected(void *context, const struct settings_user *user)
-{
-    const struct settings *s = context;
-    bool named = s->only_users.count == 0;
-
-    for (size_t i = 0; i < s->only_users.count && !named; i++)
-        named = is_called(user, s->only_users.items[i]);
-    return named &&
-           settings_user_in_shard(slice_cstr(user->email_address), s->shard_number, s->shard_count);
-}
-
-bool users_select(struct settings *s, struct err *err_r)
-{
-    for (size_t i = 0; i < s->only_users.count; i++) {
-        const char *address = s->only_users.items[i];
-        struct nearest near;
-        bool found = false;
-        char hint[120];
-
-        nearest_init(&near, slice_cstr(address));
-        for (size_t j = 0; j < s->user_count && !found; j++) {
-            found = is_called(&s->users[j], address);
-            nearest_offer(&near, s->users[j].email_address);
-        }
-        if (!found)
-            return config_refuse(err_r, CONFIG_EXIT_USAGE,
-                                 "--user %.*s: no such EmailAddress or UserName in %s%s", SHOWN_MAX,
-                                 address, config_text_name(s->users_file),
-                                 nearest_text(&near, "", "", hint, sizeof hint));
-    }
-    settings_users_keep(s, is_selected, s);
-    return true;
 }
 
 void users_describe(void (*tell)(void *context, const char *column, const char *help),

@@ -146,6 +146,7 @@ void settings_destroy(struct settings **s_r)
     endpoint_deinit(&s->source);
     endpoint_deinit(&s->target);
     settings_list_deinit(&s->rehearse);
+    settings_list_deinit(&s->input_files);
     settings_list_deinit(&s->policy.exclude_folders);
     settings_list_deinit(&s->policy.include_folders);
     settings_list_deinit(&s->policy.label_priority);

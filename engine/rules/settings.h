@@ -114,6 +114,7 @@ struct settings_endpoint {
                                       looking whether a message arrived */
     uint32_t stall_ms;             /* longest silence while an answer is due; 0: by kind of wait */
     unsigned append_pipeline;      /* target: APPENDs in flight on a connection, 0: automatic */
+    bool accept_shared;            /* target: two users may have one mailbox */
 };
 
 /* The administrator's credentials log in, not each user's own. */
@@ -212,6 +213,8 @@ struct settings {
     struct settings_folder *folders;
     size_t folder_count;
     struct settings_list rehearse; /* "key=value" of the simulated target, for `rehearse` */
+    struct settings_list input_files; /* paths of all files that the batch file names, secrets included, but
+                                         users_file: nothing may be written over them */
 
     /* users.csv; after users_select only those of this shard and of --user, in file order */
     struct settings_user *users;

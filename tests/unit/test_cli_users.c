@@ -92,6 +92,19 @@ static const struct {
     { "of many duplicates the first is named",
       "UserName,EmailAddress,Password\nz,z@z.z,p\na,a@b.c,p\nz,z@z.z,p\na,a@b.c,p\n", 4, 3,
       "EmailAddress: z@z.z: is there twice, first in line 2" },
+    { "two people, one target mailbox",
+      "EmailAddress,UserName,Password,TargetUserName\na@b.c,a,p,\nd@e.f,d,p,A@B.C\n", 3, 11,
+      "TargetUserName: A@B.C: is the target mailbox of line 2 too, so that the mail of two people would lie in "
+      "one mailbox; if that is meant, write accept-shared = yes under [target]" },
+    { "an address that is another row's target mailbox",
+      "TargetUserName,UserName,Password,EmailAddress\nx@y.z,a,p,a@b.c\n,d,p,x@y.z\n", 3, 6,
+      "EmailAddress: x@y.z: is the target mailbox of line 2 too, so that the mail of two people would lie in one "
+      "mailbox; if that is meant, write accept-shared = yes under [target]" },
+    { "the same in its own words three times: the second is named",
+      "EmailAddress,UserName,Password,TargetUserName\na@b.c,a,p,t\nd@e.f,d,p,u\ng@h.i,g,p,T\nj@k.l,j,p,t\n",
+      4, 11,
+      "TargetUserName: T: is the target mailbox of line 2 too, so that the mail of two people would lie in one "
+      "mailbox; if that is meant, write accept-shared = yes under [target]" },
     { "a quote that never ends", HEAD "a@b.c,\"a,p\nx@y.z,b,c\n", 2, 7,
       "a quote begins here and never ends" },
     { "a quote at the very end", HEAD "a@b.c,a,\"", 2, 9, "a quote begins here and never ends" },
@@ -225,6 +238,56 @@ static void slips_that_are_allowed_are_told_once(void **state)
     assert_string_equal(warnings.items[1], "users.csv:2:13: MaxMessageSize: 35 bytes; was 35MB meant?");
     settings_list_deinit(&warnings);
     settings_destroy(&s);
+}
+
+static void warned(struct settings *s, const char *text, const char *warning)
+{
+    struct settings_list warnings = { 0 };
+    struct users_place place;
+    struct err e;
+
+    if (!parse(s, text, strlen(text), &warnings, &place, &e))
+        fail_msg("%s", e.server_text);
+    if (warnings.count != (warning ? 1 : 0))
+        fail_msg("%zu warnings: %s", warnings.count, warnings.count ? warnings.items[0] : text);
+    if (warning)
+        assert_string_equal(warnings.items[0], warning);
+    settings_list_deinit(&warnings);
+    settings_destroy(&s);
+}
+
+static struct settings *same_server(void)
+{
+    struct settings *s = cloud_settings();
+
+    s->target.preset = SETTINGS_PRESET_IMAP;
+    s->source.host = mem_text("imap.x.org");
+    s->target.host = mem_text("IMAP.X.ORG");
+    s->source.port = s->target.port = 993;
+    return s;
+}
+
+static void one_mailbox_under_two_names_is_told(void **state)
+{
+    struct settings *s = cloud_settings();
+
+    (void)state;
+    s->target.accept_shared = true;
+    warned(s, "EmailAddress,UserName,Password,TargetUserName\na@b.c,a,p,t\nd@e.f,d,p,t\n", NULL);
+    warned(cloud_settings(), HEAD "a@b.c,a,p\nd@e.f,b,p\ng@h.i,A,p\n",
+           "users.csv:4: UserName: A: is in line 2 too: the same mail goes to a@b.c and g@h.i");
+    warned(cloud_settings(), HEAD "a@b.c,a,p\nd@e.f,a,p\ng@h.i,a,p\n",
+           "users.csv:3: UserName: a: is in line 2 too: the same mail goes to a@b.c and d@e.f; other rows share a "
+           "UserName too");
+    /* Each has a part of the account. */
+    warned(cloud_settings(), "EmailAddress,UserName,Password,UserRoot\na@b.c,a,p,Ann\nd@e.f,a,p,Bob\n", NULL);
+    warned(cloud_settings(), "EmailAddress,UserName,Password,UserRoot\na@b.c,a,p,\nd@e.f,a,p,Bob\n",
+           "users.csv:3: UserName: a: is in line 2 too: the same mail goes to a@b.c and d@e.f");
+    warned(same_server(), "EmailAddress,UserName,Password,TargetPassword\na@b.c,a,p,q\nd@e.f,D@E.F,p,q\n",
+           "users.csv:3: D@E.F: source and target are the same mailbox");
+    s = same_server();
+    s->target.port = 143;
+    warned(s, "EmailAddress,UserName,Password,TargetPassword\nd@e.f,d@e.f,p,q\n", NULL);
 }
 
 static void no_password_is_fine_with_an_administrator(void **state)
@@ -390,6 +453,7 @@ int main(void)
         cmocka_unit_test(a_zero_byte_is_refused),
         cmocka_unit_test(good_rows_are_read),
         cmocka_unit_test(slips_that_are_allowed_are_told_once),
+        cmocka_unit_test(one_mailbox_under_two_names_is_told),
         cmocka_unit_test(no_password_is_fine_with_an_administrator),
         cmocka_unit_test(a_file_is_loaded),
         cmocka_unit_test(shards_part_the_users),
