@@ -2,6 +2,7 @@
 
 #include "io/base/log.h"
 #include "io/base/mem.h"
+#include "store/durable.h"
 #include "store/sound.h"
 
 #include <sys/mman.h>
@@ -238,12 +239,23 @@ static bool tables_opened(struct spool *spool, struct err *err_r)
     return rc == 0 || env_error(spool, err_r, rc, "open the spool");
 }
 
+/* LMDB makes the file and syncs what it holds, but not the folder in which it has its name. */
+static bool named_durably(struct spool *spool, struct err *err_r)
+{
+    char *path = place_path(&spool->place, "data.mdb");
+    bool ok = spool->read_only || durable_name(path);
+    int error = errno;
+
+    free(path);
+    return ok || env_error(spool, err_r, error, "open the spool");
+}
+
 bool env_open(struct spool *spool, struct err *err_r)
 {
     uint64_t map_bytes = map_bytes_first();
     int rc, dead = 0;
 
-    if (!file_judged(spool, err_r))
+    if (!file_judged(spool, err_r) || (!spool->read_only && !sound_begun(spool, err_r)))
         return false;
     while ((rc = open_sized(spool, map_bytes)) == ENOMEM && map_bytes > MAP_BYTES_LEAST)
         map_bytes /= 2;
@@ -252,7 +264,7 @@ bool env_open(struct spool *spool, struct err *err_r)
     /* Slots of killed readers would keep pages from being reused for ever. */
     if (!spool->read_only && (rc = mdb_reader_check(spool->env, &dead)) != 0)
         log_line(LOG_WARN, "spool.readers", "%s", mdb_strerror(rc));
-    if (!measured(spool, err_r) || !tables_opened(spool, err_r)) {
+    if (!measured(spool, err_r) || !tables_opened(spool, err_r) || !named_durably(spool, err_r)) {
         env_close(spool);
         return false;
     }

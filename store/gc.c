@@ -2,6 +2,7 @@
 
 #include "io/base/log.h"
 #include "io/base/mem.h"
+#include "store/durable.h"
 #include "store/pages.h"
 
 #include <errno.h>
@@ -176,7 +177,7 @@ static void swap_in(const struct spool *spool, const char *copy)
 {
     static const char nothing[8];
     char *data;
-    int lock_fd = readers_kept_out(spool), folder_fd;
+    int lock_fd = readers_kept_out(spool);
 
     if (lock_fd < 0) {
         unlink(copy);
@@ -187,12 +188,8 @@ static void swap_in(const struct spool *spool, const char *copy)
      * the next opener at the wrong meta page. Without its magic LMDB sets it up anew. */
     if (pwrite(lock_fd, nothing, sizeof nothing, 0) == (ssize_t)sizeof nothing &&
         rename(copy, data) == 0) {
-        folder_fd = open(spool->place.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (folder_fd >= 0) {
-            if (fsync(folder_fd) < 0)
-                log_line(LOG_INFO, "spool.compact", "folder not synced");
-            close(folder_fd);
-        }
+        if (!durable_name(data))
+            log_line(LOG_INFO, "spool.compact", "folder not synced");
     } else {
         unlink(copy);
     }

@@ -2,6 +2,7 @@
 
 #include "io/base/buf.h"
 #include "io/base/mem.h"
+#include "store/durable.h"
 #include "store/seal.h"
 
 #include <errno.h>
@@ -39,20 +40,6 @@ static bool write_all(int fd, const uint8_t *data, size_t size)
     return true;
 }
 
-/* The rename is durable when its folder is. */
-static bool folder_synced(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? slice_dup(slice_of(path, (size_t)(slash - path) + 1)) : mem_text(".");
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = fd >= 0 && fsync(fd) == 0;
-
-    if (fd >= 0)
-        close(fd);
-    free(folder);
-    return ok;
-}
-
 static void make_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -77,7 +64,7 @@ static bool replace_file(const char *path, const uint8_t *data, size_t size, str
     error = errno;
     if (fd >= 0)
         close(fd); /* its errno is not of interest: all is synced */
-    if (ok && (rename(next, path) != 0 || !folder_synced(path))) {
+    if (ok && (rename(next, path) != 0 || !durable_name(path))) {
         ok = false;
         error = errno;
     }

@@ -2,6 +2,7 @@
 
 #include "io/base/log.h"
 #include "io/base/mem.h"
+#include "store/durable.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -125,7 +126,10 @@ static bool folder_ready(const char *folder, bool read_only, struct err *err_r)
 {
     struct stat st;
 
-    if (!read_only && mkdir(folder, 0700) < 0 && errno != EEXIST) {
+    if (!read_only && mkdir(folder, 0700) == 0) {
+        if (!durable_name(folder))
+            return refused(err_r, errno, folder, strerror(errno));
+    } else if (!read_only && errno != EEXIST) {
         switch (errno) {
         case ENOTDIR:
             return refused(err_r, ENOTDIR, folder, "a part of the path is a file, not a folder");

@@ -1,6 +1,7 @@
 #include "store/sound.h"
 
 #include "io/base/mem.h"
+#include "store/durable.h"
 #include "store/pages.h"
 
 #include <errno.h>
@@ -21,15 +22,18 @@ static bool record_right(const char *table, struct slice key, struct slice value
     return strcmp(table, "meta") == 0 || strcmp(table, "body") == 0 || pack_right(key, value);
 }
 
+/* Times alone do not tell: fdatasync writes none when the length stays, so that after a loss of power newer
+ * pages may stand in a file with the times of before. */
 static bool mark_of(int fd, char *mark, size_t size)
 {
     struct stat st;
 
     if (fstat(fd, &st) < 0)
         return false;
-    snprintf(mark, size, "mailhaul checked 1 %llu %lld %lld.%09ld %lld.%09ld\n",
+    snprintf(mark, size, "mailhaul checked 2 %llu %lld %lld.%09ld %lld.%09ld %llu\n",
              (unsigned long long)st.st_ino, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
-             st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+             st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec,
+             (unsigned long long)pages_transaction(fd));
     return true;
 }
 
@@ -43,6 +47,16 @@ static bool as_left(const struct spool *spool, int fd)
         close(left_fd);
     free(path);
     return got > 0 && mark_of(fd, mark, sizeof mark) && strcmp(mark, left) == 0;
+}
+
+bool sound_begun(struct spool *spool, struct err *err_r)
+{
+    char *path = place_path(&spool->place, CHECKED);
+    bool ok = unlink(path) == 0 ? durable_name(path) : errno == ENOENT;
+    int error = errno;
+
+    free(path);
+    return ok || env_error(spool, err_r, error, "open the spool");
 }
 
 void sound_left(const struct spool *spool)

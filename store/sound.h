@@ -1,8 +1,9 @@
 /* Is the state folder's data.mdb whole and unchanged? Looked at before LMDB maps it, and by one net
  * under LMDB for what happens to the file afterwards. Internal to store/.
  *
- * A run that ends in order leaves the file's length and times in `data.mdb.checked`; as long as they hold,
- * the pages are not read again, so that opening a journal of millions of messages stays quick.
+ * A run that ends in order leaves the file's length, times and newest transaction in `data.mdb.checked`; as
+ * long as they hold, the pages are not read again, so that opening a journal of millions of messages stays
+ * quick. A run takes the mark away, durably, before it writes anything: after a loss of power there is none.
  */
 #ifndef STORE_SOUND_H
 #define STORE_SOUND_H
@@ -13,6 +14,8 @@
  * holds the state. A file that is not there is sound. A record that cannot be right is left in
  * spool->unsound, for the caller to tell once the format is known. */
 bool sound_judged(struct spool *spool, struct err *err_r) ERR_CHECK;
+/* Before a run writes anything: the mark goes, durably. Errors: as env_open's. */
+bool sound_begun(struct spool *spool, struct err *err_r) ERR_CHECK;
 /* After a run, when LMDB has closed the file. */
 void sound_left(const struct spool *spool);
 
