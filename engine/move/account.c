@@ -274,8 +274,7 @@ static void save(struct account *account)
             /* Whatever the target held before us is paired by now. */
             f->record.target_scanned = true;
             folder_put(f);
-        } else if (f->record.target_open && f->sending == 0 && !f->uncertain &&
-                   f->record.target_scanned && f->push != PUSH_SETTLING &&
+        } else if (f->record.target_open && push_nothing_lost(f) && f->record.target_scanned &&
                    f->record.tally.spooled > 0) {
             /* A clean stop: the next run need not look for lost answers. */
             f->record.target_open = false;

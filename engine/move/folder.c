@@ -47,7 +47,7 @@ struct folder *folder_create(struct account *account, const struct folder_record
     queue_init(&folder->ready, folder);
     folder->wanted.more = record->tally.waiting > 0;
     folder->ready.more = record->tally.spooled > 0;
-    folder->ours_from = UINT32_MAX;
+    folder->ours_from = folder->lost_above = UINT32_MAX;
     folder->uncertain = record->target_open && record->tally.spooled > 0;
     return folder;
 }
@@ -93,6 +93,7 @@ void folder_destroy(struct folder **folder)
     queue_deinit(&f->wanted);
     queue_deinit(&f->ready);
     twins_destroy(&f->twins);
+    twins_destroy(&f->first_look);
     free(f->source_raw);
     free(f->source_name);
     free(f->target_raw);

@@ -92,6 +92,10 @@ struct folder {
     uint32_t ours_from;  /* a pair at or above this UID is an APPEND of ours; UINT32_MAX: none */
     bool target_moved;   /* the target folder's UIDVALIDITY is not the one we sent to */
     bool uncertain;      /* an APPEND of this or a killed run may have arrived */
+    uint32_t lost_above; /* it would have a UID above this one: the lowest known when any was sent whose answer was lost
+                          * since the last look; UINT32_MAX: none */
+    struct twins *first_look; /* the first of the two looks for it, or NULL */
+    uint64_t first_look_ms;   /* loop time of its end */
     bool uids_told;      /* every OK so far came with APPENDUID: the floor may rise */
     struct job *jobs;    /* APPENDs without an answer; push's */
     struct imap_status source_status, target_status;

@@ -10,5 +10,7 @@
 void push_begin(struct worker *worker);
 void push_end(struct worker *worker);
 void push_go(struct worker *worker);
+/* Each APPEND of the folder had its answer, or was looked for and is paired: the next run need not look for any. */
+bool push_nothing_lost(const struct folder *folder);
 
 #endif

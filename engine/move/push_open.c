@@ -16,6 +16,19 @@ bool push_twins_hold_floor(const struct folder *f)
     return f->ours_from != UINT32_MAX && f->twins && twins_count(f->twins) > 0;
 }
 
+/* What was lost is found, or known not to be there. */
+static void loss_over(struct folder *f)
+{
+    f->uncertain = false;
+    f->lost_above = UINT32_MAX;
+    twins_destroy(&f->first_look);
+}
+
+bool push_nothing_lost(const struct folder *f)
+{
+    return !f->uncertain && f->sending == 0 && f->push != PUSH_SETTLING && !push_twins_hold_floor(f);
+}
+
 static void open_create(struct worker *w);
 static void open_ask(struct worker *w);
 static void open_scan(struct worker *w);
@@ -296,19 +309,32 @@ static bool settle_one(void *context, const struct message_record *m)
     return true;
 }
 
-static void scan_again(void *context)
-{
-    struct worker *w = context;
-    struct push *p = w->work;
-
-    p->from = p->floor;
-    p->width = SCAN_WINDOW_UIDS;
-    scan_window(w);
-}
+static void scan_begin(void *context);
 
 static uint32_t settle_ms(const struct folder *f)
 {
     return f->account->hub->settings->target.settle_ms;
+}
+
+static uint32_t between_looks_ms(const struct folder *f)
+{
+    return settle_ms(f) / 2 + 1;
+}
+
+/* A slow server may still be storing: two looks must agree. They are two only where the folder is opened for each
+ * (a selected one may go on showing what it held), and both after the last loss. */
+static bool looks_again(struct folder *f, struct push *p)
+{
+    uint64_t now = loop_now_ms(f->account->hub->loop);
+
+    if (!f->uncertain || settle_ms(f) == 0 || now >= f->settle_from_ms + settle_ms(f) + LONG_AGO_MS ||
+        (f->first_look && twins_same(f->first_look, p->scan)))
+        return false;
+    twins_destroy(&f->first_look);
+    f->first_look = p->scan;
+    f->first_look_ms = now;
+    p->scan = NULL;
+    return true;
 }
 
 static void scan_done(struct worker *w)
@@ -319,17 +345,11 @@ static void scan_done(struct worker *w)
     struct settled s = { p->scan, p->floor, f->target_moved };
     struct err err;
 
-    /* A slow server may still be storing: two looks must agree. */
-    if (f->uncertain && settle_ms(f) > 0 &&
-        loop_now_ms(hub->loop) < f->settle_from_ms + settle_ms(f) + LONG_AGO_MS) {
-        if (!f->twins || !twins_same(f->twins, p->scan)) {
-            twins_destroy(&f->twins);
-            f->twins = p->scan;
-            p->scan = twins_create();
-            loop_timer_set(hub->loop, &p->later, settle_ms(f) / 2 + 1, scan_again, w);
-            return;
-        }
+    if (looks_again(f, p)) {
+        loop_timer_set(hub->loop, &p->later, between_looks_ms(f), scan_begin, w);
+        return;
     }
+    twins_destroy(&f->first_look);
     twins_destroy(&f->twins);
     f->twins = p->scan;
     p->scan = NULL;
@@ -469,6 +489,9 @@ static void open_scan(struct worker *w)
     if (f->uncertain) {
         uint64_t until = f->settle_from_ms + settle_ms(f);
 
+        /* Its connection went between the two looks. */
+        if (f->first_look && until < f->first_look_ms + between_looks_ms(f))
+            until = f->first_look_ms + between_looks_ms(f);
         wait = until > now ? until - now : 0;
     }
     if (wait)
@@ -487,7 +510,7 @@ static void opened(void *context, struct store_op *op, const struct err *err)
         return;
     p = w->work;
     folder_set_push(w->folder, PUSH_OPEN);
-    w->folder->uncertain = false;
+    loss_over(w->folder);
     w->folder->uids_told = true;
     p->step = PUSH_STEP_FREE;
     p->attempts = 0;
@@ -513,7 +536,7 @@ static void open_durably(struct worker *w)
     /* A folder with nothing to send was made; that was all. */
     if (!push_has_mail(f)) {
         folder_set_push(f, PUSH_CLOSED);
-        f->uncertain = false;
+        loss_over(f);
         p->step = PUSH_STEP_FREE;
         w->busy = false;
         push_folder_release(w);

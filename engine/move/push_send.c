@@ -84,10 +84,11 @@ static void ended_told(void *context, struct store_op *op, const struct err *err
     account_poke(account);
 }
 
-/* Below this UID nothing on the target can be an APPEND of ours that still waits for its answer. */
+/* Below this UID nothing on the target can be an APPEND of ours whose answer is missing, still or for
+ * good. A message that is stored gets a UID above all that were told before it was sent. */
 static uint32_t floor_now(const struct folder *f)
 {
-    uint32_t lowest = f->highest_seen;
+    uint32_t lowest = f->highest_seen < f->lost_above ? f->highest_seen : f->lost_above;
 
     if (!f->uids_told || push_twins_hold_floor(f))
         return 0;
@@ -114,8 +115,9 @@ static void items_end(struct folder *f, struct folder_item *items, const uint32_
     }
     if (floor > f->floor) {
         f->floor = f->record.target_uid_floor = floor;
+        /* What was told above the floor may have others between that were not. */
         if (!f->seen_held)
-            f->record.target_highest_seen = f->highest_seen;
+            f->record.target_highest_seen = floor - 1;
         op->end.floor = floor;
         op->end.highest_seen = f->record.target_highest_seen;
     }
@@ -245,6 +247,20 @@ static void message_fails(struct job *job, const struct err *err, enum trouble_d
     push_message_fails(job->folder, &job->items[0], err, doing);
 }
 
+/* It was sent whole, and what became of it nobody said: the folder is looked at before any more is sent. */
+static void answer_lost(struct job *job)
+{
+    struct folder *f = job->folder;
+
+    f->uncertain = true;
+    f->settle_from_ms = loop_now_ms(f->account->hub->loop);
+    twins_destroy(&f->first_look);
+    if (job->highest_at_send < f->lost_above)
+        f->lost_above = job->highest_at_send;
+    if (f->push == PUSH_OPEN)
+        folder_set_push(f, PUSH_SETTLING);
+}
+
 /* Refused for now, or never answered and known not to have been sent whole. */
 static void append_again(struct job *job, const struct err *err,
                          const struct trouble_verdict *verdict)
@@ -296,10 +312,7 @@ static void append_refused(struct job *job, const struct err *cause)
     }
     switch (verdict.action) {
     case TROUBLE_LOOK_FIRST:
-        f->uncertain = true;
-        f->settle_from_ms = loop_now_ms(account->hub->loop);
-        if (f->push == PUSH_OPEN)
-            folder_set_push(f, PUSH_SETTLING);
+        answer_lost(job);
         job_requeue(job, false);
         return;
     case TROUBLE_HOLD:

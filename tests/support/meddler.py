@@ -21,13 +21,14 @@ class Rule:
     command and answers, but the client never hears it: the connection goes. then: with after, is
     called as soon as the server has the command. times: so often, -1 without end. skip: the first
     so many pass. wait: the server gets the command so many seconds later. until: it gets it once
-    this, called again and again, says True."""
+    this, called again and again, says True. late: the connection goes once the whole command has
+    come, and the server gets it only when this says True: what is stored long after it was lost."""
 
     def __init__(self, pattern, answer=None, untagged=(), close=False, after=False, times=-1, skip=0,
-                 then=None, wait=0, until=None):
+                 then=None, wait=0, until=None, late=None):
         self.pattern, self.answer, self.untagged = re.compile(pattern, re.I), answer, untagged
         self.close, self.after, self.times, self.skip = close, after, times, skip
-        self.then, self.wait, self.until = then, wait, until
+        self.then, self.wait, self.until, self.late = then, wait, until, late
         self.done = 0
 
     def takes(self, line):
@@ -149,11 +150,29 @@ class Talk:
             pass
         self.meddler.end(self.peer, self.inner)
 
+    def deliver_late(self, data, parts, late):
+        """The rest of the command is read, its client cut off, and the server has it afterwards."""
+        for more, ends in parts:
+            data += more
+            if ends:
+                break
+        with self.whole:
+            self.deaf = True
+        self.meddler.end(self.peer)
+        while not late():
+            time.sleep(0.02)
+        self.inner.sendall(data)
+        time.sleep(0.5)  # the server does it
+
     def commands(self):
         begins, last, then = True, False, None
         try:
-            for data, ends in self.parts(self.peer.makefile("rb")):
+            parts = self.parts(self.peer.makefile("rb"))
+            for data, ends in parts:
                 rule = self.rule(data) if begins else None
+                if rule and rule.late:
+                    self.deliver_late(data, parts, rule.late)
+                    break
                 if rule and rule.after:
                     last, then = True, rule.then
                 if rule and rule.wait:

@@ -1,0 +1,87 @@
+"""Exactly once: answers to APPEND that are lost, and mail that is stored long after they were."""
+
+import collections
+import hashlib
+import time
+
+import exchange
+import mail
+from haul import DOMAIN, Case
+from meddler import Meddler, Rule
+
+ADDRESS = "anna@" + DOMAIN
+
+
+class Late(Case):
+    """A Dovecot that is given an APPEND long after its client was cut off."""
+
+    MESSAGES = 5
+
+    def soon_after(self, pattern):
+        """True a moment after the target was asked this once more than when it was asked for first."""
+        began = []
+
+        def late():
+            if not began:
+                began.append(self.meddler.asked(pattern))
+            if self.meddler.asked(pattern) == began[0]:
+                return False
+            time.sleep(0.3)  # it answers
+            return True
+        return late
+
+    def run_with(self, *rules, held=()):
+        source = self.dovecot(["anna"])
+        source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(self.MESSAGES)]})
+        target = self.target_for(["anna"])
+        if held:
+            target.seed(ADDRESS, {("INBOX",): list(held)})
+        self.meddler = self._started(Meddler(target, list(rules)))
+        batch = self.batch(source, self.meddler, ["anna"])
+        batch.sections["target"] = {"preset": "imap", "url": self.meddler.url(), "tls": "none",
+                                    "settle-time": "2s"}
+        batch.set("policy", "retry-wait", "20ms")
+        self.ends(batch.call("run"), 0)
+        self.balanced(batch.report())
+        return batch
+
+    def test_what_is_stored_between_the_two_looks_is_found(self):
+        """The second look asks for the folder anew: a selected one shows what it held before."""
+        self.moved(self.run_with(Rule("^APPEND", late=self.soon_after("^EXAMINE"), times=1)))
+
+    def test_a_look_from_before_the_loss_is_none_of_the_two(self):
+        self.moved(self.run_with(Rule("^APPEND", close=True, times=1),
+                                 Rule("^APPEND", late=self.soon_after("^EXAMINE"), times=1)))
+
+
+class Lost(exchange.Into):
+    """The simulated Exchange, told to store and say nothing."""
+
+    def into_one_folder(self, messages, connections, meanwhile=None, **options):
+        """A run into a target that keeps bodies; every message is there once."""
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(messages)]})
+        target = self._started(exchange.Exchange(
+            [ADDRESS], **{"keep": "body", "plain-auth": "yes", "plain-password": "secret", **options}))
+        target.users = {ADDRESS: "secret"}
+        batch = self.batch(source, target, ["anna"])
+        batch.set("target", "connections-per-mailbox", connections)
+        batch.set("target", "settle-time", "400ms").set("policy", "retry-wait", "20ms")
+        running = batch.start("run")
+        if meanwhile:
+            meanwhile(target, running)
+        self.ends(running.wait(), 0)
+        self.balanced(batch.report())
+        there = collections.Counter(m["sha256"] for m in target.messages(ADDRESS))
+        wanted = collections.Counter(hashlib.sha256(mail.tiny(i).body).hexdigest() for i in range(messages))
+        self.assertEqual((there - wanted, wanted - there), ({}, {}), "doubled, missing")
+        return batch, target
+
+    def test_several_connections_into_one_folder(self):
+        """What others are told meanwhile does not hide the message whose answer was lost."""
+        def lose(target, running):
+            while target.stats()["connections"] < 2 and not running.ended():
+                time.sleep(0.01)
+            target.set("fault", "point=stored action=close every=100 limit=3")
+        _, target = self.into_one_folder(600, 4, lose, **{"append-ms": 20})
+        self.assertEqual(target.stats()["faults"], 3)
