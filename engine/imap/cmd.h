@@ -34,6 +34,7 @@ struct cmd_fetch {
     uint32_t only; /* the UID, when there is exactly one, else 0 */
     void (*row)(void *context, const struct imap_message_row *row);
     const struct session_body_events *events;
+    enum session_body_form form; /* of bodies */
 };
 
 struct cmd_append {

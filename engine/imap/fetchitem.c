@@ -106,6 +106,28 @@ bool fetchitem_is_body(struct slice name, uint64_t *origin_r)
     return true;
 }
 
+enum fetchitem_section fetchitem_section(struct slice name)
+{
+    static const struct {
+        const char *name;
+        enum fetchitem_section section;
+    } sections[] = {
+        { "", FETCHITEM_WHOLE },        { "PEEK", FETCHITEM_WHOLE }, { "HEADER", FETCHITEM_HEAD },
+        { "TEXT", FETCHITEM_TEXT },
+    };
+    size_t open = slice_find(name, '['), close = slice_find(name, ']');
+    struct slice part;
+
+    if (open != SIZE_MAX && close != SIZE_MAX && open < close)
+        part = slice_of(name.data + open + 1, close - open - 1);
+    else
+        part = slice_from(name, sizeof "RFC822." - 1);
+    for (unsigned i = 0; i < sizeof sections / sizeof *sections; i++)
+        if (slice_equal_nocase(slice_trim(part), slice_cstr(sections[i].name)))
+            return sections[i].section;
+    return FETCHITEM_OTHER;
+}
+
 /* A string's bytes without escapes, in the line or in scratch. */
 static struct slice plain(const struct token_string *string, struct buf *scratch)
 {
@@ -204,10 +226,12 @@ static bool value(struct fetchitem *item, struct slice name, struct token *t, st
         if (!token_string(t, &string))
             return false;
         item->present |= FETCHITEM_BODY;
+        item->section = fetchitem_section(name);
         item->origin = number;
-        item->body = string.kind == TOKEN_NIL        ? FETCHITEM_BODY_NIL
-                     : string.kind == TOKEN_STREAMED ? FETCHITEM_BODY_STREAMED
-                                                     : FETCHITEM_BODY_BYTES;
+        /* A word that is no string is no body either. */
+        item->body = string.kind == TOKEN_NIL || string.kind == TOKEN_ATOM ? FETCHITEM_BODY_NIL
+                     : string.kind == TOKEN_STREAMED                      ? FETCHITEM_BODY_STREAMED
+                                                                          : FETCHITEM_BODY_BYTES;
         item->body_bytes = plain(&string, scratch);
         return true;
     }

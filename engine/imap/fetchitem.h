@@ -17,6 +17,9 @@ enum fetchitem_present {
     FETCHITEM_BODY = 1 << 5    /* BODY[], BODY[HEADER], BODY[TEXT], RFC822..., BINARY[] */
 };
 
+/* What of a message a body item is. */
+enum fetchitem_section { FETCHITEM_WHOLE, FETCHITEM_HEAD, FETCHITEM_TEXT, FETCHITEM_OTHER };
+
 enum fetchitem_body { FETCHITEM_BODY_NONE, FETCHITEM_BODY_NIL, FETCHITEM_BODY_BYTES, FETCHITEM_BODY_STREAMED };
 
 struct fetchitem {
@@ -24,6 +27,7 @@ struct fetchitem {
     struct imap_message_row row; /* uid 0: none told */
     enum fetchitem_body body;
     struct slice body_bytes;     /* for BYTES; in the line or in scratch */
+    enum fetchitem_section section; /* of that body */
     uint64_t origin;             /* n of BODY[]<n> */
     struct slice pending;        /* of a line cut at a literal: the item whose value the literal is */
 };
@@ -35,6 +39,8 @@ bool fetchitem_parse(struct fetchitem *item_r, struct slice rest, bool open, str
 /* Whether an item name asks for a message body, and its origin ("BODY[]<512>"). */
 bool fetchitem_is_body(struct slice name, uint64_t *origin_r);
 bool fetchitem_is_header(struct slice name);
+/* Of an item that is a body: "BODY[TEXT]" and "RFC822.TEXT" are FETCHITEM_TEXT. */
+enum fetchitem_section fetchitem_section(struct slice name);
 
 /* "(\Seen $Forwarded)", NIL, or what servers make of it. Takes the list from rest; false when none
  * starts there. keywords point into scratch, whose content is kept and appended to. */

@@ -190,11 +190,12 @@ enum session_body_form {
     SESSION_BODY_RFC822         /* RFC822 (under EXAMINE only) */
 };
 struct session_body_events {
-    /* A literal (or quoted string, or NIL as size 0) for a body starts. uid 0: not told yet.
-     * origin: what the answer's <n> said, or 0. */
+    /* A literal (or quoted string) for a body starts. uid 0: not told yet. origin: what the answer's <n>
+     * said, or 0. */
     void (*begin)(void *context, uint32_t uid, uint64_t size_bytes, uint64_t origin);
     void (*bytes)(void *context, struct slice bytes);
-    /* The FETCH response closed with its `)`. uid is never 0. got_body false: no body item came.
+    /* The FETCH response closed with its `)`. uid is never 0. got_body false: no body item came, or NIL, or
+     * another part of the message than was asked for; begin was not called then.
      * suspect: what followed the literal made no sense (quirks B01-B03); the session then fails
      * soon, do not believe this body. */
     void (*end)(void *context, uint32_t uid, bool got_body, bool suspect);

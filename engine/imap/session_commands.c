@@ -249,6 +249,7 @@ void session_fetch_bodies(struct session *s, struct slice set, enum session_body
     struct cmd *cmd = begin(s, CMD_BODIES, ended, context);
 
     cmd->u.fetch.events = events;
+    cmd->u.fetch.form = form;
     fetch_set(cmd, set);
     cmd_text(cmd, SLICE(" ("));
     if (form == SESSION_BODY_PARTIAL)

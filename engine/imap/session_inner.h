@@ -59,6 +59,7 @@ enum session_life { SESSION_ALIVE, SESSION_FAILING, SESSION_LEAVING /* LOGOUT an
 struct receiving {
     bool active;       /* a body literal was begun in the line at hand */
     bool streaming;    /* its bytes are for cmd */
+    bool begun;        /* cmd was told of it: it is what cmd asked for */
     struct cmd *cmd;   /* NULL: nobody asked */
     uint32_t uid;      /* 0: not told before the literal */
 };

@@ -42,6 +42,25 @@ void replies_forget(struct session *s, const struct cmd *cmd)
 
 /* ---- body literals ---- */
 
+/* A part that was not asked for does not stand for the one that was. RFC 9051 7.5.2 */
+static bool is_asked_for(const struct cmd *cmd, enum fetchitem_section section, uint64_t origin)
+{
+    switch (cmd->u.fetch.form) {
+    case SESSION_BODY_HEADER:
+        return section == FETCHITEM_HEAD && origin == 0;
+    case SESSION_BODY_TEXT:
+        return section == FETCHITEM_TEXT && origin == 0;
+    case SESSION_BODY_PARTIAL:
+        return section == FETCHITEM_WHOLE;
+    case SESSION_BODY_PEEK:
+    case SESSION_BODY_RFC822_PEEK:
+    case SESSION_BODY_UNPEEKED:
+    case SESSION_BODY_RFC822:
+        break;
+    }
+    return section == FETCHITEM_WHOLE && origin == 0;
+}
+
 enum scan_literal replies_literal_begins(void *context, struct slice line, uint64_t size_bytes)
 {
     struct session *s = context;
@@ -65,8 +84,8 @@ enum scan_literal replies_literal_begins(void *context, struct slice line, uint6
         return SCAN_STREAM; /* a second body in one response goes nowhere */
     s->receiving = (struct receiving){ .active = true, .uid = item.row.uid };
     s->receiving.cmd = fetch_of(s, CMD_BODIES, item.row.uid);
-    if (s->receiving.cmd) {
-        s->receiving.streaming = true;
+    if (s->receiving.cmd && is_asked_for(s->receiving.cmd, fetchitem_section(item.pending), origin)) {
+        s->receiving.streaming = s->receiving.begun = true;
         s->receiving.cmd->u.fetch.events->begin(s->receiving.cmd->context, item.row.uid, size_bytes, origin);
     }
     return SCAN_STREAM;
@@ -103,17 +122,20 @@ void replies_literal_suspect(void *context, struct slice line)
 
 /* ---- FETCH ---- */
 
-static void body_received(struct session *s, struct cmd *cmd, const struct fetchitem *item)
+/* NIL is no body, as little as none at all (B07). */
+static void body_received(struct session *s, struct cmd *cmd, const struct fetchitem *item, bool streamed)
 {
     const struct session_body_events *events = cmd->u.fetch.events;
+    bool got = streamed;
 
     cmd->got_data = true;
-    if (item->body == FETCHITEM_BODY_BYTES || item->body == FETCHITEM_BODY_NIL) {
+    if (!streamed && item->body == FETCHITEM_BODY_BYTES && is_asked_for(cmd, item->section, item->origin)) {
+        got = true;
         events->begin(cmd->context, item->row.uid, item->body_bytes.size, item->origin);
         if (item->body_bytes.size)
             events->bytes(cmd->context, item->body_bytes);
     }
-    events->end(cmd->context, item->row.uid, item->body != FETCHITEM_BODY_NONE, false);
+    events->end(cmd->context, item->row.uid, got, false);
 }
 
 static void fetch_received(struct session *s, const struct resp *resp)
@@ -141,7 +163,7 @@ static void fetch_received(struct session *s, const struct resp *resp)
     if (item.present & FETCHITEM_BODY) {
         cmd = receiving.active ? receiving.cmd : fetch_of(s, CMD_BODIES, item.row.uid);
         if (cmd && uidset_holds(cmd->u.fetch.ranges, cmd->u.fetch.range_count, item.row.uid))
-            body_received(s, cmd, &item);
+            body_received(s, cmd, &item, receiving.begun);
         return; /* else nobody asked for it (S09) */
     }
     if (!(item.present & (FETCHITEM_SIZE | FETCHITEM_DATE | FETCHITEM_HEADER)) &&

@@ -36,6 +36,7 @@ struct folder_item {
     bool date_known;
     int64_t date_seconds;
     uint64_t listed_bytes, body, body_bytes, source_id, repaired_bytes;
+    uint64_t torn_bytes; /* the most that came of it where not all did */
     uint8_t header_key[TWIN_KEY_BYTES];
     char *keywords; /* NULL: none */
 };

@@ -54,7 +54,7 @@ struct hub {
     struct aimd limits[SIDE_COUNT]; /* how many may be open */
     unsigned broken_ways[SIDE_COUNT]; /* of logging in, as auth_config.tried */
     /* pull_check's: bodies of the size that the source had told; headers asked for because of another */
-    uint64_t sizes_right, sizes_doubted;
+    uint64_t sizes_right, sizes_wrong, sizes_doubted;
     bool stopping;  /* finish what is in flight, start nothing */
     bool choked;    /* the writer is behind: sources are not read */
     bool ended;     /* told the batch so */

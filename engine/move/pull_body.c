@@ -2,6 +2,7 @@
 #include "engine/move/allowance.h"
 #include "engine/move/gmail.h"
 #include "engine/move/pull_inner.h"
+#include "engine/rules/assembly.h"
 #include "engine/rules/placeholder.h"
 #include "io/base/mem.h"
 
@@ -13,19 +14,8 @@
 /* Few enough bodies a command that a lost connection costs little (quirk B26 wants <= 20). */
 #define FETCH_MESSAGES_MAX 20u
 #define FETCH_BYTES_MAX    (512u * 1024u)
-#define PARTIAL_BYTES      (512u * 1024u)
 /* So many connections lost while a message was asked for alone are its own doing. */
 #define LOSSES_BLAMED 4u
-
-/* The ways to ask for one message, in the order they are tried; a message in a set counts as the
- * first. quirks B5 */
-static const enum session_body_form ladder[] = {
-    SESSION_BODY_PEEK,        SESSION_BODY_PEEK,     SESSION_BODY_PARTIAL, SESSION_BODY_HEADER,
-    SESSION_BODY_RFC822_PEEK, SESSION_BODY_UNPEEKED, SESSION_BODY_RFC822,
-};
-#define LADDER_RUNGS (sizeof ladder / sizeof *ladder)
-/* Those that leave \Seen alone in a folder that was opened by SELECT. */
-#define LADDER_PEEKS 5u
 
 /* One UID FETCH of bodies. */
 struct fetch {
@@ -36,10 +26,8 @@ struct fetch {
     bool got[FETCH_MESSAGES_MAX];
     unsigned count;
     struct incoming in;
-    bool answered;      /* some FETCH response came */
-    uint64_t part_from; /* PARTIAL: where this part starts */
-    uint64_t part_got;
-    bool text_part;       /* HEADER rung: the TEXT is being read */
+    bool answered; /* some FETCH response came */
+    struct assembly parts; /* of a form that asks for the message in parts */
     uint32_t suspect_uid; /* whose literal did not end where it should; 0: none */
     bool suspect;
     bool placeholder; /* the server sent its own text in place of the last body */
@@ -62,14 +50,10 @@ static bool assembles(const struct fetch *fetch)
 static void body_begin(void *context, uint32_t uid, uint64_t size_bytes, uint64_t origin)
 {
     struct fetch *fetch = context;
-    bool later_part = fetch->part_from > 0 || fetch->text_part;
 
-    if (later_part) {
-        /* A server that answers a part with something else would give a body that never was. */
-        if (fetch->form == SESSION_BODY_PARTIAL && origin != fetch->part_from)
-            fetch->in.broken = true;
+    if (assembles(fetch) &&
+        (!assembly_part(&fetch->parts, size_bytes, origin) || fetch->parts.got > 0))
         return;
-    }
     incoming_start(&fetch->in, fetch->folder, uid, size_bytes);
 }
 
@@ -77,8 +61,8 @@ static void body_bytes(void *context, struct slice bytes)
 {
     struct fetch *fetch = context;
 
-    fetch->part_got += bytes.size;
-    incoming_add(&fetch->in, bytes);
+    if (!assembles(fetch) || assembly_bytes(&fetch->parts, bytes))
+        incoming_add(&fetch->in, bytes);
 }
 
 /* Only a whole short body can be one. */
@@ -117,6 +101,10 @@ static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
         fetch->suspect = true;
         fetch->suspect_uid = uid ? uid : fetch->in.uid;
     }
+    if (assembles(fetch)) {
+        assembly_part_ended(&fetch->parts, index == 0 && got_body && !suspect);
+        return;
+    }
     if (index == UINT32_MAX || fetch->got[index] || !got_body || suspect || !fetch->in.active ||
         fetch->in.broken || (fetch->in.uid && fetch->in.uid != uid)) {
         if (got_body || suspect)
@@ -124,12 +112,12 @@ static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
         return;
     }
     /* An empty body is no message: it vanished meanwhile, or the server could not (quirk B15). */
-    if (fetch->in.got == 0 && !assembles(fetch)) {
+    if (fetch->in.got == 0) {
         incoming_drop(&fetch->in);
         return;
     }
     fetch->in.uid = uid;
-    if (!assembles(fetch) && !placeholder_dropped(fetch, uid))
+    if (!placeholder_dropped(fetch, uid))
         body_is_whole(fetch, index);
 }
 
@@ -215,9 +203,31 @@ static void look_for(struct worker *w, struct folder *f, struct folder_item *ite
                        look);
 }
 
+static bool is_writable(const struct worker *w)
+{
+    return ((const struct pull *)w->work)->writable;
+}
+
 static unsigned rungs(const struct worker *w)
 {
-    return ((const struct pull *)w->work)->writable ? LADDER_PEEKS : LADDER_RUNGS;
+    return ladder_rungs(is_writable(w));
+}
+
+/* It has failed in every form; one of which some came is told as that. */
+static void has_failed(struct folder *f, struct folder_item *item, const char *type,
+                       const struct err *err)
+{
+    struct err torn;
+
+    if (item->torn_bytes && !type) {
+        err_set(&torn, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
+                "the server gives %" PRIu64 " of %" PRIu64 " bytes of the message and no more, in every "
+                "form of asking", item->torn_bytes, item->listed_bytes);
+        err_doing(&torn, "UID FETCH %" PRIu32, item->uid);
+        message_fails(f, item, "TruncatedMessage", &torn);
+        return;
+    }
+    message_fails(f, item, type, err);
 }
 
 /* The item waits to be asked for in its next form, or has failed when there is none. */
@@ -228,7 +238,7 @@ static void next_rung(struct worker *w, struct folder *f, struct folder_item *it
     if (item->tries < rungs(w))
         queue_push_front(&f->wanted, item);
     else
-        message_fails(f, item, type, err);
+        has_failed(f, item, type, err);
 }
 
 /* One message did not come: next rung, or its end, told by this type (NULL: by what the error is). Counts
@@ -260,7 +270,7 @@ void pull_body_refused(struct worker *w, struct folder *f, struct folder_item *i
     next_rung(w, f, item, type, err);
 }
 
-static void fetch_next_part(struct fetch *fetch);
+static void fetch_send(struct fetch *fetch);
 
 /* Does the message go to the next rung? A throttled answer says nothing about it. When the
  * connection broke, the message in the middle of its literal is to blame, or the one whose literal
@@ -294,6 +304,24 @@ static void learn_most(struct account *account, const struct fetch *fetch, const
         account->fetch_most = fetch->count / 2;
 }
 
+/* One part of the only message was answered, or refused. True: the next is to be asked for. */
+static bool assembled(struct fetch *fetch, const struct err *err)
+{
+    struct assembly *parts = &fetch->parts;
+    struct folder_item *item = &fetch->items[0];
+    enum assembly_answer answer = err ? ASSEMBLY_TORN : assembly_ended(parts);
+
+    if (fetch->in.broken || (parts->got && !fetch->in.active))
+        answer = ASSEMBLY_TORN;
+    if (answer == ASSEMBLY_WHOLE && !placeholder_dropped(fetch, item->uid)) {
+        fetch->in.uid = item->uid;
+        body_is_whole(fetch, 0);
+    }
+    if (answer == ASSEMBLY_TORN && item->torn_bytes < parts->got && link_is_ready(fetch->worker->link))
+        item->torn_bytes = parts->got;
+    return answer == ASSEMBLY_MORE;
+}
+
 static void fetch_ended(void *context, const struct err *err)
 {
     struct fetch *fetch = context;
@@ -302,17 +330,9 @@ static void fetch_ended(void *context, const struct err *err)
     struct folder *f = fetch->folder;
     bool link_lost = err && !link_is_ready(w->link);
 
-    if (!err && assembles(fetch) && fetch->in.active && !fetch->in.broken) {
-        bool more = fetch->form == SESSION_BODY_PARTIAL ? fetch->part_got == PARTIAL_BYTES
-                                                        : !fetch->text_part;
-
-        /* More than was asked for: the server sent the whole message instead (quirk B16). */
-        if (more) {
-            fetch_next_part(fetch);
-            return;
-        }
-        if (fetch->in.got > 0 && !placeholder_dropped(fetch, fetch->items[0].uid))
-            body_is_whole(fetch, 0);
+    if (assembles(fetch) && assembled(fetch, err)) {
+        fetch_send(fetch);
+        return;
     }
     w->inflight--;
     p->alone = false;
@@ -355,20 +375,10 @@ static void fetch_send(struct fetch *fetch)
     }
     fetch->answered = false;
     session_fetch_bodies(link_session(fetch->worker->link), uidset_finish(&set),
-                         fetch->text_part ? SESSION_BODY_TEXT : fetch->form, fetch->part_from,
-                         fetch->form == SESSION_BODY_PARTIAL ? PARTIAL_BYTES : 0, &body_events,
+                         assembles(fetch) ? assembly_form(&fetch->parts) : fetch->form,
+                         fetch->parts.part_from,
+                         fetch->form == SESSION_BODY_PARTIAL ? ASSEMBLY_PART_BYTES : 0, &body_events,
                          fetch_ended, fetch);
-}
-
-static void fetch_next_part(struct fetch *fetch)
-{
-    if (fetch->form == SESSION_BODY_PARTIAL) {
-        fetch->part_from += PARTIAL_BYTES;
-        fetch->part_got = 0;
-    } else {
-        fetch->text_part = true;
-    }
-    fetch_send(fetch);
 }
 
 static int item_by_uid(const void *a, const void *b)
@@ -434,7 +444,8 @@ bool pull_fetch_some(struct worker *w)
     fetch = mem_zero(1, sizeof *fetch);
     fetch->worker = w;
     fetch->folder = f;
-    fetch->form = ladder[item.tries < rungs(w) ? item.tries : rungs(w) - 1];
+    fetch->form = ladder_form(item.tries, is_writable(w));
+    assembly_init(&fetch->parts, fetch->form, item.listed_bytes, pull_size_trust(f->account->hub));
     do {
         if (fetch->count &&
             (item.tries || fetch->items[0].tries || bytes + item.listed_bytes > FETCH_BYTES_MAX ||

@@ -15,6 +15,9 @@
 
 #define CHECKS_FREE  20u
 #define CHECKS_EVERY 100u
+/* So many bodies say what a server's sizes are: exact where at most one of WRONG_SHARE is wrong. */
+#define SIZES_TOLD  10u
+#define WRONG_SHARE 10u
 
 /* A whole body whose header is asked for. Counts as fetching. */
 struct check {
@@ -25,21 +28,30 @@ struct check {
     bool has_told;
 };
 
+enum size_trust pull_size_trust(const struct hub *hub)
+{
+    if (hub->sizes_wrong >= SIZES_TOLD && hub->sizes_wrong * WRONG_SHARE > hub->sizes_right)
+        return SIZES_ESTIMATES;
+    return hub->sizes_right >= SIZES_TOLD && hub->sizes_wrong * WRONG_SHARE <= hub->sizes_right
+               ? SIZES_EXACT
+               : SIZES_UNKNOWN;
+}
+
 bool pull_doubts_body(struct worker *w, const struct folder_item *item, uint64_t got_bytes)
 {
     struct account *account = w->account;
     struct hub *hub = account->hub;
 
+    bool differs = item->listed_bytes && item->listed_bytes != got_bytes;
+
+    hub->sizes_wrong += differs;
+    hub->sizes_right += item->listed_bytes == got_bytes;
     if (!link_is_ready(w->link))
         return false;
     if (account->gives_others)
         return true;
-    if (item->listed_bytes == 0)
+    if (!differs)
         return false;
-    if (item->listed_bytes == got_bytes) {
-        hub->sizes_right++;
-        return false;
-    }
     if (hub->sizes_doubted >= CHECKS_FREE + hub->sizes_right / CHECKS_EVERY)
         return false;
     hub->sizes_doubted++;

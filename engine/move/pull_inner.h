@@ -5,6 +5,7 @@
 
 #include "engine/move/incoming.h"
 #include "engine/move/pull.h"
+#include "engine/rules/assembly.h"
 #include "io/base/buf.h"
 
 /* Another UIDVALIDITY than the journal's: what was asked about it. */
@@ -90,6 +91,8 @@ bool pull_fetch_some(struct worker *w);
 void pull_body_refused(struct worker *w, struct folder *f, struct folder_item *item, const char *type,
                        const struct err *err);
 
+/* pull_check: what the bodies so far say of the sizes that the source lists. */
+enum size_trust pull_size_trust(const struct hub *hub);
 /* pull_check: is there a reason to doubt that the body of so many bytes is the item's? */
 bool pull_doubts_body(struct worker *w, const struct folder_item *item, uint64_t got_bytes);
 /* Asks for the header of its UID; then the body is stored, or refused (pull_body_refused) and the

@@ -202,6 +202,58 @@ class Bodies(Odd):
         self.assertIn("placeholder", text["server_text"])
         self.assertIn("number 7", text["server_text"], "the real subject is told")
 
+    ALL_NIL = {form: "NIL" for form in ("peek", "partial", "rfc822.peek", "body", "rfc822")}
+
+    def torn(self, **answers):
+        """No form of the whole gives message 7; its parts answer as told."""
+        source, report = self.one_lost(answers={7: dict(self.ALL_NIL, **answers)})
+        self.assertEqual(self.failures(report), [("TruncatedMessage", "INBOX", 7)])
+        return report
+
+    def test_a_header_without_its_text_is_no_message(self):
+        """The header comes and the text is NIL, as with an item that a store has lost."""
+        report = self.torn(text="NIL")
+        self.assertIn("144 of 388 bytes", report["users"][0]["failures"][0]["server_text"])
+
+    def test_a_header_whose_text_is_not_answered_is_no_message(self):
+        self.torn(text=None)
+
+    def test_a_header_with_an_empty_text_is_no_message(self):
+        self.torn(text='""')
+
+    def test_a_header_with_a_part_of_its_text_is_no_message(self):
+        self.torn(text='"the first line"')
+
+    def test_a_text_without_its_header_is_no_message(self):
+        for header in ("NIL", '""'):
+            with self.subTest(header=header):
+                _, report = self.one_lost(answers={7: dict(self.ALL_NIL, header=header)})
+                self.assertEqual(self.failures(report), [("ParseError", "INBOX", 7)])
+
+    def test_a_torn_message_counts_as_a_bad_item(self):
+        source = self.source({"INBOX": messages(9)}, answers={7: dict(self.ALL_NIL, text="NIL")})
+        batch = self.job(source, policy__bad_item_limit="0")
+        _, report = self.run_to(batch, 3)
+        self.assertEqual(report["users"][0]["failure"], "TooManyBadItems")
+
+    def test_another_section_is_no_message(self):
+        self.one_lost(section={7: "HEADER"}, forms={"peek", "partial", "body", "rfc822"},
+                      answers={7: {"header": "NIL"}})
+        self.one_bad(section={7: "TEXT"}, forms={"peek"})
+
+    def test_a_server_that_gives_small_parts(self):
+        """B18: a part that is shorter than asked for is not the end."""
+        inbox = [message(uid, 300000 if uid == 7 else 400) for uid in range(1, 12)]
+        source = self.source({"INBOX": inbox}, nil={7}, forms={"peek"}, small_parts=65536)
+        batch = self.job(source)
+        self.run_to(batch)
+        self.arrived(batch, ("INBOX",), inbox)
+
+    def test_parts_that_stop_early_are_no_message(self):
+        _, report = self.one_lost(cut={7: 60}, forms={"partial"},
+                                  answers={7: {form: "NIL" for form in ("peek", "header", "body", "rfc822")}})
+        self.assertEqual(self.failures(report), [("TruncatedMessage", "INBOX", 7)])
+
     def test_sizes_that_lie(self):
         """An estimate is no sign of anything else (B11): so many are asked about, and no more."""
         source, report = self.one_bad(count=90, size={uid: uid * 7919 % 2000 + 1 for uid in range(1, 91)})

@@ -53,6 +53,11 @@ close={uid: N}         N bytes of the body, and the connection goes
 placeholder={uid}      Exchange's 736 octets in place of the message (B10)
 other={uid: UID}       the body of another message (S10)
 whole_for_part=True    a part is answered by the whole (B16)
+answers={uid: {form: TEXT}}  what stands behind the section in the answer to this form, in place of the
+                       body; None: no response at all; forms as below, and text
+cut={uid: N}           the body ends N bytes early, the literal is well
+small_parts=N          a part holds no more than N bytes, whatever was asked for (B18)
+section={uid: WORD}    the answer names this section, and gives it: HEADER or TEXT
 forms={WORD}           all the above about bodies hold for these forms only: peek partial header
                        rfc822.peek body rfc822; default all
 once=True              each body quirk happens once a message, then all is well
@@ -653,13 +658,17 @@ class Session:
         """What else a row tells; for servers that have more to tell."""
         return []
 
+    @staticmethod
+    def form_of(items, part):
+        return ("partial" if part else "header" if "HEADER" in items else "text"
+                if "TEXT" in items else "peek" if items.startswith("BODY.PEEK") else
+                "body" if items.startswith("BODY") else items.lower())
+
     def bodies(self, chosen, items):
         server = self.server
         part = re.search(r"<(\d+)\.(\d+)>", items)
-        form = ("partial" if part else "header" if "HEADER" in items else "header"
-                if "TEXT" in items else "peek" if items.startswith("BODY.PEEK") else
-                "body" if items.startswith("BODY") else items.lower())
-        strange = form in server.q("forms", {form})
+        form = self.form_of(items, part)
+        strange = (form if form != "text" else "header") in server.q("forms", {form, "header"})
         if form == "rfc822.peek" and not server.q("rfc822_peek"):
             return "BAD unknown item"
         if server.q("bye_above") and len(chosen) > server.q("bye_above"):
@@ -687,20 +696,31 @@ class Session:
             return server.hits(name, uid) if strange else None
 
         body = mail.body
+        form = self.form_of(items, part)
+        scripted = (server.q("answers", {}).get(uid) or {})
         other = hits("other")
         if other is not None:
             body = next(m.body for m in self.folder.mails if m.uid == other)
         if hits("placeholder"):
             body = placeholder(body)
         head = "* %s (UID %d %s" % (self.numbered(number, uid), uid, items.replace(".PEEK", "").split("<")[0])
-        if "HEADER" in items:
+        body = body[:max(0, len(body) - (hits("cut") or 0))]
+        section = hits("section")
+        if section:
+            head = "* %s (UID %d BODY[%s]" % (self.numbered(number, uid), uid, section)
+            body = body.split(b"\r\n\r\n")[0] + b"\r\n\r\n" if section == "HEADER" else body.partition(b"\r\n\r\n")[2]
+        elif "HEADER" in items:
             body = body.split(b"\r\n\r\n")[0] + b"\r\n\r\n"
         elif "TEXT" in items:
             body = body.partition(b"\r\n\r\n")[2]
         elif part and not server.q("whole_for_part"):
             start, count = int(part.group(1)), int(part.group(2))
-            body = body[start:start + count]
+            body = body[start:start + min(count, server.q("small_parts", count))]
             head += "<%d>" % start
+        if form in scripted:
+            if scripted[form] is not None:
+                self.line(head + " " + scripted[form] + ")")
+            return None
         text = hits("refuse")
         if text is not None:
             return text
