@@ -4,6 +4,35 @@
 
 #include <assert.h>
 
+/* At most max bytes, without a part of a word at the end. */
+static struct slice whole_words(struct slice words, size_t max)
+{
+    size_t size = max;
+
+    if (words.size <= max)
+        return words;
+    while (size && words.data[size] != ' ')
+        size--;
+    return slice_first(words, size);
+}
+
+/* At most max bytes, without a part of a UTF-8 sequence at the end. */
+static struct slice whole_characters(struct slice text, size_t max)
+{
+    size_t size = max;
+
+    if (text.size <= max)
+        return text;
+    while (size && ((unsigned char)text.data[size] & 0xC0) == 0x80)
+        size--;
+    return slice_first(text, size);
+}
+
+static void pack_shown(struct packing *w, struct slice name)
+{
+    pack_slice(w, whole_characters(name, CODEC_NAME_BYTES_MAX), CODEC_NAME_BYTES_MAX);
+}
+
 size_t encode_user(uint8_t *out, const struct key *key, const struct user_record *u)
 {
     struct packing w = pack_begin(out);
@@ -80,9 +109,9 @@ size_t encode_folder(uint8_t *out, const struct key *key, const struct folder_re
     pack_byte(&w, (uint8_t)f->delimiter);
     pack_text(&w, f->role, sizeof f->role);
     pack_slice(&w, f->source_raw, CODEC_NAME_BYTES_MAX);
-    pack_slice(&w, f->source_name, CODEC_NAME_BYTES_MAX);
+    pack_shown(&w, f->source_name);
     pack_slice(&w, f->target_raw, CODEC_NAME_BYTES_MAX);
-    pack_slice(&w, f->target_name, CODEC_NAME_BYTES_MAX);
+    pack_shown(&w, f->target_name);
     return pack_end(&w, key_slice(key));
 }
 
@@ -143,11 +172,12 @@ enum {
 size_t encode_message(uint8_t *out, const struct key *key, const struct message_record *m)
 {
     struct packing w = pack_begin(out);
+    struct slice keywords = whole_words(m->keywords, CODEC_KEYWORDS_BYTES_MAX);
     unsigned has = (m->date_known ? HAS_DATE : 0u) | (m->body || m->body_bytes ? HAS_BODY : 0u) |
                    (all_zero(m->digest) ? 0u : HAS_DIGEST) |
                    (all_zero(m->header_key) ? 0u : HAS_HEADER_KEY) |
                    (m->target_uid ? HAS_TARGET : 0u) | (m->tries ? HAS_TRIES : 0u) |
-                   (m->keywords.size ? HAS_KEYWORDS : 0u) | (m->source_id ? HAS_SOURCE_ID : 0u);
+                   (keywords.size ? HAS_KEYWORDS : 0u) | (m->source_id ? HAS_SOURCE_ID : 0u);
 
     assert(m->state >= MESSAGE_FOUND && m->state < MESSAGE_STATE_COUNT &&
            (unsigned)m->reason < SKIP_REASON_COUNT);
@@ -173,7 +203,7 @@ size_t encode_message(uint8_t *out, const struct key *key, const struct message_
     if (has & HAS_TRIES)
         pack_number(&w, m->tries);
     if (has & HAS_KEYWORDS)
-        pack_slice(&w, m->keywords, CODEC_KEYWORDS_BYTES_MAX);
+        pack_slice(&w, keywords, CODEC_KEYWORDS_BYTES_MAX);
     if (has & HAS_SOURCE_ID)
         pack_number(&w, m->source_id);
     if (m->repairs) { /* few have any: their being there says so */

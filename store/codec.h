@@ -12,7 +12,7 @@
 #define CODEC_NAME_BYTES_MAX      4096u /* a folder name, raw or UTF-8 */
 #define CODEC_USER_NAME_BYTES_MAX 2048u
 #define CODEC_OPAQUE_BYTES_MAX    4096u
-#define CODEC_KEYWORDS_BYTES_MAX  1024u
+#define CODEC_KEYWORDS_BYTES_MAX  RECORD_KEYWORDS_BYTES_MAX
 
 /* A shared body: who holds the bytes, and how many messages refer to them. */
 struct share_record {
@@ -20,8 +20,10 @@ struct share_record {
     uint64_t refs;
 };
 
-/* Encoders write to out[RECORD_BYTES_MAX] and return the size. Texts past their bounds above are
- * the caller's bug: assert. The record's own ids are not encoded; the key has them. */
+/* Encoders write to out[RECORD_BYTES_MAX] and return the size. Texts come from servers and files, and may be of
+ * any length: keywords are cut at a word's end, what is only shown to people at a character's; with any other text
+ * past its bound above there is no record, and the size is 0. The record's own ids are not encoded; the key has
+ * them. */
 size_t encode_user(uint8_t *out, const struct key *key, const struct user_record *r);
 size_t encode_folder(uint8_t *out, const struct key *key, const struct folder_record *r);
 size_t encode_message(uint8_t *out, const struct key *key, const struct message_record *r);

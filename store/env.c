@@ -57,6 +57,9 @@ bool env_error(struct spool *spool, struct err *err_r, int rc, const char *doing
     case MDB_MAP_FULL:
         text = "the spool has reached its largest size (address space is limited: ulimit -v)";
         break;
+    case ENV_TOO_LONG:
+        text = "a name or another text is longer than the spool keeps";
+        break;
     case MDB_READERS_FULL:
         text = "too many programs read the spool";
         break;

@@ -10,6 +10,7 @@
 #include "store/seal.h"
 #include "store/spool.h"
 
+#include <errno.h>
 #include <lmdb.h>
 #include <stdatomic.h>
 
@@ -66,6 +67,8 @@ bool env_not_begun(const struct spool *spool, struct err *err_r);
 bool env_error(struct spool *spool, struct err *err_r, int rc, const char *doing);
 /* The same for what is in the file and cannot be right; what: where, or NULL. */
 bool env_damaged(struct spool *spool, struct err *err_r, const char *what, const char *doing);
+/* What is returned in place of an LMDB code for a text that passes what the spool keeps. */
+#define ENV_TOO_LONG EOVERFLOW
 #define ENV_DAMAGED_ADVICE                                                                         \
     "Restore the state folder from a copy, or put it aside and run again: what is on the target is " \
     "recognised, nothing is doubled"

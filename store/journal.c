@@ -37,6 +37,8 @@ int journal_put(struct journal *j, enum table table, const struct key *key, cons
 {
     MDB_val k = env_val(key_slice(key)), v = { size, (void *)(uintptr_t)bytes };
 
+    if (size == 0)
+        return ENV_TOO_LONG;
     return mdb_put(j->txn, j->spool->tables[table], &k, &v, 0);
 }
 

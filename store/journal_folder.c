@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define FORGET_PER_TRANSACTION 4096
+#define META_BYTES_MAX         65536u
 
 int journal_user(struct journal *j, const struct store_op *op)
 {
@@ -209,7 +210,9 @@ int journal_meta(struct journal *j, const struct store_op *op)
     size_t size = strnlen(op->meta.name, sizeof op->meta.name - 1);
     MDB_val k = { size + 2, name }, v = { op->meta.size, op->meta.data };
 
-    assert(op->meta.size <= 65536 && size > 0);
+    assert(size > 0);
+    if (op->meta.size > META_BYTES_MAX)
+        return ENV_TOO_LONG;
     memcpy(name, "e:", 2);
     memcpy(name + 2, op->meta.name, size);
     return mdb_put(j->txn, j->spool->tables[TABLE_META], &k, &v, 0);

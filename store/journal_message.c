@@ -48,6 +48,8 @@ int journal_found(struct journal *j, const struct store_op *op)
         key_message(&key, op->user, op->folder, m->uid);
         k = env_val(key_slice(&key));
         v = (MDB_val){ encode_message(bytes, &key, m), bytes };
+        if (v.mv_size == 0)
+            return ENV_TOO_LONG;
         rc = mdb_put(j->txn, j->spool->tables[TABLE_MESSAGE], &k, &v, MDB_NOOVERWRITE);
         /* Servers answer n:* with their last message even when it is below n: known is known. */
         if (rc == MDB_KEYEXIST) {

@@ -48,7 +48,10 @@ void pack_bytes(struct packing *w, const void *data, size_t size)
 
 void pack_slice(struct packing *w, struct slice s, size_t max)
 {
-    assert(s.size <= max);
+    if (s.size > max) {
+        w->over = true;
+        return;
+    }
     pack_number(w, s.size);
     pack_bytes(w, s.data, s.size);
 }
@@ -60,7 +63,7 @@ void pack_text(struct packing *w, const char *text, size_t cap)
 
 struct packing pack_begin(uint8_t *out)
 {
-    struct packing w = { out, 0 };
+    struct packing w = { out, 0, false };
 
     pack_byte(&w, PACK_VERSION);
     return w;
@@ -68,6 +71,8 @@ struct packing pack_begin(uint8_t *out)
 
 size_t pack_end(struct packing *w, struct slice key)
 {
+    if (w->over)
+        return 0;
     put_be32(w->out + w->size, check_of(key, w->out, w->size));
     return w->size + CHECK_BYTES;
 }

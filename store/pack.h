@@ -23,10 +23,11 @@ static inline uint32_t get_be32(const char *in)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* To out[RECORD_BYTES_MAX]; what does not fit is the caller's bug: assert. */
+/* To out[RECORD_BYTES_MAX]; a record whose texts keep their bounds fits. */
 struct packing {
     uint8_t *out;
     size_t size;
+    bool over; /* a text passed its bound: there is no record */
 };
 
 struct packing pack_begin(uint8_t *out);
@@ -35,10 +36,12 @@ void pack_number(struct packing *w, uint64_t v);
 /* Zigzag: small negative numbers stay short. */
 void pack_signed(struct packing *w, int64_t v);
 void pack_bytes(struct packing *w, const void *data, size_t size);
+/* s may be somebody else's, and of any length: past max the record is refused as a whole. Who can do with
+ * less cuts before. */
 void pack_slice(struct packing *w, struct slice s, size_t max);
 /* text: NUL-terminated within cap bytes. */
 void pack_text(struct packing *w, const char *text, size_t cap);
-/* Returns the size of the whole record. */
+/* Returns the size of the whole record; 0 when a text passed its bound. */
 size_t pack_end(struct packing *w, struct slice key);
 
 /* Reading past the end, or a bad value, clears ok; what is read then is zero. */

@@ -95,6 +95,8 @@ struct folder_record {
     struct slice target_raw, target_name;
 };
 
+#define RECORD_KEYWORDS_BYTES_MAX 1024u
+
 struct message_record {
     uint32_t uid;
     enum message_state state;
@@ -113,7 +115,7 @@ struct message_record {
     uint64_t source_id;       /* what the source calls the message in every folder (X-GM-MSGID), 0: none */
     uint8_t repairs;          /* engine's bits of what is mended on the way to the target */
     uint64_t repaired_bytes;  /* what is sent then; 0 without repairs */
-    struct slice keywords;    /* space separated, <= 1 KiB */
+    struct slice keywords;    /* space separated, <= RECORD_KEYWORDS_BYTES_MAX; more are cut at a word's end */
 };
 
 /* What its APPEND carries, or carried. */

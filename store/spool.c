@@ -235,6 +235,8 @@ static int user_put(struct spool *spool, MDB_txn *txn, const struct user_record 
     key_user(&key, record->id);
     k = env_val(key_slice(&key));
     v = (MDB_val){ encode_user(bytes, &key, record), bytes };
+    if (v.mv_size == 0)
+        return ENV_TOO_LONG;
     return mdb_put(txn, spool->tables[TABLE_USER], &k, &v, 0);
 }
 
@@ -248,6 +250,8 @@ static int register_one(struct spool *spool, MDB_txn *txn, struct slice address,
     MDB_val k, v;
     int rc;
 
+    if (address.size > KEYS_ADDRESS_BYTES_MAX)
+        return ENV_TOO_LONG;
     key_address(&key, address);
     k = env_val(key_slice(&key));
     rc = mdb_get(txn, spool->tables[TABLE_ADDRESS], &k, &v);
