@@ -1,6 +1,7 @@
 #include "engine/imap/cmd.h"
 
 #include "engine/imap/date.h"
+#include "engine/imap/keyword.h"
 #include "engine/imap/quote.h"
 #include "io/base/mem.h"
 
@@ -140,11 +141,23 @@ void cmd_tell_doing(const struct cmd *cmd, struct err *err)
         err_doing(err, "%s", kinds[cmd->kind].name);
 }
 
+void cmd_refuse(struct cmd *cmd, const char *why)
+{
+    if (cmd->unsendable)
+        return;
+    cmd->unsendable = true;
+    err_set(&cmd->answer, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0, "%s", why);
+}
+
+static void cannot_hold(struct cmd *cmd)
+{
+    cmd_refuse(cmd, CMD_NAME_TOO_LONG);
+}
+
 void cmd_text(struct cmd *cmd, struct slice text)
 {
-    bool fits = buf_append(&cmd->text, text);
-
-    assert(fits);
+    if (!buf_append(&cmd->text, text))
+        cannot_hold(cmd);
 }
 
 void cmd_format(struct cmd *cmd, const char *format, ...)
@@ -160,14 +173,19 @@ void cmd_format(struct cmd *cmd, const char *format, ...)
     cmd_text(cmd, slice_of(text, (size_t)n));
 }
 
+void cmd_quoted(struct cmd *cmd, struct slice text)
+{
+    if (!quote_append(&cmd->text, text))
+        cannot_hold(cmd);
+}
+
 void cmd_string(struct cmd *cmd, struct slice text, bool nonsync)
 {
     if (quote_form(text) == QUOTE_QUOTED) {
-        bool fits = quote_append(&cmd->text, text);
-
-        assert(fits);
+        cmd_quoted(cmd, text);
         return;
     }
+    nonsync = nonsync && slice_find(text, '\r') == SIZE_MAX && slice_find(text, '\n') == SIZE_MAX;
     cmd_format(cmd, "{%zu%s}\r\n", text.size, nonsync ? "+" : "");
     if (!nonsync) {
         assert(cmd->stop_count < CMD_STOPS_MAX);
@@ -181,7 +199,21 @@ void cmd_end_text(struct cmd *cmd)
     cmd_text(cmd, SLICE("\r\n"));
 }
 
-void cmd_append_head(struct cmd *cmd, bool nonsync)
+/* Whether a server may not take the line that an APPEND's literal follows: one that passes what servers read as a
+ * line (A5), a name with more than printable ASCII, or keywords that not everybody has. */
+static bool is_doubtful(const struct cmd *cmd, struct slice keywords)
+{
+    struct slice line = buf_slice(&cmd->text);
+
+    if (line.size > CMD_LINE_PLAIN_MAX || !keywords_are_plain(keywords))
+        return true;
+    for (size_t i = 0; i < line.size; i++)
+        if ((unsigned char)line.data[i] < ' ' || (unsigned char)line.data[i] >= 0x7F)
+            return true;
+    return false;
+}
+
+bool cmd_append_head(struct cmd *cmd, bool nonsync)
 {
     static const struct {
         unsigned bit;
@@ -210,7 +242,9 @@ void cmd_append_head(struct cmd *cmd, bool nonsync)
         cmd_text(cmd, SLICE(")"));
     if (item->date.known)
         cmd_format(cmd, " \"%s\"", date_format(&item->date, date));
+    nonsync = nonsync && !is_doubtful(cmd, item->flags.keywords);
     cmd_format(cmd, " {%llu%s}\r\n", (unsigned long long)item->size_bytes, nonsync ? "+" : "");
     if (!nonsync)
         cmd->stops[cmd->stop_count++] = cmd->text.size;
+    return nonsync;
 }

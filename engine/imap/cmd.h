@@ -10,7 +10,9 @@
 #include "io/base/buf.h"
 
 #define CMD_TEXT_MAX (64u * 1024) /* without literals a command keeps below 1000 bytes (A5) */
+#define CMD_LINE_PLAIN_MAX 900u   /* a line that any server reads */
 #define CMD_STOPS_MAX 4
+#define CMD_NAME_TOO_LONG "the mailbox name is too long for a command"
 #define CMD_APPEND_ITEMS_MAX 64
 
 enum cmd_kind {
@@ -56,6 +58,7 @@ struct cmd {
     size_t stops[CMD_STOPS_MAX]; /* offsets in text before which "+" must come */
     unsigned stop_count, stop_next;
     bool answered;     /* a refusal came while the literals were still on their way: `answer` */
+    bool unsendable;   /* it cannot be written: ends with `answer` when its turn comes, and nothing is sent */
     bool got_data;     /* untagged data for it came */
     struct err answer;
     struct slice name; /* the mailbox's raw name, for STATUS and doing; owned */
@@ -98,17 +101,24 @@ void cmd_tell_doing(const struct cmd *cmd, struct err *err);
 /* May cmd go out while what flight counts is unanswered? Every pipelining rule is here. */
 bool cmd_may_send(const struct cmd *cmd, const struct cmd_flight *flight);
 
-/* Adds text; it is a bug to pass CMD_TEXT_MAX. */
+/* The command cannot be written, for the reason given: it will end with PERMANENT/FOLDER and not be sent. What a
+ * server calls its mailboxes may be of any length. The first reason stays. */
+void cmd_refuse(struct cmd *cmd, const char *why);
+/* Adds text; where that passes CMD_TEXT_MAX the command is refused. */
 void cmd_text(struct cmd *cmd, struct slice text);
 void cmd_format(struct cmd *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Adds a string (mailbox name), quoted or as a literal; nonsync: LITERAL+ or LITERAL- offered. */
+/* Adds a string (mailbox name), quoted or as a literal; nonsync: LITERAL+ or LITERAL- offered. Text that holds
+ * a line end is always a synchronizing literal: who refuses the command must not read it as another. */
 void cmd_string(struct cmd *cmd, struct slice text, bool nonsync);
 /* Remembers the name for messages and answers. */
 void cmd_set_name(struct cmd *cmd, struct slice name);
+/* The same, always quoted: for names in UTF-8 where that is on. */
+void cmd_quoted(struct cmd *cmd, struct slice text);
 /* Ends the text with CR LF. */
 void cmd_end_text(struct cmd *cmd);
 /* The head of the current APPEND item, after its name or the item before:
- * ` (\Seen) "date" {n}` CR LF. */
-void cmd_append_head(struct cmd *cmd, bool nonsync);
+ * ` (\Seen) "date" {n}` CR LF. Returns whether the literal does not synchronize: it may not (nonsync), or the
+ * line holds what a server may refuse, which would then read the message as commands. */
+bool cmd_append_head(struct cmd *cmd, bool nonsync);
 
 #endif

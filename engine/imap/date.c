@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+#define SECONDS_MOST (INT64_C(1) << 40) /* far beyond what four digits of a year can say */
+
 static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
 /* Days since 1970-01-01 of a civil date (Howard Hinnant's era arithmetic). month 1..12. */
@@ -138,6 +140,17 @@ struct imap_date date_parse(struct slice text)
     };
 }
 
+bool date_is_writable(const struct imap_date *date)
+{
+    int64_t local;
+
+    if (!date->known || date->zone_minutes < -840 || date->zone_minutes > 840 ||
+        date->seconds < -SECONDS_MOST || date->seconds > SECONDS_MOST)
+        return false;
+    local = date->seconds + date->zone_minutes * 60;
+    return local >= days_of(0, 1, 1) * 86400 && local < days_of(10000, 1, 1) * 86400;
+}
+
 const char *date_format(const struct imap_date *date, char out[DATE_TEXT_SIZE])
 {
     int64_t local = date->seconds + date->zone_minutes * 60;
@@ -145,14 +158,12 @@ const char *date_format(const struct imap_date *date, char out[DATE_TEXT_SIZE])
     unsigned month, day, zone;
     int year;
 
-    assert(date->known && date->zone_minutes >= -840 && date->zone_minutes <= 840);
+    assert(date_is_writable(date));
     if (rest < 0) {
         rest += 86400;
         days--;
     }
     civil_of(days, &year, &month, &day);
-    if (year < 0 || year > 9999)
-        year = 1970;
     zone = (unsigned)(date->zone_minutes < 0 ? -date->zone_minutes : date->zone_minutes);
     snprintf(out, DATE_TEXT_SIZE, "%2u-%.3s-%04u %02u:%02u:%02u %c%02u%02u", day % 100,
              months + 3 * (month - 1), (unsigned)year % 10000, (unsigned)(rest / 3600) % 100,

@@ -11,7 +11,10 @@
 /* known is false when text is no date between 1900 and 9999 (30-Dec-1899 and 00-Jan-0000 are the
  * zero of some servers). Zones beyond +-14:00 are cut to that; the written clock time stays. */
 struct imap_date date_parse(struct slice text);
-/* Two-character day, space padded; date->known must hold. Returns out. */
+/* Known, and one that can be written: between the years 0 and 9999, its zone within +-14:00. What a
+ * server says always is (date_parse); what a journal says may be anything. */
+bool date_is_writable(const struct imap_date *date);
+/* Two-character day, space padded; date_is_writable must hold. Returns out. */
 const char *date_format(const struct imap_date *date, char out[DATE_TEXT_SIZE]);
 
 #endif

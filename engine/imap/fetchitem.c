@@ -1,6 +1,7 @@
 #include "engine/imap/fetchitem.h"
 
 #include "engine/imap/date.h"
+#include "engine/imap/keyword.h"
 #include "engine/imap/token.h"
 
 static const struct {
@@ -14,8 +15,11 @@ static const struct {
 };
 
 /* One flag: a system one into bits, a keyword to the end of scratch. */
-static void flag_add(struct slice flag, struct imap_flags *flags, struct buf *scratch, size_t start)
+static void flag_add(struct slice flag, struct imap_flags *flags, struct buf *scratch, size_t start,
+                     size_t keywords_max)
 {
+    size_t held = scratch->size - start, space = held ? 1 : 0;
+
     while (flag.size > 1 && flag.data[0] == '\\' && flag.data[1] == '\\')
         flag = slice_from(flag, 1); /* "\\Seen" inside quotes (F17) */
     for (unsigned i = 0; i < sizeof system_flags / sizeof *system_flags; i++) {
@@ -26,13 +30,41 @@ static void flag_add(struct slice flag, struct imap_flags *flags, struct buf *sc
     }
     if (flag.size == 0 || flag.data[0] == '\\' || slice_equal_nocase(flag, SLICE("NIL")))
         return;
-    if (scratch->size > start && !buf_append(scratch, SLICE(" ")))
+    if (!keyword_is_atom(flag) || flag.size + space > keywords_max - held ||
+        !buf_reserve(scratch, flag.size + space)) {
+        flags->dropped++;
         return;
-    if (!buf_append(scratch, flag) && scratch->size > start)
-        scratch->size--;
+    }
+    if (!buf_append(scratch, slice_first(SLICE(" "), space)) || !buf_append(scratch, flag))
+        flags->dropped++;
 }
 
-bool fetchitem_flags(struct slice *rest, struct imap_flags *flags_r, struct buf *scratch)
+/* Behind the flag that begins at p; a literal in it is skipped whole, whatever its bytes are. */
+static const char *flag_end(const char *p, const char *end)
+{
+    while (p < end && *p != ' ' && *p != ')') {
+        struct token t = token_of(slice_of(p, (size_t)(end - p)));
+        struct token_string string;
+
+        if (*p == '{' && token_string(&t, &string) &&
+            (string.kind == TOKEN_LITERAL || string.kind == TOKEN_STREAMED))
+            p = t.at;
+        else
+            p++;
+    }
+    return p;
+}
+
+/* The quote that ends the string whose first byte is at p, or end. */
+static const char *quote_end(const char *p, const char *end)
+{
+    while (p < end && *p != '"')
+        p += *p == '\\' && p + 1 < end ? 2 : 1;
+    return p;
+}
+
+bool fetchitem_flags(struct slice *rest, struct imap_flags *flags_r, struct buf *scratch,
+                     size_t keywords_max)
 {
     const char *p = rest->data, *end = p + rest->size;
     size_t start = scratch->size;
@@ -59,13 +91,12 @@ bool fetchitem_flags(struct slice *rest, struct imap_flags *flags_r, struct buf 
             continue;
         }
         if (*p == '"') {
-            for (from = ++p; p < end && *p != '"'; p++)
-                ;
+            from = p + 1;
+            p = quote_end(from, end);
         } else {
-            while (p < end && *p != ' ' && *p != ')')
-                p++;
+            p = flag_end(p, end);
         }
-        flag_add(slice_of(from, (size_t)(p - from)), flags_r, scratch, start);
+        flag_add(slice_of(from, (size_t)(p - from)), flags_r, scratch, start, keywords_max);
         if (p < end && *p == '"')
             p++;
     }
@@ -179,7 +210,7 @@ static bool value(struct fetchitem *item, struct slice name, struct token *t, st
     if (slice_equal_nocase(name, SLICE("FLAGS"))) {
         item->present |= FETCHITEM_FLAGS;
         rest = token_rest(t);
-        if (!fetchitem_flags(&rest, &row->flags, scratch))
+        if (!fetchitem_flags(&rest, &row->flags, scratch, KEYWORDS_BYTES_MAX))
             return token_skip(t);
         row->has_flags = true;
         t->at = rest.data;

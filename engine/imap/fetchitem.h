@@ -43,7 +43,9 @@ bool fetchitem_is_header(struct slice name);
 enum fetchitem_section fetchitem_section(struct slice name);
 
 /* "(\Seen $Forwarded)", NIL, or what servers make of it. Takes the list from rest; false when none
- * starts there. keywords point into scratch, whose content is kept and appended to. */
-bool fetchitem_flags(struct slice *rest, struct imap_flags *flags_r, struct buf *scratch);
+ * starts there. keywords point into scratch, whose content is kept and appended to; only atoms are among
+ * them, and no more than keywords_max bytes with the spaces between: what is left out is counted. */
+bool fetchitem_flags(struct slice *rest, struct imap_flags *flags_r, struct buf *scratch,
+                     size_t keywords_max);
 
 #endif

@@ -234,7 +234,8 @@ struct session_append_events {
 };
 /* APPEND of 1..64 items; more than one only where caps has MULTIAPPEND (RFC 3502, all or nothing).
  * Literals are synchronizing unless LITERAL+ (or LITERAL- up to 4096 bytes) may be used (config
- * exchange: never above 64 KiB). A tagged answer in place of `+` ends the command without the body
+ * exchange: never above 64 KiB; else never above 1 MiB, nor behind a line that a server may refuse). Keywords that
+ * are no atoms, and a date that is none, are left out. A tagged answer in place of `+` ends the command without the body
  * (quirk P06). items are copied; events borrowed until ended. ended: err class UNCERTAIN when the
  * connection went after the last byte was given out. */
 void session_append(struct session *session, struct slice name,

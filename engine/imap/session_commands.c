@@ -1,5 +1,6 @@
 /* The public calls: each writes one command and queues it. */
-#include "engine/imap/quote.h"
+#include "engine/imap/date.h"
+#include "engine/imap/keyword.h"
 #include "engine/imap/session_inner.h"
 
 #include "io/base/mem.h"
@@ -21,18 +22,25 @@ static void finish(struct session *s, struct cmd *cmd)
     session_start(s, cmd);
 }
 
+static bool fits(struct cmd *cmd, struct slice raw)
+{
+    if (raw.size <= NAME_MAX_BYTES)
+        return true;
+    cmd_refuse(cmd, CMD_NAME_TOO_LONG);
+    return false;
+}
+
 /* Adds a mailbox name. With UTF8=ACCEPT on, 8-bit bytes travel quoted (RFC 9755 3). */
 static void name(struct session *s, struct cmd *cmd, struct slice raw)
 {
-    assert(raw.size <= NAME_MAX_BYTES);
-    cmd_set_name(cmd, raw);
-    if (s->enabled_utf8 && slice_find(raw, '\r') == SIZE_MAX && slice_find(raw, '\n') == SIZE_MAX) {
-        bool fits = quote_append(&cmd->text, raw);
-
-        assert(fits);
+    cmd_set_name(cmd, slice_first(raw, NAME_MAX_BYTES));
+    if (!fits(cmd, raw))
         return;
-    }
-    cmd_string(cmd, raw, session_nonsync(s, raw.size));
+    if (s->enabled_utf8 && slice_find(raw, '\r') == SIZE_MAX && slice_find(raw, '\n') == SIZE_MAX &&
+        slice_find(raw, '\0') == SIZE_MAX)
+        cmd_quoted(cmd, raw);
+    else
+        cmd_string(cmd, raw, session_nonsync(s, raw.size));
 }
 
 void session_root(struct session *s, void (*row)(void *context, const struct session_namespace *ns),
@@ -124,7 +132,8 @@ void session_list(struct session *s, enum session_list_form form, struct slice p
     /* The reference is always "" (N10). */
     cmd_format(cmd, "%s \"\" ",
                form == SESSION_LIST_LSUB ? "LSUB" : form == SESSION_LIST_XLIST ? "XLIST" : "LIST");
-    cmd_string(cmd, pattern, session_nonsync(s, pattern.size));
+    if (fits(cmd, pattern))
+        cmd_string(cmd, pattern, session_nonsync(s, pattern.size));
     if (form == SESSION_LIST_EXTENDED)
         list_return(s, cmd, status ? items : 0);
     finish(s, cmd);
@@ -310,6 +319,18 @@ void session_logout(struct session *s, session_ended *ended, void *context)
     bare(s, CMD_LOGOUT, ended, context);
 }
 
+/* They stand in the line as they are, wherever they come from: what could be read as more than a word is left out. */
+static struct slice keywords_copied(struct slice keywords)
+{
+    unsigned dropped = 0;
+    char *copy;
+
+    if (keywords.size == 0)
+        return slice_of(NULL, 0);
+    copy = mem_alloc(KEYWORDS_BYTES_MAX);
+    return slice_of(copy, keywords_clean(keywords, KEYWORDS_BYTES_MAX, copy, &dropped));
+}
+
 void session_append(struct session *s, struct slice raw, const struct session_append_item *items,
                     unsigned count, const struct session_append_events *events, session_ended *ended,
                     void *context)
@@ -323,11 +344,9 @@ void session_append(struct session *s, struct slice raw, const struct session_ap
     append->count = count;
     append->events = events;
     for (unsigned i = 0; i < count; i++) {
-        struct slice keywords = items[i].flags.keywords;
-
         append->items[i] = items[i];
-        append->items[i].flags.keywords =
-            slice_of(keywords.size ? slice_dup(keywords) : NULL, keywords.size);
+        append->items[i].flags.keywords = keywords_copied(items[i].flags.keywords);
+        append->items[i].date.known = date_is_writable(&items[i].date);
     }
     cmd_text(cmd, SLICE("APPEND "));
     name(s, cmd, raw);

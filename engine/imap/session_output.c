@@ -9,6 +9,9 @@
 #include <stdlib.h>
 
 #define ROOM_FIRST 1024u
+/* Of a literal that goes without being asked for. */
+#define NONSYNC_MAX          (1u << 20)
+#define NONSYNC_EXCHANGE_MAX (64u << 10)
 
 void output_deinit(struct output *out)
 {
@@ -68,16 +71,23 @@ bool output_put(struct session *s, struct slice text)
 
 bool session_nonsync(const struct session *s, uint64_t size_bytes)
 {
-    /* A refusal must cost no more than this much upload at Exchange, which answers an APPEND by
-     * "request is throttled" in place of "+". */
-    if (s->config.exchange && size_bytes > 65536)
+    /* A refusal must cost no more than this much upload; Exchange answers an APPEND by "request is throttled" in
+     * place of "+". */
+    if (size_bytes > (s->config.exchange ? NONSYNC_EXCHANGE_MAX : NONSYNC_MAX))
         return false;
     if (caps_has(&s->caps, CAP_LITERAL_PLUS))
         return true;
     return size_bytes <= 4096 && caps_has(&s->caps, CAP_LITERAL_MINUS);
 }
 
-/* The next queued command begins, if it may. */
+static void unqueue_first(struct session *s)
+{
+    s->queue_first = s->queue_first->next;
+    if (!s->queue_first)
+        s->queue_last = NULL;
+}
+
+/* The next queued command begins, if it may; one that cannot be written ends. */
 static bool begin_next(struct session *s)
 {
     struct cmd *cmd = s->queue_first;
@@ -86,12 +96,15 @@ static bool begin_next(struct session *s)
 
     if (!cmd || !cmd_may_send(cmd, &s->flight) || s->login.state != LOGIN_READY)
         return false;
+    if (cmd->unsendable) {
+        unqueue_first(s);
+        session_end_cmd(s, cmd, &cmd->answer);
+        return true;
+    }
     n = snprintf(tag, sizeof tag, "a%u ", s->next_tag);
     if (make_room(&s->out, (size_t)n) < (size_t)n)
         return false;
-    s->queue_first = cmd->next;
-    if (!s->queue_first)
-        s->queue_last = NULL;
+    unqueue_first(s);
     cmd->tag = session_tag(s);
     put(&s->out, slice_of(tag, (size_t)n));
     cmd->next = NULL;
@@ -143,7 +156,8 @@ static void body_done(struct session *s, struct cmd *cmd)
         append->last_byte = s->out.taken + s->out.size;
         cmd_end_text(cmd);
     } else {
-        bool nonsync = session_nonsync(s, append->items[append->item].size_bytes);
+        bool nonsync =
+            cmd_append_head(cmd, session_nonsync(s, append->items[append->item].size_bytes));
 
         if (cmd->answered && !nonsync) {
             /* The server has refused and waits for no further literal: where it is in its reading
@@ -151,7 +165,6 @@ static void body_done(struct session *s, struct cmd *cmd)
             session_fail_protocol(s, "APPEND was refused amid its literals");
             return;
         }
-        cmd_append_head(cmd, nonsync);
     }
     cmd->phase = CMD_TEXT;
 }

@@ -4,6 +4,7 @@
 #include "engine/imap/session_inner.h"
 
 #include "engine/imap/fetchitem.h"
+#include "engine/imap/keyword.h"
 #include "engine/imap/list.h"
 #include "engine/imap/token.h"
 
@@ -317,7 +318,7 @@ static void flags_received(struct session *s, const struct resp *resp)
     /* FLAGS stands for PERMANENTFLAGS where that does not come. RFC 9051 6.3.2 */
     if (s->flight.by_kind[CMD_SELECT] && !s->selected.has_permanent) {
         buf_clear(&s->keywords);
-        fetchitem_flags(&rest, &s->selected.permanent, &s->keywords);
+        fetchitem_flags(&rest, &s->selected.permanent, &s->keywords, KEYWORDS_ALL_BYTES_MAX);
     }
 }
 
@@ -416,7 +417,8 @@ void replies_status(struct session *s, const struct resp *resp)
         struct slice rest = resp->code_args;
 
         buf_clear(&s->keywords);
-        selected->has_permanent = fetchitem_flags(&rest, &selected->permanent, &s->keywords);
+        selected->has_permanent =
+            fetchitem_flags(&rest, &selected->permanent, &s->keywords, KEYWORDS_ALL_BYTES_MAX);
         return;
     }
     if (resp_has_code(resp, "UIDNOTSTICKY")) {

@@ -20,6 +20,7 @@ enum imap_flag {
 struct imap_flags {
     unsigned system;       /* IMAP_FLAG_ bits */
     struct slice keywords; /* atoms separated by one space; unknown \Flags are left out */
+    unsigned dropped;      /* keywords that were told and are not among them: no atoms, or too many */
 };
 
 /* INTERNALDATE: the instant and the zone it was written in, so that it can be sent back as it

@@ -428,7 +428,8 @@ static bool keep_lasting(void *context, const struct problem_record *problem)
     struct lasting *l = context;
 
     static const char *const types[] = { "FolderRenamed", "ReservedName", "FolderNameClash",
-                                         "HiddenMessages", "MayBeIncomplete" };
+                                         "HiddenMessages", "MayBeIncomplete",
+                                         "KeywordsDropped" };
     bool lasts = false;
 
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
@@ -441,7 +442,7 @@ static bool keep_lasting(void *context, const struct problem_record *problem)
 }
 
 /* What an earlier pass said is over; but a name that a folder was given stays, and so does the reason. So does
- * the doubt whether a folder was seen whole, which its first listing alone can raise. */
+ * the doubt whether a folder was seen whole, which its first listing alone can raise, and what that left out. */
 static void clear_remarks(struct account *account)
 {
     struct hub *hub = account->hub;

@@ -35,6 +35,7 @@ struct pull {
     uint64_t listed; /* rows seen in this folder in this listing */
     unsigned windows;
     uint64_t expected_before; /* tally.found when the listing began */
+    uint32_t keywords_dropped; /* a UID that has keywords which are not copied; 0: none seen in this listing */
     struct message_note *notes;
     unsigned noted; /* rows whose note was asked for */
     uint32_t uidvalidity, doubted_validity;

@@ -1,3 +1,4 @@
+#include "engine/imap/keyword.h"
 #include "engine/imap/uidset.h"
 #include "engine/move/gmail.h"
 #include "engine/move/pull_inner.h"
@@ -85,6 +86,8 @@ void pull_step_failed(struct worker *w, enum trouble_doing doing, const struct e
     worker_idle(w);
 }
 
+_Static_assert(KEYWORDS_BYTES_MAX == RECORD_KEYWORDS_BYTES_MAX, "the journal holds what a row brings");
+
 static int row_by_uid(const void *a, const void *b)
 {
     uint32_t x = ((const struct message_record *)a)->uid,
@@ -122,6 +125,8 @@ void pull_list_row(void *context, const struct imap_message_row *row)
         m->keywords.data = (const char *)(uintptr_t)(p->words.size - row->flags.keywords.size);
         m->keywords.size = row->flags.keywords.size;
     }
+    if (row->flags.dropped && !p->keywords_dropped)
+        p->keywords_dropped = row->uid;
     m->reason = policy_judge(account->hub->settings, account->user, m);
     if (m->reason != SKIP_NONE)
         m->state = MESSAGE_SKIPPED;
@@ -155,6 +160,22 @@ static void tell_hidden(struct worker *w)
                             "compare with the count in the source's webmail; Gmail's limit is a "
                             "setting of the user (\"folder size limits\")");
         }
+}
+
+/* One remark a folder, however many messages have such. */
+static void tell_keywords(struct worker *w)
+{
+    const struct pull *p = w->work;
+    char text[200];
+
+    if (!p->keywords_dropped)
+        return;
+    snprintf(text, sizeof text,
+             "UID %" PRIu32 ", and maybe others, have keywords that are not copied: they are no words of "
+             "letters, digits and marks as IMAP wants them, or more than %u bytes on one message",
+             p->keywords_dropped, KEYWORDS_BYTES_MAX);
+    account_problem(w->account, w->folder->record.folder, "KeywordsDropped", text,
+                    "nothing to do; the messages are copied with all else");
 }
 
 /* Something is there that was not listed, or may be. */
@@ -310,6 +331,7 @@ static void listing_done(struct worker *w)
     if (f->wanted.count == 0 && f->record.tally.waiting > f->fetching + f->storing)
         folder_want_stored(f);
     tell_hidden(w);
+    tell_keywords(w);
     f->listed_now = true;
     folder_put(f);
     pull_settle_if_done(f);
@@ -482,6 +504,7 @@ static void list_begin(struct worker *w)
     p->expected_before = f->record.tally.found;
     p->listed = 0;
     p->windows = p->refused = 0;
+    p->keywords_dropped = 0;
     p->base = p->from;
     p->doubted = p->looked = false;
     p->damaged_before = session_damaged_count(link_session(w->link));

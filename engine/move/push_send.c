@@ -1,3 +1,4 @@
+#include "engine/imap/keyword.h"
 #include "engine/move/allowance.h"
 #include "engine/move/governor.h"
 #include "engine/move/push_inner.h"
@@ -420,22 +421,30 @@ static const struct session_append_events append_events = {
     .uids = append_uids,
 };
 
-/* Keywords that the target keeps; out must hold the item's own. */
-static struct slice keywords_kept(const struct account *account, const char *keywords, char *out)
+/* Keywords that the target keeps, and that a command may carry: what an earlier version left in the journal may be
+ * any bytes. out must hold the item's own. */
+static struct slice keywords_kept(struct folder *f, const char *keywords, char *out)
 {
-    struct slice rest = slice_cstr(keywords), word;
+    const struct account *account = f->account;
+    struct slice rest, word;
+    unsigned dropped = 0;
     size_t used = 0;
 
+    rest = slice_of(out, keywords_clean(slice_cstr(keywords), KEYWORDS_BYTES_MAX, out, &dropped));
+    if (dropped)
+        account_problem(f->account, f->record.folder, "KeywordsDropped",
+                        "keywords that an earlier version listed are not sent: they are no words as IMAP wants them",
+                        "nothing to do; the messages are copied with all else");
     if (account->appends_keywords)
         return rest;
     while (slice_split(&rest, ' ', &word)) {
         struct slice named = slice_cstr(account->permanent_keywords), one;
 
-        while (word.size && slice_split(&named, ' ', &one))
+        while (slice_split(&named, ' ', &one))
             if (slice_equal_nocase(one, word)) {
                 if (used)
                     out[used++] = ' ';
-                memcpy(out + used, word.data, word.size);
+                memmove(out + used, word.data, word.size);
                 used += word.size;
                 break;
             }
@@ -463,7 +472,7 @@ static void job_send(struct job *job)
             .size_bytes = item_sent_bytes(item),
         };
         if (item->keywords) {
-            items[i].flags.keywords = keywords_kept(w->account, item->keywords, words + used);
+            items[i].flags.keywords = keywords_kept(f, item->keywords, words + used);
             used += strlen(item->keywords) + 1;
         }
         job->bytes += item_sent_bytes(item);

@@ -1,6 +1,7 @@
 #include "engine/move/roster.h"
 
 #include "engine/rules/names_parents.h"
+#include "engine/rules/names_text.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 
@@ -15,6 +16,8 @@
 #define LEVELS_MAX       250u
 /* Hidden parents that are asked for by name. */
 #define PARENTS_MAX 500u
+/* Namespaces of others and of all. */
+#define FOREIGN_MAX 1000u
 
 static void ask(struct roster *r);
 
@@ -31,6 +34,7 @@ static void rows_drop(struct roster *r)
     for (unsigned i = 0; i < r->count; i++)
         free(r->rows[i].raw);
     r->count = r->inbox = 0;
+    r->bytes = 0;
     r->cut = false;
     r->looks += r->raws.looks;
     names_index_deinit(&r->raws);
@@ -67,6 +71,19 @@ static void gap(struct roster *r, const char *raw, const struct err *err)
     r->gaps[r->gap_count++] = (struct roster_gap){ .raw = mem_text(raw), .err = *err };
 }
 
+/* The server shows more than is kept; words has the bound as %u. */
+static void gap_over(struct roster *r, const char *words, unsigned bound)
+    __attribute__((format(printf, 2, 0)));
+
+static void gap_over(struct roster *r, const char *words, unsigned bound)
+{
+    struct err err;
+
+    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0, words, bound);
+    err_doing(&err, "LIST");
+    gap(r, "", &err);
+}
+
 static void finish(struct roster *r, const struct err *err)
 {
     r->session = NULL;
@@ -94,11 +111,12 @@ static void list_row(void *context, const struct imap_list_row *row)
                   (*before & row->attributes & unselectable);
         return;
     }
-    if (r->count == ROSTER_ROWS_MAX) {
+    if (r->count == ROSTER_ROWS_MAX || row->name.size > ROSTER_BYTES_MAX - r->bytes) {
         r->cut = true;
         err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0,
-                "the server lists more than %u folders; those after \"%.80s\" are not looked at",
-                ROSTER_ROWS_MAX, r->rows[r->count - 1].raw);
+                "the server lists more than %u folders, or longer names than can be kept; those after \"%.80s\" "
+                "are not looked at",
+                ROSTER_ROWS_MAX, r->count ? r->rows[r->count - 1].raw : "");
         err_doing(&err, "LIST");
         gap(r, "", &err);
         return;
@@ -111,6 +129,7 @@ static void list_row(void *context, const struct imap_list_row *row)
         r->inbox = r->count + 1;
     if (!r->delimiter)
         r->delimiter = row->delimiter;
+    r->bytes += row->name.size;
     r->rows[r->count++] = (struct roster_row){ .raw = slice_dup(row->name),
                                                .delimiter = row->delimiter,
                                                .attributes = row->attributes };
@@ -264,6 +283,9 @@ static void listed(struct roster *r)
 {
     struct imap_list_row inbox = { .name = SLICE("INBOX") };
 
+    if (r->foreign_cut)
+        gap_over(r, "the server tells more than %u namespaces of others; folders in the rest are taken for the "
+                    "user's own", FOREIGN_MAX);
     r->inbox_supposed = !r->inbox;
     if (r->inbox_supposed)
         list_row(r, &inbox);
@@ -281,23 +303,31 @@ static void except_namespace(struct names_index *asked, const char *prefix)
 static void find_parents(struct roster *r)
 {
     struct names_index asked;
+    bool all = true;
 
     names_index_init(&asked);
     settings_list_deinit(&r->parents);
-    /* What a namespace begins with holds no mail. */
+    /* What a namespace begins with holds no mail; what lies above the user's own may. */
+    if (r->prefix)
+        all = names_parents_missing(&r->raws, slice_cstr(r->prefix), r->delimiter, &asked,
+                                    PARENTS_MAX, &r->parents);
     except_namespace(&asked, r->prefix);
     for (size_t i = 0; i < r->foreign.count; i++)
         except_namespace(&asked, r->foreign.items[i]);
-    for (unsigned i = 0; i < r->count; i++)
-        names_parents_missing(&r->raws, slice_cstr(r->rows[i].raw), r->rows[i].delimiter, &asked,
-                              &r->parents);
+    for (unsigned i = 0; i < r->count && all; i++)
+        all = names_parents_missing(&r->raws, slice_cstr(r->rows[i].raw),
+                                    r->rows[i].delimiter ? r->rows[i].delimiter : r->delimiter,
+                                    &asked, PARENTS_MAX, &r->parents);
     names_index_deinit(&asked);
+    if (!all)
+        gap_over(r, "more than %u folders that lie above others are not shown; only so many are asked for",
+                 PARENTS_MAX);
     r->by_status = false;
 }
 
 static const char *parent_at(const struct roster *r)
 {
-    return r->at < r->parents.count && r->at < PARENTS_MAX ? r->parents.items[r->at] : NULL;
+    return r->at < r->parents.count ? r->parents.items[r->at] : NULL;
 }
 
 /* Shown or not: it has been asked for in every way there is. */
@@ -468,7 +498,13 @@ static void namespace_row(void *context, const struct session_namespace *ns)
     struct roster *r = context;
 
     if (ns->kind != SESSION_NAMESPACE_PERSONAL) {
-        settings_list_add(&r->foreign, ns->prefix);
+        /* No name that is kept begins with a longer one. */
+        if (ns->prefix.size > NAMES_KEPT_BYTES_MAX)
+            return;
+        if (r->foreign.count == FOREIGN_MAX)
+            r->foreign_cut = true;
+        else
+            settings_list_add(&r->foreign, ns->prefix);
     } else if (!r->prefix) {
         r->prefix = slice_dup(ns->prefix);
         r->delimiter = ns->delimiter;
@@ -505,6 +541,7 @@ void roster_ask(struct roster *r, struct session *session, bool (*usable)(void *
     r->prefix = NULL;
     r->delimiter = '\0';
     settings_list_deinit(&r->foreign);
+    r->foreign_cut = false;
     if (r->no_namespaces)
         ask(r);
     else

@@ -16,6 +16,7 @@
 
 /* More are not kept: quirk rule 11. */
 #define ROSTER_ROWS_MAX 100000u
+#define ROSTER_BYTES_MAX (64u << 20) /* of their names */
 /* LIST commands of one descent. */
 #define ROSTER_ASKS_MAX 20000u
 #define ROSTER_GAPS_MAX 100u
@@ -36,13 +37,15 @@ struct roster_gap {
 struct roster {
     struct roster_row *rows;
     unsigned count, room;
+    size_t bytes;                 /* of their names */
     char *prefix;                 /* personal namespace, raw; NULL: not told */
     char delimiter;               /* the namespace's, else the first row's */
     struct settings_list foreign; /* prefixes of other users' and shared namespaces, raw */
     struct roster_gap *gaps;
     unsigned gap_count;
     bool inbox_supposed; /* no LIST showed INBOX, which is among the rows all the same */
-    bool cut;       /* there are more than ROSTER_ROWS_MAX; a gap says so */
+    bool cut;       /* there are more than ROSTER_ROWS_MAX or ROSTER_BYTES_MAX; a gap says so */
+    bool foreign_cut; /* more namespaces were told than are kept; a gap says so */
     uint64_t looks; /* table slots looked at so far, for tests that count work */
 
     /* how it is asked: roster.c's own */

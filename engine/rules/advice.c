@@ -86,6 +86,9 @@ static const struct advice rows[] = {
     { "MayBeIncomplete", "The source shows a number of messages that is a limit of some servers.",
       "Compare with the count in the source's webmail. Gmail: the user's setting \"folder size limits\". Yahoo "
       "and AOL: their servers show the newest 10,000 where they do not let UIDONLY be turned on.", NULL, true },
+    { "KeywordsDropped", "Some keywords of messages are not copied.",
+      "Nothing to do: they are no words that IMAP allows as keywords, or too many on one message. The messages "
+      "are copied with all else.", NULL, true },
     { "SelectFailed", "The server refuses to open the folder.",
       "Open it in webmail to see whether it works there; then run `retry`. The other folders were "
       "copied.", NULL, true },

@@ -92,6 +92,8 @@ static const struct {
       "TargetUnavailable" },
     { TROUBLE_LIST, TROUBLE_CREATE, FAILURE_LOCAL, NULL, "invalid mailbox name",
       "InvalidMailboxName" },
+    { TROUBLE_LIST, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "mailbox name is too long",
+      "InvalidMailboxName" },
     { TROUBLE_CREATE, TROUBLE_CREATE, FAILURE_LOCAL, NULL, "folder name is reserved",
       "InvalidMailboxName" },
     { TROUBLE_CREATE, TROUBLE_CREATE, FAILURE_LOCAL, "NOPERM", "permission denied",

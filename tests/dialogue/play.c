@@ -650,11 +650,12 @@ bool play_look(struct play *p, const char *what, char *out, size_t cap)
 static void append(struct play_command *c, char *rest)
 {
     struct session_append_item items[64] = { 0 };
-    struct buf name;
+    struct buf name, words;
     char *sizes = strsep(&rest, " "), *size;
     unsigned count = 0;
 
     buf_init(&name, 4096);
+    buf_init(&words, 4096);
     if (rest && *rest == '"') {
         rest++;
         play_unescape(&name, strsep(&rest, "\""));
@@ -667,12 +668,15 @@ static void append(struct play_command *c, char *rest)
         items[count].size_bytes = strtoull(size, NULL, 10);
         if (rest && *rest) {
             items[count].flags.system = strstr(rest, "\\Seen") ? IMAP_FLAG_SEEN : 0;
-            items[count].flags.keywords = rest[0] == '$' ? slice_cstr(rest) : slice_of(NULL, 0);
+            if (rest[0] == '$' && words.size == 0)
+                play_unescape(&words, rest);
+            items[count].flags.keywords = buf_slice(&words);
         }
         count++;
     }
     session_append(c->play->session, buf_slice(&name), items, count, &append_events, ended, c);
     buf_deinit(&name);
+    buf_deinit(&words);
 }
 
 static bool bodies(struct play_command *c, char *rest)

@@ -314,17 +314,76 @@ static void parents_that_are_not_listed(void **state)
     for (size_t i = 0; i < sizeof listed / sizeof *listed; i++)
         assert_true(names_index_add(&all, slice_cstr(listed[i]), i));
     for (size_t i = 0; i < sizeof listed / sizeof *listed; i++)
-        names_parents_missing(&all, slice_cstr(listed[i]), '/', &asked, &parents);
+        assert_true(names_parents_missing(&all, slice_cstr(listed[i]), '/', &asked, 100, &parents));
     assert_int_equal(parents.count, sizeof wanted / sizeof *wanted);
     for (size_t i = 0; i < parents.count; i++)
         assert_string_equal(parents.items[i], wanted[i]);
-    names_parents_missing(&all, SLICE("x/y"), '\0', &asked, &parents);
-    names_parents_missing(&all, SLICE("///"), '/', &asked, &parents);
-    names_parents_missing(&all, SLICE(""), '/', &asked, &parents);
+    names_parents_missing(&all, SLICE("x/y"), '\0', &asked, 100, &parents);
+    names_parents_missing(&all, SLICE("///"), '/', &asked, 100, &parents);
+    names_parents_missing(&all, SLICE(""), '/', &asked, 100, &parents);
     assert_int_equal(parents.count, sizeof wanted / sizeof *wanted);
     settings_list_deinit(&parents);
     names_index_deinit(&asked);
     names_index_deinit(&all);
+}
+
+/* Names of any number of levels: no more is kept than may be asked for, and each level is looked at once. */
+static void parents_without_end_are_not_kept(void **state)
+{
+    enum { LEVELS = 200 };
+    char *name = malloc(2 * 130000 + 1);
+    struct names_index all, asked;
+    struct settings_list parents = { 0 };
+    unsigned row = 0;
+    bool more = true;
+
+    (void)state;
+    names_index_init(&all);
+    names_index_init(&asked);
+    for (; row < 2000 && more; row++) {
+        int n = sprintf(name, "%u", row);
+
+        for (unsigned i = 0; i < LEVELS; i++)
+            memcpy(name + n + 2 * i, "/x", 2);
+        more = names_parents_missing(&all, slice_of(name, (size_t)n + 2 * LEVELS), '/', &asked, 500,
+                                     &parents);
+    }
+    assert_false(more);
+    assert_int_equal(row, 3);
+    assert_int_equal(parents.count, 500);
+    assert_int_equal(asked.count, 500);
+    assert_true(all.looks + asked.looks < 10 * 3 * LEVELS);
+    settings_list_deinit(&parents);
+    names_index_deinit(&asked);
+    /* Below what was asked for already, or is a row, each further one costs no more than a look. */
+    names_index_init(&asked);
+    for (row = 0; row < 2000; row++) {
+        int n = 1;
+
+        name[0] = 'p';
+        for (unsigned i = 0; i < LEVELS; i++)
+            memcpy(name + n + 2 * i, "/x", 2);
+        n += 2 * LEVELS;
+        n += sprintf(name + n, "/%u", row);
+        assert_true(names_parents_missing(&all, slice_of(name, (size_t)n), '/', &asked, 500, &parents));
+    }
+    assert_int_equal(parents.count, LEVELS + 1);
+    assert_true(all.looks + asked.looks < 10 * (2000 + 4 * LEVELS));
+    settings_list_deinit(&parents);
+    names_index_deinit(&asked);
+    /* One of 130,000 levels: those that a folder of the journal could have, and no more. */
+    names_index_init(&asked);
+    for (size_t i = 0; i < 130000; i++)
+        memcpy(name + 2 * i, "y/", 2);
+    memcpy(name + 2 * 130000 - 1, "z", 2);
+    assert_true(names_parents_missing(&all, slice_cstr(name), '/', &asked, 100000, &parents));
+    assert_int_equal(parents.count, 2000);
+    for (size_t i = 0; i < parents.count; i++)
+        assert_int_equal(strlen(parents.items[i]), 2 * i + 1);
+    settings_list_deinit(&parents);
+    names_index_deinit(&asked);
+    names_index_deinit(&all);
+    free(name);
 }
 
 int main(void)
@@ -339,6 +398,7 @@ int main(void)
         cmocka_unit_test(what_exchange_keeps_is_known_in_many_languages),
         cmocka_unit_test(no_name_has_two_meanings),
         cmocka_unit_test(parents_that_are_not_listed),
+        cmocka_unit_test(parents_without_end_are_not_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
