@@ -91,16 +91,14 @@ static void raw_grown(struct blob_writer *w, size_t room)
     w->raw_room = room;
 }
 
-void blob_begin(struct blob_writer *w, struct blob_kit *kit, uint64_t expected_bytes)
+void blob_begin(struct blob_writer *w, struct blob_kit *kit, uint64_t body, uint64_t expected_bytes)
 {
     EVP_MD_CTX *digest =
         kit->digest_count ? kit->digests[--kit->digest_count] : EVP_MD_CTX_new();
     bool good = digest && EVP_DigestInit_ex(digest, kit->sha256, NULL) == 1;
 
     assert(good);
-    *w = (struct blob_writer){ .kit = kit, .digest = digest };
-    if (kit->spool->seal.on)
-        w->number = spool_next_body(kit->spool);
+    *w = (struct blob_writer){ .kit = kit, .body = body, .digest = digest };
     raw_grown(w, expected_bytes >= BLOB_CHUNK_BYTES ? BLOB_CHUNK_BYTES
                  : expected_bytes < RAW_LEAST       ? RAW_LEAST
                                                     : (size_t)expected_bytes);
@@ -145,7 +143,7 @@ void blob_chunk(struct blob_writer *w, char **data_r, size_t *size_r)
 
     assert(!ZSTD_isError(size));
     if (sealed) {
-        size = seal_close(&kit->seal, (uint8_t *)kit->packed, size, w->number, w->chunk);
+        size = seal_close(&kit->seal, (uint8_t *)kit->packed, size, w->body, w->chunk);
     } else {
         kit->packed[0] = CHUNK_PLAIN;
         size += 1;
@@ -211,7 +209,7 @@ void blob_opener_destroy(struct blob_opener **opener)
     *opener = NULL;
 }
 
-bool blob_opener_take(struct blob_opener *o, struct slice chunk, uint32_t index, char *out,
+bool blob_opener_take(struct blob_opener *o, struct slice chunk, uint64_t body, uint32_t index, char *out,
                       size_t cap, size_t *size_r)
 {
     struct slice frame;
@@ -220,8 +218,8 @@ bool blob_opener_take(struct blob_opener *o, struct slice chunk, uint32_t index,
 
     if (chunk.size < 1)
         return false;
-    if ((uint8_t)chunk.data[0] == CHUNK_SEALED) {
-        if (chunk.size > o->plain_room || !seal_open(&o->seal, chunk, index, o->plain, &size))
+    if ((uint8_t)chunk.data[0] == CHUNK_SEALED || (uint8_t)chunk.data[0] == CHUNK_SEALED_1) {
+        if (chunk.size > o->plain_room || !seal_open(&o->seal, chunk, body, index, o->plain, &size))
             return false;
         frame = slice_of((const char *)o->plain, size);
     } else if ((uint8_t)chunk.data[0] == CHUNK_PLAIN && !o->seal.context) {

@@ -20,8 +20,9 @@ void blob_kit_destroy(struct blob_kit **kit);
 struct blob_opener;
 struct blob_opener *blob_opener_create(struct spool *spool);
 void blob_opener_destroy(struct blob_opener **opener);
-/* out[cap]: too small a cap, like damage or a wrong key, is false. *size_r: raw bytes. */
-bool blob_opener_take(struct blob_opener *opener, struct slice chunk, uint32_t index, char *out,
+/* out[cap]: too small a cap, like damage, a wrong key or a sealed chunk of another body or place, is false.
+ * *size_r: raw bytes. */
+bool blob_opener_take(struct blob_opener *opener, struct slice chunk, uint64_t body, uint32_t index, char *out,
                       size_t cap, size_t *size_r) ERR_CHECK;
 
 /* A body being written. Storage is the caller's. */
@@ -31,11 +32,11 @@ struct blob_writer {
     size_t raw_size, raw_room;
     uint32_t chunk;         /* index of the current chunk */
     uint64_t body_bytes;
-    uint64_t number;        /* drawn for this body alone: no nonce of a sealed chunk comes twice */
+    uint64_t body;          /* its number, this body's alone: no nonce of a sealed chunk comes twice */
     void *digest;           /* EVP_MD_CTX, pooled by the kit */
 };
-/* expected_bytes: the announced literal size; bounds the first allocation only. */
-void blob_begin(struct blob_writer *w, struct blob_kit *kit, uint64_t expected_bytes);
+/* body: of spool_next_body; expected_bytes: the announced literal size; bounds the first allocation only. */
+void blob_begin(struct blob_writer *w, struct blob_kit *kit, uint64_t body, uint64_t expected_bytes);
 /* Takes bytes up to the end of the current chunk; *taken_r tells how many. When the chunk is full,
  * call blob_chunk before adding more. */
 void blob_add(struct blob_writer *w, struct slice bytes, size_t *taken_r);

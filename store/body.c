@@ -54,7 +54,7 @@ static bool chunk_opened(struct body_reader *b, char *out, size_t cap, size_t *s
     k = env_val(key_slice(&key));
     rc = mdb_get(reader->txn, reader->spool->tables[TABLE_BODY], &k, &v);
     if (rc == 0)
-        good = blob_opener_take(reader->opener, env_slice(v), b->chunk, out, cap, size_r);
+        good = blob_opener_take(reader->opener, env_slice(v), b->body, b->chunk, out, cap, size_r);
     reader_rest(reader);
     if (rc == 0 && (reader->touched += v.mv_size) > ENV_LET_GO_BYTES) {
         reader->touched = 0;

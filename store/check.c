@@ -274,7 +274,7 @@ static bool chunk_checked(struct check *c, const struct owner *o, uint32_t chunk
         *sum = o->body_bytes - *sum > BLOB_CHUNK_BYTES ? *sum + BLOB_CHUNK_BYTES : o->body_bytes;
         return true;
     }
-    if (!blob_opener_take(c->opener, value, chunk, c->raw, BLOB_CHUNK_BYTES, &size) || size == 0 ||
+    if (!blob_opener_take(c->opener, value, o->body, chunk, c->raw, BLOB_CHUNK_BYTES, &size) || size == 0 ||
         EVP_DigestUpdate(c->digest, c->raw, size) != 1) {
         fault(c, "user %u folder %u uid %u: chunk %u of its body is damaged", o->user, o->folder,
               o->uid, chunk);

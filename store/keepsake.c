@@ -135,14 +135,14 @@ static bool open_sealed(const char *path, struct slice file, const struct secret
 
     if (!key)
         return refuse(err_r, path, "is sealed; name the key that sealed it by spool-key-file");
-    if (file.size < MAGIC_SIZE + SEAL_SALT_BYTES + SEAL_EXTRA_BYTES)
+    if (file.size < MAGIC_SIZE + SEAL_SALT_BYTES + SEAL_TAIL_BYTES)
         return refuse(err_r, path, "is cut short");
     block = slice_from(file, MAGIC_SIZE + SEAL_SALT_BYTES);
     if (!seal_derive(&seal, secret_peek(key), salt, err_r))
         return false;
     value = mem_alloc(block.size);
     seal_kit_init(&kit, &seal);
-    ok = seal_open(&kit, block, 0, value, &size);
+    ok = seal_open(&kit, block, 0, 0, value, &size);
     seal_kit_deinit(&kit);
     seal_wipe(&seal);
     if (ok)

@@ -41,7 +41,7 @@ void incoming_start(struct incoming *in, struct folder *folder, uint32_t uid,
     incoming_drop(in);
     *in = (struct incoming){ .folder = folder, .active = true, .uid = uid };
     in->body = spool_next_body(hub->spool);
-    blob_begin(&in->blob, hub->kit, expected_bytes);
+    blob_begin(&in->blob, hub->kit, in->body, expected_bytes);
 }
 
 struct slice incoming_raw(const struct incoming *in)

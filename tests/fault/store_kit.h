@@ -222,7 +222,7 @@ static struct store_op *kit_spooled_op(struct kit *kit, uint32_t user, uint32_t 
     struct slice left = slice_of(data, size);
     struct blob_writer w;
 
-    blob_begin(&w, kit->blobs, size);
+    blob_begin(&w, kit->blobs, body, size);
     while (left.size) {
         size_t taken;
 

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "store/seal.h"
 #include "tests/fault/store_kit.h"
 
 static const size_t sizes[] = { 0,          1,      255,        16383,           16384,
@@ -137,23 +138,25 @@ static void an_opener_refuses_damage_swaps_and_small_buffers(void **state)
             kit.key = secret_create(SLICE("0123456789abcdef0123456789abcdef"));
         kit_open(&kit);
         data = kit_body(3, 20000);
-        blob_begin(&w, kit.blobs, 20000);
+        blob_begin(&w, kit.blobs, 7, 20000);
         blob_add(&w, slice_of(data, 20000), &taken);
         assert_int_equal(taken, 20000);
         blob_chunk(&w, &chunk, &size);
         blob_end(&w);
         opener = blob_opener_create(kit.spool);
-        assert_true(blob_opener_take(opener, slice_of(chunk, size), 0, out, 20000, &got));
+        assert_true(blob_opener_take(opener, slice_of(chunk, size), 7, 0, out, 20000, &got));
         assert_int_equal(got, 20000);
         assert_memory_equal(out, data, 20000);
-        assert_false(blob_opener_take(opener, slice_of(chunk, size), 0, out, 19999, &got));
+        assert_false(blob_opener_take(opener, slice_of(chunk, size), 7, 0, out, 19999, &got));
+        if (keyed) /* nor may it stand for another body */
+            assert_false(blob_opener_take(opener, slice_of(chunk, size), 8, 0, out, 20000, &got));
         if (keyed)
-            assert_false(blob_opener_take(opener, slice_of(chunk, size), 1, out, 20000, &got));
+            assert_false(blob_opener_take(opener, slice_of(chunk, size), 7, 1, out, 20000, &got));
         for (size_t cut = 0; cut < size; cut += 1 + size / 97)
-            assert_false(blob_opener_take(opener, slice_of(chunk, cut), 0, out, 20000, &got));
+            assert_false(blob_opener_take(opener, slice_of(chunk, cut), 7, 0, out, 20000, &got));
         for (size_t at = 0; at < size; at += 1 + size / 97) {
             chunk[at] ^= 0x10;
-            if (blob_opener_take(opener, slice_of(chunk, size), 0, out, 20000, &got)) {
+            if (blob_opener_take(opener, slice_of(chunk, size), 7, 0, out, 20000, &got)) {
                 /* zstd's header has bits that change nothing; the bytes must then be right. */
                 assert_false(keyed);
                 assert_memory_equal(out, data, 20000);
@@ -168,11 +171,92 @@ static void an_opener_refuses_damage_swaps_and_small_buffers(void **state)
     }
 }
 
+/* One sealed chunk of a body of its own; the caller frees it. */
+static struct slice sealed(struct kit *kit, const char *data, size_t size)
+{
+    struct blob_writer w;
+    char *chunk;
+    size_t taken, chunk_bytes;
+
+    blob_begin(&w, kit->blobs, spool_next_body(kit->spool), size);
+    blob_add(&w, slice_of(data, size), &taken);
+    blob_chunk(&w, &chunk, &chunk_bytes);
+    blob_end(&w);
+    return slice_of(chunk, chunk_bytes);
+}
+
+/* A state folder put back from a copy draws the same numbers again, for other mail. */
+static void a_restored_folder_repeats_no_key_stream(void **state)
+{
+    char command[1600], *data = kit_body(4, 3000);
+    struct slice first, again;
+    struct kit kit;
+
+    kit_folder(&kit);
+    kit.key = secret_create(SLICE("0123456789abcdef0123456789abcdef"));
+    kit_open(&kit);
+    kit_close(&kit);
+    snprintf(command, sizeof command, "cp -a %s %s.copy", kit.state, kit.state);
+    assert_int_equal(system(command), 0);
+    kit_open(&kit);
+    first = sealed(&kit, data, 3000);
+    kit_close(&kit);
+    snprintf(command, sizeof command, "rm -r %s && mv %s.copy %s", kit.state, kit.state, kit.state);
+    assert_int_equal(system(command), 0);
+    kit_open(&kit);
+    again = sealed(&kit, data, 3000);
+    /* The same text under the same number and chunk: only another key makes other bytes of it. */
+    assert_int_equal(first.size, again.size);
+    assert_memory_equal(first.data + 1, again.data + 1, 12);
+    for (size_t at = SEAL_HEAD_BYTES; at + 16 <= first.size; at += 16)
+        assert_memory_not_equal(first.data + at, again.data + at, 16);
+    free((char *)first.data);
+    free((char *)again.data);
+    free(data);
+    kit_deinit(&kit);
+}
+
+/* As version 0.1 sealed: kind 2, 13 bytes of head, the spool's one key. */
+static void what_an_earlier_version_sealed_is_read(void **state)
+{
+    static const uint8_t head[13] = { CHUNK_SEALED_1, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 2 };
+    const char text[] = "From: ann";
+    uint8_t block[13 + sizeof text + SEAL_TAIL_BYTES], out[sizeof block];
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    struct seal_key key = { 0 };
+    struct seal_kit seal;
+    struct err err;
+    size_t size;
+    int n;
+
+    assert_true(seal_derive(&key, SLICE("0123456789abcdef0123456789abcdef"), (const uint8_t *)"salt of 16 bytes",
+                            &err));
+    /* HKDF-SHA256 of that key and salt, as any implementation gives it. */
+    assert_memory_equal(key.first, "\x53\xf0\x73\xa3\xe7\x03\xa0\x60", 8);
+    memcpy(block, head, sizeof head);
+    assert_int_equal(EVP_EncryptInit_ex(context, EVP_aes_256_gcm(), NULL, key.first, head + 1), 1);
+    assert_int_equal(EVP_EncryptUpdate(context, NULL, &n, head, sizeof head), 1);
+    assert_int_equal(EVP_EncryptUpdate(context, block + 13, &n, (const uint8_t *)text, sizeof text), 1);
+    assert_int_equal(EVP_EncryptFinal_ex(context, block + 13 + n, &n), 1);
+    assert_int_equal(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_GET_TAG, SEAL_TAIL_BYTES, block + 13 + sizeof text), 1);
+    EVP_CIPHER_CTX_free(context);
+    seal_kit_init(&seal, &key);
+    assert_true(seal_open(&seal, slice_of((char *)block, sizeof block), 1, 2, out, &size));
+    assert_int_equal(size, sizeof text);
+    assert_memory_equal(out, text, size);
+    assert_false(seal_open(&seal, slice_of((char *)block, sizeof block), 1, 3, out, &size));
+    block[20] ^= 1;
+    assert_false(seal_open(&seal, slice_of((char *)block, sizeof block), 1, 2, out, &size));
+    seal_kit_deinit(&seal);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bodies_of_all_sizes_round_trip),
         cmocka_unit_test(bodies_round_trip_under_a_key),
+        cmocka_unit_test(a_restored_folder_repeats_no_key_stream),
+        cmocka_unit_test(what_an_earlier_version_sealed_is_read),
         cmocka_unit_test(wrong_missing_and_needless_keys_are_refused),
         cmocka_unit_test(an_opener_refuses_damage_swaps_and_small_buffers),
     };
