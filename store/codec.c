@@ -326,6 +326,8 @@ size_t encode_problem(uint8_t *out, const struct key *key, const struct problem_
     pack_text(&w, p->type, sizeof p->type);
     pack_text(&w, p->text, sizeof p->text);
     pack_text(&w, p->remedy, sizeof p->remedy);
+    if (p->doubt)
+        pack_number(&w, p->count);
     return pack_end(&w, key_slice(key));
 }
 
@@ -337,6 +339,8 @@ bool decode_problem(struct slice key, struct slice value, struct problem_record 
     unpack_text(&r, p->type, sizeof p->type);
     unpack_text(&r, p->text, sizeof p->text);
     unpack_text(&r, p->remedy, sizeof p->remedy);
+    p->doubt = r.ok && r.left > 0;
+    p->count = p->doubt ? unpack_number(&r) : 0;
     return unpack_end(&r);
 }
 

@@ -59,6 +59,7 @@ bool drain_blocked_by(const struct store_op *op, const struct store_op *earlier)
         return same_folder && end_blocked_by(op, earlier);
     case STORE_OP_FAILURE:
     case STORE_OP_PROBLEM:
+    case STORE_OP_DOUBT:
     case STORE_OP_CLEAR_REMARKS:
     case STORE_OP_CLEAR_PROBLEMS:
         return op->user == earlier->user && !drain_inserts(earlier);
@@ -77,6 +78,7 @@ bool drain_outlives_loss(const struct store_op *op)
     case STORE_OP_META:
     case STORE_OP_FAILURE:
     case STORE_OP_PROBLEM:
+    case STORE_OP_DOUBT:
     case STORE_OP_CLEAR_REMARKS:
     case STORE_OP_CLEAR_PROBLEMS:
         return true;

@@ -226,6 +226,8 @@ int journal_apply(struct journal *j, struct store_op *op)
         return remark_failure(j, op->user, &op->failure);
     case STORE_OP_PROBLEM:
         return remark_problem(j, op->user, &op->problem);
+    case STORE_OP_DOUBT:
+        return remark_doubt(j, op->user, &op->problem);
     case STORE_OP_CLEAR_REMARKS:
         return remark_clear(j, op->user);
     case STORE_OP_CLEAR_PROBLEMS:

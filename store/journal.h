@@ -49,7 +49,9 @@ void journal_fault(int (*before_commit)(void *context), void *context);
 /* store/remarks: failures, problems, samples. */
 int remark_failure(struct journal *j, uint32_t user, const struct failure_record *failure);
 int remark_problem(struct journal *j, uint32_t user, const struct problem_record *problem);
-int remark_clear(struct journal *j, uint32_t user); /* both kinds */
+/* doubt->doubt false: only takes away. */
+int remark_doubt(struct journal *j, uint32_t user, const struct problem_record *doubt);
+int remark_clear(struct journal *j, uint32_t user); /* both kinds, doubts excepted */
 int remark_clear_problems(struct journal *j, uint32_t user);
 int remark_sample(struct journal *j, int64_t wall_ms, const uint64_t values[12]);
 

@@ -62,6 +62,7 @@ void store_op_free(struct store_op *op)
     case STORE_OP_OPEN:
     case STORE_OP_FAILURE:
     case STORE_OP_PROBLEM:
+    case STORE_OP_DOUBT:
     case STORE_OP_CLEAR_REMARKS:
     case STORE_OP_CLEAR_PROBLEMS:
     case STORE_OP_SAMPLE:

@@ -33,7 +33,7 @@ const char *skip_reason_name(enum skip_reason reason);
 
 enum user_state {
     USER_QUEUED, USER_VALIDATING, USER_SYNCING, USER_SYNCED, USER_INCREMENTAL_SYNCING,
-    USER_INCREMENTAL_SYNCED, USER_STOPPED, USER_FAILED, USER_STATE_COUNT
+    USER_INCREMENTAL_SYNCED, USER_STOPPED, USER_FAILED, USER_SYNCED_WITH_DOUBTS, USER_STATE_COUNT
 };
 const char *user_state_name(enum user_state state); /* "IncrementalSyncing" ... */
 
@@ -69,9 +69,16 @@ enum time_kind {
     TIME_SOURCE, TIME_TARGET, TIME_THROTTLED, TIME_STALLED_SOURCE, TIME_STALLED_TARGET, TIME_IDLE
 };
 
-static inline bool user_state_is_synced(enum user_state state)
+/* Everything is moved, and that is proved. */
+static inline bool user_state_is_proved(enum user_state state)
 {
     return state == USER_SYNCED || state == USER_INCREMENTAL_SYNCED;
+}
+
+/* Nothing is left to move; whether all of it is proved is another question. */
+static inline bool user_state_is_synced(enum user_state state)
+{
+    return user_state_is_proved(state) || state == USER_SYNCED_WITH_DOUBTS;
 }
 
 struct folder_record {
@@ -146,10 +153,13 @@ static inline const char *failure_side_name(unsigned side)
     return side == FAILURE_SOURCE ? "source" : side == FAILURE_TARGET ? "target" : "local";
 }
 
-/* A remark about a folder that is not a failure (renamed, parent made, name clash). */
+/* A remark about a folder that is not a failure (renamed, parent made, name clash), or a doubt: what
+ * could not be proved of the folder, or with folder 0 of the user. */
 struct problem_record {
     uint32_t folder;
     char type[40], text[256], remedy[256];
+    bool doubt;     /* there is one of its type and folder, and only STORE_OP_DOUBT changes it */
+    uint64_t count; /* of a doubt: how many messages or folders it is about, 0: not known */
 };
 
 #endif

@@ -163,22 +163,23 @@ int remark_problem(struct journal *j, uint32_t user, const struct problem_record
     return journal_put(j, TABLE_PROBLEM, &key, bytes, encode_problem(bytes, &key, problem));
 }
 
-static int user_cleared(struct journal *j, enum table table, uint32_t user)
+/* Drops the entries whose keys begin with this one and which goes() wants gone; NULL: all of them. */
+static int cleared(struct journal *j, enum table table, const struct key *first,
+                   bool (*goes)(struct slice key, struct slice value, const void *context),
+                   const void *context)
 {
-    struct key key;
     MDB_cursor *cursor;
-    MDB_val k, v;
+    MDB_val k = env_val(key_slice(first)), v;
     int rc = mdb_cursor_open(j->txn, j->spool->tables[table], &cursor);
 
     if (rc)
         return rc;
-    key_user(&key, user);
-    for (;;) {
-        k = env_val(key_slice(&key));
-        rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-        if (rc || k.mv_size < 4 || memcmp(k.mv_data, key.bytes, 4) != 0)
+    for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0;
+         rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+        if (k.mv_size < first->size || memcmp(k.mv_data, first->bytes, first->size) != 0)
             break;
-        rc = mdb_cursor_del(cursor, 0);
+        if (!goes || goes(slice_of(k.mv_data, k.mv_size), slice_of(v.mv_data, v.mv_size), context))
+            rc = mdb_cursor_del(cursor, 0);
         if (rc)
             break;
     }
@@ -186,16 +187,53 @@ static int user_cleared(struct journal *j, enum table table, uint32_t user)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+static bool has_type(struct slice key, struct slice value, const void *type)
+{
+    struct problem_record p;
+
+    return !decode_problem(key, value, &p) || strcmp(p.type, type) == 0;
+}
+
+int remark_doubt(struct journal *j, uint32_t user, const struct problem_record *doubt)
+{
+    uint8_t bytes[RECORD_BYTES_MAX];
+    struct problem_record nameless = { .folder = doubt->folder };
+    struct key key;
+    int rc;
+
+    key_folder(&key, user, doubt->folder);
+    rc = cleared(j, TABLE_PROBLEM, &key, has_type, doubt->type);
+    if (rc || !doubt->doubt)
+        return rc;
+    memcpy(nameless.type, doubt->type, sizeof nameless.type);
+    key_problem(&key, user, doubt->folder, problem_hash(&nameless));
+    return journal_put(j, TABLE_PROBLEM, &key, bytes, encode_problem(bytes, &key, doubt));
+}
+
+static bool is_over(struct slice key, struct slice value, const void *context)
+{
+    struct problem_record p;
+
+    (void)context;
+    return !decode_problem(key, value, &p) || !p.doubt;
+}
+
 int remark_clear(struct journal *j, uint32_t user)
 {
-    int rc = user_cleared(j, TABLE_FAILURE, user);
+    struct key key;
+    int rc;
 
+    key_user(&key, user);
+    rc = cleared(j, TABLE_FAILURE, &key, NULL, NULL);
     return rc ? rc : remark_clear_problems(j, user);
 }
 
 int remark_clear_problems(struct journal *j, uint32_t user)
 {
-    return user_cleared(j, TABLE_PROBLEM, user);
+    struct key key;
+
+    key_user(&key, user);
+    return cleared(j, TABLE_PROBLEM, &key, is_over, NULL);
 }
 
 /* Every second of the older three quarters goes: the line gets coarser with age, its ends stay. */

@@ -29,7 +29,9 @@ enum store_op_kind {
     STORE_OP_FAILURE,   /* counts into an equal record or adds one (<= 1,000 a user; then counted into
                            one "more" record) */
     STORE_OP_PROBLEM,   /* adds a folder problem unless an equal one is there */
-    STORE_OP_CLEAR_REMARKS, /* drops a user's failures and problems (start of a pass, retry) */
+    STORE_OP_DOUBT,     /* puts a doubt in place of the problems of its type and folder; with problem.doubt
+                           false these go and none comes */
+    STORE_OP_CLEAR_REMARKS, /* drops a user's failures and problems (start of a pass, retry); doubts stay */
     STORE_OP_CLEAR_PROBLEMS, /* drops the problems only: a look at the source undoes no failure */
     STORE_OP_META,      /* put a named value */
     STORE_OP_SAMPLE,    /* a timeline sample; old ones are thinned so that <= 4,096 stay */

@@ -199,7 +199,8 @@ int do_rehearse(const struct opts *o, const struct settings *settings)
             fprintf(stderr, "mailhaul: warning: %s\n", r.warnings.items[i]);
         code = do_run(o, r.settings);
         exo_stats(r.exo, &stats);
-        if (code == EXIT_DONE || code == EXIT_STOPPED || code == EXIT_FAILED_USERS)
+        if (code == EXIT_DONE || code == EXIT_STOPPED || code == EXIT_FAILED_USERS ||
+            code == EXIT_DOUBTS)
             tell(o, &stats);
     }
     exo_stop(&r.exo);

@@ -95,6 +95,7 @@ static void translate(const struct batch_view *b, struct progress_view *v)
         .queued = b->queued,
         .working = b->working,
         .synced = b->synced,
+        .doubted = b->doubted,
         .failed = b->failed,
         .folders_done = (unsigned)b->folders_done,
         .folders = (unsigned)b->folders,
@@ -186,6 +187,8 @@ static int exit_of(const struct opts *o, const struct batch_result *r)
         return EXIT_STOPPED;
     case BATCH_WITH_FAILURES:
         return EXIT_FAILED_USERS;
+    case BATCH_WITH_DOUBTS:
+        return unfetched ? EXIT_STOPPED : EXIT_DOUBTS;
     case BATCH_UNREACHABLE:
         fprintf(stderr, "mailhaul: %s; mailhaul check tells why\n",
                 r->stop_reason ? r->stop_reason : "no user got through to a server");
@@ -228,6 +231,8 @@ static void tell_asked(const struct opts *o, const struct settings *settings, co
         fprintf(out, "%u done", r->synced);
         between = ", ";
     }
+    if (r->doubted)
+        fprintf(out, " (%u of them with doubts)", r->doubted);
     if (r->failed) {
         fprintf(out, "%s%u failed", between, r->failed);
         between = ", ";

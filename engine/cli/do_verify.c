@@ -37,6 +37,7 @@ static void user_json(struct emit *e, const struct verify_user *u)
     emit_number(e, "skipped", u->skipped);
     emit_number(e, "new", u->fresh);
     emit_number(e, "bodies_compared", u->bodies);
+    emit_number(e, "doubts", u->doubts);
     emit_bool(e, "complete", u->complete);
     if (u->complete) {
         emit_null(e, "failure");
@@ -98,6 +99,9 @@ static void user_text(const struct verify_user *u)
     if (!u->complete)
         printf("    not read whole: %s: %s\n    do: %s\n", u->type,
                err_line(&u->err, line, sizeof line), advice_find(u->type)->remedy);
+    if (u->doubts)
+        printf("    %u doubt%s left by the runs, so this cannot be Perfect: `mailhaul report` names %s\n", u->doubts,
+               u->doubts == 1 ? " was" : "s were", u->doubts == 1 ? "it" : "them");
     for (unsigned i = 0; i < u->difference_count && i < LINES_A_USER; i++) {
         const struct verify_difference *d = &u->differences[i];
 

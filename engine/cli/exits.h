@@ -6,6 +6,7 @@ enum exit_code {
     EXIT_DONE = 0,         /* every user Synced and every folder balances */
     EXIT_STOPPED = 2,      /* early and clean: run again to go on */
     EXIT_FAILED_USERS = 3, /* finished, at least one user Failed */
+    EXIT_DOUBTS = 4,       /* finished, nobody Failed, at least one user SyncedWithDoubts */
     EXIT_USAGE = 64,
     EXIT_USERS_FILE = 65,
     EXIT_UNREACHABLE = 69,

@@ -30,6 +30,7 @@ struct progress_active {
  * fetched and the bytes are cumulative in this run. */
 struct progress_view {
     unsigned users, queued, working, synced, failed;
+    unsigned doubted; /* of synced: with doubts */
     unsigned folders_done, folders;
     uint64_t found, uploaded, present, skipped, failed_messages, pending;
     bool found_final;        /* every folder is listed: found is no estimate */

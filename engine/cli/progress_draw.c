@@ -116,6 +116,8 @@ static void draw_line(const struct progress_view *v, const struct progress_rates
                       const struct progress_style *style, struct buf *line)
 {
     say(line, "%s users %u/%u synced", style->clock ? style->clock : "", v->synced, v->users);
+    if (v->doubted)
+        say(line, " (%u with doubts)", v->doubted);
     if (v->failed)
         say(line, ", %u failed", v->failed);
     say(line, ", %s of %s%s messages (%s), %s in, %s out", format_count(done(v)).text,
@@ -168,8 +170,10 @@ static void draw_block(const struct progress_view *v, const struct progress_rate
         format_count(v->found).text, v->found_final ? "" : " found so far");
     put(out, &line, style, "34");
 
-    say(&line, "users     %u synced, %u at work, %u queued, %u failed of %u", v->synced, v->working,
-        v->queued, v->failed, v->users);
+    say(&line, "users     %u synced", v->synced);
+    if (v->doubted)
+        say(&line, " (%u with doubts)", v->doubted);
+    say(&line, ", %u at work, %u queued, %u failed of %u", v->working, v->queued, v->failed, v->users);
     put(out, &line, style, v->failed ? "31" : NULL);
     say(&line, "messages  %s uploaded, %s there, %s skipped, %s failed, %s pending",
         format_count(v->uploaded).text, format_count(v->present).text,

@@ -35,6 +35,7 @@ struct verify_user {
     struct verify_difference *differences;
     unsigned difference_count;
     uint64_t more; /* differences that are not listed */
+    unsigned doubts; /* that the runs left: what could not be proved; with one the user is not Perfect */
     bool known;    /* the journal says where folders of it went: a run has begun with it */
     bool complete; /* false: err and type say why the user could not be read whole */
     struct err err;

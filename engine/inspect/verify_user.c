@@ -1,4 +1,5 @@
 #include "engine/inspect/verify_exam.h"
+#include "engine/rules/advice.h"
 #include "engine/rules/header.h"
 #include "engine/rules/names_text.h"
 #include "engine/rules/trouble.h"
@@ -559,7 +560,7 @@ static void over(void *context, const struct err *err, const char *type)
     if (exam->sides[SIDE_SOURCE].visit || exam->sides[SIDE_TARGET].visit)
         return;
     r->grade = verify_grade_of(r->required, r->missing, r->doubled, r->content, r->flags + r->date);
-    if (!r->complete && r->grade < VERIFY_INVESTIGATE)
+    if ((!r->complete || r->doubts) && r->grade < VERIFY_INVESTIGATE)
         r->grade = VERIFY_INVESTIGATE;
     exam->verifier->done(exam->verifier, exam, r);
     exam_free(exam);
@@ -593,6 +594,14 @@ static bool find_user(void *context, const struct user_record *record)
     exam->id = record->id;
     exam->was_synced = record->syncs > 0;
     return false;
+}
+
+static bool each_doubt(void *context, const struct problem_record *problem)
+{
+    struct exam *exam = context;
+
+    exam->result->doubts += advice_is_doubt(problem);
+    return true;
 }
 
 static struct slice copied(struct slice s)
@@ -635,7 +644,8 @@ struct exam *exam_start(struct verifier *verifier, const struct settings_user *u
         read = reader_users(exam->reader, find_user, exam, &err);
     }
     if (read && exam->id)
-        read = reader_folders(exam->reader, exam->id, add_folder, exam, &err);
+        read = reader_folders(exam->reader, exam->id, add_folder, exam, &err) &&
+               reader_problems(exam->reader, exam->id, each_doubt, exam, &err);
     /* A plan knows the source's folders, and does not say where they go. */
     for (unsigned i = 0; i < exam->folder_count; i++)
         exam->result->known |= exam->folders[i].record.target_raw.size > 0;

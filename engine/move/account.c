@@ -8,6 +8,7 @@
 #include "engine/move/login.h"
 #include "engine/move/pull.h"
 #include "engine/move/push.h"
+#include "engine/rules/advice.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
@@ -156,6 +157,7 @@ static void account_free(struct account *account)
     loop_timer_clear(hub->loop, &account->step);
     governor_leave(account);
     gmail_end(account);
+    account_doubts_end(account);
     for (unsigned side = 0; side < SIDE_COUNT; side++) {
         struct worker *w;
 
@@ -252,9 +254,13 @@ static void save(struct account *account)
     } else if (!hub_uses(account->hub, SIDE_TARGET)) {
         /* A look at the source takes nothing from who is Synced and has nothing new. */
         account->record.state =
-            user_state_is_synced(account->before.state) && !pending ? account->before.state : USER_QUEUED;
+            !user_state_is_synced(account->before.state) || pending ? USER_QUEUED
+            : account->doubts.count                                 ? USER_SYNCED_WITH_DOUBTS
+                                                                    : account->before.state;
     } else {
-        account->record.state = account->record.syncs ? USER_INCREMENTAL_SYNCED : USER_SYNCED;
+        account->record.state = account->doubts.count  ? USER_SYNCED_WITH_DOUBTS
+                                : account->record.syncs ? USER_INCREMENTAL_SYNCED
+                                                        : USER_SYNCED;
         account->record.syncs++;
     }
     if (!account->failed)
@@ -428,9 +434,8 @@ static bool keep_lasting(void *context, const struct problem_record *problem)
     struct lasting *l = context;
 
     static const char *const types[] = { "FolderRenamed", "ReservedName", "FolderNameClash",
-                                         "HiddenMessages", "MayBeIncomplete",
-                                         "KeywordsDropped" };
-    bool lasts = false;
+                                         "MayBeIncomplete", "KeywordsDropped" };
+    bool lasts = !problem->doubt && advice_is_doubt(problem);
 
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         lasts |= strcmp(problem->type, types[i]) == 0;
@@ -442,7 +447,8 @@ static bool keep_lasting(void *context, const struct problem_record *problem)
 }
 
 /* What an earlier pass said is over; but a name that a folder was given stays, and so does the reason. So does
- * the doubt whether a folder was seen whole, which its first listing alone can raise, and what that left out. */
+ * the question whether a folder was seen whole, which its first listing alone can raise, and what that left out.
+ * Doubts stay by themselves; those that an earlier version wrote as remarks become doubts. */
 static void clear_remarks(struct account *account)
 {
     struct hub *hub = account->hub;
@@ -475,6 +481,7 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
     hub->accounts = account;
     listing_prepare(account);
     if (!reader_user(hub->reader, id, load_user, account, &err) ||
+        !account_doubts_begin(account, &err) ||
         !reader_folders(hub->reader, id, load_folder, account, &err)) {
         hub_abort_run(hub, &err);
         account_stop(account);

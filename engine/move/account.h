@@ -108,6 +108,10 @@ struct account {
     struct loop_timer step; /* runs account_step on a turn of its own */
     struct folder *unproven; /* those whose count is still to be asked for */
     unsigned proving; /* counts asked for and not answered */
+    struct {
+        struct account_doubt { uint32_t folder; char type[40]; uint64_t count; } *all;
+        unsigned count;
+    } doubts;          /* as the journal has them, or will */
     bool takes_counts; /* a retry after TargetCountDiffers: what the target counts now is taken as it is */
 };
 
@@ -152,9 +156,20 @@ void account_fail(struct account *account, const char *type, bool rest);
 void account_failure(struct account *account, enum failure_side side, enum trouble_doing doing,
                      const char *type, const struct err *err, const struct folder *folder,
                      uint32_t uid);
-/* A remark about a folder. */
+/* A remark about a folder; of a type that is a doubt it becomes one. */
 void account_problem(struct account *account, uint32_t folder, const char *type, const char *text,
                      const char *remedy);
+/* account_doubt: what could not be proved of a folder, or with NULL of the user. Kept in the journal over
+ * runs, until it is said anew (which replaces what was said of this type and folder) or cleared; with one
+ * or more of them the user ends as SyncedWithDoubts. type: an advice of kind doubt. count: how many
+ * messages or folders it is about, 0: not known. The text is cut to 255 bytes. */
+void account_doubt(struct account *account, const struct folder *folder, const char *type,
+                   uint64_t count, const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* It is proved, or has no meaning any more. */
+void account_doubt_clear(struct account *account, const struct folder *folder, const char *type);
+/* Does it stand? *count_r (may be NULL): what it was said of. */
+bool account_doubts(const struct account *account, const struct folder *folder, const char *type,
+                    uint64_t *count_r);
 /* Nothing is begun on this side for so long. cause: for the time account; STALL_NONE: the server asked
  * for it. */
 void account_hold(struct account *account, enum side side, uint32_t wait_ms,

@@ -10,6 +10,11 @@ void account_put_user(struct account *account, hub_told *told);
 /* Counts the answer into this user's one record of that side: throttle answers differ in their
  * numbers, and thousands of them are one fact. */
 void account_tell_throttled(struct account *account, enum side side, const struct err *err);
+/* account_doubt: those of the journal, at the account's start. False: the journal cannot be read. */
+bool account_doubts_begin(struct account *account, struct err *err_r) ERR_CHECK;
+void account_doubts_end(struct account *account);
+/* One whose text and remedy are made already. */
+void account_doubt_put(struct account *account, const struct problem_record *doubt);
 /* account_time: the time since the last call goes to what the account was doing, and now and then
  * into the journal. now: loop time in ms. */
 void account_spend_time(struct account *account, uint64_t now);

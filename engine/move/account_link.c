@@ -38,13 +38,13 @@ bool account_wants_links(const struct account *account, enum side side)
            (account->phase == ACCOUNT_PROVING && side == SIDE_TARGET);
 }
 
-/* A user that was Synced and whose source holds nothing new needs no login on the target: on a night
+/* A user of whom all was proved and whose source holds nothing new needs no login on the target: on a night
  * on which little happened that is half of all the work, and a login that no limit has to bear. */
 bool account_target_rests(struct account *account)
 {
     if (account->hub->settings->mode != SETTINGS_MODE_RUN || account->gmail ||
         account->sides[SIDE_TARGET].worker_count > 0 || batch_other_target(account->hub->batch) ||
-        !user_state_is_synced(account->before.state))
+        !user_state_is_proved(account->before.state) || account->doubts.count)
         return false;
     return push_rests(account);
 }

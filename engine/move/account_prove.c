@@ -80,11 +80,12 @@ static void fails(struct account *account, struct folder *f, const char *type, s
     account_fail(account, type, true);
 }
 
-/* The question got no answer that counts: again later, or the user cannot be called Synced. */
+/* The question got no answer that counts: again later, or it is in doubt what the folder holds. */
 static void refused(struct account *account, struct folder *f, const struct err *cause)
 {
     struct trouble_verdict verdict;
     struct err err = *cause;
+    char line[512];
 
     trouble_judge(TROUBLE_SELECT, FAILURE_TARGET, &err, f->proof_tries++,
                   (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
@@ -108,8 +109,11 @@ static void refused(struct account *account, struct folder *f, const struct err 
     case TROUBLE_STOP_RUN:
         break;
     }
-    fails(account, f,
-          strcmp(verdict.type, "SelectFailed") == 0 ? "TargetNotCounted" : verdict.type, &err);
+    if (strcmp(verdict.type, "SelectFailed") == 0)
+        account_doubt(account, f, "TargetNotCounted", 0, "%s on the target was not counted in the end: %s",
+                      f->target_name, err_line(&err, line, sizeof line));
+    else
+        fails(account, f, verdict.type, &err);
 }
 
 /* It is not the folder that earlier runs sent to: made anew, or on another server. */
@@ -152,6 +156,7 @@ static void counted(struct account *account, struct folder *f, const struct imap
         return;
     }
     f->record.target_counted = true;
+    account_doubt_clear(account, f, "TargetNotCounted");
     /* Nobody else put anything there meanwhile: without APPENDUID only this tells it. */
     if (f->counted_before && status->messages == least && (status->has & IMAP_STATUS_UIDNEXT) &&
         status->uidnext > f->highest_seen && folder_pending(f) == 0) {

@@ -67,12 +67,18 @@ void account_tell_throttled(struct account *account, enum side side, const struc
 void account_problem(struct account *account, uint32_t folder, const char *type, const char *text,
                      const char *remedy)
 {
-    struct store_op *op = store_op_new(STORE_OP_PROBLEM, account->id, folder);
+    struct problem_record record = { .folder = folder };
+    struct store_op *op;
 
-    op->problem.folder = folder;
-    snprintf(op->problem.type, sizeof op->problem.type, "%s", type);
-    snprintf(op->problem.text, sizeof op->problem.text, "%s", text);
-    snprintf(op->problem.remedy, sizeof op->problem.remedy, "%s", remedy);
+    snprintf(record.type, sizeof record.type, "%s", type);
+    snprintf(record.text, sizeof record.text, "%s", text);
+    snprintf(record.remedy, sizeof record.remedy, "%s", remedy);
+    if (advice_is_doubt(&record)) {
+        account_doubt_put(account, &record);
+        return;
+    }
+    op = store_op_new(STORE_OP_PROBLEM, account->id, folder);
+    op->problem = record;
     hub_submit_lazy(account->hub, op);
 }
 
@@ -88,6 +94,8 @@ static void record_to_put(const struct account *account, struct user_record *rec
     record_r->policy = account->record.policy;
     if (user_state_is_synced(record_r->state) && account->total.waiting + account->total.spooled > 0)
         record_r->state = USER_QUEUED;
+    else if (user_state_is_proved(record_r->state) && account->doubts.count)
+        record_r->state = USER_SYNCED_WITH_DOUBTS;
 }
 
 void account_found_mail(struct account *account)

@@ -105,6 +105,7 @@ void batch_user_ended(struct batch *batch, enum user_state state, const char *fa
     } else if (state == USER_STOPPED) {
         atomic_fetch_add(&batch->stopped, 1);
     } else if (user_state_is_synced(state)) {
+        atomic_fetch_add(&batch->doubted, state == USER_SYNCED_WITH_DOUBTS);
         atomic_fetch_add(&batch->synced, 1);
     } else {
         atomic_fetch_add(&batch->half_done, 1);
@@ -339,6 +340,7 @@ static void judge(struct batch *batch, struct batch_result *r)
     unsigned users = (unsigned)batch->settings->user_count;
 
     r->synced = batch->synced + batch->half_done;
+    r->doubted = batch->doubted;
     r->half_done = batch->half_done;
     r->failed = batch->failed;
     r->stopped = batch->stopped + (users - batch->users_ended);
@@ -357,7 +359,7 @@ static void judge(struct batch *batch, struct batch_result *r)
     else if (r->stop_reason || r->stopped)
         r->end = BATCH_STOPPED;
     else
-        r->end = r->failed ? BATCH_WITH_FAILURES : BATCH_SYNCED;
+        r->end = r->failed ? BATCH_WITH_FAILURES : r->doubted ? BATCH_WITH_DOUBTS : BATCH_SYNCED;
 }
 
 /* As the last command left the batch. */
@@ -380,14 +382,16 @@ static bool count_state(void *context, const struct user_record *user)
     return true;
 }
 
-/* The batch is what its users are, also those that this run was not asked for. */
-static const char *state_word(struct batch *batch, const struct batch_result *r)
+/* The batch is what its users are, also those that this run was not asked for. *moved_r: each of them is
+ * synced, with doubts or without. */
+static const char *state_word(struct batch *batch, const struct batch_result *r, bool *moved_r)
 {
     unsigned by_state[USER_STATE_COUNT] = { 0 }, all = 0, synced;
     struct reader *reader = NULL;
     struct err err;
     bool ok;
 
+    *moved_r = false;
     if (r->end == BATCH_UNREACHABLE || r->end == BATCH_REFUSED || r->end == BATCH_DISK)
         return "Failed";
     ok = reader_create(batch->spool, &reader, &err) &&
@@ -397,8 +401,9 @@ static const char *state_word(struct batch *batch, const struct batch_result *r)
         return "Failed";
     for (unsigned i = 0; i < USER_STATE_COUNT; i++)
         all += by_state[i];
-    synced = by_state[USER_SYNCED] + by_state[USER_INCREMENTAL_SYNCED];
-    if (synced == all)
+    synced = by_state[USER_SYNCED] + by_state[USER_INCREMENTAL_SYNCED] + by_state[USER_SYNCED_WITH_DOUBTS];
+    *moved_r = synced == all;
+    if (*moved_r && by_state[USER_SYNCED_WITH_DOUBTS] == 0)
         return "Synced";
     if (synced + by_state[USER_FAILED] == all)
         return "SyncedWithErrors";
@@ -410,18 +415,18 @@ static const char *state_word(struct batch *batch, const struct batch_result *r)
 
 static void tell_end(struct batch *batch, const struct batch_result *r)
 {
-    if (!batch_only_looks(batch)) {
-        const char *word = state_word(batch, r);
+    bool moved;
 
-        batch_put(batch, "batch.state", word);
-        if (batch->other_target && strcmp(word, "Synced") == 0)
+    if (!batch_only_looks(batch)) {
+        batch_put(batch, "batch.state", state_word(batch, r, &moved));
+        if (batch->other_target && moved)
             batch_put_target(batch);
         put_number(batch, "batch.finished_ms", now_wall_ms());
     } else if (was(batch, "")) {
         batch_put(batch, "batch.state", "Created");
     } else if (was(batch, "Synced") || was(batch, "SyncedWithErrors")) {
         /* Until it found more. */
-        batch_put(batch, "batch.state", state_word(batch, &(struct batch_result){ 0 }));
+        batch_put(batch, "batch.state", state_word(batch, &(struct batch_result){ 0 }, &moved));
     }
 }
 

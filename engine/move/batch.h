@@ -13,6 +13,7 @@ enum batch_end {
     BATCH_SYNCED,       /* every user Synced, every folder balances: exit 0 */
     BATCH_STOPPED,      /* early and clean: exit 2 */
     BATCH_WITH_FAILURES, /* finished, at least one user Failed: exit 3 */
+    BATCH_WITH_DOUBTS,  /* finished, nobody Failed, at least one user is SyncedWithDoubts: exit 4 */
     BATCH_UNREACHABLE,  /* no user got through to a server: exit 69 */
     BATCH_REFUSED,      /* every user's login was refused: exit 77 */
     BATCH_DISK          /* disk or spool error: exit 74 */
@@ -33,6 +34,7 @@ struct batch_result {
     const char *stop_reason; /* BATCH_STOPPED: "signal", "time limit", "window", "spool full"; or why
                                 a server is left alone */
     unsigned synced, failed, stopped; /* users; synced: also those of whom no more was asked */
+    unsigned doubted;   /* of synced: with doubts */
     unsigned half_done; /* of synced: one side alone was asked of them; after an upload: nothing of theirs was
                            fetched yet */
     struct batch_did did;
@@ -50,6 +52,7 @@ struct batch_show {
 /* What the display is told, several times a second. Sums over all hubs. */
 struct batch_view {
     unsigned users, queued, working, synced, failed;
+    unsigned doubted; /* of synced: with doubts */
     uint64_t folders, folders_done;
     /* of all runs, as in the journal */
     uint64_t found, uploaded, present, skipped, failed_messages, pending;

@@ -26,6 +26,7 @@ struct batch {
     unsigned loops;
     uint32_t *ids; /* journal ids of settings->users */
     _Atomic unsigned next_user, hubs_ready, hubs_running, users_ended;
+    _Atomic unsigned doubted; /* of synced */
     _Atomic unsigned synced, failed, stopped, connect_failed, login_failed;
     _Atomic unsigned half_done; /* of a run of one side: all that was asked for, and not Synced */
     bool told_stopping;

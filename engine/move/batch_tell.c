@@ -62,6 +62,7 @@ void batch_look(struct batch *batch, struct batch_view *v)
         v->working += c->active;
     }
     v->synced = batch->synced;
+    v->doubted = batch->doubted;
     v->failed = batch->failed;
     v->queued = v->users - batch->users_ended - v->working;
     if (v->queued > v->users)

@@ -149,6 +149,8 @@ static void tell_hidden(struct worker *w)
                  p->exists, p->listed);
         account_problem(w->account, w->folder->record.folder, "HiddenMessages", text,
                         "run again later; if it stays, look at the folder in the source's webmail");
+    } else {
+        account_doubt_clear(w->account, w->folder, "HiddenMessages");
     }
     for (unsigned i = 0; i < sizeof limits / sizeof *limits; i++)
         if (p->exists == limits[i] && p->listed <= p->exists) {

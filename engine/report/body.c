@@ -13,6 +13,8 @@ const char report_body[] =
     "<main>\n"
     "<noscript><p>This report needs its own inline script; the text and CSV reports do not.</p></noscript>\n"
     "<section id='tiles' class='tiles' aria-label='Totals'></section>\n"
+    "<h2 id='doubtshead'>What could not be proved</h2>\n"
+    "<section id='doubts' class='cards'></section>\n"
     "<h2>Failures and what to do</h2>\n"
     "<section id='failures' class='cards'></section>\n"
     "<h3 id='passedhead'>Settled without you, for the record</h3>\n"

@@ -41,7 +41,7 @@ bool report_write_csv(const struct report *r, FILE *out, struct err *err_r)
           out);
     for (unsigned i = 0; i < 6; i++)
         fprintf(out, ",%s", report_time_name(i));
-    fputs(",started,finished,stalled_by,repaired\r\n", out);
+    fputs(",started,finished,stalled_by,repaired,doubts,doubled\r\n", out);
     for (unsigned i = 0; i < r->user_count; i++) {
         const struct report_user *u = &r->users[i];
         const struct tally *t = &u->tally;
@@ -60,7 +60,7 @@ bool report_write_csv(const struct report *r, FILE *out, struct err *err_r)
         fprintf(out, ",%s,%s,", now_rfc3339(u->started_ms, started, sizeof started),
                 now_rfc3339(u->finished_ms, finished, sizeof finished));
         stalled_by(out, &u->stalls);
-        fprintf(out, ",%" PRIu64 "\r\n", u->repaired);
+        fprintf(out, ",%" PRIu64 ",%u,%" PRIu64 "\r\n", u->repaired, u->doubts, u->doubled);
     }
     if (fflush(out) != 0 || ferror(out))
         return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "write the CSV");

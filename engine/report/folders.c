@@ -60,6 +60,14 @@ void report_folders_free(struct report_folders *list)
     *list = (struct report_folders){ 0 };
 }
 
+struct slice report_folder_name(const struct report_folders *list, uint32_t folder)
+{
+    for (unsigned i = 0; i < list->count; i++)
+        if (list->rows[i].folder == folder)
+            return list->rows[i].source_name;
+    return SLICE("");
+}
+
 bool report_folder_renamed(const struct folder_record *folder)
 {
     if (folder->target_name.size == 0 || slice_equal(folder->source_name, folder->target_name))

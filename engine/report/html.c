@@ -88,14 +88,6 @@ static void folder_row(struct page *p, const struct folder_record *f)
     emit_end_array(e);
 }
 
-static struct slice name_of(const struct report_folders *list, uint32_t folder)
-{
-    for (unsigned i = 0; i < list->count; i++)
-        if (list->rows[i].folder == folder)
-            return list->rows[i].source_name;
-    return slice_of(NULL, 0);
-}
-
 static bool each_failure(void *context, const struct failure_record *f)
 {
     static const char *const sides[] = { "source", "target", "local" };
@@ -233,7 +225,7 @@ static bool user_details(struct page *p, struct err *err_r)
 
         if (!room(p, PART_PROBLEMS, PROBLEMS_MAX))
             continue;
-        ref(p, PART_PROBLEMS, name_of(&list, problem->folder));
+        ref(p, PART_PROBLEMS, report_folder_name(&list, problem->folder));
         ref(p, PART_PROBLEMS, slice_cstr(problem->type));
         ref(p, PART_PROBLEMS, slice_cstr(problem->text));
         ref(p, PART_PROBLEMS, slice_cstr(problem->remedy));
@@ -305,6 +297,9 @@ static void head(struct emit *e, const struct report *r)
     emit_object(e, "totals");
     emit_number(e, "users", r->user_count);
     emit_number(e, "synced", r->synced);
+    emit_number(e, "doubted", r->doubted);
+    emit_number(e, "doubts", r->doubts);
+    emit_number(e, "doubled", r->doubled);
     emit_number(e, "failed_users", r->failed_users);
     emit_number(e, "found", t->found);
     emit_number(e, "uploaded", t->uploaded);
@@ -354,6 +349,27 @@ static void groups(struct emit *e, const struct report *r)
         emit_cstr(e, "remedy", advice->remedy);
         emit_cstr(e, "command", advice->command);
         emit_end_object(e);
+    }
+    emit_end_array(e);
+}
+
+/* Type, meaning, remedy, users, folders, messages, text of the first. */
+static void doubts(struct emit *e, const struct report *r)
+{
+    emit_array(e, "doubts");
+    for (unsigned i = 0; i < r->doubt_type_count; i++) {
+        const struct report_doubt *d = &r->doubt_types[i];
+        const struct advice *advice = advice_find(d->type);
+
+        emit_array(e, NULL);
+        emit_cstr(e, NULL, d->type);
+        emit_cstr(e, NULL, advice->meaning);
+        emit_cstr(e, NULL, advice->remedy);
+        emit_number(e, NULL, d->users);
+        emit_number(e, NULL, d->folders);
+        emit_number(e, NULL, d->count);
+        emit_cstr(e, NULL, d->text);
+        emit_end_array(e);
     }
     emit_end_array(e);
 }
@@ -481,6 +497,7 @@ static void data(struct page *p, FILE *out)
     emit_object(&e, NULL);
     head(&e, p->report);
     groups(&e, p->report);
+    doubts(&e, p->report);
     course(&e, &p->report->course);
     servers(&e, p->report);
     warnings(&e, p->report);

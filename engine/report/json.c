@@ -56,7 +56,8 @@ static void totals(struct emit *e, const struct report *r)
 {
     emit_object(e, "totals");
     emit_number(e, "users", r->user_count);
-    emit_number(e, "synced", r->synced);
+    emit_number(e, "synced", r->synced - r->doubted);
+    emit_number(e, "synced_with_doubts", r->doubted);
     emit_number(e, "failed_users", r->failed_users);
     counts(e, &r->totals);
     sizes(e, &r->totals);
@@ -64,6 +65,8 @@ static void totals(struct emit *e, const struct report *r)
     emit_number(e, "reconnects", r->reconnects);
     emit_number(e, "retries", r->retries);
     emit_number(e, "repaired", r->repaired);
+    emit_number(e, "doubts", r->doubts);
+    emit_number(e, "doubled", r->doubled);
     emit_bool(e, "balanced", r->unbalanced == 0);
     report_emit_time(e, r->time_ms, &r->stalls);
     emit_object(e, "skipped_by_reason");
@@ -111,6 +114,25 @@ static void folder(struct emit *e, const struct report_folders *list, unsigned r
     }
     emit_end_array(e);
     emit_end_object(e);
+}
+
+static void doubts(struct emit *e, const struct report_folders *list)
+{
+    emit_array(e, "doubts");
+    for (unsigned i = 0; i < list->problem_count; i++) {
+        const struct problem_record *p = &list->problems[i];
+
+        if (!advice_is_doubt(p))
+            continue;
+        emit_object(e, NULL);
+        emit_cstr(e, "type", p->type);
+        emit_text(e, "folder", report_folder_name(list, p->folder));
+        emit_number(e, "count", p->count);
+        emit_cstr(e, "text", p->text);
+        emit_cstr(e, "remedy", p->remedy);
+        emit_end_object(e);
+    }
+    emit_end_array(e);
 }
 
 struct items {
@@ -260,6 +282,7 @@ static bool user(struct emit *e, struct report *r, const struct report_user *u, 
     emit_time(e, "started", u->started_ms);
     emit_time(e, "finished", u->finished_ms);
     report_emit_time(e, u->time_ms, &u->stalls);
+    doubts(e, &list);
     emit_array(e, "folders");
     for (unsigned i = 0; good && i < list.count; i++)
         folder(e, &list, i);

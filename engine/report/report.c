@@ -133,6 +133,49 @@ static bool each_repaired(void *context, const struct message_record *message,
     return true;
 }
 
+/* One who is Synced is not where a doubt stands: a state folder of an earlier version may have both. */
+static bool each_problem(void *context, const struct problem_record *problem)
+{
+    struct loading *l = context;
+    struct report *r = l->report;
+    struct report_user *user = &r->users[l->user];
+    struct report_doubt *d = NULL;
+
+    if (!advice_is_doubt(problem))
+        return true;
+    user->doubts++;
+    if (strcmp(problem->type, "LateCopy") == 0)
+        user->doubled += problem->count;
+    if (user_state_is_proved(user->state))
+        user->state = USER_SYNCED_WITH_DOUBTS;
+    for (unsigned i = 0; i < r->doubt_type_count && !d; i++)
+        if (strcmp(r->doubt_types[i].type, problem->type) == 0)
+            d = &r->doubt_types[i];
+    if (!d) {
+        r->doubt_types = mem_resize(r->doubt_types, r->doubt_type_count + 1u, sizeof *r->doubt_types);
+        d = &r->doubt_types[r->doubt_type_count++];
+        *d = (struct report_doubt){ 0 };
+        err_printable(d->type, sizeof d->type, problem->type, strnlen(problem->type, sizeof problem->type));
+        err_printable(d->text, sizeof d->text, problem->text, strnlen(problem->text, sizeof problem->text));
+    }
+    d->folders++;
+    d->count += problem->count;
+    if (d->last_user != l->user + 1) {
+        d->last_user = l->user + 1;
+        d->users++;
+        if (d->who_count < REPORT_WHO)
+            d->who[d->who_count++] = l->user;
+    }
+    return true;
+}
+
+static int frequent_first(const void *a, const void *b)
+{
+    const struct report_doubt *x = a, *y = b;
+
+    return x->users != y->users ? (x->users < y->users ? 1 : -1) : strcmp(x->type, y->type);
+}
+
 bool report_group_waits(const struct report_group *group)
 {
     return group->verdicts > 0 || group->lasting || !advice_find(group->type)->rerun;
@@ -180,6 +223,8 @@ static bool load_user(struct loading *l, bool full, struct err *err_r)
                                    each_skipped, l, err_r);
     }
     report_folders_free(&list);
+    if (good)
+        good = reader_problems(reader, user->id, each_problem, l, err_r);
     if (good && full)
         good = reader_failures(reader, user->id, each_failure, l, err_r);
     if (good && full)
@@ -192,6 +237,9 @@ static void add_user(struct report *r, const struct report_user *user)
     tally_add(&r->totals, &user->tally);
     r->by_state[user->state]++;
     r->synced += user_state_is_synced(user->state);
+    r->doubted += user->state == USER_SYNCED_WITH_DOUBTS;
+    r->doubts += user->doubts;
+    r->doubled += user->doubled;
     r->failed_users += user->state == USER_FAILED;
     r->throttled += user->throttled;
     r->reconnects += user->reconnects;
@@ -271,7 +319,7 @@ static unsigned state_rank(const char *state)
 
 static int code_rank(int code)
 {
-    return code == 0 ? 0 : code == 3 ? 1 : code == 2 ? 2 : 3;
+    return code == 0 ? 0 : code == 4 ? 1 : code == 3 ? 2 : code == 2 ? 3 : 4;
 }
 
 static bool is_under_way(const char *state)
@@ -422,6 +470,8 @@ static bool load(struct report *r, bool full, struct err *err_r)
     }
     if (r->group_count)
         qsort(r->groups, r->group_count, sizeof *r->groups, urgent_first);
+    if (r->doubt_type_count)
+        qsort(r->doubt_types, r->doubt_type_count, sizeof *r->doubt_types, frequent_first);
     return report_learnt_load(r, err_r) &&
            (!full || report_course_load(r, err_r));
 }
@@ -492,6 +542,7 @@ void report_free(struct report **report)
     free(r->batch.warnings);
     free(r->users);
     free(r->groups);
+    free(r->doubt_types);
     free(r->spools);
     free(r->readers);
     free(r);

@@ -25,6 +25,8 @@ struct report_user {
     uint32_t syncs;
     uint64_t throttled, reconnects, retries;
     uint64_t repaired;        /* messages that were mended for the target; not in report_load_users */
+    unsigned doubts;          /* that stand */
+    uint64_t doubled;         /* surplus copies on the target that were seen and not removed */
     uint64_t time_ms[6];      /* enum time_kind */
     struct stalls stalls;     /* what made up the stalled two of them */
     struct tally tally;       /* sum of the folders */
@@ -44,6 +46,15 @@ struct report_group {
     unsigned who[REPORT_WHO], who_count; /* the first users that it happened to; indexes */
     char server_text[256]; /* of the first; printable */
     uint8_t side;          /* of it, enum failure_side */
+};
+
+/* Doubts of one type in the whole batch. */
+struct report_doubt {
+    char type[40];
+    uint64_t folders, count; /* how often it stands; of how many messages or folders, as far as is known */
+    unsigned users, last_user;
+    unsigned who[REPORT_WHO], who_count;
+    char text[256];          /* of the first; printable */
 };
 
 /* A person has to do something about it. */
@@ -115,12 +126,16 @@ struct report {
     unsigned user_count;
     unsigned by_state[USER_STATE_COUNT];
     unsigned synced, failed_users;
+    unsigned doubted;          /* of synced: with doubts */
+    uint64_t doubts, doubled;
     struct tally totals;
     uint64_t throttled, reconnects, retries, repaired, time_ms[6];
     struct stalls stalls;
     uint64_t unbalanced;       /* folders */
     struct report_group *groups; /* those that need a person first, then the most frequent */
     unsigned group_count;
+    struct report_doubt *doubt_types; /* the most frequent first */
+    unsigned doubt_type_count;
     struct report_skips skips;
     struct report_course course;
     struct report_learnt learnt;

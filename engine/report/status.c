@@ -129,6 +129,7 @@ bool status_write_json(const struct report_state *states, unsigned count, FILE *
         emit_number(&e, "skipped", t->skipped);
         emit_number(&e, "failed", t->failed);
         emit_number(&e, "pending", pending(t));
+        emit_number(&e, "doubts", s->user->doubts);
         emit_number(&e, "bytes_per_s", s->bytes_per_s);
         if (s->eta_s >= 0)
             emit_number(&e, "eta_s", (uint64_t)s->eta_s);
@@ -162,8 +163,9 @@ bool status_write_json(const struct report_state *states, unsigned count, FILE *
 static int rank(const struct report_user *u)
 {
     return is_working(u) ? 0 : u->state == USER_FAILED ? 1 : pending(&u->tally) ? 2
-           : u->state == USER_QUEUED                   ? 3
-                                                       : 4;
+           : u->doubts                                 ? 3
+           : u->state == USER_QUEUED                   ? 4
+                                                       : 5;
 }
 
 static int matters_first(const void *a, const void *b)
@@ -208,6 +210,7 @@ enum column {
     COLUMN_SKIPPED,
     COLUMN_FAILED,
     COLUMN_PENDING,
+    COLUMN_DOUBTS,
     COLUMN_RATE,
     COLUMN_ETA,
     COLUMN_THROTTLED,
@@ -216,7 +219,7 @@ enum column {
 };
 static const char *const heads[COLUMNS] = { "USER",   "STATE",   "FOUND", "UPLOADED",
                                             "PRESENT", "SKIPPED", "FAILED", "PENDING",
-                                            "RATE",   "ETA",     "THROTTLED UNTIL", "FAILURE" };
+                                            "DOUBTS", "RATE",   "ETA",     "THROTTLED UNTIL", "FAILURE" };
 #define CELL_BYTES 320
 
 static bool is_number(unsigned column)
@@ -233,6 +236,8 @@ static void fill_cells(const struct status_user *s, char cells[COLUMNS][CELL_BYT
     snprintf(cells[COLUMN_STATE], CELL_BYTES, "%s", user_state_name(s->user->state));
     for (unsigned i = 0; i < sizeof counts / sizeof *counts; i++)
         snprintf(cells[COLUMN_FOUND + i], CELL_BYTES, "%s", format_count(counts[i]).text);
+    snprintf(cells[COLUMN_DOUBTS], CELL_BYTES, "%s",
+             s->user->doubts ? format_count(s->user->doubts).text : "");
     snprintf(cells[COLUMN_RATE], CELL_BYTES, "%s",
              s->bytes_per_s ? format_rate((double)s->bytes_per_s).text : "");
     snprintf(cells[COLUMN_ETA], CELL_BYTES, "%s",
@@ -250,7 +255,7 @@ static void fit_columns(const struct status_user *users, unsigned count, unsigne
     unsigned all = 0;
 
     for (unsigned c = 0; c < COLUMNS; c++)
-        widths[c] = c < COLUMN_RATE ? (unsigned)strlen(heads[c]) : 0;
+        widths[c] = c < COLUMN_DOUBTS ? (unsigned)strlen(heads[c]) : 0;
     for (unsigned i = 0; i < count; i++) {
         fill_cells(&users[i], cells);
         for (unsigned c = 0; c < COLUMNS; c++) {
@@ -296,7 +301,7 @@ static void user_line(FILE *out, struct buf *b, const struct status_user *s,
         texts[c] = cells[c];
     cells_line(out, b, texts, widths, style,
                s->user->state == USER_FAILED ? "31"
-               : s->throttled_until_ms       ? "33"
+               : s->throttled_until_ms || s->user->doubts ? "33"
                : is_working(s->user)         ? "1"
                                              : NULL);
 }

@@ -113,9 +113,47 @@ static void groups(const struct screen *s, const struct report *r, bool waits, c
     }
 }
 
+static void doubts(const struct screen *s, const struct report *r)
+{
+    char line[900];
+
+    if (r->doubt_type_count == 0)
+        return;
+    putc('\n', s->out);
+    paint(s, "1", "What could not be proved");
+    fputs("\n\n", s->out);
+    for (unsigned i = 0; i < r->doubt_type_count; i++) {
+        const struct report_doubt *d = &r->doubt_types[i];
+        const struct advice *advice = advice_find(d->type);
+        size_t used = 0;
+
+        fputs("  ", s->out);
+        paint(s, "1;33", d->type);
+        fprintf(s->out, "  %s user%s", format_count(d->users).text, format_s(d->users));
+        if (d->count)
+            fprintf(s->out, ", %s in all", format_count(d->count).text);
+        putc('\n', s->out);
+        wrapped(s, 4, advice->meaning);
+        snprintf(line, sizeof line, "-> %s", advice->remedy);
+        wrapped(s, 4, line);
+        snprintf(line, sizeof line, "The first: %s", d->text);
+        wrapped(s, 4, line);
+        for (unsigned k = 0; k < d->who_count && used < sizeof line; k++)
+            used += (size_t)snprintf(line + used, sizeof line - used, "%s%s", k ? ", " : "Users: ",
+                                     r->users[d->who[k]].address);
+        if (d->users > d->who_count && used < sizeof line)
+            snprintf(line + used, sizeof line - used, " and %s more",
+                     format_count(d->users - d->who_count).text);
+        wrapped(s, 4, line);
+    }
+    if (r->doubled)
+        fprintf(s->out, "  %s surplus cop%s on the target\n", format_count(r->doubled).text,
+                r->doubled == 1 ? "y" : "ies");
+}
+
 static bool is_troubled(const struct report_user *u)
 {
-    return u->state == USER_FAILED || u->tally.failed || u->unbalanced;
+    return u->state == USER_FAILED || u->tally.failed || u->unbalanced || u->doubts;
 }
 
 static bool is_open(const struct report_user *u)
@@ -151,7 +189,7 @@ static void users(const struct screen *s, const struct report *r)
     if (all == 0)
         return;
     putc('\n', s->out);
-    paint(s, "1", "Users that are not done, or lack a message");
+    paint(s, "1", "Users that are not done, lack a message, or are in doubt");
     fputs("\n\n", s->out);
     fprintf(s->out, "  %-*s %-17s %8s %8s %8s  %s\n", (int)width, "USER", "STATE", "FOUND",
             "FAILED", "PENDING", "FAILURE");
@@ -186,6 +224,7 @@ bool report_write_terminal(const struct report *r, const struct status_style *st
     if (!report_write_text(r, REPORT_WITHOUT_FAILURES, NULL, out, err_r))
         return false;
     groups(&s, r, true, "What needs you");
+    doubts(&s, r);
     groups(&s, r, false, "Settled without you, for the record");
     users(&s, r);
     fputs(

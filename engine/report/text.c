@@ -28,7 +28,7 @@ int report_verdict_level(const struct report *r)
     if (r->unbalanced || r->failed_users)
         return 2;
     if (is_complete(r) && pending(&r->totals) == 0)
-        return r->totals.failed ? 2 : r->part_count > r->shards || r->batch.killed_ms;
+        return r->totals.failed || r->doubts ? 2 : r->part_count > r->shards || r->batch.killed_ms;
     return 1;
 }
 
@@ -77,7 +77,7 @@ static bool say(const struct report *r, struct buf *b)
                                  "please report it, and verify these users.",
                                  format_count(r->unbalanced).text, format_s(r->unbalanced),
                                  r->unbalanced == 1 ? "es" : "");
-    if (is_complete(r) && pending(t) == 0 && t->failed == 0)
+    if (is_complete(r) && pending(t) == 0 && t->failed == 0 && r->doubted == 0)
         return buf_append_format(b,
                                  "%s%s user%s %s synced and every folder balances: of %s message%s "
                                  "%s %s transferred, %s %s there already and %s %s skipped by "
@@ -89,6 +89,14 @@ static bool say(const struct report *r, struct buf *b)
                                  format_count(t->uploaded).text, were(t->uploaded),
                                  format_count(t->present).text, were(t->present),
                                  format_count(t->skipped).text, were(t->skipped));
+    if (is_complete(r) && pending(t) == 0 && t->failed == 0)
+        return buf_append_format(b,
+                                 "%s%s user%s %s synced and nothing failed, but of %s of them not everything "
+                                 "could be proved: see the doubts for what to look at.",
+                                 all_of(r),
+                                 r->user_count > 1 ? format_count(r->user_count).text : "one",
+                                 format_s(r->user_count), r->user_count > 1 ? "are" : "is",
+                                 format_count(r->doubted).text);
     if (is_complete(r) && pending(t) == 0)
         return buf_append_format(b,
                                  "%s%s user%s %s synced, but %s message%s could not be transferred: "
@@ -234,6 +242,20 @@ static void stalls(const struct report *r, FILE *out)
         fprintf(out, "  %-23s and %u more causes\n", "", n - STALLS_SHOWN);
 }
 
+static void doubts(const struct report *r, FILE *out)
+{
+    for (unsigned i = 0; i < r->doubt_type_count; i++) {
+        const struct report_doubt *d = &r->doubt_types[i];
+
+        fprintf(out, "  %-23s %s: %s user%s, e.g. %s. %s\n", i ? "" : "Doubts", d->type,
+                format_count(d->users).text, format_s(d->users), r->users[d->who[0]].address,
+                advice_find(d->type)->meaning);
+    }
+    if (r->doubled)
+        fprintf(out, "  Surplus copies          %s  (seen on the target and not removed)\n",
+                format_count(r->doubled).text);
+}
+
 static void errors(const struct report *r, FILE *out)
 {
     if (r->group_count == 0)
@@ -263,9 +285,11 @@ bool report_write_text(const struct report *r, enum report_part part, const stru
             r->batch.state[0] ? r->batch.state : "Created");
     for (unsigned i = 0; i < r->division_count; i++)
         fprintf(out, "  %-23s %s\n", i ? "" : "Shards", report_shards_line(r, i, verdict, sizeof verdict));
-    fprintf(out, "  Users                   %s: %s synced, %s failed\n",
-            format_count(r->user_count).text, format_count(r->synced).text,
-            format_count(r->failed_users).text);
+    fprintf(out, "  Users                   %s: %s synced, ", format_count(r->user_count).text,
+            format_count(r->synced).text);
+    if (r->doubted)
+        fprintf(out, "%s of them with doubts, ", format_count(r->doubted).text);
+    fprintf(out, "%s failed\n", format_count(r->failed_users).text);
     fprintf(out, "  Messages found          %s  (%s)\n", format_count(t->found).text,
             format_bytes(t->bytes_found).text);
     fprintf(out, "  Messages transferred    %s  (%s)\n", format_count(t->uploaded).text,
@@ -304,6 +328,8 @@ bool report_write_text(const struct report *r, enum report_part part, const stru
                 100 * report_efficiency(r->time_ms));
     fprintf(out, "  Retries                 %s  (%s reconnect%s)\n", format_count(r->retries).text,
             format_count(r->reconnects).text, format_s(r->reconnects));
+    if (part == REPORT_WHOLE)
+        doubts(r, out);
     if (part == REPORT_WHOLE || r->group_count == 0)
         errors(r, out);
     for (unsigned i = 0; i < r->batch.warning_count; i++)

@@ -135,9 +135,25 @@ static const struct advice rows[] = {
     { "TargetCountDiffers", "The target holds fewer messages than it acknowledged.",
       "Run `verify --user` to see which are missing (a rule, a retention policy or a person may have "
       "removed them). `retry` then takes the target's count as it is.", NULL, false },
+
+    /* Doubts: nothing failed, and not everything could be proved. */
     { "TargetNotCounted", "The target could not be asked what it holds in the end.",
       "Everything was acknowledged, but the proof is missing: open the folder in the target's "
       "webmail, then run again.", NULL, true },
+    { "TargetHoldsLess", "The target holds fewer messages than were moved there.",
+      "Run `verify --user` to see which are missing: a person, a rule or a retention policy may have removed "
+      "them. What is wanted back: `retry` moves it again.", NULL, true },
+    { "LateCopy", "The target stored a message late, after it had been sent again: there are two copies.",
+      "Nothing is lost. `verify --user` names the surplus copies; one of each two may be deleted.", NULL, true },
+    { "SizeDiffers", "The source sent another number of bytes than it announced for the message.",
+      "Compare the message in the source's webmail with the copy: where that is short, `export` or forward it. "
+      "Where it is whole, the source only counts wrongly.", NULL, true },
+    { "NamesLeftOut", "Folders were left out because their names cannot be used.",
+      "Rename these folders on the source (shorter, fewer levels) and run again: their mail has not been "
+      "copied.", NULL, true },
+    { "NotFollowed", "A change at the source was seen and could not be carried to the target.",
+      "The mail itself is there. Compare flags and folders of this user by `verify --user`, then run again.",
+      NULL, true },
     { "QuotaExceeded", "The target mailbox is full.",
       "Free space, raise its quota or enable its archive, then run `retry`:",
       "Set-Mailbox {mailbox} -IssueWarningQuota 98GB -ProhibitSendQuota 99GB "
@@ -160,6 +176,10 @@ static const struct advice rows[] = {
       "Deal with those listed, then run `retry`; what remains shows up.", NULL, true },
 };
 /* clang-format on */
+
+/* Rows above of what is no failure: it could not be proved. */
+static const char *const doubts[] = { "HiddenMessages",   "SizeDiffers",  "LateCopy",   "TargetHoldsLess",
+                                      "TargetNotCounted", "NamesLeftOut", "NotFollowed" };
 
 static const struct advice general = {
     "", "Something failed that has no advice of its own.",
@@ -193,6 +213,14 @@ bool advice_is_plain(struct slice address)
             return false;
     }
     return true;
+}
+
+bool advice_is_doubt(const struct problem_record *problem)
+{
+    for (size_t i = 0; i < sizeof doubts / sizeof *doubts; i++)
+        if (strcmp(doubts[i], problem->type) == 0)
+            return true;
+    return problem->doubt;
 }
 
 const char *advice_line(const char *type, struct slice address, char *out, size_t cap)

@@ -5,7 +5,7 @@
 #ifndef ENGINE_RULES_ADVICE_H
 #define ENGINE_RULES_ADVICE_H
 
-#include "io/base/slice.h"
+#include "store/record.h"
 
 struct advice {
     const char *type;    /* "TooManyLargeItems" */
@@ -17,6 +17,9 @@ struct advice {
 
 /* Never NULL: a type that is not in the table gets a general row, whose type is "". */
 const struct advice *advice_find(const char *type);
+/* Is it a doubt: nothing failed, but something could not be proved, so that the user is SyncedWithDoubts?
+ * Earlier versions wrote some of them as plain remarks. */
+bool advice_is_doubt(const struct problem_record *problem);
 /* Row 0.. of the table, NULL past the end. */
 const struct advice *advice_at(unsigned row);
 

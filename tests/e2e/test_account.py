@@ -128,12 +128,18 @@ class Proof(Account):
         self.assertGreaterEqual(meddler.asked("^EXAMINE"), 2)
 
     def test_an_answer_without_a_number_is_no_proof(self):
-        batch, _ = self.meddled_target(Rule(self.ASKS, "OK nothing to say"),
+        batch, meddler = self.meddled_target(Rule(self.ASKS, "OK nothing to say"),
                                        Rule("^EXAMINE Work$|^EXAMINE \"Work\"$", "NO not today"))
-        self.ends(batch.call("run"), 3)
+        self.ends(batch.call("run"), 4)
         user = self.user(batch)
-        self.assertEqual((user["state"], user["failure"]), ("Failed", "TargetNotCounted"))
-        self.assertEqual({f["folder"] for f in user["failures"]}, {"Work"})
+        self.assertEqual((user["state"], user["failure"]), ("SyncedWithDoubts", None))
+        self.assertEqual([(d["type"], d["folder"]) for d in user["doubts"]], [("TargetNotCounted", "Work")])
+        # The doubt is looked at again, though the source has nothing new.
+        self.ends(batch.call("run"), 4)
+        self.assertEqual(self.user(batch)["state"], "SyncedWithDoubts")
+        meddler.rules.clear()
+        self.ends(batch.call("run"), 0)
+        self.assertEqual((self.user(batch)["state"], self.user(batch)["doubts"]), ("IncrementalSynced", []))
 
     def test_a_busy_target_is_asked_again(self):
         batch, meddler = self.meddled_target(

@@ -319,7 +319,7 @@ class Listing(Odd):
         inbox = messages(30)
         source = self.source({"INBOX": inbox}, hide_in_ranges=3, no_search=True)
         batch = self.job(source)
-        _, report = self.run_to(batch)
+        _, report = self.run_to(batch, 4)
         self.arrived(batch, ("INBOX",), [m for m in inbox if m.uid % 3])
         self.assertIn("HiddenMessages", self.problems(report))
 

@@ -21,6 +21,8 @@ static const char *const fixed[] = {
     "TargetThrottled",   "TargetUnavailable", "QuotaExceeded",
     "MessageTooLarge",   "MessageRejected",   "TokenFailed",
     "MailboxNotFound",   "PermissionMissing", "SpoolError",
+    "HiddenMessages",    "SizeDiffers",       "LateCopy",
+    "TargetHoldsLess",   "TargetNotCounted",  "NamesLeftOut", "NotFollowed",
 };
 
 static void every_fixed_type_has_advice(void **state)

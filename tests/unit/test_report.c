@@ -518,6 +518,83 @@ static void verdicts(void **state)
     }
 }
 
+static void add_doubt(struct spool *s, uint32_t user, uint32_t folder, const char *type, uint64_t count, bool marked)
+{
+    struct fake_problem p = { .user = user,
+                              .record = { .folder = folder, .text = EVIL, .remedy = "look", .doubt = marked,
+                                          .count = count } };
+
+    snprintf(p.record.type, sizeof p.record.type, "%s", type);
+    FAKE_ADD(s->problems, s->problem_count, p);
+}
+
+/* One doubt is known by its mark, one of an earlier version by its type alone; a plain remark is none. */
+static void who_is_in_doubt_is_not_called_synced(void **state)
+{
+    static const enum form texts[] = { TEXT, STATUS, HTML };
+    struct spool s = { 0 }, *one = &s;
+    struct report *r;
+    char *text, verdict[600];
+    json_t *root, *totals, *user, *doubt;
+
+    now_fake(1, NOW);
+    add_user(&s, 1, "a@x", USER_SYNCED, "");
+    add_user(&s, 2, "b@x", USER_INCREMENTAL_SYNCED, "");
+    add_user(&s, 3, "c@x", USER_SYNCED, "");
+    for (uint32_t u = 1; u <= 3; u++)
+        add_folder(&s, u, 1, "Work", "Work", (struct tally){ .found = 2, .uploaded = 2 }, false);
+    add_doubt(&s, 1, 1, "LateCopy", 3, true);
+    add_doubt(&s, 1, 0, "NamesLeftOut", 2, true);
+    add_doubt(&s, 2, 1, "HiddenMessages", 0, false);
+    add_doubt(&s, 3, 1, "FolderRenamed", 0, false);
+    add_facts(&s, "night", "SyncedWithErrors", "4");
+    r = load(&one, 1);
+    assert_int_equal(r->users[0].state, USER_SYNCED_WITH_DOUBTS);
+    assert_int_equal(r->users[1].state, USER_SYNCED_WITH_DOUBTS);
+    assert_int_equal(r->users[2].state, USER_SYNCED);
+    report_verdict(r, verdict, sizeof verdict);
+    assert_non_null(strstr(verdict, "All 3 users are synced and nothing failed, but of 2 of them not everything"));
+    assert_int_equal(report_verdict_level(r), 2);
+
+    text = written(r, NULL, JSON);
+    root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(root);
+    assert_int_equal(number(json_object_get(root, "batch"), "exit_code"), 4);
+    totals = json_object_get(root, "totals");
+    assert_int_equal(number(totals, "synced"), 1);
+    assert_int_equal(number(totals, "synced_with_doubts"), 2);
+    assert_int_equal(number(totals, "doubts"), 3);
+    assert_int_equal(number(totals, "doubled"), 3);
+    user = json_array_get(json_object_get(root, "users"), 0);
+    assert_string_equal(word(user, "state"), "SyncedWithDoubts");
+    assert_int_equal(json_array_size(json_object_get(user, "doubts")), 2);
+    doubt = json_array_get(json_object_get(user, "doubts"), 0);
+    assert_string_equal(word(doubt, "type"), "LateCopy");
+    assert_string_equal(word(doubt, "folder"), "Work");
+    assert_int_equal(number(doubt, "count"), 3);
+    assert_string_equal(word(doubt, "remedy"), "look");
+    doubt = json_array_get(json_object_get(user, "doubts"), 1);
+    assert_string_equal(word(doubt, "folder"), "");
+    json_decref(root);
+    free(text);
+
+    text = written(r, NULL, CSV);
+    assert_non_null(strstr(text, ",repaired,doubts,doubled\r\n"));
+    assert_non_null(strstr(text, ",0,2,3\r\n"));
+    assert_non_null(strstr(text, ",0,1,0\r\n"));
+    assert_non_null(strstr(text, ",0,0,0\r\n"));
+    free(text);
+    for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
+        text = written(r, &s, texts[i]);
+        assert_non_null(strstr(text, texts[i] == STATUS ? "SyncedWithDoubts" : "HiddenMessages"));
+        assert_non_null(strstr(text, texts[i] == STATUS ? "DOUBTS" : "not everything could be proved"));
+        free(text);
+    }
+    report_free(&r);
+    fake_free(&s);
+    now_real();
+}
+
 /* One cause of all is named; several are not told by one of them. */
 static void a_verdict_names_the_failure_that_all_share(void **state)
 {
@@ -815,6 +892,7 @@ int main(void)
         cmocka_unit_test(only_users_that_are_asked_for),
         cmocka_unit_test(shards_that_are_not_there_are_told),
         cmocka_unit_test(verdicts),
+        cmocka_unit_test(who_is_in_doubt_is_not_called_synced),
         cmocka_unit_test(a_verdict_names_the_failure_that_all_share),
         cmocka_unit_test(the_summary_has_the_labels),
         cmocka_unit_test(status_tells_rate_and_throttling_while_they_are_fresh),

@@ -478,6 +478,60 @@ static void equal_failures_are_counted_and_their_number_is_bounded(void **state)
     kit_deinit(&kit);
 }
 
+static void say(struct kit *kit, enum store_op_kind kind, uint32_t user, struct problem_record problem)
+{
+    struct store_op *op = store_op_new(kind, user, problem.folder);
+
+    op->problem = problem;
+    kit_lazy(kit, op);
+}
+
+static bool spell_problem(void *context, const struct problem_record *p)
+{
+    char *out = context;
+
+    sprintf(out + strlen(out), "%u %s %s %d %d;", p->folder, p->type, p->text, p->doubt, (int)p->count);
+    return true;
+}
+
+static const char *problems(struct kit *kit, uint32_t user, char out[1000])
+{
+    struct err err;
+
+    kit_flush(kit);
+    out[0] = '\0';
+    assert_true(reader_problems(kit->reader, user, spell_problem, out, &err));
+    return out;
+}
+
+/* What a pass begins with drops remarks; a doubt goes only when that is said. */
+static void a_doubt_outlives_runs_until_it_is_said_anew_or_cleared(void **state)
+{
+    struct kit kit;
+    uint32_t user, other;
+    char out[1000];
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    user = kit_user(&kit, "a@example.edu");
+    other = kit_user(&kit, "b@example.edu");
+    say(&kit, STORE_OP_PROBLEM, user, (struct problem_record){ 1, "LateCopy", "as an old version says it", "", false, 0 });
+    say(&kit, STORE_OP_PROBLEM, user, (struct problem_record){ 1, "FolderRenamed", "x", "", false, 0 });
+    say(&kit, STORE_OP_DOUBT, user, (struct problem_record){ 1, "LateCopy", "two", "", true, 2 });
+    say(&kit, STORE_OP_DOUBT, user, (struct problem_record){ 2, "LateCopy", "one", "", true, 1 });
+    say(&kit, STORE_OP_DOUBT, other, (struct problem_record){ 1, "LateCopy", "one", "", true, 1 });
+    say(&kit, STORE_OP_CLEAR_REMARKS, user, (struct problem_record){ 0 });
+    assert_string_equal(problems(&kit, user, out), "1 LateCopy two 1 2;2 LateCopy one 1 1;");
+    say(&kit, STORE_OP_DOUBT, user, (struct problem_record){ 1, "LateCopy", "five", "", true, 5 });
+    say(&kit, STORE_OP_CLEAR_PROBLEMS, user, (struct problem_record){ 0 });
+    assert_string_equal(problems(&kit, user, out), "1 LateCopy five 1 5;2 LateCopy one 1 1;");
+    say(&kit, STORE_OP_DOUBT, user, (struct problem_record){ 1, "LateCopy", "", "", false, 0 });
+    assert_string_equal(problems(&kit, user, out), "2 LateCopy one 1 1;");
+    assert_string_equal(problems(&kit, other, out), "1 LateCopy one 1 1;");
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    kit_deinit(&kit);
+}
+
 struct course {
     unsigned count;
     int64_t first, last;
@@ -564,6 +618,7 @@ int main(void)
         cmocka_unit_test(what_nobody_waits_for_starts_no_commit),
         cmocka_unit_test(a_stopped_writer_ends_although_its_ticks_write),
         cmocka_unit_test(equal_failures_are_counted_and_their_number_is_bounded),
+        cmocka_unit_test(a_doubt_outlives_runs_until_it_is_said_anew_or_cleared),
         cmocka_unit_test(the_timeline_is_thinned_and_keeps_both_ends),
         cmocka_unit_test(a_reader_that_holds_sees_one_instant),
     };

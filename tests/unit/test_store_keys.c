@@ -107,7 +107,7 @@ static const struct failure_record failure = {
     .folder_name = "Gesendete Elemente",
 };
 
-static const struct problem_record problem = { 3, "FolderNameClash", "text", "remedy" };
+static const struct problem_record problem = { 3, "FolderNameClash", "text", "remedy", true, 12 };
 static const struct share_record share = { 12, 3 };
 static const uint64_t sample[12] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, UINT64_MAX };
 
