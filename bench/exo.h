@@ -35,6 +35,13 @@ enum exo_refusal {
     EXO_REFUSAL_CLOSE    /* tagged answer, BYE and end */
 };
 
+/* When a selected folder shows a message that was stored meanwhile, other than by opening it again. */
+enum exo_view {
+    EXO_VIEW_NOOP,    /* after NOOP, CHECK or IDLE; as Exchange does */
+    EXO_VIEW_COMMAND, /* after any command that may tell of it, for the next one; as Dovecot does */
+    EXO_VIEW_LIVE     /* at once */
+};
+
 enum exo_word { EXO_WORD_NO, EXO_WORD_BAD, EXO_WORD_BOTH /* in turn */ };
 
 /* How much of a message stays in memory. The digest and size are always kept. */
@@ -69,6 +76,7 @@ struct exo_config {
     enum exo_front_end front_end;
     enum exo_refusal refusal;
     enum exo_keep keep;
+    enum exo_view view;
     bool special_use;      /* plain LIST carries \Sent \Drafts \Trash \Junk */
     bool appenduid;        /* OK [APPENDUID v u] */
     enum exo_appendlimit appendlimit; /* message_bytes_max told (RFC 7889); Exchange was never seen with it */

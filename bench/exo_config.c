@@ -51,6 +51,7 @@ static const struct row rows[] = {
     ROW_WORD(front_end, "front-end", "classic 2026", "classic or 2026"),
     ROW_WORD(refusal, "refusal", "swallow desync close", "of a LITERAL+ body"),
     ROW_WORD(keep, "keep", "id header body", "of messages, in memory"),
+    ROW_WORD(view, "view", "noop command live", "when a selected folder shows new mail"),
     ROW(BOOL, true, special_use, "special-use", "LIST carries \\Sent and the like"),
     ROW(BOOL, true, appenduid, "appenduid", "in the OK of APPEND"),
     ROW_WORD(appendlimit, "appendlimit", "no yes bare", "message-bytes-max told: all at once, or by STATUS"),

@@ -271,7 +271,7 @@ static bool set_take(struct exo_conn *c, struct exo_args *a, bool by_uid, struct
     uint32_t last;
 
     pthread_mutex_lock(&s->mailbox->lock);
-    last = (uint32_t)s->folder->count;
+    last = (uint32_t)exo_seen_count(c);
     if (by_uid && last)
         last = s->folder->messages[last - 1]->uid;
     pthread_mutex_unlock(&s->mailbox->lock);
@@ -349,19 +349,20 @@ bool exo_fetch_step(struct exo_conn *c)
     struct exo_session *s = session(c);
     struct exo_fetch *f = s->fetch;
     struct exo_folder *folder = s->folder;
-    size_t i, steps = 0;
+    size_t i, end, steps = 0;
     bool more;
 
     pthread_mutex_lock(&s->mailbox->lock);
+    end = exo_seen_count(c);
     i = exo_folder_index(folder, f->next_uid);
-    for (; i < folder->count && c->out.size < BATCH_BYTES && steps < 100000; i++, steps++) {
+    for (; i < end && c->out.size < BATCH_BYTES && steps < 100000; i++, steps++) {
         struct exo_message *m = folder->messages[i];
 
         if (exo_set_has(&f->set, f->by_uid ? m->uid : (uint32_t)(i + 1)))
             message_answer(c, m, i + 1);
         f->next_uid = m->uid + 1;
     }
-    more = i < folder->count;
+    more = i < end;
     pthread_mutex_unlock(&s->mailbox->lock);
     if (more)
         return c->out.size < BATCH_BYTES;

@@ -190,6 +190,54 @@ bad:
     exo_reply(c, "BAD Command Argument Error. 11");
 }
 
+size_t exo_seen_count(struct exo_conn *c)
+{
+    struct exo_session *s = session(c);
+
+    return c->worker->config.view == EXO_VIEW_LIVE ? s->folder->count
+                                                   : exo_folder_index(s->folder, s->seen_uidnext);
+}
+
+static void tell(struct exo_conn *c, bool news)
+{
+    struct exo_session *s = session(c);
+    struct exo_folder *f = s->folder;
+    uint32_t exists;
+
+    if (!f)
+        return;
+    pthread_mutex_lock(&s->mailbox->lock);
+    while (s->expunges_told < f->expunged_count && c->closing == EXO_OPEN) {
+        uint32_t uid = f->expunged[s->expunges_told++];
+        size_t number = exo_folder_index(f, uid) + 1;
+
+        for (size_t i = s->expunges_told; i < f->expunged_count; i++)
+            number += f->expunged[i] < uid;
+        if (number > s->exists)
+            continue; /* the client never heard of it */
+        exo_conn_format(c, "* %zu EXPUNGE\r\n", number);
+        s->exists--;
+    }
+    if (news || c->worker->config.view != EXO_VIEW_NOOP)
+        s->seen_uidnext = f->uidnext;
+    exists = (uint32_t)exo_seen_count(c);
+    pthread_mutex_unlock(&s->mailbox->lock);
+    if (exists != s->exists) {
+        exo_conn_format(c, "* %u EXISTS\r\n* 0 RECENT\r\n", exists);
+        s->exists = exists;
+    }
+}
+
+void exo_tell_changes(struct exo_conn *c)
+{
+    tell(c, false);
+}
+
+void exo_tell_news(struct exo_conn *c)
+{
+    tell(c, true);
+}
+
 static void folder_open(struct exo_conn *c, struct exo_args args, bool read_only)
 {
     struct exo_session *s = session(c);
@@ -229,6 +277,7 @@ static void folder_open(struct exo_conn *c, struct exo_args args, bool read_only
         s->folder = f;
         s->read_only = read_only;
         s->exists = (uint32_t)f->count;
+        s->seen_uidnext = f->uidnext;
         s->expunges_told = f->expunged_count;
     }
     pthread_mutex_unlock(&m->lock);

@@ -80,37 +80,9 @@ void exo_throttle_text(struct exo_conn *c, uint32_t hint_ms, char *out, size_t c
              bad ? "BAD" : "NO", hint_ms);
 }
 
-void exo_tell_changes(struct exo_conn *c)
-{
-    struct exo_session *s = session(c);
-    struct exo_folder *f = s->folder;
-    uint32_t exists;
-
-    if (!f)
-        return;
-    pthread_mutex_lock(&s->mailbox->lock);
-    while (s->expunges_told < f->expunged_count && c->closing == EXO_OPEN) {
-        uint32_t uid = f->expunged[s->expunges_told++];
-        size_t number = exo_folder_index(f, uid) + 1;
-
-        for (size_t i = s->expunges_told; i < f->expunged_count; i++)
-            number += f->expunged[i] < uid;
-        if (number > s->exists)
-            continue; /* the client never heard of it */
-        exo_conn_format(c, "* %zu EXPUNGE\r\n", number);
-        s->exists--;
-    }
-    exists = (uint32_t)f->count;
-    pthread_mutex_unlock(&s->mailbox->lock);
-    if (exists != s->exists) {
-        exo_conn_format(c, "* %u EXISTS\r\n* 0 RECENT\r\n", exists);
-        s->exists = exists;
-    }
-}
-
 static void cmd_noop(struct exo_conn *c, struct exo_args args)
 {
-    exo_tell_changes(c);
+    exo_tell_news(c);
     exo_reply(c, "OK NOOP completed.");
 }
 
@@ -144,7 +116,7 @@ static void cmd_idle(struct exo_conn *c, struct exo_args args)
         exo_reply(c, "BAD Command Error. 10");
         return;
     }
-    exo_tell_changes(c);
+    exo_tell_news(c);
     exo_conn_send(c, SLICE("+ IDLE accepted, awaiting DONE command.\r\n"));
     session(c)->state = EXO_STATE_IDLE;
 }
@@ -513,7 +485,7 @@ static bool step_other(struct exo_conn *c)
     else if (whole && s->state == EXO_STATE_SASL_END)
         exo_reply(c, "NO AUTHENTICATE failed.");
     else if (whole && slice_equal_nocase(buf_slice(&line), SLICE("DONE"))) {
-        exo_tell_changes(c);
+        exo_tell_news(c);
         exo_reply(c, "OK IDLE completed.");
     } else if (whole) {
         exo_reply(c, "BAD Command Error. 10");

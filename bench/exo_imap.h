@@ -71,6 +71,7 @@ struct exo_session {
     struct exo_folder *folder; /* selected, or NULL */
     bool read_only;
     uint32_t exists; /* as the client knows it */
+    uint32_t seen_uidnext; /* the session sees the selected folder's messages below it */
     size_t expunges_told;
     uint64_t token_end_ms; /* UINT64_MAX: never */
     uint32_t errors, selects;
@@ -85,8 +86,6 @@ void exo_reply(struct exo_conn *c, const char *text);
 void exo_replyf(struct exo_conn *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "* BYE text", then the end. */
 void exo_bye(struct exo_conn *c, const char *text);
-/* Untagged EXPUNGE and EXISTS since the last time; mailbox lock not held. */
-void exo_tell_changes(struct exo_conn *c);
 /* The throttle reply in the configured word. */
 void exo_throttle_text(struct exo_conn *c, uint32_t hint_ms, char *out, size_t cap);
 
@@ -122,6 +121,13 @@ void exo_cmd_delete(struct exo_conn *c, struct exo_args args);
 void exo_cmd_rename(struct exo_conn *c, struct exo_args args);
 void exo_cmd_subscribe(struct exo_conn *c, struct exo_args args);
 void exo_cmd_unsubscribe(struct exo_conn *c, struct exo_args args);
+/* After a command on the selected folder: untagged EXPUNGE and EXISTS since the last time, as far as the
+ * configured view lets such a command show; mailbox lock not held. */
+void exo_tell_changes(struct exo_conn *c);
+/* The same after a command that asks for news (NOOP, CHECK, IDLE): everything. */
+void exo_tell_news(struct exo_conn *c);
+/* So many messages of the selected folder does the session see; mailbox lock held. */
+size_t exo_seen_count(struct exo_conn *c);
 
 /* ---- exo_append.c ---- */
 

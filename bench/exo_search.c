@@ -165,10 +165,11 @@ void exo_cmd_search(struct exo_conn *c, struct exo_args args, bool by_uid)
     size_t count = 0;
     struct slice charset;
     uint32_t last, last_uid;
+    size_t end;
     bool bad = !keys || !exo_arg_space(&args);
 
     pthread_mutex_lock(&s->mailbox->lock);
-    last = (uint32_t)s->folder->count;
+    last = (uint32_t)exo_seen_count(c);
     last_uid = last ? s->folder->messages[last - 1]->uid : 1;
     pthread_mutex_unlock(&s->mailbox->lock);
     if (!bad && exo_arg_word(&args, "CHARSET")) {
@@ -188,7 +189,8 @@ void exo_cmd_search(struct exo_conn *c, struct exo_args args, bool by_uid)
     if (!bad && exo_arg_end(&args)) {
         exo_conn_send(c, SLICE("* SEARCH"));
         pthread_mutex_lock(&s->mailbox->lock);
-        for (size_t i = 0; i < s->folder->count; i++) {
+        end = exo_seen_count(c);
+        for (size_t i = 0; i < end; i++) {
             struct exo_message *m = s->folder->messages[i];
             bool holds = true;
 

@@ -81,6 +81,9 @@ class Chaos(exchange.Into):
         wanted = {}
         for user in users:
             boxes = mail.mailbox(chance.randrange(1 << 30), 40, tree=TREE)
+            if preset == "imap" and user == users[0]:
+                # Enough for several connections into one folder.
+                boxes[("INBOX",)] += [mail.tiny(800000 + i) for i in range(250)]
             inner.seed(user, boxes)
             wanted["%s@%s" % (user, DOMAIN)] = collections.Counter(
                 hashlib.sha256(m.body).hexdigest() for box in boxes.values() for m in box)
@@ -98,6 +101,7 @@ class Chaos(exchange.Into):
             target.take(batch)
         del batch.sections["source"]["tls-ca"]
         batch.set("source", "tls", "none")
+        batch.set("target", "connections-per-mailbox", chance.choice([1, 4]))
         batch.set("source", "stall-limit", "3s").set("target", "stall-limit", "3s")
         # What a killed run had sent lies in the target's sockets for as long as that gets no processor.
         batch.set("target", "settle-time", "%dms" % (1000 * crowd()))

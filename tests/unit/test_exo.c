@@ -238,6 +238,16 @@ static const struct dialogue dialogues[] = {
       { "reconnect-window-ms", "60000", "reconnect-max", "0", NULL },
       LOGIN "a SELECT INBOX\r\nb SELECT INBOX\r\n",
       "a BAD Command Error. 12\r\n* 0 EXISTS" },
+    { "a selected folder shows new mail after NOOP",
+      { NULL },
+      LOGIN "s SELECT INBOX\r\na APPEND INBOX {39+}\r\n" BODY "\r\nb UID FETCH 1:* UID\r\nc NOOP\r\n"
+            "d UID FETCH 1:* UID\r\n",
+      "\r\nb OK FETCH completed.\r\n* 1 EXISTS\r\n* 0 RECENT\r\nc OK NOOP completed.\r\n"
+      "* 1 FETCH (UID 1)\r\n" },
+    { "or after any command that may tell of it",
+      { "view", "command", NULL },
+      LOGIN "s SELECT INBOX\r\na APPEND INBOX {39+}\r\n" BODY "\r\nb UID FETCH 1:* UID\r\n",
+      "* 1 EXISTS\r\n* 0 RECENT\r\na OK [APPENDUID 14 1] APPEND completed.\r\n* 1 FETCH (UID 1)\r\n" },
     { "a fault may answer anything",
       { "fault", "point=command command=FETCH action=reply text=OK FETCH completed.", NULL },
       LOGIN "s SELECT INBOX\r\na UID FETCH 1 FLAGS\r\n",
