@@ -250,6 +250,7 @@ static bool value(struct fetchitem *item, struct slice name, struct token *t, st
         if (!token_string(t, &string))
             return false;
         item->present |= FETCHITEM_HEADER;
+        row->has_header = string.kind != TOKEN_NIL;
         row->header = plain(&string, scratch);
         return true;
     }

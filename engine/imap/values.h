@@ -91,6 +91,7 @@ struct imap_selected {
 struct imap_message_row {
     uint32_t uid;        /* never 0 */
     bool has_flags, has_size;
+    bool has_header;              /* the header came, and was not NIL */
     struct imap_flags flags;
     struct imap_date date;
     uint64_t size_bytes;          /* RFC822.SIZE: a server's estimate, never an equality check */

@@ -11,6 +11,15 @@ enum push_step { PUSH_STEP_FREE, PUSH_STEP_OPENING, PUSH_STEP_MAKING };
 #define PUSH_STATUS                                                                                \
     (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY | IMAP_STATUS_APPENDLIMIT)
 
+/* push_whole: which rows a look got, and which it did not. */
+struct push_whole {
+    uint32_t *seen, *missing;
+    unsigned seen_count, seen_room, missing_count;
+    unsigned at, lacking, seen_before; /* of those missing: asked for now; that did not come even so */
+    unsigned damaged_before;           /* session_damaged_count when the look began */
+    void (*ended)(struct worker *w, const struct err *err);
+};
+
 /* What push keeps for a worker. */
 struct push {
     enum push_step step;
@@ -20,6 +29,7 @@ struct push {
     struct twins *scan;
     uint32_t from, to, uidnext, width;
     uint32_t floor;      /* the scan looks at UIDs from here */
+    struct push_whole whole;
     bool strangers;      /* what it looks for is nobody's lost APPEND */
     struct loop_timer later;
 };
@@ -49,7 +59,7 @@ bool push_make_begin(struct worker *w, unsigned most);
  * again: not yet, it is tried once more in another way. */
 bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *err, unsigned attempts,
                   bool again);
-/* push_open: CREATE was refused because the folder exists. */
+/* push_make: CREATE was refused because the folder exists. */
 bool push_exists_already(const struct err *err);
 /* CREATE of the folder was answered OK (err NULL) or so. */
 void push_made(struct folder *f, const struct err *err);
@@ -59,6 +69,15 @@ void push_selected(struct folder *f, const struct imap_selected *selected);
 void push_unselect(struct worker *w);
 /* push_open: makes, asks, scans and opens the worker's folder, then calls worker_idle. */
 void push_open_begin(struct worker *w);
+/* push_open: the rows of the set go into the look that is under way. */
+void push_look_rows(struct worker *w, struct slice set, session_ended *ended);
+/* push_whole: a look begins; it got a row whose header was there (false: it had it before); all of it was asked
+ * for. ended: with an error when the look is not whole, so that it proves nothing, or could not be checked; maybe
+ * called at once. */
+void push_whole_begin(struct worker *w);
+bool push_whole_saw(struct push_whole *whole, uint32_t uid);
+void push_whole_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err));
+void push_whole_clear(struct push_whole *whole);
 /* Twins that may be ours and are not paired yet keep the floor where it is. */
 bool push_twins_hold_floor(const struct folder *f);
 

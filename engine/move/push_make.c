@@ -4,6 +4,7 @@
  * by cmd_may_send). Nothing depends on it: what gets NO here is made, and its refusal judged, when
  * the folder is opened (push_open). */
 #include "engine/move/push_inner.h"
+#include "io/base/log.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>
@@ -17,6 +18,57 @@ struct making {
     struct folder *folder;
     unsigned waits; /* commands without an answer */
 };
+
+bool push_exists_already(const struct err *err)
+{
+    return slice_equal(slice_cstr(err->resp_code), SLICE("ALREADYEXISTS")) ||
+           slice_find_nocase(slice_cstr(err->server_text), SLICE("already exists")) != SIZE_MAX;
+}
+
+void push_made(struct folder *f, const struct err *err)
+{
+    f->exists_on_target = true;
+    push_touch(f);
+    if (err) {
+        /* It was there all along: look at what it holds. */
+        f->has_target_status = false;
+    } else {
+        log_line(LOG_DEBUG, "folder.created", "user=%s folder=%s", f->account->user->email_address,
+                 f->target_name);
+    }
+}
+
+void push_status_told(struct folder *f, const struct imap_status *status)
+{
+    f->target_status = *status;
+    f->has_target_status = true;
+    if (status->has & IMAP_STATUS_APPENDLIMIT)
+        f->append_limit = status->appendlimit_bytes;
+}
+
+void push_selected(struct folder *f, const struct imap_selected *selected)
+{
+    struct account *account = f->account;
+
+    f->target_status = selected->status;
+    f->has_target_status = true;
+    account->knows_keywords = true;
+    account->appends_keywords =
+        selected->has_permanent && (selected->permanent.system & IMAP_FLAG_WILDCARD);
+    free(account->permanent_keywords);
+    account->permanent_keywords = slice_dup(selected->permanent.keywords);
+}
+
+static void unselected(void *context, const struct err *err)
+{
+    (void)context;
+    (void)err; /* the folder stays selected, then; nothing that follows minds */
+}
+
+void push_unselect(struct worker *w)
+{
+    session_unselect(link_session(w->link), unselected, NULL);
+}
 
 static void command_ended(struct making *m)
 {

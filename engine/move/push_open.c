@@ -99,25 +99,6 @@ static void subscribed(void *context, const struct err *err)
         open_ask(w);
 }
 
-bool push_exists_already(const struct err *err)
-{
-    return slice_equal(slice_cstr(err->resp_code), SLICE("ALREADYEXISTS")) ||
-           slice_find_nocase(slice_cstr(err->server_text), SLICE("already exists")) != SIZE_MAX;
-}
-
-void push_made(struct folder *f, const struct err *err)
-{
-    f->exists_on_target = true;
-    push_touch(f);
-    if (err) {
-        /* It was there all along: look at what it holds. */
-        f->has_target_status = false;
-    } else {
-        log_line(LOG_DEBUG, "folder.created", "user=%s folder=%s", f->account->user->email_address,
-                 f->target_name);
-    }
-}
-
 static void created(void *context, const struct err *err)
 {
     struct worker *w = context;
@@ -142,14 +123,6 @@ static void open_create(struct worker *w)
     session_create_mailbox(link_session(w->link), f->record.target_raw, created, w);
 }
 
-void push_status_told(struct folder *f, const struct imap_status *status)
-{
-    f->target_status = *status;
-    f->has_target_status = true;
-    if (status->has & IMAP_STATUS_APPENDLIMIT)
-        f->append_limit = status->appendlimit_bytes;
-}
-
 static void status_told(void *context, const struct imap_status *status)
 {
     struct worker *w = context;
@@ -157,35 +130,11 @@ static void status_told(void *context, const struct imap_status *status)
     push_status_told(w->folder, status);
 }
 
-void push_selected(struct folder *f, const struct imap_selected *selected)
-{
-    struct account *account = f->account;
-
-    f->target_status = selected->status;
-    f->has_target_status = true;
-    account->knows_keywords = true;
-    account->appends_keywords =
-        selected->has_permanent && (selected->permanent.system & IMAP_FLAG_WILDCARD);
-    free(account->permanent_keywords);
-    account->permanent_keywords = slice_dup(selected->permanent.keywords);
-}
-
 static void select_told(void *context, const struct imap_selected *selected)
 {
     struct worker *w = context;
 
     push_selected(w->folder, selected);
-}
-
-static void unselected(void *context, const struct err *err)
-{
-    (void)context;
-    (void)err; /* the folder stays selected, then; nothing that follows minds */
-}
-
-void push_unselect(struct worker *w)
-{
-    session_unselect(link_session(w->link), unselected, NULL);
 }
 
 static void asked(void *context, const struct err *err)
@@ -240,6 +189,12 @@ static void open_ask(struct worker *w)
                        exchange ? asked : asked_by_status, w);
 }
 
+/* A count that was not told is none. */
+static bool holds_nothing(const struct folder *f)
+{
+    return (f->target_status.has & IMAP_STATUS_MESSAGES) && f->target_status.messages == 0;
+}
+
 static void scan_window(struct worker *w);
 
 static void scan_row(void *context, const struct imap_message_row *row)
@@ -249,7 +204,7 @@ static void scan_row(void *context, const struct imap_message_row *row)
     uint8_t key[TWIN_KEY_BYTES];
 
     /* `n:*` names the last message even when it is below n. */
-    if (row->uid < p->from)
+    if (row->uid < p->from || row->uid > p->to || !row->has_header || !push_whole_saw(&p->whole, row->uid))
         return;
     twin_key(row->header, key);
     twins_add(p->scan, key, &row->date, row->size_bytes, row->uid);
@@ -376,14 +331,24 @@ static void scan_flushed(void *context, struct store_op *op, const struct err *e
         scan_done(w);
 }
 
+static void scan_is_whole(struct worker *w, const struct err *err)
+{
+    push_whole_clear(&((struct push *)w->work)->whole);
+    if (err) {
+        step_failed(w, TROUBLE_SELECT, err);
+        return;
+    }
+    /* Everything answered so far must be in the journal before it is compared. */
+    hub_submit(w->account->hub, store_op_new(STORE_OP_FLUSH, 0, 0), scan_flushed, late_create(w));
+}
+
 static void scan_ended(void *context, const struct err *err)
 {
     struct worker *w = context;
     struct push *p = w->work;
-    struct store_op *op;
 
     if (err) {
-        step_failed(w, TROUBLE_FETCH, err);
+        step_failed(w, TROUBLE_SELECT, err);
         return;
     }
     if (p->to != UINT32_MAX) {
@@ -391,9 +356,13 @@ static void scan_ended(void *context, const struct err *err)
         scan_window(w);
         return;
     }
-    /* Everything answered so far must be in the journal before it is compared. */
-    op = store_op_new(STORE_OP_FLUSH, 0, 0);
-    hub_submit(w->account->hub, op, scan_flushed, late_create(w));
+    push_whole_ask(w, scan_is_whole);
+}
+
+void push_look_rows(struct worker *w, struct slice set, session_ended *ended)
+{
+    session_fetch_rows(link_session(w->link), set, SLICE("MESSAGE-ID DATE FROM SUBJECT"), scan_row, ended,
+                       w);
 }
 
 static void scan_window(struct worker *w)
@@ -408,8 +377,7 @@ static void scan_window(struct worker *w)
         p->to = p->from + p->width - 1;
         snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, p->from, p->to);
     }
-    session_fetch_rows(link_session(w->link), slice_cstr(set), SLICE("MESSAGE-ID DATE FROM SUBJECT"),
-                       scan_row, scan_ended, w);
+    push_look_rows(w, slice_cstr(set), scan_ended);
 }
 
 static void scan_selected(void *context, const struct imap_selected *selected)
@@ -442,9 +410,10 @@ static void scan_examined(void *context, const struct err *err)
     }
     twins_destroy(&p->scan);
     p->scan = twins_create();
+    push_whole_begin(w);
     p->from = p->floor;
     p->width = SCAN_WINDOW_UIDS;
-    if (f->target_status.messages == 0) {
+    if (holds_nothing(f)) {
         p->to = UINT32_MAX;
         scan_ended(w, NULL);
         return;
@@ -465,7 +434,7 @@ static void scan_begin(void *context)
 static bool has_strangers(const struct folder *f)
 {
     return f->record.target_scanned && !f->uncertain && f->sending == 0 &&
-           (f->target_status.has & IMAP_STATUS_UIDNEXT) && f->target_status.messages > 0 &&
+           (f->target_status.has & IMAP_STATUS_UIDNEXT) && !holds_nothing(f) &&
            f->target_status.uidnext > f->record.target_highest_seen + 1ull;
 }
 
@@ -474,10 +443,9 @@ static void open_scan(struct worker *w)
 {
     struct push *p = w->work;
     struct folder *f = w->folder;
-    bool foreign = !f->record.target_scanned && f->target_status.messages > 0;
+    bool foreign = !f->record.target_scanned && !holds_nothing(f);
     bool moved = (f->target_status.has & IMAP_STATUS_UIDVALIDITY) && f->record.target_uidvalidity &&
-                 f->target_status.uidvalidity != f->record.target_uidvalidity &&
-                 f->target_status.messages > 0;
+                 f->target_status.uidvalidity != f->record.target_uidvalidity && !holds_nothing(f);
     uint64_t now = loop_now_ms(w->account->hub->loop);
     uint64_t wait = 0;
 
@@ -552,7 +520,7 @@ static void open_durably(struct worker *w)
     f->record.target_counted = false;
     /* What a folder held before us is paired message by message: until all are, a run that is
      * killed must look at everything again. */
-    if (f->target_status.messages == 0)
+    if (holds_nothing(f))
         f->record.target_scanned = true;
     f->record.target_uidvalidity = f->target_status.uidvalidity;
     f->record.target_uid_floor = f->floor;

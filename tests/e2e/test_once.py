@@ -2,6 +2,7 @@
 
 import collections
 import hashlib
+import re
 import time
 
 import exchange
@@ -12,10 +13,11 @@ from meddler import Meddler, Rule
 ADDRESS = "anna@" + DOMAIN
 
 
-class Late(Case):
-    """A Dovecot that is given an APPEND long after its client was cut off."""
+class AtDovecot(Case):
+    """Few messages into one folder of a Dovecot that is meddled with."""
 
     MESSAGES = 5
+    SETTLE = "200ms"
 
     def soon_after(self, pattern):
         """True a moment after the target was asked this once more than when it was asked for first."""
@@ -30,20 +32,23 @@ class Late(Case):
             return True
         return late
 
-    def run_with(self, *rules, held=()):
+    def run_with(self, *rules, code=0, answers=None):
         source = self.dovecot(["anna"])
         source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(self.MESSAGES)]})
-        target = self.target_for(["anna"])
-        if held:
-            target.seed(ADDRESS, {("INBOX",): list(held)})
-        self.meddler = self._started(Meddler(target, list(rules)))
+        self.meddler = self._started(Meddler(self.target_for(["anna"]), list(rules), answers))
         batch = self.batch(source, self.meddler, ["anna"])
         batch.sections["target"] = {"preset": "imap", "url": self.meddler.url(), "tls": "none",
-                                    "settle-time": "2s"}
+                                    "settle-time": self.SETTLE}
         batch.set("policy", "retry-wait", "20ms")
-        self.ends(batch.call("run"), 0)
+        self.ends(batch.call("run"), code)
         self.balanced(batch.report())
         return batch
+
+
+class Late(AtDovecot):
+    """It is given an APPEND long after its client was cut off."""
+
+    SETTLE = "2s"
 
     def test_what_is_stored_between_the_two_looks_is_found(self):
         """The second look asks for the folder anew: a selected one shows what it held before."""
@@ -52,6 +57,37 @@ class Late(Case):
     def test_a_look_from_before_the_loss_is_none_of_the_two(self):
         self.moved(self.run_with(Rule("^APPEND", close=True, times=1),
                                  Rule("^APPEND", late=self.soon_after("^EXAMINE"), times=1)))
+
+
+class Unreadable(AtDovecot):
+    """Rows that a look does not get, or not so that they can be read: they are not taken for mail that
+    is not there."""
+
+    def look(self, change, times, code):
+        """The answer to the first APPEND is lost; of the rows that follow `times` are changed."""
+        left = [times]
+
+        def answers(line):
+            if left[0] and re.match(rb"\* \d+ FETCH .*\bUID 2\b", line):
+                left[0] -= 1
+                return change(line)
+            return line
+        batch = self.run_with(Rule("^APPEND", after=True, times=1), code=code, answers=answers)
+        self.assertEqual(left[0] > 0, code == 3, "the look met it")
+        return batch
+
+    def test_a_row_that_is_left_out_is_asked_for_again(self):
+        self.moved(self.look(lambda line: b"", 2, 0))
+
+    def test_a_row_that_is_damaged_is_asked_for_again(self):
+        self.moved(self.look(lambda line: line.replace(b"UID 2", b"UID ]"), 2, 0))
+
+    def test_a_row_without_its_header_proves_nothing(self):
+        batch = self.look(lambda line: re.sub(rb"\{\d+\}\r\n.*", b"NIL)\r\n", line, flags=re.S), 999, 3)
+        with batch.target.connect(ADDRESS) as mailbox:
+            self.assertEqual(len(mailbox.uids(("INBOX",))), self.MESSAGES)
+        said = [failure["server_text"] for failure in batch.report()["users"][0]["failures"]]
+        self.assertTrue(any("not known" in text for text in said), said)
 
 
 class Lost(exchange.Into):

@@ -45,7 +45,10 @@ class Rule:
 class Meddler:
     kind = "meddler"
 
-    def __init__(self, server, rules):
+    def __init__(self, server, rules, answers=None):
+        """answers: is given each answer of the server, its literals in it, and tells what is sent in
+        its place."""
+        self.change = answers
         self.server, self.rules, self.users = server, rules, server.users
         self.host, self.ca = server.host, server.ca
         self.lock = threading.Lock()
@@ -136,8 +139,13 @@ class Talk:
 
     def answers(self):
         try:
-            held = False
+            held, line = False, b""
             for data, ends in self.parts(self.inner.makefile("rb")):
+                if self.meddler.change:
+                    line += data
+                    if not ends:
+                        continue
+                    data, line = self.meddler.change(line), b""
                 if not held:
                     self.whole.acquire()
                     held = True
