@@ -94,6 +94,7 @@ void folder_destroy(struct folder **folder)
     queue_deinit(&f->ready);
     twins_destroy(&f->twins);
     twins_destroy(&f->first_look);
+    free(f->refusal);
     free(f->source_raw);
     free(f->source_name);
     free(f->target_raw);

@@ -31,6 +31,7 @@ struct folder_item {
     uint8_t flags, tries;
     uint8_t losses; /* connections that were lost while it was asked for, nobody to blame */
     uint8_t repairs; /* REPAIR_ bits that it is sent with */
+    bool doubted;    /* a refusal that says nothing about it was not believed once already */
     bool looked;     /* its header was looked at for requests of a read receipt */
     int16_t zone_minutes;
     bool date_known;
@@ -93,8 +94,9 @@ struct folder {
     uint32_t ours_from;  /* a pair at or above this UID is an APPEND of ours; UINT32_MAX: none */
     bool target_moved;   /* the target folder's UIDVALIDITY is not the one we sent to */
     bool uncertain;      /* an APPEND of this or a killed run may have arrived */
-    uint32_t lost_above; /* it would have a UID above this one: the lowest known when any was sent whose answer was lost
-                          * since the last look; UINT32_MAX: none */
+    uint32_t lost_above; /* the lowest highest_seen at which any was sent whose answer was lost, or a refusal in doubt,
+                          * since the last look: what was stored of them has a UID above; UINT32_MAX: none */
+    struct err *refusal; /* the last in doubt, or NULL */
     struct twins *first_look; /* the first of the two looks for it, or NULL */
     uint64_t first_look_ms;   /* loop time of its end */
     bool uids_told;      /* every OK so far came with APPENDUID: the floor may rise */

@@ -24,9 +24,15 @@ static void loss_over(struct folder *f)
     twins_destroy(&f->first_look);
 }
 
+/* An answer was lost, or a refusal is in doubt. */
+static bool needs_look(const struct folder *f)
+{
+    return f->uncertain || f->lost_above != UINT32_MAX;
+}
+
 bool push_nothing_lost(const struct folder *f)
 {
-    return !f->uncertain && f->sending == 0 && f->push != PUSH_SETTLING && !push_twins_hold_floor(f);
+    return !needs_look(f) && f->sending == 0 && f->push != PUSH_SETTLING && !push_twins_hold_floor(f);
 }
 
 static void open_create(struct worker *w);
@@ -389,6 +395,13 @@ static void scan_selected(void *context, const struct imap_selected *selected)
     p->uidnext = selected->status.has & IMAP_STATUS_UIDNEXT ? selected->status.uidnext : 0;
 }
 
+/* Only a refusal is in doubt, and nothing was stored since its message was sent: what is known of the folder stays. */
+static bool nothing_came(const struct folder *f, const struct push *p)
+{
+    return !f->uncertain && !f->target_moved && f->lost_above != UINT32_MAX &&
+           p->uidnext == f->lost_above + 1ull && (f->record.target_scanned || f->twins);
+}
+
 static void scan_examined(void *context, const struct err *err)
 {
     struct worker *w = context;
@@ -402,6 +415,10 @@ static void scan_examined(void *context, const struct err *err)
     f->target_moved = f->record.target_uidvalidity &&
                       (f->target_status.has & IMAP_STATUS_UIDVALIDITY) &&
                       f->target_status.uidvalidity != f->record.target_uidvalidity;
+    if (nothing_came(f, p)) {
+        open_durably(w);
+        return;
+    }
     p->floor = 1;
     if (f->record.target_scanned && !f->target_moved) {
         p->floor = f->record.target_highest_seen + 1;
@@ -433,7 +450,7 @@ static void scan_begin(void *context)
  * folder did, or this one is an older copy of itself. */
 static bool has_strangers(const struct folder *f)
 {
-    return f->record.target_scanned && !f->uncertain && f->sending == 0 &&
+    return f->record.target_scanned && !needs_look(f) && f->sending == 0 &&
            (f->target_status.has & IMAP_STATUS_UIDNEXT) && !holds_nothing(f) &&
            f->target_status.uidnext > f->record.target_highest_seen + 1ull;
 }
@@ -450,7 +467,7 @@ static void open_scan(struct worker *w)
     uint64_t wait = 0;
 
     p->strangers = !moved && has_strangers(f);
-    if (!foreign && !moved && !f->uncertain && !p->strangers) {
+    if (!foreign && !moved && !needs_look(f) && !p->strangers) {
         open_durably(w);
         return;
     }

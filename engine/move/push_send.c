@@ -29,7 +29,7 @@ struct job {
     bool has_uids;
     uint32_t highest_at_send;
     uint32_t uidvalidity;
-    uint64_t bytes;
+    uint64_t bytes, given_bytes; /* of all bodies; handed to the session */
     uint64_t sent_ms;
     /* the body being read */
     struct body_reader *body;
@@ -185,6 +185,7 @@ static size_t body_pull(void *context, unsigned item, char *out, size_t cap)
     else if (!body_next(job, out, cap, &got))
         got = 0;
     job->unreadable = got == 0;
+    job->given_bytes += got;
     return got;
 }
 
@@ -248,6 +249,37 @@ static void message_fails(struct job *job, const struct err *err, enum trouble_d
     push_message_fails(job->folder, &job->items[0], err, doing);
 }
 
+/* Until the folder was looked at, what this one may have stored is above the floor. */
+static void hold_floor(const struct job *job)
+{
+    if (job->highest_at_send < job->folder->lost_above)
+        job->folder->lost_above = job->highest_at_send;
+}
+
+/* Refused after its last byte, in words that do not say that nothing was stored, or as one of several that may
+ * have been stored singly. */
+static bool refusal_is_doubtful(const struct job *job, const struct err *err)
+{
+    bool answered = err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD;
+
+    return answered && job->given_bytes == job->bytes && (trouble_may_have_stored(err) || job->count > 1);
+}
+
+/* The server has ended with it, so nothing is waited for: but the folder is looked at before more is sent. */
+static void refusal_doubted(struct job *job, const struct err *err)
+{
+    struct folder *f = job->folder;
+
+    hold_floor(job);
+    if (!f->refusal)
+        f->refusal = mem_zero(1, sizeof *f->refusal);
+    *f->refusal = *err;
+    if (f->push == PUSH_OPEN) {
+        folder_set_push(f, PUSH_CLOSED);
+        f->has_target_status = false;
+    }
+}
+
 /* It was sent whole, and what became of it nobody said: the folder is looked at before any more is sent. */
 static void answer_lost(struct job *job)
 {
@@ -256,15 +288,14 @@ static void answer_lost(struct job *job)
     f->uncertain = true;
     f->settle_from_ms = loop_now_ms(f->account->hub->loop);
     twins_destroy(&f->first_look);
-    if (job->highest_at_send < f->lost_above)
-        f->lost_above = job->highest_at_send;
+    hold_floor(job);
     if (f->push == PUSH_OPEN)
         folder_set_push(f, PUSH_SETTLING);
 }
 
 /* Refused for now, or never answered and known not to have been sent whole. */
 static void append_again(struct job *job, const struct err *err,
-                         const struct trouble_verdict *verdict)
+                         const struct trouble_verdict *verdict, bool doubtful)
 {
     struct worker *w = job->worker;
     struct folder *f = job->folder;
@@ -278,7 +309,7 @@ static void append_again(struct job *job, const struct err *err,
         job_requeue(job, false);
         return;
     }
-    if (job->count == 1 && job->items[0].tries + 1u >= APPEND_TRIES_MAX) {
+    if (job->count == 1 && job->items[0].tries + 1u >= APPEND_TRIES_MAX && !doubtful) {
         message_fails(job, err, TROUBLE_APPEND);
         return;
     }
@@ -300,7 +331,10 @@ static void append_refused(struct job *job, const struct err *cause)
     struct trouble_verdict verdict;
     struct err full;
     const struct err *err = push_is_full(f, job->items[0].uid, cause, &full) ? &full : cause;
+    bool doubtful = refusal_is_doubtful(job, cause);
 
+    if (doubtful)
+        refusal_doubted(job, err);
     trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, err, job->items[0].tries,
                   (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
                   &verdict);
@@ -344,7 +378,10 @@ static void append_refused(struct job *job, const struct err *cause)
     case TROUBLE_SKIP_MESSAGE:
         if (job->count > 1)
             job_requeue(job, true); /* one of them: each by itself will tell */
-        else if (strcmp(verdict.type, "MessageRejected") == 0)
+        else if (doubtful && !job->items[0].doubted) {
+            job->items[0].doubted = true;
+            job_requeue(job, true);
+        } else if (strcmp(verdict.type, "MessageRejected") == 0)
             push_mend(f, &job->items[0], err);
         else {
             if (strcmp(verdict.type, "MessageTooLarge") == 0)
@@ -358,7 +395,7 @@ static void append_refused(struct job *job, const struct err *cause)
         return;
     case TROUBLE_RETRY:
     case TROUBLE_OTHER_FORM:
-        append_again(job, err, &verdict);
+        append_again(job, err, &verdict, doubtful);
         return;
     }
 }
@@ -526,6 +563,12 @@ static bool next_item(struct folder *f, struct folder_item *item_r)
             return false;
         if (paired(f, item_r))
             continue;
+        /* Refused as often as it may be, and looked for after the last time. */
+        if (item_r->tries >= APPEND_TRIES_MAX && f->refusal) {
+            push_message_fails(f, item_r, f->refusal, TROUBLE_APPEND);
+            item_deinit(item_r);
+            continue;
+        }
         if (f->account->hub->settings->policy.disarm_read_receipts && !item_r->repairs &&
             !item_r->looked && push_disarm(f, item_r))
             continue;

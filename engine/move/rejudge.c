@@ -1,5 +1,6 @@
 #include "engine/move/rejudge.h"
 
+#include "engine/move/push.h"
 #include "engine/rules/policy.h"
 #include "io/base/mem.h"
 
@@ -52,7 +53,7 @@ void rejudge_messages(struct folder *f, unsigned states, enum skip_reason forced
     if (f->record.excluded && !forced)
         return;
     /* What may have been sent is not taken back. */
-    if (f->uncertain)
+    if (!push_nothing_lost(f))
         states &= ~(1u << MESSAGE_SPOOLED);
     if (!reader_messages(hub->reader, f->record.user, f->record.folder, states, 0, false, 0,
                          rejudge_one, &r, &err)) {

@@ -173,6 +173,33 @@ bool trouble_is_unavailable(const struct err *err)
     return err->class == ERR_CLASS_TRANSIENT && err->origin == ERR_ORIGIN_NO && says(err, UNAVAILABLE);
 }
 
+/* Words and codes by which a server says that it read the message, or the command, and does not want it. */
+static bool is_about_message(const struct err *err)
+{
+    static const char *const codes[] = { "TOOBIG", "OVERQUOTA",   "CANNOT",     "NOPERM",    "TRYCREATE",
+                                         "LIMIT",  "NONEXISTENT", "BADCHARSET", "CLIENTBUG", "PARSE" };
+    static const char *const words[] = { "argument", "invalid", "illegal",   "bare",   "nul ",  "nul char",
+                                         "header",   "8-bit",   "8bit",      "line",   "size",  "too large",
+                                         "quota",    "full",    "permission", "denied", "exist", "not allowed",
+                                         "virus",    "spam",    "syntax",    "parse",  "format", "exceeds" };
+
+    for (unsigned i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (coded(err, codes[i]))
+            return true;
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+        if (says(err, words[i]))
+            return true;
+    return false;
+}
+
+bool trouble_may_have_stored(const struct err *err)
+{
+    if (err->origin != ERR_ORIGIN_NO && err->origin != ERR_ORIGIN_BAD)
+        return false;
+    return err->class == ERR_CLASS_TRANSIENT || err->class == ERR_CLASS_THROTTLED ||
+           (err->class == ERR_CLASS_PERMANENT && !is_about_message(err));
+}
+
 bool trouble_is_login(const char *type)
 {
     static const char *const types[] = { "LoginFailed",   "AppPasswordRequired", "WebLoginRequired",

@@ -48,6 +48,9 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
                    unsigned attempts, unsigned limit, uint32_t seed,
                    struct trouble_verdict *verdict_r);
 
+/* NO or BAD to an APPEND that was sent whole, in words that say nothing about the message: a front end may answer
+ * so for a back end that goes on and stores it. */
+bool trouble_may_have_stored(const struct err *err);
 /* A tagged `Server Unavailable. 15`: out of order for now, or, to APPEND, a full mailbox. */
 bool trouble_is_unavailable(const struct err *err);
 

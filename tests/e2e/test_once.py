@@ -90,6 +90,19 @@ class Unreadable(AtDovecot):
         self.assertTrue(any("not known" in text for text in said), said)
 
 
+class Refused(AtDovecot):
+    def test_several_in_one_command_are_looked_for(self):
+        """Some servers store what they can of a MULTIAPPEND that they refuse."""
+        left = [1]
+
+        def answers(line):
+            if left[0] and b"APPENDUID" in line:
+                left[0] -= 1
+                return line.split(b" ")[0] + b" NO Message contains invalid header\r\n"
+            return line
+        self.moved(self.run_with(answers=answers))
+
+
 class Lost(exchange.Into):
     """The simulated Exchange, told to store and say nothing."""
 
@@ -121,3 +134,13 @@ class Lost(exchange.Into):
             target.set("fault", "point=stored action=close every=100 limit=3")
         _, target = self.into_one_folder(600, 4, lose, **{"append-ms": 20})
         self.assertEqual(target.stats()["faults"], 3)
+
+    def test_refused_and_stored_all_the_same(self):
+        """A front end answers for a back end that goes on and stores the message."""
+        texts = ["NO Server Unavailable. 15", "NO [SERVERBUG] Internal error occurred.",
+                 "NO [UNAVAILABLE] Busy.", "NO That went wrong.", "BAD Command Error. 10",
+                 "BAD Request is throttled. Suggested Backoff Time: 300 milliseconds"]
+        _, target = self.into_one_folder(200, 2, **{
+            "append-ms": 5, "fault": ["point=stored action=reply every=%d limit=1 text=%s" % (10 + 20 * i, text)
+                                      for i, text in enumerate(texts)]})
+        self.assertEqual(target.stats()["faults"], len(texts))
