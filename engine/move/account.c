@@ -92,6 +92,9 @@ bool account_held(const struct account *account, enum side side)
 
 void account_spool_high(struct account *account)
 {
+    /* What waits for more to be fetched is to be decided with what there is. */
+    if (!account->spool_waits && account->puts_aside)
+        push_touch_all(account);
     account->spool_waits = true;
     if (account->hub->settings->mode == SETTINGS_MODE_FETCH)
         batch_stop("spool full");

@@ -246,6 +246,27 @@ void queue_push_front(struct folder_queue *q, const struct folder_item *item)
     q->count++;
 }
 
+void queue_set_aside(struct folder_queue *q, struct folder_item *item)
+{
+    if (q->aside_count == q->aside_room) {
+        q->aside_room = q->aside_room ? q->aside_room * 2 : 32;
+        q->aside = mem_resize(q->aside, q->aside_room, sizeof *q->aside);
+    }
+    q->aside[q->aside_count++] = item->uid;
+    item_deinit(item);
+}
+
+void queue_recall(struct folder_queue *q)
+{
+    if (q->aside_count == 0)
+        return;
+    for (unsigned i = 0; i < q->aside_count; i++)
+        queue_forget(q, q->aside[i]);
+    q->aside_count = 0;
+    q->more = true;
+    q->from_uid = q->oldest_first ? 0 : UINT32_MAX;
+}
+
 bool queue_pop(struct folder_queue *q, struct folder_item *item_r)
 {
     if (q->count == 0)
@@ -264,6 +285,7 @@ void queue_deinit(struct folder_queue *q)
         item_deinit(&item);
     free(q->items);
     free(q->known);
+    free(q->aside);
     *q = (struct folder_queue){ 0 };
 }
 
@@ -283,6 +305,7 @@ void item_of_record(struct folder_item *item, const struct message_record *recor
         .repaired_bytes = record->repaired_bytes,
         .keywords = record->keywords.size ? slice_dup(record->keywords) : NULL,
     };
+    memcpy(&item->digest, record->digest, sizeof item->digest);
     memcpy(item->header_key, record->header_key, TWIN_KEY_BYTES);
 }
 

@@ -38,6 +38,7 @@ struct folder_item {
     int64_t date_seconds;
     uint64_t listed_bytes, body, body_bytes, source_id, repaired_bytes;
     uint64_t torn_bytes; /* the most that came of it where not all did */
+    uint64_t digest; /* the first 8 bytes of its content's */
     uint8_t header_key[TWIN_KEY_BYTES];
     char *keywords; /* NULL: none */
 };
@@ -53,6 +54,8 @@ struct folder_queue {
     uint32_t from_uid; /* where the next look into the journal starts */
     uint32_t *known;   /* open-addressed set of UIDs, 0: free; known_room is a power of two */
     unsigned known_count, known_room;
+    uint32_t *aside; /* known, but neither in the ring nor taken: they wait for queue_recall */
+    unsigned aside_count, aside_room;
 };
 
 struct folder {
@@ -132,6 +135,10 @@ void queue_init(struct folder_queue *q, const struct folder *folder);
 void queue_push_back(struct folder_queue *q, const struct folder_item *item);
 /* Gives a popped item back. */
 void queue_push_front(struct folder_queue *q, const struct folder_item *item);
+/* Takes over a popped item that nothing can be done with for now; it is read from the journal again after queue_recall,
+ * which lets all of them back in. */
+void queue_set_aside(struct folder_queue *q, struct folder_item *item);
+void queue_recall(struct folder_queue *q);
 /* The journal has a popped item's new state durably. */
 void queue_forget(struct folder_queue *q, uint32_t uid);
 bool queue_pop(struct folder_queue *q, struct folder_item *item_r);

@@ -311,6 +311,7 @@ static void tick(void *context)
 
 void hub_begin(struct hub *hub)
 {
+    hub->manners.rewrites = hub->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
     loop_timer_set(hub->loop, &hub->tick, TICK_MS, tick, hub);
     take_users(hub);
 }

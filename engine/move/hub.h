@@ -7,6 +7,7 @@
 
 #include "engine/pace/aimd.h"
 #include "engine/rules/settings.h"
+#include "engine/rules/twin_manners.h"
 #include "io/loop.h"
 #include "io/tls.h"
 #include "store/blob.h"
@@ -55,6 +56,7 @@ struct hub {
     unsigned broken_ways[SIDE_COUNT]; /* of logging in, as auth_config.tried */
     /* pull_check's: bodies of the size that the source had told; headers asked for because of another */
     uint64_t sizes_right, sizes_wrong, sizes_doubted;
+    struct twin_manners manners; /* of the target */
     bool stopping;  /* finish what is in flight, start nothing */
     bool choked;    /* the writer is behind: sources are not read */
     bool ended;     /* told the batch so */

@@ -156,6 +156,7 @@ void incoming_finish(struct incoming *in, struct folder_item *item)
     give_date(in, item, op);
     item->body = in->body;
     item->body_bytes = op->body.body_bytes;
+    memcpy(&item->digest, op->body.digest, sizeof item->digest);
     memcpy(item->header_key, in->header_key, TWIN_KEY_BYTES);
     blob_chunk(&in->blob, &op->body.data, &op->body.size);
     blob_end(&in->blob);

@@ -99,6 +99,16 @@ bool push_is_full(struct folder *f, uint32_t uid, const struct err *err, struct 
  * folder is asked whether it opens at all. */
 void push_asks_first(struct folder *f);
 
+/* push_pair: f->twins is what was seen of the folder, from the UID floor on: takes out what the journal knows to be
+ * there, and takes note of what waits to be sent. */
+bool push_pair_settle(struct folder *f, uint32_t floor, struct err *err_r) ERR_CHECK;
+/* The message is there already, or it cannot be said yet whether it is: true, then item (its keywords too) is taken. */
+bool push_paired(struct folder *f, struct folder_item *item);
+/* Messages that could not be decided on can be now. */
+bool push_pair_is_due(const struct folder *f);
+
+/* push_send: the message of the queue is on the target under this UID; takes item. */
+void push_item_found(struct folder *f, struct folder_item *item, uint32_t uid, enum message_state state);
 /* push_send: an item that was taken from the folder's queue goes back to its front. */
 void push_give_back(struct folder *f, const struct folder_item *item);
 /* push_send: the message of the queue has failed for good. */

@@ -247,29 +247,6 @@ static struct worker *late_arrives(struct late *late, const struct err *err)
     return same && !err ? w : NULL;
 }
 
-struct settled {
-    struct twins *twins;
-    uint32_t floor;
-    bool other; /* the folder is not the one whose UIDs the journal has */
-};
-
-/* What the journal knows to be on the target is nobody's missing twin. */
-static bool settle_one(void *context, const struct message_record *m)
-{
-    struct settled *s = context;
-    uint32_t uid;
-
-    if (m->target_uid && !s->other) {
-        if (m->target_uid >= s->floor)
-            (void)twins_drop_uid(s->twins, m->target_uid);
-    } else {
-        struct imap_date date = { m->date_seconds, m->zone_minutes, m->date_known };
-
-        (void)twins_take(s->twins, m->header_key, &date, message_sent_bytes(m), false, &uid);
-    }
-    return true;
-}
-
 static void scan_begin(void *context);
 
 static uint32_t settle_ms(const struct folder *f)
@@ -303,7 +280,6 @@ static void scan_done(struct worker *w)
     struct push *p = w->work;
     struct folder *f = w->folder;
     struct hub *hub = w->account->hub;
-    struct settled s = { p->scan, p->floor, f->target_moved };
     struct err err;
 
     if (looks_again(f, p)) {
@@ -314,10 +290,7 @@ static void scan_done(struct worker *w)
     twins_destroy(&f->twins);
     f->twins = p->scan;
     p->scan = NULL;
-    if ((f->record.target_open || f->record.target_scanned) &&
-        !reader_messages(hub->reader, f->record.user, f->record.folder,
-                         1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0, settle_one,
-                         &s, &err)) {
+    if (!push_pair_settle(f, p->floor, &err)) {
         hub_abort_run(hub, &err);
         return;
     }

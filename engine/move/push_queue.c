@@ -12,7 +12,7 @@ static bool source_agrees(const struct folder *f)
 
 bool push_has_mail(const struct folder *f)
 {
-    return !f->account->day_over[SIDE_TARGET] && (f->ready.count > 0 || f->ready.more);
+    return !f->account->day_over[SIDE_TARGET] && (f->ready.count > 0 || f->ready.more || push_pair_is_due(f));
 }
 
 bool push_must_make(const struct folder *f)

@@ -525,19 +525,10 @@ static void job_send(struct job *job)
     free(words);
 }
 
-/* The message may be there already: then it is not sent. */
-static bool paired(struct folder *f, struct folder_item *item)
+void push_item_found(struct folder *f, struct folder_item *item, uint32_t uid, enum message_state state)
 {
-    struct imap_date date = { item->date_seconds, item->zone_minutes, item->date_known };
-    bool exact = f->account->hub->settings->target.preset == SETTINGS_PRESET_IMAP;
-    uint32_t uid;
-
-    if (!f->twins ||
-        !twins_take(f->twins, item->header_key, &date, item_sent_bytes(item), exact, &uid))
-        return false;
-    items_end(f, item, &uid, 1, uid >= f->ours_from ? MESSAGE_UPLOADED : MESSAGE_PRESENT);
+    items_end(f, item, &uid, 1, state);
     item_deinit(item);
-    return true;
 }
 
 /* The next message to send; false when there is none now. */
@@ -546,6 +537,8 @@ static bool next_item(struct folder *f, struct folder_item *item_r)
     struct err err;
 
     push_touch(f);
+    if (push_pair_is_due(f))
+        queue_recall(&f->ready);
     for (;;) {
         if (f->disarming >= DISARMING_MAX)
             return false;
@@ -561,7 +554,7 @@ static bool next_item(struct folder *f, struct folder_item *item_r)
         }
         if (!queue_pop(&f->ready, item_r))
             return false;
-        if (paired(f, item_r))
+        if (push_paired(f, item_r))
             continue;
         /* Refused as often as it may be, and looked for after the last time. */
         if (item_r->tries >= APPEND_TRIES_MAX && f->refusal) {

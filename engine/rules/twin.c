@@ -1,29 +1,13 @@
-#include "engine/rules/twin.h"
-
 #include "engine/rules/header.h"
+#include "engine/rules/twin_inner.h"
 #include "io/base/mem.h"
 
+#include <assert.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 
 #define HEADER_LOOKED_AT 262144
-#define FIELD_MAX 2048
-
-/* Sorted by key, date and UID when first asked. */
-struct candidate {
-    uint8_t key[TWIN_KEY_BYTES];
-    int64_t seconds;
-    uint64_t size;
-    uint32_t uid; /* 0 once taken */
-    uint32_t was; /* the UID, for good */
-};
-
-struct twins {
-    struct candidate *all;
-    size_t count, room, left;
-    bool sorted;
-    size_t *by_uid; /* positions in UID order, made for twins_drop_uid; goes with any reordering */
-};
+#define FIELD_MAX        2048
 
 /* Appends the field's value with folding undone and runs of blanks made one. */
 static size_t normalize(struct slice value, char *out, size_t cap)
@@ -80,6 +64,7 @@ void twins_destroy(struct twins **twins)
     if (*twins) {
         free((*twins)->all);
         free((*twins)->by_uid);
+        twins_rows_free(*twins);
         free(*twins);
         *twins = NULL;
     }
@@ -90,6 +75,7 @@ void twins_add(struct twins *twins, const uint8_t key[TWIN_KEY_BYTES], const str
 {
     struct candidate *c;
 
+    assert(!twins->rows);
     if (twins->count == twins->room) {
         twins->room = twins->room ? twins->room * 2 : 256;
         twins->all = mem_resize(twins->all, twins->room, sizeof *twins->all);
@@ -112,10 +98,12 @@ static int by_key(const void *a, const void *b)
 
     if (order == 0)
         order = (x->seconds > y->seconds) - (x->seconds < y->seconds);
+    if (order == 0)
+        order = (x->size > y->size) - (x->size < y->size);
     return order ? order : (x->was > y->was) - (x->was < y->was);
 }
 
-static void sort(struct twins *twins)
+void twins_sort(struct twins *twins)
 {
     if (!twins->sorted && twins->count) {
         qsort(twins->all, twins->count, sizeof *twins->all, by_key);
@@ -133,11 +121,13 @@ static int by_uid(const void *a, const void *b, void *all)
     return (x > y) - (x < y);
 }
 
-bool twins_drop_uid(struct twins *twins, uint32_t uid)
+/* The candidate with this UID that is not taken, or NULL. */
+static struct candidate *at_uid(struct twins *twins, uint32_t uid)
 {
     size_t low = 0, high = twins->count;
+    struct candidate *c;
 
-    sort(twins);
+    twins_sort(twins);
     if (!twins->by_uid) {
         twins->by_uid = mem_zero(twins->count, sizeof *twins->by_uid);
         for (size_t i = 0; i < twins->count; i++)
@@ -153,51 +143,59 @@ bool twins_drop_uid(struct twins *twins, uint32_t uid)
         else
             high = middle;
     }
-    if (low == twins->count || twins->all[twins->by_uid[low]].was != uid ||
-        twins->all[twins->by_uid[low]].uid == 0)
+    if (low == twins->count)
+        return NULL;
+    c = &twins->all[twins->by_uid[low]];
+    return c->uid && c->was == uid ? c : NULL;
+}
+
+bool twins_at(struct twins *twins, uint32_t uid, struct twin_row *row_r)
+{
+    const struct candidate *c = at_uid(twins, uid);
+
+    if (!c)
         return false;
-    twins->all[twins->by_uid[low]].uid = 0;
-    twins->left--;
+    *row_r = (struct twin_row){ .seconds = c->seconds, .bytes = c->size, .uid = uid };
+    memcpy(row_r->key, c->key, TWIN_KEY_BYTES);
     return true;
 }
 
-bool twins_take(struct twins *twins, const uint8_t key[TWIN_KEY_BYTES], const struct imap_date *date,
-                uint64_t size_bytes, bool exact_size, uint32_t *uid_r)
+void twins_taken(struct twins *twins, struct candidate *candidate)
 {
-    struct candidate want = { .seconds = date->known ? date->seconds : INT64_MIN };
-    struct candidate *best = NULL;
-    uint64_t best_gap = UINT64_MAX;
+    candidate->uid = 0;
+    twins->left--;
+}
+
+bool twins_drop_uid(struct twins *twins, uint32_t uid)
+{
+    struct candidate *c = at_uid(twins, uid);
+
+    if (c)
+        twins_taken(twins, c);
+    return c != NULL;
+}
+
+/* The first candidate whose key is not below (above: is above) this one. */
+static size_t bound(const struct twins *twins, const uint8_t key[TWIN_KEY_BYTES], bool above)
+{
     size_t low = 0, high = twins->count;
 
-    if (twins->left == 0)
-        return false;
-    sort(twins);
-    memcpy(want.key, key, TWIN_KEY_BYTES);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (by_key(&twins->all[middle], &want) < 0)
+        if (memcmp(twins->all[middle].key, key, TWIN_KEY_BYTES) < (above ? 1 : 0))
             low = middle + 1;
         else
             high = middle;
     }
-    for (; low < twins->count; low++) {
-        struct candidate *c = &twins->all[low];
-        uint64_t gap = c->size > size_bytes ? c->size - size_bytes : size_bytes - c->size;
+    return low;
+}
 
-        if (memcmp(c->key, key, TWIN_KEY_BYTES) != 0 || c->seconds != want.seconds)
-            break;
-        if (c->uid == 0 || gap >= best_gap || (exact_size && key[0] == 'E' && gap != 0))
-            continue;
-        best = c;
-        best_gap = gap;
-    }
-    if (!best)
-        return false;
-    *uid_r = best->uid;
-    best->uid = 0;
-    twins->left--;
-    return true;
+size_t twins_of_key(struct twins *twins, const uint8_t key[TWIN_KEY_BYTES], size_t *first_r)
+{
+    twins_sort(twins);
+    *first_r = bound(twins, key, false);
+    return bound(twins, key, true) - *first_r;
 }
 
 size_t twins_count(const struct twins *twins)
@@ -209,8 +207,8 @@ bool twins_same(struct twins *a, struct twins *b)
 {
     if (a->count != b->count)
         return false;
-    sort(a);
-    sort(b);
+    twins_sort(a);
+    twins_sort(b);
     for (size_t i = 0; i < a->count; i++)
         if (by_key(&a->all[i], &b->all[i]) != 0)
             return false;

@@ -1,34 +1,83 @@
 /* Finds a message that may already have arrived: a multiset of what a target folder holds, keyed by
  * what survives a server that rewrites mail (Message-ID, or Date, From and Subject, with
- * INTERNALDATE), never by size or digest alone. engineering.md A6.2-3.
+ * INTERNALDATE). Which message a copy is of is decided for all messages of a key together, by their
+ * sizes (twin_assign). engineering.md A6.2-3.
  */
 #ifndef ENGINE_RULES_TWIN_H
 #define ENGINE_RULES_TWIN_H
 
 #include "engine/imap/values.h"
+#include "engine/rules/twin_manners.h"
 
 #define TWIN_KEY_BYTES 16
 
-/* The key of a message's header (its beginning up to the first empty line, at most 256 KiB are looked
- * at). Two copies of one message have equal keys, whatever line folding or blanks a server changed.
- * The first byte tells the kind: 'M' by Message-ID, 'D' by Date, From and Subject, 'E' none of them. */
+/* The key of a message's header (its beginning up to the first empty line, at most 256 KiB are
+ * looked at). Two copies of one message have equal keys, whatever line folding or blanks a server
+ * changed. The first byte tells the kind: 'M' by Message-ID, 'D' by Date, From and Subject, 'E'
+ * none of them. */
 void twin_key(struct slice header, uint8_t key_r[TWIN_KEY_BYTES]);
 
-struct twins; /* a folder's candidates; about 40 bytes each */
+struct twins; /* a folder's candidates; about 40 bytes each, and 24 for each message that waits to
+                 be fetched */
 
 struct twins *twins_create(void);
 void twins_destroy(struct twins **twins);
-/* Adds a message of the target. */
+/* Adds a message of the target; all of them before the first that is expected to be there. */
 void twins_add(struct twins *twins, const uint8_t key[TWIN_KEY_BYTES], const struct imap_date *date,
                uint64_t size_bytes, uint32_t uid);
+/* A message: of ours, or as the target shows it. */
+struct twin_row {
+    uint8_t key[TWIN_KEY_BYTES];
+    int64_t seconds; /* INTERNALDATE, INT64_MIN: none */
+    uint64_t bytes;  /* as sent; of the target: as told */
+    uint64_t digest; /* the first 8 bytes of that of its content, 0: not known */
+    uint32_t uid;
+};
+
+/* The candidate with this UID; false when there is none, or it is taken. */
+bool twins_at(struct twins *twins, uint32_t uid, struct twin_row *row_r);
 /* Takes away the candidate with this UID; false when there is none. */
 bool twins_drop_uid(struct twins *twins, uint32_t uid);
-/* Takes the candidate that pairs with a message, if any: equal key and INTERNALDATE (to the second);
- * among several the one nearest in size, so that equal mails pair one to one. exact_size: the target
- * does not rewrite mail, so a message without any identifying header must also have its very size.
- * *uid_r is the candidate's UID. */
-bool twins_take(struct twins *twins, const uint8_t key[TWIN_KEY_BYTES], const struct imap_date *date,
-                uint64_t size_bytes, bool exact_size, uint32_t *uid_r);
+
+/* A message that is on the target under a UID that nobody told; from: that is at least this. */
+struct twin_claim {
+    struct twin_row row;
+    uint32_t from;
+    bool done;
+};
+/* Takes away what these messages may be: those of their very sizes first, for all of them, then the
+ * nearest. The UIDs that are known are to be dropped before. Orders the claims. */
+void twins_claim(struct twins *twins, struct twin_claim *claims, size_t count,
+                 const struct twin_manners *manners);
+
+/* A message that waits to be sent, with its key: it has its part in twins_pair's decisions from
+ * here on. One of another key or size than before takes its place. */
+void twins_expect(struct twins *twins, const struct twin_row *row);
+/* A message that waits to be fetched: any key is possible. seconds as in twin_row; bytes as listed.
+ */
+void twins_expect_unread(struct twins *twins, uint32_t uid, int64_t seconds, uint64_t bytes);
+
+/* What more is known of the messages that wait to be fetched. */
+struct twin_unread {
+    /* Reads the message. False: it waits to be fetched still. True: it does not; row_r->uid is 0
+     * when it is not one to be paired, either. */
+    bool (*read)(void *context, uint32_t uid, struct twin_row *row_r);
+    void *context;
+    bool any;         /* there are some in the folder */
+    bool sizes_exact; /* their sizes as listed are right */
+    bool last;        /* nothing more is going to be known: it must be decided */
+};
+
+enum twin_verdict {
+    TWIN_NONE, /* it is not there, or nobody can say so: it is to be sent */
+    TWIN_FOUND,
+    TWIN_WAIT /* others must be known before: asked again then; never where unread->last */
+};
+/* Takes the candidate that is the message's copy, if any; *uid_r is its UID. Learns from it. */
+enum twin_verdict twins_pair(struct twins *twins, const struct twin_row *row,
+                             struct twin_manners *manners, const struct twin_unread *unread,
+                             uint32_t *uid_r);
+
 size_t twins_count(const struct twins *twins);
 /* True when both hold the same UIDs: two looks at a folder agree. */
 bool twins_same(struct twins *a, struct twins *b);

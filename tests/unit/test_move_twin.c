@@ -5,6 +5,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+
 #include <cmocka.h>
 
 static const struct imap_date noon = { 1700000000, 0, true };
@@ -56,61 +58,357 @@ static void the_first_byte_tells_the_kind(void **state)
     assert_int_equal(key[0], 'E');
 }
 
-static void copies_pair_one_to_one_nearest_in_size(void **state)
+/* ---- pairing ------------------------------------------------------------------------------- */
+
+static struct twin_row row_of(const char *header, const struct imap_date *date, uint64_t bytes,
+                              uint32_t uid)
 {
-    struct twins *t = twins_create();
+    struct twin_row row = { .seconds = date->seconds, .bytes = bytes, .digest = bytes, .uid = uid };
+
+    twin_key(slice_cstr(header), row.key);
+    return row;
+}
+
+/* What waits to be fetched: by UID; bytes 0: it is gone. */
+static struct twin_row unread_rows[10];
+static bool is_read[10];
+
+static bool read_row(void *context, uint32_t uid, struct twin_row *row_r)
+{
+    (void)context;
+    *row_r = unread_rows[uid];
+    return is_read[uid];
+}
+
+static const struct twin_unread nothing = { .read = read_row, .last = true };
+static const struct twin_unread some = { .read = read_row, .any = true, .sizes_exact = true };
+
+static const char a_mail[] = "Message-ID: <a@b>\r\n\r\n",
+                  cron[] = "Date: d\r\nFrom: cron\r\nSubject: s\r\n\r\n";
+
+struct pairing {
+    struct twins *twins;
+    struct twin_manners manners;
+};
+
+static struct pairing pairing(bool rewrites)
+{
+    return (struct pairing){ twins_create(), { .rewrites = rewrites } };
+}
+
+static void holds(struct pairing *p, const char *header, const struct imap_date *date,
+                  uint64_t bytes, uint32_t uid)
+{
     uint8_t key[TWIN_KEY_BYTES];
+
+    key_of(header, key);
+    twins_add(p->twins, key, date, bytes, uid);
+}
+
+/* 0: to be sent; UINT32_MAX: to be decided later. */
+static uint32_t pair(struct pairing *p, const struct twin_row *row,
+                     const struct twin_unread *unread)
+{
     uint32_t uid = 0;
 
+    switch (twins_pair(p->twins, row, &p->manners, unread, &uid)) {
+    case TWIN_NONE:
+        return 0;
+    case TWIN_WAIT:
+        return UINT32_MAX;
+    case TWIN_FOUND:
+        break;
+    }
+    return uid;
+}
+
+/* A copy sent to him alone and one from a list have one Message-ID, and come in the same second. */
+static void another_of_its_message_id_takes_nobodys_place(void **state)
+{
+    static const char *const headers[] = { a_mail, cron };
+
     (void)state;
-    key_of("Message-ID: <twice@b>\r\n\r\n", key);
-    twins_add(t, key, &noon, 1000, 7);
-    twins_add(t, key, &noon, 2000, 8);
-    twins_add(t, key, &later, 1000, 9);
-    assert_true(twins_take(t, key, &noon, 1990, true, &uid));
-    assert_int_equal(uid, 8);
-    assert_true(twins_take(t, key, &noon, 1990, true, &uid));
-    assert_int_equal(uid, 7);
-    assert_false(twins_take(t, key, &noon, 1000, true, &uid));
-    assert_int_equal(twins_count(t), 1);
-    assert_true(twins_take(t, key, &later, 5, true, &uid));
-    assert_int_equal(uid, 9);
-    twins_destroy(&t);
-    assert_null(t);
+    for (unsigned h = 0; h < 2; h++)
+        for (unsigned first = 0; first < 2; first++)
+            for (unsigned known = 0; known < 2; known++) {
+                struct pairing p = pairing(false);
+                struct twin_row rows[] = { row_of(headers[h], &noon, 1000, 1),
+                                           row_of(headers[h], &noon, 1400, 2) };
+
+                holds(&p, headers[h], &noon, 1400, 7);
+                if (known)
+                    twins_expect(p.twins, &rows[!first]);
+                assert_int_equal(pair(&p, &rows[first], &nothing), first ? 7 : 0);
+                assert_int_equal(pair(&p, &rows[!first], &nothing), first ? 0 : 7);
+                twins_destroy(&p.twins);
+            }
+}
+
+static void equal_mails_pair_one_to_one(void **state)
+{
+    struct pairing p = pairing(false);
+    struct twin_row rows[4];
+
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++)
+        rows[i] = row_of(a_mail, &noon, 1000, i + 1);
+    holds(&p, a_mail, &noon, 1000, 7);
+    holds(&p, a_mail, &noon, 1000, 8);
+    holds(&p, a_mail, &later, 1000, 9);
+    assert_int_equal(pair(&p, &rows[0], &nothing), 7);
+    assert_int_equal(pair(&p, &rows[1], &nothing), 8);
+    assert_int_equal(pair(&p, &rows[2], &nothing), 0);
+    assert_int_equal(twins_count(p.twins), 1);
+    rows[3].seconds = later.seconds;
+    assert_int_equal(pair(&p, &rows[3], &nothing), 9);
+    twins_destroy(&p.twins);
+}
+
+/* Of one size, and yet not the same: whose copy it is cannot be said, so neither is taken to be
+ * there. */
+static void one_copy_of_two_that_size_does_not_tell_apart_is_neithers(void **state)
+{
+    (void)state;
+    for (unsigned copies = 1; copies < 3; copies++) {
+        struct pairing p = pairing(false);
+        struct twin_row rows[] = { row_of(cron, &noon, 1000, 1), row_of(cron, &noon, 1000, 2) };
+
+        rows[1].digest = 4711;
+        holds(&p, cron, &noon, 1000, 7);
+        if (copies == 2)
+            holds(&p, cron, &noon, 1000, 8);
+        twins_expect(p.twins, &rows[0]);
+        twins_expect(p.twins, &rows[1]);
+        assert_int_equal(pair(&p, &rows[1], &nothing) > 0, copies == 2);
+        assert_int_equal(pair(&p, &rows[0], &nothing) > 0, copies == 2);
+        twins_destroy(&p.twins);
+    }
+}
+
+static void part_of_a_message_is_not_the_message(void **state)
+{
+    (void)state;
+    for (unsigned rewrites = 0; rewrites < 2; rewrites++) {
+        struct pairing p = pairing(rewrites);
+        struct twin_row row = row_of(a_mail, &noon, 70000, 1);
+
+        holds(&p, a_mail, &noon, 18000, 7);
+        assert_int_equal(pair(&p, &row, &nothing), 0);
+        twins_destroy(&p.twins);
+    }
+}
+
+/* Where sizes are estimates a copy may be of what is not read yet. */
+static void what_waits_to_be_fetched_is_waited_for(void **state)
+{
+    (void)state;
+    for (unsigned outcome = 0; outcome < 4; outcome++) {
+        struct pairing p = pairing(true);
+        struct twin_row row = row_of(a_mail, &noon, 1000, 1),
+                        other = row_of(a_mail, &noon, 1050, 2);
+
+        holds(&p, a_mail, &noon, 1157, 7);
+        twins_expect_unread(p.twins, 2, noon.seconds, 1050);
+        twins_expect_unread(p.twins, 3, later.seconds, 1050);
+        is_read[2] = false;
+        assert_int_equal(pair(&p, &row, &some), UINT32_MAX);
+        is_read[2] = true;
+        unread_rows[2] = other;
+        if (outcome == 1) /* it has another key */
+            twin_key(slice_cstr(cron), unread_rows[2].key);
+        else if (outcome == 2) /* it is gone */
+            unread_rows[2].uid = 0;
+        else if (outcome == 3) /* it is not read, and must be done without */
+            is_read[2] = false;
+        /* One copy and two whose it may be: both are sent. */
+        assert_int_equal(pair(&p, &row, &nothing), outcome == 1 || outcome == 2 ? 7 : 0);
+        twins_destroy(&p.twins);
+    }
+}
+
+/* Exchange's estimates: a fiftieth more, and 137. */
+static uint64_t estimated(uint64_t bytes)
+{
+    return bytes + bytes / 50 + 137;
+}
+
+static void estimates_that_are_known_tell_near_sizes_apart(void **state)
+{
+    struct pairing p = pairing(true);
+    struct twin_row direct = row_of(a_mail, &noon, 5000, 1), list = row_of(a_mail, &noon, 5240, 2);
+
+    (void)state;
+    for (uint64_t i = 0; i < 20; i++)
+        twin_manners_size(&p.manners, 1000 + 777 * i, estimated(1000 + 777 * i), true);
+    /* Nearer to the one from the list, and yet the other's. */
+    holds(&p, a_mail, &noon, estimated(5000), 7);
+    twins_expect(p.twins, &direct);
+    twins_expect(p.twins, &list);
+    assert_int_equal(pair(&p, &list, &nothing), 0);
+    assert_int_equal(pair(&p, &direct, &nothing), 7);
+    twins_destroy(&p.twins);
+}
+
+static void nothing_is_decided_by_what_is_only_assumed(void **state)
+{
+    struct pairing p = pairing(false);
+    struct twin_row a = row_of(a_mail, &noon, 1000, 1), b = row_of(cron, &noon, 1000, 2);
+
+    (void)state;
+    holds(&p, a_mail, &noon, 970, 7);
+    holds(&p, cron, &noon, 1000, 8);
+    assert_int_equal(pair(&p, &a, &some), UINT32_MAX);
+    /* One whose size agrees: sizes are told as they are. */
+    assert_int_equal(pair(&p, &b, &some), 8);
+    assert_int_equal(pair(&p, &a, &some), 0);
+    twins_destroy(&p.twins);
+}
+
+/* A server that counts line ends as one octet: after some such messages it is known. */
+static void a_target_that_tells_other_sizes_is_found_out(void **state)
+{
+    struct pairing p = pairing(false);
+    struct twin_row rows[30];
+    char header[64];
+
+    (void)state;
+    for (uint32_t i = 0; i < 30; i++) {
+        snprintf(header, sizeof header, "Message-ID: <%u@b>\r\n\r\n", (unsigned)i);
+        holds(&p, header, &noon, 1000 + 50 * i - 20 - i, 100 + i);
+        rows[i] = row_of(header, &noon, 1000 + 50 * i, i + 1);
+    }
+    for (uint32_t i = 0; i < 30; i++)
+        twins_expect(p.twins, &rows[i]);
+    for (uint32_t i = 0; i < 30; i++)
+        assert_int_equal(pair(&p, &rows[i], &some), i < 7 ? UINT32_MAX : 100 + i);
+    for (uint32_t i = 0; i < 7; i++)
+        assert_int_equal(pair(&p, &rows[i], &nothing), 100 + i);
+    twins_destroy(&p.twins);
+}
+
+static void a_target_that_gives_dates_of_its_own_is_found_out(void **state)
+{
+    (void)state;
+    for (unsigned own = 0; own < 2; own++) {
+        struct pairing p = pairing(false);
+        struct twin_row a = row_of(a_mail, &noon, 1000, 1), c = row_of(cron, &noon, 1000, 2);
+
+        if (own)
+            twin_manners_date(&p.manners, false, true);
+        holds(&p, a_mail, &later, 1000, 7);
+        holds(&p, cron, &later, 1000, 8);
+        assert_int_equal(pair(&p, &a, &some), own ? 7 : UINT32_MAX);
+        if (!own)
+            assert_int_equal(pair(&p, &a, &nothing), 7);
+        /* Without a Message-ID its date is part of what it is known by. */
+        assert_int_equal(pair(&p, &c, &nothing), 0);
+        twins_destroy(&p.twins);
+    }
+}
+
+static void where_dates_are_kept_another_date_is_another_mail(void **state)
+{
+    struct pairing p = pairing(false);
+    struct twin_row a = row_of(a_mail, &noon, 1000, 1), c = row_of(cron, &noon, 1000, 2);
+
+    (void)state;
+    holds(&p, a_mail, &later, 1000, 7);
+    holds(&p, cron, &noon, 1000, 8);
+    assert_int_equal(pair(&p, &c, &some), 8);
+    assert_int_equal(pair(&p, &a, &some), 0);
+    twins_destroy(&p.twins);
+}
+
+/* Mended, it is another message: of another size, and perhaps another key. */
+static void a_message_may_change_before_it_is_sent(void **state)
+{
+    struct pairing p = pairing(false);
+    struct twin_row a = row_of(a_mail, &noon, 1000, 1);
+
+    (void)state;
+    holds(&p, a_mail, &noon, 990, 7);
+    twins_expect(p.twins, &a);
+    assert_int_equal(pair(&p, &a, &nothing), 0);
+    a.bytes = 990;
+    assert_int_equal(pair(&p, &a, &nothing), 7);
+    twins_destroy(&p.twins);
 }
 
 static void nameless_mail_must_have_its_very_size(void **state)
 {
-    struct twins *t = twins_create();
-    uint8_t key[TWIN_KEY_BYTES];
-    uint32_t uid = 0;
+    static const char nameless[] = "\r\nno header at all";
+    struct pairing p = pairing(false);
+    struct twin_row row = row_of(nameless, &noon, 999, 1);
 
     (void)state;
-    key_of("\r\nno header at all", key);
-    twins_add(t, key, &noon, 1000, 7);
-    assert_false(twins_take(t, key, &noon, 999, true, &uid));
-    assert_true(twins_take(t, key, &noon, 999, false, &uid));
-    twins_destroy(&t);
+    holds(&p, nameless, &noon, 1000, 7);
+    assert_int_equal(pair(&p, &row, &nothing), 0);
+    row.bytes = 1000;
+    assert_int_equal(pair(&p, &row, &nothing), 7);
+    twins_destroy(&p.twins);
 }
 
 static void claimed_uids_are_nobodys_twin(void **state)
 {
-    struct twins *t = twins_create();
-    uint8_t key[TWIN_KEY_BYTES];
-    uint32_t uid = 0;
+    struct pairing p = pairing(false);
+    struct twin_row row = row_of(a_mail, &noon, 100, 1), seen;
 
     (void)state;
-    key_of("Message-ID: <a@b>\r\n\r\n", key);
     for (uint32_t i = 10; i < 30; i++)
-        twins_add(t, key, &noon, 100, i);
+        holds(&p, a_mail, &noon, 100, i);
+    assert_true(twins_at(p.twins, 29, &seen));
+    assert_int_equal(seen.bytes, 100);
+    assert_memory_equal(seen.key, row.key, sizeof seen.key);
     for (uint32_t i = 29; i > 10; i--)
-        assert_true(twins_drop_uid(t, i));
-    assert_false(twins_drop_uid(t, 29));
-    assert_false(twins_drop_uid(t, 99));
-    assert_true(twins_take(t, key, &noon, 100, true, &uid));
-    assert_int_equal(uid, 10);
-    assert_false(twins_take(t, key, &noon, 100, true, &uid));
-    twins_destroy(&t);
+        assert_true(twins_drop_uid(p.twins, i));
+    assert_false(twins_drop_uid(p.twins, 29));
+    assert_false(twins_drop_uid(p.twins, 99));
+    assert_false(twins_at(p.twins, 29, &seen));
+    assert_int_equal(pair(&p, &row, &nothing), 10);
+    row.uid = 2;
+    assert_int_equal(pair(&p, &row, &nothing), 0);
+    twins_destroy(&p.twins);
+}
+
+/* Those that nobody told the UID of take each its own, whatever order the journal has them in. */
+static void claims_without_uid_take_their_own(void **state)
+{
+    (void)state;
+    for (unsigned order = 0; order < 2; order++) {
+        struct pairing p = pairing(false);
+        struct twin_claim claims[] = { { .row = row_of(a_mail, &noon, 1000, 1) },
+                                       { .row = row_of(a_mail, &noon, 1400, 2) } };
+        struct twin_row row = row_of(a_mail, &noon, 1200, 3);
+
+        if (order) {
+            claims[0].row = row_of(a_mail, &noon, 1400, 1);
+            claims[1].row = row_of(a_mail, &noon, 1000, 2);
+        }
+        holds(&p, a_mail, &noon, 1400, 7);
+        holds(&p, a_mail, &noon, 1200, 8);
+        holds(&p, a_mail, &noon, 1000, 9);
+        twins_claim(p.twins, claims, 2, &p.manners);
+        assert_int_equal(twins_count(p.twins), 1);
+        assert_int_equal(pair(&p, &row, &nothing), 8);
+        twins_destroy(&p.twins);
+    }
+}
+
+static void a_claim_takes_nothing_from_before_it_was_sent(void **state)
+{
+    struct pairing p = pairing(false);
+    struct twin_claim claims[] = { { .row = row_of(a_mail, &noon, 1000, 1), .from = 8 },
+                                   { .row = row_of(a_mail, &noon, 1000, 2) },
+                                   { .row = row_of(a_mail, &noon, 1000, 3), .from = 9 } };
+
+    (void)state;
+    holds(&p, a_mail, &noon, 1000, 7);
+    holds(&p, a_mail, &noon, 1000, 8);
+    twins_claim(p.twins, claims, 3, &p.manners);
+    assert_int_equal(twins_count(p.twins), 0);
+    assert_true(
+        !claims[0].done); /* sorted: the one that must be latest first, and there is none for it */
+    twins_destroy(&p.twins);
 }
 
 static void two_looks_agree_only_when_equal(void **state)
@@ -183,7 +481,8 @@ static void two_headers_of_one_message_or_not(void **state)
           "Message-ID: <a@b>\r\nDate: 1 Jan 2020 12:00:00 +0000\r\n", false },
         { "Date: 1 Jan 2020 12:00:00 +0000\r\n",
           "Message-ID: <a@b>\r\nDate: 2 Jan 2020 12:00:00 +0000\r\n", true },
-        { "Date: Wed, 1 Jan 2020 13:00:00 +0100\r\n", "Date: 1 Jan 2020 12:00:00 +0000\r\n", false },
+        { "Date: Wed, 1 Jan 2020 13:00:00 +0100\r\n", "Date: 1 Jan 2020 12:00:00 +0000\r\n",
+          false },
         { "Date: yesterday\r\n", "Date: 1 Jan 2020 12:00:00 +0000\r\n", false },
         { "Message-ID: a@b\r\n", "Message-ID: <a@b>\r\n", false },
         { "Message-ID: <a@b>\r\n", "Date: 2 Jan 2020 12:00:00 +0000\r\n", false },
@@ -209,9 +508,21 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_mails_have_equal_keys),
         cmocka_unit_test(the_first_byte_tells_the_kind),
-        cmocka_unit_test(copies_pair_one_to_one_nearest_in_size),
+        cmocka_unit_test(another_of_its_message_id_takes_nobodys_place),
+        cmocka_unit_test(equal_mails_pair_one_to_one),
+        cmocka_unit_test(one_copy_of_two_that_size_does_not_tell_apart_is_neithers),
+        cmocka_unit_test(part_of_a_message_is_not_the_message),
+        cmocka_unit_test(what_waits_to_be_fetched_is_waited_for),
+        cmocka_unit_test(estimates_that_are_known_tell_near_sizes_apart),
+        cmocka_unit_test(nothing_is_decided_by_what_is_only_assumed),
+        cmocka_unit_test(a_target_that_tells_other_sizes_is_found_out),
+        cmocka_unit_test(a_target_that_gives_dates_of_its_own_is_found_out),
+        cmocka_unit_test(where_dates_are_kept_another_date_is_another_mail),
+        cmocka_unit_test(a_message_may_change_before_it_is_sent),
         cmocka_unit_test(nameless_mail_must_have_its_very_size),
         cmocka_unit_test(claimed_uids_are_nobodys_twin),
+        cmocka_unit_test(claims_without_uid_take_their_own),
+        cmocka_unit_test(a_claim_takes_nothing_from_before_it_was_sent),
         cmocka_unit_test(two_looks_agree_only_when_equal),
         cmocka_unit_test(subjects_are_made_readable),
         cmocka_unit_test(fields_end_where_the_header_does),

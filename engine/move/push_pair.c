@@ -1,0 +1,198 @@
+/* What a target folder was seen to hold against what the journal knows: which of it is of messages
+ * that are told to be there, and which messages need not be sent. */
+#include "engine/move/push_inner.h"
+#include "io/base/log.h"
+#include "io/base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what the journal says ----------------------------------------------------------------- */
+
+static struct twin_row row_of(const struct message_record *m)
+{
+    struct twin_row row = { .seconds = m->date_known ? m->date_seconds : INT64_MIN,
+                            .bytes = message_sent_bytes(m),
+                            .uid = m->uid };
+
+    memcpy(row.key, m->header_key, sizeof row.key);
+    memcpy(&row.digest, m->digest, sizeof row.digest);
+    return row;
+}
+
+struct settling {
+    struct twins *twins;
+    struct twin_manners *manners;
+    struct twin_claim *claims;
+    size_t count, room;
+    uint32_t floor;
+    bool other; /* the folder is not the one whose UIDs the journal has */
+};
+
+/* Is what the target has under this UID what was sent? A server that makes its own of a mail may
+ * give it a new Message-ID where it had none, and other words for its date. */
+static bool is_copy_of(const struct twin_row *seen, const struct twin_row *row)
+{
+    if (memcmp(seen->key, row->key, TWIN_KEY_BYTES) == 0)
+        return true;
+    return (seen->key[0] != 'M' || row->key[0] != 'M') && seen->seconds == row->seconds;
+}
+
+/* Our own copy is there, and tells what the target makes of mail. */
+static bool is_at_its_uid(struct settling *s, const struct message_record *m,
+                          const struct twin_row *row)
+{
+    struct twin_row seen;
+
+    if (!twins_at(s->twins, m->target_uid, &seen) || !is_copy_of(&seen, row))
+        return false;
+    if (m->state == MESSAGE_UPLOADED && memcmp(seen.key, row->key, TWIN_KEY_BYTES) == 0) {
+        twin_manners_size(s->manners, row->bytes, seen.bytes, true);
+        twin_manners_date(s->manners, seen.seconds == row->seconds, true);
+    }
+    return twins_drop_uid(s->twins, m->target_uid);
+}
+
+/* What is known to be on the target is nobody's missing twin: all known UIDs first, then what has
+ * none. */
+static bool settle_one(void *context, const struct message_record *m)
+{
+    struct settling *s = context;
+    struct twin_row row = row_of(m);
+
+    if (m->target_uid && !s->other) {
+        if (m->target_uid >= s->floor)
+            (void)is_at_its_uid(s, m, &row);
+        return true;
+    }
+    if (s->count == s->room) {
+        s->room = s->room ? s->room * 2 : 64;
+        s->claims = mem_resize(s->claims, s->room, sizeof *s->claims);
+    }
+    s->claims[s->count++] = (struct twin_claim){ .row = row };
+    return true;
+}
+
+static bool expect_one(void *context, const struct message_record *m)
+{
+    struct twins *twins = context;
+    struct twin_row row = row_of(m);
+
+    if (m->state == MESSAGE_FOUND)
+        twins_expect_unread(twins, m->uid, row.seconds, m->listed_bytes);
+    else
+        twins_expect(twins, &row);
+    return true;
+}
+
+bool push_pair_settle(struct folder *f, uint32_t floor, struct err *err_r)
+{
+    struct hub *hub = f->account->hub;
+    const struct folder_record *r = &f->record;
+    struct settling s = {
+        .twins = f->twins, .manners = &hub->manners, .floor = floor, .other = f->target_moved
+    };
+    bool ok = true;
+
+    if (r->target_open || r->target_scanned)
+        ok = reader_messages(hub->reader, r->user, r->folder,
+                             1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0,
+                             settle_one, &s, err_r);
+    if (ok)
+        twins_claim(f->twins, s.claims, s.count, s.manners);
+    free(s.claims);
+    /* Those that were put aside for what was seen before are looked at anew. */
+    queue_recall(&f->ready);
+    if (ok && twins_count(f->twins) > 0)
+        ok = reader_messages(hub->reader, r->user, r->folder,
+                             1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED, 0, false, 0, expect_one,
+                             f->twins, err_r);
+    return ok;
+}
+
+/* ---- one message --------------------------------------------------------------------------- */
+
+/* No message of the folder is going to be fetched before this must be decided. */
+static bool nothing_more_comes(const struct folder *f)
+{
+    const struct hub *hub = f->account->hub;
+    struct spool_fill fill;
+
+    if (hub->settings->mode == SETTINGS_MODE_UPLOAD || f->record.tally.waiting == 0 ||
+        f->pull >= PULL_DONE || f->account->day_over[SIDE_SOURCE])
+        return true;
+    spool_fill(hub->spool, &fill);
+    return fill.high;
+}
+
+bool push_pair_is_due(const struct folder *f)
+{
+    return f->ready.aside_count > 0 && nothing_more_comes(f);
+}
+
+struct reading {
+    uint32_t uid;
+    struct twin_row row;
+    bool waits;
+};
+
+static bool read_one(void *context, const struct message_record *m)
+{
+    struct reading *r = context;
+
+    if (m->uid == r->uid) {
+        r->waits = m->state == MESSAGE_FOUND;
+        if (m->state == MESSAGE_SPOOLED)
+            r->row = row_of(m);
+    }
+    return false;
+}
+
+static bool read_row(void *context, uint32_t uid, struct twin_row *row_r)
+{
+    struct folder *f = context;
+    struct reading r = { .uid = uid };
+    unsigned all = 0;
+    struct err err;
+
+    for (unsigned s = MESSAGE_FOUND; s < MESSAGE_STATE_COUNT; s++)
+        all |= 1u << s;
+    if (!reader_messages(f->account->hub->reader, f->record.user, f->record.folder, all, uid, false,
+                         1, read_one, &r, &err)) {
+        hub_abort_run(f->account->hub, &err);
+        return false;
+    }
+    *row_r = r.row;
+    return !r.waits;
+}
+
+bool push_paired(struct folder *f, struct folder_item *item)
+{
+    struct hub *hub = f->account->hub;
+    struct twin_unread unread = { .read = read_row,
+                                  .context = f,
+                                  .any = f->record.tally.waiting > 0,
+                                  .sizes_exact = hub->sizes_doubted == 0 };
+    struct twin_row row = { .seconds = item->date_known ? item->date_seconds : INT64_MIN,
+                            .bytes = item_sent_bytes(item),
+                            .digest = item->digest,
+                            .uid = item->uid };
+    uint32_t uid = 0;
+
+    if (!f->twins || twins_count(f->twins) == 0)
+        return false;
+    memcpy(row.key, item->header_key, sizeof row.key);
+    unread.last = nothing_more_comes(f);
+    switch (twins_pair(f->twins, &row, &hub->manners, &unread, &uid)) {
+    case TWIN_NONE:
+        return false;
+    case TWIN_WAIT:
+        queue_set_aside(&f->ready, item);
+        f->account->puts_aside = true;
+        return true;
+    case TWIN_FOUND:
+        push_item_found(f, item, uid, uid >= f->ours_from ? MESSAGE_UPLOADED : MESSAGE_PRESENT);
+        return true;
+    }
+    return false;
+}

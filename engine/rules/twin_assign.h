@@ -1,0 +1,46 @@
+/* Which messages of ours are already on the target: the messages that have one key, all of them
+ * together, against the copies of that key which no other message claims. Pure.
+ *
+ * A message is given a copy only where that copy can be no other's: with exact sizes one of its
+ * very size, else one of a size that a copy of it may have, and of none but those that are like it.
+ * Of what is in doubt nothing is given: it is sent, which may double it; taken for another's copy
+ * it would be lost.
+ */
+#ifndef ENGINE_RULES_TWIN_ASSIGN_H
+#define ENGINE_RULES_TWIN_ASSIGN_H
+
+#include "engine/rules/twin_manners.h"
+
+#include <stddef.h>
+
+#define TWIN_UNPAIRED UINT32_MAX
+
+/* A message of ours; sorted as twin_assign wants them by twin_message_order. */
+struct twin_message {
+    int64_t seconds; /* INTERNALDATE, INT64_MIN: none */
+    uint64_t bytes;  /* as sent */
+    uint64_t digest; /* of its content, 0: not known */
+    uint32_t uid;
+    uint32_t pair; /* written: index of its copy, or TWIN_UNPAIRED */
+};
+int twin_message_order(const void *a, const void *b);
+
+/* A copy on the target, sorted by date, then size. */
+struct twin_copy {
+    int64_t seconds;
+    uint64_t bytes;
+};
+
+struct twin_rules {
+    const struct twin_manners *manners;
+    bool dates_kept; /* copies have the message's INTERNALDATE */
+    bool named;      /* the key is a Message-ID: it may pair by itself where dates are not kept */
+};
+
+/* Writes pair of each message. Returns how many messages have none though there is a copy that
+ * might be theirs: what more were known of the target's sizes could decide. */
+size_t twin_assign(struct twin_message *messages, size_t message_count,
+                   const struct twin_copy *copies, size_t copy_count,
+                   const struct twin_rules *rules);
+
+#endif

@@ -1,0 +1,103 @@
+#include "engine/rules/twin_manners.h"
+
+#include <math.h>
+
+/* What one of our own copies counts, where one that only can be no other's counts 1. */
+#define OUR_OWN 8u
+/* So much overturns what the preset takes for granted. */
+#define ENOUGH        8u
+#define ENOUGH_EXACT  64u
+#define SAMPLES_LEAST 8u
+/* What a server may add to a message, whatever its size: headers, and a text part made anew. */
+#define ADDED_BYTES 65536u
+
+void twin_manners_size(struct twin_manners *m, uint64_t sent_bytes, uint64_t told_bytes,
+                       bool our_own)
+{
+    unsigned at = m->sample_count++ % TWIN_SAMPLES;
+
+    m->samples[at].sent = sent_bytes;
+    m->samples[at].told = told_bytes;
+    if (m->sample_count >= 2 * TWIN_SAMPLES)
+        m->sample_count -= TWIN_SAMPLES;
+    *(sent_bytes == told_bytes ? &m->size_same : &m->size_other) += our_own ? OUR_OWN : 1;
+}
+
+void twin_manners_date(struct twin_manners *m, bool same, bool our_own)
+{
+    *(same ? &m->date_same : &m->date_other) += our_own ? OUR_OWN : 1;
+}
+
+bool twin_sizes_exact(const struct twin_manners *m)
+{
+    if (m->rewrites)
+        return m->size_same >= ENOUGH_EXACT && m->size_other == 0;
+    return m->size_other < ENOUGH || m->size_other <= m->size_same;
+}
+
+bool twin_sizes_assumed(const struct twin_manners *m)
+{
+    return m->size_same == 0 && m->size_other < ENOUGH;
+}
+
+bool twin_dates_kept(const struct twin_manners *m, bool last)
+{
+    if (m->date_other <= m->date_same)
+        return true;
+    /* Where sizes are exact a message of this Message-ID and size is the same, whatever its date.
+     */
+    return m->date_other < ENOUGH && !(last && twin_sizes_exact(m));
+}
+
+bool twin_dates_assumed(const struct twin_manners *m)
+{
+    return m->date_same == 0 && m->date_other < ENOUGH;
+}
+
+struct twin_range twin_sizes_of(uint64_t sent_bytes)
+{
+    return (struct twin_range){ sent_bytes / 2, 2 * sent_bytes + ADDED_BYTES };
+}
+
+struct twin_range twin_sent_of(uint64_t told_bytes)
+{
+    return (struct twin_range){ told_bytes > ADDED_BYTES ? (told_bytes - ADDED_BYTES) / 2 : 0,
+                                2 * told_bytes + 1 };
+}
+
+/* A straight line through the samples, and twice what the worst of them is off it. */
+bool twin_sizes_learnt(const struct twin_manners *m, uint64_t sent_bytes,
+                       struct twin_range *range_r)
+{
+    unsigned count = m->sample_count < TWIN_SAMPLES ? m->sample_count : TWIN_SAMPLES;
+    double x = 0, y = 0, xx = 0, xy = 0, slope = 1, off = 0, expected;
+
+    if (count < SAMPLES_LEAST)
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        x += (double)m->samples[i].sent / count;
+        y += (double)m->samples[i].told / count;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        double dx = (double)m->samples[i].sent - x;
+
+        xx += dx * dx;
+        xy += dx * ((double)m->samples[i].told - y);
+    }
+    if (xx > 0)
+        slope = xy / xx;
+    if (slope < 0.5 || slope > 2)
+        return false; /* no rule is seen in them */
+    for (unsigned i = 0; i < count; i++) {
+        double gap =
+            fabs((double)m->samples[i].told - y - slope * ((double)m->samples[i].sent - x));
+
+        if (gap > off)
+            off = gap;
+    }
+    off = 2 * off + 8;
+    expected = y + slope * ((double)sent_bytes - x);
+    range_r->least = expected > off ? (uint64_t)(expected - off) : 0;
+    range_r->most = expected + off > 0 ? (uint64_t)(expected + off) : 0;
+    return true;
+}

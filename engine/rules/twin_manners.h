@@ -1,0 +1,50 @@
+/* What a target makes of the mail it is given, as far as copies tell by which a message is known
+ * again: does it tell the exact size of a message, and keep its INTERNALDATE? Taken for granted
+ * from the preset at first, then learnt from our own copies there, whose UID is known, and from
+ * messages of which there can be no other copy.
+ */
+#ifndef ENGINE_RULES_TWIN_MANNERS_H
+#define ENGINE_RULES_TWIN_MANNERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TWIN_SAMPLES 64u
+
+struct twin_manners {
+    bool rewrites; /* the preset: a target that makes its own of a mail, and estimates sizes */
+    uint32_t size_same, size_other, date_same, date_other;
+    struct {
+        uint64_t sent, told;
+    } samples[TWIN_SAMPLES]; /* the last pairs of sizes, a ring */
+    unsigned sample_count;
+};
+
+/* A copy on the target: our_own: its UID was told for this very message; else it only can be no
+ * other's. */
+void twin_manners_size(struct twin_manners *m, uint64_t sent_bytes, uint64_t told_bytes,
+                       bool our_own);
+void twin_manners_date(struct twin_manners *m, bool same, bool our_own);
+
+/* The sizes it tells are those of what was sent. */
+bool twin_sizes_exact(const struct twin_manners *m);
+/* Nothing was seen that supports what twin_sizes_exact says. */
+bool twin_sizes_assumed(const struct twin_manners *m);
+/* INTERNALDATE stays as it was sent. last: no more is going to be learnt before it must be decided.
+ */
+bool twin_dates_kept(const struct twin_manners *m, bool last);
+bool twin_dates_assumed(const struct twin_manners *m);
+
+/* Sizes that a copy of a message may have. */
+struct twin_range {
+    uint64_t least, most;
+};
+/* Of any copy that is whole, where sizes are not exact: from half of what was sent on. */
+struct twin_range twin_sizes_of(uint64_t sent_bytes);
+/* What was sent may have had, where a copy has this size: the same question from the other side. */
+struct twin_range twin_sent_of(uint64_t told_bytes);
+/* Of a copy that deviates as those do that are known; false when too few are known. */
+bool twin_sizes_learnt(const struct twin_manners *m, uint64_t sent_bytes,
+                       struct twin_range *range_r);
+
+#endif

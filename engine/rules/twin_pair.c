@@ -1,0 +1,495 @@
+#include "engine/rules/twin_assign.h"
+#include "engine/rules/twin_inner.h"
+#include "io/base/mem.h"
+
+#include <stdlib.h>
+
+#define NONE UINT32_MAX
+/* Of how many messages of a key it is looked whether they are the only ones of their date. */
+#define LOOK_AT_MOST 16u
+
+/* A message that waits to be sent and has the key of a candidate. */
+struct expected {
+    struct twin_message message;
+    uint32_t group; /* the first candidate of its key */
+    uint32_t next;  /* of the group, NONE */
+    bool done;      /* decided */
+    bool learnt;    /* it has told what it could of the target's manners */
+};
+
+/* By the first candidate of each key. */
+struct group {
+    uint32_t first; /* expected, NONE */
+    bool planned, doubtful;
+};
+
+struct unread {
+    int64_t seconds;
+    uint64_t bytes;
+    uint32_t uid;
+    uint32_t next; /* itself, or one towards the next that is unread still */
+};
+
+struct twin_rows {
+    struct expected *all;
+    uint32_t count, room;
+    uint32_t *by_uid; /* open-addressed: index + 1; by_uid_room is a power of two */
+    uint32_t by_uid_room;
+    struct group *groups; /* parallel to the candidates */
+    int64_t *seconds;     /* of the candidates, sorted; only until the first is paired */
+    struct unread *unread;
+    size_t unread_count, unread_room;
+    bool unread_sorted;
+    bool exact, learnt, dates_kept; /* as the groups were planned */
+};
+
+void twins_rows_free(struct twins *twins)
+{
+    struct twin_rows *rows = twins->rows;
+
+    if (!rows)
+        return;
+    free(rows->all);
+    free(rows->by_uid);
+    free(rows->groups);
+    free(rows->seconds);
+    free(rows->unread);
+    free(rows);
+    twins->rows = NULL;
+}
+
+static int by_seconds(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static struct twin_rows *rows_of(struct twins *twins)
+{
+    struct twin_rows *rows = twins->rows;
+
+    if (rows)
+        return rows;
+    twins_sort(twins);
+    rows = twins->rows = mem_zero(1, sizeof *rows);
+    rows->groups = mem_zero(twins->count + 1, sizeof *rows->groups);
+    rows->seconds = mem_zero(twins->count + 1, sizeof *rows->seconds);
+    for (size_t i = 0; i < twins->count; i++) {
+        rows->groups[i].first = NONE;
+        rows->seconds[i] = twins->all[i].seconds;
+    }
+    qsort(rows->seconds, twins->count, sizeof *rows->seconds, by_seconds);
+    return rows;
+}
+
+/* ---- what is expected ---------------------------------------------------------------------- */
+
+static uint32_t slot_of(const struct twin_rows *rows, uint32_t uid)
+{
+    uint32_t at = (uid * 2654435761u) & (rows->by_uid_room - 1);
+
+    while (rows->by_uid[at] && rows->all[rows->by_uid[at] - 1].message.uid != uid)
+        at = (at + 1) & (rows->by_uid_room - 1);
+    return at;
+}
+
+static struct expected *find(const struct twin_rows *rows, uint32_t uid)
+{
+    uint32_t at = rows->by_uid_room ? slot_of(rows, uid) : 0;
+
+    return rows->by_uid_room && rows->by_uid[at] ? &rows->all[rows->by_uid[at] - 1] : NULL;
+}
+
+static void make_room(struct twin_rows *rows)
+{
+    if (rows->count == rows->room) {
+        rows->room = rows->room ? rows->room * 2 : 64;
+        rows->all = mem_resize(rows->all, rows->room, sizeof *rows->all);
+    }
+    if ((rows->count + 1) * 2ull <= rows->by_uid_room)
+        return;
+    rows->by_uid_room = rows->by_uid_room ? rows->by_uid_room * 2 : 128;
+    free(rows->by_uid);
+    rows->by_uid = mem_zero(rows->by_uid_room, sizeof *rows->by_uid);
+    /* In their order: what took the place of another keeps it. */
+    for (uint32_t i = 0; i < rows->count; i++)
+        rows->by_uid[slot_of(rows, rows->all[i].message.uid)] = i + 1;
+}
+
+void twins_expect(struct twins *twins, const struct twin_row *row)
+{
+    struct twin_rows *rows = rows_of(twins);
+    struct expected *e = find(rows, row->uid);
+    size_t group;
+
+    if (e && e->message.bytes == row->bytes && e->message.seconds == row->seconds &&
+        memcmp(twins->all[e->group].key, row->key, TWIN_KEY_BYTES) == 0)
+        return;
+    if (e) {
+        e->done = true;
+        rows->groups[e->group].planned = false;
+    }
+    if (twins_of_key(twins, row->key, &group) == 0)
+        return;
+    make_room(rows);
+    rows->all[rows->count] = (struct expected){
+        .message = { row->seconds, row->bytes, row->digest, row->uid, TWIN_UNPAIRED },
+        .group = (uint32_t)group,
+        .next = rows->groups[group].first,
+    };
+    rows->groups[group].first = rows->count;
+    rows->groups[group].planned = false;
+    rows->by_uid[slot_of(rows, row->uid)] = ++rows->count;
+}
+
+void twins_expect_unread(struct twins *twins, uint32_t uid, int64_t seconds, uint64_t bytes)
+{
+    struct twin_rows *rows = rows_of(twins);
+
+    /* Most are of a date that no candidate has. */
+    if (seconds != INT64_MIN &&
+        !bsearch(&seconds, rows->seconds, twins->count, sizeof *rows->seconds, by_seconds))
+        return;
+    if (rows->unread_count == rows->unread_room) {
+        rows->unread_room = rows->unread_room ? rows->unread_room * 2 : 64;
+        rows->unread = mem_resize(rows->unread, rows->unread_room, sizeof *rows->unread);
+    }
+    rows->unread[rows->unread_count++] = (struct unread){ seconds, bytes, uid, 0 };
+    rows->unread_sorted = false;
+}
+
+/* ---- what waits to be fetched -------------------------------------------------------------- */
+
+static int by_date_and_size(const void *a, const void *b)
+{
+    const struct unread *x = a, *y = b;
+    int order = (x->seconds > y->seconds) - (x->seconds < y->seconds);
+
+    return order ? order : (x->bytes > y->bytes) - (x->bytes < y->bytes);
+}
+
+/* The next from here on that is unread still, as far as is known. */
+static size_t next_unread(struct twin_rows *rows, size_t at)
+{
+    size_t end = at;
+
+    while (end < rows->unread_count && rows->unread[end].next != end)
+        end = rows->unread[end].next;
+    while (at < end && rows->unread[at].next != end) {
+        size_t next = rows->unread[at].next;
+
+        rows->unread[at].next = (uint32_t)end;
+        at = next;
+    }
+    return end;
+}
+
+static void sort_unread(struct twin_rows *rows)
+{
+    if (rows->unread_sorted)
+        return;
+    qsort(rows->unread, rows->unread_count, sizeof *rows->unread, by_date_and_size);
+    for (size_t i = 0; i < rows->unread_count; i++)
+        rows->unread[i].next = (uint32_t)i;
+    rows->unread_sorted = true;
+}
+
+/* Is one of this date and a size of the range unread still? Those that are read by now become
+ * expected. */
+static bool has_unread(struct twins *twins, const struct twin_unread *source, int64_t seconds,
+                       struct twin_range range)
+{
+    struct twin_rows *rows = twins->rows;
+    size_t low = 0, high;
+
+    sort_unread(rows);
+    high = rows->unread_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct unread *u = &rows->unread[middle];
+
+        if (u->seconds < seconds || (u->seconds == seconds && u->bytes < range.least))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (;;) {
+        struct twin_row row = { .uid = 0 };
+        struct unread *u;
+
+        low = next_unread(rows, low);
+        if (low == rows->unread_count)
+            return false;
+        u = &rows->unread[low];
+        if (u->seconds != seconds || u->bytes > range.most)
+            return false;
+        if (!source->read(source->context, u->uid, &row))
+            return true;
+        u->next = (uint32_t)low + 1;
+        if (row.uid)
+            twins_expect(twins, &row);
+    }
+}
+
+/* ---- a key's messages ---------------------------------------------------------------------- */
+
+/* What is free of the key, against what of it is not decided. */
+static void plan(struct twins *twins, size_t first, size_t count, const struct twin_rules *rules)
+{
+    struct twin_rows *rows = twins->rows;
+    struct group *group = &rows->groups[first];
+    struct twin_copy *copies = mem_zero(count, sizeof *copies);
+    uint32_t *places = mem_zero(count, sizeof *places);
+    struct twin_message *messages;
+    size_t copy_count = 0, message_count = 0;
+
+    for (size_t i = first; i < first + count; i++)
+        if (twins->all[i].uid) {
+            copies[copy_count] = (struct twin_copy){ twins->all[i].seconds, twins->all[i].size };
+            places[copy_count++] = (uint32_t)i;
+        }
+    for (uint32_t i = group->first; i != NONE; i = rows->all[i].next)
+        message_count += !rows->all[i].done;
+    messages = mem_zero(message_count + 1, sizeof *messages);
+    message_count = 0;
+    for (uint32_t i = group->first; i != NONE; i = rows->all[i].next)
+        if (!rows->all[i].done)
+            messages[message_count++] = rows->all[i].message;
+    qsort(messages, message_count, sizeof *messages, twin_message_order);
+    group->doubtful = twin_assign(messages, message_count, copies, copy_count, rules) > 0;
+    for (size_t i = 0; i < message_count; i++)
+        find(rows, messages[i].uid)->message.pair =
+            messages[i].pair == TWIN_UNPAIRED ? NONE : places[messages[i].pair];
+    group->planned = true;
+    free(messages);
+    free(copies);
+    free(places);
+}
+
+/* The candidates of the key that have this date; *from_r is where they begin. */
+static size_t of_date(const struct twins *twins, size_t first, size_t count, int64_t seconds,
+                      size_t *from_r)
+{
+    size_t bounds[2];
+
+    for (unsigned above = 0; above < 2; above++) {
+        size_t low = first, high = first + count;
+
+        while (low < high) {
+            size_t middle = low + (high - low) / 2;
+
+            if (twins->all[middle].seconds < seconds ||
+                (above && twins->all[middle].seconds == seconds))
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        bounds[above] = low;
+    }
+    *from_r = bounds[0];
+    return bounds[1] - bounds[0];
+}
+
+/* It is the only one of its key (dated: and of its date) that is expected. */
+static bool is_alone(const struct twin_rows *rows, const struct expected *e, bool dated)
+{
+    unsigned looked = 0, alike = 0;
+
+    for (uint32_t i = rows->groups[e->group].first; i != NONE; i = rows->all[i].next) {
+        if (++looked > LOOK_AT_MOST)
+            return false;
+        alike += !dated || rows->all[i].message.seconds == e->message.seconds;
+    }
+    return alike == 1;
+}
+
+/* A message of which there is one, and one copy at most: they tell what the target makes of mail.
+ */
+static void learn(struct twins *twins, struct expected *e, size_t count,
+                  struct twin_manners *manners)
+{
+    size_t from, dated;
+    const struct candidate *c = NULL;
+
+    if (e->learnt || twins->all[e->group].key[0] == 'E')
+        return;
+    e->learnt = true;
+    dated = of_date(twins, e->group, count, e->message.seconds, &from);
+    if (dated == 1 && is_alone(twins->rows, e, true))
+        c = &twins->all[from];
+    else if (dated == 0 && count == 1 && twins->all[e->group].key[0] == 'M' &&
+             is_alone(twins->rows, e, false))
+        c = &twins->all[e->group];
+    if (!c)
+        return;
+    twin_manners_date(manners, dated == 1, false);
+    twin_manners_size(manners, e->message.bytes, c->size, false);
+}
+
+/* ---- one message --------------------------------------------------------------------------- */
+
+/* One that waits to be fetched may be what a copy is of that could be this message's. */
+static bool has_rival(struct twins *twins, const struct expected *e, size_t count,
+                      const struct twin_manners *manners, const struct twin_unread *unread)
+{
+    struct twin_range range = { e->message.bytes, e->message.bytes };
+    size_t from, dated = of_date(twins, e->group, count, e->message.seconds, &from);
+    int64_t seconds = e->message.seconds;
+    bool rival;
+
+    if (!twin_sizes_exact(manners)) {
+        if (dated == 0)
+            return unread->any && !twin_dates_kept(manners, unread->last);
+        range.least = twin_sent_of(twins->all[from].size).least;
+        range.most = twin_sent_of(twins->all[from + dated - 1].size).most;
+    } else if (!unread->sizes_exact) {
+        range.least -= range.least / 16 + (range.least < 128 ? 0 : 64);
+        range.most += range.most / 16 + 64;
+    }
+    if (dated == 0)
+        return false;
+    rival = has_unread(twins, unread, seconds, range);
+    return has_unread(twins, unread, INT64_MIN, range) || rival;
+}
+
+/* Nothing has shown yet what the answer is built on. */
+static bool is_premature(const struct twins *twins, const struct expected *e, size_t count,
+                         const struct twin_manners *manners)
+{
+    size_t from, dated = of_date(twins, e->group, count, e->message.seconds, &from);
+    bool dates = dated == 0 && twins->all[e->group].key[0] == 'M' && twin_dates_assumed(manners);
+    bool sizes = dated > 0 && twin_sizes_exact(manners) && twin_sizes_assumed(manners);
+    struct twin_range range = twin_sizes_of(e->message.bytes);
+
+    if (e->message.pair != NONE || !(dates || sizes))
+        return false;
+    if (dates) {
+        from = e->group;
+        dated = count;
+    }
+    for (size_t i = from; i < from + dated; i++)
+        if (twins->all[i].uid && twins->all[i].size >= range.least &&
+            twins->all[i].size <= range.most)
+            return true;
+    return false;
+}
+
+static void forget_plans(struct twins *twins, const struct twin_manners *manners,
+                         const struct twin_rules *rules)
+{
+    struct twin_rows *rows = twins->rows;
+    struct twin_range unused;
+    bool exact = twin_sizes_exact(manners), learnt = twin_sizes_learnt(manners, 0, &unused);
+
+    if (exact == rows->exact && learnt == rows->learnt && rules->dates_kept == rows->dates_kept)
+        return;
+    rows->exact = exact;
+    rows->learnt = learnt;
+    rows->dates_kept = rules->dates_kept;
+    for (size_t i = 0; i < twins->count; i++)
+        rows->groups[i].planned = false;
+}
+
+enum twin_verdict twins_pair(struct twins *twins, const struct twin_row *row,
+                             struct twin_manners *manners, const struct twin_unread *unread,
+                             uint32_t *uid_r)
+{
+    struct twin_rules rules = { .manners = manners, .named = row->key[0] == 'M' };
+    struct twin_rows *rows;
+    struct expected *e;
+    size_t first, count;
+    bool rival;
+
+    if (twins->left == 0 || (count = twins_of_key(twins, row->key, &first)) == 0)
+        return TWIN_NONE;
+    twins_expect(twins, row);
+    rows = twins->rows;
+    e = find(rows, row->uid);
+    if (e->done)
+        return TWIN_NONE;
+    rival = has_rival(twins, e, count, manners, unread);
+    e = find(rows, row->uid); /* others may have come to be expected */
+    if (!rival)
+        learn(twins, e, count, manners);
+    else if (!unread->last)
+        return TWIN_WAIT;
+    rules.dates_kept = twin_dates_kept(manners, unread->last);
+    forget_plans(twins, manners, &rules);
+    if (!rows->groups[first].planned)
+        plan(twins, first, count, &rules);
+    if (!unread->last && (rows->groups[first].doubtful || is_premature(twins, e, count, manners)))
+        return TWIN_WAIT;
+    e->done = true;
+    /* A copy that may be of one that nobody has read is nobody's. */
+    if (e->message.pair == NONE || (rival && rules.dates_kept && !twin_sizes_exact(manners)))
+        return TWIN_NONE;
+    *uid_r = twins->all[e->message.pair].uid;
+    twins_taken(twins, &twins->all[e->message.pair]);
+    return TWIN_FOUND;
+}
+
+/* ---- messages whose UID nobody told -------------------------------------------------------- */
+
+static int latest_first(const void *a, const void *b)
+{
+    const struct twin_claim *x = a, *y = b;
+    int order = (x->from < y->from) - (x->from > y->from);
+
+    return order ? order : (x->row.uid > y->row.uid) - (x->row.uid < y->row.uid);
+}
+
+enum nearness { VERY_SIZE, POSSIBLE_SIZE };
+
+static struct candidate *claimable(struct twins *twins, const struct twin_claim *claim,
+                                   enum nearness nearness, bool dated)
+{
+    struct twin_range range = twin_sizes_of(claim->row.bytes);
+    size_t first, count = twins_of_key(twins, claim->row.key, &first);
+    struct candidate *best = NULL;
+    uint64_t best_gap = UINT64_MAX;
+
+    if (dated)
+        count = of_date(twins, first, count, claim->row.seconds, &first);
+    for (size_t i = first; i < first + count; i++) {
+        struct candidate *c = &twins->all[i];
+        uint64_t gap =
+            c->size > claim->row.bytes ? c->size - claim->row.bytes : claim->row.bytes - c->size;
+
+        if (c->uid < claim->from || c->uid == 0 || gap >= best_gap ||
+            (nearness == VERY_SIZE ? gap != 0 : c->size < range.least || c->size > range.most))
+            continue;
+        best = c;
+        best_gap = gap;
+        if (gap == 0)
+            break;
+    }
+    return best;
+}
+
+void twins_claim(struct twins *twins, struct twin_claim *claims, size_t count,
+                 const struct twin_manners *manners)
+{
+    bool any_size = !twin_sizes_exact(manners) || twin_sizes_assumed(manners);
+    bool any_date = !twin_dates_kept(manners, false);
+
+    /* Those that may be fewest first. */
+    qsort(claims, count, sizeof *claims, latest_first);
+    for (unsigned round = 0; round < 4; round++) {
+        enum nearness nearness = round & 1 ? POSSIBLE_SIZE : VERY_SIZE;
+        bool dated = round < 2;
+
+        if ((nearness == POSSIBLE_SIZE && !any_size) || (!dated && !any_date))
+            continue;
+        for (size_t i = 0; i < count; i++) {
+            struct candidate *c = claims[i].done || (!dated && claims[i].row.key[0] != 'M')
+                                      ? NULL
+                                      : claimable(twins, &claims[i], nearness, dated);
+
+            if (c) {
+                claims[i].done = true;
+                twins_taken(twins, c);
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+"""What a target holds already is known again, each message by itself: none is lost, none doubled."""
+
+import collections
+import re
+
+import mail
+from haul import Case
+from meddler import Meddler, Rule
+
+
+def variant(text, extra, head=b"Message-ID: <one@list.example>\r\n", date=mail.FIRST_S):
+    return mail.Message(head + b"Date: Sat, 1 Feb 2020 10:00:00 +0000\r\nFrom: a@b.example\r\n"
+                        b"Subject: report\r\n\r\n" + text + b"x" * extra + b"\r\n", date)
+
+
+# Of one Message-ID (or none), Date, From, Subject and INTERNALDATE.
+PAIRS = {
+    "direct copy and one from a list": (variant(b"direct", 10), variant(b"list", 300)),
+    "cron mails": (variant(b"disk", 10, b""), variant(b"tape", 300, b"")),
+    "of one size": (variant(b"disk", 10, b""), variant(b"tape", 10, b"")),
+}
+
+
+class Pairing(Case):
+    def digests(self, server, user):
+        """{folder: Counter of contents}"""
+        with server.connect(user) as mailbox:
+            return {path: collections.Counter(i.digest for i in mailbox.read(path))
+                    for path in mailbox.folders()}
+
+    def sides(self, batch):
+        return (self.digests(batch.source, "anna"),
+                self.digests(batch.target, "anna@target.example"))
+
+    def servers(self, source, target, **options):
+        """Both with what they hold."""
+        one, other = self.dovecot(["anna"]), self.target_for(["anna"], **options)
+        one.seed("anna", source)
+        if target:
+            other.seed("anna@target.example", target)
+        return one, other
+
+    def to(self, source, target, **policy):
+        batch = self.batch(source, target, ["anna"])
+        if isinstance(target, Meddler):
+            batch.sections["target"] = {"preset": "imap", "url": target.url(), "tls": "none"}
+        batch.set("target", "settle-time", "0")
+        for key, value in policy.items():
+            batch.set("policy", key, value)
+        return batch
+
+    def none_lost(self, batch, doubled=()):
+        wanted, have = self.sides(batch)
+        for path, contents in wanted.items():
+            self.assertEqual(contents - have[path], collections.Counter(), "lost in %s" % (path,))
+            if path not in doubled:
+                self.assertEqual(have[path], contents, "doubled in %s" % (path,))
+
+    def of_one_key(self, **policy):
+        """Of two of one key one is there, whichever."""
+        source, target, unknowable = {}, {}, set()
+        for what, pair in PAIRS.items():
+            for there in (0, 1):
+                path = ("%s %d" % (what, there),)
+                source[path], target[path] = list(pair), [pair[there]]
+                if what == "of one size":
+                    unknowable.add(path)
+        batch = self.to(*self.servers(source, target), **policy)
+        self.ends(batch.call("run"), 0)
+        self.none_lost(batch, unknowable)
+        return batch
+
+    def test_two_of_one_key_and_one_of_them_there(self):
+        batch = self.of_one_key(order="newest-first")
+        batch.drop_state()
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(self.balanced(batch.report())["totals"]["uploaded"], 0)
+
+    def test_two_of_one_key_the_oldest_first(self):
+        self.of_one_key(order="oldest-first")
+
+    def test_two_of_one_key_fetched_before(self):
+        pair = PAIRS["direct copy and one from a list"]
+        for there in (0, 1):
+            batch = self.to(*self.servers({("INBOX",): list(pair)}, {("INBOX",): [pair[there]]}))
+            self.ends(batch.call("fetch"), 0)
+            self.ends(batch.call("upload"), 0)
+            self.none_lost(batch)
+
+    def test_part_of_a_message_is_not_the_message(self):
+        whole = mail.tiny(1, extra=b"0123456789abcdef\r\n" * 4000)
+        part = mail.Message(whole.body[:18000], whole.date)
+        source, target = self.servers({("INBOX",): [whole]}, {("INBOX",): [part]})
+        batch = self.to(source, target)
+        self.ends(batch.call("run"), 0)
+        totals = self.balanced(batch.report())["totals"]
+        self.assertEqual((totals["uploaded"], totals["present"]), (1, 0))
+
+    def test_what_has_a_uid_is_not_what_lacks_one(self):
+        """Of two equal messages there, APPENDUID was told of one; the third is not sent yet when a look is taken."""
+        def tiny(serial):
+            return mail.tiny(serial, mail.FIRST_S)
+
+        twin = tiny(1)
+        source, server = self.servers({("INBOX",): [twin, tiny(3), twin, twin, tiny(2)]}, None,
+                                      capability_drop=("MULTIAPPEND", "LITERAL+"))
+        told = iter((False, True, False))
+
+        def edit(data):
+            if b"[APPENDUID" in data and not next(told, True):
+                return re.sub(rb"\[APPENDUID[^]]*\] ", b"", data)
+            return data
+
+        target = self._started(Meddler(server, [Rule("^APPEND", after=True, skip=3, times=1)], answers=edit))
+        batch = self.to(source, target, order="newest-first")
+        self.ends(batch.call("fetch"), 0)
+        self.ends(batch.call("upload"), 0)
+        self.none_lost(batch)
