@@ -83,6 +83,21 @@ static void text_parse(struct resp *resp, struct slice text)
                        slice_equal_nocase(slice_from(text, text.size - tail.size), tail));
 }
 
+/* Digits beyond all numbers, or below 0, are a number too: UINT64_MAX, which is none of a message. What
+ * stands behind them must not be overlooked. */
+static bool number_of(struct slice word, uint64_t *number_r)
+{
+    struct slice digits = slice_from(word, word.size > 1 && word.data[0] == '-');
+
+    if (slice_u64(word, number_r))
+        return true;
+    for (size_t i = 0; i < digits.size; i++)
+        if (digits.data[i] < '0' || digits.data[i] > '9')
+            return false;
+    *number_r = UINT64_MAX;
+    return digits.size > 0;
+}
+
 static void data_parse(struct resp *resp, struct slice line, struct token t)
 {
     struct slice word;
@@ -92,7 +107,8 @@ static void data_parse(struct resp *resp, struct slice line, struct token t)
     resp->text = line;
     if (!token_word(&t, &word))
         return;
-    if (slice_u64(word, &resp->number) && !token_word(&t, &word))
+    resp->has_number = number_of(word, &resp->number);
+    if (resp->has_number && !token_word(&t, &word))
         return;
     for (unsigned i = 0; i < sizeof datas / sizeof *datas; i++) {
         if (slice_equal_nocase(word, slice_cstr(datas[i].word))) {

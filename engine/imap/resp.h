@@ -28,7 +28,8 @@ struct resp {
     enum resp_status status;
     enum resp_data data;
     uint32_t tag;                 /* number of one of our tags ("a17"), 0 for none of them */
-    uint64_t number;              /* of "* n FETCH" and its like */
+    bool has_number;              /* "* n FETCH" and its like: */
+    uint64_t number;              /* UINT64_MAX: digits that no number has; 0 without any */
     struct slice code, code_args; /* "APPENDUID", "1 2"; empty when there is no code */
     struct slice text;
     struct slice rest;            /* what follows the keyword of data */

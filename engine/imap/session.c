@@ -464,6 +464,16 @@ unsigned session_damaged_count(const struct session *s)
     return s->damaged;
 }
 
+unsigned session_search_told(const struct session *s)
+{
+    return s->search_told;
+}
+
+bool session_body_nil(const struct session *s)
+{
+    return s->body_nil;
+}
+
 const char *session_waiting_for(const struct session *s)
 {
     if (s->life != SESSION_ALIVE)

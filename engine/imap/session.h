@@ -178,6 +178,10 @@ void session_fetch_rows(struct session *session, struct slice set, struct slice 
 void session_search(struct session *session, struct slice criteria,
                     void (*range)(void *context, uint32_t first, uint32_t last),
                     session_ended *ended, void *context);
+/* Inside ended, of a SEARCH that ended OK. One without an answer has not told that there is nothing, and of
+ * one with what is no UID more may be there than was told. */
+enum session_search_told { SESSION_SEARCH_ANSWERED = 1 << 0, SESSION_SEARCH_UNREAD = 1 << 1 };
+unsigned session_search_told(const struct session *session);
 
 /* The rungs of the FETCH ladder (quirks B5). Each is one form of asking for a body. */
 enum session_body_form {
@@ -190,16 +194,18 @@ enum session_body_form {
     SESSION_BODY_RFC822         /* RFC822 (under EXAMINE only) */
 };
 struct session_body_events {
-    /* A literal (or quoted string) for a body starts. uid 0: not told yet. origin: what the answer's <n>
-     * said, or 0. */
+    /* A literal (or quoted string, or NIL as size 0) for a body starts. uid 0: not told yet.
+     * origin: what the answer's <n> said, or 0. */
     void (*begin)(void *context, uint32_t uid, uint64_t size_bytes, uint64_t origin);
     void (*bytes)(void *context, struct slice bytes);
-    /* The FETCH response closed with its `)`. uid is never 0. got_body false: no body item came, or NIL, or
-     * another part of the message than was asked for; begin was not called then.
+    /* The FETCH response closed with its `)`. uid is never 0. got_body false: no body item came, or another
+     * part of the message than was asked for; begin was not called then.
      * suspect: what followed the literal made no sense (quirks B01-B03); the session then fails
      * soon, do not believe this body. */
     void (*end)(void *context, uint32_t uid, bool got_body, bool suspect);
 };
+/* Inside end: the body was NIL, or a word that is no string; none rather than an empty one (B07). */
+bool session_body_nil(const struct session *session);
 /* UID FETCH set (body form). set: up to 1,000 bytes of ascending UIDs. first/count: for PARTIAL.
  * A response for a UID that was not asked for is dropped (quirk S09). events: borrowed until
  * ended. When a response breaks off, `end` is not called; ended (or abort) tells. */

@@ -87,6 +87,8 @@ struct session {
     struct cmd_flight flight;
     uint64_t responses; /* lines */
     unsigned errors, damaged;
+    unsigned search_told; /* SESSION_SEARCH_ bits, of the SEARCH that was answered last */
+    bool body_nil;        /* the body that ended last */
     struct receiving receiving;
     struct imap_selected selected; /* what is told while SELECT is in flight */
     struct buf keywords;           /* of selected.permanent */

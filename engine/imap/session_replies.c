@@ -123,18 +123,21 @@ void replies_literal_suspect(void *context, struct slice line)
 
 /* ---- FETCH ---- */
 
-/* NIL is no body, as little as none at all (B07). */
 static void body_received(struct session *s, struct cmd *cmd, const struct fetchitem *item, bool streamed)
 {
     const struct session_body_events *events = cmd->u.fetch.events;
     bool got = streamed;
 
     cmd->got_data = true;
-    if (!streamed && item->body == FETCHITEM_BODY_BYTES && is_asked_for(cmd, item->section, item->origin)) {
+    s->body_nil = !streamed && item->body == FETCHITEM_BODY_NIL;
+    if (!streamed && (item->body == FETCHITEM_BODY_BYTES || item->body == FETCHITEM_BODY_NIL) &&
+        is_asked_for(cmd, item->section, item->origin)) {
         got = true;
-        events->begin(cmd->context, item->row.uid, item->body_bytes.size, item->origin);
-        if (item->body_bytes.size)
-            events->bytes(cmd->context, item->body_bytes);
+        struct slice bytes = slice_first(item->body_bytes, s->body_nil ? 0 : item->body_bytes.size);
+
+        events->begin(cmd->context, item->row.uid, bytes.size, item->origin);
+        if (bytes.size)
+            events->bytes(cmd->context, bytes);
     }
     events->end(cmd->context, item->row.uid, got, false);
 }
@@ -252,6 +255,14 @@ static void namespace_row(void *context, unsigned kind, struct slice prefix, cha
 
 /* ---- SEARCH, RFC 9051 7.3.4 and RFC 3501 7.2.5: either may come, whatever was asked (F26) ---- */
 
+static void search_answered(struct session *s, struct cmd *cmd)
+{
+    if (!cmd->got_data)
+        s->search_told = 0;
+    cmd->got_data = true;
+    s->search_told |= SESSION_SEARCH_ANSWERED;
+}
+
 static void search_received(struct session *s, const struct resp *resp)
 {
     struct cmd *cmd = oldest(s, CMD_SEARCH);
@@ -261,10 +272,13 @@ static void search_received(struct session *s, const struct resp *resp)
 
     if (!cmd)
         return;
-    cmd->got_data = true;
+    search_answered(s, cmd);
     while (token_word(&t, &word)) {
-        if (!slice_u32(word, &uid) || uid == 0)
+        if (!slice_u32(word, &uid) || uid == 0) {
+            if (!slice_equal_nocase(word, SLICE("NIL")))
+                s->search_told |= SESSION_SEARCH_UNREAD;
             continue;
+        }
         if (first && last != UINT32_MAX && uid == last + 1) {
             last = uid;
             continue;
@@ -293,7 +307,7 @@ static void esearch_received(struct session *s, const struct resp *resp)
 
     if (!cmd)
         return;
-    cmd->got_data = true;
+    search_answered(s, cmd);
     while (!token_done(&t)) {
         if (token_peek(&t) == '(') {
             if (!token_skip(&t))
@@ -303,7 +317,7 @@ static void esearch_received(struct session *s, const struct resp *resp)
         if (!token_word(&t, &word))
             return;
         if (slice_equal_nocase(word, SLICE("ALL")) && token_word(&t, &word)) {
-            uidset_each(word, esearch_range, cmd);
+            s->search_told |= uidset_each(word, esearch_range, cmd) ? 0 : SESSION_SEARCH_UNREAD;
             return;
         }
     }
@@ -348,9 +362,11 @@ void replies_data(struct session *s, const struct resp *resp)
         fetch_received(s, resp);
         break;
     case RESP_EXISTS:
-        if (s->flight.by_kind[CMD_SELECT] && resp->number <= UINT32_MAX) {
-            s->selected.status.messages = (uint32_t)resp->number; /* the last one counts (S01) */
-            s->selected.status.has |= IMAP_STATUS_MESSAGES;
+        if (s->flight.by_kind[CMD_SELECT]) {
+            /* The last one counts (S01). */
+            s->selected.exists_told = resp->has_number && resp->number <= UINT32_MAX;
+            s->selected.exists_unread = !s->selected.exists_told;
+            s->selected.status.messages = s->selected.exists_told ? (uint32_t)resp->number : 0;
         }
         break;
     case RESP_LIST:
@@ -454,6 +470,8 @@ static void append_uids(struct cmd *cmd, const struct resp *resp)
 
 void replies_tagged_ok(struct session *s, struct cmd *cmd, const struct resp *resp)
 {
+    if (cmd->kind == CMD_SEARCH && !cmd->got_data)
+        s->search_told = 0;
     if (resp_has_code(resp, "MESSAGELIMIT") &&
         (cmd->kind == CMD_ROWS || cmd->kind == CMD_BODIES || cmd->kind == CMD_SEARCH)) {
         /* Only a part was done: an OK that is none (RFC 9738 3.1). */
@@ -467,7 +485,8 @@ void replies_tagged_ok(struct session *s, struct cmd *cmd, const struct resp *re
     }
     if (cmd->kind == CMD_SELECT) {
         s->selected.read_only = resp_has_code(resp, "READ-ONLY");
-        s->selected.status.has |= IMAP_STATUS_MESSAGES; /* none told: none there (S02) */
+        if (!s->selected.exists_unread)
+            s->selected.status.has |= IMAP_STATUS_MESSAGES; /* none told: none there, it seems (S02) */
         s->selected.permanent.keywords = s->selected.permanent.keywords.size ? buf_slice(&s->keywords)
                                                                             : slice_of(NULL, 0);
         if (cmd->u.selected)

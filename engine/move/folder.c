@@ -95,6 +95,7 @@ void folder_destroy(struct folder **folder)
     twins_destroy(&f->twins);
     twins_destroy(&f->first_look);
     free(f->refusal);
+    free(f->view);
     free(f->source_raw);
     free(f->source_name);
     free(f->target_raw);

@@ -4,6 +4,7 @@
 #ifndef ENGINE_MOVE_FOLDER_H
 #define ENGINE_MOVE_FOLDER_H
 
+#include "engine/imap/uidset.h"
 #include "engine/move/hub.h"
 #include "engine/move/push_queue.h"
 #include "engine/rules/names.h"
@@ -69,9 +70,14 @@ struct folder {
     bool made_alone;     /* it could not be made together with others */
     uint32_t list_width; /* UIDs a listing asks for at most, 0: as many as is usual; learnt */
     bool selects;        /* SELECT in place of EXAMINE, whose UIDVALIDITY changes (quirk S03) */
+    bool opens_writable; /* SELECT in place of EXAMINE, which shows nothing of it */
+    bool bodies_came;    /* of this run */
     bool gone;           /* the source does not list it any more */
     uint64_t append_limit; /* bytes that this mailbox of the target takes (APPENDLIMIT); 0: not told */
     uint64_t vanished;   /* messages that were gone when they were asked for in this pass */
+    struct uidset_range *view; /* the UIDs that were there when it was last looked (pull_look), ascending */
+    uint32_t view_count;
+    bool view_whole;     /* view is all there was */
     bool anew;           /* this pass forgot it, and reads it from its first message on */
     uint32_t rank;       /* gmail's: 1 is first */
     bool listed_now;     /* this pass read the folder: its record is put at the end */

@@ -247,6 +247,11 @@ void pull_go(struct worker *w)
             return;
         w->folder->pullers++;
     }
+    if (w->selected && w->folder->opens_writable && !((const struct pull *)w->work)->writable) {
+        if (w->inflight)
+            return;
+        w->selected = false;
+    }
     if (!w->selected) {
         pull_select_folder(w);
         return;

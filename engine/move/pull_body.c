@@ -85,6 +85,7 @@ static void body_is_whole(struct fetch *fetch, unsigned index)
     struct folder_item *item = &fetch->items[index];
 
     fetch->got[index] = true;
+    fetch->folder->bodies_came = true;
     if (pull_doubts_body(fetch->worker, item, fetch->in.got))
         pull_check_body(fetch->worker, &fetch->in, item);
     else
@@ -102,7 +103,8 @@ static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
         fetch->suspect_uid = uid ? uid : fetch->in.uid;
     }
     if (assembles(fetch)) {
-        assembly_part_ended(&fetch->parts, index == 0 && got_body && !suspect);
+        assembly_part_ended(&fetch->parts, index == 0 && got_body && !suspect &&
+                                                 !session_body_nil(link_session(fetch->worker->link)));
         return;
     }
     if (index == UINT32_MAX || fetch->got[index] || !got_body || suspect || !fetch->in.active ||
@@ -149,58 +151,10 @@ static void message_fails(struct folder *f, struct folder_item *item, const char
     message_ends(f, item, MESSAGE_FAILED, SKIP_NONE);
 }
 
-/* Was a message that nothing came for ever there? */
-struct look {
-    struct worker *worker;
-    struct folder *folder;
-    struct folder_item item;
-    bool seen;
-};
-
-static void look_row(void *context, const struct imap_message_row *row)
-{
-    struct look *look = context;
-
-    if (row->uid == look->item.uid)
-        look->seen = true;
-}
-
 static void message_vanished(struct folder *f, struct folder_item *item)
 {
     f->vanished++;
     message_ends(f, item, MESSAGE_SKIPPED, SKIP_VANISHED);
-}
-
-static void look_ended(void *context, const struct err *err)
-{
-    struct look *look = context;
-    struct worker *w = look->worker;
-
-    w->inflight--;
-    folder_count_fetching(look->folder, -1);
-    if (!err && !look->seen) {
-        if (!gmail_vanished(look->folder, &look->item, message_vanished))
-            message_vanished(look->folder, &look->item);
-    } else {
-        queue_push_front(&look->folder->wanted, &look->item);
-    }
-    free(look);
-    if (link_is_ready(w->link))
-        worker_idle(w);
-}
-
-static void look_for(struct worker *w, struct folder *f, struct folder_item *item)
-{
-    struct look *look = mem_zero(1, sizeof *look);
-    char set[16];
-
-    look->worker = w;
-    look->folder = f;
-    look->item = *item;
-    snprintf(set, sizeof set, "%" PRIu32, item->uid);
-    w->inflight++;
-    session_fetch_rows(link_session(w->link), slice_cstr(set), SLICE(""), look_row, look_ended,
-                       look);
 }
 
 static bool is_writable(const struct worker *w)
@@ -230,19 +184,58 @@ static void has_failed(struct folder *f, struct folder_item *item, const char *t
     message_fails(f, item, type, err);
 }
 
-/* The item waits to be asked for in its next form, or has failed when there is none. */
+/* The item waits to be asked for in its next form, or has failed when there is none: then, of a folder that
+ * gave no body at all, once more from the first form with the folder opened another way. */
 static void next_rung(struct worker *w, struct folder *f, struct folder_item *item, const char *type,
                       const struct err *err)
 {
     folder_count_fetching(f, -1);
+    if (item->tries >= rungs(w) && !f->bodies_came && pull_try_writable(w, f))
+        item->tries = 0;
     if (item->tries < rungs(w))
         queue_push_front(&f->wanted, item);
     else
         has_failed(f, item, type, err);
 }
 
-/* One message did not come: next rung, or its end, told by this type (NULL: by what the error is). Counts
- * as fetching on entry. */
+/* A message that the server says OK to and gives nothing of, while it is looked for. */
+struct silence {
+    struct worker *worker;
+    struct folder *folder;
+    struct folder_item item;
+    const char *type;
+};
+
+static void silent_looked(void *context, enum pull_presence presence)
+{
+    struct silence *s = context;
+    struct folder *f = s->folder;
+    struct err err;
+
+    if (presence == PULL_GONE) {
+        folder_count_fetching(f, -1);
+        if (!gmail_vanished(f, &s->item, message_vanished))
+            message_vanished(f, &s->item);
+    } else if (presence == PULL_LATER) {
+        folder_count_fetching(f, -1);
+        s->item.tries--;
+        queue_push_front(&f->wanted, &s->item);
+    } else {
+        err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
+                presence == PULL_THERE
+                    ? "the server answers OK but sends no body, in every form of asking"
+                    : "the server answers OK but sends no body, in every form of asking, and it is not known "
+                      "whether the message is still there");
+        err_doing(&err, "UID FETCH %" PRIu32, s->item.uid);
+        next_rung(s->worker, f, &s->item, s->type, &err);
+    }
+    free(s);
+    pull_settle_if_done(f);
+}
+
+/* One message did not come: next rung, or its end, told by this type (NULL: by what the error is). What
+ * nothing at all came for is looked for early, since it is most often gone, and once more before it
+ * has failed. Counts as fetching on entry. */
 static void try_again(struct worker *w, struct folder *f, struct folder_item *item, bool blamed,
                       bool answered, const char *type, const struct err *err)
 {
@@ -250,8 +243,11 @@ static void try_again(struct worker *w, struct folder *f, struct folder_item *it
 
     if (blamed)
         item->tries++;
-    if (!err && !answered && item->tries == 2 && link_is_ready(w->link)) {
-        look_for(w, f, item);
+    if (!err && !answered && (item->tries == 2 || item->tries >= rungs(w)) && link_is_ready(w->link)) {
+        struct silence *s = mem_zero(1, sizeof *s);
+
+        *s = (struct silence){ .worker = w, .folder = f, .item = *item, .type = type };
+        pull_look(w, f, item->uid, silent_looked, s);
         return;
     }
     if (!err) {

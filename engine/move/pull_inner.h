@@ -19,6 +19,9 @@ struct pull_missing {
     uint32_t seen_count, seen_room, count, room, at;
     uint32_t below; /* SEARCH has told all from here on upwards; 0: nothing yet */
     unsigned rows_before;
+    bool searched;  /* SEARCH has told all */
+    bool unread;    /* it told a number that is none */
+    bool more;      /* than MISSING_MAX are missing */
     void (*ended)(struct worker *w, const struct err *err);
 };
 
@@ -43,8 +46,10 @@ struct pull {
     unsigned attempts; /* of the step, in a row */
     bool writable;     /* the folder was opened by SELECT: what marks messages must not be asked */
     unsigned refused;  /* windows refused in a row; each is asked for again in halves */
-    unsigned damaged_before; /* session_damaged_count when the listing began */
-    bool doubted;            /* a part of it was not listed */
+    bool exists_told;
+    unsigned damaged_mark; /* session_damaged_count when the command at hand was sent */
+    unsigned damaged;      /* rows of this listing that could not be read */
+    bool doubted;          /* a part of it was not listed */
     bool alone;              /* the body that is asked for has cost connections before */
     bool looked;             /* for what is missing */
     struct pull_missing missing;
@@ -68,10 +73,26 @@ void pull_list_row(void *context, const struct imap_message_row *row);
 void pull_missing_saw(struct pull_missing *m, uint32_t uid);
 void pull_missing_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err));
 void pull_missing_clear(struct pull_missing *m);
+/* The lowest UID that a SEARCH got to, when it did not get to the end (RFC 9738), else 0. */
+uint32_t pull_searched_down_to(const struct err *err);
 
 /* pull_open: EXAMINEs the worker's folder and, if nobody has, has it listed; then worker_idle. A folder
  * that does not open is tried by its other name, later, by SELECT; then it alone is given up. */
 void pull_select_folder(struct worker *w);
+/* Opens the folder that is open once more, in the same way. */
+void pull_select_again(struct worker *w,
+                       void (*answer)(void *context, const struct imap_selected *selected),
+                       session_ended *ended, void *context);
+/* The folder's messages are there and EXAMINE shows nothing of them: it is opened by SELECT from now on,
+ * which is told once. False where this worker has it open so; else it will open it anew, if the caller
+ * does not. */
+bool pull_try_writable(const struct worker *w, struct folder *f);
+
+/* pull_look: whether a message that no answer named is there. Counts as inflight of the worker. LATER: no
+ * answer could be had; the message is to be asked for once more. */
+enum pull_presence { PULL_GONE, PULL_THERE, PULL_NOT_KNOWN, PULL_LATER };
+typedef void pull_looked(void *context, enum pull_presence presence);
+void pull_look(struct worker *w, struct folder *f, uint32_t uid, pull_looked *ended, void *context);
 
 /* pull_gone: err says that the worker's folder is not there. Asks whether it is still listed (quirk T22);
  * one that is goes to `there`, one that is not is left behind. False: err is no such refusal, nothing was

@@ -180,13 +180,47 @@ static void tell_keywords(struct worker *w)
                     "nothing to do; the messages are copied with all else");
 }
 
-/* Something is there that was not listed, or may be. */
-static bool is_incomplete(const struct worker *w)
+static bool is_short(const struct pull *p)
 {
-    const struct pull *p = w->work;
+    return p->expected_before == 0 && p->listed < p->exists && !p->capped;
+}
 
-    return p->doubted || session_damaged_count(link_session(w->link)) != p->damaged_before ||
-           (p->expected_before == 0 && p->listed < p->exists && !p->capped);
+/* Something is there that was not listed, or may be. */
+static bool is_incomplete(const struct pull *p)
+{
+    return p->doubted || p->damaged || is_short(p);
+}
+
+/* The folder holds what cannot be asked for: a message whose number nobody can read is none that may be
+ * passed over. What was asked for besides has made up for so many rows that were damaged. */
+static bool is_unreadable(const struct pull *p)
+{
+    const struct pull_missing *m = &p->missing;
+
+    if (!p->looked)
+        return false;
+    if (m->unread || (!m->searched && !p->exists_told))
+        return true;
+    return p->damaged > m->count && (p->expected_before || is_short(p));
+}
+
+static void tell_unreadable(struct worker *w)
+{
+    struct folder *f = w->folder;
+    struct err err;
+
+    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
+            "the server tells numbers of this folder that are none (a UID is 1 to 4294967295): what they stand "
+            "for cannot be asked for, and is not copied");
+    err_doing(&err, "UID FETCH %s", f->source_name);
+    account_failure(w->account, FAILURE_SOURCE, TROUBLE_FETCH, "ParseError", &err, f, 0);
+    account_fail(w->account, "ParseError", true);
+}
+
+/* Nothing was listed, and that is not known to be all: the next run begins where this one did. */
+static bool is_blind(const struct pull *p)
+{
+    return p->listed == 0 && p->row_count == 0 && (p->exists || !p->exists_told);
 }
 
 static void listing_done(struct worker *w);
@@ -219,7 +253,7 @@ static void window_done(struct worker *w)
     struct folder *f = w->folder;
     struct account *account = w->account;
     struct hub *hub = account->hub;
-    bool last = p->to == UINT32_MAX || p->to >= p->uidnext - 1;
+    bool last = p->to == UINT32_MAX || p->to >= p->uidnext - 1, blind = is_blind(p);
     uint32_t next = last ? p->uidnext : p->to + 1, seen;
     struct store_op *op = store_op_new(STORE_OP_FOUND, f->record.user, f->record.folder);
 
@@ -253,7 +287,7 @@ static void window_done(struct worker *w)
     op->found.rows = p->rows;
     op->found.count = p->row_count;
     op->found.notes = p->notes;
-    op->found.uidnext_listed = next;
+    op->found.uidnext_listed = f->record.uidnext_listed = blind ? p->base : next;
     p->rows = NULL;
     p->notes = NULL;
     if (p->words.size) {
@@ -266,7 +300,6 @@ static void window_done(struct worker *w)
     p->listed += p->row_count;
     p->row_count = p->row_room = 0;
     buf_clear(&p->words);
-    f->record.uidnext_listed = next;
     seen = op->found.count;
     if (seen)
         account_found_mail(account);
@@ -285,7 +318,7 @@ static void window_done(struct worker *w)
         list_window(w);
         return;
     }
-    if (!p->looked && is_incomplete(w)) {
+    if (!p->looked && is_incomplete(p)) {
         p->looked = true;
         p->from = p->base;
         p->to = UINT32_MAX;
@@ -317,14 +350,15 @@ static void listing_done(struct worker *w)
     struct pull *p = w->work;
     struct folder *f = w->folder;
     struct account *account = w->account;
+    bool unreadable = is_unreadable(p);
 
-    pull_missing_clear(&p->missing);
     p->step = PULL_STEP_FREE;
     w->busy = false;
     p->attempts = 0;
     folder_set_pull(f, PULL_BODIES);
     pull_progressed(account);
-    f->record.status_uidnext = p->uidnext;
+    /* Of a folder that is not known to be listed whole the next run takes a look again. */
+    f->record.status_uidnext = unreadable ? 0 : p->uidnext;
     f->record.status_messages = p->exists;
     f->record.status_modseq =
         f->has_source_status && (f->source_status.has & IMAP_STATUS_HIGHESTMODSEQ)
@@ -332,8 +366,12 @@ static void listing_done(struct worker *w)
             : 0;
     if (f->wanted.count == 0 && f->record.tally.waiting > f->fetching + f->storing)
         folder_want_stored(f);
-    tell_hidden(w);
+    if (unreadable)
+        tell_unreadable(w);
+    else
+        tell_hidden(w);
     tell_keywords(w);
+    pull_missing_clear(&p->missing);
     f->listed_now = true;
     folder_put(f);
     pull_settle_if_done(f);
@@ -438,6 +476,7 @@ static void window_ended(void *context, const struct err *err)
         return;
     }
     p->refused = 0;
+    p->damaged += session_damaged_count(link_session(w->link)) - p->damaged_mark;
     rows_in_order(p);
     ask_notes(w);
 }
@@ -448,6 +487,7 @@ static void list_window(struct worker *w)
     char set[32];
 
     p->windows++;
+    p->damaged_mark = session_damaged_count(link_session(w->link));
     if (p->capped && p->uidnext - p->from <= p->width) {
         p->to = p->uidnext - 1;
         snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, p->from, p->to);
@@ -478,10 +518,13 @@ static void highest_ended(void *context, const struct err *err)
     struct worker *w = context;
     struct pull *p = w->work;
 
-    if (err) {
+    /* Where the server does not say that there is anything, its refusal says nothing either. */
+    if (err && (p->exists_told || !link_is_ready(w->link) || err->scope > ERR_SCOPE_FOLDER ||
+                err->class == ERR_CLASS_THROTTLED)) {
         pull_step_failed(w, TROUBLE_FETCH, err);
         return;
     }
+    p->damaged += session_damaged_count(link_session(w->link)) - p->damaged_mark;
     if (p->uidnext == 0)
         p->uidnext = 1;
     list_begin(w);
@@ -508,15 +551,18 @@ static void list_begin(struct worker *w)
     p->windows = p->refused = 0;
     p->keywords_dropped = 0;
     p->base = p->from;
-    p->doubted = p->looked = false;
-    p->damaged_before = session_damaged_count(link_session(w->link));
+    p->doubted = !p->exists_told;
+    p->looked = false;
     pull_missing_clear(&p->missing);
     /* A label's newest mail is in folders of a higher rank that were listed before it came. */
     p->capped = f->account->gmail && (f->source_status.has & IMAP_STATUS_UIDNEXT) &&
                 f->source_status.uidnext && f->source_status.uidnext < p->uidnext;
     if (p->capped)
         p->uidnext = f->source_status.uidnext;
-    if (p->exists == 0 || p->from >= p->uidnext) {
+    if (p->uidnext < p->from && !p->capped && p->exists) {
+        /* UIDNEXT never falls: what it says now is no bound. RFC 9051 2.3.1.1 */
+        p->uidnext = p->from;
+    } else if (p->exists == 0 || p->from >= p->uidnext) {
         if (p->uidnext < p->from)
             p->uidnext = p->from;
         listed_nothing(w);
@@ -536,7 +582,9 @@ void pull_list_folder(struct worker *w)
 
     w->busy = true;
     p->step = PULL_STEP_LISTING;
-    if (p->uidnext == 0 && p->exists > 0)
+    p->damaged = 0;
+    p->damaged_mark = session_damaged_count(link_session(w->link));
+    if (p->uidnext == 0 && (p->exists > 0 || !p->exists_told))
         session_fetch_rows(link_session(w->link), SLICE("*"), SLICE(""), highest_row, highest_ended,
                            w);
     else

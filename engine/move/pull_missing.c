@@ -46,11 +46,16 @@ static void missing_range(void *context, uint32_t first, uint32_t last)
 
     if (first < p->base)
         first = p->base;
-    if (last >= p->uidnext)
-        last = p->uidnext ? p->uidnext - 1 : 0;
-    for (uint64_t uid = first; uid <= last && m->count < MISSING_MAX; uid++) {
+    /* UIDNEXT is no bound: it may be a lie, and what came since is as welcome. */
+    if (p->capped && last >= p->uidnext)
+        last = p->uidnext - 1;
+    for (uint64_t uid = first; uid <= last; uid++) {
         if (was_seen(m, (uint32_t)uid))
             continue;
+        if (m->count == MISSING_MAX) {
+            m->more = true;
+            return;
+        }
         if (m->count == m->room) {
             m->room = m->room ? m->room * 2 : 64;
             m->uids = mem_resize(m->uids, m->room, sizeof *m->uids);
@@ -100,8 +105,7 @@ static void ask_next(struct worker *w)
                        w);
 }
 
-/* The lowest UID that a SEARCH got to, when it did not get to the end (RFC 9738), else 0. */
-static uint32_t searched_down_to(const struct err *err)
+uint32_t pull_searched_down_to(const struct err *err)
 {
     struct slice words = slice_cstr(err ? err->server_text : ""), word;
     uint32_t uid = 0;
@@ -118,15 +122,23 @@ static void searched(void *context, const struct err *err)
     struct worker *w = context;
     struct pull *p = w->work;
     struct pull_missing *m = &p->missing;
-    uint32_t down_to = searched_down_to(err);
+    uint32_t down_to = pull_searched_down_to(err);
+    unsigned told = err && down_to == 0 ? 0 : session_search_told(link_session(w->link));
 
     if (down_to > p->base && (m->below == 0 || down_to < m->below)) {
         m->below = down_to;
+        m->unread |= (told & SESSION_SEARCH_UNREAD) != 0;
         search(w);
         return;
     }
     if (breaks_off(w, err)) {
         m->ended(w, err);
+        return;
+    }
+    m->searched = (!err || (down_to && down_to <= p->base)) && (told & SESSION_SEARCH_ANSWERED);
+    m->unread |= (told & SESSION_SEARCH_UNREAD) != 0;
+    if (m->count && m->seen_count == 0 && pull_try_writable(w, w->folder)) {
+        pull_select_folder(w);
         return;
     }
     if (m->count > 1)
@@ -160,6 +172,7 @@ void pull_missing_ask(struct worker *w, void (*ended)(struct worker *w, const st
     m->ended = ended;
     m->count = m->at = 0;
     m->below = 0;
+    m->searched = m->unread = m->more = false;
     if (m->seen_count > 1)
         qsort(m->seen, m->seen_count, sizeof *m->seen, uid_order);
     search(w);

@@ -204,6 +204,7 @@ static void selected(void *context, const struct imap_selected *s)
     struct pull *p = w->work;
 
     p->exists = s->status.messages;
+    p->exists_told = s->exists_told;
     p->uidnext = s->status.has & IMAP_STATUS_UIDNEXT ? s->status.uidnext : 0;
     p->uidvalidity = s->status.has & IMAP_STATUS_UIDVALIDITY ? s->status.uidvalidity : 0;
 }
@@ -288,7 +289,8 @@ static void select_ended(void *context, const struct err *err)
         worker_idle(w);
         return;
     }
-    f->record.uidvalidity = p->uidvalidity;
+    if (p->uidvalidity)
+        f->record.uidvalidity = p->uidvalidity;
     pull_list_folder(w);
 }
 
@@ -304,7 +306,31 @@ void pull_select_folder(struct worker *w)
     /* Some broken indexes open for writing only (quirk S03): every other try is a SELECT, under
      * which nothing is asked for that would mark a message. */
     p->writable =
-        f->open_failures % 2 == 1 || f->selects || p->doubt == PULL_DOUBT_SELECTED;
+        f->open_failures % 2 == 1 || f->selects || f->opens_writable || p->doubt == PULL_DOUBT_SELECTED;
     session_select(link_session(w->link), f->bare ? bare_name(f) : f->record.source_raw,
                    !p->writable, selected, select_ended, w);
+}
+
+void pull_select_again(struct worker *w,
+                       void (*answer)(void *context, const struct imap_selected *selected),
+                       session_ended *ended, void *context)
+{
+    const struct folder *f = w->folder;
+
+    session_select(link_session(w->link), f->bare ? bare_name(f) : f->record.source_raw,
+                   !((const struct pull *)w->work)->writable, answer, ended, context);
+}
+
+bool pull_try_writable(const struct worker *w, struct folder *f)
+{
+    if (((const struct pull *)w->work)->writable || !link_is_ready(w->link))
+        return false;
+    if (f->opens_writable)
+        return true;
+    f->opens_writable = true;
+    account_problem(f->account, f->record.folder, "OpenedForWriting",
+                    "opened read-only (EXAMINE) the server says OK and gives nothing of this folder's messages; "
+                    "opened by SELECT instead, without a command that changes anything",
+                    "nothing to do");
+    return true;
 }

@@ -618,6 +618,10 @@ bool play_look(struct play *p, const char *what, char *out, size_t cap)
         snprintf(out, cap, "%u", session_damaged_count(p->session));
     else if (strcmp(what, "errors") == 0)
         snprintf(out, cap, "%u", session_error_count(p->session));
+    else if (strcmp(what, "searched") == 0)
+        snprintf(out, cap, "%s", session_search_told(p->session) & SESSION_SEARCH_UNREAD     ? "unread"
+                                 : session_search_told(p->session) & SESSION_SEARCH_ANSWERED ? "well"
+                                                                                             : "silent");
     else if (strcmp(what, "inflight") == 0)
         snprintf(out, cap, "%u", session_inflight(p->session));
     else if (strcmp(what, "patience") == 0)

@@ -254,6 +254,58 @@ class Bodies(Odd):
                                   answers={7: {form: "NIL" for form in ("peek", "header", "body", "rfc822")}})
         self.assertEqual(self.failures(report), [("TruncatedMessage", "INBOX", 7)])
 
+    def test_a_message_that_is_there_and_never_answered(self):
+        """OK and no row, for a UID that SEARCH and EXISTS know: it has failed, it is not gone."""
+        for quirks in ({"silent": {7}}, {"silent_alone": {7}, "search": "* SEARCH"},
+                       {"silent_alone": {7}, "search": None}):
+            with self.subTest(**quirks):
+                _, report = self.one_lost(nothing={7}, **quirks)
+                self.assertIn(("ParseError", "INBOX", 7), self.failures(report))
+                self.assertEqual(report["users"][0]["skipped_items"], [])
+
+    def test_messages_that_went_while_others_are_silent(self):
+        """One that is there no more is skipped, whatever another one does."""
+        inbox = messages(30)
+        source = self.source({"INBOX": inbox}, nothing={7}, expunged={3, 9, 28})
+        batch = self.job(source, policy__bad_item_limit="unlimited")
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), [m for m in inbox if m.uid not in (3, 7, 9, 28)])
+        self.assertEqual(self.failures(report), [("ParseError", "INBOX", 7)])
+        self.assertEqual(sorted(i["uid"] for i in report["users"][0]["skipped_items"]), [3, 9, 28])
+        # What one look at all UIDs told is not asked again.
+        self.assertLessEqual(source.asked(r"UID SEARCH ALL"), 4)
+
+    def test_a_folder_that_shows_nothing_read_only(self):
+        """EXAMINE answers OK to everything and gives nothing; SELECT does, as other tools open it."""
+        inbox = messages(30)
+        source = self.source({"INBOX": inbox, "Sent": messages(3)}, blind={"INBOX", "Sent"})
+        batch = self.job(source)
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), inbox)
+        self.arrived(batch, ("Sent",), messages(3))
+        self.assertEqual(self.failures(report), [])
+        self.assertIn("OpenedForWriting", self.problems(report))
+        self.assertEqual(source.asked(r"BODY\[|RFC822[ )]"), 0)  # nothing is marked as seen
+        self.assertEqual(source.asked(r"^SELECT"), 2)
+
+    def test_a_folder_that_shows_rows_and_no_bodies_read_only(self):
+        inbox = messages(30)
+        source = self.source({"INBOX": inbox}, blind_bodies={"INBOX"})
+        batch = self.job(source)
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), inbox)
+        self.assertEqual(self.failures(report), [])
+        self.assertIn("OpenedForWriting", self.problems(report))
+
+    def test_a_folder_that_shows_nothing_at_all(self):
+        inbox = messages(5)
+        source = self.source({"INBOX": inbox}, silent={1, 2, 3, 4, 5})
+        batch = self.job(source, policy__bad_item_limit="unlimited")
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), [])
+        self.assertEqual(self.counts(report, "INBOX")["failed"], 5)
+        self.assertLessEqual({t for t, _, _ in self.failures(report)}, {"ParseError", "MessageUnreadable"})
+
     def test_sizes_that_lie(self):
         """An estimate is no sign of anything else (B11): so many are asked about, and no more."""
         source, report = self.one_bad(count=90, size={uid: uid * 7919 % 2000 + 1 for uid in range(1, 91)})
@@ -340,6 +392,59 @@ class Listing(Odd):
         _, source, report = self.whole(messages(200), listing_bad={77})
         self.assertEqual(self.counts(report, "INBOX")["found"], 200)
         self.assertLess(source.asked(r"UID FETCH \S+ \(UID FLAGS"), 60)
+
+    def test_a_message_whose_uid_is_none(self):
+        """Above 2^32-1, below 1 or no number: what cannot be asked for is told, and the rest is copied."""
+        sent = [message(uid) for uid in (101, 102)]
+        for count, told in ((1, "4294967296"), (9, "99999999999999999999"), (9, "-7")):
+            with self.subTest(told=told, count=count):
+                inbox = messages(count)
+                source = self.source({"INBOX": inbox, "Sent": sent}, told_uid={count: told},
+                                     uidnext={"INBOX": "4294967297"})
+                batch = self.job(source)
+                for _ in range(2):  # a later run does not take it for done
+                    _, report = self.run_to(batch, 3)
+                    self.assertEqual(report["users"][0]["failure"], "ParseError")
+                    self.assertIn(("ParseError", "INBOX", 0), self.failures(report))
+                self.arrived(batch, ("INBOX",), inbox[:-1])
+                self.arrived(batch, ("Sent",), sent)
+
+    def test_a_new_message_whose_uid_is_none(self):
+        """Found by a later run, whose listing begins behind the others."""
+        batch, source, _ = self.whole(messages(9))
+        source.messages["anna"]["INBOX"].mails.append(message(10))
+        source.quirks["told_uid"] = {10: "4294967296"}
+        _, report = self.run_to(batch, 3)
+        self.assertIn(("ParseError", "INBOX", 0), self.failures(report))
+
+    def test_how_many_there_are_is_told_in_no_number(self):
+        """As little as an EXISTS that does not come is it one of 0."""
+        for exists in (None, "4294967296"):
+            with self.subTest(exists=exists):
+                _, _, report = self.whole(messages(9), exists={"INBOX": exists})
+                self.assertEqual(self.failures(report), [])
+
+    def test_how_many_there_are_is_told_in_no_number_and_nothing_else_tells(self):
+        source = self.source({"INBOX": messages(9)}, exists={"INBOX": "4294967296"}, no_search=True)
+        _, report = self.run_to(self.job(source), 3)
+        self.assertIn(("ParseError", "INBOX", 0), self.failures(report))
+
+    def test_an_empty_folder_that_does_not_say_so(self):
+        _, _, report = self.whole([], exists={"INBOX": None}, no_uidnext={"INBOX"})
+        self.assertEqual(self.failures(report), [])
+
+    def test_a_uidnext_that_is_none_or_too_low(self):
+        for uidnext in ("4294967297", "1"):
+            with self.subTest(uidnext=uidnext):
+                inbox = messages(9)
+                batch, source, report = self.whole(inbox, uidnext={"INBOX": uidnext})
+                source.messages["anna"]["INBOX"].mails.append(message(10))
+                _, report = self.run_to(batch)
+                self.arrived(batch, ("INBOX",), inbox + [message(10)])
+
+    def test_sizes_that_are_none(self):
+        inbox = messages(7)
+        self.whole(inbox, size=dict(enumerate((-1, 2 ** 70, 0, "NIL", "1e6", "null", "00012"), 1)))
 
     def test_rows_in_any_order(self):
         _, _, report = self.whole(messages(100), reorder=True)

@@ -37,6 +37,7 @@ TYPES = {
     "MailboxNotFound": "test_types.Target", "FolderGone": "test_types.Gone",
     "MessageVanished": "test_types.Gone", "MessageUnreadable": "test_quirks", "ReservedName": "test_plan",
     "DailyLimit": "test_pace", "MultipleRoots": "test_six_errors", "TrailingDelimiter": "test_six_errors",
+    "OpenedForWriting": "test_quirks",
     "FolderNameClash": "test_plan", "FolderRenamed": "test_plan", "MessageRejected": "test_repair",
 }
 # NotSelectable is said by `folders` alone, Canceled by `verify`, InternalError by a fault of the program, More by a

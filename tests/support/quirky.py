@@ -58,6 +58,14 @@ answers={uid: {form: TEXT}}  what stands behind the section in the answer to thi
 cut={uid: N}           the body ends N bytes early, the literal is well
 small_parts=N          a part holds no more than N bytes, whatever was asked for (B18)
 section={uid: WORD}    the answer names this section, and gives it: HEADER or TEXT
+told_uid={uid: TEXT}   what stands for this UID in rows and in SEARCH
+exists={name: TEXT}    what stands for the number of EXISTS; None: no EXISTS at all
+uidnext={name: TEXT}   likewise of UIDNEXT
+silent={uid}           no FETCH of this message is answered by a row, whatever is asked for
+blind_bodies={name}    under EXAMINE no body of this folder comes, with OK
+silent_alone={uid}     likewise where it is asked for alone
+blind={name}           under EXAMINE nothing of this folder is answered but by OK
+search={TEXT}          SEARCH is answered by this line; None: by none; BAD...: refused
 forms={WORD}           all the above about bodies hold for these forms only: peek partial header
                        rfc822.peek body rfc822; default all
 once=True              each body quirk happens once a message, then all is well
@@ -287,7 +295,7 @@ class Session:
         self.lines = peer.makefile("rb")
         self.user, self.name, self.folder = None, None, None
         self.fetches = self.count = 0
-        self.uidonly = False
+        self.uidonly = self.blind = False
         self.held = None  # what is to go in one piece
 
     def send(self, data):
@@ -535,12 +543,16 @@ class Session:
                 server.counts["validity"] = server.counts.get("validity", 0) + 1
                 validity += server.counts["validity"]
         self.line("* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)")
-        self.line("* %d EXISTS" % len(self.seen(folder)))
+        exists = server.q("exists", {}).get(name, "%d" % len(self.seen(folder)))
+        if exists is not None:
+            self.line("* %s EXISTS" % exists)
+        self.writable = verb == "SELECT"
+        self.blind = verb == "EXAMINE" and name in server.q("blind", ())
         self.line("* 0 RECENT")
         if name not in server.q("no_uidvalidity", ()):
             self.line("* OK [UIDVALIDITY %d] valid" % validity)
         if name not in server.q("no_uidnext", ()):
-            self.line("* OK [UIDNEXT %d] next" % folder.uidnext())
+            self.line("* OK [UIDNEXT %s] next" % server.q("uidnext", {}).get(name, folder.uidnext()))
         return "OK [%s] done" % ("READ-ONLY" if verb == "EXAMINE" else "READ-WRITE")
 
     def do_select(self, rest):
@@ -566,6 +578,13 @@ class Session:
             return "BAD no mailbox"
         if self.server.q("no_search"):
             return "BAD command not supported"
+        if "search" in self.server.quirks:
+            line = self.server.q("search")
+            if line is not None and line.startswith("BAD"):
+                return line
+            if line is not None:
+                self.line(line)
+            return "OK done"
         uids = [m.uid for m in self.seen(self.folder)]
         m = re.match(r"(?:.* )?UID (\S+)$", rest)
         if m:
@@ -574,7 +593,8 @@ class Session:
         if limit and len(uids) > limit:
             uids = uids[-limit:]
             code = "[MESSAGELIMIT %d %d] " % (limit, uids[0])
-        self.line("* SEARCH" + "".join(" %d" % u for u in uids))
+        told = self.server.q("told_uid", {})
+        self.line("* SEARCH" + "".join(" %s" % told.get(u, u) for u in uids))
         return "OK %sdone" % code
 
     def uid_fetch(self, rest):
@@ -592,6 +612,9 @@ class Session:
         if not self.seen(self.folder):
             return "BAD Invalid messageset"
         chosen, limit = self.chosen(text), server.q("messagelimit")
+        if len(chosen) == 1 and chosen[0][1].uid in server.q("silent_alone", ()):
+            chosen = []
+        chosen = [] if self.blind else [(n, m) for n, m in chosen if m.uid not in server.q("silent", ())]
         if limit and len(chosen) > limit:
             chosen = chosen[-limit:]
             answer = (self.bodies if items.startswith("BODY.PEEK[]") else self.rows)(chosen, items)
@@ -628,13 +651,13 @@ class Session:
             if row is not None and "SIZE" in items:
                 self.line("* %s (%s)" % (self.numbered(number, mail.uid), row))
                 continue
-            parts = ["UID %d" % mail.uid, "FLAGS (%s)" % " ".join(mail.flags)]
+            parts = ["UID %s" % server.q("told_uid", {}).get(mail.uid, mail.uid), "FLAGS (%s)" % " ".join(mail.flags)]
             if "INTERNALDATE" in items:
                 told = server.hits("date", mail.uid)
                 parts.append('INTERNALDATE ' + ('"%s"' % mail.date_text() if told is None else told))
             if "RFC822.SIZE" in items:
                 size = server.hits("size", mail.uid)
-                parts.append("RFC822.SIZE %d" % (len(mail.body) if size is None else size))
+                parts.append("RFC822.SIZE %s" % (len(mail.body) if size is None else size))
             parts += self.more(mail, items)
             self.send("* %s (%s" % (self.numbered(number, mail.uid), " ".join(parts)))
             fields = re.search(r"BODY\.PEEK\[(HEADER(?:\.FIELDS \(([^)]*)\))?)\]", items)
@@ -668,6 +691,8 @@ class Session:
         server = self.server
         part = re.search(r"<(\d+)\.(\d+)>", items)
         form = self.form_of(items, part)
+        if self.name in server.q("blind_bodies", ()) and not self.writable:
+            return "OK done"
         strange = (form if form != "text" else "header") in server.q("forms", {form, "header"})
         if form == "rfc822.peek" and not server.q("rfc822_peek"):
             return "BAD unknown item"
