@@ -16,9 +16,18 @@
 struct verified {
     struct emit emit;
     bool json;
-    unsigned users, grades[VERIFY_POOR + 1], unread, unseen, unreachable, refused;
-    uint64_t missing, doubled, differing, source, fresh;
+    unsigned users, grades[VERIFY_NOT_JUDGED + 1], unread, unseen, unreachable, refused;
+    uint64_t missing, doubled, differing, content, source, fresh, unjudged;
 };
+
+/* What was not counted is no number. */
+static void counted(struct emit *e, const char *name, const struct verify_user *u, uint64_t value)
+{
+    if (u->compared)
+        emit_number(e, name, value);
+    else
+        emit_null(e, name);
+}
 
 static void user_json(struct emit *e, const struct verify_user *u)
 {
@@ -26,10 +35,11 @@ static void user_json(struct emit *e, const struct verify_user *u)
     emit_cstr(e, "address", u->user->email_address);
     emit_cstr(e, "grade", verify_grade_name(u->grade));
     emit_number(e, "source", u->source);
-    emit_number(e, "target", u->target);
-    emit_number(e, "missing", u->missing);
-    emit_number(e, "doubled", u->doubled);
-    emit_number(e, "differing", u->flags + u->date + u->content);
+    counted(e, "target", u, u->target);
+    counted(e, "missing", u, u->missing);
+    counted(e, "doubled", u, u->doubled);
+    counted(e, "differing", u, u->flags + u->date + u->content);
+    emit_number(e, "not_judged", u->unjudged);
     emit_number(e, "flags", u->flags);
     emit_number(e, "date", u->date);
     emit_number(e, "content", u->content);
@@ -68,8 +78,12 @@ static void user_json(struct emit *e, const struct verify_user *u)
 /* Not one folder of it was compared. */
 static bool unseen(const struct verify_user *u)
 {
-    return !u->complete && u->source == 0 && u->target == 0 && u->difference_count == 0;
+    return !u->complete && u->compared == 0;
 }
+
+static const char not_begun[] =
+    "no run has begun with it yet, so what the target holds of it was not looked at; `mailhaul run` recognises there "
+    "what an earlier run or tool has moved, then verify again";
 
 static void user_text(const struct verify_user *u)
 {
@@ -78,6 +92,12 @@ static void user_text(const struct verify_user *u)
     if (unseen(u)) {
         printf("%-40s  %-11s  could not look: %s: %s\n    do: %s\n", u->user->email_address, "not seen", u->type,
                err_line(&u->err, line, sizeof line), advice_find(u->type)->remedy);
+        fflush(stdout);
+        return;
+    }
+    if (u->compared == 0 && u->complete) {
+        printf("%-40s  %-11s  %s at the source; %s\n", u->user->email_address, verify_grade_name(u->grade),
+               format_count(u->source).text, not_begun);
         fflush(stdout);
         return;
     }
@@ -94,8 +114,9 @@ static void user_text(const struct verify_user *u)
         printf("; differing: %s flags, %s date, %s content", format_count(u->flags).text,
                format_count(u->date).text, format_count(u->content).text);
     printf("; %s bod%s compared\n", format_count(u->bodies).text, u->bodies == 1 ? "y" : "ies");
-    if (!u->known && u->complete)
-        printf("    no run has begun with this user yet: all that is to move counts as missing, whatever the target holds\n");
+    if (u->unjudged)
+        printf("    %s not judged: of a folder no run has begun with it yet, of a message a server gives no text; "
+               "`mailhaul run`, then verify again\n", format_count(u->unjudged).text);
     if (!u->complete)
         printf("    not read whole: %s: %s\n    do: %s\n", u->type,
                err_line(&u->err, line, sizeof line), advice_find(u->type)->remedy);
@@ -106,9 +127,9 @@ static void user_text(const struct verify_user *u)
         const struct verify_difference *d = &u->differences[i];
 
         if (d->uid)
-            printf("    %-8s %s, UID %u %s\n", verify_what_name(d->what), d->folder, d->uid, d->message_id);
+            printf("    %-10s %s, UID %u %s\n", verify_what_name(d->what), d->folder, d->uid, d->message_id);
         else
-            printf("    %-8s %s, the whole folder\n", verify_what_name(d->what), d->folder);
+            printf("    %-10s %s, the whole folder\n", verify_what_name(d->what), d->folder);
     }
     if (u->difference_count > LINES_A_USER || u->more)
         printf(
@@ -132,7 +153,10 @@ static void told(void *context, const struct verify_user *u)
     v->missing += u->missing;
     v->doubled += u->doubled;
     v->differing += u->flags + u->date + u->content;
-    v->source += u->source;
+    v->content += u->content;
+    if (u->compared)
+        v->source += u->source;
+    v->unjudged += u->unjudged;
     v->fresh += u->fresh;
     v->unread += !u->complete;
     v->unreachable += !u->complete &&
@@ -153,12 +177,17 @@ static void summarize(const struct verified *v)
         printf("\n");
         return;
     }
-    printf("%u Perfect, %u Good, %u Investigate, %u Poor; of %s message%s at the source "
-           "%s %s missing and %s doubled, %s differ%s",
-           v->grades[VERIFY_PERFECT], v->grades[VERIFY_GOOD], v->grades[VERIFY_INVESTIGATE],
-           v->grades[VERIFY_POOR], format_count(v->source).text, format_s(v->source),
-           format_count(v->missing).text, v->missing == 1 ? "is" : "are", format_count(v->doubled).text,
-           format_count(v->differing).text, v->differing == 1 ? "s" : "");
+    printf("%u Perfect, %u Good, %u Investigate, %u Poor", v->grades[VERIFY_PERFECT], v->grades[VERIFY_GOOD],
+           v->grades[VERIFY_INVESTIGATE], v->grades[VERIFY_POOR]);
+    if (v->grades[VERIFY_NOT_JUDGED])
+        printf(", %u not judged", v->grades[VERIFY_NOT_JUDGED]);
+    if (v->unseen + v->grades[VERIFY_NOT_JUDGED] < v->users)
+        printf("; of %s message%s at the source %s %s missing and %s doubled, %s differ%s",
+               format_count(v->source).text, format_s(v->source), format_count(v->missing).text,
+               v->missing == 1 ? "is" : "are", format_count(v->doubled).text,
+               format_count(v->differing).text, v->differing == 1 ? "s" : "");
+    if (v->unjudged)
+        printf("; %s %s not judged", format_count(v->unjudged).text, v->unjudged == 1 ? "was" : "were");
     if (v->fresh)
         printf("; %s came since the last run, run again to move them", format_count(v->fresh).text);
     printf("\n");
@@ -211,5 +240,7 @@ int do_verify(const struct opts *o, const struct settings *settings)
         return EXIT_UNREACHABLE;
     if (users && v.refused == users)
         return EXIT_LOGIN_REFUSED;
-    return v.missing || v.doubled || v.unread ? EXIT_FAILED_USERS : EXIT_DONE;
+    return v.missing || v.doubled || v.content || v.unread || v.unjudged || v.grades[VERIFY_NOT_JUDGED]
+               ? EXIT_FAILED_USERS
+               : EXIT_DONE;
 }

@@ -31,12 +31,13 @@ struct verify_user {
     uint64_t skipped;        /* of the source's: left behind by policy */
     uint64_t fresh;          /* of the source's: came since the last run */
     uint64_t missing, doubled, flags, date, content;
+    uint64_t unjudged;       /* of the source's: not compared, for want of a place on the target or of their text */
     uint64_t bodies; /* digests compared */
+    unsigned compared; /* folders, with what the target holds; 0: the user is not judged */
     struct verify_difference *differences;
     unsigned difference_count;
     uint64_t more; /* differences that are not listed */
     unsigned doubts; /* that the runs left: what could not be proved; with one the user is not Perfect */
-    bool known;    /* the journal says where folders of it went: a run has begun with it */
     bool complete; /* false: err and type say why the user could not be read whole */
     struct err err;
     char type[40];

@@ -13,6 +13,7 @@
 /* What the journal knows of a message; parallel to the source's entries. */
 struct exam_known {
     uint8_t digest[16];
+    uint64_t listed, fetched; /* its bytes as the source says them now, and as they came then; 0: not known */
     uint64_t keywords;
     uint8_t flags;
     uint8_t state;   /* enum message_state, 0: not in the journal */
@@ -41,7 +42,8 @@ enum exam_phase {
     EXAM_FOLDERS, /* which folders does the source have that the journal does not know? */
     EXAM_LISTING,
     EXAM_BODIES, /* digests of the target's bodies */
-    EXAM_DOUBTS, /* digests of both, for those that differed */
+    EXAM_DOUBTS, /* digests of both, for those that differed, or are not as long as the source says */
+    EXAM_SHORT,  /* digests of the source's alone, where the target makes its own of a mail */
     EXAM_OVER
 };
 
@@ -68,9 +70,24 @@ struct exam {
     uint32_t row_messages;
 };
 
+/* verify_user: the connection went, or nothing more is wanted of it: `ready` goes on, if anything does. An
+ * error's scope does not tell: a throttled mailbox is wider than a connection. */
+bool exam_side_lost(const struct exam_side *side);
+/* verify_user: the folder behind exam->at (UINT32_MAX: the first) is compared next. */
+void exam_folder_next(struct exam *exam);
+/* verify_strange: asks the source for its folders and counts those that the journal does not know; goes on with
+ * exam_folder_next. Again after a lost connection. */
+void exam_strange_begin(struct exam *exam);
+void exam_strange_end(struct exam *exam);
+
 bool exam_rewrites(const struct exam *exam);
 void exam_tell(struct exam *exam, enum verify_what what, const char *folder, uint32_t uid,
                struct slice message_id);
+
+/* A folder of so many messages at the source that no run has begun with. */
+void exam_tell_unjudged(struct exam *exam, const char *folder, uint64_t messages);
+/* The journal says where the folder under way goes. A plan knows the source's folders, and not that. */
+bool exam_is_placed(const struct exam *exam);
 
 /* Both sides of the folder are listed: pairs them, tells differences and fills the target's list of
  * bodies to hash. False: the journal could not be read. */
@@ -79,5 +96,7 @@ bool exam_judge_folder(struct exam *exam, struct err *err_r) ERR_CHECK;
 void exam_judge_bodies(struct exam *exam);
 /* Both sides' plain digests of those in doubt are there. */
 void exam_judge_doubts(struct exam *exam);
+/* The source's digests are there of those that came shorter than it says they are. */
+void exam_judge_short(struct exam *exam);
 
 #endif

@@ -32,6 +32,9 @@ void exam_tell(struct exam *exam, enum verify_what what, const char *folder, uin
     case VERIFY_CONTENT:
         r->content++;
         break;
+    case VERIFY_UNJUDGED:
+        r->unjudged++;
+        break;
     case VERIFY_WHAT_COUNT:
         break;
     }
@@ -44,6 +47,20 @@ void exam_tell(struct exam *exam, enum verify_what what, const char *folder, uin
     *d = (struct verify_difference){ .what = what, .uid = uid };
     err_printable(d->folder, sizeof d->folder, folder, strlen(folder));
     err_printable(d->message_id, sizeof d->message_id, message_id.data, message_id.size);
+}
+
+void exam_tell_unjudged(struct exam *exam, const char *folder, uint64_t messages)
+{
+    if (messages == 0)
+        return;
+    exam_tell(exam, VERIFY_UNJUDGED, folder, 0, SLICE(""));
+    exam->result->source += messages;
+    exam->result->unjudged += messages - 1;
+}
+
+bool exam_is_placed(const struct exam *exam)
+{
+    return exam->folders[exam->at].record.target_raw.size > 0;
 }
 
 static const char *folder_name(const struct exam *exam)
@@ -91,6 +108,8 @@ static bool each_known(void *context, const struct message_record *m)
         k->keywords = verify_keywords(m->keywords);
         memcpy(k->digest, m->digest, sizeof k->digest);
         k->repairs = m->repairs;
+        k->listed = e->size;
+        k->fetched = m->body_bytes;
         if (m->body_bytes)
             e->size = message_sent_bytes(m);
         if (e->seconds == INT64_MIN && m->date_known)
@@ -247,10 +266,42 @@ static void choose_bodies(struct exam *exam)
     target->hashing.count = taken;
 }
 
+/* What is on the target may be what was fetched and yet not the message: a part of it, or another one. */
+static bool came_otherwise(const struct exam_known *k)
+{
+    return k->listed && k->fetched && k->listed != k->fetched;
+}
+
+/* A server may count a little more than it sends; a body that did not come is a good part of the mail. */
+static bool came_short(const struct exam_known *k)
+{
+    return k->listed && k->fetched && k->fetched < k->listed - k->listed / 8;
+}
+
+static void choose_short(struct exam *exam)
+{
+    struct exam_side *source = &exam->sides[SIDE_SOURCE];
+    uint32_t count = 0;
+
+    free(source->items);
+    source->items = mem_zero(exam->known_at, sizeof *source->items);
+    for (uint32_t i = 0; i < exam->known_at; i++)
+        if (source->entries[i].pair != VERIFY_UNPAIRED && came_short(&exam->known[i]))
+            source->items[count++] = (struct hash_item){ .uid = source->entries[i].uid,
+                                                         .index = i,
+                                                         .size = exam->known[i].listed };
+    source->hashing.count = count;
+}
+
 bool exam_judge_folder(struct exam *exam, struct err *err_r)
 {
     struct exam_side *source = &exam->sides[SIDE_SOURCE], *target = &exam->sides[SIDE_TARGET];
 
+    if (!exam_is_placed(exam)) {
+        exam_tell_unjudged(exam, folder_name(exam), source->exists);
+        return true;
+    }
+    exam->result->compared++;
     exam->result->source += source->count;
     exam->result->target += target->count;
     if (!load_known(exam, err_r))
@@ -260,7 +311,9 @@ bool exam_judge_folder(struct exam *exam, struct err *err_r)
     for (uint32_t i = 0; i < exam->known_at; i++)
         if (source->entries[i].pair != VERIFY_UNPAIRED && exam->known[i].state == MESSAGE_UPLOADED)
             compare_flags(exam, i);
-    if (!exam_rewrites(exam))
+    if (exam_rewrites(exam))
+        choose_short(exam);
+    else
         choose_bodies(exam);
     return true;
 }
@@ -285,7 +338,12 @@ void exam_judge_bodies(struct exam *exam)
         uint32_t index = item.index;
 
         exam->result->bodies += item.had;
-        if (!item.had || memcmp(item.digest, exam->known[index].digest, sizeof item.digest) == 0)
+        if (!item.had) {
+            exam_tell(exam, VERIFY_UNJUDGED, folder_name(exam), source->entries[index].uid, id_of(exam, index));
+            continue;
+        }
+        if (memcmp(item.digest, exam->known[index].digest, sizeof item.digest) == 0 &&
+            !came_otherwise(&exam->known[index]))
             continue;
         target->items[doubts] =
             (struct hash_item){ .uid = item.uid, .index = index, .size = item.size };
@@ -318,8 +376,22 @@ void exam_judge_doubts(struct exam *exam)
     for (uint32_t i = 0; i < count; i++) {
         const struct hash_item *s = &source->items[i], *t = &target->items[i];
 
-        if (s->had && t->had && memcmp(s->digest, t->digest, sizeof s->digest) != 0)
-            exam_tell(exam, VERIFY_CONTENT, folder_name(exam), source->entries[s->index].uid,
+        if (!s->had || !t->had || memcmp(s->digest, t->digest, sizeof s->digest) != 0)
+            exam_tell(exam, s->had && t->had ? VERIFY_CONTENT : VERIFY_UNJUDGED, folder_name(exam),
+                      source->entries[s->index].uid, id_of(exam, s->index));
+    }
+}
+
+void exam_judge_short(struct exam *exam)
+{
+    struct exam_side *source = &exam->sides[SIDE_SOURCE];
+
+    for (uint32_t i = 0; i < source->hashing.count; i++) {
+        const struct hash_item *s = &source->items[i];
+
+        exam->result->bodies += s->had;
+        if (!s->had || memcmp(s->digest, exam->known[s->index].digest, sizeof s->digest) != 0)
+            exam_tell(exam, s->had ? VERIFY_CONTENT : VERIFY_UNJUDGED, folder_name(exam), s->uid,
                       id_of(exam, s->index));
     }
 }

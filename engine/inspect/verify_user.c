@@ -15,11 +15,8 @@
 #define ID_BYTES    200u
 
 static void exam_go(struct exam *exam);
-static void folder_next(struct exam *exam);
 
-/* The connection went, or nothing more is wanted of it: `ready` goes on, if anything does. An error's
- * scope does not tell: a throttled mailbox is wider than a connection. */
-static bool is_lost(const struct exam_side *side)
+bool exam_side_lost(const struct exam_side *side)
 {
     return side->exam->phase == EXAM_OVER || !visit_is_ready(side->visit);
 }
@@ -32,139 +29,6 @@ static void fail(struct exam *exam, const struct err *err, const char *type)
         snprintf(exam->result->type, sizeof exam->result->type, "%s", type);
     }
     exam_stop(exam);
-}
-
-/* ---- folders that the journal does not know ------------------------------------------------- */
-
-static bool is_known(struct exam *exam, const char *raw)
-{
-    return names_index_find(&exam->folders_by_raw, slice_cstr(raw)) != NAMES_INDEX_NONE;
-}
-
-static void strange_next(struct exam *exam);
-
-static void strange_told(void *context, const struct imap_status *status)
-{
-    struct exam *exam = context;
-
-    exam->row_messages = status->has & IMAP_STATUS_MESSAGES ? status->messages : 0;
-}
-
-static void strange_ended(void *context, const struct err *err)
-{
-    struct exam *exam = context;
-    struct exam_side *side = &exam->sides[SIDE_SOURCE];
-    struct verify_user *r = exam->result;
-
-    side->busy = false;
-    if (is_lost(side))
-        return;
-    if (err && err->class == ERR_CLASS_THROTTLED) {
-        visit_failed(side->visit, TROUBLE_LIST, err);
-        return;
-    }
-    if (!err && exam->row_messages) {
-        const char *name = exam->rows[exam->row_at - 1].name;
-
-        r->source += exam->row_messages;
-        if (exam->was_synced) {
-            r->fresh += exam->row_messages;
-        } else {
-            r->required += exam->row_messages;
-            exam_tell(exam, VERIFY_MISSING, name, 0, SLICE(""));
-            r->missing += exam->row_messages - 1;
-        }
-    }
-    strange_next(exam);
-}
-
-static void strange_next(struct exam *exam)
-{
-    struct exam_side *side = &exam->sides[SIDE_SOURCE];
-
-    while (exam->row_at < exam->row_count) {
-        const struct names_source *row = &exam->rows[exam->row_at++];
-
-        if (!row->selectable || row->excluded || is_known(exam, row->raw))
-            continue;
-        exam->row_messages = 0;
-        side->busy = true;
-        session_status(visit_session(side->visit), slice_cstr(row->raw), IMAP_STATUS_MESSAGES,
-                       strange_told, strange_ended, exam);
-        return;
-    }
-    exam->at = UINT32_MAX;
-    folder_next(exam);
-}
-
-static void rows_drop(struct exam *exam)
-{
-    for (unsigned i = 0; i < exam->row_count; i++)
-        names_source_deinit(&exam->rows[i]);
-    free(exam->rows);
-    exam->rows = NULL;
-    exam->row_count = exam->row_at = 0;
-}
-
-static bool usable(void *context)
-{
-    const struct exam *exam = context;
-
-    return !is_lost(&exam->sides[SIDE_SOURCE]);
-}
-
-/* Described as a whole: what a folder lies within, and whose it is, only the others tell. */
-static void describe(struct exam *exam)
-{
-    const struct roster *roster = &exam->roster;
-    struct names_rules rules = {
-        .settings = exam->verifier->config->settings,
-        .user = exam->user,
-        .source_prefix = roster->prefix ? roster->prefix : "",
-        .source_foreign = &roster->foreign,
-        .target_prefix = "",
-        .exchange = exam_rewrites(exam),
-    };
-
-    rows_drop(exam);
-    exam->rows = roster_sources(roster);
-    exam->row_count = roster->count;
-    names_describe(exam->rows, exam->row_count, &rules, NULL, NULL);
-    if (roster->gap_count && exam->result->complete) {
-        exam->result->complete = false;
-        exam->result->err = roster->gaps[0].err;
-        snprintf(exam->result->type, sizeof exam->result->type, "FolderListIncomplete");
-    }
-}
-
-static void roster_ready(void *context, const struct err *err)
-{
-    struct exam *exam = context;
-    struct exam_side *side = &exam->sides[SIDE_SOURCE];
-
-    side->busy = false;
-    if (is_lost(side))
-        return;
-    if (err) {
-        visit_failed(side->visit, TROUBLE_LIST, err);
-        return;
-    }
-    visit_went_well(side->visit);
-    describe(exam);
-    strange_next(exam);
-}
-
-static void folders_begin(struct exam *exam)
-{
-    struct exam_side *side = &exam->sides[SIDE_SOURCE];
-
-    if (exam->rows) { /* the connection went while one of them was asked for its count */
-        exam->row_at -= exam->row_at > 0;
-        strange_next(exam);
-        return;
-    }
-    side->busy = true;
-    roster_ask(&exam->roster, visit_session(side->visit), usable, roster_ready, exam);
 }
 
 /* ---- one side of a folder ------------------------------------------------------------------ */
@@ -274,7 +138,7 @@ static void window_ended(void *context, const struct err *err)
     struct exam_side *side = context;
 
     side->busy = false;
-    if (is_lost(side))
+    if (exam_side_lost(side))
         return;
     if (err) {
         visit_failed(side->visit, TROUBLE_FETCH, err);
@@ -326,7 +190,7 @@ static void side_list(struct exam_side *side)
     side->width = spread > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)spread;
     if (side->side == SIDE_SOURCE)
         buf_clear(&side->exam->ids);
-    if (side->exists == 0)
+    if (side->exists == 0 || !exam_is_placed(side->exam))
         side_listed(side);
     else
         side_window(side);
@@ -351,7 +215,7 @@ static void select_ended(void *context, const struct err *err)
     struct exam_side *side = context;
 
     side->busy = false;
-    if (is_lost(side))
+    if (exam_side_lost(side))
         return;
     if (err && trouble_is_about_name(err) && other_name(side)) {
         side_select(side);
@@ -387,6 +251,7 @@ static void side_select(struct exam_side *side)
 
     if (raw.size == 0) {
         side->absent = true;
+        side->exists = 0;
         side->count = 0;
         side_listed(side);
         return;
@@ -401,15 +266,18 @@ static void side_select(struct exam_side *side)
 
 static void hash_begin(struct exam_side *side, bool plain);
 
-static void target_hashed(void *context)
+static void hashed(void *context)
 {
     struct exam *exam = ((struct exam_side *)context)->exam;
 
-    if (exam->phase == EXAM_BODIES) {
+    if (exam->phase == EXAM_SHORT) {
+        exam_judge_short(exam);
+        exam_folder_next(exam);
+    } else if (exam->phase == EXAM_BODIES) {
         exam_judge_bodies(exam);
         exam->phase = EXAM_DOUBTS;
         if (exam->sides[SIDE_TARGET].hashing.count == 0) {
-            folder_next(exam);
+            exam_folder_next(exam);
             return;
         }
         for (unsigned side = 0; side < SIDE_COUNT; side++)
@@ -423,7 +291,7 @@ static void target_hashed(void *context)
                 return;
         }
         exam_judge_doubts(exam);
-        folder_next(exam);
+        exam_folder_next(exam);
     }
 }
 
@@ -435,7 +303,7 @@ static void hash_begin(struct exam_side *side, bool plain)
                                       .items = side->items,
                                       .count = count,
                                       .plain = plain,
-                                      .done = target_hashed,
+                                      .done = hashed,
                                       .context = side };
     /* On a turn of its own by exam_go: the other side's must be set up before this one ends. */
     side->hashing.broken = true;
@@ -455,7 +323,7 @@ static void sides_clear(struct exam *exam)
     }
 }
 
-static void folder_next(struct exam *exam)
+void exam_folder_next(struct exam *exam)
 {
     exam->phase = EXAM_LISTING;
     do
@@ -474,8 +342,12 @@ static void judge(struct exam *exam)
 
     if (!exam_judge_folder(exam, &err)) {
         fail(exam, &err, "SpoolError");
+    } else if (exam->sides[SIDE_SOURCE].hashing.count) {
+        exam->phase = EXAM_SHORT;
+        hash_begin(&exam->sides[SIDE_SOURCE], false);
+        exam_go(exam);
     } else if (exam->sides[SIDE_TARGET].hashing.count == 0) {
-        folder_next(exam);
+        exam_folder_next(exam);
     } else {
         exam->phase = EXAM_BODIES;
         hash_begin(&exam->sides[SIDE_TARGET], false);
@@ -491,10 +363,10 @@ static void side_go(struct exam_side *side)
         return;
     if (phase == EXAM_FOLDERS) {
         if (side->side == SIDE_SOURCE)
-            folders_begin(side->exam);
+            exam_strange_begin(side->exam);
     } else if (phase == EXAM_LISTING && !side->listed) {
         side_select(side);
-    } else if ((phase == EXAM_BODIES || phase == EXAM_DOUBTS) && side->hashing.broken &&
+    } else if (phase >= EXAM_BODIES && phase < EXAM_OVER && side->hashing.broken &&
                side->hashing.inflight == 0) {
         if (side->selected)
             hashing_resume(&side->hashing);
@@ -539,7 +411,7 @@ static void exam_free(struct exam *exam)
     sides_clear(exam);
     for (unsigned i = 0; i < SIDE_COUNT; i++)
         free(exam->sides[i].entries);
-    rows_drop(exam);
+    exam_strange_end(exam);
     roster_deinit(&exam->roster);
     names_index_deinit(&exam->folders_by_raw);
     buf_deinit(&exam->ids);
@@ -560,8 +432,10 @@ static void over(void *context, const struct err *err, const char *type)
     if (exam->sides[SIDE_SOURCE].visit || exam->sides[SIDE_TARGET].visit)
         return;
     r->grade = verify_grade_of(r->required, r->missing, r->doubled, r->content, r->flags + r->date);
-    if ((!r->complete || r->doubts) && r->grade < VERIFY_INVESTIGATE)
+    if ((!r->complete || r->doubts || r->unjudged) && r->grade < VERIFY_INVESTIGATE)
         r->grade = VERIFY_INVESTIGATE;
+    if (r->compared == 0)
+        r->grade = VERIFY_NOT_JUDGED;
     exam->verifier->done(exam->verifier, exam, r);
     exam_free(exam);
 }
@@ -646,9 +520,6 @@ struct exam *exam_start(struct verifier *verifier, const struct settings_user *u
     if (read && exam->id)
         read = reader_folders(exam->reader, exam->id, add_folder, exam, &err) &&
                reader_problems(exam->reader, exam->id, each_doubt, exam, &err);
-    /* A plan knows the source's folders, and does not say where they go. */
-    for (unsigned i = 0; i < exam->folder_count; i++)
-        exam->result->known |= exam->folders[i].record.target_raw.size > 0;
     for (unsigned i = 0; i < SIDE_COUNT; i++) {
         exam->sides[i].exam = exam;
         exam->sides[i].side = (enum side)i;

@@ -8,14 +8,14 @@
 const char *verify_what_name(enum verify_what what)
 {
     static const char *const names[VERIFY_WHAT_COUNT] = { "missing", "doubled", "flags", "date",
-                                                          "content" };
+                                                          "content", "not judged" };
 
     return names[what];
 }
 
 const char *verify_grade_name(enum verify_grade grade)
 {
-    static const char *const names[] = { "Perfect", "Good", "Investigate", "Poor" };
+    static const char *const names[] = { "Perfect", "Good", "Investigate", "Poor", "not judged" };
 
     return names[grade];
 }

@@ -34,6 +34,7 @@ enum verify_what {
     VERIFY_FLAGS,
     VERIFY_DATE,
     VERIFY_CONTENT,
+    VERIFY_UNJUDGED, /* could not be compared: nothing is known of its place on the target, or no side gave it */
     VERIFY_WHAT_COUNT
 };
 /* "missing" ... */
@@ -52,9 +53,10 @@ void verify_match(struct verify_entry *sources, uint32_t source_count, struct ve
                   void (*tell)(void *context, enum verify_what what, uint32_t index),
                   void *context);
 
-enum verify_grade { VERIFY_PERFECT, VERIFY_GOOD, VERIFY_INVESTIGATE, VERIFY_POOR };
+enum verify_grade { VERIFY_PERFECT, VERIFY_GOOD, VERIFY_INVESTIGATE, VERIFY_POOR, VERIFY_NOT_JUDGED };
 /* Microsoft's words: Perfect: no difference. Good: only flags and dates differ. Investigate: mail
- * is missing, doubled or changed, up to a hundredth of it. Poor: more than that. */
+ * is missing, doubled or changed, up to a hundredth of it. Poor: more than that. Never given here: not
+ * judged, of whom nothing was compared. */
 enum verify_grade verify_grade_of(uint64_t required, uint64_t missing, uint64_t doubled,
                                   uint64_t content, uint64_t other);
 const char *verify_grade_name(enum verify_grade grade);

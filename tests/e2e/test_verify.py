@@ -2,8 +2,11 @@
 
 import os
 
+import exchange
 import mail
 from haul import Case, DOMAIN
+from quirky import Mail
+from test_quirks import Odd, message, messages
 
 ADDRESS = "anna@" + DOMAIN
 
@@ -70,7 +73,7 @@ class Verify(Case):
             f.seek(text.index(b"This is message"))
             f.write(b"That")
         os.utime(path, ns=(date.st_atime_ns, date.st_mtime_ns))  # Maildir's INTERNALDATE
-        anna = self.verify(0)  # nothing is missing or doubled
+        anna = self.verify(3)
         self.assertEqual(anna["grade"], "Investigate")
         self.assertEqual(self.what(anna), [("content", "INBOX")])
         self.assertRegex(anna["differences"][0]["message_id"], r"<tiny\.\d+@mail\.example>")
@@ -85,7 +88,7 @@ class Verify(Case):
         target.seed(ADDRESS, {("INBOX",): there})
         self.migrated(folders, target)
         self.assertEqual(self.one.report()["totals"]["present"], 5)
-        anna = self.verify(0)
+        anna = self.verify(3)
         self.assertEqual((anna["missing"], anna["bodies_compared"]), (0, 10))
         self.assertEqual(self.what(anna), [("content", "INBOX")] * 2)
         self.assertNotEqual(anna["grade"], "Perfect")
@@ -120,7 +123,8 @@ class Verify(Case):
         self.ends(self.one.call("run"), 0)
         self.assertEqual(self.verify(0)["new"], 0)
 
-    def test_who_never_ran_misses_everything(self):
+    def test_who_never_ran_is_not_judged(self):
+        """What nobody counted is no number: not 0 on the target, and nothing is missing there."""
         self.source = self.dovecot(["anna", "ben"], format="maildir", separator=".")
         self.target = self.target_for(["anna", "ben"])
         for user in ("anna", "ben"):
@@ -128,16 +132,24 @@ class Verify(Case):
         self.one = self.batch(self.source, self.target, ["anna", "ben"])
         self.ends(self.one.call("verify"), 64)  # no state folder yet
         self.ends(self.one.call("run", "--user", "anna@" + DOMAIN), 0)
-        done = self.ends(self.one.call("verify", "--json"), 3)
-        users = {u["address"]: u for u in done.json()["users"]}
-        self.assertEqual(users["anna@" + DOMAIN]["grade"], "Perfect")
-        self.assertEqual(users["ben@" + DOMAIN]["missing"], 5)
-        told = self.ends(self.one.call("verify"), 3).out
-        self.assertIn("no run has begun with this user yet: all that is to move counts as missing", told)
-        self.assertIn("missing  INBOX, the whole folder", told)
-        self.ends(self.one.call("plan"), 0)  # knows ben's folders, and moves nothing
-        told = self.ends(self.one.call("verify"), 3).out
-        self.assertEqual(told.count("no run has begun with this user yet"), 1)
+        self.target.seed("ben@" + DOMAIN, {("INBOX",): [mail.tiny(i) for i in range(5)]})
+        for command in (None, "plan", "fetch"):
+            if command:
+                self.ends(self.one.call(command), 0)
+            done = self.ends(self.one.call("verify", "--json"), 3)
+            users = {u["address"]: u for u in done.json()["users"]}
+            self.assertEqual(users["anna@" + DOMAIN]["grade"], "Perfect")
+            ben = users["ben@" + DOMAIN]
+            self.assertEqual((ben["grade"], ben["source"], ben["not_judged"]), ("not judged", 5, 5), command)
+            self.assertEqual([ben[k] for k in ("target", "missing", "doubled", "differing")], [None] * 4)
+            self.assertEqual([(d["what"], d["folder"]) for d in ben["differences"]], [("not judged", "INBOX")])
+            told = self.ends(self.one.call("verify"), 3).out
+            self.assertRegex(told, r"ben@\S+ +not judged +5 at the source; no run has begun with it yet")
+            self.assertNotRegex(told, "MISSING|0 on the target")
+            self.assertIn("1 Perfect, 0 Good, 0 Investigate, 0 Poor, 1 not judged; of 5 messages at the source", told)
+        self.ends(self.one.call("upload"), 0)
+        users = self.ends(self.one.call("verify", "--json"), 0).json()["users"]
+        self.assertEqual([(u["grade"], u["target"]) for u in users], [("Perfect", 5)] * 2)
 
     def test_a_side_that_cannot_be_read_is_told(self):
         self.migrated()
@@ -168,3 +180,56 @@ class Verify(Case):
         anna = self.verify(0)
         self.assertEqual((anna["missing"], anna["doubled"]), (0, 0), anna["differences"])
         self.assertEqual(anna["source"], sum(map(len, self.folders.values())))
+
+
+class Earlier(Odd):
+    """What earlier versions may have left on the target, and called Synced."""
+
+    def differences(self, batch, code=3):
+        anna = self.ends(batch.call("verify", "--json"), code).json()["users"][0]
+        self.assertNotEqual(anna["grade"], "Perfect")
+        return sorted((d["what"], d["uid"]) for d in anna["differences"])
+
+    def half(self, inbox, uid):
+        """The source holds more of the message than came: what was fetched is its header alone."""
+        whole = inbox[uid - 1].body
+        inbox[uid - 1].body = whole[:whole.index(b"\r\n\r\n") + 4]
+        return whole
+
+    def test_a_copy_that_is_the_header_alone(self):
+        inbox = messages(12)
+        whole = self.half(inbox, 5)
+        batch = self.job(self.source({"INBOX": inbox}))
+        self.run_to(batch)
+        inbox[4].body = whole
+        self.assertEqual(self.differences(batch), [("content", 5)])
+
+    def test_a_copy_that_is_the_header_alone_where_mail_is_rewritten(self):
+        inbox = messages(12)
+        whole = self.half(inbox, 5)
+        source = self.source({"INBOX": inbox})
+        target = self._started(exchange.Exchange({"anna@" + DOMAIN: 12}))
+        batch = target.take(self.batch(source, target, ["anna"]))
+        del batch.sections["source"]["tls-ca"]
+        batch.set("source", "tls", "none")
+        self.run_to(batch)
+        self.ends(batch.call("verify"), 0)
+        inbox[4].body = whole
+        self.assertEqual(self.differences(batch), [("content", 5)])
+
+    def test_a_doubled_copy_and_a_twin_in_place_of_another(self):
+        """Two different mails of one Message-ID and date: one of them is there twice, the other is not."""
+        inbox = [message(uid) for uid in range(1, 9)]
+        other = Mail(9, inbox[3].body + b"To the list: one line more.\r\n", inbox[3].date)
+        batch = self.job(self.source({"INBOX": inbox + [other]}))
+        self.run_to(batch)
+        self.ends(batch.call("verify"), 0)
+        with batch.target.connect(batch.login("anna", "anna@target.example")) as there:
+            there.imap.select("INBOX")
+            uid = there.imap.uid("SEARCH", "BODY", '"To the list"')[1][0].decode()
+            self.assertNotIn(" ", uid)
+            there.imap.uid("STORE", uid, "+FLAGS", "(\\Deleted)")
+            there.imap.expunge()
+            for m in (inbox[3], inbox[0]):
+                there.append(("INBOX",), [m])
+        self.assertEqual([what for what, _ in self.differences(batch)], ["content", "doubled"])
