@@ -14,10 +14,11 @@
  *   new      -> FOUND SKIPPED
  *   FOUND    -> FOUND (an attempt is counted) SPOOLED PRESENT SKIPPED FAILED
  *   SPOOLED  -> FOUND (body lost) UPLOADED PRESENT SKIPPED FAILED
+ *   UPLOADED -> FOUND (looked for on the target, and not there any more)
+ *   PRESENT  -> FOUND (likewise)
  *   SKIPPED  -> FOUND (policy changed)
  *   FAILED   -> FOUND SPOOLED (retried; SPOOLED with the body it kept) UPLOADED PRESENT (arrived
- *               after all) SKIPPED
- * UPLOADED and PRESENT are final. */
+ *               after all) SKIPPED */
 bool journal_transition_allowed(enum message_state from, enum message_state to);
 
 struct folder_slot;

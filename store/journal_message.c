@@ -235,6 +235,26 @@ int journal_repair(struct journal *j, const struct store_op *op)
     return rc ? rc : message_put(j, &key, &m);
 }
 
+/* It is not on the target any more. Its header_key stays: by that it is known for one that was there, should
+ * the source not have it any more either. */
+static int taken_back(struct journal *j, struct tally *t, const struct key *key, struct message_record *m,
+                      enum message_state from)
+{
+    if (from == MESSAGE_UPLOADED) {
+        if (t->bytes_uploaded < m->body_bytes)
+            return MDB_CORRUPTED;
+        t->bytes_uploaded -= m->body_bytes;
+    }
+    m->target_uid = 0;
+    m->body_bytes = 0;
+    memset(m->digest, 0, sizeof m->digest);
+    if (m->repairs == 0)
+        return 0;
+    m->repairs = 0;
+    m->repaired_bytes = 0;
+    return journal_note_drop(j, key);
+}
+
 static int one_ended(struct journal *j, const struct store_op *op, struct folder_slot *slot,
                      const struct store_end *end)
 {
@@ -265,9 +285,14 @@ static int one_ended(struct journal *j, const struct store_op *op, struct folder
     if (end->state == MESSAGE_UPLOADED)
         t->bytes_uploaded += m.body_bytes;
     if (end->state == MESSAGE_FOUND) /* a person's retry begins to count anew */
-        m.tries = from == MESSAGE_FAILED || from == MESSAGE_SKIPPED ? 0
-                  : m.tries < UINT32_MAX                            ? m.tries + 1
-                                                                    : m.tries;
+        m.tries = from != MESSAGE_FOUND && from != MESSAGE_SPOOLED ? 0
+                  : m.tries < UINT32_MAX                           ? m.tries + 1
+                                                                   : m.tries;
+    if (from == MESSAGE_UPLOADED || from == MESSAGE_PRESENT) {
+        rc = taken_back(j, t, &key, &m, from);
+        if (rc)
+            return rc;
+    }
     /* What was refused keeps its body for export and retry. */
     if (m.body && end->state != MESSAGE_FAILED && end->state != MESSAGE_SPOOLED) {
         rc = gc_release(j->spool, j->txn, &m, &j->held_freed);

@@ -116,7 +116,7 @@ struct message_record {
     uint64_t body;            /* spool sequence number, 0: none */
     uint64_t body_bytes;      /* exact, 0 until spooled */
     uint8_t digest[16];       /* first half of the body's SHA-256 */
-    uint8_t header_key[16];   /* engine's twin key of what is sent, zero until spooled */
+    uint8_t header_key[16];   /* engine's twin key of what is sent, zero until spooled; see message_was_lost */
     uint32_t target_uid;      /* 0: not told */
     uint32_t tries;
     uint64_t source_id;       /* what the source calls the message in every folder (X-GM-MSGID), 0: none */
@@ -129,6 +129,12 @@ struct message_record {
 static inline uint64_t message_sent_bytes(const struct message_record *m)
 {
     return m->repairs ? m->repaired_bytes : m->body_bytes;
+}
+
+/* It was on the target once, and is neither there nor at the source any more. */
+static inline bool message_was_lost(const struct message_record *m)
+{
+    return m->state == MESSAGE_SKIPPED && m->reason == SKIP_VANISHED && m->header_key[0] != 0;
 }
 
 /* What people are told about a skipped, failed or repaired message. */

@@ -24,6 +24,8 @@ static bool users_loaded(const struct opts *o, struct load_need need, struct set
         s->threads = o->threads;
     for (size_t i = 0; i < o->users.count; i++)
         settings_list_add(&s->only_users, slice_cstr(o->users.items[i]));
+    for (size_t i = 0; i < o->accept_counts.count; i++)
+        settings_list_add(&s->accept_counts, slice_cstr(o->accept_counts.items[i]));
     if (!need.users)
         return true;
     if (!users_load(s, logins, warnings, &place, err_r))

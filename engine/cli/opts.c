@@ -111,6 +111,8 @@ static const struct option options[] = {
     { .name = "notify-command", OPTION_TEXT, "COMMAND", OF(notify_command),
       BIT(RUN) | BIT(FETCH) | BIT(UPLOAD) | BIT(RETRY),
       "run this at the end, with the summary on its standard input" },
+    { .name = "accept-counts", OPTION_LIST, "U", OF(accept_counts), BIT(RETRY),
+      "for this user take what the target lacks as it is, with a doubt; repeatable" },
     { .name = "user", OPTION_LIST, "U", OF(users), ALL, "only this EmailAddress or UserName; repeatable" },
     { .name = "shard", OPTION_SHARD, "I/N", 0, ALL, "only the users of part I of N" },
     { .name = "threads", OPTION_THREADS, "N", 0, ALL, "event loops; 0: the processors", NULL, 0, 256 },
@@ -153,6 +155,7 @@ void opts_deinit(struct opts *o)
 {
     settings_list_deinit(&o->batch_files);
     settings_list_deinit(&o->users);
+    settings_list_deinit(&o->accept_counts);
     settings_list_deinit(&o->overrides);
 }
 

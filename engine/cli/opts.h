@@ -62,6 +62,7 @@ struct opts {
     const char *to;                       /* export: folder */
     unsigned connections[OPTS_STEPS_MAX]; /* bench */
     unsigned connections_count;           /* 0: not given */
+    struct settings_list accept_counts;   /* retry */
     const char *notify_command;           /* run, fetch, upload, retry; or NULL */
     unsigned seconds;                     /* bench: of each step; 0: not given */
     bool full;                            /* spool-check: bodies too */

@@ -308,6 +308,15 @@ static bool finished(struct account *account)
     return !account_uses(account, SIDE_SOURCE) || pull_finished(account);
 }
 
+/* What was not on the target any more is moved again, and proved once more. */
+static void resume(struct account *account)
+{
+    account->resumes = false;
+    account->phase = ACCOUNT_WORKING;
+    push_touch_all(account);
+    account_poke(account);
+}
+
 static void maybe_finish(struct account *account)
 {
     switch (account->phase) {
@@ -321,8 +330,12 @@ static void maybe_finish(struct account *account)
         break;
     case ACCOUNT_PROVING:
         if (account->told == 0 &&
-            (account->stopping ? account->proving == 0 : account_is_proven(account)))
-            save(account);
+            (account->stopping ? account->proving == 0 : account_is_proven(account))) {
+            if (account->resumes && !account->stopping)
+                resume(account);
+            else
+                save(account);
+        }
         break;
     case ACCOUNT_SAVING:
         break;
@@ -495,8 +508,6 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
     account->record.state = account->record.syncs ? USER_INCREMENTAL_SYNCING : USER_SYNCING;
     if (account->record.started_ms == 0)
         account->record.started_ms = now_wall_ms();
-    account->takes_counts = hub->settings->mode == SETTINGS_MODE_RETRY &&
-                            strcmp(account->record.failure, "TargetCountDiffers") == 0;
     account->record.failure[0] = '\0';
     /* What is said of messages that failed before stays true until they are tried again. */
     if (account->total.failed == 0 || hub->settings->mode == SETTINGS_MODE_RETRY)

@@ -113,7 +113,8 @@ struct account {
         struct account_doubt { uint32_t folder; char type[40]; uint64_t count; } *all;
         unsigned count;
     } doubts;          /* as the journal has them, or will */
-    bool takes_counts; /* a retry after TargetCountDiffers: what the target counts now is taken as it is */
+    struct folder *unaudited; /* those that hold less than was acknowledged, to be looked at (a retry) */
+    bool resumes; /* a look found mail that is to be moved again: the work goes on behind the proof */
 };
 
 /* Does this run's mode have this side? */

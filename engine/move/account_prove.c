@@ -80,9 +80,10 @@ static void fails(struct account *account, struct folder *f, const char *type, s
     account_fail(account, type, true);
 }
 
-/* The question got no answer that counts: again later, or it is in doubt what the folder holds. */
-static void refused(struct account *account, struct folder *f, const struct err *cause)
+/* Again later, or it is in doubt what the folder holds. */
+bool account_proof_refused(struct folder *f, const struct err *cause)
 {
+    struct account *account = f->account;
     struct trouble_verdict verdict;
     struct err err = *cause;
     char line[512];
@@ -94,13 +95,11 @@ static void refused(struct account *account, struct folder *f, const struct err 
     case TROUBLE_HOLD:
     case TROUBLE_FEWER:
         account_throttled(account, SIDE_TARGET, 0, &err, verdict.wait_ms);
-        want(f);
-        return;
+        return true;
     case TROUBLE_RETRY:
         account_failure(account, FAILURE_TARGET, TROUBLE_SELECT, verdict.type, &err, f, 0);
         account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);
-        want(f);
-        return;
+        return true;
     case TROUBLE_LOOK_FIRST:
     case TROUBLE_OTHER_FORM:
     case TROUBLE_SKIP_MESSAGE:
@@ -114,6 +113,7 @@ static void refused(struct account *account, struct folder *f, const struct err 
                       f->target_name, err_line(&err, line, sizeof line));
     else
         fails(account, f, verdict.type, &err);
+    return false;
 }
 
 /* It is not the folder that earlier runs sent to: made anew, or on another server. */
@@ -141,6 +141,30 @@ static void differs(struct account *account, struct folder *f, uint32_t messages
     fails(account, f, "TargetCountDiffers", &err);
 }
 
+void account_unproved(struct folder *f, uint32_t messages, uint64_t least)
+{
+    differs(f->account, f, messages, least, NULL);
+}
+
+void account_proved(struct folder *f, const struct imap_status *status)
+{
+    f->record.target_counted = true;
+    account_doubt_clear(f->account, f, "TargetNotCounted");
+    /* Nobody else put anything there meanwhile: without APPENDUID only this tells it. */
+    if (f->counted_before && status->messages == expected(f) && (status->has & IMAP_STATUS_UIDNEXT) &&
+        status->uidnext > f->highest_seen && folder_pending(f) == 0) {
+        f->highest_seen = status->uidnext - 1;
+        folder_seen(f);
+    }
+    folder_put(f);
+}
+
+/* A retry moves again what is not there, once; a lower count alone is nothing that could be taken. */
+static bool may_be_audited(const struct folder *f)
+{
+    return f->account->hub->settings->mode == SETTINGS_MODE_RETRY && !f->audited;
+}
+
 static void counted(struct account *account, struct folder *f, const struct imap_status *status)
 {
     const char *other = NULL;
@@ -151,19 +175,12 @@ static void counted(struct account *account, struct folder *f, const struct imap
         least = f->record.tally.uploaded + f->record.tally.present;
         other = batch_other_target(account->hub->batch);
     }
-    if (status->messages < least && (other || !account->takes_counts)) {
+    if (status->messages >= least)
+        account_proved(f, status);
+    else if (!other && may_be_audited(f))
+        account_audit_want(f);
+    else
         differs(account, f, status->messages, least, other);
-        return;
-    }
-    f->record.target_counted = true;
-    account_doubt_clear(account, f, "TargetNotCounted");
-    /* Nobody else put anything there meanwhile: without APPENDUID only this tells it. */
-    if (f->counted_before && status->messages == least && (status->has & IMAP_STATUS_UIDNEXT) &&
-        status->uidnext > f->highest_seen && folder_pending(f) == 0) {
-        f->highest_seen = status->uidnext - 1;
-        folder_seen(f);
-    }
-    folder_put(f);
 }
 
 static void proof_ended(void *context, const struct err *err)
@@ -185,15 +202,15 @@ static void proof_ended(void *context, const struct err *err)
         counted(account, f, &proof->status);
     else if (!link_stands(proof))
         want(f); /* the link ends; its account decides */
-    else
-        refused(account, f, err);
+    else if (account_proof_refused(f, err))
+        want(f);
     free(proof);
     account_poke(account);
 }
 
 bool account_is_proven(const struct account *account)
 {
-    return account->proving == 0 && !account->unproven;
+    return account->proving == 0 && !account->unproven && !account->unaudited;
 }
 
 void account_prove_go(struct account *account)
@@ -219,6 +236,8 @@ void account_prove_go(struct account *account)
     /* Each once: what cannot be asked now is wanted again, and asked on another turn. */
     f = account->unproven;
     account->unproven = NULL;
+    if (!f && account->proving == 0)
+        account_audit_go(w);
     for (; f; f = next) {
         struct proof *proof = mem_zero(1, sizeof *proof);
 
@@ -237,15 +256,29 @@ void account_prove_go(struct account *account)
 /* ---- what the journal says ----------------------------------------------------------------- */
 
 struct reckoning {
-    uint64_t large, unbalanced;
+    uint64_t large, unbalanced, lost;
 };
 
-static bool large_counted(void *context, const struct message_record *message)
+static bool skipped_counted(void *context, const struct message_record *message)
 {
     struct reckoning *r = context;
 
     r->large += message->reason == SKIP_LARGER_THAN_LIMIT;
+    r->lost += message_was_lost(message);
     return true;
+}
+
+static void tell_lost(struct folder *f, uint64_t lost)
+{
+    uint64_t before;
+
+    if (lost == 0 || (account_doubts(f->account, f, "TargetHoldsLess", &before) && before >= lost))
+        return;
+    account_doubt(f->account, f, "TargetHoldsLess", lost,
+                  "%llu message%s that had been moved into %s %s not there any more, and the source does not have "
+                  "%s any more either",
+                  (unsigned long long)lost, lost == 1 ? "" : "s", f->target_name, lost == 1 ? "is" : "are",
+                  lost == 1 ? "it" : "them");
 }
 
 static bool folder_reckoned(void *context, const struct folder_record *f)
@@ -277,9 +310,11 @@ static void reckoned(void *context, struct store_op *op, const struct err *cause
     for (unsigned i = 0; ok && i < account->folder_count; i++) {
         const struct folder_record *f = &account->folders[i]->record;
 
+        r.lost = 0;
         if (f->tally.skipped && !f->excluded)
             ok = reader_messages(reader, f->user, f->folder, 1u << MESSAGE_SKIPPED, 0, false, 0,
-                                 large_counted, &r, &err);
+                                 skipped_counted, &r, &err);
+        tell_lost(account->folders[i], r.lost);
     }
     if (!ok)
         hub_abort_run(account->hub, &err);

@@ -116,6 +116,7 @@ struct folder {
     uint64_t target_before, uploaded_now; /* for the proof at the end: count when opened, since then */
     bool counted_before;
     uint32_t uidvalidity_before, seen_before; /* the record's, of the target, as this run found it */
+    bool audited;        /* this run has moved again what was not there any more */
     unsigned proof_tries; /* of the target's own count at the end: failed ones in a row */
     struct folder *next_unproven; /* in the account's list of those whose count is wanted */
     bool counted_done; /* shown as done */

@@ -136,7 +136,9 @@ static const struct advice rows[] = {
       "Get-MailboxStatistics {mailbox} | fl TotalItemSize,StorageLimitStatus", true },
     { "TargetCountDiffers", "The target holds fewer messages than it acknowledged.",
       "Run `verify --user` to see which are missing (a rule, a retention policy or a person may have "
-      "removed them). `retry` then takes the target's count as it is.", NULL, false },
+      "removed them). `retry` moves those again; `retry --accept-counts USER` takes it as it is.", NULL, false },
+    { "MovedAgain", "Messages that had been moved were not on the target any more.",
+      "Nothing to do: `retry` looked for each, and moved again what was not there.", NULL, true },
 
     /* Doubts: nothing failed, and not everything could be proved. */
     { "TargetNotCounted", "The target could not be asked what it holds in the end.",
@@ -144,7 +146,7 @@ static const struct advice rows[] = {
       "webmail, then run again.", NULL, true },
     { "TargetHoldsLess", "The target holds fewer messages than were moved there.",
       "Run `verify --user` to see which are missing: a person, a rule or a retention policy may have removed "
-      "them. What is wanted back: `retry` moves it again.", NULL, true },
+      "them, or `--accept-counts` took it so.", NULL, true },
     { "LateCopy", "The target stored a message late, after it had been sent again: there are two copies.",
       "Nothing is lost. `verify --user` names the surplus copies; one of each two may be deleted.", NULL, true },
     { "SizeDiffers", "The source sent another number of bytes than it announced for the message.",

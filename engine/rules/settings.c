@@ -159,6 +159,7 @@ void settings_destroy(struct settings **s_r)
         settings_user_deinit(&s->users[i]);
     free(s->users);
     settings_list_deinit(&s->only_users);
+    settings_list_deinit(&s->accept_counts);
     free(s);
     *s_r = NULL;
 }
@@ -181,6 +182,15 @@ void settings_list_add(struct settings_list *list, struct slice item)
     if (is_full(list->count))
         list->items = mem_resize(list->items, next_room(list->count), sizeof *list->items);
     list->items[list->count++] = slice_dup(item);
+}
+
+bool settings_list_has_user(const struct settings_list *list, const struct settings_user *user)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (slice_equal_nocase(slice_cstr(list->items[i]), slice_cstr(user->email_address)) ||
+            strcmp(list->items[i], user->user_name) == 0)
+            return true;
+    return false;
 }
 
 void settings_list_deinit(struct settings_list *list)

@@ -224,6 +224,7 @@ struct settings {
     enum settings_mode mode;
     unsigned shard_number, shard_count; /* 1/1 without --shard */
     struct settings_list only_users;    /* --user: addresses, compared without case; empty: all */
+    struct settings_list accept_counts; /* --accept-counts: users, as those */
 };
 
 static inline const struct settings_endpoint *settings_endpoint(const struct settings *s, enum side side)
@@ -246,6 +247,8 @@ void settings_tls_config(const struct settings_tls *tls, struct tls_config *conf
 /* Appends a copy. */
 void settings_list_add(struct settings_list *list, struct slice item);
 void settings_list_deinit(struct settings_list *list);
+/* Is the user in the list, by EmailAddress (case does not count) or by UserName? */
+bool settings_list_has_user(const struct settings_list *list, const struct settings_user *user);
 /* Adds an empty row, which the caller fills; valid until the next call. */
 struct settings_user *settings_user_add(struct settings *s);
 /* Frees what the row holds. */

@@ -148,20 +148,77 @@ class Proof(Account):
         self.ends(batch.call("run"), 0)
         self.assertEqual([r.done for r in meddler.rules], [3, 3])
 
-    def test_a_target_that_counts_fewer_is_told_until_a_person_says_so(self):
+    def test_a_target_that_counts_fewer_is_told_until_it_is_looked_at(self):
+        batch, _ = self.lacking([])
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(self.user(batch)["state"], "Synced")
+        self.moved(batch)
+
+    def lacking(self, uids, messages=None):
+        """(batch, meddler): INBOX was moved, the target counts too few, and a person deletes these there."""
         batch, meddler = self.meddled_target()
-        few = ["* STATUS INBOX (MESSAGES 4)"]
-        meddler.rules += [Rule(r"^STATUS \"?INBOX\"? \(MESSAGES UIDNEXT UIDVALIDITY\)", "OK done", untagged=few),
+        if messages:
+            with batch.source.connect("anna") as mailbox:
+                mailbox.append(("INBOX",), messages)
+        meddler.rules += [Rule(r"^STATUS \"?INBOX\"? \(MESSAGES UIDNEXT UIDVALIDITY\)", "OK done",
+                               untagged=["* STATUS INBOX (MESSAGES 4)"]),
                           Rule(r"^EXAMINE \"?INBOX", "OK done", untagged=["* 4 EXISTS"])]
         for _ in range(2):
             self.ends(batch.call("run"), 3)
             user = self.user(batch)
             self.assertEqual(user["failure"], "TargetCountDiffers")
-            self.assertIn("counts 4 messages, 6 were", user["failures"][0]["server_text"])
+            self.assertIn("counts 4 messages, %d were" % (6 + len(messages or ())),
+                          user["failures"][0]["server_text"])
+        meddler.rules.clear()
+        self.delete(batch.target.server, "anna@" + DOMAIN, uids)
+        return batch, meddler
+
+    def delete(self, server, user, uids):
+        with server.connect(user) as mailbox:
+            mailbox.imap.select("INBOX")
+            for uid in uids:
+                mailbox.imap.uid("STORE", str(uid), "+FLAGS", "(\\Deleted)")
+            mailbox.imap.expunge()
+
+    def problems(self, user):
+        return [p["type"] for f in user["folders"] for p in f["problems"]]
+
+    def test_a_retry_moves_again_what_is_not_there(self):
+        # Two of the same mail: one of them is gone.
+        batch, _ = self.lacking([2, 8], [mail.tiny(7), mail.tiny(7)])
+        self.ends(batch.call("run"), 3)
         self.ends(batch.call("retry"), 0)
-        self.assertEqual(self.user(batch)["state"], "Synced")
-        self.assertEqual(batch.target.server.connect("anna@" + DOMAIN).uids(("INBOX",)),
-                         [1, 2, 3, 4, 5, 6])
+        user = self.user(batch)
+        self.assertEqual((user["state"], user["uploaded"], user["doubts"]), ("Synced", 9, []))
+        self.assertIn("MovedAgain", self.problems(user))
+        self.moved(batch)
+        self.ends(batch.call("verify"), 0)
+
+    def test_a_lower_count_is_taken_for_who_is_named_only(self):
+        batch, meddler = self.lacking([2, 3])
+        self.ends(batch.call("retry", "--accept-counts", "nobody@" + DOMAIN), 64)
+        self.ends(batch.call("run"), 3)
+        meddler.lines.clear()
+        self.ends(batch.call("retry", "--accept-counts", "Anna@" + DOMAIN.upper()), 4)
+        for code in (4, None):
+            if code:
+                self.ends(batch.call("run"), code)
+            user = self.user(batch)
+            self.assertEqual((user["state"], user["uploaded"]), ("SyncedWithDoubts", 7))
+            self.assertEqual([(d["type"], d["folder"], d["count"]) for d in user["doubts"]],
+                             [("TargetHoldsLess", "INBOX", 2)])
+        self.assertEqual(meddler.asked("^APPEND"), 0)
+
+    def test_what_neither_side_has_any_more_is_in_doubt(self):
+        batch, _ = self.lacking([2, 3])
+        self.delete(batch.source, "anna", [2])
+        self.ends(batch.call("retry"), 4)
+        for _ in range(2):
+            user = self.user(batch)
+            self.assertEqual((user["state"], user["uploaded"], user["skipped"]), ("SyncedWithDoubts", 6, 1))
+            self.assertEqual([(d["type"], d["folder"], d["count"]) for d in user["doubts"]],
+                             [("TargetHoldsLess", "INBOX", 1)])
+            self.ends(batch.call("run"), 4)
 
     def test_a_run_stopped_before_the_proof_is_proven_by_the_next(self):
         batch, meddler = self.meddled_target()

@@ -1,0 +1,134 @@
+#include "engine/move/headers.h"
+
+#include "io/base/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define WINDOW_UIDS 2000u
+
+struct headers {
+    struct session *session;
+    const struct headers_events *events;
+    void *context;
+    uint32_t first, from, to, uidnext, exists;
+    uint32_t *uids; /* as they came */
+    uint32_t count, room;
+    unsigned damaged;
+};
+
+static void window(struct headers *h);
+
+static void over(struct headers *h, const struct err *err)
+{
+    h->events->ended(h->context, err);
+    free(h->uids);
+    free(h);
+}
+
+static int by_uid(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Each once. */
+static uint32_t different(struct headers *h)
+{
+    uint32_t n = 0;
+
+    if (h->count)
+        qsort(h->uids, h->count, sizeof *h->uids, by_uid);
+    for (uint32_t i = 0; i < h->count; i++)
+        n += i == 0 || h->uids[i] != h->uids[i - 1];
+    return n;
+}
+
+static void row_told(void *context, const struct imap_message_row *row)
+{
+    struct headers *h = context;
+
+    /* `n:*` names the last message even when it is below n. */
+    if (row->uid < h->first)
+        return;
+    if (h->count == h->room) {
+        h->room = h->room ? h->room * 2 : 256;
+        h->uids = mem_resize(h->uids, h->room, sizeof *h->uids);
+    }
+    h->uids[h->count++] = row->uid;
+    h->events->row(h->context, row);
+}
+
+/* Of a part nobody knows how many there must be; of the whole folder EXISTS says it. */
+static bool is_whole(struct headers *h)
+{
+    return session_damaged_count(h->session) == h->damaged && (h->first > 1 || different(h) >= h->exists);
+}
+
+static void window_ended(void *context, const struct err *err)
+{
+    struct headers *h = context;
+    struct err part;
+
+    if (!err && h->to != UINT32_MAX) {
+        h->from = h->to + 1;
+        window(h);
+        return;
+    }
+    if (!err && !is_whole(h)) {
+        err_set(&part, ERR_CLASS_TRANSIENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
+                "the server says that the folder holds %" PRIu32 " messages and lists %" PRIu32 " of them",
+                h->exists, different(h));
+        err = &part;
+    }
+    over(h, err);
+}
+
+static void window(struct headers *h)
+{
+    char set[32];
+
+    if (h->uidnext == 0 || h->from >= h->uidnext || h->uidnext - h->from <= WINDOW_UIDS) {
+        h->to = UINT32_MAX;
+        snprintf(set, sizeof set, "%" PRIu32 ":*", h->from);
+    } else {
+        h->to = h->from + WINDOW_UIDS - 1;
+        snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, h->from, h->to);
+    }
+    session_fetch_rows(h->session, slice_cstr(set), SLICE("MESSAGE-ID DATE FROM SUBJECT"), row_told,
+                       window_ended, h);
+}
+
+static void selected(void *context, const struct imap_selected *s)
+{
+    struct headers *h = context;
+
+    h->exists = s->status.messages;
+    h->uidnext = s->status.has & IMAP_STATUS_UIDNEXT ? s->status.uidnext : 0;
+    h->events->opened(h->context, s);
+}
+
+static void examined(void *context, const struct err *err)
+{
+    struct headers *h = context;
+
+    h->damaged = session_damaged_count(h->session);
+    if (err || h->exists == 0)
+        over(h, err);
+    else
+        window(h);
+}
+
+void headers_list(struct session *session, struct slice raw, uint32_t from_uid,
+                  const struct headers_events *events, void *context)
+{
+    struct headers *h = mem_zero(1, sizeof *h);
+
+    h->session = session;
+    h->events = events;
+    h->context = context;
+    h->first = h->from = from_uid;
+    session_select(session, raw, true, selected, examined, h);
+}
