@@ -206,10 +206,13 @@ size_t encode_message(uint8_t *out, const struct key *key, const struct message_
         pack_slice(&w, keywords, CODEC_KEYWORDS_BYTES_MAX);
     if (has & HAS_SOURCE_ID)
         pack_number(&w, m->source_id);
-    if (m->repairs) { /* few have any: their being there says so */
+    /* Few have any of these: their being there says so. */
+    if (m->repairs || m->target_uid_from) {
         pack_byte(&w, m->repairs);
         pack_number(&w, m->repaired_bytes);
     }
+    if (m->target_uid_from)
+        pack_number(&w, m->target_uid_from);
     return pack_end(&w, key_slice(key));
 }
 
@@ -257,6 +260,8 @@ bool decode_message(struct slice key, struct slice value, struct message_record 
         m->repairs = (uint8_t)unpack_byte(&r);
         m->repaired_bytes = unpack_number(&r);
     }
+    if (r.ok && r.left)
+        m->target_uid_from = unpack_u32(&r);
     return unpack_end(&r) && m->state != 0;
 }
 

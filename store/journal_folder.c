@@ -120,6 +120,54 @@ int journal_folder(struct journal *j, const struct store_op *op)
     return was_excluded && !slot->record.excluded ? recount(j, op, slot, 0, 0) : 0;
 }
 
+/* The target folder is another one: UIDs in the old one say nothing of it. JOURNAL_MORE while rows are left. */
+static int target_uids_dropped(struct journal *j, const struct store_op *op)
+{
+    uint32_t from = op->open.empty ? MESSAGE_NOT_THERE : 0;
+    char keywords[CODEC_KEYWORDS_BYTES_MAX];
+    struct message_record m;
+    unsigned count = 0;
+    MDB_cursor *cursor;
+    struct key key;
+    MDB_val k, v;
+    int rc = mdb_cursor_open(j->txn, j->spool->tables[TABLE_MESSAGE], &cursor);
+
+    if (rc)
+        return rc;
+    key_message(&key, op->user, op->folder, 0);
+    k = env_val(key_slice(&key));
+    for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0 && count < FORGET_PER_TRANSACTION;
+         rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE)) {
+        if (k.mv_size != 12 || memcmp(k.mv_data, key.bytes, 8) != 0) {
+            rc = MDB_NOTFOUND;
+            break;
+        }
+        if (!decode_message(env_slice(k), env_slice(v), &m)) {
+            rc = MDB_CORRUPTED;
+            break;
+        }
+        key_message(&key, op->user, op->folder, m.uid);
+        if ((m.state == MESSAGE_UPLOADED || m.state == MESSAGE_PRESENT || m.target_uid) &&
+            (m.target_uid || m.target_uid_from != from)) {
+            journal_keywords_kept(&m, keywords);
+            m.target_uid = 0;
+            m.target_uid_from = from;
+            rc = journal_message_put(j, &key, &m);
+            if (rc)
+                break;
+            count++;
+        }
+        if (m.uid == UINT32_MAX) {
+            rc = MDB_NOTFOUND;
+            break;
+        }
+        key_message(&key, op->user, op->folder, m.uid + 1);
+        k = env_val(key_slice(&key));
+    }
+    mdb_cursor_close(cursor);
+    return rc == 0 ? JOURNAL_MORE : rc == MDB_NOTFOUND ? 0 : rc;
+}
+
 int journal_open(struct journal *j, const struct store_op *op)
 {
     struct folder_slot *slot;
@@ -127,9 +175,16 @@ int journal_open(struct journal *j, const struct store_op *op)
 
     if (rc)
         return rc;
+    if (slot->record.target_uidvalidity && op->open.uidvalidity &&
+        slot->record.target_uidvalidity != op->open.uidvalidity) {
+        rc = target_uids_dropped(j, op);
+        if (rc)
+            return rc;
+    }
     slot->record.target_open = true;
     slot->record.target_counted = false;
-    slot->record.target_uidvalidity = op->open.uidvalidity;
+    if (op->open.uidvalidity)
+        slot->record.target_uidvalidity = op->open.uidvalidity;
     slot->record.target_uid_floor = op->open.floor;
     slot->record.target_highest_seen = op->open.highest_seen;
     if (op->open.scanned)

@@ -26,6 +26,10 @@ uint64_t *journal_tally_of(struct tally *t, enum message_state state);
 /* One less; MDB_CORRUPTED when there is none. */
 int journal_tally_less(uint64_t *count);
 
+/* journal_message: puts a message's record. */
+int journal_message_put(struct journal *j, const struct key *key, const struct message_record *m);
+/* journal_message: keywords stand in the page that the put of the same record may change. */
+void journal_keywords_kept(struct message_record *m, char kept[CODEC_KEYWORDS_BYTES_MAX]);
 /* journal_message: a message's note goes, if it has one. */
 int journal_note_drop(struct journal *j, const struct key *key);
 

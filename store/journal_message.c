@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-static int message_put(struct journal *j, const struct key *key, const struct message_record *m)
+int journal_message_put(struct journal *j, const struct key *key, const struct message_record *m)
 {
     uint8_t bytes[RECORD_BYTES_MAX];
 
@@ -159,8 +159,7 @@ static int message_get(struct journal *j, const struct key *key, struct message_
     return decode_message(key_slice(key), value, m_r) ? 0 : MDB_CORRUPTED;
 }
 
-/* Keywords stand in the page that the put of the same record may change. */
-static void keywords_kept(struct message_record *m, char kept[CODEC_KEYWORDS_BYTES_MAX])
+void journal_keywords_kept(struct message_record *m, char kept[CODEC_KEYWORDS_BYTES_MAX])
 {
     if (m->keywords.size)
         memcpy(kept, m->keywords.data, m->keywords.size);
@@ -184,7 +183,7 @@ int journal_spooled(struct journal *j, struct store_op *op)
         return rc;
     if (m.state != MESSAGE_FOUND)
         return JOURNAL_ILLEGAL;
-    keywords_kept(&m, kept);
+    journal_keywords_kept(&m, kept);
     rc = journal_tally_less(&slot->record.tally.waiting);
     if (!rc)
         rc = shared(j, op, &m.body);
@@ -210,7 +209,7 @@ int journal_spooled(struct journal *j, struct store_op *op)
     slot->record.tally.spooled++;
     slot->record.tally.bytes_fetched += op->body.body_bytes;
     slot->changed = true;
-    return message_put(j, &key, &m);
+    return journal_message_put(j, &key, &m);
 }
 
 int journal_repair(struct journal *j, const struct store_op *op)
@@ -226,13 +225,13 @@ int journal_repair(struct journal *j, const struct store_op *op)
         return rc;
     if (m.state != MESSAGE_SPOOLED)
         return JOURNAL_ILLEGAL;
-    keywords_kept(&m, kept);
+    journal_keywords_kept(&m, kept);
     m.repairs = op->repair.repairs;
     m.repaired_bytes = op->repair.repairs ? op->repair.repaired_bytes : 0;
     memcpy(m.header_key, op->repair.header_key, sizeof m.header_key);
     if (op->repair.note) /* an empty one too: by its note a mended message is found for the report */
         rc = note_put(j, &key, op->repair.note);
-    return rc ? rc : message_put(j, &key, &m);
+    return rc ? rc : journal_message_put(j, &key, &m);
 }
 
 /* It is not on the target any more. Its header_key stays: by that it is known for one that was there, should
@@ -273,15 +272,20 @@ static int one_ended(struct journal *j, const struct store_op *op, struct folder
     if (!journal_transition_allowed(from, end->state) ||
         (end->state == MESSAGE_SPOOLED && m.body == 0))
         return JOURNAL_ILLEGAL;
-    keywords_kept(&m, kept);
+    journal_keywords_kept(&m, kept);
     rc = journal_tally_less(journal_tally_of(t, from));
     if (rc)
         return rc;
     ++*journal_tally_of(t, end->state);
     m.state = end->state;
     m.reason = end->state == MESSAGE_SKIPPED ? end->reason : SKIP_NONE;
-    if (end->target_uid)
+    if (end->target_uid) {
         m.target_uid = end->target_uid;
+        m.target_uid_from = 0;
+    } else if (end->state == MESSAGE_UPLOADED) {
+        /* It had no answer until now, and so is not below the floor of until now. */
+        m.target_uid_from = slot->record.target_uid_floor;
+    }
     if (end->state == MESSAGE_UPLOADED)
         t->bytes_uploaded += m.body_bytes;
     if (end->state == MESSAGE_FOUND) /* a person's retry begins to count anew */
@@ -312,7 +316,7 @@ static int one_ended(struct journal *j, const struct store_op *op, struct folder
     else if ((from == MESSAGE_FAILED || from == MESSAGE_SKIPPED) &&
              end->state != MESSAGE_SKIPPED && !m.repairs)
         rc = journal_note_drop(j, &key);
-    return rc ? rc : message_put(j, &key, &m);
+    return rc ? rc : journal_message_put(j, &key, &m);
 }
 
 bool journal_ends_legal(struct journal *j, const struct store_op *op)

@@ -103,6 +103,7 @@ struct folder_record {
 };
 
 #define RECORD_KEYWORDS_BYTES_MAX 1024u
+#define MESSAGE_NOT_THERE UINT32_MAX
 
 struct message_record {
     uint32_t uid;
@@ -118,6 +119,8 @@ struct message_record {
     uint8_t digest[16];       /* first half of the body's SHA-256 */
     uint8_t header_key[16];   /* engine's twin key of what is sent, zero until spooled; see message_was_lost */
     uint32_t target_uid;      /* 0: not told */
+    uint32_t target_uid_from; /* not told: it is not below; 0: not known; MESSAGE_NOT_THERE: it went with the target
+                               * folder that it was sent to */
     uint32_t tries;
     uint64_t source_id;       /* what the source calls the message in every folder (X-GM-MSGID), 0: none */
     uint8_t repairs;          /* engine's bits of what is mended on the way to the target */

@@ -83,7 +83,11 @@ struct store_op {
             int16_t zone_minutes;   /* where FOUND told none */
             int64_t date_seconds;
         } body;
-        struct { uint32_t uidvalidity, floor, highest_seen; bool scanned; } open;
+        struct {
+            uint32_t uidvalidity, floor, highest_seen;
+            bool scanned;
+            bool empty; /* the folder holds nothing: with another UIDVALIDITY than before it was made anew */
+        } open;
         struct {                    /* REPAIR */
             uint32_t uid;
             uint8_t repairs, header_key[16]; /* of the mended message */

@@ -510,9 +510,15 @@ static void open_durably(struct worker *w)
     f->record.target_counted = false;
     /* What a folder held before us is paired message by message: until all are, a run that is
      * killed must look at everything again. */
-    if (holds_nothing(f))
+    if (holds_nothing(f)) {
         f->record.target_scanned = true;
-    f->record.target_uidvalidity = f->target_status.uidvalidity;
+        twins_destroy(&f->twins); /* of a folder that was there before this one */
+    }
+    /* What was found in another folder than before is not paired yet. */
+    if (f->target_moved)
+        f->record.target_highest_seen = 0;
+    if (f->target_status.has & IMAP_STATUS_UIDVALIDITY)
+        f->record.target_uidvalidity = f->target_status.uidvalidity;
     f->record.target_uid_floor = f->floor;
     /* What was found above it is paired message by message: until then a run that is killed must look
      * there again. */
@@ -524,6 +530,8 @@ static void open_durably(struct worker *w)
     op->open.floor = f->floor;
     op->open.highest_seen = f->record.target_highest_seen;
     op->open.scanned = f->record.target_scanned;
+    op->open.empty = holds_nothing(f);
+    f->target_moved = false;
     hub_submit(hub, op, opened, late_create(w));
 }
 

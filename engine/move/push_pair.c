@@ -53,6 +53,13 @@ static bool is_at_its_uid(struct settling *s, const struct message_record *m,
     return twins_drop_uid(s->twins, m->target_uid);
 }
 
+/* A copy whose UID was not told may be among what was looked at. */
+static bool may_be_in_look(const struct settling *s, const struct message_record *m)
+{
+    return m->target_uid_from != MESSAGE_NOT_THERE &&
+           (m->target_uid_from == 0 || s->other || m->target_uid_from >= s->floor);
+}
+
 /* What is known to be on the target is nobody's missing twin: all known UIDs first, then what has
  * none. */
 static bool settle_one(void *context, const struct message_record *m)
@@ -65,11 +72,13 @@ static bool settle_one(void *context, const struct message_record *m)
             (void)is_at_its_uid(s, m, &row);
         return true;
     }
+    if (!may_be_in_look(s, m))
+        return true;
     if (s->count == s->room) {
         s->room = s->room ? s->room * 2 : 64;
         s->claims = mem_resize(s->claims, s->room, sizeof *s->claims);
     }
-    s->claims[s->count++] = (struct twin_claim){ .row = row };
+    s->claims[s->count++] = (struct twin_claim){ .row = row, .from = s->other ? 0 : m->target_uid_from };
     return true;
 }
 

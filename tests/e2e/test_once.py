@@ -103,6 +103,33 @@ class Refused(AtDovecot):
         self.moved(self.run_with(answers=answers))
 
 
+class Anew(Case):
+    """The target folder is made anew between two runs; its UIDs begin again."""
+
+    def test_what_was_in_the_folder_before_claims_nothing_of_the_new_one(self):
+        source = self.dovecot(["anna"])
+        source.seed("anna", {("Box",): [mail.tiny(i) for i in range(5)]})
+        loses = Rule("^APPEND", after=True, times=0)
+        meddler = self._started(Meddler(self.target_for(["anna"]), [loses]))
+        batch = self.batch(source, meddler, ["anna"])
+        batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none",
+                                    "settle-time": "200ms"}
+        batch.set("policy", "retry-wait", "20ms")
+        self.ends(batch.call("run"), 0)
+        time.sleep(1.1)  # its UIDVALIDITY is the second in which it was made
+        with meddler.connect(ADDRESS) as mailbox:
+            mailbox.imap.delete("Box")
+            mailbox.create(("Box",))
+        new = [mail.tiny(100 + i) for i in range(3)]
+        with source.connect("anna") as mailbox:
+            mailbox.append(("Box",), new)
+        loses.times = 1
+        self.ends(batch.call("run"), 3)  # five are gone, and that is told
+        with meddler.connect(ADDRESS) as mailbox:
+            self.assertEqual(len(mailbox.uids(("Box",))), len(new))
+        self.assertEqual(batch.report()["users"][0]["failure"], "TargetCountDiffers")
+
+
 class Lost(exchange.Into):
     """The simulated Exchange, told to store and say nothing."""
 

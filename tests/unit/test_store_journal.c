@@ -150,6 +150,65 @@ static void a_forgotten_folder_leaves_nothing(void **state)
     kit_deinit(&kit);
 }
 
+static struct store_op *open_op(uint32_t user, uint32_t uidvalidity, uint32_t floor, bool empty)
+{
+    struct store_op *op = store_op_new(STORE_OP_OPEN, user, 1);
+
+    op->open.uidvalidity = uidvalidity;
+    op->open.floor = floor;
+    op->open.highest_seen = floor - 1;
+    op->open.scanned = true;
+    op->open.empty = empty;
+    return op;
+}
+
+static struct store_op *uploaded_op(uint32_t user, uint32_t uid, uint32_t target_uid)
+{
+    struct store_op *op = kit_end_op(user, 1, uid, MESSAGE_UPLOADED);
+
+    op->end.ends[0].target_uid = target_uid;
+    return op;
+}
+
+static void uids_go_with_the_target_folder(void **state)
+{
+    struct kit kit;
+    uint32_t user;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    user = kit_user(&kit, "a@example.edu");
+    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_do(&kit, kit_found_op(user, 1, 1, 9000)); /* more than one transaction takes */
+    kit_do(&kit, open_op(user, 7, 50, false));
+    for (uint32_t uid = 1; uid <= 3; uid++)
+        spool_message(&kit, user, uid, uid, 1000);
+    kit_do(&kit, uploaded_op(user, 1, 50));
+    kit_do(&kit, uploaded_op(user, 2, 0));
+    for (uint32_t uid = 4; uid <= 9000; uid++)
+        kit_lazy(&kit, kit_end_op(user, 1, uid, MESSAGE_PRESENT));
+    kit_flush(&kit);
+    assert_int_equal(kit_message(&kit, user, 1, 1).target_uid, 50);
+    assert_int_equal(kit_message(&kit, user, 1, 2).target_uid, 0);
+    assert_int_equal(kit_message(&kit, user, 1, 2).target_uid_from, 50);
+    /* Opened again it is still the same. */
+    kit_do(&kit, open_op(user, 7, 60, true));
+    assert_int_equal(kit_message(&kit, user, 1, 1).target_uid, 50);
+    /* Another one that holds mail: the copies may be there, under other UIDs. */
+    kit_do(&kit, open_op(user, 8, 60, false));
+    assert_int_equal(kit_message(&kit, user, 1, 1).target_uid, 0);
+    assert_int_equal(kit_message(&kit, user, 1, 2).target_uid_from, 0);
+    /* Another one that is empty: they are not. What is sent now is. */
+    kit_do(&kit, open_op(user, 9, 1, true));
+    kit_do(&kit, uploaded_op(user, 3, 0));
+    assert_int_equal(kit_message(&kit, user, 1, 1).target_uid_from, MESSAGE_NOT_THERE);
+    assert_int_equal(kit_message(&kit, user, 1, 2).target_uid_from, MESSAGE_NOT_THERE);
+    assert_int_equal(kit_message(&kit, user, 1, 9000).target_uid_from, MESSAGE_NOT_THERE);
+    assert_int_equal(kit_message(&kit, user, 1, 3).target_uid_from, 1);
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    kit_deinit(&kit);
+}
+
 /* ---- commits that fail ------------------------------------------------------------------------
  */
 
@@ -610,6 +669,7 @@ int main(void)
         cmocka_unit_test(a_row_told_twice_counts_once),
         cmocka_unit_test(equal_bodies_are_stored_once_until_the_last_goes),
         cmocka_unit_test(a_forgotten_folder_leaves_nothing),
+        cmocka_unit_test(uids_go_with_the_target_folder),
         cmocka_unit_test(a_broken_disk_acknowledges_nothing_and_ends_the_spool),
         cmocka_unit_test(a_full_disk_lets_uploads_free_room_and_then_goes_on),
         cmocka_unit_test(a_disk_that_stays_full_is_told_and_loses_nothing),
