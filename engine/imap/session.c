@@ -335,6 +335,8 @@ static void line_received(void *context, struct slice line)
         return;
     s->responses++;
     resp_parse(&resp, line);
+    if (!replies_settle(s, &resp))
+        return;
     codes(s, &resp);
     if (resp.kind == RESP_STATUS && resp.status == RESP_BYE) {
         bye(s, &resp);

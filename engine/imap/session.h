@@ -200,8 +200,8 @@ struct session_body_events {
     void (*bytes)(void *context, struct slice bytes);
     /* The FETCH response closed with its `)`. uid is never 0. got_body false: no body item came, or another
      * part of the message than was asked for; begin was not called then.
-     * suspect: what followed the literal made no sense (quirks B01-B03); the session then fails
-     * soon, do not believe this body. */
+     * suspect: what followed the literal made no sense (quirks B01-B03): do not believe this body. The session
+     * fails soon, unless the next line shows that only this response was damaged. */
     void (*end)(void *context, uint32_t uid, bool got_body, bool suspect);
 };
 /* Inside end: the body was NIL, or a word that is no string; none rather than an empty one (B07). */

@@ -62,6 +62,15 @@ struct receiving {
     bool begun;        /* cmd was told of it: it is what cmd asked for */
     struct cmd *cmd;   /* NULL: nobody asked */
     uint32_t uid;      /* 0: not told before the literal */
+    bool junk;         /* what follows it is neither ")" nor another item */
+};
+
+/* A body behind which came what makes no sense, up to a ")" at the end of the line: whether its size was right
+ * shows in the next line. */
+struct doubt {
+    bool pending;
+    struct cmd *cmd; /* NULL: nobody asked for it, or not any more */
+    uint32_t uid;
 };
 
 struct session {
@@ -90,6 +99,7 @@ struct session {
     unsigned search_told; /* SESSION_SEARCH_ bits, of the SEARCH that was answered last */
     bool body_nil;        /* the body that ended last */
     struct receiving receiving;
+    struct doubt doubt;
     struct imap_selected selected; /* what is told while SELECT is in flight */
     struct buf keywords;           /* of selected.permanent */
     struct buf scratch;
@@ -125,6 +135,8 @@ uint32_t login_patience_ms(enum login_state state);
 
 /* session_replies.c */
 void replies_data(struct session *s, const struct resp *resp);
+/* A line begins: is it one, where the line before it left a doubt? False: the session fails. */
+bool replies_settle(struct session *s, const struct resp *resp);
 void replies_status(struct session *s, const struct resp *resp);
 void replies_tagged_ok(struct session *s, struct cmd *cmd, const struct resp *resp);
 enum scan_literal replies_literal_begins(void *context, struct slice line, uint64_t size_bytes);

@@ -39,9 +39,79 @@ void replies_forget(struct session *s, const struct cmd *cmd)
 {
     if (s->receiving.cmd == cmd)
         s->receiving.cmd = NULL;
+    if (s->doubt.cmd == cmd)
+        s->doubt.cmd = NULL;
 }
 
 /* ---- body literals ---- */
+
+/* The body of uid is not to be believed. */
+static void disbelieve(struct cmd *cmd, uint32_t uid)
+{
+    if (cmd && uid == 0)
+        uid = cmd->u.fetch.only;
+    if (cmd && uid && uidset_holds(cmd->u.fetch.ranges, cmd->u.fetch.range_count, uid))
+        cmd->u.fetch.events->end(cmd->context, uid, true, true);
+}
+
+static void framing_lost(struct session *s)
+{
+    session_fail_protocol(s, "what follows a body makes no sense: its size was announced wrong");
+}
+
+/* The literal's count was wrong (B01, B03), and where the next response starts is unknown. */
+static void suspect(struct session *s, uint32_t uid)
+{
+    disbelieve(s->receiving.cmd, uid);
+    s->receiving = (struct receiving){ .active = false };
+    framing_lost(s);
+}
+
+void replies_literal_suspect(void *context, struct slice line)
+{
+    struct session *s = context;
+
+    (void)line;
+    s->receiving.junk = true;
+}
+
+/* What followed the body makes no sense. Where it ends the line as a FETCH response ends, the next line
+ * tells whether the body had the size that was announced. */
+static void doubt(struct session *s, uint32_t uid, struct slice rest)
+{
+    rest = slice_trim(rest);
+    if (rest.size == 0 || rest.data[rest.size - 1] != ')') {
+        suspect(s, uid);
+        return;
+    }
+    s->doubt = (struct doubt){ .pending = true, .cmd = s->receiving.cmd, .uid = uid };
+    s->receiving = (struct receiving){ .active = false };
+}
+
+/* A line that nothing but a server says at this place: an answer to what is under way, or numbered data. */
+static bool is_answer(const struct session *s, const struct resp *resp)
+{
+    const struct cmd *cmd = s->table[resp->tag % SESSION_TABLE];
+
+    if (resp->kind == RESP_TAGGED)
+        return cmd && cmd->tag == resp->tag;
+    return resp->kind == RESP_DATA && resp->data != RESP_OTHER && resp->has_number;
+}
+
+bool replies_settle(struct session *s, const struct resp *resp)
+{
+    struct doubt d = s->doubt;
+    bool framed;
+
+    if (!d.pending)
+        return true;
+    framed = is_answer(s, resp);
+    s->doubt = (struct doubt){ .pending = false };
+    disbelieve(d.cmd, d.uid);
+    if (!framed)
+        framing_lost(s);
+    return framed;
+}
 
 /* A part that was not asked for does not stand for the one that was. RFC 9051 7.5.2 */
 static bool is_asked_for(const struct cmd *cmd, enum fetchitem_section section, uint64_t origin)
@@ -70,6 +140,12 @@ enum scan_literal replies_literal_begins(void *context, struct slice line, uint6
     uint64_t origin;
 
     resp_parse(&resp, line);
+    if (!replies_settle(s, &resp))
+        return SCAN_KEEP;
+    if (s->receiving.junk) {
+        suspect(s, s->receiving.uid);
+        return SCAN_KEEP;
+    }
     if (resp.kind != RESP_DATA || (resp.data != RESP_FETCH && resp.data != RESP_UIDFETCH))
         return SCAN_KEEP;
     if (!fetchitem_parse(&item, resp.rest, true, &s->scratch))
@@ -100,27 +176,6 @@ void replies_literal_bytes(void *context, struct slice bytes)
         s->receiving.cmd->u.fetch.events->bytes(s->receiving.cmd->context, bytes);
 }
 
-/* The literal's count was wrong (B01, B03): the body is not to be believed, and where the next
- * response starts is unknown. */
-static void suspect(struct session *s, uint32_t uid)
-{
-    struct cmd *cmd = s->receiving.cmd;
-
-    if (cmd && uid == 0)
-        uid = cmd->u.fetch.only;
-    if (cmd && uid && uidset_holds(cmd->u.fetch.ranges, cmd->u.fetch.range_count, uid))
-        cmd->u.fetch.events->end(cmd->context, uid, true, true);
-    s->receiving = (struct receiving){ .active = false };
-    session_fail_protocol(s, "what follows a body makes no sense: its size was announced wrong");
-}
-
-void replies_literal_suspect(void *context, struct slice line)
-{
-    struct session *s = context;
-
-    suspect(s, s->receiving.uid);
-}
-
 /* ---- FETCH ---- */
 
 static void body_received(struct session *s, struct cmd *cmd, const struct fetchitem *item, bool streamed)
@@ -148,9 +203,9 @@ static void fetch_received(struct session *s, const struct resp *resp)
     struct fetchitem item;
     struct cmd *cmd;
 
-    if (!fetchitem_parse(&item, resp->rest, false, &s->scratch)) {
+    if (!fetchitem_parse(&item, resp->rest, false, &s->scratch) || receiving.junk) {
         if (receiving.active)
-            suspect(s, item.row.uid ? item.row.uid : receiving.uid);
+            doubt(s, item.row.uid ? item.row.uid : receiving.uid, resp->rest);
         else
             s->damaged++;
         return;

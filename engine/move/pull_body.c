@@ -325,11 +325,14 @@ static void fetch_ended(void *context, const struct err *err)
     struct pull *p = w->work;
     struct folder *f = fetch->folder;
     bool link_lost = err && !link_is_ready(w->link);
+    struct err damaged;
 
     if (assembles(fetch) && assembled(fetch, err)) {
         fetch_send(fetch);
         return;
     }
+    err_set(&damaged, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
+            "what follows the body in the server's answer makes no sense");
     w->inflight--;
     p->alone = false;
     learn_most(f->account, fetch, err);
@@ -338,7 +341,9 @@ static void fetch_ended(void *context, const struct err *err)
 
         if (fetch->got[i])
             continue;
-        if (!err && fetch->placeholder)
+        if (!err && fetch->suspect && fetch->suspect_uid == item->uid)
+            try_again(w, f, item, true, true, "ParseError", &damaged);
+        else if (!err && fetch->placeholder)
             try_again(w, f, item, true, fetch->answered, "MessageUnreadable", &fetch->why);
         else
             try_again(w, f, item, is_blamed(fetch, item, err), fetch->answered, NULL, err);

@@ -182,6 +182,16 @@ class Bodies(Odd):
         _, report = self.one_lost(short={7: 100})
         self.assertIn(("ParseError", "INBOX", 7), self.failures(report))
 
+    def test_junk_behind_a_body_costs_no_connection(self):
+        """The literal had its size, as the next line shows: that message alone is the cost, in no time."""
+        source, report = self.one_lost(lost=(7, 19), junk={7: "'' >>''", 19: '"x'})
+        self.assertEqual(sorted(self.failures(report)), [("ParseError", "INBOX", 7), ("ParseError", "INBOX", 19)])
+        self.assertLessEqual(source.sessions, 3, source.log_text())
+
+    def test_junk_behind_a_body_in_one_form(self):
+        source, _ = self.one_bad(junk={7: "'' >>''"}, forms={"peek"})
+        self.assertLessEqual(source.sessions, 3, source.log_text())
+
     def test_every_form_is_refused(self):
         _, report = self.one_lost(refuse={7: "NO malformed MIME header"})
         self.assertIn(("MessageUnreadable", "INBOX", 7), self.failures(report))

@@ -41,6 +41,7 @@ size={uid: BYTES}      RFC822.SIZE lies (B11)
 date={uid: TEXT}       what stands for its INTERNALDATE (F24)
 short={uid: N}         the body's literal announces N bytes too few (B01)
 long={uid: N}          N too many; the tagged OK is inside (B02)
+junk={uid: TEXT}       this stands between the literal and its bracket
 nil={uid}              BODY[] NIL (B07)
 empty={uid}            BODY[] "" and INTERNALDATE 1970, as Zimbra for what is gone (B15)
 nothing={uid}          OK, and no response (B07)
@@ -775,7 +776,7 @@ class Session:
                 if not server.running or not self.peer_is_there():
                     raise Gone
         self.send(body)
-        self.line(")")
+        self.line((hits("junk") or "") + ")")
         if long:
             self.line("%s OK FETCH done" % self.tag)
             while server.running and self.peer_is_there():
