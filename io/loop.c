@@ -150,7 +150,9 @@ uint64_t loop_now_ms(const struct loop *loop)
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_ms,
                     void (*fired)(void *context), void *context)
 {
-    assert(delay_ms <= TIMER_MAX_MS);
+    /* A wait that a server names may be of any length. */
+    if (delay_ms > TIMER_MAX_MS)
+        delay_ms = TIMER_MAX_MS;
     wheel_remove(timer);
     timer->fired = fired;
     timer->context = context;

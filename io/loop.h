@@ -46,7 +46,7 @@ void loop_stop(struct loop *loop);
 uint64_t loop_now_ms(const struct loop *loop);
 
 /* Sets or moves the timer; it fires once, no earlier than delay_ms from now (resolution 1 ms up to
- * a few ms), at most 30 days. The timer must be cleared before its storage goes. */
+ * a few ms), 30 days at most: a longer wait is cut to that. The timer must be cleared before its storage goes. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_ms,
                     void (*fired)(void *context), void *context);
 /* No-op on an unset timer. */

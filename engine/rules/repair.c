@@ -9,6 +9,9 @@
 /* A line is held until its end or until it must be broken; one longer than this goes on in pieces.
  */
 #define LINE_ROOM 16384u
+/* CRs in a row are held back until it is known whether a LF follows; of more than so many the first go as they
+ * are, for a mail may be made of nothing else. */
+#define RETURNS_MAX 16384u
 /* What 64 KiB of input may become: three bytes for one, and a fold for each word. */
 #define OUT_MAX (4u << 20)
 
@@ -312,6 +315,8 @@ static void returns_go(struct repair *r)
 static void byte(struct repair *r, char c)
 {
     if (c == '\r') {
+        if (r->returns == RETURNS_MAX)
+            returns_go(r);
         r->returns++;
         return;
     }

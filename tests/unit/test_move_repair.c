@@ -382,6 +382,55 @@ static void what_a_scan_finds(void **state)
     }
 }
 
+/* Fed in the largest pieces; returns how long it becomes. */
+static size_t mended_length(unsigned repairs, struct slice unit, size_t count)
+{
+    struct repair *r = repair_create(repairs);
+    char *piece = malloc(65536), out[8192];
+    size_t fits = 65536 / unit.size, made = 0, n;
+
+    for (size_t i = 0; i < fits; i++)
+        memcpy(piece + i * unit.size, unit.data, unit.size);
+    while (count) {
+        size_t now = count < fits ? count : fits;
+
+        repair_add(r, slice_of(piece, now * unit.size));
+        while ((n = repair_take(r, out, sizeof out)) > 0)
+            made += n;
+        count -= now;
+    }
+    repair_add(r, SLICE("x"));
+    repair_end(r);
+    while ((n = repair_take(r, out, sizeof out)) > 0)
+        made += n;
+    repair_destroy(&r);
+    free(piece);
+    return made;
+}
+
+/* Whatever a mail is made of, and however much of it: it never ends the process, and stays within a few
+ * times its length. */
+static void a_mail_of_nothing_but_one_thing(void **state)
+{
+    static const char *const units[] = { "\r",     "\n",      "\xfc",    "\xc3\xa4 ", "a\n",    " ",   "=",
+                                         "--\r\n", "a:\r\n",  "A : \xfc\n", "\t\r",   "\r\r\n", "<>",
+                                         "Content-Type: message/rfc822\r\n\r\n",
+                                         "Disposition-Notification-To: a\r\n" };
+
+    (void)state;
+    for (unsigned repairs = 0; repairs < 1u << REPAIR_COUNT; repairs += repairs < 1u << 7 ? 1 : 5)
+        for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+            struct slice unit = slice_cstr(units[i]);
+            size_t count = 70000 / unit.size, made = mended_length(repairs, unit, count);
+
+            if (made > 64 * (count * unit.size + 1024))
+                fail_msg("repairs %u of \"%s\": %zu bytes", repairs, units[i], made);
+        }
+    assert_int_equal(mended_length(0, SLICE("\r"), 6000000), 6000001);
+    assert_int_equal(mended_length(REPAIR_LINE_ENDS, SLICE("\r"), 6000000), 12000001);
+    assert_int_equal(mended_length(REPAIR_NUL, SLICE("\0"), 6000000), 1);
+}
+
 static void each_bit_has_its_words(void **state)
 {
     (void)state;
@@ -402,6 +451,7 @@ int main(void)
         cmocka_unit_test(long_lines_break_where_their_encoding_hides_it),
         cmocka_unit_test(the_servers_words_choose_else_the_least_change),
         cmocka_unit_test(what_a_scan_finds),
+        cmocka_unit_test(a_mail_of_nothing_but_one_thing),
         cmocka_unit_test(each_bit_has_its_words),
     };
 
