@@ -208,8 +208,10 @@ size_t encode_message(uint8_t *out, const struct key *key, const struct message_
         pack_number(&w, m->source_id);
     /* Few have any of these: their being there says so. */
     if (m->repairs || m->target_uid_from) {
-        pack_byte(&w, m->repairs);
+        pack_byte(&w, m->repairs & 0xFF);
         pack_number(&w, m->repaired_bytes);
+        if (m->repairs > 0xFF || m->target_uid_from)
+            pack_byte(&w, m->repairs >> 8);
     }
     if (m->target_uid_from)
         pack_number(&w, m->target_uid_from);
@@ -257,8 +259,10 @@ bool decode_message(struct slice key, struct slice value, struct message_record 
     if (has & HAS_SOURCE_ID)
         m->source_id = unpack_number(&r);
     if (r.ok && r.left) {
-        m->repairs = (uint8_t)unpack_byte(&r);
+        m->repairs = (uint16_t)unpack_byte(&r);
         m->repaired_bytes = unpack_number(&r);
+        if (r.ok && r.left)
+            m->repairs = (uint16_t)(m->repairs | unpack_byte(&r) << 8);
     }
     if (r.ok && r.left)
         m->target_uid_from = unpack_u32(&r);

@@ -123,7 +123,7 @@ struct message_record {
                                * folder that it was sent to */
     uint32_t tries;
     uint64_t source_id;       /* what the source calls the message in every folder (X-GM-MSGID), 0: none */
-    uint8_t repairs;          /* engine's bits of what is mended on the way to the target */
+    uint16_t repairs;         /* engine's bits of what is mended on the way to the target */
     uint64_t repaired_bytes;  /* what is sent then; 0 without repairs */
     struct slice keywords;    /* space separated, <= RECORD_KEYWORDS_BYTES_MAX; more are cut at a word's end */
 };

@@ -90,7 +90,8 @@ struct store_op {
         } open;
         struct {                    /* REPAIR */
             uint32_t uid;
-            uint8_t repairs, header_key[16]; /* of the mended message */
+            uint16_t repairs;
+            uint8_t header_key[16]; /* of the mended message */
             uint64_t repaired_bytes;
             struct message_note *note; /* from malloc, freed by the writer; or NULL */
         } repair;

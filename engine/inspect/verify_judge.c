@@ -107,7 +107,7 @@ static bool each_known(void *context, const struct message_record *m)
         k->flags = m->flags;
         k->keywords = verify_keywords(m->keywords);
         memcpy(k->digest, m->digest, sizeof k->digest);
-        k->repairs = m->repairs;
+        k->repairs = (uint8_t)(m->repairs & REPAIR_BODY_BITS);
         k->listed = e->size;
         k->fetched = m->body_bytes;
         if (m->body_bytes)

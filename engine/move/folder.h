@@ -8,6 +8,7 @@
 #include "engine/move/hub.h"
 #include "engine/move/push_queue.h"
 #include "engine/rules/names.h"
+#include "engine/rules/repair.h"
 #include "engine/rules/twin.h"
 
 enum folder_pull {
@@ -31,9 +32,9 @@ struct folder_item {
     uint32_t uid;
     uint8_t flags, tries;
     uint8_t losses; /* connections that were lost while it was asked for, nobody to blame */
-    uint8_t repairs; /* REPAIR_ bits that it is sent with */
     bool doubted;    /* a refusal that says nothing about it was not believed once already */
     bool looked;     /* its header was looked at for requests of a read receipt */
+    uint16_t repairs;    /* REPAIR_ bits that it is sent with */
     int16_t zone_minutes;
     bool date_known;
     int64_t date_seconds;
@@ -160,6 +161,19 @@ void item_deinit(struct folder_item *item);
 static inline uint64_t item_sent_bytes(const struct folder_item *item)
 {
     return item->repairs ? item->repaired_bytes : item->body_bytes;
+}
+
+/* The INTERNALDATE that it carries. */
+static inline struct imap_date item_sent_date(const struct folder_item *item)
+{
+    return (struct imap_date){ item->date_seconds, item->zone_minutes,
+                               item->date_known && !(item->repairs & REPAIR_DATE) };
+}
+
+/* The same of a record: seconds since 1970, INT64_MIN: none. */
+static inline int64_t message_sent_seconds(const struct message_record *m)
+{
+    return m->date_known && !(m->repairs & REPAIR_DATE) ? m->date_seconds : INT64_MIN;
 }
 
 /* How far each side has come with it. */

@@ -28,6 +28,7 @@ struct mend {
     struct repair *repair;    /* the second: how long does it become, and what is its key? */
     struct buf header;        /* of the mended message */
     uint64_t bytes;           /* of it */
+    uint16_t before;          /* the repairs that it was refused with, durable */
     char piece[PIECE];
 };
 
@@ -136,6 +137,22 @@ static uint64_t take_mended(struct repair *repair, struct buf *header)
 
 static void pass_begin(struct mend *m);
 
+/* What the server names first, then the message, then whatever goes with it; 0: nothing is left that could help. */
+static unsigned next_of(const struct mend *m, const struct repair_found *found)
+{
+    const struct folder_item *item = &m->item;
+    struct slice said = slice_cstr(m->refusal.server_text);
+    struct repair_envelope envelope = { .keywords = slice_cstr(item->keywords),
+                                        .deleted = item->flags & IMAP_FLAG_DELETED,
+                                        .dated = item->date_known,
+                                        .date_seconds = item->date_seconds };
+    unsigned next = repair_envelope_next(item->repairs, &envelope, said, REPAIR_NAMED);
+
+    if (!next)
+        next = repair_next(item->repairs, found, said);
+    return next ? next : repair_envelope_next(item->repairs, &envelope, said, REPAIR_ANYTHING);
+}
+
 static void pass_done(struct mend *m)
 {
     struct repair_found found;
@@ -149,14 +166,14 @@ static void pass_done(struct mend *m)
         return;
     }
     repair_scan_end(&m->scan, &found);
-    next = repair_next(m->item.repairs, &found, slice_cstr(m->refusal.server_text));
+    next = next_of(m, &found);
     if (!next) {
         fails(m, &m->refusal, TROUBLE_APPEND);
         return;
     }
     if (m->folder->account->hub->settings->policy.disarm_read_receipts)
         next |= REPAIR_RECEIPTS;
-    m->item.repairs = (uint8_t)next;
+    m->item.repairs = (uint16_t)next;
     m->repair = repair_create(next);
     pass_begin(m);
 }
@@ -169,7 +186,7 @@ static void pass_turn(void *context)
     struct err err;
 
     if (account->stopping) {
-        m->item.repairs = 0; /* nothing of it is durable yet; what was before is in the journal */
+        m->item.repairs = m->before; /* nothing of the new ones is durable yet */
         requeue(m);
         return;
     }
@@ -214,6 +231,7 @@ void push_mend(struct folder *f, struct folder_item *item, const struct err *ref
     m->folder = f;
     m->item = *item;
     item->keywords = NULL;
+    m->before = m->item.repairs;
     m->refusal = *refusal;
     m->scan = repair_scan_create();
     buf_init(&m->header, HEADER_MAX);

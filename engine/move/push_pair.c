@@ -11,7 +11,7 @@
 
 static struct twin_row row_of(const struct message_record *m)
 {
-    struct twin_row row = { .seconds = m->date_known ? m->date_seconds : INT64_MIN,
+    struct twin_row row = { .seconds = message_sent_seconds(m),
                             .bytes = message_sent_bytes(m),
                             .uid = m->uid };
 
@@ -48,7 +48,8 @@ static bool is_at_its_uid(struct settling *s, const struct message_record *m,
         return false;
     if (m->state == MESSAGE_UPLOADED && memcmp(seen.key, row->key, TWIN_KEY_BYTES) == 0) {
         twin_manners_size(s->manners, row->bytes, seen.bytes, true);
-        twin_manners_date(s->manners, seen.seconds == row->seconds, true);
+        if (row->seconds != INT64_MIN)
+            twin_manners_date(s->manners, seen.seconds == row->seconds, true);
     }
     return twins_drop_uid(s->twins, m->target_uid);
 }
@@ -182,7 +183,7 @@ bool push_paired(struct folder *f, struct folder_item *item)
                                   .context = f,
                                   .any = f->record.tally.waiting > 0,
                                   .sizes_exact = hub->sizes_doubted == 0 };
-    struct twin_row row = { .seconds = item->date_known ? item->date_seconds : INT64_MIN,
+    struct twin_row row = { .seconds = item_sent_date(item).known ? item->date_seconds : INT64_MIN,
                             .bytes = item_sent_bytes(item),
                             .digest = item->digest,
                             .uid = item->uid };

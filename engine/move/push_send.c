@@ -460,23 +460,26 @@ static const struct session_append_events append_events = {
 
 /* Keywords that the target keeps, and that a command may carry: what an earlier version left in the journal may be
  * any bytes. out must hold the item's own. */
-static struct slice keywords_kept(struct folder *f, const char *keywords, char *out)
+static struct slice keywords_kept(struct folder *f, const struct folder_item *item, char *out)
 {
     const struct account *account = f->account;
     struct slice rest, word;
     unsigned dropped = 0;
     size_t used = 0;
 
-    rest = slice_of(out, keywords_clean(slice_cstr(keywords), KEYWORDS_BYTES_MAX, out, &dropped));
+    rest = slice_of(out, keywords_clean(slice_cstr(item->keywords), KEYWORDS_BYTES_MAX, out, &dropped));
     if (dropped)
         account_problem(f->account, f->record.folder, "KeywordsDropped",
                         "keywords that an earlier version listed are not sent: they are no words as IMAP wants them",
                         "nothing to do; the messages are copied with all else");
-    if (account->appends_keywords)
-        return rest;
+    if (item->repairs & REPAIR_KEYWORDS)
+        return slice_of(NULL, 0);
     while (slice_split(&rest, ' ', &word)) {
-        struct slice named = slice_cstr(account->permanent_keywords), one;
+        struct slice named =
+            account->appends_keywords ? word : slice_cstr(account->permanent_keywords), one;
 
+        if ((item->repairs & REPAIR_ODD_KEYWORDS) && !keywords_are_plain(word))
+            continue;
         while (slice_split(&named, ' ', &one))
             if (slice_equal_nocase(one, word)) {
                 if (used)
@@ -504,12 +507,13 @@ static void job_send(struct job *job)
         const struct folder_item *item = &job->items[i];
 
         items[i] = (struct session_append_item){
-            .flags.system = item->flags & 0x1f,
-            .date = { item->date_seconds, item->zone_minutes, item->date_known },
+            .flags.system =
+                item->flags & 0x1f & ~(item->repairs & REPAIR_DELETED ? IMAP_FLAG_DELETED : 0u),
+            .date = item_sent_date(item),
             .size_bytes = item_sent_bytes(item),
         };
         if (item->keywords) {
-            items[i].flags.keywords = keywords_kept(f, item->keywords, words + used);
+            items[i].flags.keywords = keywords_kept(f, item, words + used);
             used += strlen(item->keywords) + 1;
         }
         job->bytes += item_sent_bytes(item);

@@ -46,7 +46,7 @@ struct repair *repair_create(unsigned repairs)
 {
     struct repair *r = mem_zero(1, sizeof *r);
 
-    r->repairs = repairs;
+    r->repairs = repairs & REPAIR_BODY_BITS;
     r->line_max = repairs & REPAIR_SHORT_LINES  ? REPAIR_SHORT_LINE_BYTES
                   : repairs & REPAIR_LONG_LINES ? REPAIR_LINE_BYTES
                                                 : 0;
@@ -395,6 +395,10 @@ static const struct {
     { "header-end", "the empty line behind the header put in" },
     { "short-lines", "lines over 998 bytes broken" },
     { "read-receipt", "the request for a read receipt disarmed" },
+    { "odd-keywords", "keywords that the target may not take left out" },
+    { "keywords", "keywords left out" },
+    { "deleted", "the flag \\Deleted left out" },
+    { "date", "the date of receipt left out" },
 };
 
 const char *repair_word(unsigned bit)

@@ -20,7 +20,12 @@ enum {
     REPAIR_HEADER_END = 1 << 5,   /* the empty line behind the header is put in */
     REPAIR_SHORT_LINES = 1 << 6,  /* lines over REPAIR_SHORT_LINE_BYTES are broken */
     REPAIR_RECEIPTS = 1 << 7,     /* fields that ask for a read receipt get other names */
-    REPAIR_COUNT = 8
+    REPAIR_BODY_BITS = 0xFF,      /* the above change the message; those below what goes with it */
+    REPAIR_ODD_KEYWORDS = 1 << 8, /* keywords that not every server takes are left out */
+    REPAIR_KEYWORDS = 1 << 9,     /* all keywords are */
+    REPAIR_DELETED = 1 << 10,     /* the flag \Deleted is */
+    REPAIR_DATE = 1 << 11,        /* the date is: the target takes the present */
+    REPAIR_COUNT = 12
 };
 
 /* The longest line that Exchange takes for certain, and RFC 5322's; without CR LF. */
@@ -47,6 +52,21 @@ void repair_scan_end(struct repair_scan **scan, struct repair_found *found_r);
  * is left that could help. */
 unsigned repair_next(unsigned repairs, const struct repair_found *found, struct slice text);
 
+/* What goes with a message. */
+struct repair_envelope {
+    struct slice keywords; /* separated by spaces */
+    bool deleted, dated;
+    int64_t date_seconds; /* since 1970-01-01 UTC */
+};
+
+/* The next thing to leave out of what goes with the message, likewise: these and one more. When: REPAIR_NAMED is for
+ * what the server's words name, and keywords that not every server takes; REPAIR_ANYTHING for when nothing else helps, though
+ * a date that every server can hold stays unless it is named: without it the message would be new. 0: nothing. */
+enum repair_when { REPAIR_NAMED, REPAIR_ANYTHING };
+unsigned repair_envelope_next(unsigned repairs, const struct repair_envelope *envelope, struct slice text,
+                              enum repair_when when);
+
+/* Only REPAIR_BODY_BITS count here. */
 struct repair;
 struct repair *repair_create(unsigned repairs);
 void repair_destroy(struct repair **repair);

@@ -207,18 +207,18 @@ static int by_bytes(const void *a, const void *b, void *context)
     return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
-/* What no date has paired, by its size alone. */
-static size_t assign_rest(struct part *p, struct twin_message *messages, size_t message_count,
+/* What no date has paired, of the first `rest` messages, by its size alone. */
+static size_t assign_rest(struct part *p, struct twin_message *messages, size_t message_count, size_t rest,
                           uint32_t *copies, size_t copy_count)
 {
     bool *taken = mem_zero(copy_count, sizeof *taken);
 
     p->message_count = p->copy_count = 0;
     for (size_t m = 0; m < message_count; m++)
-        if (messages[m].pair == TWIN_UNPAIRED)
-            p->messages[p->message_count++] = &messages[m];
-        else
+        if (messages[m].pair != TWIN_UNPAIRED)
             taken[messages[m].pair] = true;
+        else if (m < rest)
+            p->messages[p->message_count++] = &messages[m];
     for (size_t c = 0; c < copy_count; c++)
         if (!taken[c])
             copies[p->copy_count++] = (uint32_t)c;
@@ -235,7 +235,7 @@ size_t twin_assign(struct twin_message *messages, size_t message_count,
 {
     struct part p = { .all = copies, .manners = rules->manners };
     uint32_t *indices = mem_zero(copy_count + 1, sizeof *indices);
-    size_t c = 0, doubts = 0;
+    size_t c = 0, doubts = 0, undated = 0;
 
     p.messages = mem_zero(message_count + 1, sizeof(struct twin_message *));
     for (size_t i = 0; i < copy_count; i++)
@@ -254,8 +254,12 @@ size_t twin_assign(struct twin_message *messages, size_t message_count,
             p.copy_count++;
         doubts += assign_part(&p);
     }
-    if (!rules->dates_kept && rules->named)
-        doubts += assign_rest(&p, messages, message_count, indices, copy_count);
+    /* What was sent without a date has the target's own; it stands first. */
+    while (undated < message_count && messages[undated].seconds == INT64_MIN)
+        undated++;
+    if (rules->named && (undated || !rules->dates_kept))
+        doubts += assign_rest(&p, messages, message_count, rules->dates_kept ? undated : message_count,
+                              indices, copy_count);
     free(p.messages);
     free(indices);
     return doubts;

@@ -312,7 +312,7 @@ static void learn(struct twins *twins, struct expected *e, size_t count,
     size_t from, dated;
     const struct candidate *c = NULL;
 
-    if (e->learnt || twins->all[e->group].key[0] == 'E')
+    if (e->learnt || twins->all[e->group].key[0] == 'E' || e->message.seconds == INT64_MIN)
         return;
     e->learnt = true;
     dated = of_date(twins, e->group, count, e->message.seconds, &from);
@@ -449,7 +449,7 @@ static struct candidate *claimable(struct twins *twins, const struct twin_claim 
     struct candidate *best = NULL;
     uint64_t best_gap = UINT64_MAX;
 
-    if (dated)
+    if (dated && !(claim->row.seconds == INT64_MIN && claim->row.key[0] == 'M'))
         count = of_date(twins, first, count, claim->row.seconds, &first);
     for (size_t i = first; i < first + count; i++) {
         struct candidate *c = &twins->all[i];

@@ -62,6 +62,18 @@ class Keywords(Odd):
         self.ends(batch.call("plan"), 0)
         self.ends(batch.call("verify"), 0)
 
+    def test_a_target_that_refuses_what_goes_with_a_message(self):
+        """Sent again with less of it: what is odd, then the rest; told as a repair. A real Dovecot refuses keywords of
+        300 letters."""
+        inbox = [flagged(1, "$Forwarded"), flagged(2, "good", "x" * 300, "\\Flagged"), flagged(3, "\\Seen")]
+        batch = self.job(self.source({"INBOX": inbox}))
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), inbox)
+        self.assertEqual(sorted(self.flags_of(batch, ("INBOX",))), [["$forwarded"], ["\\flagged", "good"], ["\\seen"]])
+        self.assertEqual(self.failures(report), [])
+        told = report["users"][0]["repaired_items"]
+        self.assertEqual([(m["uid"], m["repairs"]) for m in told], [(2, ["odd-keywords"])])
+
 
 class Names(Odd):
     """Rows of LIST whose names, or whose parents' names, no command can hold."""

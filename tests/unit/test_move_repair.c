@@ -183,7 +183,7 @@ static void nothing_asked_changes_nothing_and_cuts_do_not_matter(void **state)
     buf_init(&whole, 8 << 20);
     buf_init(&cut, 8 << 20);
     for (unsigned round = 0; round < 600; round++) {
-        unsigned repairs = round % 3 == 0 ? 0 : chance(1u << REPAIR_COUNT);
+        unsigned repairs = round % 3 == 0 ? 0 : chance(REPAIR_BODY_BITS + 1u);
         struct repair_found a, b;
 
         make(&in, 1 + chance(60));
@@ -418,7 +418,7 @@ static void a_mail_of_nothing_but_one_thing(void **state)
                                          "Disposition-Notification-To: a\r\n" };
 
     (void)state;
-    for (unsigned repairs = 0; repairs < 1u << REPAIR_COUNT; repairs += repairs < 1u << 7 ? 1 : 5)
+    for (unsigned repairs = 0; repairs <= REPAIR_BODY_BITS; repairs += repairs < 1u << 7 ? 1 : 5)
         for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
             struct slice unit = slice_cstr(units[i]);
             size_t count = 70000 / unit.size, made = mended_length(repairs, unit, count);
@@ -429,6 +429,47 @@ static void a_mail_of_nothing_but_one_thing(void **state)
     assert_int_equal(mended_length(0, SLICE("\r"), 6000000), 6000001);
     assert_int_equal(mended_length(REPAIR_LINE_ENDS, SLICE("\r"), 6000000), 12000001);
     assert_int_equal(mended_length(REPAIR_NUL, SLICE("\0"), 6000000), 1);
+}
+
+static void what_goes_with_a_message_is_left_out_by_steps(void **state)
+{
+    static const struct {
+        unsigned before;
+        struct repair_envelope envelope;
+        const char *said;
+        enum repair_when when;
+        unsigned after;
+    } rows[] = {
+        { 0, { SLICE("$Forwarded"), true, true, 0 }, "Message rejected", REPAIR_NAMED, 0 },
+        { 0, { SLICE("$Forwarded"), true, true, 0 }, "Message rejected", REPAIR_ANYTHING, REPAIR_KEYWORDS },
+        { 0, { SLICE("a/b $Forwarded"), true, true, 0 }, "Message rejected", REPAIR_NAMED, REPAIR_ODD_KEYWORDS },
+        { 0, { SLICE("$Forwarded"), false, true, 0 }, "Invalid keyword", REPAIR_NAMED, REPAIR_KEYWORDS },
+        { 0, { SLICE("a/b"), false, true, 0 }, "Invalid keyword", REPAIR_NAMED, REPAIR_ODD_KEYWORDS },
+        { REPAIR_ODD_KEYWORDS, { SLICE("a/b"), false, true, 0 }, "Invalid keyword", REPAIR_NAMED,
+          REPAIR_ODD_KEYWORDS | REPAIR_KEYWORDS },
+        { REPAIR_NUL, { SLICE(""), true, true, 0 }, "Invalid flag", REPAIR_NAMED, REPAIR_NUL | REPAIR_DELETED },
+        { 0, { SLICE("x"), true, true, 0 }, "Invalid flag \\Deleted", REPAIR_NAMED, REPAIR_DELETED },
+        { 0, { SLICE("x"), false, true, 0 }, "Invalid date-time in Append command", REPAIR_NAMED, REPAIR_DATE },
+        { 0, { SLICE("x"), false, true, 0 }, "Validation failed", REPAIR_NAMED, 0 },
+        { REPAIR_KEYWORDS, { SLICE("x"), true, true, 0 }, "no", REPAIR_ANYTHING, REPAIR_KEYWORDS | REPAIR_DELETED },
+        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), true, true, 1577880000 }, "no", REPAIR_ANYTHING, 0 },
+        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), true, true, -86400 }, "no", REPAIR_ANYTHING,
+          REPAIR_KEYWORDS | REPAIR_DELETED | REPAIR_DATE },
+        { 0, { SLICE(""), true, true, 1ll << 33 }, "no", REPAIR_ANYTHING, REPAIR_DELETED },
+        { 0, { SLICE(""), false, true, 1ll << 33 }, "no", REPAIR_NAMED, 0 },
+        { 0, { SLICE(""), false, true, 1ll << 33 }, "no", REPAIR_ANYTHING, REPAIR_DATE },
+        { REPAIR_DATE, { SLICE(""), false, true, 0 }, "Invalid date", REPAIR_ANYTHING, 0 },
+        { 0, { SLICE(""), false, false, 0 }, "Invalid date, flag and keyword", REPAIR_ANYTHING, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        unsigned after = repair_envelope_next(rows[i].before, &rows[i].envelope, slice_cstr(rows[i].said),
+                                              rows[i].when);
+
+        if (after != rows[i].after)
+            fail_msg("row %zu: %#x, not %#x", i, after, rows[i].after);
+    }
 }
 
 static void each_bit_has_its_words(void **state)
@@ -452,6 +493,7 @@ int main(void)
         cmocka_unit_test(the_servers_words_choose_else_the_least_change),
         cmocka_unit_test(what_a_scan_finds),
         cmocka_unit_test(a_mail_of_nothing_but_one_thing),
+        cmocka_unit_test(what_goes_with_a_message_is_left_out_by_steps),
         cmocka_unit_test(each_bit_has_its_words),
     };
 

@@ -86,7 +86,7 @@ static const struct message_record message = {
     .target_uid_from = 4000000000,
     .tries = 6,
     .source_id = 1278455344230334865,
-    .repairs = 0x85,
+    .repairs = 0x0F85,
     .repaired_bytes = 12399,
     .keywords = { "$Forwarded NonJunk", 18 },
 };
@@ -243,7 +243,7 @@ static bool message_same(struct slice key, struct slice value)
            memcmp(r.header_key, message.header_key, 16) == 0 && r.target_uid == 77 &&
            r.target_uid_from == message.target_uid_from &&
            r.tries == 6 && r.source_id == message.source_id &&
-           r.repairs == 0x85 && r.repaired_bytes == 12399 &&
+           r.repairs == 0x0F85 && r.repaired_bytes == 12399 &&
            slice_equal(r.keywords, message.keywords);
 }
 

@@ -97,6 +97,25 @@ static void one_word_that_is_too_long_is_left_out(void **state)
     assert_int_equal(back.keywords.size, 0);
 }
 
+/* Repairs of every kind, in as many bytes as they need; what an earlier version wrote has one. */
+static void repairs_of_two_bytes(void **state)
+{
+    for (unsigned repairs = 0; repairs < 1u << 16; repairs += repairs < 300 ? 1 : 251) {
+        struct message_record m = { .uid = 7, .state = MESSAGE_SPOOLED, .repairs = (uint16_t)repairs,
+                                    .repaired_bytes = repairs ? 300 : 0 },
+                              back;
+        uint8_t bytes[RECORD_BYTES_MAX];
+        struct key key;
+        size_t encoded;
+
+        key_message(&key, 1, 1, 7);
+        encoded = encode_message(bytes, &key, &m);
+        assert_true(decode_message(key_slice(&key), slice_of((char *)bytes, encoded), &back));
+        assert_int_equal(back.repairs, repairs);
+        assert_int_equal(back.repaired_bytes, m.repaired_bytes);
+    }
+}
+
 /* Each of the four names of a folder by itself: those that people read are cut, those that commands
  * carry are not, so that no folder is taken for another. */
 static void names_of_a_folder(void **state)
@@ -246,6 +265,7 @@ int main(void)
         cmocka_unit_test(keywords_are_cut_between_words),
         cmocka_unit_test(what_is_cut_of_keywords_is_whole_words),
         cmocka_unit_test(one_word_that_is_too_long_is_left_out),
+        cmocka_unit_test(repairs_of_two_bytes),
         cmocka_unit_test(names_of_a_folder),
         cmocka_unit_test(texts_of_a_user),
         cmocka_unit_test(registered_users),

@@ -187,6 +187,24 @@ static void estimates_by_a_rule_are_as_good_as_exact_sizes(void **state)
     }
 }
 
+/* The target refused the date, and gave the message its own. */
+static void what_was_sent_without_a_date_is_known_by_its_name(void **state)
+{
+    struct twin_manners manners = { .rewrites = false };
+    struct twin_rules rules = { &manners, true, true };
+    struct twin_message messages[] = { { INT64_MIN, 1000, 7, 1, 0 }, { 5, 1000, 7, 2, 0 }, { 6, 2000, 7, 3, 0 } };
+    const struct twin_copy copies[] = { { 5, 1000 }, { 900, 1000 }, { 901, 2000 } };
+
+    (void)state;
+    (void)twin_assign(messages, 3, copies, 3, &rules);
+    assert_int_equal(messages[0].pair, 1);
+    assert_int_equal(messages[1].pair, 0);
+    assert_int_equal(messages[2].pair, TWIN_UNPAIRED); /* it has a date, and this is another */
+    rules.named = false;
+    (void)twin_assign(messages, 3, copies, 3, &rules);
+    assert_int_equal(messages[0].pair, TWIN_UNPAIRED);
+}
+
 static void many_equal_messages_take_no_time(void **state)
 {
     struct twin_manners manners = { .rewrites = false };
@@ -218,6 +236,7 @@ int main(void)
         cmocka_unit_test(exact_sizes_lose_none_and_double_none_in_vain),
         cmocka_unit_test(estimated_sizes_lose_none),
         cmocka_unit_test(estimates_by_a_rule_are_as_good_as_exact_sizes),
+        cmocka_unit_test(what_was_sent_without_a_date_is_known_by_its_name),
         cmocka_unit_test(many_equal_messages_take_no_time),
     };
 
