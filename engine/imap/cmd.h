@@ -34,6 +34,9 @@ struct cmd_fetch {
     struct uidset_range *ranges; /* what was asked for; owned */
     unsigned range_count;
     uint32_t only; /* the UID, when there is exactly one, else 0 */
+    uint64_t rows, bodies; /* received */
+    uint64_t closed;       /* UIDs in the ranges without "*" */
+    bool open;             /* one has "*" */
     void (*row)(void *context, const struct imap_message_row *row);
     const struct session_body_events *events;
     enum session_body_form form; /* of bodies */
@@ -70,6 +73,7 @@ struct cmd {
         } namespaces;
         struct {
             enum session_list_form form;
+            unsigned rows; /* received */
             void (*row)(void *context, const struct imap_list_row *row);
             void (*status)(void *context, struct slice name, const struct imap_status *status);
         } list;

@@ -8,7 +8,7 @@
 void scan_init(struct scan *scan, const struct scan_events *events, void *context)
 {
     *scan = (struct scan){ .events = events, .context = context, .state = SCAN_TEXT };
-    buf_init(&scan->line, SCAN_NUMBERS_MAX + SCAN_KEPT_MAX);
+    buf_init(&scan->line, SCAN_LINE_MAX + SCAN_KEPT_MAX);
 }
 
 void scan_deinit(struct scan *scan)
@@ -119,15 +119,17 @@ static bool ends_in_literal(struct slice text, size_t *head_r, uint64_t *size_r,
     return true;
 }
 
-static size_t line_cap(const struct scan *scan, struct slice head)
+/* What separates the numbers of a line that may be of any length; '\0': it is no such line. */
+static char number_separator(struct slice line)
 {
-    struct token t = token_of(head);
+    struct token t = token_of(line);
     struct slice word;
 
-    if (token_take(&t, '*') && token_word(&t, &word) &&
-        (slice_equal_nocase(word, SLICE("SEARCH")) || slice_equal_nocase(word, SLICE("ESEARCH"))))
-        return SCAN_NUMBERS_MAX;
-    return SCAN_LINE_MAX + scan->kept_bytes;
+    if (!token_take(&t, '*') || !token_word(&t, &word))
+        return '\0';
+    return slice_equal_nocase(word, SLICE("SEARCH"))    ? ' '
+           : slice_equal_nocase(word, SLICE("ESEARCH")) ? ','
+                                                        : '\0';
 }
 
 static void deliver(struct scan *scan, struct slice line)
@@ -146,6 +148,7 @@ static void finish(struct scan *scan)
     /* The callback may feed nothing, but the buffer must not move under it. */
     buf_init(&scan->line, scan->line.cap);
     scan->segment = scan->kept_bytes = 0;
+    scan->literals = 0;
     scan->streamed = false;
     scan->state = SCAN_TEXT;
     deliver(scan, buf_slice(&done));
@@ -156,11 +159,42 @@ static void finish(struct scan *scan)
         buf_trim(&scan->line);
 }
 
+static size_t find_last(struct slice text, char c)
+{
+    size_t at = text.size;
+
+    while (at && text.data[at - 1] != c)
+        at--;
+    return at ? at - 1 : SIZE_MAX;
+}
+
+/* A SEARCH or ESEARCH line that is held and goes on: what is whole of its numbers is delivered as a line, and the
+ * line goes on with the others behind the same words. */
+static void deliver_numbers(struct scan *scan)
+{
+    struct buf held = scan->line;
+    struct slice line = buf_slice(&held);
+    char separator = scan->literals ? '\0' : number_separator(line);
+    size_t cut = separator ? find_last(line, separator) : SIZE_MAX, head;
+
+    if (cut == SIZE_MAX)
+        return;
+    head = separator == ' ' ? slice_find_nocase(line, SLICE("SEARCH")) + strlen("SEARCH ")
+                            : find_last(slice_first(line, cut), ' ') + 1;
+    if (head == 0 || cut < head)
+        return;
+    buf_init(&scan->line, held.cap);
+    deliver(scan, slice_first(line, cut));
+    memmove(held.data + held.head + head, line.data + cut + 1, line.size - cut - 1);
+    held.size = head + line.size - cut - 1;
+    scan->line = held;
+}
+
 static bool hold(struct scan *scan, struct slice text, struct err *err_r)
 {
-    struct slice head = scan->line.size ? buf_slice(&scan->line) : text;
-
-    if (scan->line.size + text.size > line_cap(scan, head) || !buf_append(&scan->line, text))
+    if (scan->line.size > SCAN_NUMBERS_MAX && scan->kept_bytes == 0)
+        deliver_numbers(scan);
+    if (scan->line.size + text.size > SCAN_LINE_MAX + scan->kept_bytes || !buf_append(&scan->line, text))
         return broken(scan, err_r, "line longer than its cap");
     return true;
 }
@@ -173,7 +207,9 @@ static bool begin_literal(struct scan *scan, size_t head, uint64_t size, struct 
     enum scan_literal how;
 
     scan->line.size = head;
-    how = scan->events->literal_begins(scan->context, buf_slice(&scan->line), size);
+    how = scan->literals++ < SCAN_LITERALS_MAX
+              ? scan->events->literal_begins(scan->context, buf_slice(&scan->line), size)
+              : SCAN_KEEP;
     scan->literal_size = scan->literal_left = size;
     scan->drop_left = 0;
     scan->streamed = how == SCAN_STREAM;
@@ -223,7 +259,7 @@ static size_t take_text(struct scan *scan, struct slice bytes, bool *failed_r, s
         /* The common line: whole in the fed bytes, so that nothing is copied. */
         if (!ends_in_literal(text, &head, &size, &fits) || !may_hold_literal(text) ||
             in_quotes(slice_first(text, head))) {
-            if (text.size > line_cap(scan, text))
+            if (text.size > SCAN_LINE_MAX)
                 *failed_r = !broken(scan, err_r, "line longer than its cap");
             else
                 deliver(scan, text);

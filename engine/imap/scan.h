@@ -11,7 +11,8 @@
 #include "io/base/slice.h"
 
 #define SCAN_LINE_MAX (256u * 1024)          /* text of one line without its literals */
-#define SCAN_NUMBERS_MAX (16u * 1024 * 1024) /* of SEARCH and ESEARCH lines, which list UIDs */
+#define SCAN_NUMBERS_MAX (64u * 1024)        /* of SEARCH and ESEARCH lines, which list UIDs: a longer one comes in parts */
+#define SCAN_LITERALS_MAX 64u                /* of one line that are asked about; more than any answer to us has */
 #define SCAN_LITERAL_MAX (64u * 1024)        /* one literal kept in memory */
 #define SCAN_KEPT_MAX (1024u * 1024)         /* all literals of one line kept in memory */
 
@@ -22,13 +23,15 @@ enum scan_literal {
 };
 
 struct scan_events {
-    /* A literal of size_bytes starts after `line`, which ends before its "{". */
+    /* A literal of size_bytes starts after `line`, which ends before its "{". Those behind SCAN_LITERALS_MAX others are
+     * kept without a question: each is a look at all of the line. */
     enum scan_literal (*literal_begins)(void *context, struct slice line, uint64_t size_bytes);
     /* Bytes of a streamed literal, in order, borrowed from the fed bytes. */
     void (*literal_bytes)(void *context, struct slice bytes);
     /* The byte after a streamed literal cannot follow one: the count was wrong (B01, B03). */
     void (*literal_suspect)(void *context, struct slice line);
-    /* One logical line without its line end, leading NULs taken off; never empty. Borrowed. */
+    /* One logical line without its line end, leading NULs taken off; never empty. Borrowed. A long SEARCH or ESEARCH
+     * line comes as several that say the same together. */
     void (*line)(void *context, struct slice line);
 };
 
@@ -45,6 +48,7 @@ struct scan {
     uint64_t drop_left;     /* of these, the last so many are dropped */
     size_t segment;         /* where in line the text after the last literal starts */
     size_t kept_bytes;      /* literals inside line */
+    unsigned literals;      /* begun in line */
     bool streamed;          /* the last literal was streamed */
     size_t left;            /* fed bytes not looked at, once scan_stop was called */
     bool stop;

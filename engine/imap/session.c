@@ -50,7 +50,7 @@ struct session *session_create(const struct session_config *config, const struct
     if (s->flight.append_inflight_max > SESSION_TABLE / 4)
         s->flight.append_inflight_max = SESSION_TABLE / 4;
     scan_init(&s->scan, &scan_events, s);
-    buf_init(&s->scratch, SCAN_NUMBERS_MAX + SCAN_KEPT_MAX);
+    buf_init(&s->scratch, SCAN_LINE_MAX + SCAN_KEPT_MAX + 64);
     buf_init(&s->keywords, SCAN_LINE_MAX);
     caps_clear(&s->caps);
     login_init(s);
@@ -129,7 +129,7 @@ static bool is_uncertain(const struct session *s, const struct cmd *cmd)
 
 static void end_all(struct session *s, const struct err *err)
 {
-    struct cmd *queued = s->queue_first, *cmd;
+    struct cmd *queued, *cmd;
 
     while ((cmd = s->flight_first)) {
         struct err e = cmd->answered ? cmd->answer : *err;
@@ -138,6 +138,8 @@ static void end_all(struct session *s, const struct err *err)
             e.class = ERR_CLASS_UNCERTAIN;
         session_end_cmd(s, cmd, &e);
     }
+    /* Those begun meanwhile, by callbacks, too. */
+    queued = s->queue_first;
     s->queue_first = s->queue_last = NULL;
     while ((cmd = queued)) {
         queued = cmd->next;
@@ -177,6 +179,17 @@ bool session_fail_protocol(struct session *s, const char *why)
     err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_PROTOCOL, 0, "%s", why);
     session_fail(s, &err);
     return false;
+}
+
+void session_useful(struct session *s)
+{
+    s->barren_bytes = 0;
+    s->uses++;
+}
+
+void session_give_up(struct session *s, const char *why)
+{
+    session_fail_protocol(s, why);
 }
 
 bool session_is_over(const struct session *s)
@@ -274,9 +287,11 @@ static void tagged(struct session *s, const struct resp *resp)
         return;
     }
     if (resp->status != RESP_OK) {
+        session_useful(s);
         refused(s, cmd, resp);
         return;
     }
+    session_useful(s);
     s->last_words[0] = '\0';
     if (cmd->phase != CMD_SENT || cmd->answered) {
         session_fail_protocol(s, "OK to a command that was not sent whole");
@@ -389,11 +404,14 @@ void session_feed(struct session *s, struct slice bytes)
     if (s->life != SESSION_ALIVE)
         return;
     s->feeding = true;
+    s->barren_bytes += bytes.size;
     good = scan_feed(&s->scan, bytes, &err);
     if (good && s->life == SESSION_ALIVE && (s->starting_tls || s->starting_deflate))
         boundary_is_clean(s);
     if (!good)
         session_fail(s, &err);
+    else if (s->barren_bytes > SESSION_BARREN_MAX && s->life == SESSION_ALIVE)
+        session_fail_protocol(s, "the server sends without end what was not asked for");
     if (s->life == SESSION_ALIVE && s->starting_tls) {
         s->starting_tls = false;
         s->events->start_tls(s->context);
@@ -488,6 +506,11 @@ const char *session_waiting_for(const struct session *s)
 uint64_t session_responses(const struct session *s)
 {
     return s->responses;
+}
+
+uint64_t session_uses(const struct session *s)
+{
+    return s->uses;
 }
 
 uint64_t session_response_bytes(const struct session *s)

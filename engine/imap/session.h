@@ -99,6 +99,9 @@ unsigned session_damaged_count(const struct session *session);
 unsigned session_error_count(const struct session *session);
 /* What is waited for, for time-outs and logs ("FETCH", "greeting", "" when nothing). */
 const char *session_waiting_for(const struct session *session);
+/* Ends the session from within a callback: the server does what nobody can go on with, in these words.
+ * TRANSIENT/SESSION, origin PROTOCOL. */
+void session_give_up(struct session *session, const char *why);
 /* It has failed or ended: a command that ends now ends for that reason, whatever its error's scope. */
 bool session_is_over(const struct session *session);
 /* Milliseconds that the oldest wait may last without any byte before it is a stall: by command and
@@ -108,6 +111,9 @@ uint32_t session_patience_ms(const struct session *session);
 /* Logical lines received so far, and the size that the literal at hand was announced with (0 between
  * literals): what never grows, or not in the time that these bytes need, is a stall too. */
 uint64_t session_responses(const struct session *session);
+/* Answers, and pieces of data that a command waits for, so far: a server that sends and sends, and never any of these,
+ * is one that waiting for is of no use. */
+uint64_t session_uses(const struct session *session);
 uint64_t session_response_bytes(const struct session *session);
 
 /* ---- commands ------------------------------------------------------------------------------

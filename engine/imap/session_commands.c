@@ -203,6 +203,11 @@ static void fetch_set(struct cmd *cmd, struct slice set)
     fetch->ranges = mem_zero(parts, sizeof *fetch->ranges);
     fetch->range_count = uidset_parse(set, fetch->ranges, parts);
     assert(fetch->range_count);
+    for (unsigned i = 0; i < fetch->range_count; i++)
+        if (fetch->ranges[i].last == UINT32_MAX)
+            fetch->open = true;
+        else
+            fetch->closed += (uint64_t)fetch->ranges[i].last - fetch->ranges[i].first + 1;
     if (fetch->range_count == 1 && fetch->ranges[0].first == fetch->ranges[0].last)
         fetch->only = fetch->ranges[0].first;
     cmd_text(cmd, SLICE("UID FETCH "));

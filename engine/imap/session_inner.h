@@ -11,6 +11,8 @@
 #include "engine/imap/session.h"
 
 #define SESSION_OUTPUT_MAX (64u * 1024)
+#define SESSION_BARREN_MAX (64u << 20) /* received in a row without any of it being what a command waits for */
+#define SESSION_ROWS_MAX   4000000u    /* rows of one FETCH or LIST */
 #define SESSION_TABLE 256 /* commands in flight by tag; a power of two above every limit */
 
 enum login_state {
@@ -95,6 +97,9 @@ struct session {
     struct cmd *table[SESSION_TABLE];
     struct cmd_flight flight;
     uint64_t responses; /* lines */
+    uint64_t uses;         /* of what came: answers, and data that a command waits for */
+    uint64_t barren_bytes; /* since the last of these */
+    uint32_t exists;       /* messages of the selected mailbox, as last told */
     unsigned errors, damaged;
     unsigned search_told; /* SESSION_SEARCH_ bits, of the SEARCH that was answered last */
     bool body_nil;        /* the body that ended last */
@@ -114,6 +119,7 @@ uint32_t session_tag(struct session *s);
 void session_start(struct session *s, struct cmd *cmd); /* queues it; takes ownership */
 void session_end_cmd(struct session *s, struct cmd *cmd, const struct err *err);
 void session_notice(struct session *s, struct slice text);
+void session_useful(struct session *s); /* something came that a command waits for */
 
 /* session_output.c */
 bool output_put(struct session *s, struct slice text); /* login only; small */

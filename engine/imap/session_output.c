@@ -119,6 +119,7 @@ static bool begin_next(struct session *s)
     s->flight.by_kind[cmd->kind]++;
     if (cmd->kind == CMD_SELECT) {
         s->selected = (struct imap_selected){ .read_only = false };
+        s->exists = 0;
         buf_clear(&s->keywords);
     }
     cmd->phase = CMD_TEXT;

@@ -10,6 +10,10 @@
 
 #include <stdio.h>
 
+#define ROWS_SLACK       1000u
+#define OPEN_SLACK       100000u /* a server may know of more than it told */
+#define LIST_ROWS_USEFUL 200000u
+
 static struct cmd *oldest(const struct session *s, enum cmd_kind kind)
 {
     if (s->flight.by_kind[kind] == 0)
@@ -41,6 +45,16 @@ void replies_forget(struct session *s, const struct cmd *cmd)
         s->receiving.cmd = NULL;
     if (s->doubt.cmd == cmd)
         s->doubt.cmd = NULL;
+}
+
+/* As many answers as the messages that were asked for; with "*" it may be all, and what came since. */
+static uint64_t most_of(const struct session *s, const struct cmd_fetch *fetch)
+{
+    uint64_t most = fetch->closed + (fetch->open ? (uint64_t)s->exists + 1 : 0);
+
+    if (fetch->open)
+        most += OPEN_SLACK;
+    return most < SESSION_ROWS_MAX ? most : SESSION_ROWS_MAX;
 }
 
 /* ---- body literals ---- */
@@ -172,8 +186,13 @@ void replies_literal_bytes(void *context, struct slice bytes)
 {
     struct session *s = context;
 
-    if (s->receiving.streaming && s->receiving.cmd && s->life == SESSION_ALIVE)
-        s->receiving.cmd->u.fetch.events->bytes(s->receiving.cmd->context, bytes);
+    struct cmd *cmd = s->receiving.streaming ? s->receiving.cmd : NULL;
+
+    if (!cmd || s->life != SESSION_ALIVE)
+        return;
+    if (cmd->u.fetch.bodies < most_of(s, &cmd->u.fetch))
+        session_useful(s);
+    cmd->u.fetch.events->bytes(cmd->context, bytes);
 }
 
 /* ---- FETCH ---- */
@@ -184,6 +203,8 @@ static void body_received(struct session *s, struct cmd *cmd, const struct fetch
     bool got = streamed;
 
     cmd->got_data = true;
+    if (cmd->u.fetch.bodies++ < most_of(s, &cmd->u.fetch))
+        session_useful(s);
     s->body_nil = !streamed && item->body == FETCHITEM_BODY_NIL;
     if (!streamed && (item->body == FETCHITEM_BODY_BYTES || item->body == FETCHITEM_BODY_NIL) &&
         is_asked_for(cmd, item->section, item->origin)) {
@@ -195,6 +216,21 @@ static void body_received(struct session *s, struct cmd *cmd, const struct fetch
             events->bytes(cmd->context, bytes);
     }
     events->end(cmd->context, item->row.uid, got, false);
+}
+
+/* A message may come twice, since its flags changed meanwhile; not again and again. */
+static void row_received(struct session *s, struct cmd *cmd, const struct imap_message_row *row)
+{
+    uint64_t most = most_of(s, &cmd->u.fetch);
+
+    cmd->got_data = true;
+    if (cmd->u.fetch.rows++ < most)
+        session_useful(s);
+    else if (cmd->u.fetch.rows > 2 * most + ROWS_SLACK) {
+        session_fail_protocol(s, "the server sends more rows than there are messages");
+        return;
+    }
+    cmd->u.fetch.row(cmd->context, row);
 }
 
 static void fetch_received(struct session *s, const struct resp *resp)
@@ -229,10 +265,8 @@ static void fetch_received(struct session *s, const struct resp *resp)
         (item.present & FETCHITEM_FLAGS))
         return; /* news about flags */
     cmd = fetch_of(s, CMD_ROWS, item.row.uid);
-    if (cmd) {
-        cmd->got_data = true;
-        cmd->u.fetch.row(cmd->context, &item.row);
-    }
+    if (cmd)
+        row_received(s, cmd, &item.row);
 }
 
 /* ---- mailboxes ---- */
@@ -260,6 +294,8 @@ static void list_received(struct session *s, const struct resp *resp)
     if (resp->data == RESP_LSUB)
         row.attributes |= IMAP_MAILBOX_SUBSCRIBED;
     cmd->got_data = true;
+    if (cmd->u.list.rows++ < LIST_ROWS_USEFUL)
+        session_useful(s);
     cmd->u.list.row(cmd->context, &row);
 }
 
@@ -417,6 +453,8 @@ void replies_data(struct session *s, const struct resp *resp)
         fetch_received(s, resp);
         break;
     case RESP_EXISTS:
+        if (resp->has_number && resp->number <= UINT32_MAX)
+            s->exists = (uint32_t)resp->number;
         if (s->flight.by_kind[CMD_SELECT]) {
             /* The last one counts (S01). */
             s->selected.exists_told = resp->has_number && resp->number <= UINT32_MAX;

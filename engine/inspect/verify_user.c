@@ -11,6 +11,7 @@
 
 #define WINDOW_UIDS 2000u
 #define WINDOW_ROWS 2000u
+#define ROWS_MOST   8000000u /* of a folder; more are not compared */
 #define IDS_MAX     (256u << 20)
 #define ID_BYTES    200u
 
@@ -40,8 +41,12 @@ static void side_row(void *context, const struct imap_message_row *row)
     struct exam_side *side = context;
     struct verify_entry *e;
 
-    if (row->uid < side->from || side->count == UINT32_MAX - 1)
+    if (row->uid < side->from)
         return;
+    if (side->count == ROWS_MOST) {
+        session_give_up(visit_session(side->visit), "the server sends more rows than can be kept");
+        return;
+    }
     if (side->count == side->room) {
         side->room = side->room ? side->room * 2 : 256;
         side->entries = mem_resize(side->entries, side->room, sizeof *side->entries);
@@ -76,6 +81,14 @@ static bool ascending(const struct exam_side *side)
     return true;
 }
 
+static int by_uid_then_place(const void *a, const void *b, void *entries)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    uint32_t m = ((const struct verify_entry *)entries)[x].uid, n = ((const struct verify_entry *)entries)[y].uid;
+
+    return m != n ? (m > n) - (m < n) : (x > y) - (x < y);
+}
+
 /* Servers may answer in any order and twice: sorted, each once. Names of Message-IDs move along. */
 static void put_in_order(struct exam_side *side)
 {
@@ -85,21 +98,16 @@ static void put_in_order(struct exam_side *side)
 
     if (ascending(side))
         return;
-    /* Insertion by UID into a fresh array: rows come nearly sorted, so this moves little. */
     entries = mem_zero(side->count, sizeof *entries);
     order = mem_zero(side->count, sizeof *order);
+    for (uint32_t i = 0; i < side->count; i++)
+        order[i] = i;
+    qsort_r(order, side->count, sizeof *order, by_uid_then_place, side->entries);
     for (uint32_t i = 0; i < side->count; i++) {
-        uint32_t at = kept;
-
-        while (at > 0 && entries[at - 1].uid > side->entries[i].uid)
-            at--;
-        if (at > 0 && entries[at - 1].uid == side->entries[i].uid)
+        if (kept && entries[kept - 1].uid == side->entries[order[i]].uid)
             continue;
-        memmove(&entries[at + 1], &entries[at], (kept - at) * sizeof *entries);
-        memmove(&order[at + 1], &order[at], (kept - at) * sizeof *order);
-        entries[at] = side->entries[i];
-        order[at] = i;
-        kept++;
+        entries[kept] = side->entries[order[i]];
+        order[kept++] = order[i];
     }
     free(side->entries);
     side->entries = entries;
@@ -146,6 +154,10 @@ static void window_ended(void *context, const struct err *err)
     }
     visit_went_well(side->visit);
     if (side->to != UINT32_MAX) {
+        /* Few of so many: the UIDs are sparse here, or there are fewer messages than was said. */
+        if (side->count - side->rows_before < WINDOW_UIDS / 4 && side->width < UINT32_MAX / 8)
+            side->width *= 4;
+        side->rows_before = side->count;
         side->from = side->to + 1;
         side_window(side);
     } else {
@@ -187,6 +199,7 @@ static void side_list(struct exam_side *side)
     side->count = 0;
     side->from = 1;
     spread = (spread ? spread : 1) * WINDOW_UIDS;
+    side->rows_before = 0;
     side->width = spread > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)spread;
     if (side->side == SIDE_SOURCE)
         buf_clear(&side->exam->ids);

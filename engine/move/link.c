@@ -13,6 +13,10 @@
  * a line of 8 KB/s. */
 #define RESPONSE_PATIENCE    4u
 #define SLOWEST_BYTES_PER_MS 8u
+/* And a command this many times, however much a server says in place of an answer ("* OK Still here"). */
+#define ANSWER_PATIENCE 12u
+/* Notices of one connection that are told; of the rest only how many there were. */
+#define NOTICES_MAX 20u
 #define LOGOUT_PATIENCE_MS   5000
 /* A server that has not greeted by now may be waiting for TLS: that is found out. */
 #define GREETING_MS 5000
@@ -32,6 +36,8 @@ struct link {
     uint64_t last_byte_ms;
     uint64_t last_response_ms; /* when the response at hand began */
     uint64_t responses;        /* whole ones by then */
+    uint64_t last_use_ms, uses; /* likewise of what was of use */
+    unsigned notices;
     uint32_t stall_ms;
     bool ready, closing, finishing, paused, starttls, has_error;
     bool feeding, pumping, by_line, another_way;
@@ -124,6 +130,8 @@ static void notice(void *context, struct slice text)
 {
     struct link *link = context;
 
+    if (++link->notices > NOTICES_MAX)
+        return;
     log_line(LOG_INFO, "link.notice", "%s text=%.*s", link->label, (int)(text.size & 0xfff),
              text.data ? text.data : "");
     if (link->events->notice)
@@ -148,8 +156,8 @@ static const struct session_events session_events = {
     .slow_down = slow_down,
 };
 
-/* Two timers (quirks B0 rule 10): one for silence, one for a server that says something now and
- * then and never comes to an end. */
+/* Three timers (quirks B0 rule 10): one for silence, one for a server that says something now and
+ * then and never comes to an end, one for one that says whole lines and never what is waited for. */
 static bool stalled(const struct link *link, uint64_t now, uint32_t patience, struct err *err_r)
 {
     uint64_t whole =
@@ -163,6 +171,10 @@ static bool stalled(const struct link *link, uint64_t now, uint32_t patience, st
     else if (now - link->last_response_ms > whole)
         err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ETIMEDOUT,
                 "no whole answer from the server for %llu s", (unsigned long long)whole / 1000);
+    else if (now - link->last_use_ms > (uint64_t)patience * ANSWER_PATIENCE)
+        err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ETIMEDOUT,
+                "no answer from the server for %u s, whatever else it says",
+                patience / 1000 * ANSWER_PATIENCE);
     else
         return false;
     err_doing(err_r, "waiting for %s", session_waiting_for(link->session));
@@ -204,6 +216,7 @@ static void leave_out_sleep(struct link *link, uint64_t now)
     link->watched_ms = now;
     link->last_byte_ms += slept < now - link->last_byte_ms ? slept : now - link->last_byte_ms;
     link->last_response_ms += slept < now - link->last_response_ms ? slept : now - link->last_response_ms;
+    link->last_use_ms += slept < now - link->last_use_ms ? slept : now - link->last_use_ms;
 }
 
 static void watch(void *context)
@@ -217,7 +230,11 @@ static void watch(void *context)
     if (link->stall_ms && patience > link->stall_ms)
         patience = link->stall_ms;
     if (link->paused || patience == 0)
-        link->last_byte_ms = link->last_response_ms = now;
+        link->last_byte_ms = link->last_response_ms = link->last_use_ms = now;
+    if (session_uses(link->session) != link->uses) {
+        link->uses = session_uses(link->session);
+        link->last_use_ms = now;
+    }
     if (responses != link->responses) {
         link->responses = responses;
         link->last_response_ms = now;
@@ -262,7 +279,7 @@ static void stream_writable(void *context)
     struct link *link = context;
 
     /* What goes out in great pieces is no wait for an answer. */
-    link->last_byte_ms = link->last_response_ms = loop_now_ms(link->loop);
+    link->last_byte_ms = link->last_response_ms = link->last_use_ms = loop_now_ms(link->loop);
     pump(link);
 }
 
@@ -312,6 +329,8 @@ static void stream_closed(void *context, const struct err *err)
     loop_timer_clear(link->loop, &link->finish);
     session_explain(link->session, &link->error);
     session_abort(link->session, &link->error, facts.unsent);
+    if (link->notices > NOTICES_MAX)
+        log_line(LOG_INFO, "link.notices", "%s not_told=%u", link->label, link->notices - NOTICES_MAX);
     log_line(LOG_DEBUG, "link.closed", "%s why=%s", link->label, link->error.server_text);
     link->events->closed(link->context, &link->error, link->ready);
     free_link(link);
@@ -332,9 +351,10 @@ static void open_stream(struct link *link)
     session.tls = link->config.target.security == STREAM_TLS;
     session.starttls = link->starttls;
     link->session = session_create(&session, &session_events, link);
-    link->watched_ms = link->last_byte_ms = link->last_response_ms = loop_now_ms(link->loop);
+    link->watched_ms = link->last_byte_ms = link->last_response_ms = link->last_use_ms =
+        loop_now_ms(link->loop);
     link->stall_ms = link->config.stall_ms;
-    link->responses = 0;
+    link->responses = link->uses = 0;
     link->open = link->heard = false;
     link->stream = stream_open(link->loop, &link->config.target, &stream_events, link);
     /* Compressed bytes may follow the OK to COMPRESS in the same packet. */
@@ -464,7 +484,7 @@ uint64_t link_silent_ms(const struct link *link)
 void link_want_read(struct link *link, bool on)
 {
     link->paused = !on;
-    link->last_byte_ms = link->last_response_ms = loop_now_ms(link->loop);
+    link->last_byte_ms = link->last_response_ms = link->last_use_ms = loop_now_ms(link->loop);
     if (link->stream)
         stream_want_read(link->stream, on);
 }

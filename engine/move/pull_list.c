@@ -13,6 +13,8 @@
 
 /* Messages in a listing window; it is widened when UIDs are sparse. */
 #define WINDOW_ROWS_WANTED 4000u
+/* Kept of one, when they come much denser than before. */
+#define WINDOW_ROWS_MOST 200000u
 /* Connections that a folder may cost while others do well. */
 #define LOSSES_MAX 4u
 /* Windows refused in a row, each half of the one before: then it is the folder. */
@@ -105,6 +107,12 @@ void pull_list_row(void *context, const struct imap_message_row *row)
 
     if (row->uid < p->from || row->uid > p->to)
         return;
+    if (p->row_count == WINDOW_ROWS_MOST) {
+        /* The next look at it is for half as many UIDs. */
+        w->folder->list_width = p->width > 1 ? p->width / 2 : 1;
+        session_give_up(link_session(w->link), "the server sends more rows at once than can be kept");
+        return;
+    }
     if (p->row_count == p->row_room) {
         p->row_room = p->row_room ? p->row_room * 2 : 256;
         p->rows = mem_resize(p->rows, p->row_room, sizeof *p->rows);
@@ -125,7 +133,7 @@ void pull_list_row(void *context, const struct imap_message_row *row)
         m->keywords.data = (const char *)(uintptr_t)(p->words.size - row->flags.keywords.size);
         m->keywords.size = row->flags.keywords.size;
     }
-    if (row->flags.dropped && !p->keywords_dropped)
+    if ((row->flags.dropped || m->keywords.size != row->flags.keywords.size) && !p->keywords_dropped)
         p->keywords_dropped = row->uid;
     m->reason = policy_judge(account->hub->settings, account->user, m);
     if (m->reason != SKIP_NONE)

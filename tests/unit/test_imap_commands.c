@@ -7,80 +7,13 @@
 
 #include "engine/imap/date.h"
 #include "engine/imap/keyword.h"
-#include "engine/imap/session.h"
 #include "io/base/mem.h"
+#include "tests/unit/test_imap_kit.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 /* What a command is made of may come from a server, a mail or an old journal: whatever it is, the command goes out
  * whole and as one command, or not at all. */
-
-struct one {
-    struct session *session;
-    unsigned ended, failed;
-    struct err err;
-};
-
-static void nothing(void *context)
-{
-}
-
-static void failed(void *context, const struct err *err)
-{
-    ((struct one *)context)->failed++;
-}
-
-static void ended(void *context, const struct err *err)
-{
-    struct one *one = context;
-
-    one->ended++;
-    if (err)
-        one->err = *err;
-}
-
-static const struct session_events events = { .ready = nothing, .start_tls = nothing, .start_deflate = nothing,
-                                              .output_ready = nothing, .failed = failed };
-
-static void feed(struct one *one, const char *text)
-{
-    session_feed(one->session, slice_cstr(text));
-}
-
-/* All that goes out now; malloc'ed. */
-static char *said(struct one *one, size_t *size_r)
-{
-    struct buf all;
-    char *text;
-
-    buf_init(&all, 1u << 22);
-    for (;;) {
-        struct slice out = session_output(one->session);
-
-        if (out.size == 0)
-            break;
-        assert_true(buf_append(&all, out));
-        session_output_taken(one->session, out.size);
-    }
-    *size_r = all.size;
-    text = slice_dup(buf_slice(&all));
-    buf_deinit(&all);
-    return text;
-}
-
-static void begin(struct one *one)
-{
-    struct session_config config = { .tls = true, .auth.user = "anna", .auth.mechanism = AUTH_EXTERNAL };
-    size_t size;
-
-    *one = (struct one){ 0 };
-    one->session = session_create(&config, &events, one);
-    feed(one, "* PREAUTH hello\r\n");
-    free(said(one, &size));
-    feed(one, "* CAPABILITY IMAP4rev1 UIDPLUS LITERAL+ LIST-EXTENDED QUOTA\r\na1 OK\r\n");
-    free(said(one, &size));
-}
 
 enum { STATUS, LIST, SELECT, QUOTA, CREATE, SUBSCRIBE, APPEND, KINDS };
 
