@@ -5,6 +5,7 @@
 #include "engine/cli/complain.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
+#include "engine/cli/json_out.h"
 #include "engine/inspect/probe.h"
 #include "engine/move/batch.h"
 #include "engine/move/tokens.h"
@@ -185,9 +186,7 @@ static int measure(const struct opts *o, const struct visit_house *house)
                         "connections", (int)knee, "reason", reason, "recommendation",
                         "source.connections", (int)(knee ? knee : 1), "source.connections-per-user",
                         (int)per_user(knee, s));
-        json_dumpf(all, stdout, JSON_INDENT(1));
-        printf("\n");
-        json_decref(all);
+        json_out(all);
     } else if (code == EXIT_DONE) {
         printf("\n%s\nrecommended: [source] connections = %u, connections-per-user = %u\n", reason,
                knee ? knee : 1, per_user(knee, s));

@@ -3,6 +3,7 @@
 #include "engine/cli/check_summary.h"
 #include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
+#include "engine/cli/json_out.h"
 #include "engine/cli/unmatched.h"
 #include "engine/inspect/probe.h"
 #include "engine/move/brake.h"
@@ -307,9 +308,7 @@ static void print_json(struct check *check, bool ok)
     }
     all = json_pack("{s:s,s:b,s:o,s:o,s:O}", "schema", "mailhaul.check.v1", "ok", ok, "steps",
                     check->steps, "summary", summary, "warnings", check->warnings);
-    json_dumpf(all, stdout, JSON_INDENT(1));
-    printf("\n");
-    json_decref(all);
+    json_out(all);
 }
 
 static int try_all(struct check *check)

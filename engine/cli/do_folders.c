@@ -2,6 +2,7 @@
 
 #include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
+#include "engine/cli/json_out.h"
 #include "engine/inspect/tree.h"
 #include "engine/report/format.h"
 #include "io/stream.h"
@@ -43,9 +44,20 @@ static void print_json(const struct settings_user *user, const struct tree *tree
     }
     all = json_pack("{s:s,s:s,s:b,s:o}", "schema", "mailhaul.folders.v1", "user",
                     user->email_address, "target_known", tree->target_known, "folders", folders);
-    json_dumpf(all, stdout, JSON_INDENT(1));
-    printf("\n");
-    json_decref(all);
+    json_out(all);
+}
+
+/* Names and texts are a server's. */
+struct shown_name {
+    char text[4200];
+};
+
+static struct shown_name shown(const char *text)
+{
+    struct shown_name name;
+
+    err_printable(name.text, sizeof name.text, text_of(text), strlen(text_of(text)));
+    return name;
 }
 
 static void print_text(const struct settings_user *user, const struct tree *tree)
@@ -60,14 +72,14 @@ static void print_text(const struct settings_user *user, const struct tree *tree
         messages += f->messages;
         bytes += f->bytes;
         printf("  %9s %10s %10s  %-9s %s -> %s\n", format_count(f->messages).text, format_bytes(f->bytes).text,
-               format_bytes(f->largest_bytes).text, f->names.role, text_of(f->names.name),
+               format_bytes(f->largest_bytes).text, f->names.role, shown(f->names.name).text,
                !f->names.selectable ? "not moved"
                : f->names.excluded  ? "excluded by policy"
-                                    : text_of(f->names.target_name));
+                                    : shown(f->names.target_name).text);
         for (unsigned k = 0; k < tree->problem_count; k++)
             if (tree->problems[k].folder == i)
                 printf("            %s: %s\n            do: %s\n", tree->problems[k].type,
-                       tree->problems[k].text, tree->problems[k].remedy);
+                       shown(tree->problems[k].text).text, tree->problems[k].remedy);
     }
     printf("  %9s %10s  in %u folder%s\n", format_count(messages).text, format_bytes(bytes).text, tree->count,
            format_s(tree->count));

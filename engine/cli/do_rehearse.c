@@ -3,6 +3,7 @@
 #include "bench/exo.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
+#include "engine/cli/json_out.h"
 #include "engine/cli/load.h"
 #include "io/base/mem.h"
 
@@ -139,9 +140,7 @@ static void tell(const struct opts *o, const struct exo_stats *s)
             (json_int_t)(s->violations + s->violations_tenant), "connects", (json_int_t)s->connects,
             "connections_max", (json_int_t)s->connections_max, "jain", s->jain);
 
-        json_dumpf(all, stdout, JSON_INDENT(1));
-        printf("\n");
-        json_decref(all);
+        json_out(all);
         return;
     }
     printf("\nRehearsed against a simulated tenant, not against Microsoft's:\n"

@@ -1,5 +1,6 @@
 #include "engine/cli/plan.h"
 
+#include "engine/cli/json_out.h"
 #include "engine/report/format.h"
 
 #include <stdio.h>
@@ -95,9 +96,7 @@ void plan_print_json(const struct plan *plan)
     all = json_pack("{s:s,s:o,s:{s:o,s:o},s:o,s:O}", "schema", "mailhaul.plan.v1", "totals", totals,
                     "rates", "source", rate_of(&f->source, f->source_s), "target",
                     rate_of(&f->target, f->target_s), "users", users, "warnings", plan->warnings);
-    json_dumpf(all, stdout, JSON_INDENT(1));
-    printf("\n");
-    json_decref(all);
+    json_out(all);
 }
 
 /* ---- text ---------------------------------------------------------------------------------- */

@@ -3,22 +3,39 @@
 #include "engine/report/table.h"
 #include "engine/report/time.h"
 #include "io/base/now.h"
+#include "io/base/shown.h"
 
 #include <errno.h>
 #include <inttypes.h>
 
+/* Spreadsheets run a cell that begins so, whoever wrote it into a subject: also in the full-width forms. */
+static bool begins_formula(uint32_t code)
+{
+    return code == '=' || code == '+' || code == '-' || code == '@' || code == 0xFF1D || code == 0xFF0B ||
+           code == 0xFF0D || code == 0xFF20;
+}
+
 void report_csv_field(FILE *out, struct slice text, bool last)
 {
-    /* Excel and its kin run what begins so, whoever wrote it into a subject. */
-    bool formula = text.size && memchr("=+-@\t\r", text.data[0], 6);
+    /* Where ';' separates lists, quotes count at a cell's beginning only, and this field may become several cells. */
+    bool cell_begins = true;
 
     putc('"', out);
-    if (formula)
-        putc('\'', out);
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] == '"')
+    while (text.size) {
+        uint32_t code = 0;
+        size_t n = shown_sequence(text.data, text.size, &code);
+
+        if (cell_begins && n && begins_formula(code))
+            putc('\'', out);
+        if (code == '"')
             putc('"', out);
-        putc(text.data[i], out);
+        if (n && shown_is_safe(code))
+            fwrite(text.data, 1, n, out);
+        else
+            putc('.', out);
+        cell_begins = (n && code < 0x80 && strchr(";,|", (int)code) && code) ||
+                      (cell_begins && (code == '"' || code == ' ' || code == 0xA0));
+        text = slice_from(text, n ? n : 1);
     }
     fputs(last ? "\"\r\n" : "\",", out);
 }

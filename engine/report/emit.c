@@ -1,6 +1,7 @@
 #include "engine/report/emit.h"
 
 #include "io/base/now.h"
+#include "io/base/shown.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -11,52 +12,61 @@ void emit_init(struct emit *e, FILE *out, bool breaks)
     *e = (struct emit){ .out = out, .breaks = breaks };
 }
 
-/* Length of the well-formed sequence at the front, 0 when there is none (RFC 3629 4). */
-static size_t sequence(struct slice text)
+static void escaped(FILE *out, uint32_t code)
 {
-    const unsigned char *p = (const unsigned char *)text.data;
-    size_t n = p[0] < 0xC2 ? 0 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : p[0] < 0xF5 ? 4 : 0;
+    if (code >= 0x10000)
+        fprintf(out, "\\u%04x\\u%04x", 0xD800 + ((code - 0x10000) >> 10), 0xDC00 + (code & 0x3FF));
+    else
+        fprintf(out, "\\u%04x", code);
+}
 
-    if (n == 0 || n > text.size)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
-        (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F))
-        return 0;
-    return n;
+/* One character of a string's content, the JSON escapes of " and \ apart. Returns its bytes. */
+static size_t character(FILE *out, struct slice text)
+{
+    uint32_t code = 0;
+    size_t n = shown_sequence(text.data, text.size, &code);
+
+    if (n == 0)
+        fputs("\\ufffd", out);
+    else if (!shown_is_safe(code))
+        escaped(out, code);
+    else
+        fwrite(text.data, 1, n, out);
+    return n ? n : 1;
 }
 
 static void quoted(FILE *out, struct slice text)
 {
     putc('"', out);
     while (text.size) {
-        unsigned char c = (unsigned char)text.data[0];
+        char c = text.data[0];
         size_t n = 1;
 
-        if (c >= 0x80) {
-            n = sequence(text);
-            if (n == 0)
-                fputs("\\ufffd", out);
-            else if (n == 3 && memcmp(text.data, "\xe2\x80\xa8", 3) == 0)
-                fputs("\\u2028", out);
-            else if (n == 3 && memcmp(text.data, "\xe2\x80\xa9", 3) == 0)
-                fputs("\\u2029", out);
-            else
-                fwrite(text.data, 1, n, out);
-            n = n ? n : 1;
-        } else if (c == '"' || c == '\\') {
+        if (c == '"' || c == '\\') {
             putc('\\', out);
             putc(c, out);
-        } else if (c < 0x20 || c == 0x7F || c == '<' || c == '>' || c == '&') {
-            fprintf(out, "\\u%04x", c);
+        } else if (c == '<' || c == '>' || c == '&') {
+            escaped(out, (unsigned char)c);
         } else {
-            putc(c, out);
+            n = character(out, text);
         }
         text = slice_from(text, n);
     }
     putc('"', out);
+}
+
+void emit_whole(FILE *out, struct slice json)
+{
+    while (json.size) {
+        size_t n = 1;
+
+        if (json.data[0] == '\n')
+            putc('\n', out); /* between values: in a string it is escaped */
+        else
+            n = character(out, json);
+        json = slice_from(json, n);
+    }
+    putc('\n', out);
 }
 
 static void before(struct emit *e, const char *name)

@@ -1,6 +1,6 @@
 /* JSON written as it comes, so that a user with a million skipped messages needs no memory. Keeps
- * commas and nesting right; names are constants, texts are anybody's. The result is plain ASCII-safe
- * for HTML: <, >, & and the line separators U+2028 and U+2029 are written as \u escapes.
+ * commas and nesting right; names are constants, texts are anybody's. The result is safe for HTML and for terminals:
+ * <, >, & and what is not safe to show (io/base/shown) are written as \u escapes.
  */
 #ifndef ENGINE_REPORT_EMIT_H
 #define ENGINE_REPORT_EMIT_H
@@ -34,5 +34,8 @@ void emit_bool(struct emit *e, const char *name, bool value);
 void emit_null(struct emit *e, const char *name);
 /* RFC 3339; 0 gives "". */
 void emit_time(struct emit *e, const char *name, int64_t wall_ms);
+
+/* Writes JSON that is made already, and a line end; what is not safe to show in its strings as \u escapes. */
+void emit_whole(FILE *out, struct slice json);
 
 #endif

@@ -1,5 +1,7 @@
 #include "io/base/err.h"
 
+#include "io/base/shown.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,55 +34,24 @@ const char *err_origin_name(enum err_origin origin)
     return origin_names[origin];
 }
 
-/* Length of the well-formed UTF-8 sequence at p, 0 when there is none. */
-static size_t utf8_sequence(const unsigned char *p, size_t size)
-{
-    size_t need;
-
-    if (p[0] >= 0xC2 && p[0] <= 0xDF)
-        need = 2;
-    else if (p[0] >= 0xE0 && p[0] <= 0xEF)
-        need = 3;
-    else if (p[0] >= 0xF0 && p[0] <= 0xF4)
-        need = 4;
-    else
-        return 0;
-    if (need > size)
-        return 0;
-    for (size_t i = 1; i < need; i++)
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-    /* Overlong forms, surrogates and values above U+10FFFF. */
-    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
-        (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F))
-        return 0;
-    return need;
-}
-
 void err_printable(char *out, size_t cap, const char *text, size_t size)
 {
     size_t used = 0;
 
     assert(cap >= 1);
     for (size_t i = 0; i < size;) {
-        unsigned char c = (unsigned char)text[i];
-        size_t n = 1;
+        uint32_t code = 0;
+        size_t n = shown_sequence(text + i, size - i, &code);
+        bool safe = n && shown_is_safe(code);
 
-        if (c >= 0x80) {
-            n = utf8_sequence((const unsigned char *)text + i, size - i);
-            if (n == 2 && c == 0xC2 && (unsigned char)text[i + 1] < 0xA0)
-                n = 0; /* C1 controls */
-        }
-        if (used + (n ? n : 1) >= cap)
+        if (used + (safe ? n : 1) >= cap)
             break;
-        if (n == 0 || c < 0x20 || c == 0x7F) {
-            out[used++] = '.';
-            i++;
-        } else {
+        if (safe)
             memcpy(out + used, text + i, n);
-            used += n;
-            i += n;
-        }
+        else
+            out[used] = '.';
+        used += safe ? n : 1;
+        i += n ? n : 1;
     }
     out[used] = '\0';
 }

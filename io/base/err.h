@@ -71,8 +71,8 @@ bool err_set_os(struct err *e, enum err_class class, enum err_scope scope, int e
 /* Sets `doing` (printf-style, cut at its size, made printable). Returns false. */
 bool err_doing(struct err *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Copies at most cap-1 bytes of text[0..size) into out, replacing control bytes by '.', and keeps
- * UTF-8 sequences whole. out is always terminated. cap >= 1. */
+/* Copies at most cap-1 bytes of text[0..size) into out, replacing what is not safe to show (io/base/shown) by '.', and
+ * keeps UTF-8 sequences whole. out is always terminated. cap >= 1. */
 void err_printable(char *out, size_t cap, const char *text, size_t size);
 
 /* One line for a person: "APPEND to Sent: NO [OVERQUOTA] Quota exceeded". Returns out. */

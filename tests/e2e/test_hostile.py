@@ -96,6 +96,14 @@ class Names(Odd):
         self.every_command(batch, 0)
         self.arrived(batch, ("INBOX",), messages(3))
 
+    def test_names_that_a_terminal_would_obey(self):
+        names = ["a\x1b[2Jb", "t\x1b]0;owned\x07", "&AJs-2J", "x&IC4-fdp"]
+        batch = self.job(self.source({"INBOX": [], **{name: [] for name in names}}))
+        for options in ([], ["--json"]):
+            done = self.ends(batch.call("folders", *options), 0)
+            self.assertNotRegex(done.out + done.err, "[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
+        self.assertIn("a.[2Jb", self.ends(batch.call("folders"), 0).out)
+
     def test_hidden_parents_without_end(self):
         """More than can be asked for: what is not is told."""
         batch = self.job(self.source({"INBOX": [], "/".join("d" * 20000): []}))

@@ -12,6 +12,7 @@
 #include "engine/report/intern.h"
 #include "engine/report/shards.h"
 #include "engine/report/status.h"
+#include "engine/report/table.h"
 #include "io/base/now.h"
 #include "tests/unit/test_report_fake.h"
 
@@ -293,6 +294,53 @@ static void csv_has_a_line_a_user_and_no_formula(void **state)
     free(text);
     report_free(&r);
     fake_free(&s);
+}
+
+/* Read as CSV with ',' and with ';' between cells: no cell is a formula, and nothing is a control. */
+static void no_cell_of_a_field_is_a_formula(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        { "plain - text + more", "plain - text + more" },
+        { "=1+1", "'=1+1" },
+        { "x;=cmd|' /C calc'!A0;y", "x;'=cmd|' /C calc'!A0;y" },
+        { "x; @SUM(A1)", "x; '@SUM(A1)" },
+        { "a,-2;+3|=4", "a,'-2;'+3|'=4" },
+        { "x;\"=1+1\"", "x;\"\"'=1+1\"\"" },
+        { "\t=1", ".=1" },
+        { "\xef\xbc\x9d" "1", "'\xef\xbc\x9d" "1" },
+        { ";\xef\xbc\x8b" "1;\xef\xbc\x8d" "2;\xef\xbc\xa0" "3", ";'\xef\xbc\x8b" "1;'\xef\xbc\x8d" "2;'\xef\xbc\xa0" "3" },
+        { "a\r\n=1\x1b[2J\xc2\x9b\x7f\xff", "a..=1.[2J..." },
+        { "x\xe2\x80\xae" "fdp", "x.fdp" },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[200] = "", wanted[200];
+        FILE *f = fmemopen(text, sizeof text, "w");
+
+        report_csv_field(f, slice_cstr(rows[i].in), true);
+        fclose(f);
+        snprintf(wanted, sizeof wanted, "\"%s\"\r\n", rows[i].out);
+        assert_string_equal(text, wanted);
+    }
+}
+
+static void json_has_nothing_that_a_terminal_obeys(void **state)
+{
+    char text[400] = "";
+    FILE *f = fmemopen(text, sizeof text, "w");
+    struct emit e;
+
+    emit_init(&e, f, false);
+    emit_cstr(&e, NULL, "a\x1b\x7f\xc2\x9b\xe2\x80\xae\xe2\x80\xa8\xf3\xa0\x81\x81\xc3\xa9\xff<\"\\");
+    fclose(f);
+    assert_string_equal(text, "\"a\\u001b\\u007f\\u009b\\u202e\\u2028\\udb40\\udc41\xc3\xa9\\ufffd\\u003c\\\"\\\\\"");
+    memset(text, 0, sizeof text);
+    f = fmemopen(text, sizeof text, "w");
+    emit_whole(f, SLICE("{\n \"a\": \"\xc2\x9b\x7f\xc3\xa9\\n\"\n}"));
+    fclose(f);
+    assert_string_equal(text, "{\n \"a\": \"\\u009b\\u007f\xc3\xa9\\n\"\n}\n");
 }
 
 static void shards_are_merged(void **state)
@@ -888,6 +936,8 @@ int main(void)
         cmocka_unit_test(the_page_holds_no_text_that_could_become_markup),
         cmocka_unit_test(a_page_tells_what_it_leaves_out),
         cmocka_unit_test(csv_has_a_line_a_user_and_no_formula),
+        cmocka_unit_test(no_cell_of_a_field_is_a_formula),
+        cmocka_unit_test(json_has_nothing_that_a_terminal_obeys),
         cmocka_unit_test(shards_are_merged),
         cmocka_unit_test(only_users_that_are_asked_for),
         cmocka_unit_test(shards_that_are_not_there_are_told),
