@@ -122,6 +122,52 @@ static bool folder_is_ours(const char *folder, struct err *err_r)
     return ours;
 }
 
+/* Who owns the folder, or a link that leads to it, can put anything in its place: another journal, a token of his
+ * own, a link to a file of ours. To read is no harm; to write there is. */
+static bool owner_judged(const char *folder, const struct stat *st, struct err *err_r)
+{
+    struct stat link;
+    char what[200];
+
+    if (st->st_uid != geteuid()) {
+        snprintf(what, sizeof what, "belongs to another user (uid %ld); give it to this one (uid %ld), or name another folder",
+                 (long)st->st_uid, (long)geteuid());
+        return misnamed(err_r, EPERM, folder, what);
+    }
+    if (lstat(folder, &link) == 0 && S_ISLNK(link.st_mode) && link.st_uid != geteuid() && link.st_uid != 0)
+        return misnamed(err_r, EPERM, folder, "is a link that another user made");
+    return true;
+}
+
+int place_file(const struct place *place, const char *name, int flags)
+{
+    char *path = place_path(place, name);
+    /* Non-blocking, so that a pipe is seen for what it is. */
+    int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    struct stat st;
+
+    free(path);
+    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1 || st.st_uid != geteuid())) {
+        close(fd);
+        errno = EPERM;
+        return -1;
+    }
+    return fd;
+}
+
+bool place_file_judged(const struct place *place, const char *name, struct err *err_r)
+{
+    char *path = place_path(place, name);
+    struct stat st;
+    bool good = lstat(path, &st) < 0 ||
+                (S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == geteuid());
+
+    if (!good)
+        refused(err_r, EPERM, path, "is no plain file of this user's; somebody may have put it there");
+    free(path);
+    return good;
+}
+
 static bool folder_ready(const char *folder, bool read_only, struct err *err_r)
 {
     struct stat st;
@@ -151,12 +197,16 @@ static bool folder_ready(const char *folder, bool read_only, struct err *err_r)
                                        : strerror(errno));
     if (!S_ISDIR(st.st_mode))
         return misnamed(err_r, ENOTDIR, folder, "is not a folder");
-    if (!read_only && !folder_is_ours(folder, err_r))
+    if (read_only)
+        return true;
+    if (!owner_judged(folder, &st, err_r) || !folder_is_ours(folder, err_r))
         return false;
-    /* Mail is private: a folder that somebody else made is narrowed when it is ours. */
-    if (!read_only && st.st_uid == geteuid() && (st.st_mode & 077) && chmod(folder, 0700) < 0)
-        log_line(LOG_WARN, "spool.mode", "folder=%s others may read it: %s", folder,
-                 strerror(errno));
+    /* Mail is private. */
+    if ((st.st_mode & 077) && (chmod(folder, 0700) < 0 || stat(folder, &st) < 0 || (st.st_mode & 022))) {
+        if (st.st_mode & 022)
+            return misnamed(err_r, EPERM, folder, "others may write in it, and that cannot be changed");
+        log_line(LOG_WARN, "spool.mode", "folder=%s others may read it", folder);
+    }
     return true;
 }
 
@@ -209,18 +259,18 @@ bool place_is_held(const struct place *place, bool *held_r)
 
 static bool lock_taken(struct place *place, struct err *err_r)
 {
-    char *path = place_path(place, "lock");
     char text[300] = "", host[256] = "";
     ssize_t got;
     int error;
 
-    place->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    place->lock_fd = place_file(place, "lock", O_RDWR | O_CREAT);
     error = errno;
-    free(path);
     if (place->lock_fd < 0)
         return refused(err_r, error, place->folder,
                        error == EROFS    ? "the file system is read-only"
                        : error == EACCES ? "no permission to write in it"
+                       : error == EPERM || error == ELOOP || error == ENXIO
+                           ? "its lock is no plain file of this user's; somebody may have put it there"
                        : error == ENOSPC ? "no space left on the disk"
                                          : strerror(error));
     if (!locked(place->lock_fd)) {
@@ -255,7 +305,8 @@ bool place_open(struct place *place, const char *folder, bool read_only, struct 
     if (!folder_ready(folder, read_only, err_r) || !disk_judged(folder, err_r))
         return false;
     place->folder = mem_text(folder);
-    if (!read_only && !lock_taken(place, err_r)) {
+    if (!read_only && (!lock_taken(place, err_r) || !place_file_judged(place, "data.mdb", err_r) ||
+                       !place_file_judged(place, "lock.mdb", err_r))) {
         place_close(place);
         return false;
     }
@@ -285,7 +336,7 @@ bool place_disk(const struct place *place, uint64_t *free_bytes_r, uint64_t *dis
 static bool growth_refused(const struct place *place, uint64_t bytes)
 {
     char *path = place_path(place, "probe");
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = place_file(place, "probe", O_WRONLY | O_CREAT);
     int error = fd < 0 ? errno : 0;
 
     if (fd >= 0) {
@@ -339,7 +390,7 @@ bool place_ballast_load(struct place *place, uint64_t budget_bytes)
     }
     error = ENOSPC;
     if (free_bytes >= 4 * want) {
-        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        fd = place_file(place, "ballast", O_WRONLY | O_CREAT);
         error = fd < 0 ? errno : posix_fallocate(fd, 0, (off_t)want);
         if (fd >= 0)
             close(fd);

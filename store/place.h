@@ -14,7 +14,7 @@ struct place {
     uint64_t ballast_bytes; /* what the file should have; 0: none on this disk */
 };
 
-/* Makes the folder (0700), refuses one with other things in it and file systems that LMDB cannot live
+/* Makes the folder (0700), refuses one of another user's, one with other things in it and file systems that LMDB cannot live
  * on, takes the lock. read_only: makes and locks nothing. On failure nothing is held, and a folder
  * that was refused is as it was. */
 bool place_open(struct place *place, const char *folder, bool read_only,
@@ -22,6 +22,11 @@ bool place_open(struct place *place, const char *folder, bool read_only,
 /* Does somebody hold the lock? For who did not take it; false when it cannot be told. */
 bool place_is_held(const struct place *place, bool *held_r);
 void place_close(struct place *place);
+/* Opens a file of the folder, or makes it (0600); -1 with errno, EPERM where it is a link, has other names, is no plain
+ * file or another user's. */
+int place_file(const struct place *place, const char *name, int flags);
+/* The same look without opening, for who opens by name; what is not there is fine. */
+bool place_file_judged(const struct place *place, const char *name, struct err *err_r) ERR_CHECK;
 /* A path in the folder, from malloc. */
 char *place_path(const struct place *place, const char *name);
 

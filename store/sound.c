@@ -37,11 +37,28 @@ static bool mark_of(int fd, char *mark, size_t size)
     return true;
 }
 
+static bool is_mine(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && st.st_uid == geteuid();
+}
+
+static bool folder_is_mine(const struct spool *spool)
+{
+    struct stat st;
+
+    return stat(spool->place.folder, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 022);
+}
+
 static bool as_left(const struct spool *spool, int fd)
 {
     char *path = place_path(&spool->place, CHECKED), mark[200], left[200] = "";
     int left_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    ssize_t got = left_fd < 0 ? -1 : read(left_fd, left, sizeof left - 1);
+    /* What others say of their files is not believed. */
+    ssize_t got = left_fd < 0 || !is_mine(left_fd) || !is_mine(fd) || !folder_is_mine(spool)
+                      ? -1
+                      : read(left_fd, left, sizeof left - 1);
 
     if (left_fd >= 0)
         close(left_fd);

@@ -401,6 +401,7 @@ static bool open_root(struct export *x, struct err *err_r)
     DIR *dir;
     struct dirent *entry;
     bool empty = true;
+    struct stat st;
     int copy, fd;
 
     if (mkdir(to, 0700) != 0 && errno != EEXIST) {
@@ -408,6 +409,12 @@ static bool open_root(struct export *x, struct err *err_r)
         return err_doing(err_r, "make %s", to);
     }
     x->file.root = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (x->file.root >= 0 &&
+        (fstat(x->file.root, &st) != 0 || st.st_uid != geteuid())) {
+        err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_OS, EPERM,
+                "the folder is another user's; name one that does not exist yet");
+        return err_doing(err_r, "export to %s", to);
+    }
     copy = x->file.root < 0 ? -1 : dup(x->file.root);
     dir = copy < 0 ? NULL : fdopendir(copy);
     if (!dir) {

@@ -52,6 +52,133 @@ static void the_state_folder_is_for_its_owner_alone(void **state)
 }
 
 /* A slip such as `state = /home/anna` must not take a folder of other things from its users. */
+static bool opens(struct kit *kit, struct err *err_r)
+{
+    struct spool_config config = { .folder = kit->state };
+    struct spool *spool = NULL;
+    bool good = spool_open(&config, &spool, err_r);
+
+    if (good)
+        spool_close(&spool);
+    return good;
+}
+
+/* Where a neighbour could put files, what he put there is not taken: the file that a link leads to stays as it is. */
+static void what_others_put_into_the_folder_is_not_taken(void **state)
+{
+    static const char *const names[] = { "lock", "data.mdb", "lock.mdb", "probe", "ballast" };
+    enum { LINK, HARD_LINK, PIPE, FOLDER, KINDS };
+
+    for (unsigned kind = 0; kind < KINDS; kind++)
+        for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+            char precious[400], path[400], text[20] = "";
+            struct kit kit;
+            struct err err;
+            FILE *f;
+
+            kit_folder(&kit);
+            assert_int_equal(mkdir(kit.state, 0700), 0);
+            snprintf(precious, sizeof precious, "%s/precious", kit.folder);
+            snprintf(path, sizeof path, "%s/%s", kit.state, names[i]);
+            f = fopen(precious, "w");
+            fputs("precious", f);
+            fclose(f);
+            if (kind == LINK)
+                assert_int_equal(symlink(precious, path), 0);
+            else if (kind == HARD_LINK)
+                assert_int_equal(link(precious, path), 0);
+            else if (kind == PIPE)
+                assert_int_equal(mkfifo(path, 0600), 0);
+            else
+                assert_int_equal(mkdir(path, 0700), 0);
+            if (i < 3)
+                assert_false(opens(&kit, &err));
+            else
+                (void)opens(&kit, &err);
+            f = fopen(precious, "r");
+            assert_non_null(fgets(text, sizeof text, f));
+            fclose(f);
+            assert_string_equal(text, "precious");
+            kit_remove(kit.folder);
+        }
+}
+
+static void a_folder_of_another_user_is_refused(void **state)
+{
+    struct kit kit;
+    struct err err;
+    struct stat st;
+
+    if (geteuid() != 0)
+        skip();
+    kit_folder(&kit);
+    assert_int_equal(mkdir(kit.state, 0777), 0);
+    assert_int_equal(chown(kit.state, 65534, 65534), 0);
+    assert_false(opens(&kit, &err));
+    assert_non_null(strstr(err.server_text, "another user"));
+    assert_int_equal(stat(kit.state, &st), 0);
+    assert_int_equal(st.st_uid, 65534);
+    kit_remove(kit.folder);
+    /* And a link that somebody else made to one of ours. */
+    kit_folder(&kit);
+    assert_int_equal(chmod(kit.folder, 0777), 0);
+    {
+        char real[400];
+
+        snprintf(real, sizeof real, "%s/real", kit.folder);
+        assert_int_equal(mkdir(real, 0700), 0);
+        assert_int_equal(symlink(real, kit.state), 0);
+        assert_true(opens(&kit, &err));
+        assert_int_equal(lchown(kit.state, 65534, 65534), 0);
+        assert_false(opens(&kit, &err));
+    }
+    kit_remove(kit.folder);
+}
+
+/* The mark that a file needs no check is not believed in a folder of another user's. */
+static void what_others_say_of_their_files_is_not_believed(void **state)
+{
+    struct spool_config config = { .read_only = true };
+    struct spool *spool = NULL;
+    struct kit kit;
+    struct err err;
+    struct stat st;
+    char path[400], mark[200];
+    FILE *f;
+
+    if (geteuid() != 0)
+        skip();
+    kit_folder(&kit);
+    kit_open(&kit);
+    (void)kit_user(&kit, "a@example.edu");
+    kit_flush(&kit);
+    kit_close(&kit);
+    kit.spool = NULL;
+    snprintf(path, sizeof path, "%s/data.mdb", kit.state);
+    f = fopen(path, "r+");
+    assert_int_equal(stat(path, &st), 0);
+    for (long at = 8192 + 16; at < st.st_size; at++) { /* all pages but LMDB's own two */
+        if (at % 4096 == 0)
+            at += 16;
+        fseek(f, at, SEEK_SET);
+        putc(0xEE, f);
+    }
+    fclose(f);
+    assert_int_equal(stat(path, &st), 0);
+    snprintf(mark, sizeof mark, "mailhaul checked 1 %llu %lld %lld.%09ld %lld.%09ld\n",
+             (unsigned long long)st.st_ino, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+             st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+    snprintf(path, sizeof path, "%s/data.mdb.checked", kit.state);
+    f = fopen(path, "w");
+    fputs(mark, f);
+    fclose(f);
+    assert_int_equal(chown(path, 65534, 65534), 0);
+    assert_int_equal(chown(kit.state, 65534, 65534), 0);
+    config.folder = kit.state;
+    assert_false(spool_open(&config, &spool, &err));
+    kit_remove(kit.folder);
+}
+
 static void a_folder_of_other_things_is_refused_and_left_as_it_was(void **state)
 {
     struct spool_config config = { 0 };
@@ -478,6 +605,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_second_run_is_refused_and_told_who_holds_it),
         cmocka_unit_test(the_state_folder_is_for_its_owner_alone),
+        cmocka_unit_test(what_others_put_into_the_folder_is_not_taken),
+        cmocka_unit_test(a_folder_of_another_user_is_refused),
+        cmocka_unit_test(what_others_say_of_their_files_is_not_believed),
         cmocka_unit_test(a_folder_of_other_things_is_refused_and_left_as_it_was),
         cmocka_unit_test(reading_a_state_that_is_not_there_says_so_and_makes_nothing),
         cmocka_unit_test(network_file_systems_are_named),
