@@ -117,6 +117,8 @@ int do_report(const struct opts *o, const struct settings *settings)
     (void)settings;
     if (code == EXIT_DONE && !report_load(s.list, s.count, &report, &err))
         code = complain(&err, EXIT_DISK);
+    for (unsigned i = 0; code == EXIT_DONE && !o->quiet && i < report->note_count; i++)
+        fprintf(stderr, "mailhaul: warning: %s\n", report->notes[i]);
     if (code == EXIT_DONE && o->users.count && !o->quiet)
         fprintf(stderr,
                 "mailhaul: of %u user%s only, as --user asks: the sums are theirs; the batch's state, its time "

@@ -5,6 +5,7 @@
 #include "engine/cli/shards.h"
 #include "engine/config/config.h"
 #include "engine/report/format.h"
+#include "engine/report/share.h"
 #include "io/base/mem.h"
 
 #include <errno.h>
@@ -29,7 +30,9 @@ struct division {
 static void add(struct states *s, struct spool *spool, const char *folder, unsigned number, unsigned of)
 {
     s->list = mem_resize(s->list, s->count + 1u, sizeof *s->list);
-    s->list[s->count++] = (struct report_state){ spool, mem_text(folder), number, of, s->only };
+    s->list[s->count++] = (struct report_state){
+        .spool = spool, .folder = mem_text(folder), .number = number, .of = of, .only = s->only
+    };
     if (spool) {
         s->spools = mem_resize(s->spools, s->opened + 1u, sizeof(struct spool *));
         s->spools[s->opened++] = spool;
@@ -101,6 +104,14 @@ static void add_missing(struct states *s, const struct states_origin *origin)
     }
 }
 
+static void add_shares(struct states *s)
+{
+    for (unsigned i = 0; i < s->share_count; i++) {
+        add(s, NULL, s->shares[i]->path, 0, 0);
+        s->list[s->count - 1].share = s->shares[i];
+    }
+}
+
 bool states_look(void *states, const struct report_state **list_r, unsigned *count_r, struct err *err_r)
 {
     struct states *s = states;
@@ -109,6 +120,7 @@ bool states_look(void *states, const struct report_state **list_r, unsigned *cou
     drop_missing(s);
     for (unsigned i = 0; ok && i < s->origin_count; i++)
         ok = open_origin(s, &s->origins[i], err_r);
+    add_shares(s);
     for (unsigned i = 0; ok && i < s->origin_count; i++)
         add_missing(s, &s->origins[i]);
     *list_r = s->list;
@@ -222,6 +234,24 @@ static int look(struct states *s)
     return states_look(s, &list, &count, &err) ? EXIT_DONE : complain_of_state(&err);
 }
 
+/* A file that is no batch file. */
+static int share_file(struct states *s, enum opts_command command, const char *path)
+{
+    struct err err;
+
+    if (command != OPTS_REPORT) {
+        fprintf(stderr, "mailhaul: %s is a report in JSON: only `report` reads those; name the batch file or a state "
+                        "folder\n",
+                path);
+        return EXIT_USAGE;
+    }
+    s->shares = mem_resize(s->shares, s->share_count + 1u, sizeof(struct share *));
+    if (!share_open(path, &s->shares[s->share_count], &err))
+        return err.origin == ERR_ORIGIN_OS ? complain_of_file(path, err.code) : complain_of_state(&err);
+    s->share_count++;
+    return EXIT_DONE;
+}
+
 struct asked {
     const struct settings_list *names;
     bool *known; /* a name each */
@@ -257,6 +287,13 @@ static int check_asked(const struct states *s)
         if (reader)
             reader_destroy(&reader);
     }
+    for (unsigned i = 0; i < s->share_count; i++)
+        for (unsigned k = 0; k < s->shares[i]->user_count; k++) {
+            struct user_record user = { .address = slice_cstr(s->shares[i]->users[k].address),
+                                        .user_name = slice_cstr(s->shares[i]->users[k].user_name) };
+
+            each_user(&asked, &user);
+        }
     for (size_t i = 0; code != EXIT_DISK && i < s->only->count; i++)
         if (!asked.known[i])
             code = complain_unknown_user(slice_cstr(s->only->items[i]));
@@ -295,6 +332,8 @@ int states_open(const struct opts *o, struct states *s)
 
         if (stat(request.batch_file, &st) == 0 && S_ISDIR(st.st_mode))
             code = folder_open(s, request.batch_file, NULL);
+        else if (share_is(request.batch_file))
+            code = share_file(s, o->command, request.batch_file);
         else if (config_load(&request, &s->settings[s->settings_count++], &warnings, &err))
             code = batch_open(s, s->settings[s->settings_count - 1], o->quiet);
         else
@@ -316,6 +355,9 @@ void states_close(struct states *s)
         free(s->origins[i].folder);
     for (unsigned i = 0; i < s->settings_count; i++)
         settings_destroy(&s->settings[i]);
+    for (unsigned i = 0; i < s->share_count; i++)
+        share_close(&s->shares[i]);
+    free(s->shares);
     free(s->list);
     free(s->spools);
     free(s->origins);

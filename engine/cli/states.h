@@ -1,5 +1,6 @@
 /* The state folders that a command line stands for, opened for reading: a state folder itself, or a batch
- * file, which means the folder beside it or, where the batch was run in shards, those of all shards.
+ * file, which means the folder beside it or, where the batch was run in shards, those of all shards; for `report`
+ * also the JSON that an earlier one wrote.
  */
 #ifndef ENGINE_CLI_STATES_H
 #define ENGINE_CLI_STATES_H
@@ -12,6 +13,8 @@ struct states {
     unsigned count, opened;    /* of them: with a spool */
     struct spool **spools;     /* opened of them, in the same places */
     /* private */
+    struct share **shares;      /* JSON reports; they stand behind those with a spool */
+    unsigned share_count;
     struct states_origin *origins;
     unsigned origin_count;
     struct settings **settings; /* of the batch files that were read here */

@@ -1,7 +1,9 @@
 #include "engine/report/course.h"
 
+#include "engine/report/share.h"
 #include "io/base/mem.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* More than the store keeps; a damaged count must not take all memory. */
@@ -114,6 +116,68 @@ static bool each_sample(void *context, int64_t wall_ms, const uint64_t values[12
     return true;
 }
 
+const char *report_course_name(unsigned value)
+{
+    static const char *const names[SAMPLE_VALUES] = {
+        "messages_fetched_per_s", "bytes_fetched_per_s", "messages_uploaded_per_s",
+        "bytes_uploaded_per_s",   "spool_held",          "spool_budget",
+        "source_sessions",        "target_sessions",     "users_working",
+        "throttled_per_s",        "mailboxes_held",      "tenant_rate"
+    };
+
+    assert(value < SAMPLE_VALUES);
+    return names[value];
+}
+
+/* A report of several parts tells one course: with the first of them that counts. */
+static const struct share *course_of(const struct report *r, unsigned shard)
+{
+    const struct share *share = r->parts[shard].given.share;
+
+    for (unsigned i = 0; share && i < shard; i++)
+        if (r->parts[i].given.share == share && !r->parts[i].left_out)
+            return NULL;
+    return share;
+}
+
+static bool load_samples(struct report *r, unsigned shard, struct samples *s, int64_t *from_r, int64_t *to_r,
+                         struct err *err_r)
+{
+    const struct share *share = course_of(r, shard);
+
+    *from_r = INT64_MAX;
+    *to_r = INT64_MIN;
+    if (r->parts[shard].left_out)
+        return true;
+    if (r->parts[shard].given.share) {
+        if (share && !share_course_range(share, from_r, to_r)) {
+            *from_r = INT64_MAX;
+            *to_r = INT64_MIN;
+        }
+        return true;
+    }
+    if (!reader_samples(r->readers[shard], each_sample, s, err_r))
+        return false;
+    if (s->count > 1) {
+        *from_r = s->rows[0].wall_ms;
+        *to_r = s->rows[s->count - 1].wall_ms;
+    }
+    return true;
+}
+
+/* Returns for how long a run was going on. */
+static uint64_t spread(struct report *r, unsigned shard, const struct samples *s)
+{
+    const struct share *share = course_of(r, shard);
+    int64_t from, to;
+
+    if (r->parts[shard].left_out)
+        return 0;
+    if (share)
+        return share_course_range(share, &from, &to) ? share_course_spread(share, &r->course) : 0;
+    return report_course_spread(&r->course, s->rows, s->count, r->parts[shard].started_ms);
+}
+
 bool report_course_load(struct report *r, struct err *err_r)
 {
     struct samples *shards = mem_zero(r->shards, sizeof *shards);
@@ -121,21 +185,18 @@ bool report_course_load(struct report *r, struct err *err_r)
     bool good = true;
 
     for (unsigned i = 0; good && i < r->shards; i++) {
-        struct samples *s = &shards[i];
+        int64_t begin, end;
 
-        good = reader_samples(r->readers[i], each_sample, s, err_r);
-        if (good && s->count > 1) {
-            from = s->rows[0].wall_ms < from ? s->rows[0].wall_ms : from;
-            to = s->rows[s->count - 1].wall_ms > to ? s->rows[s->count - 1].wall_ms : to;
-        }
+        good = load_samples(r, i, &shards[i], &begin, &end, err_r);
+        from = begin < from ? begin : from;
+        to = end > to ? end : to;
     }
     if (good && from < to) {
         uint64_t active = 0;
 
         report_course_range(&r->course, from, to);
         for (unsigned i = 0; i < r->shards; i++) {
-            uint64_t one = report_course_spread(&r->course, shards[i].rows, shards[i].count,
-                                                r->parts[i].started_ms);
+            uint64_t one = spread(r, i, &shards[i]);
 
             active = one > active ? one : active;
         }

@@ -9,6 +9,9 @@ struct report_sample {
     uint64_t values[SAMPLE_VALUES];
 };
 
+/* "messages_fetched_per_s" ...: what the JSON calls a value (enum sample_value) of it. */
+const char *report_course_name(unsigned value);
+
 /* Fills report->course from all shards. */
 bool report_course_load(struct report *report, struct err *err_r) ERR_CHECK;
 

@@ -138,6 +138,12 @@ void emit_number(struct emit *e, const char *name, uint64_t value)
     fprintf(e->out, "%" PRIu64, value);
 }
 
+void emit_integer(struct emit *e, const char *name, int64_t value)
+{
+    before(e, name);
+    fprintf(e->out, "%" PRId64, value);
+}
+
 void emit_real(struct emit *e, const char *name, double value)
 {
     char digits[400];

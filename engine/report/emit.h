@@ -28,6 +28,7 @@ void emit_end_array(struct emit *e);
 void emit_text(struct emit *e, const char *name, struct slice text);
 void emit_cstr(struct emit *e, const char *name, const char *text);
 void emit_number(struct emit *e, const char *name, uint64_t value);
+void emit_integer(struct emit *e, const char *name, int64_t value);
 /* Three decimals at most; what is not finite is written as 0. */
 void emit_real(struct emit *e, const char *name, double value);
 void emit_bool(struct emit *e, const char *name, bool value);

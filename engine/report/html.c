@@ -1,5 +1,6 @@
 #include "engine/report/report.h"
 
+#include "engine/report/details.h"
 #include "engine/report/emit.h"
 #include "engine/report/folders.h"
 #include "engine/report/intern.h"
@@ -152,8 +153,7 @@ static bool skipped(struct page *p, const struct report_user *u, const struct re
         if (f->tally.skipped == 0 || f->excluded)
             continue;
         rows += f->tally.skipped;
-        if (!reader_notes(p->report->readers[u->shard], u->id, f->folder, 1u << MESSAGE_SKIPPED, 0,
-                          each_skipped, p, err_r))
+        if (!report_details_notes(p->report, u, f, MESSAGE_SKIPPED, each_skipped, p, err_r))
             return false;
     }
     /* Reading stops where the room ends, so what is left is known from the tallies only. */
@@ -202,8 +202,7 @@ static bool repaired(struct page *p, const struct report_user *u, const struct r
     for (unsigned i = 0; u->repaired && i < list->count; i++) {
         p->folder = &list->rows[i];
         if (p->folder->tally.uploaded &&
-            !reader_repaired(p->report->readers[u->shard], u->id, p->folder->folder, each_repaired, p,
-                             err_r))
+            !report_details_repaired(p->report, u, p->folder, each_repaired, p, err_r))
             return false;
     }
     shown = p->shown[PART_REPAIRED] - shown;
@@ -214,9 +213,8 @@ static bool repaired(struct page *p, const struct report_user *u, const struct r
 static bool user_details(struct page *p, struct err *err_r)
 {
     const struct report_user *u = &p->report->users[p->user];
-    struct reader *reader = p->report->readers[u->shard];
     struct report_folders list;
-    bool good = report_folders_load(reader, u->id, true, &list, err_r);
+    bool good = report_details_folders(p->report, u, true, &list, err_r);
 
     for (unsigned i = 0; good && i < list.count; i++)
         folder_row(p, &list.rows[i]);
@@ -237,7 +235,7 @@ static bool user_details(struct page *p, struct err *err_r)
         good = repaired(p, u, &list, err_r);
     p->of_user = 0;
     if (good)
-        good = reader_failures(reader, u->id, each_failure, p, err_r);
+        good = report_details_failures(p->report, u, each_failure, p, err_r);
     report_folders_free(&list);
     return good;
 }
@@ -284,7 +282,7 @@ static void head(struct emit *e, const struct report *r)
     emit_number(e, "until", b->running ? 0 : stamp(b->until_ms));
     emit_number(e, "killed", b->killed_ms != 0);
     emit_real(e, "seconds", b->seconds);
-    emit_number(e, "shards", r->shards);
+    emit_number(e, "shards", report_shards_counted(r));
     emit_array(e, "divisions");
     for (unsigned i = 0; i < r->division_count; i++)
         emit_cstr(e, NULL, report_shards_line(r, i, verdict, sizeof verdict));
@@ -416,6 +414,10 @@ static void warnings(struct emit *e, const struct report *r)
     emit_array(e, "warnings");
     for (unsigned i = 0; i < r->batch.warning_count; i++)
         emit_cstr(e, NULL, r->batch.warnings[i]);
+    emit_end_array(e);
+    emit_array(e, "notes");
+    for (unsigned i = 0; i < r->note_count; i++)
+        emit_cstr(e, NULL, r->notes[i]);
     emit_end_array(e);
 }
 

@@ -1,8 +1,11 @@
 #include "engine/report/report.h"
 
+#include "engine/report/course.h"
+#include "engine/report/details.h"
 #include "engine/report/emit.h"
-#include "engine/report/folders.h"
+#include "engine/report/merge.h"
 #include "engine/report/shards.h"
+#include "engine/report/share.h"
 #include "engine/report/time.h"
 #include "engine/rules/advice.h"
 #include "engine/rules/repair.h"
@@ -43,11 +46,15 @@ static void batch(struct emit *e, const struct report *r)
         emit_time(e, "killed", r->batch.killed_ms);
     else
         emit_null(e, "killed");
-    emit_number(e, "shards", r->shards);
+    emit_time(e, "made", r->made_ms);
+    emit_number(e, "shards", report_shards_counted(r));
     report_shards_emit(e, r);
+    report_merge_emit(e, r);
     emit_array(e, "warnings");
     for (unsigned i = 0; i < r->batch.warning_count; i++)
         emit_cstr(e, NULL, r->batch.warnings[i]);
+    for (unsigned i = 0; i < r->note_count; i++)
+        emit_cstr(e, NULL, r->notes[i]);
     emit_end_array(e);
     emit_end_object(e);
 }
@@ -189,8 +196,7 @@ static bool repaired_items(struct emit *e, struct report *r, const struct report
     for (unsigned i = 0; good && i < list->count; i++) {
         items.folder = &list->rows[i];
         if (items.folder->tally.uploaded)
-            good = reader_repaired(r->readers[user->shard], user->id, items.folder->folder,
-                                   each_repaired, &items, err_r);
+            good = report_details_repaired(r, user, items.folder, each_repaired, &items, err_r);
     }
     emit_end_array(e);
     emit_number(e, "repaired", items.repaired);
@@ -221,8 +227,7 @@ static bool items(struct emit *e, struct report *r, const struct report_user *us
             emit_number(e, "count", f->tally.skipped);
             emit_end_object(e);
         } else if (state == MESSAGE_SKIPPED ? f->tally.skipped : f->tally.failed) {
-            good = reader_notes(r->readers[user->shard], user->id, f->folder, 1u << state, 0, each_item,
-                                &items, err_r);
+            good = report_details_notes(r, user, f, state, each_item, &items, err_r);
         }
     }
     emit_end_array(e);
@@ -263,8 +268,12 @@ static bool user(struct emit *e, struct report *r, const struct report_user *u, 
 {
     struct failures context = { e, u };
     struct report_folders list;
-    bool good = report_folders_load(r->readers[u->shard], u->id, true, &list, err_r);
+    bool good;
 
+    /* What another version wrote may hold what this one does not know. */
+    if (r->parts[u->shard].given.share)
+        return share_emit_user(r->parts[u->shard].given.share, u->id - 1, e, u->shard, err_r);
+    good = report_details_folders(r, u, true, &list, err_r);
     emit_object(e, NULL);
     emit_cstr(e, "address", u->address);
     emit_cstr(e, "user_name", u->user_name);
@@ -293,9 +302,10 @@ static bool user(struct emit *e, struct report *r, const struct report_user *u, 
                repaired_items(e, r, u, &list, err_r);
     if (good) {
         emit_array(e, "failures");
-        good = reader_failures(r->readers[u->shard], u->id, each_failure, &context, err_r);
+        good = report_details_failures(r, u, each_failure, &context, err_r);
         emit_end_array(e);
     }
+    emit_number(e, "state_index", u->shard);
     emit_end_object(e);
     report_folders_free(&list);
     return good;
@@ -303,18 +313,12 @@ static bool user(struct emit *e, struct report *r, const struct report_user *u, 
 
 static void timeline(struct emit *e, const struct report_course *c)
 {
-    static const char *const names[SAMPLE_VALUES] = {
-        "messages_fetched_per_s", "bytes_fetched_per_s", "messages_uploaded_per_s",
-        "bytes_uploaded_per_s",   "spool_held",          "spool_budget",
-        "source_sessions",        "target_sessions",     "users_working",
-        "throttled_per_s",        "mailboxes_held",      "tenant_rate"
-    };
-
     emit_object(e, "timeline");
     emit_time(e, "from", c->from_ms);
     emit_real(e, "step_s", (double)c->step_ms / 1000.0);
+    emit_real(e, "active_s", (double)c->active_ms / 1000.0);
     for (unsigned v = 0; v < SAMPLE_VALUES; v++) {
-        emit_array(e, names[v]);
+        emit_array(e, report_course_name(v));
         for (unsigned i = 0; i < c->points; i++)
             emit_real(e, NULL, c->values[i][v]);
         emit_end_array(e);

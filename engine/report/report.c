@@ -1,9 +1,11 @@
 #include "engine/report/report.h"
 
 #include "engine/report/course.h"
-#include "engine/report/folders.h"
+#include "engine/report/details.h"
 #include "engine/report/format.h"
+#include "engine/report/merge.h"
 #include "engine/report/shards.h"
+#include "engine/report/share.h"
 #include "engine/rules/advice.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -24,19 +26,25 @@ bool report_is_asked(const struct settings_list *only, struct slice address, str
     return !only || only->count == 0;
 }
 
-static bool each_user(void *context, const struct user_record *record)
+static struct report_user *new_user(struct loading *l)
 {
-    struct loading *l = context;
     struct report *r = l->report;
-    struct report_user *user;
 
-    if (!report_is_asked(r->parts[l->shard].given.only, record->address, record->user_name))
-        return true;
     if (r->user_count == l->room) {
         l->room = l->room ? l->room * 2 : 64;
         r->users = mem_resize(r->users, l->room, sizeof *r->users);
     }
-    user = &r->users[r->user_count++];
+    return &r->users[r->user_count++];
+}
+
+static bool each_user(void *context, const struct user_record *record)
+{
+    struct loading *l = context;
+    struct report_user *user;
+
+    if (!report_is_asked(l->report->parts[l->shard].given.only, record->address, record->user_name))
+        return true;
+    user = new_user(l);
     *user = (struct report_user){
         .shard = l->shard,
         .id = record->id,
@@ -54,6 +62,27 @@ static bool each_user(void *context, const struct user_record *record)
     err_printable(user->failure, sizeof user->failure, record->failure,
                   strnlen(record->failure, sizeof record->failure));
     return true;
+}
+
+/* Those of a part that a JSON report tells of. */
+static void share_users(struct loading *l)
+{
+    const struct report_shard *p = &l->report->parts[l->shard];
+    const struct share *share = p->given.share;
+
+    for (unsigned i = 0; i < share->user_count; i++) {
+        const struct report_user *row = &share->users[i];
+        struct report_user *user;
+
+        if (&share->parts[row->shard] != p->of_share ||
+            !report_is_asked(p->given.only, slice_cstr(row->address), slice_cstr(row->user_name)))
+            continue;
+        user = new_user(l);
+        *user = *row;
+        user->shard = l->shard;
+        user->address = mem_text(row->address);
+        user->user_name = mem_text(row->user_name);
+    }
 }
 
 static struct report_group *add_group(struct report *r, const char *type, uint32_t count,
@@ -202,9 +231,8 @@ static bool load_user(struct loading *l, bool full, struct err *err_r)
 {
     struct report *r = l->report;
     struct report_user *user = &r->users[l->user];
-    struct reader *reader = r->readers[user->shard];
     struct report_folders list;
-    bool good = report_folders_load(reader, user->id, false, &list, err_r);
+    bool good = report_details_folders(r, user, false, &list, err_r);
 
     for (unsigned i = 0; good && i < list.count; i++) {
         const struct folder_record *f = &list.rows[i];
@@ -213,20 +241,19 @@ static bool load_user(struct loading *l, bool full, struct err *err_r)
         user->folders++;
         user->unbalanced += !tally_balanced(&f->tally);
         if (full && f->tally.uploaded)
-            good = reader_repaired(reader, user->id, f->folder, each_repaired, user, err_r);
+            good = report_details_repaired(r, user, f, each_repaired, user, err_r);
         if (!good || !full || f->tally.skipped == 0)
             continue;
         if (f->excluded)
             r->skips.messages[SKIP_EXCLUDED_FOLDER] += f->tally.skipped;
         else
-            good = reader_messages(reader, user->id, f->folder, 1u << MESSAGE_SKIPPED, 0, false, 0,
-                                   each_skipped, l, err_r);
+            good = report_details_skipped(r, user, f, each_skipped, l, err_r);
     }
     report_folders_free(&list);
     if (good)
-        good = reader_problems(reader, user->id, each_problem, l, err_r);
+        good = report_details_problems(r, user, each_problem, l, err_r);
     if (good && full)
-        good = reader_failures(reader, user->id, each_failure, l, err_r);
+        good = report_details_failures(r, user, each_failure, l, err_r);
     if (good && full)
         add_verdict(r, l->user);
     return good;
@@ -283,12 +310,12 @@ static bool has_line(struct slice text, const char *line)
 }
 
 /* What one shard's users lack another's may have. */
-static void take_warnings(struct report_batch *b, unsigned shard, struct slice text)
+static void take_warnings(struct report_batch *b, bool first, struct slice text)
 {
     struct slice rest = text, one;
     unsigned left = 0;
 
-    if (shard == 0)
+    if (first)
         while (slice_split(&rest, '\n', &one))
             if (one.size) {
                 b->warnings = mem_resize(b->warnings, b->warning_count + 1u, sizeof *b->warnings);
@@ -350,86 +377,115 @@ struct end_of {
     int64_t finished_ms; /* of the shards that are */
     int64_t last_ms;     /* last sign of life of any */
     bool open;           /* a shard has not finished */
+    unsigned parts;      /* so many were looked at */
     unsigned names;      /* different ones */
 };
+
+/* What is known of every part, whatever it was read from. */
+static void take_part(struct report *r, unsigned shard, struct end_of *end, struct slice warnings)
+{
+    const struct report_shard *part = &r->parts[shard];
+    struct report_batch *b = &r->batch;
+
+    if (!b->name) {
+        b->name = mem_text(part->batch_name);
+        end->names = 1;
+    } else {
+        end->names += strcmp(b->name, part->batch_name) != 0;
+    }
+    take_warnings(b, end->parts == 0, warnings);
+    if (end->parts == 0 || state_rank(part->state) > state_rank(b->state))
+        snprintf(b->state, sizeof b->state, "%s", part->state);
+    if (part->started_ms && (b->started_ms == 0 || part->started_ms < b->started_ms))
+        b->started_ms = part->started_ms;
+    if (part->updated_ms > end->last_ms)
+        end->last_ms = part->updated_ms;
+    end->parts++;
+}
+
+static void take_end(struct report_batch *b, struct end_of *end, int64_t finished_ms, bool has_code, int code)
+{
+    end->open |= finished_ms == 0;
+    if (finished_ms > end->finished_ms)
+        end->finished_ms = finished_ms;
+    if (has_code && (!b->has_exit_code || code_rank(code) > code_rank(b->exit_code))) {
+        b->has_exit_code = true;
+        b->exit_code = code;
+    }
+}
+
+static void load_share(struct report *r, unsigned shard, struct end_of *end)
+{
+    struct report_shard *part = &r->parts[shard];
+    const struct share_part *told = part->of_share;
+    const struct share *share = part->given.share;
+
+    memcpy(part->state, told->state, sizeof part->state);
+    part->started_ms = told->started_ms;
+    part->unheard = told->running;
+    part->has_exit_code = told->has_exit_code;
+    part->exit_code = told->exit_code;
+    if (share->killed_ms > r->batch.killed_ms)
+        r->batch.killed_ms = share->killed_ms;
+    take_part(r, shard, end, slice_cstr(share->warnings));
+    take_end(&r->batch, end, share->finished_ms, part->has_exit_code, part->exit_code);
+}
 
 static bool load_shard(struct report *r, unsigned shard, struct end_of *end, struct err *err_r)
 {
     struct spool *spool = r->spools[shard];
     struct report_batch *b = &r->batch;
     struct report_shard *part = &r->parts[shard];
-    int64_t started, finished, code, last = spool_last_commit_ms(spool);
+    int64_t finished, code;
     bool has_started, has_finished, has_code;
     struct slice text;
-    char *name, *state = part->state;
 
-    if (!spool_meta_get(spool, "batch.name", &text, err_r))
-        return false;
-    name = format_printable(text);
-    free((char *)text.data);
-    if (!b->name) {
-        b->name = name;
-        end->names = 1;
-    } else {
-        end->names += strcmp(b->name, name) != 0;
-        free(name);
-    }
-    if (!spool_meta_get(spool, REPORT_WARNINGS_NAME, &text, err_r))
-        return false;
-    take_warnings(b, shard, text);
-    free((char *)text.data);
     if (!spool_meta_get(spool, "batch.state", &text, err_r))
         return false;
-    err_printable(state, sizeof part->state, text.data, text.size);
+    err_printable(part->state, sizeof part->state, text.data, text.size);
     free((char *)text.data);
-    if (is_under_way(state) && !is_alive(r, spool, last)) {
-        memcpy(state, "Stopped", sizeof "Stopped");
-        b->killed_ms = last > b->killed_ms ? last : b->killed_ms;
+    if (is_under_way(part->state) && !is_alive(r, spool, part->updated_ms)) {
+        memcpy(part->state, "Stopped", sizeof "Stopped");
+        b->killed_ms = part->updated_ms > b->killed_ms ? part->updated_ms : b->killed_ms;
         settle_users(r, shard);
     } else {
-        part->running = is_under_way(state);
+        part->running = is_under_way(part->state);
         b->running |= part->running;
     }
-    if (shard == 0 || state_rank(state) > state_rank(b->state))
-        snprintf(b->state, sizeof b->state, "%s", state);
-    if (!fact_number(spool, "batch.started_ms", &started, &has_started, err_r) ||
+    if (!fact_number(spool, "batch.started_ms", &part->started_ms, &has_started, err_r) ||
         !fact_number(spool, "batch.finished_ms", &finished, &has_finished, err_r) ||
-        !fact_number(spool, "batch.exit_code", &code, &has_code, err_r))
+        !fact_number(spool, "batch.exit_code", &code, &has_code, err_r) ||
+        !spool_meta_get(spool, REPORT_WARNINGS_NAME, &text, err_r))
         return false;
-    part->started_ms = started;
-    if (has_started && (b->started_ms == 0 || started < b->started_ms))
-        b->started_ms = started;
+    take_part(r, shard, end, text);
+    free((char *)text.data);
+    has_code &= code <= 255;
     /* The facts of an earlier run stay until this one ends. */
-    if (!has_finished || finished < started)
-        end->open = true;
-    else {
-        if (finished > end->finished_ms)
-            end->finished_ms = finished;
-        part->has_exit_code = has_code && code <= 255;
-        part->exit_code = part->has_exit_code ? (int)code : 0;
-    }
-    if (last > end->last_ms)
-        end->last_ms = last;
-    if (has_code && code <= 255 && (!b->has_exit_code || code_rank((int)code) > code_rank(b->exit_code))) {
-        b->has_exit_code = true;
-        b->exit_code = (int)code;
-    }
+    if (!has_finished || finished < part->started_ms)
+        finished = 0;
+    part->has_exit_code = finished && has_code;
+    part->exit_code = part->has_exit_code ? (int)code : 0;
+    take_end(b, end, finished, has_code, (int)code);
     return true;
 }
 
 static bool load_batch(struct report *r, struct err *err_r)
 {
     struct report_batch *b = &r->batch;
-    struct end_of end = { .open = r->part_count > r->shards };
-    unsigned untouched = 0;
+    struct end_of end = { .open = r->missing > 0 };
+    unsigned untouched = r->missing;
 
-    for (unsigned i = 0; i < r->shards; i++)
-        if (!load_shard(r, i, &end, err_r))
+    for (unsigned i = 0; i < r->shards; i++) {
+        if (r->parts[i].left_out)
+            continue;
+        if (r->parts[i].given.share)
+            load_share(r, i, &end);
+        else if (!load_shard(r, i, &end, err_r))
             return false;
-    /* Where something was done and something not yet begun, the whole is neither. */
-    for (unsigned i = 0; i < r->part_count; i++)
         untouched += report_shard_is_untouched(&r->parts[i]);
-    if (untouched && untouched < r->part_count && !b->running)
+    }
+    /* Where something was done and something not yet begun, the whole is neither. */
+    if (untouched && untouched < end.parts + r->missing && !b->running)
         snprintf(b->state, sizeof b->state, "Stopped");
     if (end.names > 1) {
         char *all = mem_format("%s and %u more", b->name, end.names - 1);
@@ -451,16 +507,34 @@ static bool load_batch(struct report *r, struct err *err_r)
 
 /* --- all of it --- */
 
+static bool load_rows(struct loading *l, bool full, struct err *err_r)
+{
+    struct report *r = l->report;
+
+    for (unsigned i = 0; i < r->shards; i++)
+        if (r->spools[i] && (!reader_create(r->spools[i], &r->readers[i], err_r) ||
+                             (full && !reader_hold(r->readers[i], err_r))))
+            return false;
+    if (!report_merge_identify(r, err_r))
+        return false;
+    report_merge_stale(r);
+    for (l->shard = 0; l->shard < r->shards; l->shard++)
+        if (r->parts[l->shard].left_out)
+            continue;
+        else if (r->parts[l->shard].given.share)
+            share_users(l);
+        else if (!reader_users(r->readers[l->shard], each_user, l, err_r))
+            return false;
+    report_merge_users(r);
+    report_shards_divide(r);
+    return true;
+}
+
 static bool load(struct report *r, bool full, struct err *err_r)
 {
     struct loading l = { .report = r };
 
-    for (l.shard = 0; l.shard < r->shards; l.shard++)
-        if (!reader_create(r->spools[l.shard], &r->readers[l.shard], err_r) ||
-            (full && !reader_hold(r->readers[l.shard], err_r)) ||
-            !reader_users(r->readers[l.shard], each_user, &l, err_r))
-            return false;
-    if (!load_batch(r, err_r))
+    if (!load_rows(&l, full, err_r) || !load_batch(r, err_r))
         return false;
     for (l.user = 0; l.user < r->user_count; l.user++) {
         if (!load_user(&l, full, err_r))
@@ -476,29 +550,12 @@ static bool load(struct report *r, bool full, struct err *err_r)
            (!full || report_course_load(r, err_r));
 }
 
-/* Those without a spool go last. */
-static void take_states(struct report *r, const struct report_state *states, unsigned count)
-{
-    r->parts = mem_zero(count, sizeof *r->parts);
-    r->spools = mem_zero(count, sizeof *r->spools);
-    r->readers = mem_zero(count, sizeof *r->readers);
-    for (int pass = 0; pass < 2; pass++)
-        for (unsigned i = 0; i < count; i++) {
-            if ((states[i].spool == NULL) != (pass == 1))
-                continue;
-            r->parts[r->part_count++].given = states[i];
-            if (states[i].spool)
-                r->spools[r->shards++] = states[i].spool;
-        }
-    report_shards_divide(r);
-}
-
 static bool load_new(const struct report_state *states, unsigned count, bool full,
                      struct report **report_r, struct err *err_r)
 {
     struct report *r = mem_zero(1, sizeof *r);
 
-    take_states(r, states, count);
+    report_merge_parts(r, states, count);
     r->made_ms = now_wall_ms();
     if (!load(r, full, err_r)) {
         report_free(&r);
@@ -534,6 +591,7 @@ void report_free(struct report **report)
         free(r->users[i].user_name);
     }
     report_learnt_deinit(&r->learnt);
+    report_merge_deinit(r);
     free(r->parts);
     free(r->divisions);
     free(r->batch.name);

@@ -98,14 +98,27 @@ struct report_state {
     const char *folder;   /* borrowed; its path */
     unsigned number, of;  /* which shard it is of how many; of 0: the users are not divided */
     const struct settings_list *only; /* borrowed; of its users only these, see report_is_asked; NULL or empty: all */
+    struct share *share;  /* borrowed; in place of a spool: the JSON report that a state folder left; folder: its path.
+                             number and of are in it */
 };
 
 /* Whether a user is of these, by address (case does not count) or login name. NULL or empty: each is. */
 bool report_is_asked(const struct settings_list *only, struct slice address, struct slice user_name);
 
+/* Why a part counts for nothing: its batch was divided otherwise since, or all of its users are in newer ones. */
+enum report_left_out { REPORT_COUNTED, REPORT_STALE, REPORT_SUPERSEDED };
+
 /* How it stands. */
 struct report_shard {
-    struct report_state given;
+    struct report_state given; /* without spool and share: it is missing */
+    const struct share_part *of_share; /* what a JSON report says of it; NULL: it is no report's */
+    const char *place;    /* path of the state folder, here or where the report was made */
+    char *batch_name;     /* NULL: missing */
+    char *base;           /* what the parts of one batch have in common of their paths */
+    int64_t updated_ms;   /* last sign of life; 0: none */
+    enum report_left_out left_out;
+    bool told;            /* that it is left out */
+    bool unheard;         /* it was at work when its report was written; how it is now is not known */
     unsigned division;    /* from 1, place in report.divisions; 0: none */
     char state[32];       /* a batch's word */
     bool running, has_exit_code;
@@ -114,13 +127,25 @@ struct report_shard {
     int64_t started_ms;   /* its last run's begin; 0: none */
 };
 
+/* An address that stands in two parts; each counts once. */
+struct report_duplicate {
+    char *address;
+    unsigned counted, left_out; /* parts */
+    bool told;
+};
+
 struct report {
-    struct report_shard *parts; /* those without a spool stand last */
+    struct report_shard *parts; /* those that are missing stand last */
     unsigned part_count;
     unsigned *divisions, division_count; /* the first part of each batch that is divided */
-    struct spool **spools;   /* borrowed */
+    struct spool **spools;   /* borrowed; NULL for the part of a JSON report */
     struct reader **readers; /* one a spool */
     unsigned shards;         /* spools; parts of the same places */
+    unsigned missing;        /* shards of the divisions that are not among them */
+    struct report_duplicate *duplicates;
+    unsigned duplicate_count;
+    char **notes;            /* what was left out, a sentence each; printable */
+    unsigned note_count;
     struct report_batch batch;
     struct report_user *users; /* by shard, then id */
     unsigned user_count;

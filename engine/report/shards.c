@@ -2,7 +2,9 @@
 
 #include "engine/report/format.h"
 #include "engine/report/report.h"
+#include "engine/report/share.h"
 #include "io/base/mem.h"
+#include "io/base/now.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +12,10 @@
 #define LIST_BYTES 160u /* of one list of numbers */
 
 /* How a shard stands, for people. */
-enum standing { ENDED, AT_WORK, STOPPED, PLANNED, MISSING, STANDINGS };
-static const char *const words[STANDINGS] = { "ended", "at work", "stopped before the end", "only planned",
-                                              "without a state folder" };
+enum standing { ENDED, AT_WORK, UNHEARD, STOPPED, PLANNED, SUPERSEDED, MISSING, UNNAMED, STANDINGS };
+static const char *const words[STANDINGS] = { "ended", "at work", "at work when last heard of",
+                                              "stopped before the end", "only planned", "left out for newer ones",
+                                              "without a state folder", "not named here" };
 
 bool report_shard_is_untouched(const struct report_shard *p)
 {
@@ -21,10 +24,14 @@ bool report_shard_is_untouched(const struct report_shard *p)
 
 static enum standing standing_of(const struct report_shard *p)
 {
-    if (!p->given.spool)
+    if (!p->given.spool && !p->given.share)
         return MISSING;
+    if (p->left_out)
+        return SUPERSEDED;
     if (p->running)
         return AT_WORK;
+    if (p->unheard)
+        return UNHEARD;
     if (strcmp(p->state, "Stopped") == 0)
         return STOPPED;
     return report_shard_is_untouched(p) ? PLANNED : ENDED;
@@ -34,7 +41,7 @@ static enum standing standing_of(const struct report_shard *p)
 static struct slice base_of(const struct report_shard *p)
 {
     char text[SETTINGS_SHARD_ENDING_BYTES];
-    struct slice folder = slice_cstr(p->given.folder);
+    struct slice folder = slice_cstr(p->place);
     struct slice ending = slice_cstr(settings_shard_ending(p->given.number, p->given.of, text));
 
     if (slice_ends(folder, ending))
@@ -42,13 +49,132 @@ static struct slice base_of(const struct report_shard *p)
     return folder;
 }
 
-void report_shards_divide(struct report *r)
+static bool is_missing(const struct report_shard *p)
 {
-    /* One state folder alone is what was asked for. */
-    for (unsigned i = 0; r->part_count > 1 && i < r->part_count; i++) {
+    return standing_of(p) == MISSING;
+}
+
+static bool counts(const struct report_shard *p)
+{
+    return !is_missing(p) && !p->left_out;
+}
+
+/* Whether a part of a kind stands for that shard. */
+static bool has_number(const struct report *r, unsigned division, unsigned number,
+                       bool (*kind)(const struct report_shard *))
+{
+    for (unsigned i = 0; i < r->part_count; i++)
+        if (r->parts[i].division == division && r->parts[i].given.number == number && kind(&r->parts[i]))
+            return true;
+    return false;
+}
+
+static bool is_there(const struct report_shard *p)
+{
+    return !is_missing(p);
+}
+
+static bool is_any(const struct report_shard *p)
+{
+    (void)p;
+    return true;
+}
+
+static bool overlap(const struct report *r, unsigned a, unsigned b)
+{
+    for (unsigned i = 0; i < r->part_count; i++)
+        if (r->parts[i].division == a && counts(&r->parts[i]) && has_number(r, b, r->parts[i].given.number, counts))
+            return true;
+    return false;
+}
+
+/* Newer ones have all its users. */
+static bool is_over(const struct report *r, unsigned division)
+{
+    for (unsigned i = 0; i < r->part_count; i++)
+        if (r->parts[i].division == division && (is_missing(&r->parts[i]) || counts(&r->parts[i])))
+            return false;
+    return true;
+}
+
+/* Of a division whose shards are all missing no name is known. */
+static const char *name_of(const struct report *r, unsigned division)
+{
+    for (unsigned i = 0; i < r->part_count; i++)
+        if (r->parts[i].division == division && r->parts[i].batch_name)
+            return r->parts[i].batch_name;
+    return "";
+}
+
+/* Is one of its shards known from a report, or were users of it found elsewhere too? */
+static bool is_scattered(const struct report *r, unsigned division)
+{
+    for (unsigned i = 0; i < r->part_count; i++)
+        if (r->parts[i].division == division && r->parts[i].of_share)
+            return true;
+    return r->duplicate_count > 0;
+}
+
+/* a: 0 for none. */
+static void unite(struct report *r, unsigned a, unsigned b)
+{
+    for (unsigned i = 0; i < r->part_count; i++) {
         struct report_shard *p = &r->parts[i];
 
-        if (p->given.of < 2)
+        if (p->division == b)
+            p->division = a;
+        else if (p->division > b)
+            p->division--;
+    }
+    r->division_count--;
+    memmove(&r->divisions[b - 1], &r->divisions[b], (r->division_count - (b - 1)) * sizeof *r->divisions);
+}
+
+/* The shards of one batch may lie at several places: some here, of others the reports. */
+static void unite_scattered(struct report *r)
+{
+    for (unsigned a = 1; a <= r->division_count; a++)
+        for (unsigned b = a + 1; b <= r->division_count;)
+            if (r->parts[r->divisions[a - 1]].given.of == r->parts[r->divisions[b - 1]].given.of &&
+                strcmp(name_of(r, a), name_of(r, b)) == 0 && (is_scattered(r, a) || is_scattered(r, b)) &&
+                !overlap(r, a, b))
+                unite(r, a, b);
+            else
+                b++;
+    for (unsigned d = r->division_count; d > 0; d--)
+        if (is_over(r, d))
+            unite(r, 0, d);
+}
+
+/* What is missing at one place is not when another has it. */
+static void count_missing(struct report *r)
+{
+    for (unsigned d = 1; d <= r->division_count; d++) {
+        unsigned of = r->parts[r->divisions[d - 1]].given.of, there = 0;
+
+        for (unsigned i = 0; i < r->part_count; i++) {
+            struct report_shard *p = &r->parts[i];
+
+            if (p->division != d)
+                continue;
+            if (is_missing(p) && has_number(r, d, p->given.number, is_there)) {
+                p->left_out = REPORT_SUPERSEDED;
+                p->division = 0;
+            }
+        }
+        for (unsigned number = 1; number <= of; number++)
+            there += has_number(r, d, number, is_there);
+        r->missing += of - there;
+    }
+}
+
+void report_shards_divide(struct report *r)
+{
+    for (unsigned i = 0; i < r->part_count; i++) {
+        struct report_shard *p = &r->parts[i];
+
+        /* One state folder alone is what was asked for. */
+        if (p->given.of < 2 || p->left_out == REPORT_STALE || (r->part_count == 1 && !p->of_share))
             continue;
         for (unsigned d = 0; d < r->division_count && !p->division; d++) {
             const struct report_shard *first = &r->parts[r->divisions[d]];
@@ -62,6 +188,25 @@ void report_shards_divide(struct report *r)
             p->division = r->division_count;
         }
     }
+    unite_scattered(r);
+    count_missing(r);
+}
+
+unsigned report_shards_counted(const struct report *r)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < r->shards; i++)
+        n += !r->parts[i].left_out;
+    return n;
+}
+
+bool report_shards_unheard(const struct report *r)
+{
+    for (unsigned i = 0; i < r->shards; i++)
+        if (!r->parts[i].left_out && standing_of(&r->parts[i]) == UNHEARD)
+            return true;
+    return false;
 }
 
 static bool put(struct buf *b, const char *between, unsigned from, unsigned to)
@@ -78,17 +223,30 @@ static int by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* "3, 5-7": the shards of division `of` (from 0) that stand so; returns how many they are. A long list is
- * cut. */
-static unsigned numbers(const struct report *r, unsigned of, enum standing standing, struct buf *out)
+/* The shards of division `of` (from 0) that stand so; the list is the caller's to free. */
+static unsigned *numbers_of(const struct report *r, unsigned of, enum standing standing, unsigned *count_r)
 {
-    unsigned *all = mem_zero(r->part_count, sizeof *all), n = 0;
-    bool fits = true;
+    unsigned shards = r->parts[r->divisions[of]].given.of, n = 0, *all;
 
-    for (unsigned i = 0; i < r->part_count; i++)
+    all = mem_zero((size_t)r->part_count + shards, sizeof *all);
+    for (unsigned i = 0; standing != UNNAMED && i < r->part_count; i++)
         if (r->parts[i].division == of + 1 && standing_of(&r->parts[i]) == standing)
             all[n++] = r->parts[i].given.number;
-    qsort(all, n, sizeof *all, by_number);
+    for (unsigned number = 1; standing == UNNAMED && number <= shards; number++)
+        if (!has_number(r, of + 1, number, is_any))
+            all[n++] = number;
+    if (n)
+        qsort(all, n, sizeof *all, by_number);
+    *count_r = n;
+    return all;
+}
+
+/* "3, 5-7": these; returns how many they are. A long list is cut. */
+static unsigned numbers(const struct report *r, unsigned of, enum standing standing, struct buf *out)
+{
+    unsigned n, *all = numbers_of(r, of, standing, &n);
+    bool fits = true;
+
     for (unsigned i = 0, end; fits && i < n; i = end) {
         for (end = i + 1; end < n && all[end] == all[end - 1] + 1;)
             end++;
@@ -100,7 +258,8 @@ static unsigned numbers(const struct report *r, unsigned of, enum standing stand
     return n;
 }
 
-void report_shards_say_missing(const struct report *r, struct buf *out)
+/* " Shards 3 and 5 of 10 WORDS their users ..." for each division that has some. */
+static void say(const struct report *r, enum standing standing, const char *one, const char *many, struct buf *out)
 {
     bool fits = true;
 
@@ -109,16 +268,40 @@ void report_shards_say_missing(const struct report *r, struct buf *out)
         unsigned n;
 
         buf_init(&list, 2 * LIST_BYTES);
-        n = numbers(r, i, MISSING, &list);
+        n = numbers(r, i, standing, &list);
         if (n)
-            fits = buf_append_format(out,
-                                     " Shard%s %.*s of %u ha%s no state folder here: %s in none of these "
-                                     "numbers.",
-                                     format_s(n), (int)buf_slice(&list).size, buf_slice(&list).data,
-                                     r->parts[r->divisions[i]].given.of, n == 1 ? "s" : "ve",
-                                     n == 1 ? "its users are" : "their users are");
+            fits = buf_append_format(out, " Shard%s %.*s of %u %s", format_s(n), (int)buf_slice(&list).size,
+                                     buf_slice(&list).data, r->parts[r->divisions[i]].given.of, n == 1 ? one : many);
         buf_deinit(&list);
     }
+}
+
+void report_shards_say_missing(const struct report *r, struct buf *out)
+{
+    say(r, MISSING, "has no state folder here: its users are in none of these numbers.",
+        "have no state folder here: their users are in none of these numbers.", out);
+    say(r, UNNAMED, "is not among what was named: its users are in none of these numbers.",
+        "are not among what was named: their users are in none of these numbers.", out);
+}
+
+void report_shards_say_unheard(const struct report *r, struct buf *out)
+{
+    int64_t oldest_ms = 0;
+    char when[32];
+
+    for (unsigned i = 0; i < r->shards; i++)
+        if (!r->parts[i].left_out && standing_of(&r->parts[i]) == UNHEARD &&
+            (oldest_ms == 0 || r->parts[i].given.share->made_ms < oldest_ms))
+            oldest_ms = r->parts[i].given.share->made_ms;
+    if (!report_shards_unheard(r))
+        return;
+    say(r, UNHEARD, "was at work when its report was written: how it stands now is not in it.",
+        "were at work when their reports were written: how they stand now is not in them.", out);
+    if (r->division_count == 0 &&
+        !buf_append(out, SLICE(" A run was at work when the report was written: how it stands now is not in it.")))
+        buf_clear(out);
+    if (oldest_ms && !buf_append_format(out, " That was %s.", now_rfc3339(oldest_ms, when, sizeof when)))
+        buf_clear(out);
 }
 
 const char *report_shards_line(const struct report *r, unsigned i, char *out, size_t cap)
@@ -145,8 +328,6 @@ const char *report_shards_line(const struct report *r, unsigned i, char *out, si
         }
         buf_deinit(&list);
     }
-    if (fits && told < first->given.of)
-        fits = buf_append_format(&line, ", %u not named here", first->given.of - told);
     if (fits && r->division_count > 1)
         fits = buf_append_format(&line, "; %.*s", (int)base_of(first).size,
                                  base_of(first).data);
@@ -161,19 +342,25 @@ void report_shards_emit(struct emit *e, const struct report *r)
     for (unsigned i = 0; i < r->part_count; i++) {
         const struct report_shard *p = &r->parts[i];
         char shard[32];
+        bool there = p->given.spool || p->given.share;
 
         snprintf(shard, sizeof shard, "%u/%u", p->given.number, p->given.of);
         emit_object(e, NULL);
-        emit_cstr(e, "folder", p->given.folder);
+        emit_cstr(e, "folder", p->place);
+        if (p->of_share)
+            emit_cstr(e, "report", p->given.folder);
         if (p->given.of)
             emit_cstr(e, "shard", shard);
         else
             emit_null(e, "shard");
-        if (p->given.spool)
+        if (there && !p->left_out)
             emit_cstr(e, "state", p->state);
         else
             emit_null(e, "state");
-        emit_bool(e, "running", p->running);
+        emit_bool(e, "left_out", p->left_out != REPORT_COUNTED);
+        emit_bool(e, "running", p->running || p->unheard);
+        emit_time(e, "started", p->started_ms);
+        emit_time(e, "updated", p->updated_ms);
         emit_number(e, "users", p->users);
         if (p->has_exit_code)
             emit_number(e, "exit_code", (uint64_t)p->exit_code);

@@ -12,8 +12,13 @@ struct report_shard;
 
 /* Nothing was done in it but looking. */
 bool report_shard_is_untouched(const struct report_shard *shard);
-/* Fills report->divisions and the parts' places in them, once the parts are there. */
+/* Fills report->divisions, the parts' places in them and report->missing, once it is known which parts count. */
 void report_shards_divide(struct report *report);
+/* Parts that count. */
+unsigned report_shards_counted(const struct report *report);
+/* Is one among them that was at work when its report was written? How it stands now nobody knows. */
+bool report_shards_unheard(const struct report *report);
+void report_shards_say_unheard(const struct report *report, struct buf *out);
 /* Appends " Shards 3 and 5-7 of 10 have no state folder ..." where some have none. What does not fit is
  * left out. */
 void report_shards_say_missing(const struct report *report, struct buf *out);

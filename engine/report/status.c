@@ -82,7 +82,7 @@ static bool load(const struct report_state *states, unsigned count, struct repor
     for (unsigned i = 0; i < r->user_count; i++)
         users[i].user = &r->users[i];
     for (unsigned i = 0; i < r->shards; i++)
-        if (!live(r, i, users, err_r)) {
+        if (r->spools[i] && !r->parts[i].left_out && !live(r, i, users, err_r)) {
             free(users);
             report_free(&r);
             return false;
@@ -114,6 +114,10 @@ bool status_write_json(const struct report_state *states, unsigned count, FILE *
     else
         emit_null(&e, "killed");
     report_shards_emit(&e, r);
+    emit_array(&e, "warnings");
+    for (unsigned i = 0; i < r->note_count; i++)
+        emit_cstr(&e, NULL, r->notes[i]);
+    emit_end_array(&e);
     emit_end_object(&e);
     emit_array(&e, "users");
     for (unsigned i = 0; i < r->user_count; i++) {
@@ -335,7 +339,7 @@ static void server_lines(const struct report *r, struct buf *b, const struct sta
 static void write_text(const struct report *r, struct status_user *users,
                        const struct status_style *style, FILE *out)
 {
-    unsigned shown = r->user_count, told = servers_told(r) + r->division_count, widths[COLUMNS];
+    unsigned shown = r->user_count, told = servers_told(r) + r->division_count + r->note_count, widths[COLUMNS];
     char verdict[600];
     struct buf b;
 
@@ -360,6 +364,11 @@ static void write_text(const struct report *r, struct status_user *users,
         if (!buf_append_format(&b, "Shards %s", report_shards_line(r, i, verdict, sizeof verdict)))
             buf_clear(&b);
         line(out, &b, style, NULL);
+    }
+    for (unsigned i = 0; i < r->note_count; i++) {
+        if (!buf_append_format(&b, "Left out: %s", r->notes[i]))
+            buf_clear(&b);
+        line(out, &b, style, "33");
     }
     server_lines(r, &b, style, out);
     buf_deinit(&b);

@@ -28,7 +28,8 @@ int report_verdict_level(const struct report *r)
     if (r->unbalanced || r->failed_users)
         return 2;
     if (is_complete(r) && pending(&r->totals) == 0)
-        return r->totals.failed || r->doubts ? 2 : r->part_count > r->shards || r->batch.killed_ms;
+        return r->totals.failed || r->doubts ? 2
+               : r->missing || r->batch.killed_ms || report_shards_unheard(r);
     return 1;
 }
 
@@ -55,7 +56,7 @@ static void say_rest(const struct report *r, struct buf *b)
 /* Of a part nobody shall think that it is the whole. */
 static const char *all_of(const struct report *r)
 {
-    bool part = r->part_count > r->shards;
+    bool part = r->missing > 0;
 
     return r->user_count > 1 ? part ? "Of the shards that are here all " : "All "
            : part            ? "Of the shards that are here the "
@@ -151,15 +152,15 @@ static bool say(const struct report *r, struct buf *b)
         return buf_append(b, SLICE(" `mailhaul run` or `mailhaul upload` moves what waits."));
     }
     if (!buf_append_format(b, "%s%s of %s user%s %s synced.",
-                           ended                ? "Stopped early and clean: "
-                           : r->batch.killed_ms ? ""
-                                                : "Not finished, and no run is going on: ",
+                           ended                                            ? "Stopped early and clean: "
+                           : r->batch.killed_ms || report_shards_unheard(r) ? ""
+                                                                            : "Not finished, and no run is going on: ",
                            format_count(r->synced).text, format_count(r->user_count).text,
                            format_s(r->user_count),
                                  r->synced == 1 || r->user_count == 1 ? "is" : "are"))
         return false;
     say_rest(r, b);
-    return r->batch.killed_ms ||
+    return r->batch.killed_ms || report_shards_unheard(r) ||
            buf_append(b, SLICE(" Run the same command again to go on; nothing is lost."));
 }
 
@@ -184,6 +185,7 @@ const char *report_verdict(const struct report *r, char *out, size_t cap)
     buf_init(&b, 4096);
     whole = say_killed(r, &b) && say(r, &b);
     (void)whole;
+    report_shards_say_unheard(r, &b);
     report_shards_say_missing(r, &b);
     err_printable(out, cap, buf_slice(&b).data, buf_slice(&b).size);
     buf_deinit(&b);
@@ -332,6 +334,8 @@ bool report_write_text(const struct report *r, enum report_part part, const stru
         doubts(r, out);
     if (part == REPORT_WHOLE || r->group_count == 0)
         errors(r, out);
+    for (unsigned i = 0; i < r->note_count; i++)
+        fprintf(out, "  %-23s %s\n", i ? "" : "Left out", r->notes[i]);
     for (unsigned i = 0; i < r->batch.warning_count; i++)
         fprintf(out, "  %-23s %s\n", i ? "" : "Batch file", r->batch.warnings[i]);
     if (fflush(out) != 0 || ferror(out))

@@ -471,16 +471,22 @@ static void only_users_that_are_asked_for(void **state)
 static void shards_that_are_not_there_are_told(void **state)
 {
     struct spool a = { 0 }, b = { 0 }, c = { 0 };
-    struct report_state states[9] = { { NULL, "n.state.1-of-9", 1, 9, NULL }, { &a, "n.state.2-of-9", 2, 9, NULL },
-                                      { NULL, "n.state.3-of-9", 3, 9, NULL }, { &b, "n.state.4-of-9", 4, 9, NULL },
-                                      { NULL, "n.state.5-of-9", 5, 9, NULL }, { NULL, "n.state.6-of-9", 6, 9, NULL },
-                                      { NULL, "n.state.7-of-9", 7, 9, NULL }, { &c, "n.state.8-of-9", 8, 9, NULL },
-                                      { NULL, "n.state.9-of-9", 9, 9, NULL } };
+    struct report_state states[9] = {
+        { .folder = "n.state.1-of-9" }, { .folder = "n.state.2-of-9", .spool = &a },
+        { .folder = "n.state.3-of-9" }, { .folder = "n.state.4-of-9", .spool = &b },
+        { .folder = "n.state.5-of-9" }, { .folder = "n.state.6-of-9" },
+        { .folder = "n.state.7-of-9" }, { .folder = "n.state.8-of-9", .spool = &c },
+        { .folder = "n.state.9-of-9" }
+    };
     struct report *r;
     struct err err;
     char text[700];
 
     now_fake(1, NOW);
+    for (unsigned i = 0; i < 9; i++) {
+        states[i].number = i + 1;
+        states[i].of = 9;
+    }
     add_user(&a, 1, "a@x", USER_SYNCED, "");
     add_folder(&a, 1, 1, "I", "I", (struct tally){ .found = 3, .uploaded = 3 }, false);
     add_facts(&a, "night", "Synced", "0");
@@ -509,7 +515,8 @@ static void shards_that_are_not_there_are_told(void **state)
     states[2] = states[3];
     assert_true(report_load(states, 3, &r, &err));
     assert_string_equal(report_shards_line(r, 0, text, sizeof text),
-                        "9: 1 at work (2), 1 stopped before the end (4), 1 only planned (8), 6 not named here");
+                        "9: 1 at work (2), 1 stopped before the end (4), 1 only planned (8), 6 not named here "
+                        "(1, 3, 5-7, 9)");
     assert_string_equal(r->batch.state, "Syncing");
     report_free(&r);
     /* What was done in one is not nothing. */
