@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LIST_BYTES 160u /* of one list of numbers */
 
@@ -336,8 +337,23 @@ const char *report_shards_line(const struct report *r, unsigned i, char *out, si
     return out;
 }
 
+/* Whose disk the state folder is on, by the name that a job script knows the machine by. */
+static const char *host_of(const struct report_shard *p, char *out, size_t cap)
+{
+    const char *node = getenv("SLURMD_NODENAME");
+
+    if (p->of_share)
+        return p->of_share->host ? p->of_share->host : "";
+    if (!node && gethostname(out, cap) != 0)
+        out[0] = '\0';
+    out[cap - 1] = '\0';
+    return node ? node : out;
+}
+
 void report_shards_emit(struct emit *e, const struct report *r)
 {
+    char host[256];
+
     emit_array(e, "states");
     for (unsigned i = 0; i < r->part_count; i++) {
         const struct report_shard *p = &r->parts[i];
@@ -347,6 +363,7 @@ void report_shards_emit(struct emit *e, const struct report *r)
         snprintf(shard, sizeof shard, "%u/%u", p->given.number, p->given.of);
         emit_object(e, NULL);
         emit_cstr(e, "folder", p->place);
+        emit_cstr(e, "host", host_of(p, host, sizeof host));
         if (p->of_share)
             emit_cstr(e, "report", p->given.folder);
         if (p->given.of)

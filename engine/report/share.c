@@ -175,6 +175,7 @@ static bool take_part(struct share *share, const json_t *state, struct err *err_
     part.started_ms = share_time(state, "started");
     part.updated_ms = share_time(state, "updated");
     part.folder = printable(state, "folder");
+    part.host = printable(state, "host");
     add_part(share, part);
     return true;
 }
@@ -272,8 +273,10 @@ void share_close(struct share **share)
         free(s->users[i].address);
         free(s->users[i].user_name);
     }
-    for (unsigned i = 0; i < s->part_count; i++)
+    for (unsigned i = 0; i < s->part_count; i++) {
         free(s->parts[i].folder);
+        free(s->parts[i].host);
+    }
     json_decref(s->private->batch);
     json_decref(s->private->servers);
     json_decref(s->private->timeline);

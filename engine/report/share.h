@@ -12,7 +12,7 @@
 
 /* A state folder that the report was made of. */
 struct share_part {
-    char *folder;        /* its path, where it was; printable */
+    char *folder, *host; /* its path, and the machine that it was on; printable */
     unsigned number, of; /* of 0: the users are not divided */
     bool there;          /* false: it was missing already when the report was written */
     bool left_out;       /* it counted for nothing then, and none of the users is its */
