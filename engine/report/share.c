@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define PARTS_MAX 10000u /* each is compared with each */
+
 /* --- members --- */
 
 const char *share_text(const json_t *object, const char *name)
@@ -225,6 +227,9 @@ static bool take_head(struct share *share, struct err *err_r)
     share->killed_ms = share_time(batch, "killed");
     share->made_ms = share_time(batch, "made");
     share->warnings = lines(json_object_get(batch, "warnings"));
+    if (json_array_size(states) > PARTS_MAX)
+        return share_damaged(share, err_r, "is damaged: it names more than %u state folders",
+                             PARTS_MAX);
     json_array_foreach(states, i, one) if (!take_part(share, one, err_r)) return false;
     if (share->part_count == 0) {
         struct share_part part = { .folder = mem_text(share->path),
