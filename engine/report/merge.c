@@ -210,12 +210,20 @@ static int64_t at_work_ms(const struct report_user *u)
     return u->started_ms > u->finished_ms ? u->started_ms : u->finished_ms;
 }
 
+/* More than looked at. */
+static bool was_begun(const struct report_user *u)
+{
+    return u->state != USER_QUEUED || u->syncs > 0;
+}
+
 /* Is b newer than a, which stands before it? */
 static bool is_newer(const struct report *r, const struct report_user *b,
                      const struct report_user *a)
 {
     const struct report_shard *of_a = &r->parts[a->shard], *of_b = &r->parts[b->shard];
 
+    if (was_begun(a) != was_begun(b))
+        return was_begun(b);
     if (at_work_ms(a) / 1000 != at_work_ms(b) / 1000)
         return at_work_ms(b) > at_work_ms(a);
     if (of_a->updated_ms / 1000 != of_b->updated_ms / 1000)

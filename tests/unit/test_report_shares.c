@@ -384,6 +384,8 @@ static void an_address_in_two_of_them_counts_once(void **state)
     add_facts(&old, "Stopped", "1763999000000", "1763999500000", "2");
     add_user(&new, "A@x", USER_SYNCED, NOW - 10000, 5);
     add_user(&new, "b@x", USER_QUEUED, 0, 0);
+    new.users[1].finished_ms = NOW; /* planned, into another state folder */
+    new.users[1].syncs = 0;
     add_user(&new, "c@x", USER_SYNCED, NOW - 9000, 6);
     add_facts(&new, "Synced", "1763999600000", "1763999700000", "0");
     mixed[0] = of_share(shared(&old, "old", "job-5/state", 0, 0));
