@@ -253,6 +253,9 @@ class Places(Slurm):
         os.chmod(self.spool, 0o1777)
         self.over(Task(self, self.one, 1), 0)
         self.assertEqual(os.listdir(elsewhere), [])
+        # A relative place is beside the folder that sbatch was called in, not beside the batch file.
+        self.over(Task(self, self.one, 1, job=2, SPOOL="spool"), 0, self.place(self.one) + "/state.1-of-4")
+        self.over(Task(self, self.one, 1, SPOOL="nowhere"), 73, "there is no folder nowhere")
         self.over(Task(self, self.one, 5), 64, "there is no such share")
         self.over(Task(self, self.one, 1, shares="four"), 64, "no number of shares")
         self.over(Task(self, self.one, 1, words=["cleen"]), 64, "neither run nor clean")
@@ -276,34 +279,32 @@ class Places(Slurm):
         self.assertEqual(len(report["batch"]["duplicates"]), len(mine))
 
     def test_another_number_of_shares(self):
-        for share in (1, 2, 3):
-            self.over(Task(self, self.one, share, shares=3), 0)
+        accounts = [self.one.path[:-4] + ".share-%d.json" % k for k in (1, 2)]
         for share in (1, 2):
-            self.over(Task(self, self.one, share, shares=2, job=2), 0, "the number of shares was another one before",
-                      "state.3-of-3 count no more")
-        # The third report is of before.
-        done = self.report(*glob.glob(self.one.path[:-4] + ".share-*.json"))
-        self.assertIn("night-1.share-3.json is left out: of shards of 3", done.err)
+            self.over(Task(self, self.one, share, shares=2), 0)
+        self.over(Task(self, self.one, 1, shares=1, job=2), 0, "the number of shares was another one before",
+                  "state.2-of-2 count no more")
+        # The second report is of before.
+        done = self.report(*accounts)
+        self.assertIn("night-1.share-2.json is left out: of shards of 2", done.err)
         report = check_balance(done.json())
         self.assertEqual((report["totals"]["users"], report["totals"]["found"]), (3, 6))
         self.assertEqual(report["totals"]["present"], 6, "looked at, not sent twice")
         self.assertEqual(report["batch"]["warnings"], done.err.replace("mailhaul: warning: ", "").splitlines())
         self.moved(self.one)
         # Two divisions at work at once would double mail.
-        with open(self.one.path[:-4] + ".share-2.json") as f:
+        with open(accounts[1]) as f:
             running = f.read().replace('"running": false', '"running": true')
-        with open(self.one.path[:-4] + ".share-2.json", "w") as f:
+        with open(accounts[1], "w") as f:
             f.write(running)
         self.over(Task(self, self.one, 1, shares=5), 75, "share 2/2 is at work (night-1.share-2.json)")
-        # Whoever cleans removes those of before, too.
-        left = lambda: sorted(os.listdir(self.place(self.one)))
-        self.assertEqual(left(), ["batch"] + ["state.%d-of-%d" % (k, n) for k in (1, 2, 3) for n in (2, 3) if k <= n])
-        self.over(Task(self, self.one, 1, shares=2, words=["clean"]), 0, "state.1-of-2 is removed", "state.3-of-3 is removed")
-        self.assertEqual(left(), ["batch", "state.2-of-2"])
-        self.over(Task(self, self.one, 2, shares=2, words=["clean"]), 0, "night-1.share-2.json: ")
+        # Whoever cleans removes those of before, too. The account stays.
+        os.utime(accounts[1], (time.time() - 9000, time.time() - 9000))
+        self.assertEqual(sorted(os.listdir(self.place(self.one))), ["batch", "state", "state.1-of-2", "state.2-of-2"])
+        self.over(Task(self, self.one, 1, shares=1, words=["clean"]), 0, "/state is removed", "state.2-of-2 is removed",
+                  "night-1.share-1.json: All 3 users are synced")
         self.assertFalse(os.path.exists(self.place(self.one)))
-        self.assertEqual(self.report(*(self.one.path[:-4] + ".share-%d.json" % k for k in (1, 2))).json()["totals"],
-                         report["totals"])
+        self.assertEqual(self.report(accounts[0]).json()["totals"], report["totals"])
 
     def test_a_share_goes_back_to_the_node_of_its_state(self):
         self.over(Task(self, self.one, 1, shares=1, node="n1"), 0)
