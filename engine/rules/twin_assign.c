@@ -23,7 +23,7 @@ struct part {
     const uint32_t *copies; /* indices */
     size_t copy_count;
     const struct twin_copy *all;
-    const struct twin_manners *manners;
+    const struct twin_rules *rules;
 };
 
 static uint64_t size_of(const struct part *p, size_t copy)
@@ -85,8 +85,8 @@ static struct twin_range range_of(const struct part *p, size_t message, bool lea
 {
     struct twin_range range;
 
-    if (!learnt || !twin_sizes_learnt(p->manners, p->messages[message]->bytes, &range))
-        range = twin_sizes_of(p->messages[message]->bytes);
+    if (!learnt || !twin_sizes_learnt(p->rules->manners, p->messages[message]->bytes, &range))
+        range = twin_sizes_of(p->rules->manners, p->messages[message]->bytes);
     return range;
 }
 
@@ -140,7 +140,7 @@ static size_t by_likely_size(const struct part *p, bool learnt)
 static size_t assign_cluster(const struct part *p)
 {
     struct twin_range unused;
-    bool learnt = twin_sizes_learnt(p->manners, 0, &unused);
+    bool learnt = twin_sizes_learnt(p->rules->manners, 0, &unused);
 
     if (are_alike(p->messages[0], p->messages[p->message_count - 1]))
         return by_likely_size(p, false);
@@ -155,7 +155,7 @@ static size_t by_clusters(const struct part *p)
     size_t c = 0, doubts = 0;
 
     for (size_t m = 0, end; m < p->message_count; m = end) {
-        struct twin_range range = twin_sizes_of(p->messages[m]->bytes);
+        struct twin_range range = twin_sizes_of(p->rules->manners, p->messages[m]->bytes);
         struct part cluster = *p;
         size_t to;
 
@@ -164,7 +164,7 @@ static size_t by_clusters(const struct part *p)
         for (to = c; to < p->copy_count && size_of(p, to) <= range.most; to++)
             ;
         for (end = m + 1; end < p->message_count; end++) {
-            range = twin_sizes_of(p->messages[end]->bytes);
+            range = twin_sizes_of(p->rules->manners, p->messages[end]->bytes);
             if (to == c || size_of(p, to - 1) < range.least)
                 break;
             while (to < p->copy_count && size_of(p, to) <= range.most)
@@ -185,7 +185,7 @@ static size_t assign_part(const struct part *p)
 {
     if (p->message_count == 0 || p->copy_count == 0)
         return 0;
-    return twin_sizes_exact(p->manners) ? by_exact_size(p) : by_clusters(p);
+    return p->rules->sizes_exact ? by_exact_size(p) : by_clusters(p);
 }
 
 static int by_size(const void *a, const void *b)
@@ -233,7 +233,7 @@ size_t twin_assign(struct twin_message *messages, size_t message_count,
                    const struct twin_copy *copies, size_t copy_count,
                    const struct twin_rules *rules)
 {
-    struct part p = { .all = copies, .manners = rules->manners };
+    struct part p = { .all = copies, .rules = rules };
     uint32_t *indices = mem_zero(copy_count + 1, sizeof *indices);
     size_t c = 0, doubts = 0, undated = 0;
 

@@ -34,7 +34,8 @@ struct twin_copy {
 struct twin_rules {
     const struct twin_manners *manners;
     bool dates_kept; /* copies have the message's INTERNALDATE */
-    bool named;      /* the key is a Message-ID: it may pair by itself where dates are not kept */
+    bool sizes_exact;
+    bool named; /* the key is a Message-ID: it may pair by itself where dates are not kept */
 };
 
 /* Writes pair of each message. Returns how many messages have none though there is a copy that

@@ -10,6 +10,9 @@
 #define SAMPLES_LEAST 8u
 /* What a server may add to a message, whatever its size: headers, and a text part made anew. */
 #define ADDED_BYTES 65536u
+/* How far a server's size is off that only counts line ends otherwise, or keeps books in header lines of its own. */
+#define NEAR_BYTES 512u
+#define NEAR_PART  32u
 
 void twin_manners_size(struct twin_manners *m, uint64_t sent_bytes, uint64_t told_bytes,
                        bool our_own)
@@ -28,11 +31,14 @@ void twin_manners_date(struct twin_manners *m, bool same, bool our_own)
     *(same ? &m->date_same : &m->date_other) += our_own ? OUR_OWN : 1;
 }
 
-bool twin_sizes_exact(const struct twin_manners *m)
+bool twin_sizes_exact(const struct twin_manners *m, bool last)
 {
     if (m->rewrites)
         return m->size_same >= ENOUGH_EXACT && m->size_other == 0;
-    return m->size_other < ENOUGH || m->size_other <= m->size_same;
+    if (m->size_same == 0)
+        return !last && m->size_other < ENOUGH;
+    /* Some may be parts of a message, or another of its Message-ID. */
+    return m->size_other < 4 * m->size_same;
 }
 
 bool twin_sizes_assumed(const struct twin_manners *m)
@@ -46,7 +52,7 @@ bool twin_dates_kept(const struct twin_manners *m, bool last)
         return true;
     /* Where sizes are exact a message of this Message-ID and size is the same, whatever its date.
      */
-    return m->date_other < ENOUGH && !(last && twin_sizes_exact(m));
+    return m->date_other < ENOUGH && !(last && !m->rewrites);
 }
 
 bool twin_dates_assumed(const struct twin_manners *m)
@@ -54,15 +60,24 @@ bool twin_dates_assumed(const struct twin_manners *m)
     return m->date_same == 0 && m->date_other < ENOUGH;
 }
 
-struct twin_range twin_sizes_of(uint64_t sent_bytes)
+struct twin_range twin_sizes_of(const struct twin_manners *m, uint64_t sent_bytes)
 {
-    return (struct twin_range){ sent_bytes / 2, 2 * sent_bytes + ADDED_BYTES };
+    uint64_t off = NEAR_BYTES + sent_bytes / NEAR_PART;
+
+    if (m->rewrites)
+        return (struct twin_range){ sent_bytes / 2, 2 * sent_bytes + ADDED_BYTES };
+    return (struct twin_range){ sent_bytes > off ? sent_bytes - off : 0, sent_bytes + off };
 }
 
-struct twin_range twin_sent_of(uint64_t told_bytes)
+struct twin_range twin_sent_of(const struct twin_manners *m, uint64_t told_bytes)
 {
-    return (struct twin_range){ told_bytes > ADDED_BYTES ? (told_bytes - ADDED_BYTES) / 2 : 0,
-                                2 * told_bytes + 1 };
+    uint64_t off = NEAR_BYTES + told_bytes / (NEAR_PART - 2) + 1;
+
+    if (m->rewrites)
+        return (struct twin_range){ told_bytes > ADDED_BYTES ? (told_bytes - ADDED_BYTES) / 2 : 0,
+                                    2 * told_bytes + 1 };
+    off += off / (NEAR_PART / 2);
+    return (struct twin_range){ told_bytes > off ? told_bytes - off : 0, told_bytes + off };
 }
 
 /* A straight line through the samples, and twice what the worst of them is off it. */

@@ -26,8 +26,8 @@ void twin_manners_size(struct twin_manners *m, uint64_t sent_bytes, uint64_t tol
                        bool our_own);
 void twin_manners_date(struct twin_manners *m, bool same, bool our_own);
 
-/* The sizes it tells are those of what was sent. */
-bool twin_sizes_exact(const struct twin_manners *m);
+/* The sizes it tells are those of what was sent. last: no more is going to be learnt before it must be decided. */
+bool twin_sizes_exact(const struct twin_manners *m, bool last);
 /* Nothing was seen that supports what twin_sizes_exact says. */
 bool twin_sizes_assumed(const struct twin_manners *m);
 /* INTERNALDATE stays as it was sent. last: no more is going to be learnt before it must be decided.
@@ -39,10 +39,11 @@ bool twin_dates_assumed(const struct twin_manners *m);
 struct twin_range {
     uint64_t least, most;
 };
-/* Of any copy that is whole, where sizes are not exact: from half of what was sent on. */
-struct twin_range twin_sizes_of(uint64_t sent_bytes);
+/* Of any copy that is whole, where sizes are not exact: a target that makes its own of a mail, from half of what was
+ * sent on; others, near to it. */
+struct twin_range twin_sizes_of(const struct twin_manners *m, uint64_t sent_bytes);
 /* What was sent may have had, where a copy has this size: the same question from the other side. */
-struct twin_range twin_sent_of(uint64_t told_bytes);
+struct twin_range twin_sent_of(const struct twin_manners *m, uint64_t told_bytes);
 /* Of a copy that deviates as those do that are known; false when too few are known. */
 bool twin_sizes_learnt(const struct twin_manners *m, uint64_t sent_bytes,
                        struct twin_range *range_r);

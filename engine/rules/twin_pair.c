@@ -304,25 +304,56 @@ static bool is_alone(const struct twin_rows *rows, const struct expected *e, boo
     return alike == 1;
 }
 
-/* A message of which there is one, and one copy at most: they tell what the target makes of mail.
- */
-static void learn(struct twins *twins, struct expected *e, size_t count,
+/* One of those that may be the message's copy has its very size. */
+static bool has_its_size(const struct twins *twins, const struct expected *e, size_t from, size_t dated)
+{
+    for (size_t i = from; i < from + dated && i < from + LOOK_AT_MOST; i++)
+        if (twins->all[i].size == e->message.bytes)
+            return true;
+    return false;
+}
+
+/* The same of any message of the key. */
+static bool has_some_its_size(const struct twins *twins, const struct expected *e, size_t from, size_t dated)
+{
+    const struct twin_rows *rows = twins->rows;
+    unsigned looked = 0;
+
+    for (uint32_t i = rows->groups[e->group].first; i != NONE && looked < LOOK_AT_MOST;
+         i = rows->all[i].next, looked++)
+        if (rows->all[i].message.seconds == e->message.seconds &&
+            has_its_size(twins, &rows->all[i], from, dated))
+            return true;
+    return false;
+}
+
+/* A very size is no chance. Else a message tells what the target makes of mail where there is one of it, and one copy
+ * at most. */
+static void learn(struct twins *twins, struct expected *e, size_t count, bool rival,
                   struct twin_manners *manners)
 {
-    size_t from, dated;
+    const struct twin_rows *rows = twins->rows;
     const struct candidate *c = NULL;
+    size_t from, dated;
 
     if (e->learnt || twins->all[e->group].key[0] == 'E' || e->message.seconds == INT64_MIN)
         return;
-    e->learnt = true;
     dated = of_date(twins, e->group, count, e->message.seconds, &from);
-    if (dated == 1 && is_alone(twins->rows, e, true))
+    if (has_some_its_size(twins, e, from, dated)) {
+        e->learnt = true;
+        twin_manners_size(manners, e->message.bytes, e->message.bytes, false);
+        twin_manners_date(manners, true, false);
+        return;
+    }
+    if (rival)
+        return;
+    if (dated == 1 && is_alone(rows, e, true))
         c = &twins->all[from];
-    else if (dated == 0 && count == 1 && twins->all[e->group].key[0] == 'M' &&
-             is_alone(twins->rows, e, false))
+    else if (dated == 0 && count == 1 && twins->all[e->group].key[0] == 'M' && is_alone(rows, e, false))
         c = &twins->all[e->group];
     if (!c)
         return;
+    e->learnt = true;
     twin_manners_date(manners, dated == 1, false);
     twin_manners_size(manners, e->message.bytes, c->size, false);
 }
@@ -331,18 +362,19 @@ static void learn(struct twins *twins, struct expected *e, size_t count,
 
 /* One that waits to be fetched may be what a copy is of that could be this message's. */
 static bool has_rival(struct twins *twins, const struct expected *e, size_t count,
-                      const struct twin_manners *manners, const struct twin_unread *unread)
+                      const struct twin_manners *manners, const struct twin_rules *rules,
+                      const struct twin_unread *unread)
 {
     struct twin_range range = { e->message.bytes, e->message.bytes };
     size_t from, dated = of_date(twins, e->group, count, e->message.seconds, &from);
     int64_t seconds = e->message.seconds;
     bool rival;
 
-    if (!twin_sizes_exact(manners)) {
+    if (!rules->sizes_exact) {
         if (dated == 0)
-            return unread->any && !twin_dates_kept(manners, unread->last);
-        range.least = twin_sent_of(twins->all[from].size).least;
-        range.most = twin_sent_of(twins->all[from + dated - 1].size).most;
+            return unread->any && !rules->dates_kept;
+        range.least = twin_sent_of(manners, twins->all[from].size).least;
+        range.most = twin_sent_of(manners, twins->all[from + dated - 1].size).most;
     } else if (!unread->sizes_exact) {
         range.least -= range.least / 16 + (range.least < 128 ? 0 : 64);
         range.most += range.most / 16 + 64;
@@ -359,8 +391,8 @@ static bool is_premature(const struct twins *twins, const struct expected *e, si
 {
     size_t from, dated = of_date(twins, e->group, count, e->message.seconds, &from);
     bool dates = dated == 0 && twins->all[e->group].key[0] == 'M' && twin_dates_assumed(manners);
-    bool sizes = dated > 0 && twin_sizes_exact(manners) && twin_sizes_assumed(manners);
-    struct twin_range range = twin_sizes_of(e->message.bytes);
+    bool sizes = dated > 0 && !manners->rewrites && twin_sizes_assumed(manners);
+    struct twin_range range = twin_sizes_of(manners, e->message.bytes);
 
     if (e->message.pair != NONE || !(dates || sizes))
         return false;
@@ -380,7 +412,7 @@ static void forget_plans(struct twins *twins, const struct twin_manners *manners
 {
     struct twin_rows *rows = twins->rows;
     struct twin_range unused;
-    bool exact = twin_sizes_exact(manners), learnt = twin_sizes_learnt(manners, 0, &unused);
+    bool exact = rules->sizes_exact, learnt = twin_sizes_learnt(manners, 0, &unused);
 
     if (exact == rows->exact && learnt == rows->learnt && rules->dates_kept == rows->dates_kept)
         return;
@@ -389,6 +421,14 @@ static void forget_plans(struct twins *twins, const struct twin_manners *manners
     rows->dates_kept = rules->dates_kept;
     for (size_t i = 0; i < twins->count; i++)
         rows->groups[i].planned = false;
+}
+
+/* What is taken for granted now. What has nothing by which it is told from others must have its very size. */
+static void decide(struct twin_rules *rules, const struct twin_row *row, bool last)
+{
+    rules->dates_kept = twin_dates_kept(rules->manners, last);
+    rules->sizes_exact = twin_sizes_exact(rules->manners, last) ||
+                         (row->key[0] == 'E' && !rules->manners->rewrites);
 }
 
 enum twin_verdict twins_pair(struct twins *twins, const struct twin_row *row,
@@ -408,13 +448,13 @@ enum twin_verdict twins_pair(struct twins *twins, const struct twin_row *row,
     e = find(rows, row->uid);
     if (e->done)
         return TWIN_NONE;
-    rival = has_rival(twins, e, count, manners, unread);
+    decide(&rules, row, unread->last);
+    rival = has_rival(twins, e, count, manners, &rules, unread);
     e = find(rows, row->uid); /* others may have come to be expected */
-    if (!rival)
-        learn(twins, e, count, manners);
-    else if (!unread->last)
+    learn(twins, e, count, rival, manners);
+    if (rival && !unread->last)
         return TWIN_WAIT;
-    rules.dates_kept = twin_dates_kept(manners, unread->last);
+    decide(&rules, row, unread->last);
     forget_plans(twins, manners, &rules);
     if (!rows->groups[first].planned)
         plan(twins, first, count, &rules);
@@ -422,7 +462,7 @@ enum twin_verdict twins_pair(struct twins *twins, const struct twin_row *row,
         return TWIN_WAIT;
     e->done = true;
     /* A copy that may be of one that nobody has read is nobody's. */
-    if (e->message.pair == NONE || (rival && rules.dates_kept && !twin_sizes_exact(manners)))
+    if (e->message.pair == NONE || (rival && rules.dates_kept && !rules.sizes_exact))
         return TWIN_NONE;
     *uid_r = twins->all[e->message.pair].uid;
     twins_taken(twins, &twins->all[e->message.pair]);
@@ -442,9 +482,10 @@ static int latest_first(const void *a, const void *b)
 enum nearness { VERY_SIZE, POSSIBLE_SIZE };
 
 static struct candidate *claimable(struct twins *twins, const struct twin_claim *claim,
+                                   const struct twin_manners *manners,
                                    enum nearness nearness, bool dated)
 {
-    struct twin_range range = twin_sizes_of(claim->row.bytes);
+    struct twin_range range = twin_sizes_of(manners, claim->row.bytes);
     size_t first, count = twins_of_key(twins, claim->row.key, &first);
     struct candidate *best = NULL;
     uint64_t best_gap = UINT64_MAX;
@@ -470,7 +511,7 @@ static struct candidate *claimable(struct twins *twins, const struct twin_claim 
 void twins_claim(struct twins *twins, struct twin_claim *claims, size_t count,
                  const struct twin_manners *manners)
 {
-    bool any_size = !twin_sizes_exact(manners) || twin_sizes_assumed(manners);
+    bool any_size = !twin_sizes_exact(manners, true);
     bool any_date = !twin_dates_kept(manners, false);
 
     /* Those that may be fewest first. */
@@ -484,7 +525,7 @@ void twins_claim(struct twins *twins, struct twin_claim *claims, size_t count,
         for (size_t i = 0; i < count; i++) {
             struct candidate *c = claims[i].done || (!dated && claims[i].row.key[0] != 'M')
                                       ? NULL
-                                      : claimable(twins, &claims[i], nearness, dated);
+                                      : claimable(twins, &claims[i], manners, nearness, dated);
 
             if (c) {
                 claims[i].done = true;
