@@ -92,6 +92,7 @@ struct account {
         bool opens;           /* meanwhile a folder told its numbers */
     } unavailable;            /* push_full's */
     struct size_limit size_limit; /* of the target */
+    bool dates_told;        /* that its target gives messages dates of its own */
     bool puts_aside;        /* messages waited, or wait, until more is known of their folder (push_pair) */
     bool gives_others;      /* the source gave the body of another message: each one is looked at */
     unsigned fetch_most;    /* bodies a FETCH asks for at most, 0: as many as is usual; learnt */

@@ -103,6 +103,7 @@ struct folder {
     bool seen_held;      /* the record's target_highest_seen stays where it is: what is above is not all paired */
     uint32_t ours_from;  /* a pair at or above this UID is an APPEND of ours; UINT32_MAX: none */
     bool target_moved;   /* the target folder's UIDVALIDITY is not the one we sent to */
+    bool uids_lie, uids_lie_told; /* what APPENDUID tells here is not true */
     bool uncertain;      /* an APPEND of this or a killed run may have arrived */
     uint32_t lost_above; /* the lowest highest_seen at which any was sent whose answer was lost, or a refusal in doubt,
                           * since the last look: what was stored of them has a UID above; UINT32_MAX: none */

@@ -20,6 +20,14 @@ struct push_whole {
     void (*ended)(struct worker *w, const struct err *err);
 };
 
+/* push_own: copies of ours that are asked for to see whether their UIDs are right, and what they look like. */
+#define PUSH_OWN_MAX 16u
+struct push_own {
+    struct twin_row rows[PUSH_OWN_MAX];
+    unsigned count, right, wrong;
+    void (*ended)(struct worker *w, const struct err *err);
+};
+
 /* What push keeps for a worker. */
 struct push {
     enum push_step step;
@@ -30,6 +38,7 @@ struct push {
     uint32_t from, to, uidnext, width;
     uint32_t floor;      /* the scan looks at UIDs from here */
     struct push_whole whole;
+    struct push_own own;
     bool strangers;      /* what it looks for is nobody's lost APPEND */
     struct loop_timer later;
 };
@@ -99,6 +108,11 @@ bool push_is_full(struct folder *f, uint32_t uid, const struct err *err, struct 
  * folder is asked whether it opens at all. */
 void push_asks_first(struct folder *f);
 
+/* push_own: the folder is selected for a look: asks for some of our own copies, and learns from them; maybe calls
+ * ended at once. Sets the folder's uids_lie where the UIDs that were told are not those of the messages. */
+void push_own_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err));
+/* push_pair: as the journal has it. */
+struct twin_row push_row_of(const struct message_record *m);
 /* push_pair: f->twins is what was seen of the folder, from the UID floor on: takes out what the journal knows to be
  * there, and takes note of what waits to be sent. */
 bool push_pair_settle(struct folder *f, uint32_t floor, struct err *err_r) ERR_CHECK;

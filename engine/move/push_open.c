@@ -375,10 +375,11 @@ static bool nothing_came(const struct folder *f, const struct push *p)
            p->uidnext == f->lost_above + 1ull && (f->record.target_scanned || f->twins);
 }
 
+static void scan_own(struct worker *w, const struct err *err);
+
 static void scan_examined(void *context, const struct err *err)
 {
     struct worker *w = context;
-    struct push *p = w->work;
     struct folder *f = w->folder;
 
     if (err) {
@@ -392,8 +393,20 @@ static void scan_examined(void *context, const struct err *err)
         open_durably(w);
         return;
     }
+    push_own_ask(w, scan_own);
+}
+
+static void scan_own(struct worker *w, const struct err *err)
+{
+    struct push *p = w->work;
+    struct folder *f = w->folder;
+
+    if (err) {
+        step_failed(w, TROUBLE_SELECT, err);
+        return;
+    }
     p->floor = 1;
-    if (f->record.target_scanned && !f->target_moved) {
+    if (f->record.target_scanned && !f->target_moved && !f->uids_lie) {
         p->floor = f->record.target_highest_seen + 1;
         if (f->record.target_open && f->floor && f->floor < p->floor)
             p->floor = f->floor;

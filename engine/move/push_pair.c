@@ -9,7 +9,7 @@
 
 /* ---- what the journal says ----------------------------------------------------------------- */
 
-static struct twin_row row_of(const struct message_record *m)
+struct twin_row push_row_of(const struct message_record *m)
 {
     struct twin_row row = { .seconds = message_sent_seconds(m),
                             .bytes = message_sent_bytes(m),
@@ -38,20 +38,15 @@ static bool is_copy_of(const struct twin_row *seen, const struct twin_row *row)
     return (seen->key[0] != 'M' || row->key[0] != 'M') && seen->seconds == row->seconds;
 }
 
-/* Our own copy is there, and tells what the target makes of mail. */
+/* Takes out what is there under the UID of the message. False: that is another message. */
 static bool is_at_its_uid(struct settling *s, const struct message_record *m,
                           const struct twin_row *row)
 {
     struct twin_row seen;
 
-    if (!twins_at(s->twins, m->target_uid, &seen) || !is_copy_of(&seen, row))
-        return false;
-    if (m->state == MESSAGE_UPLOADED && memcmp(seen.key, row->key, TWIN_KEY_BYTES) == 0) {
-        twin_manners_size(s->manners, row->bytes, seen.bytes, true);
-        if (row->seconds != INT64_MIN)
-            twin_manners_date(s->manners, seen.seconds == row->seconds, true);
-    }
-    return twins_drop_uid(s->twins, m->target_uid);
+    if (m->target_uid < s->floor || !twins_at(s->twins, m->target_uid, &seen))
+        return true;
+    return is_copy_of(&seen, row) && twins_drop_uid(s->twins, m->target_uid);
 }
 
 /* A copy whose UID was not told may be among what was looked at. */
@@ -62,17 +57,14 @@ static bool may_be_in_look(const struct settling *s, const struct message_record
 }
 
 /* What is known to be on the target is nobody's missing twin: all known UIDs first, then what has
- * none. */
+ * none, or that of another message. */
 static bool settle_one(void *context, const struct message_record *m)
 {
     struct settling *s = context;
-    struct twin_row row = row_of(m);
+    struct twin_row row = push_row_of(m);
 
-    if (m->target_uid && !s->other) {
-        if (m->target_uid >= s->floor)
-            (void)is_at_its_uid(s, m, &row);
+    if (m->target_uid && !s->other && is_at_its_uid(s, m, &row))
         return true;
-    }
     if (!may_be_in_look(s, m))
         return true;
     if (s->count == s->room) {
@@ -86,7 +78,7 @@ static bool settle_one(void *context, const struct message_record *m)
 static bool expect_one(void *context, const struct message_record *m)
 {
     struct twins *twins = context;
-    struct twin_row row = row_of(m);
+    struct twin_row row = push_row_of(m);
 
     if (m->state == MESSAGE_FOUND)
         twins_expect_unread(twins, m->uid, row.seconds, m->listed_bytes);
@@ -100,7 +92,7 @@ bool push_pair_settle(struct folder *f, uint32_t floor, struct err *err_r)
     struct hub *hub = f->account->hub;
     const struct folder_record *r = &f->record;
     struct settling s = {
-        .twins = f->twins, .manners = &hub->manners, .floor = floor, .other = f->target_moved
+        .twins = f->twins, .manners = &hub->manners, .floor = floor, .other = f->target_moved || f->uids_lie
     };
     bool ok = true;
 
@@ -153,7 +145,7 @@ static bool read_one(void *context, const struct message_record *m)
     if (m->uid == r->uid) {
         r->waits = m->state == MESSAGE_FOUND;
         if (m->state == MESSAGE_SPOOLED)
-            r->row = row_of(m);
+            r->row = push_row_of(m);
     }
     return false;
 }

@@ -28,7 +28,6 @@ struct job {
     unsigned count;
     bool has_uids;
     uint32_t highest_at_send;
-    uint32_t uidvalidity;
     uint64_t bytes, given_bytes; /* of all bodies; handed to the session */
     uint64_t sent_ms;
     /* the body being read */
@@ -189,14 +188,27 @@ static size_t body_pull(void *context, unsigned item, char *out, size_t cap)
     return got;
 }
 
+/* A message that is stored gets a UID above all that were told before it was sent, in the folder that was opened. */
+static bool uids_may_be_true(const struct job *job, uint32_t uidvalidity, const uint32_t *uids, unsigned count)
+{
+    const struct folder *f = job->folder;
+
+    if (f->uids_lie || count != job->count ||
+        (f->record.target_uidvalidity && uidvalidity != f->record.target_uidvalidity))
+        return false;
+    for (unsigned i = 0; i < count; i++)
+        if (uids[i] <= job->highest_at_send)
+            return false;
+    return true;
+}
+
 static void append_uids(void *context, uint32_t uidvalidity, const uint32_t *uids, unsigned count)
 {
     struct job *job = context;
 
-    if (count == job->count) {
+    if (uids_may_be_true(job, uidvalidity, uids, count)) {
         memcpy(job->uids, uids, count * sizeof *uids);
         job->has_uids = true;
-        job->uidvalidity = uidvalidity;
     }
 }
 

@@ -82,6 +82,11 @@ static const struct advice rows[] = {
     { "UidValidityChanged", "The source gave the folder new message numbers.",
       "Nothing to do: the folder is read anew, and what the target already holds is recognised "
       "there.", NULL, true },
+    { "TargetUidsWrong", "The target names wrong numbers for the messages that it stored.",
+      "Nothing to do: messages are known again by their headers instead.", NULL, true },
+    { "TargetDatesOwn", "The target gives messages dates of its own.",
+      "Nothing to do: messages are known again by their Message-ID and size instead. Mail programs may sort "
+      "moved mail by the day it was moved.", NULL, true },
     { "HiddenMessages", "The source lists fewer messages than it says the folder holds.",
       "Run again later; if it stays, look at the folder in the source's webmail: it may be copied "
       "incompletely.", NULL, true },

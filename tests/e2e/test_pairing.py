@@ -21,6 +21,11 @@ PAIRS = {
 }
 
 
+def without_uids(data):
+    """Dovecot tells APPENDUID whatever it announces."""
+    return re.sub(rb"\[APPENDUID[^]]*\] ", b"", data)
+
+
 class Pairing(Case):
     def digests(self, server, user):
         """{folder: Counter of contents}"""
@@ -107,12 +112,65 @@ class Pairing(Case):
         told = iter((False, True, False))
 
         def edit(data):
-            if b"[APPENDUID" in data and not next(told, True):
-                return re.sub(rb"\[APPENDUID[^]]*\] ", b"", data)
-            return data
+            return data if b"[APPENDUID" not in data or next(told, True) else without_uids(data)
 
         target = self._started(Meddler(server, [Rule("^APPEND", after=True, skip=3, times=1)], answers=edit))
         batch = self.to(source, target, order="newest-first")
         self.ends(batch.call("fetch"), 0)
         self.ends(batch.call("upload"), 0)
         self.none_lost(batch)
+
+    def test_the_same_mail_again_and_its_answer_lost(self):
+        """Without APPENDUID: what an earlier run sent is below all that this one looks at, and claims nothing of it."""
+        twin = mail.tiny(1)
+        source, server = self.servers({("INBOX",): [twin]}, None)
+        target = self._started(Meddler(server, [Rule("^APPEND", after=True, skip=1, times=1)], without_uids))
+        batch = self.to(source, target)
+        self.ends(batch.call("run"), 0)
+        with source.connect("anna") as mailbox:
+            mailbox.append(("INBOX",), [twin])
+        self.ends(batch.call("run"), 0)
+        self.none_lost(batch)
+
+    DATE = re.compile(rb'INTERNALDATE "[^"]*"')
+
+    def own_dates(self, data):
+        """As of a server that keeps no INTERNALDATE."""
+        return self.DATE.sub(b'INTERNALDATE " 2-Nov-2020 10:00:00 +0000"', data) if b" FETCH (" in data else data
+
+    def test_a_target_that_gives_dates_of_its_own(self):
+        """After a lost answer, and after a lost state folder; it is said once."""
+        source, server = self.servers(
+            {("INBOX",): [mail.tiny(i) for i in range(10)], ("Few",): [mail.tiny(20)]}, None,
+            capability_drop=("MULTIAPPEND", "LITERAL+"))
+        rule = Rule("^APPEND", after=True, skip=4, times=1)
+        target = self._started(Meddler(server, [rule], self.own_dates))
+        batch = self.to(source, target)
+        self.ends(batch.call("run"), 0)
+        self.none_lost(batch)
+        self.assertEqual(rule.done, 1)
+        batch.drop_state()
+        self.ends(batch.call("run"), 0)
+        self.none_lost(batch)
+        problems = [p["type"] for u in batch.report()["users"] for f in u["folders"] for p in f.get("problems", ())]
+        self.assertLessEqual(problems.count("TargetDatesOwn"), 1)
+
+    def wrong_uids(self, edit):
+        source, server = self.servers({("INBOX",): [mail.tiny(i) for i in range(10)]}, None,
+                                      capability_drop=("MULTIAPPEND", "LITERAL+"))
+        target = self._started(Meddler(server, [Rule("^APPEND", after=True, skip=4, times=1)], edit))
+        batch = self.to(source, target)
+        self.ends(batch.call("run"), 0)
+        self.none_lost(batch)
+        return batch
+
+    def test_appenduids_that_are_too_high(self):
+        """By far, and by one, which is the next message's."""
+        for more in (100, 1):
+            def edit(data):
+                return re.sub(rb"(\[APPENDUID \d+ )(\d+)\]", lambda m: m[1] + b"%d]" % (int(m[2]) + more), data)
+
+            self.assertIn("TargetUidsWrong", str(self.wrong_uids(edit).report()))
+
+    def test_appenduids_of_another_folder(self):
+        self.wrong_uids(lambda data: re.sub(rb"\[APPENDUID (\d+) (\d+)", rb"[APPENDUID 4711 1\2", data))

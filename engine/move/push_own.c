@@ -1,0 +1,117 @@
+/* Our own copies in a target folder, before a look at what else it holds is built on their UIDs: is what APPENDUID told
+ * true, and what does this target make of sizes and dates? */
+#include "engine/imap/uidset.h"
+#include "engine/move/push_inner.h"
+#include "io/base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool take_one(void *context, const struct message_record *m)
+{
+    struct push_own *own = context;
+
+    if (m->target_uid) {
+        own->rows[own->count] = push_row_of(m);
+        own->rows[own->count++].uid = m->target_uid;
+    }
+    return own->count < PUSH_OWN_MAX;
+}
+
+static void own_row(void *context, const struct imap_message_row *row)
+{
+    struct worker *w = context;
+    struct push_own *own = &((struct push *)w->work)->own;
+    struct twin_manners *manners = &w->account->hub->manners;
+    uint8_t key[TWIN_KEY_BYTES];
+
+    for (unsigned i = 0; i < own->count; i++) {
+        const struct twin_row *ours = &own->rows[i];
+
+        if (ours->uid != row->uid)
+            continue;
+        twin_key(row->header, key);
+        if (memcmp(key, ours->key, sizeof key) == 0) {
+            own->right++;
+            twin_manners_size(manners, ours->bytes, row->size_bytes, true);
+            if (row->date.known && ours->seconds != INT64_MIN)
+                twin_manners_date(manners, row->date.seconds == ours->seconds, true);
+        } else if (key[0] == 'M' && ours->key[0] == 'M') {
+            own->wrong++;
+        }
+        return;
+    }
+}
+
+static void tell(struct worker *w)
+{
+    struct account *account = w->account;
+    struct folder *f = w->folder;
+
+    if (f->uids_lie && !f->uids_lie_told)
+        account_problem(account, f->record.folder, "TargetUidsWrong",
+                        "the target told other numbers for messages it stored than they have there; they are known "
+                        "again by their headers instead",
+                        "nothing to do");
+    f->uids_lie_told = f->uids_lie;
+    if (!account->dates_told && !twin_dates_kept(&account->hub->manners, false)) {
+        account->dates_told = true;
+        account_problem(account, f->record.folder, "TargetDatesOwn",
+                        "the target gives messages dates of its own; they are known again by their Message-ID and "
+                        "size instead",
+                        "nothing to do; mail programs may sort moved mail by the day it was moved");
+    }
+}
+
+static void own_ended(void *context, const struct err *err)
+{
+    struct worker *w = context;
+    struct push_own *own = &((struct push *)w->work)->own;
+
+    if (!err) {
+        w->folder->uids_lie |= own->wrong > own->right;
+        tell(w);
+    }
+    own->ended(w, err);
+}
+
+static int by_uid(const void *a, const void *b)
+{
+    const struct twin_row *x = a, *y = b;
+
+    return (x->uid > y->uid) - (x->uid < y->uid);
+}
+
+void push_own_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err))
+{
+    struct push *p = w->work;
+    struct folder *f = w->folder;
+    char text[PUSH_OWN_MAX * 12 + 24];
+    struct uidset set;
+    struct err err;
+
+    p->own = (struct push_own){ .ended = ended };
+    if (f->target_moved) {
+        ended(w, NULL);
+        return;
+    }
+    /* No UID that was told is below this one, and it never falls. */
+    if (p->uidnext && (p->uidnext <= f->highest_seen || p->uidnext <= f->record.target_highest_seen))
+        f->uids_lie = true;
+    if (!reader_messages(w->account->hub->reader, f->record.user, f->record.folder, 1u << MESSAGE_UPLOADED,
+                         UINT32_MAX, true, 0, take_one, &p->own, &err)) {
+        hub_abort_run(w->account->hub, &err);
+        return;
+    }
+    if (p->own.count == 0) {
+        own_ended(w, NULL);
+        return;
+    }
+    qsort(p->own.rows, p->own.count, sizeof *p->own.rows, by_uid);
+    uidset_init(&set, text, sizeof text);
+    for (unsigned i = 0; i < p->own.count; i++)
+        if (i == 0 || p->own.rows[i].uid > p->own.rows[i - 1].uid)
+            (void)uidset_add(&set, p->own.rows[i].uid);
+    session_fetch_rows(link_session(w->link), uidset_finish(&set), SLICE("MESSAGE-ID DATE FROM SUBJECT"), own_row,
+                       own_ended, w);
+}
