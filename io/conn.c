@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 
 struct conn {
@@ -106,6 +107,19 @@ void conn_hand_over(struct conn *c, const struct conn_events *events, void *cont
 {
     c->events = events;
     c->context = context;
+}
+
+/* The options only improve matters: a kernel that refuses one is no reason to stop. */
+void conn_drop_at_close(struct conn *c, bool on)
+{
+    struct linger linger = { .l_onoff = on, .l_linger = 0 };
+
+    (void)setsockopt(c->socket.fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
+void conn_unacknowledged_limit(struct conn *c, uint32_t ms)
+{
+    (void)setsockopt(c->socket.fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
 }
 
 void conn_receive(struct conn *c)

@@ -34,6 +34,11 @@ size_t conn_put(struct conn *c, struct slice bytes);
 void conn_flush(struct conn *c);
 /* Sends at once what the socket takes without waiting: last words before conn_close. */
 void conn_flush_now(struct conn *c);
+/* on: closing drops what the kernel has not sent, and resets the connection, also when the process is killed;
+ * off: the kernel goes on sending it. */
+void conn_drop_at_close(struct conn *c, bool on);
+/* The kernel gives the connection up when what was sent had no acknowledgement for so long; 0: its own time. */
+void conn_unacknowledged_limit(struct conn *c, uint32_t ms);
 /* Bytes not yet handed to the kernel. */
 size_t conn_unsent(const struct conn *c);
 /* Of these, bytes whose sending has not begun: the kernel certainly has none of them. */

@@ -166,6 +166,10 @@ static void dial_connected(void *context, struct conn *conn, const union resolve
     s->dial = NULL;
     s->conn = conn;
     conn_hand_over(conn, &conn_events, s);
+    if (s->drops_unsent)
+        conn_drop_at_close(conn, true);
+    if (s->unacknowledged_ms)
+        conn_unacknowledged_limit(conn, s->unacknowledged_ms);
     resolve_address_text(address, s->address, sizeof s->address);
     s->tcp_ms = (uint32_t)(now_ms() - s->phase_since_ms);
     if (s->security == STREAM_TLS)
@@ -213,6 +217,8 @@ struct stream *stream_open(struct loop *loop, const struct stream_target *target
     s->host = mem_text(target->host);
     snprintf(s->server, sizeof s->server, "%.255s:%u", target->host, target->port);
     s->security = target->security;
+    s->drops_unsent = target->drops_unsent;
+    s->unacknowledged_ms = target->unacknowledged_ms;
     s->role = target->tls;
     s->timeout_ms = target->connect_timeout_ms ? target->connect_timeout_ms : TIMEOUT_DEFAULT_MS;
     s->want_read = true;
@@ -238,6 +244,13 @@ void stream_close(struct stream *s)
 {
     s->closing = true;
     stream_wake(s);
+}
+
+void stream_keep_unsent(struct stream *s)
+{
+    if (s->conn && s->drops_unsent)
+        conn_drop_at_close(s->conn, false);
+    s->drops_unsent = false;
 }
 
 void stream_want_read(struct stream *s, bool on)

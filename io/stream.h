@@ -25,6 +25,8 @@ struct stream_target {
     enum stream_security security;
     struct tls_role *tls;        /* NULL only with STREAM_PLAIN; outlives the stream */
     uint32_t connect_timeout_ms; /* DNS, TCP and TLS together; 0: 30,000 */
+    bool drops_unsent;           /* what the kernel has not sent when the stream or the process ends is not sent */
+    uint32_t unacknowledged_ms;  /* it ends when what was sent had no acknowledgement for so long; 0: the kernel's time */
 };
 
 /* What a stream tells. context is the one given to stream_open. */
@@ -68,6 +70,9 @@ struct stream *stream_open(struct loop *loop, const struct stream_target *target
 /* Ends the stream: `closed` follows with NULL, no other callback comes after this call. What was
  * not yet handed to the kernel is dropped, so let `writable` come first after a LOGOUT. */
 void stream_close(struct stream *stream);
+
+/* From here on the kernel sends what it has, also behind the end of the stream: what is written next is a farewell. */
+void stream_keep_unsent(struct stream *stream);
 
 /* Takes as much of bytes as fits (0..bytes.size) and returns the count. The first bytes not taken
  * must be offered again after `writable`. Bytes are sent in order, coalesced per loop turn. */

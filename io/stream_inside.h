@@ -56,6 +56,8 @@ struct stream {
     struct wire *wire;
 
     bool want_read, by_line, by_line_asked;
+    bool drops_unsent;
+    uint32_t unacknowledged_ms;
     bool input_more;   /* tls may give more without new ciphertext */
     bool inflate_more; /* squeeze may give more without new bytes */
     bool tls_ended;    /* close_notify came */

@@ -468,6 +468,7 @@ void link_finish(struct link *link)
         return;
     }
     link->finishing = true;
+    stream_keep_unsent(link->stream);
     loop_timer_set(link->loop, &link->finish, LOGOUT_PATIENCE_MS, finish_late, link);
     session_logout(link->session, logged_out, link);
 }

@@ -198,6 +198,9 @@ void login_describe(struct worker *w, struct link_config *config_r)
 
     login_as(account->hub->settings, w->side, account->user, account->hub->tls[w->side], w->token,
              config_r);
+    /* What a killed run, or one that gave the server up, had not sent of an APPEND must not come later. */
+    config_r->target.drops_unsent = w->side == SIDE_TARGET;
+    config_r->target.unacknowledged_ms = w->side == SIDE_TARGET ? config_r->stall_ms : 0;
     config_r->session.auth.tried = account->hub->broken_ways[w->side];
     config_r->session.mailbox_worked = account->sides[w->side].listed;
 }

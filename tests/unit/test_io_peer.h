@@ -248,7 +248,7 @@ struct client {
     struct stream *stream;
     struct buf got;
     unsigned opened, writable, closed;
-    bool has_err;
+    bool has_err, drops_unsent;
     struct err err;
     struct stream_facts last; /* at opened, then at closed */
     char address[64];
@@ -327,7 +327,12 @@ static UNUSED void watchdog_fired(void *context)
 static UNUSED void client_open(struct client *c, struct loop *loop, const char *host, uint16_t port,
                                enum stream_security security, struct tls_role *role)
 {
-    struct stream_target target = { host, port, security, role, 60000 };
+    struct stream_target target = { .host = host,
+                                    .port = port,
+                                    .security = security,
+                                    .tls = role,
+                                    .connect_timeout_ms = 60000,
+                                    .drops_unsent = c->drops_unsent };
 
     c->loop = loop;
     buf_init(&c->got, (size_t)64 << 20);

@@ -186,7 +186,7 @@ static void test_a_silent_address_delays_but_does_not_block(void **state)
     client_end(&c);
 
     struct client late = { 0 };
-    struct stream_target target = { "127.0.0.2", peer.port, STREAM_PLAIN, NULL, 50 };
+    struct stream_target target = { .host = "127.0.0.2", .port = peer.port, .security = STREAM_PLAIN, .connect_timeout_ms = 50 };
 
     late.loop = loop;
     buf_init(&late.got, 1024);
@@ -499,6 +499,56 @@ static void test_what_never_left_is_known_at_the_end(void **state)
     peer_stop(&peer);
 }
 
+/* ---- what the kernel had not sent ---------------------------------------------------------- */
+
+static _Atomic int read_error;
+
+static void serve_reader_of_what_is_left(struct peer *peer, int fd)
+{
+    char bytes[65536];
+    ssize_t n;
+
+    while (!atomic_load(&peer->seen))
+        poll(NULL, 0, 1);
+    while ((n = recv(fd, bytes, sizeof bytes, 0)) > 0)
+        ;
+    atomic_store(&read_error, n < 0 ? errno : 0);
+}
+
+static void close_now(void *context)
+{
+    struct client *c = context;
+
+    stream_close(c->stream);
+}
+
+/* How a slow server sees the end of a client that closed with much unsent: 0, or an errno. */
+static int end_of_much_unsent(bool drops)
+{
+    struct peer peer = { 0 };
+    struct client c = { .on_opened = write_more,
+                        .on_writable = write_more,
+                        .count = (size_t)64 << 20,
+                        .drops_unsent = drops };
+    struct loop *loop = loop_make();
+
+    peer_start(&peer, NULL, serve_reader_of_what_is_left);
+    client_open(&c, loop, "127.0.0.1", peer.port, STREAM_PLAIN, NULL);
+    loop_timer_set(loop, &c.timer, 100, close_now, &c);
+    client_run(&c);
+    client_end(&c);
+    loop_destroy(&loop);
+    atomic_store(&peer.seen, 1);
+    peer_stop(&peer);
+    return atomic_load(&read_error);
+}
+
+static void test_what_the_kernel_has_not_sent_goes_with_the_stream(void **state)
+{
+    assert_int_equal(end_of_much_unsent(true), ECONNRESET);
+    assert_int_equal(end_of_much_unsent(false), 0);
+}
+
 static _Atomic uint64_t said_ms;
 
 static void say_late(struct peer *peer, int fd)
@@ -716,6 +766,7 @@ int main(void)
         cmocka_unit_test(test_peer_resets),
         cmocka_unit_test(test_an_end_without_close_notify_is_an_error),
         cmocka_unit_test(test_what_never_left_is_known_at_the_end),
+        cmocka_unit_test(test_what_the_kernel_has_not_sent_goes_with_the_stream),
         cmocka_unit_test(test_close_in_mid_flight),
         cmocka_unit_test(test_five_hundred_connections),
         cmocka_unit_test(test_starttls),
