@@ -112,6 +112,8 @@ size_t encode_folder(uint8_t *out, const struct key *key, const struct folder_re
     pack_shown(&w, f->source_name);
     pack_slice(&w, f->target_raw, CODEC_NAME_BYTES_MAX);
     pack_shown(&w, f->target_name);
+    if (f->target_lost_from) /* few have it: its being there says so */
+        pack_number(&w, f->target_lost_from);
     return pack_end(&w, key_slice(key));
 }
 
@@ -146,6 +148,8 @@ bool decode_folder(struct slice key, struct slice value, struct folder_record *f
     f->source_name = unpack_slice(&r, CODEC_NAME_BYTES_MAX);
     f->target_raw = unpack_slice(&r, CODEC_NAME_BYTES_MAX);
     f->target_name = unpack_slice(&r, CODEC_NAME_BYTES_MAX);
+    if (r.ok && r.left)
+        f->target_lost_from = unpack_u32(&r);
     return unpack_end(&r) && tally_balanced(&f->tally);
 }
 

@@ -189,6 +189,8 @@ int journal_open(struct journal *j, const struct store_op *op)
     slot->record.target_highest_seen = op->open.highest_seen;
     if (op->open.scanned)
         slot->record.target_scanned = true;
+    if (op->open.lost_from)
+        slot->record.target_lost_from = op->open.lost_from;
     slot->changed = true;
     return 0;
 }

@@ -62,8 +62,7 @@ enum spool_holder spool_holder(const struct spool *spool);
 #define SPOOL_HEARTBEAT_MS 10000u
 /* Without a commit for so long no writer lives; a slow disk and a busy machine are allowed for. */
 #define SPOOL_SILENT_MS (3 * SPOOL_HEARTBEAT_MS)
-/* Wall clock of the last durable commit before this spool_open (read-only: until now), 0 when new: after
- * a crash an APPEND may have been sent until SPOOL_SILENT_MS later. */
+/* Wall clock of the last durable commit before this spool_open (read-only: until now), 0 when new. */
 int64_t spool_last_commit_ms(const struct spool *spool);
 
 /* Proves the spool sound: every record decodes, states and counters agree, every body has its

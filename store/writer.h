@@ -86,6 +86,7 @@ struct store_op {
         struct {
             uint32_t uidvalidity, floor, highest_seen;
             bool scanned;
+            uint32_t lost_from; /* 0, or the folder's new target_lost_from */
             bool empty; /* the folder holds nothing: with another UIDVALIDITY than before it was made anew */
         } open;
         struct {                    /* REPAIR */

@@ -109,6 +109,7 @@ struct account {
     struct governed *governed; /* the governor's, while joined */
     struct loop_timer step; /* runs account_step on a turn of its own */
     struct folder *unproven; /* those whose count is still to be asked for */
+    unsigned late_at, late_end; /* folders that may have to be looked at for second copies, in their order */
     unsigned proving; /* counts asked for and not answered */
     struct {
         struct account_doubt { uint32_t folder; char type[40]; uint64_t count; } *all;

@@ -1,5 +1,6 @@
 #include "engine/move/account_inner.h"
 #include "engine/move/batch.h"
+#include "engine/move/push_late.h"
 
 #include "io/base/log.h"
 #include "io/base/mem.h"
@@ -210,7 +211,15 @@ static void proof_ended(void *context, const struct err *err)
 
 bool account_is_proven(const struct account *account)
 {
-    return account->proving == 0 && !account->unproven && !account->unaudited;
+    return account->proving == 0 && !account->unproven && !account->unaudited && account->late_at >= account->late_end;
+}
+
+/* The next folder in which second copies are looked for, or NULL. */
+static struct folder *next_late(struct account *account)
+{
+    while (account->late_at < account->late_end && !push_late_is_due(account->folders[account->late_at]))
+        account->late_at++;
+    return account->late_at < account->late_end ? account->folders[account->late_at] : NULL;
 }
 
 void account_prove_go(struct account *account)
@@ -236,8 +245,17 @@ void account_prove_go(struct account *account)
     /* Each once: what cannot be asked now is wanted again, and asked on another turn. */
     f = account->unproven;
     account->unproven = NULL;
-    if (!f && account->proving == 0)
+    if (!f && account->proving == 0 && account->unaudited) {
         account_audit_go(w);
+    } else if (!f && account->proving == 0 && account->told == 0) {
+        /* When all else is said and durable: as late as can be. */
+        struct folder *late = next_late(account);
+
+        if (late)
+            push_late_begin(w, late);
+        else
+            account_poke(account);
+    }
     for (; f; f = next) {
         struct proof *proof = mem_zero(1, sizeof *proof);
 
@@ -357,6 +375,10 @@ void account_prove(struct account *account)
             f->push != PUSH_REFUSED && !account->target_dead)
             want(f);
     }
+    account->late_at = 0;
+    account->late_end =
+        account_uses(account, SIDE_TARGET) && !account->target_dead ? account->folder_count : 0;
+    (void)next_late(account);
     account->told++;
     hub_submit(account->hub, store_op_new(STORE_OP_FLUSH, 0, 0), reckoned, account);
     account_poke(account);

@@ -480,7 +480,6 @@ static void init_hubs(struct batch *batch)
         hub->writer = batch->writer;
         hub->spool = batch->spool;
         hub->https = batch->house.https;
-        hub->previous_commit_ms = spool_last_commit_ms(batch->spool);
         for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
             hub->tls[side] = batch->house.tls[side];
             limit_links(batch, hub, side);

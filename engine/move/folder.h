@@ -107,6 +107,10 @@ struct folder {
     bool uncertain;      /* an APPEND of this or a killed run may have arrived */
     uint32_t lost_above; /* the lowest highest_seen at which any was sent whose answer was lost, or a refusal in doubt,
                           * since the last look: what was stored of them has a UID above; UINT32_MAX: none */
+    unsigned lost_count; /* messages of those; 0 with uncertain: an earlier run's, nobody knows how many */
+    bool lost_before;    /* the record's target_lost_from is an earlier run's */
+    bool late_looked;    /* what came late was looked for in this run, or could not be */
+    unsigned late_tries;
     struct err *refusal; /* the last in doubt, or NULL */
     struct twins *first_look; /* the first of the two looks for it, or NULL */
     uint64_t first_look_ms;   /* loop time of its end */
@@ -114,7 +118,7 @@ struct folder {
     struct job *jobs;    /* APPENDs without an answer; push's */
     struct imap_status source_status, target_status;
     bool has_source_status, has_target_status;
-    uint64_t settle_from_ms; /* loop time of the lost answer */
+    uint64_t settle_from_ms; /* loop time of the target's first answer after the loss; 0: none yet */
     uint64_t target_before, uploaded_now; /* for the proof at the end: count when opened, since then */
     bool counted_before;
     uint32_t uidvalidity_before, seen_before; /* the record's, of the target, as this run found it */

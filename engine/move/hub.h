@@ -48,7 +48,6 @@ struct hub {
     struct tls_role *tls[SIDE_COUNT];
     struct https *https;   /* NULL when no side uses OAuth; shared, the batch's */
     struct tokens *tokens; /* likewise; the hub's own */
-    int64_t previous_commit_ms; /* wall clock: when the run before this one was last alive */
     struct account *accounts; /* active ones */
     unsigned active;
     unsigned links[SIDE_COUNT];

@@ -39,7 +39,7 @@ void push_end(struct worker *worker)
         folder_set_push(worker->folder, worker->folder->uncertain ? PUSH_SETTLING : PUSH_CLOSED);
     push_folder_release(worker);
     twins_destroy(&p->scan);
-    push_whole_clear(&p->whole);
+    push_look_clear(&p->look);
     free(p);
     worker->work = NULL;
     worker->busy = false;

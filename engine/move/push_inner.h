@@ -11,8 +11,8 @@ enum push_step { PUSH_STEP_FREE, PUSH_STEP_OPENING, PUSH_STEP_MAKING };
 #define PUSH_STATUS                                                                                \
     (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY | IMAP_STATUS_APPENDLIMIT)
 
-/* push_whole: which rows a look got, and which it did not. */
-struct push_whole {
+/* push_look: which rows a look got, and which it did not. */
+struct push_look {
     uint32_t *seen, *missing;
     unsigned seen_count, seen_room, missing_count;
     unsigned at, lacking, seen_before; /* of those missing: asked for now; that did not come even so */
@@ -35,9 +35,9 @@ struct push {
     unsigned making; /* folders of push_make_begin that have not ended */
     /* scan */
     struct twins *scan;
-    uint32_t from, to, uidnext, width;
+    uint32_t from, to, uidnext;
     uint32_t floor;      /* the scan looks at UIDs from here */
-    struct push_whole whole;
+    struct push_look look;
     struct push_own own;
     bool strangers;      /* what it looks for is nobody's lost APPEND */
     struct loop_timer later;
@@ -78,15 +78,13 @@ void push_selected(struct folder *f, const struct imap_selected *selected);
 void push_unselect(struct worker *w);
 /* push_open: makes, asks, scans and opens the worker's folder, then calls worker_idle. */
 void push_open_begin(struct worker *w);
-/* push_open: the rows of the set go into the look that is under way. */
-void push_look_rows(struct worker *w, struct slice set, session_ended *ended);
-/* push_whole: a look begins; it got a row whose header was there (false: it had it before); all of it was asked
- * for. ended: with an error when the look is not whole, so that it proves nothing, or could not be checked; maybe
- * called at once. */
-void push_whole_begin(struct worker *w);
-bool push_whole_saw(struct push_whole *whole, uint32_t uid);
-void push_whole_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err));
-void push_whole_clear(struct push_whole *whole);
+/* push_look: reads what the selected folder of the worker holds from push.floor on into push.scan, as its
+ * target_status and push.uidnext tell of it. ended: with an error when the look is not whole, so that it proves
+ * nothing; maybe called at once. */
+void push_look(struct worker *w, void (*ended)(struct worker *w, const struct err *err));
+void push_look_clear(struct push_look *look);
+/* Its target counts none; a count that was not told is none. */
+bool push_holds_nothing(const struct folder *f);
 /* Twins that may be ours and are not paired yet keep the floor where it is. */
 bool push_twins_hold_floor(const struct folder *f);
 

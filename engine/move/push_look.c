@@ -1,4 +1,4 @@
-/* Is a look at a target folder whole? A row that was damaged or left out would count as a message that was
+/* A look at what a target folder holds, and whether it is whole. A row that was damaged or left out would count as a message that was
  * never stored, and that would be sent again. The count of the folder tells it where all of it was asked for;
  * else SEARCH tells which UIDs there are, and what did not come is asked for once more, alone. */
 #include "engine/move/push_inner.h"
@@ -11,9 +11,10 @@
 
 /* More rows than this do not go missing one by one. */
 #define MISSING_MAX 1000u
+#define WINDOW_UIDS 2000u
 
 /* Where the UID stands among those seen, or would. */
-static unsigned place_of(const struct push_whole *h, uint32_t uid)
+static unsigned place_of(const struct push_look *h, uint32_t uid)
 {
     unsigned low = 0, high = h->seen_count;
 
@@ -28,29 +29,22 @@ static unsigned place_of(const struct push_whole *h, uint32_t uid)
     return low;
 }
 
-static bool was_seen(const struct push_whole *h, uint32_t uid)
+static bool was_seen(const struct push_look *h, uint32_t uid)
 {
     unsigned at = place_of(h, uid);
 
     return at < h->seen_count && h->seen[at] == uid;
 }
 
-void push_whole_clear(struct push_whole *h)
+void push_look_clear(struct push_look *h)
 {
     free(h->seen);
     free(h->missing);
-    *h = (struct push_whole){ 0 };
+    *h = (struct push_look){ 0 };
 }
 
-void push_whole_begin(struct worker *w)
-{
-    struct push *p = w->work;
-
-    push_whole_clear(&p->whole);
-    p->whole.damaged_before = session_damaged_count(link_session(w->link));
-}
-
-bool push_whole_saw(struct push_whole *h, uint32_t uid)
+/* False: it was seen before. */
+static bool saw(struct push_look *h, uint32_t uid)
 {
     unsigned at = place_of(h, uid);
 
@@ -66,11 +60,30 @@ bool push_whole_saw(struct push_whole *h, uint32_t uid)
     return true;
 }
 
+static void look_row(void *context, const struct imap_message_row *row)
+{
+    struct worker *w = context;
+    struct push *p = w->work;
+    uint8_t key[TWIN_KEY_BYTES];
+
+    /* `n:*` names the last message even when it is below n. */
+    if (row->uid < p->from || row->uid > p->to || !row->has_header || !saw(&p->look, row->uid))
+        return;
+    twin_key(row->header, key);
+    twins_add(p->scan, key, &row->date, row->size_bytes, row->uid);
+}
+
+static void ask_rows(struct worker *w, struct slice set, session_ended *ended)
+{
+    session_fetch_rows(link_session(w->link), set, SLICE("MESSAGE-ID DATE FROM SUBJECT"), look_row, ended,
+                       w);
+}
+
 static void missing_range(void *context, uint32_t first, uint32_t last)
 {
     struct worker *w = context;
     struct push *p = w->work;
-    struct push_whole *h = &p->whole;
+    struct push_look *h = &p->look;
 
     if (first < p->floor)
         first = p->floor;
@@ -91,7 +104,7 @@ static void ask_next(struct worker *w);
 static void one_ended(void *context, const struct err *err)
 {
     struct worker *w = context;
-    struct push_whole *h = &((struct push *)w->work)->whole;
+    struct push_look *h = &((struct push *)w->work)->look;
 
     if (err && (!link_is_ready(w->link) || err->class == ERR_CLASS_THROTTLED)) {
         h->ended(w, err);
@@ -106,7 +119,7 @@ static void ask_next(struct worker *w)
 {
     struct folder *f = w->folder;
     struct push *p = w->work;
-    struct push_whole *h = &p->whole;
+    struct push_look *h = &p->look;
     char set[16];
     struct err err;
 
@@ -114,7 +127,7 @@ static void ask_next(struct worker *w)
         h->seen_before = h->seen_count;
         p->from = p->to = h->missing[h->at];
         snprintf(set, sizeof set, "%" PRIu32, h->missing[h->at]);
-        push_look_rows(w, slice_cstr(set), one_ended);
+        ask_rows(w, slice_cstr(set), one_ended);
         return;
     }
     if (h->lacking == 0) {
@@ -132,7 +145,7 @@ static void ask_next(struct worker *w)
 static void searched(void *context, const struct err *err)
 {
     struct worker *w = context;
-    struct push_whole *h = &((struct push *)w->work)->whole;
+    struct push_look *h = &((struct push *)w->work)->look;
 
     if (err) {
         h->ended(w, err);
@@ -145,20 +158,72 @@ static void searched(void *context, const struct err *err)
     ask_next(w);
 }
 
-void push_whole_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err))
+static void ask_what_is_missing(struct worker *w)
 {
     struct push *p = w->work;
-    struct push_whole *h = &p->whole;
+    struct push_look *h = &p->look;
     char criteria[32];
     unsigned known = p->uidnext ? place_of(h, p->uidnext) : h->seen_count;
 
-    h->ended = ended;
     if (session_damaged_count(link_session(w->link)) == h->damaged_before && p->floor == 1 &&
         (w->folder->target_status.has & IMAP_STATUS_MESSAGES) &&
         known >= w->folder->target_status.messages) {
-        ended(w, NULL);
+        h->ended(w, NULL);
         return;
     }
     snprintf(criteria, sizeof criteria, "UID %" PRIu32 ":*", p->floor);
     session_search(link_session(w->link), slice_cstr(criteria), missing_range, searched, w);
+}
+
+static void window_ended(void *context, const struct err *err);
+
+static void ask_window(struct worker *w)
+{
+    struct push *p = w->work;
+    char set[32];
+
+    if (p->uidnext == 0 || p->uidnext - p->from <= WINDOW_UIDS || p->from >= p->uidnext) {
+        p->to = UINT32_MAX;
+        snprintf(set, sizeof set, "%" PRIu32 ":*", p->from);
+    } else {
+        p->to = p->from + WINDOW_UIDS - 1;
+        snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, p->from, p->to);
+    }
+    ask_rows(w, slice_cstr(set), window_ended);
+}
+
+static void window_ended(void *context, const struct err *err)
+{
+    struct worker *w = context;
+    struct push *p = w->work;
+
+    if (err) {
+        p->look.ended(w, err);
+    } else if (p->to != UINT32_MAX) {
+        p->from = p->to + 1;
+        ask_window(w);
+    } else {
+        ask_what_is_missing(w);
+    }
+}
+
+bool push_holds_nothing(const struct folder *f)
+{
+    return (f->target_status.has & IMAP_STATUS_MESSAGES) && f->target_status.messages == 0;
+}
+
+void push_look(struct worker *w, void (*ended)(struct worker *w, const struct err *err))
+{
+    struct push *p = w->work;
+
+    twins_destroy(&p->scan);
+    p->scan = twins_create();
+    push_look_clear(&p->look);
+    p->look.ended = ended;
+    p->look.damaged_before = session_damaged_count(link_session(w->link));
+    p->from = p->floor;
+    if (push_holds_nothing(w->folder))
+        ended(w, NULL);
+    else
+        ask_window(w);
 }

@@ -1,14 +1,12 @@
 #include "engine/move/push_inner.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
-#include "io/base/now.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SCAN_WINDOW_UIDS 2000u
-/* After a kill this long ago no server is still at work on what it had received. */
+/* After a loss this long ago no server is still at work on what it had received. */
 #define LONG_AGO_MS (10 * 60 * 1000)
 
 bool push_twins_hold_floor(const struct folder *f)
@@ -21,6 +19,7 @@ static void loss_over(struct folder *f)
 {
     f->uncertain = false;
     f->lost_above = UINT32_MAX;
+    f->lost_count = 0;
     twins_destroy(&f->first_look);
 }
 
@@ -152,6 +151,10 @@ static void asked(void *context, const struct err *err)
         return;
     }
     push_opens(w->account);
+    /* A server that stood still when the answer was lost, or when a run was killed, may only now go on with what it
+     * had received. No clock tells how long ago that was. */
+    if (w->folder->uncertain && w->folder->settle_from_ms == 0)
+        w->folder->settle_from_ms = loop_now_ms(w->account->hub->loop);
     open_scan(w);
 }
 
@@ -193,27 +196,6 @@ static void open_ask(struct worker *w)
     else
         session_status(link_session(w->link), f->record.target_raw, PUSH_STATUS, status_told,
                        exchange ? asked : asked_by_status, w);
-}
-
-/* A count that was not told is none. */
-static bool holds_nothing(const struct folder *f)
-{
-    return (f->target_status.has & IMAP_STATUS_MESSAGES) && f->target_status.messages == 0;
-}
-
-static void scan_window(struct worker *w);
-
-static void scan_row(void *context, const struct imap_message_row *row)
-{
-    struct worker *w = context;
-    struct push *p = w->work;
-    uint8_t key[TWIN_KEY_BYTES];
-
-    /* `n:*` names the last message even when it is below n. */
-    if (row->uid < p->from || row->uid > p->to || !row->has_header || !push_whole_saw(&p->whole, row->uid))
-        return;
-    twin_key(row->header, key);
-    twins_add(p->scan, key, &row->date, row->size_bytes, row->uid);
 }
 
 /* Who waits for a store answer; the link may be gone, or another, when it comes. */
@@ -275,6 +257,18 @@ static bool looks_again(struct folder *f, struct push *p)
     return true;
 }
 
+/* Not all that was lost is there: what is sent again may still come a second time. Whether what is there is ours is
+ * not known yet, so that it has to be as many. */
+static void lost_again(struct folder *f, uint32_t floor)
+{
+    bool all_found = f->lost_count ? twins_count(f->twins) >= f->lost_count : !f->uncertain;
+
+    if (all_found || (f->record.target_lost_from && f->record.target_lost_from <= floor))
+        return;
+    f->record.target_lost_from = floor;
+    f->lost_before = false;
+}
+
 static void scan_done(struct worker *w)
 {
     struct push *p = w->work;
@@ -294,6 +288,7 @@ static void scan_done(struct worker *w)
         hub_abort_run(hub, &err);
         return;
     }
+    lost_again(f, p->floor);
     f->ours_from =
         f->record.target_open && !f->target_moved && !p->strangers ? f->floor : UINT32_MAX;
     log_line(LOG_DEBUG, "folder.scanned", "user=%s folder=%s floor=%u candidates=%zu",
@@ -312,51 +307,13 @@ static void scan_flushed(void *context, struct store_op *op, const struct err *e
 
 static void scan_is_whole(struct worker *w, const struct err *err)
 {
-    push_whole_clear(&((struct push *)w->work)->whole);
+    push_look_clear(&((struct push *)w->work)->look);
     if (err) {
         step_failed(w, TROUBLE_SELECT, err);
         return;
     }
     /* Everything answered so far must be in the journal before it is compared. */
     hub_submit(w->account->hub, store_op_new(STORE_OP_FLUSH, 0, 0), scan_flushed, late_create(w));
-}
-
-static void scan_ended(void *context, const struct err *err)
-{
-    struct worker *w = context;
-    struct push *p = w->work;
-
-    if (err) {
-        step_failed(w, TROUBLE_SELECT, err);
-        return;
-    }
-    if (p->to != UINT32_MAX) {
-        p->from = p->to + 1;
-        scan_window(w);
-        return;
-    }
-    push_whole_ask(w, scan_is_whole);
-}
-
-void push_look_rows(struct worker *w, struct slice set, session_ended *ended)
-{
-    session_fetch_rows(link_session(w->link), set, SLICE("MESSAGE-ID DATE FROM SUBJECT"), scan_row, ended,
-                       w);
-}
-
-static void scan_window(struct worker *w)
-{
-    struct push *p = w->work;
-    char set[32];
-
-    if (p->uidnext == 0 || p->uidnext - p->from <= p->width || p->from >= p->uidnext) {
-        p->to = UINT32_MAX;
-        snprintf(set, sizeof set, "%" PRIu32 ":*", p->from);
-    } else {
-        p->to = p->from + p->width - 1;
-        snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, p->from, p->to);
-    }
-    push_look_rows(w, slice_cstr(set), scan_ended);
 }
 
 static void scan_selected(void *context, const struct imap_selected *selected)
@@ -389,7 +346,7 @@ static void scan_examined(void *context, const struct err *err)
     f->target_moved = f->record.target_uidvalidity &&
                       (f->target_status.has & IMAP_STATUS_UIDVALIDITY) &&
                       f->target_status.uidvalidity != f->record.target_uidvalidity;
-    if (nothing_came(f, p)) {
+    if (nothing_came(f, w->work)) {
         open_durably(w);
         return;
     }
@@ -411,17 +368,7 @@ static void scan_own(struct worker *w, const struct err *err)
         if (f->record.target_open && f->floor && f->floor < p->floor)
             p->floor = f->floor;
     }
-    twins_destroy(&p->scan);
-    p->scan = twins_create();
-    push_whole_begin(w);
-    p->from = p->floor;
-    p->width = SCAN_WINDOW_UIDS;
-    if (holds_nothing(f)) {
-        p->to = UINT32_MAX;
-        scan_ended(w, NULL);
-        return;
-    }
-    scan_window(w);
+    push_look(w, scan_is_whole);
 }
 
 static void scan_begin(void *context)
@@ -437,7 +384,7 @@ static void scan_begin(void *context)
 static bool has_strangers(const struct folder *f)
 {
     return f->record.target_scanned && !needs_look(f) && f->sending == 0 &&
-           (f->target_status.has & IMAP_STATUS_UIDNEXT) && !holds_nothing(f) &&
+           (f->target_status.has & IMAP_STATUS_UIDNEXT) && !push_holds_nothing(f) &&
            f->target_status.uidnext > f->record.target_highest_seen + 1ull;
 }
 
@@ -446,9 +393,9 @@ static void open_scan(struct worker *w)
 {
     struct push *p = w->work;
     struct folder *f = w->folder;
-    bool foreign = !f->record.target_scanned && !holds_nothing(f);
+    bool foreign = !f->record.target_scanned && !push_holds_nothing(f);
     bool moved = (f->target_status.has & IMAP_STATUS_UIDVALIDITY) && f->record.target_uidvalidity &&
-                 f->target_status.uidvalidity != f->record.target_uidvalidity && !holds_nothing(f);
+                 f->target_status.uidvalidity != f->record.target_uidvalidity && !push_holds_nothing(f);
     uint64_t now = loop_now_ms(w->account->hub->loop);
     uint64_t wait = 0;
 
@@ -523,7 +470,7 @@ static void open_durably(struct worker *w)
     f->record.target_counted = false;
     /* What a folder held before us is paired message by message: until all are, a run that is
      * killed must look at everything again. */
-    if (holds_nothing(f)) {
+    if (push_holds_nothing(f)) {
         f->record.target_scanned = true;
         twins_destroy(&f->twins); /* of a folder that was there before this one */
     }
@@ -543,7 +490,8 @@ static void open_durably(struct worker *w)
     op->open.floor = f->floor;
     op->open.highest_seen = f->record.target_highest_seen;
     op->open.scanned = f->record.target_scanned;
-    op->open.empty = holds_nothing(f);
+    op->open.lost_from = f->record.target_lost_from;
+    op->open.empty = push_holds_nothing(f);
     f->target_moved = false;
     hub_submit(hub, op, opened, late_create(w));
 }
@@ -555,20 +503,8 @@ void push_open_begin(struct worker *w)
 
     w->busy = true;
     p->step = PUSH_STEP_OPENING;
-    if (f->uncertain) {
+    if (f->uncertain)
         f->has_target_status = false;
-        /* A run that ended without closing the folder, killed or its host gone: what it had sent
-         * may still be on its way into the target. */
-        if (f->settle_from_ms == 0) {
-            struct hub *hub = w->account->hub;
-            int64_t age = now_wall_ms() - hub->previous_commit_ms - (int64_t)SPOOL_SILENT_MS;
-            uint64_t now = loop_now_ms(hub->loop);
-
-            if (age < 0)
-                age = 0;
-            f->settle_from_ms = (uint64_t)age >= now ? 1 : now - (uint64_t)age;
-        }
-    }
     folder_set_push(f, PUSH_OPENING);
     open_create(w);
 }

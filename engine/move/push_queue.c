@@ -52,7 +52,7 @@ static bool rests(const struct folder *f)
 {
     const struct folder_record *r = &f->record;
 
-    return r->excluded || (f->target_raw && r->target_scanned && folder_pending(f) == 0 &&
+    return r->excluded || (f->target_raw && r->target_scanned && !r->target_lost_from && folder_pending(f) == 0 &&
                            (r->tally.uploaded == 0 || r->target_counted));
 }
 

@@ -1,7 +1,7 @@
 #include "engine/imap/keyword.h"
 #include "engine/move/allowance.h"
 #include "engine/move/governor.h"
-#include "engine/move/push_inner.h"
+#include "engine/move/push_job.h"
 #include "engine/rules/repair.h"
 #include "io/base/mem.h"
 
@@ -14,30 +14,8 @@
 #define MULTI_ONE_BYTES_MAX (1ull << 20)
 #define MULTI_DEPTH 2u
 #define PLUS_DEPTH 32u
-#define APPEND_TRIES_MAX 5u
 /* Messages that wait for the journal before they are sent: enough that one commit serves many. */
 #define DISARMING_MAX 64u
-
-/* One APPEND on the wire. */
-struct job {
-    struct worker *worker;
-    struct folder *folder;
-    struct job *next; /* of the folder */
-    struct folder_item *items; /* room for one, or for what a MULTIAPPEND may hold; behind the job */
-    uint32_t *uids;            /* parallel to items */
-    unsigned count;
-    bool has_uids;
-    uint32_t highest_at_send;
-    uint64_t bytes, given_bytes; /* of all bodies; handed to the session */
-    uint64_t sent_ms;
-    /* the body being read */
-    struct body_reader *body;
-    struct repair *repair; /* with body, when it is sent mended */
-    uint64_t body_read;
-    unsigned body_item;
-    bool unreadable; /* body_item cannot be read from the spool */
-    struct err read_err;
-};
 
 static void job_body_close(struct job *job)
 {
@@ -234,8 +212,7 @@ void push_give_back(struct folder *f, const struct folder_item *item)
     push_touch(f);
 }
 
-/* Back to the front of the queue, oldest last, so that order stays. */
-static void job_requeue(struct job *job, bool again)
+void push_job_requeue(struct job *job, bool again)
 {
     for (unsigned i = job->count; i-- > 0;) {
         if (again && job->items[i].tries < UINT8_MAX)
@@ -254,162 +231,6 @@ void push_message_fails(struct folder *f, struct folder_item *item, const struct
                     err, f, item->uid);
     account->sides[SIDE_TARGET].failures = 0; /* the next one fails for a reason of its own */
     items_end(f, item, NULL, 1, MESSAGE_FAILED);
-}
-
-static void message_fails(struct job *job, const struct err *err, enum trouble_doing doing)
-{
-    push_message_fails(job->folder, &job->items[0], err, doing);
-}
-
-/* Until the folder was looked at, what this one may have stored is above the floor. */
-static void hold_floor(const struct job *job)
-{
-    if (job->highest_at_send < job->folder->lost_above)
-        job->folder->lost_above = job->highest_at_send;
-}
-
-/* Refused after its last byte, in words that do not say that nothing was stored, or as one of several that may
- * have been stored singly. */
-static bool refusal_is_doubtful(const struct job *job, const struct err *err)
-{
-    bool answered = err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD;
-
-    return answered && job->given_bytes == job->bytes && (trouble_may_have_stored(err) || job->count > 1);
-}
-
-/* The server has ended with it, so nothing is waited for: but the folder is looked at before more is sent. */
-static void refusal_doubted(struct job *job, const struct err *err)
-{
-    struct folder *f = job->folder;
-
-    hold_floor(job);
-    if (!f->refusal)
-        f->refusal = mem_zero(1, sizeof *f->refusal);
-    *f->refusal = *err;
-    if (f->push == PUSH_OPEN) {
-        folder_set_push(f, PUSH_CLOSED);
-        f->has_target_status = false;
-    }
-}
-
-/* It was sent whole, and what became of it nobody said: the folder is looked at before any more is sent. */
-static void answer_lost(struct job *job)
-{
-    struct folder *f = job->folder;
-
-    f->uncertain = true;
-    f->settle_from_ms = loop_now_ms(f->account->hub->loop);
-    twins_destroy(&f->first_look);
-    hold_floor(job);
-    if (f->push == PUSH_OPEN)
-        folder_set_push(f, PUSH_SETTLING);
-}
-
-/* Refused for now, or never answered and known not to have been sent whole. */
-static void append_again(struct job *job, const struct err *err,
-                         const struct trouble_verdict *verdict, bool doubtful)
-{
-    struct worker *w = job->worker;
-    struct folder *f = job->folder;
-    struct account *account = w->account;
-    bool stands = link_is_ready(w->link);
-    /* A refusal that ended the session is this message's only where no other was on it. */
-    bool answered = (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD) &&
-                    (stands || push_depth(w) == 1);
-
-    if (err->class == ERR_CLASS_CANCELED || (!answered && !stands)) {
-        job_requeue(job, false);
-        return;
-    }
-    if (job->count == 1 && job->items[0].tries + 1u >= APPEND_TRIES_MAX && !doubtful) {
-        message_fails(job, err, TROUBLE_APPEND);
-        return;
-    }
-    job_requeue(job, answered);
-    if (!stands)
-        return; /* its end tells the account */
-    account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict->type, err, f,
-                    job->items[0].uid);
-    if (trouble_is_unavailable(err))
-        push_asks_first(f);
-    account_hold(account, SIDE_TARGET, verdict->wait_ms, STALL_RETRY);
-}
-
-static void append_refused(struct job *job, const struct err *cause)
-{
-    struct worker *w = job->worker;
-    struct folder *f = job->folder;
-    struct account *account = w->account;
-    struct trouble_verdict verdict;
-    struct err full;
-    const struct err *err = push_is_full(f, job->items[0].uid, cause, &full) ? &full : cause;
-    bool doubtful = refusal_is_doubtful(job, cause);
-
-    if (doubtful)
-        refusal_doubted(job, err);
-    trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, err, job->items[0].tries,
-                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
-                  &verdict);
-    if (strcmp(err->resp_code, "TRYCREATE") == 0 && job->items[0].tries < 2) {
-        /* Somebody removed the folder. */
-        f->exists_on_target = false;
-        folder_set_push(f, PUSH_CLOSED);
-        job_requeue(job, true);
-        return;
-    }
-    switch (verdict.action) {
-    case TROUBLE_LOOK_FIRST:
-        answer_lost(job);
-        job_requeue(job, false);
-        return;
-    case TROUBLE_HOLD:
-    case TROUBLE_FEWER:
-        /* With the link gone, its end tells the account; the permits end here. Those of an answer that is
-         * no throttle's have ended already. */
-        if (link_is_ready(w->link))
-            account_throttled(account, SIDE_TARGET,
-                              err->class == ERR_CLASS_THROTTLED ? job->count : 0, err,
-                              verdict.wait_ms);
-        else if (err->class == ERR_CLASS_THROTTLED)
-            governor_refused(account, job->count);
-        job_requeue(job, false);
-        return;
-    case TROUBLE_STOP_ACCOUNT:
-        account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, err, f,
-                        job->items[0].uid);
-        job_requeue(job, false);
-        account->target_dead = true;
-        account_fail(account, verdict.type, true);
-        return;
-    case TROUBLE_SKIP_FOLDER:
-        account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, err, f, 0);
-        folder_set_push(f, PUSH_REFUSED);
-        job_requeue(job, false);
-        account_fail(account, verdict.type, true);
-        return;
-    case TROUBLE_SKIP_MESSAGE:
-        if (job->count > 1)
-            job_requeue(job, true); /* one of them: each by itself will tell */
-        else if (doubtful && !job->items[0].doubted) {
-            job->items[0].doubted = true;
-            job_requeue(job, true);
-        } else if (strcmp(verdict.type, "MessageRejected") == 0)
-            push_mend(f, &job->items[0], err);
-        else {
-            if (strcmp(verdict.type, "MessageTooLarge") == 0)
-                size_limit_refused(account, item_sent_bytes(&job->items[0]));
-            message_fails(job, err, TROUBLE_APPEND);
-        }
-        return;
-    case TROUBLE_STOP_RUN:
-        job_requeue(job, false);
-        hub_abort_run(account->hub, err);
-        return;
-    case TROUBLE_RETRY:
-    case TROUBLE_OTHER_FORM:
-        append_again(job, err, &verdict, doubtful);
-        return;
-    }
 }
 
 static void append_ended(void *context, const struct err *err)
@@ -444,11 +265,11 @@ static void append_ended(void *context, const struct err *err)
         struct folder_item bad = job->items[job->body_item];
 
         job->items[job->body_item] = job->items[--job->count];
-        job_requeue(job, false);
+        push_job_requeue(job, false);
         job->count = 1;
         job->items[0] = bad;
         err_doing(&job->read_err, "reading the spooled body of UID %" PRIu32, bad.uid);
-        message_fails(job, &job->read_err, TROUBLE_SPOOL);
+        push_message_fails(f, &job->items[0], &job->read_err, TROUBLE_SPOOL);
         governor_gave_back(w->account, job->bytes, messages);
     } else {
         if (err->class == ERR_CLASS_CANCELED)
@@ -457,7 +278,7 @@ static void append_ended(void *context, const struct err *err)
             governor_dropped(w->account, messages);
         else if (err->class != ERR_CLASS_THROTTLED)
             governor_refused(w->account, messages);
-        append_refused(job, err);
+        push_append_refused(job, err);
     }
     job_free(job);
     if (!link_lost)

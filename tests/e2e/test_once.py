@@ -6,6 +6,7 @@ import re
 import time
 
 import exchange
+import imap
 import mail
 from haul import DOMAIN, Case
 from meddler import Meddler, Rule
@@ -57,6 +58,17 @@ class Late(AtDovecot):
     def test_a_look_from_before_the_loss_is_none_of_the_two(self):
         self.moved(self.run_with(Rule("^APPEND", close=True, times=1),
                                  Rule("^APPEND", late=self.soon_after("^EXAMINE"), times=1)))
+
+    def test_a_server_that_stood_still_has_its_time_from_its_first_answer_on(self):
+        still = Rule("^STATUS", wait=3, times=0)
+
+        def late():
+            if not still.done:
+                still.times = 1
+                return False
+            time.sleep(3 + 1.5)  # it answers, and after less than the settle time from then on it stores
+            return True
+        self.moved(self.run_with(still, Rule("^APPEND", late=late, times=1)))
 
 
 class Unreadable(AtDovecot):
@@ -133,8 +145,8 @@ class Anew(Case):
 class Lost(exchange.Into):
     """The simulated Exchange, told to store and say nothing."""
 
-    def into_one_folder(self, messages, connections, meanwhile=None, **options):
-        """A run into a target that keeps bodies; every message is there once."""
+    def into_one_folder(self, messages, connections, meanwhile=None, code=0, doubled=0, **options):
+        """A run into a target that keeps bodies; every message is there once, but for those doubled."""
         source = self.dovecot(["anna"], format="maildir", separator=".")
         source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(messages)]})
         target = self._started(exchange.Exchange(
@@ -146,11 +158,11 @@ class Lost(exchange.Into):
         running = batch.start("run")
         if meanwhile:
             meanwhile(target, running)
-        self.ends(running.wait(), 0)
-        self.balanced(batch.report())
+        self.ends(running.wait(), code)
+        self.assertEqual(self.balanced(batch.report())["totals"]["doubled"], doubled)
         there = collections.Counter(m["sha256"] for m in target.messages(ADDRESS))
         wanted = collections.Counter(hashlib.sha256(mail.tiny(i).body).hexdigest() for i in range(messages))
-        self.assertEqual((there - wanted, wanted - there), ({}, {}), "doubled, missing")
+        self.assertEqual((sum((there - wanted).values()), wanted - there), (doubled, {}), "doubled, missing")
         return batch, target
 
     def test_several_connections_into_one_folder(self):
@@ -171,3 +183,30 @@ class Lost(exchange.Into):
             "append-ms": 5, "fault": ["point=stored action=reply every=%d limit=1 text=%s" % (10 + 20 * i, text)
                                       for i, text in enumerate(texts)]})
         self.assertEqual(target.stats()["faults"], len(texts))
+
+    def late(self, report):
+        return [(d["type"], d["count"]) for d in report["users"][0]["doubts"]]
+
+    def test_what_is_stored_after_the_looks_is_told(self):
+        """Nobody can wait for ever: but the second copy is seen at the end."""
+        batch, _ = self.into_one_folder(150, 1, code=4, doubled=1, **{
+            "append-ms": 20, "fault": "point=delayed action=close delay=1500 every=5 limit=1"})
+        self.assertEqual(self.late(batch.report()), [("LateCopy", 1)])
+
+    def test_what_is_stored_after_the_run_is_told_by_the_next(self):
+        batch, target = self.into_one_folder(3, 1, **{
+            "fault": "point=delayed action=close delay=6000 every=2 limit=1"})
+        while target.stats()["appends"] < 4:
+            time.sleep(0.05)
+        self.ends(batch.call("run"), 4)
+        report = self.balanced(batch.report())
+        self.assertEqual((report["totals"]["doubled"], self.late(report)), (1, [("LateCopy", 1)]))
+        # It is told until the copy is gone.
+        self.ends(batch.call("run"), 4)
+        with imap.Mailbox("localhost", target.imap_port, ADDRESS, "secret", target.ca) as mailbox:
+            last = max(mailbox.uids(("INBOX",)))
+            mailbox.imap.select("INBOX")
+            mailbox.imap.uid("STORE", "%d" % last, "+FLAGS", "(\\Deleted)")
+            mailbox.imap.expunge()
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(self.late(batch.report()), [])

@@ -192,7 +192,7 @@ static void estimates_by_a_rule_are_as_good_as_exact_sizes(void **state)
 static void what_was_sent_without_a_date_is_known_by_its_name(void **state)
 {
     struct twin_manners manners = { .rewrites = false };
-    struct twin_rules rules = { &manners, true, true };
+    struct twin_rules rules = { &manners, true, true, true };
     struct twin_message messages[] = { { INT64_MIN, 1000, 7, 1, 0 }, { 5, 1000, 7, 2, 0 }, { 6, 2000, 7, 3, 0 } };
     const struct twin_copy copies[] = { { 5, 1000 }, { 900, 1000 }, { 901, 2000 } };
 

@@ -1,0 +1,161 @@
+/* What follows from an APPEND that was refused, or that was not answered. */
+#include "engine/move/governor.h"
+#include "engine/move/push_job.h"
+#include "engine/move/size_limit.h"
+#include "io/base/mem.h"
+
+#include <string.h>
+
+/* Until the folder was looked at, what this one may have stored is above the floor. */
+static void hold_floor(const struct job *job)
+{
+    if (job->highest_at_send < job->folder->lost_above)
+        job->folder->lost_above = job->highest_at_send;
+}
+
+/* Refused after its last byte, in words that do not say that nothing was stored, or as one of several that may
+ * have been stored singly. */
+static bool refusal_is_doubtful(const struct job *job, const struct err *err)
+{
+    bool answered = err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD;
+
+    return answered && job->given_bytes == job->bytes && (trouble_may_have_stored(err) || job->count > 1);
+}
+
+/* The server has ended with it, so nothing is waited for: but the folder is looked at before more is sent. */
+static void refusal_doubted(struct job *job, const struct err *err)
+{
+    struct folder *f = job->folder;
+
+    hold_floor(job);
+    if (err->class != ERR_CLASS_THROTTLED)
+        f->lost_count += job->count;
+    if (!f->refusal)
+        f->refusal = mem_zero(1, sizeof *f->refusal);
+    *f->refusal = *err;
+    if (f->push == PUSH_OPEN) {
+        folder_set_push(f, PUSH_CLOSED);
+        f->has_target_status = false;
+    }
+}
+
+/* It was sent whole, and what became of it nobody said: the folder is looked at before any more is sent. */
+static void answer_lost(struct job *job)
+{
+    struct folder *f = job->folder;
+
+    f->uncertain = true;
+    f->settle_from_ms = 0;
+    f->lost_count += job->count;
+    twins_destroy(&f->first_look);
+    hold_floor(job);
+    if (f->push == PUSH_OPEN)
+        folder_set_push(f, PUSH_SETTLING);
+}
+
+/* Refused for now, or never answered and known not to have been sent whole. */
+static void append_again(struct job *job, const struct err *err,
+                         const struct trouble_verdict *verdict, bool doubtful)
+{
+    struct worker *w = job->worker;
+    struct folder *f = job->folder;
+    struct account *account = w->account;
+    bool stands = link_is_ready(w->link);
+    /* A refusal that ended the session is this message's only where no other was on it. */
+    bool answered = (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD) &&
+                    (stands || push_depth(w) == 1);
+
+    if (err->class == ERR_CLASS_CANCELED || (!answered && !stands)) {
+        push_job_requeue(job, false);
+        return;
+    }
+    if (job->count == 1 && job->items[0].tries + 1u >= APPEND_TRIES_MAX && !doubtful) {
+        push_message_fails(f, &job->items[0], err, TROUBLE_APPEND);
+        return;
+    }
+    push_job_requeue(job, answered);
+    if (!stands)
+        return; /* its end tells the account */
+    account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict->type, err, f,
+                    job->items[0].uid);
+    if (trouble_is_unavailable(err))
+        push_asks_first(f);
+    account_hold(account, SIDE_TARGET, verdict->wait_ms, STALL_RETRY);
+}
+
+void push_append_refused(struct job *job, const struct err *cause)
+{
+    struct worker *w = job->worker;
+    struct folder *f = job->folder;
+    struct account *account = w->account;
+    struct trouble_verdict verdict;
+    struct err full;
+    const struct err *err = push_is_full(f, job->items[0].uid, cause, &full) ? &full : cause;
+    bool doubtful = refusal_is_doubtful(job, cause);
+
+    if (doubtful)
+        refusal_doubted(job, err);
+    trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, err, job->items[0].tries,
+                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
+                  &verdict);
+    if (strcmp(err->resp_code, "TRYCREATE") == 0 && job->items[0].tries < 2) {
+        /* Somebody removed the folder. */
+        f->exists_on_target = false;
+        folder_set_push(f, PUSH_CLOSED);
+        push_job_requeue(job, true);
+        return;
+    }
+    switch (verdict.action) {
+    case TROUBLE_LOOK_FIRST:
+        answer_lost(job);
+        push_job_requeue(job, false);
+        return;
+    case TROUBLE_HOLD:
+    case TROUBLE_FEWER:
+        /* With the link gone, its end tells the account; the permits end here. Those of an answer that is
+         * no throttle's have ended already. */
+        if (link_is_ready(w->link))
+            account_throttled(account, SIDE_TARGET,
+                              err->class == ERR_CLASS_THROTTLED ? job->count : 0, err,
+                              verdict.wait_ms);
+        else if (err->class == ERR_CLASS_THROTTLED)
+            governor_refused(account, job->count);
+        push_job_requeue(job, false);
+        return;
+    case TROUBLE_STOP_ACCOUNT:
+        account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, err, f,
+                        job->items[0].uid);
+        push_job_requeue(job, false);
+        account->target_dead = true;
+        account_fail(account, verdict.type, true);
+        return;
+    case TROUBLE_SKIP_FOLDER:
+        account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, err, f, 0);
+        folder_set_push(f, PUSH_REFUSED);
+        push_job_requeue(job, false);
+        account_fail(account, verdict.type, true);
+        return;
+    case TROUBLE_SKIP_MESSAGE:
+        if (job->count > 1)
+            push_job_requeue(job, true); /* one of them: each by itself will tell */
+        else if (doubtful && !job->items[0].doubted) {
+            job->items[0].doubted = true;
+            push_job_requeue(job, true);
+        } else if (strcmp(verdict.type, "MessageRejected") == 0)
+            push_mend(f, &job->items[0], err);
+        else {
+            if (strcmp(verdict.type, "MessageTooLarge") == 0)
+                size_limit_refused(account, item_sent_bytes(&job->items[0]));
+            push_message_fails(f, &job->items[0], err, TROUBLE_APPEND);
+        }
+        return;
+    case TROUBLE_STOP_RUN:
+        push_job_requeue(job, false);
+        hub_abort_run(account->hub, err);
+        return;
+    case TROUBLE_RETRY:
+    case TROUBLE_OTHER_FORM:
+        append_again(job, err, &verdict, doubtful);
+        return;
+    }
+}
