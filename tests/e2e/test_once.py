@@ -142,6 +142,27 @@ class Anew(Case):
         self.assertEqual(batch.report()["users"][0]["failure"], "TargetCountDiffers")
 
 
+class Twice(Case):
+    """The same mail twice, where no UID is told."""
+
+    def test_the_copy_of_an_earlier_opening_claims_none_of_a_later_one(self):
+        source = self.dovecot(["anna"])
+        source.seed("anna", {("INBOX",): [mail.tiny(1)]})
+        loses = Rule("^APPEND", after=True, times=0)
+        meddler = self._started(Meddler(self.target_for(["anna"]), [loses],
+                                        lambda line: re.sub(rb"\[APPENDUID [^]]*\] ", b"", line)))
+        batch = self.batch(source, meddler, ["anna"])
+        batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none",
+                                    "settle-time": "200ms"}
+        batch.set("policy", "retry-wait", "20ms")
+        self.ends(batch.call("run"), 0)
+        with source.connect("anna") as mailbox:
+            mailbox.append(("INBOX",), [mail.tiny(1)])
+        loses.times = 1
+        self.ends(batch.call("run"), 0)
+        self.moved(batch)
+
+
 class Lost(exchange.Into):
     """The simulated Exchange, told to store and say nothing."""
 
