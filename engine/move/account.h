@@ -188,6 +188,12 @@ void account_learnt_keep(struct account *account, enum side side);
 void account_spool_high(struct account *account);
 bool account_held(const struct account *account, enum side side);
 
+/* account_prove: a folder of the target is opened for sending, and target_status says what it holds. Less than was
+ * moved there by earlier runs is a doubt. */
+void account_target_opened(struct folder *folder);
+/* account_prove: the target says that the folder is not there any more; what had been acknowledged went with it. */
+void account_target_removed(struct folder *folder);
+
 /* A link's worker has ended a step, or its link has: pull and push call this to give it new work. */
 void worker_idle(struct worker *worker);
 

@@ -1,6 +1,7 @@
-/* A folder of the target that holds less than was acknowledged is looked at, message by message: what the
+/* A folder of the target is looked at, message by message. Where it holds less than was acknowledged: what the
  * journal knows to be there and is not goes back to be fetched and sent again, unless the person who runs the
- * retry takes it as it is. */
+ * retry takes it as it is. Where others put mail into it, so that its count proves nothing: by the UIDs that were
+ * told, and what no UID proves by its header. */
 #include "engine/move/account_inner.h"
 #include "engine/move/headers.h"
 #include "engine/rules/verify_match.h"
@@ -20,6 +21,10 @@ struct audit {
     uint8_t *states;                   /* parallel to ours: enum message_state */
     uint32_t *target_uids;             /* likewise, 0: not told */
     uint32_t there_count, there_room, count, room;
+    uint32_t from_uid;   /* of the target's UIDs only these, and of ours those that have such a UID; 1: all */
+    bool searches;       /* the UIDs alone are asked for */
+    struct uids { uint32_t first, last; } *ranges;
+    uint32_t range_count, range_room;
     struct store_end *missing;
     uint64_t from[MESSAGE_STATE_COUNT]; /* of those, by state */
     uint32_t missing_count;
@@ -30,8 +35,9 @@ static bool link_stands(const struct audit *a)
     return a->worker->link == a->link && link_is_ready(a->link);
 }
 
-void account_audit_want(struct folder *f)
+void account_audit_want(struct folder *f, bool proves)
 {
+    f->proves = proves;
     f->next_unproven = f->account->unaudited;
     f->account->unaudited = f;
 }
@@ -45,6 +51,7 @@ static void audit_over(struct audit *a)
     free(a->ours);
     free(a->states);
     free(a->target_uids);
+    free(a->ranges);
     free(a->missing);
     free(a);
     account_poke(account);
@@ -100,6 +107,8 @@ static bool each_ours(void *context, const struct message_record *m)
     struct audit *a = context;
     struct verify_entry *e;
 
+    if (a->from_uid > 1 && m->target_uid < a->from_uid)
+        return true;
     if (a->count == a->room) {
         a->room = a->room ? a->room * 2 : 256;
         a->ours = mem_resize(a->ours, a->room, sizeof *a->ours);
@@ -174,7 +183,9 @@ static void move_again(struct audit *a)
     folder_set_pull(f, PULL_BODIES);
     pull_undone(f);
     folder_want_stored(f);
+    account_doubt_clear(a->account, f, "TargetHoldsLess");
     f->audited = true;
+    f->emptied = f->retakes = false;
     a->account->resumes = true;
 }
 
@@ -187,30 +198,107 @@ static void take_as_it_is(struct audit *a)
     account_proved(a->folder, &a->status);
 }
 
+/* By the headers. Surplus copies are push_late's. */
+static void take_proof(struct audit *a)
+{
+    if (a->missing_count)
+        account_unproved(a->folder, a->missing_count);
+    else
+        account_proved(a->folder, &a->status);
+}
+
+static bool load_ours(struct audit *a)
+{
+    const struct folder *f = a->folder;
+    struct hub *hub = a->account->hub;
+    struct err err;
+
+    if (reader_messages(hub->reader, f->record.user, f->record.folder,
+                        1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0, each_ours, a, &err))
+        return true;
+    hub_abort_run(hub, &err);
+    return false;
+}
+
 static void judge(struct audit *a)
 {
     struct account *account = a->account;
     struct folder *f = a->folder;
     const struct settings *settings = account->hub->settings;
-    struct err err;
 
-    if (!reader_messages(account->hub->reader, f->record.user, f->record.folder,
-                         1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0, each_ours, a, &err)) {
-        hub_abort_run(account->hub, &err);
+    if (!load_ours(a))
         return;
-    }
     each_once(a);
     verify_match(a->ours, a->count, a->there, a->there_count,
                  settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE, matched, a);
-    log_line(LOG_INFO, "folder.audited", "user=%s folder=%s ours=%u there=%u missing=%u",
-             account->user->email_address, f->target_name, a->count, a->there_count, a->missing_count);
-    if (a->missing_count == 0)
+    log_line(LOG_INFO, "folder.audited", "user=%s folder=%s from=%u ours=%u there=%u missing=%u",
+             account->user->email_address, f->target_name, a->from_uid, a->count, a->there_count, a->missing_count);
+    if (f->proves) {
+        take_proof(a);
+    } else if (a->missing_count == 0) {
+        account_doubt_clear(account, f, "TargetHoldsLess");
         account_proved(f, &a->status); /* what went was not ours */
-    else if (settings_list_has_user(&settings->accept_counts, account->user))
+    } else if (settings_list_has_user(&settings->accept_counts, account->user)) {
         take_as_it_is(a);
-    else
+    } else {
         move_again(a);
+    }
 }
+
+/* ---- the UIDs alone ------------------------------------------------------------------------ */
+
+static void range_told(void *context, uint32_t first, uint32_t last)
+{
+    struct audit *a = context;
+
+    if (a->range_count == a->range_room) {
+        a->range_room = a->range_room ? a->range_room * 2 : 64;
+        a->ranges = mem_resize(a->ranges, a->range_room, sizeof *a->ranges);
+    }
+    a->ranges[a->range_count++] = (struct uids){ first, last };
+}
+
+static int by_first(const void *x, const void *y)
+{
+    const struct uids *a = x, *b = y;
+
+    return (a->first > b->first) - (a->first < b->first);
+}
+
+static bool is_told(const struct audit *a, uint32_t uid)
+{
+    uint32_t low = 0, high = a->range_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (a->ranges[middle].first <= uid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 && a->ranges[low - 1].last >= uid;
+}
+
+/* Each of ours has a UID, and that is there. What is not so says nothing yet: the headers do. */
+static bool all_told(struct audit *a)
+{
+    if (!load_ours(a))
+        return true;
+    if (a->range_count)
+        qsort(a->ranges, a->range_count, sizeof *a->ranges, by_first);
+    for (uint32_t i = 0; i < a->count; i++)
+        if (a->target_uids[i] == 0 || !is_told(a, a->target_uids[i])) {
+            a->count = 0;
+            return false;
+        }
+    account_proved(a->folder, &a->status);
+    return true;
+}
+
+/* ---- going on ------------------------------------------------------------------------------ */
+
+static void list(struct audit *a);
 
 static void flushed(void *context, struct store_op *op, const struct err *err)
 {
@@ -218,10 +306,18 @@ static void flushed(void *context, struct store_op *op, const struct err *err)
 
     (void)op;
     a->account->told--;
-    if (err)
+    if (err) {
         hub_abort_run(a->account->hub, err);
-    else
+    } else if (!a->searches) {
         judge(a);
+    } else if (!all_told(a)) {
+        a->searches = false;
+        if (link_stands(a)) {
+            list(a);
+            return;
+        }
+        account_audit_want(a->folder, a->folder->proves);
+    }
     audit_over(a);
 }
 
@@ -236,14 +332,50 @@ static void listed(void *context, const struct err *err)
         hub_submit(account->hub, store_op_new(STORE_OP_FLUSH, 0, 0), flushed, a);
         return;
     }
+    /* A link that ended is its account's to replace. */
     if (!link_stands(a) || account_proof_refused(a->folder, err))
-        account_audit_want(a->folder); /* a link that ended is its account's to replace */
+        account_audit_want(a->folder, a->folder->proves);
     audit_over(a);
+}
+
+static void list(struct audit *a)
+{
+    static const struct headers_events events = { opened, row_told, listed };
+
+    headers_list(link_session(a->link), a->folder->record.target_raw, a->from_uid, &events, a);
+}
+
+static void searched(void *context, const struct err *err)
+{
+    struct audit *a = context;
+
+    if (err && err->class == ERR_CLASS_PERMANENT && link_stands(a)) {
+        a->searches = false;
+        list(a);
+        return;
+    }
+    listed(a, err);
+}
+
+static void examined(void *context, const struct err *err)
+{
+    struct audit *a = context;
+    const struct folder_record *r = &a->folder->record;
+    char criteria[32];
+
+    if (err) {
+        listed(a, err);
+    } else if ((a->status.has & IMAP_STATUS_UIDVALIDITY) && r->target_uidvalidity == a->status.uidvalidity) {
+        snprintf(criteria, sizeof criteria, "UID %u:*", a->from_uid);
+        session_search(link_session(a->link), slice_cstr(criteria), range_told, searched, a);
+    } else {
+        a->searches = false;
+        list(a);
+    }
 }
 
 void account_audit_go(struct worker *w)
 {
-    static const struct headers_events events = { opened, row_told, listed };
     struct account *account = w->account;
     struct folder *f = account->unaudited;
     struct audit *a;
@@ -256,6 +388,12 @@ void account_audit_go(struct worker *w)
     a->folder = f;
     a->worker = w;
     a->link = w->link;
+    /* Who was Synced may have deleted what earlier runs had moved. */
+    a->from_uid = f->proves && account->before.syncs && f->sent_from && !f->emptied ? f->sent_from : 1;
+    a->searches = f->proves;
     account->proving++;
-    headers_list(link_session(w->link), f->record.target_raw, 1, &events, a);
+    if (a->searches)
+        session_select(link_session(w->link), f->record.target_raw, true, opened, examined, a);
+    else
+        list(a);
 }

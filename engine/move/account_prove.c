@@ -37,12 +37,65 @@ static bool link_stands(const struct proof *proof)
     return proof->worker->link == proof->link && link_is_ready(proof->link);
 }
 
-/* What the target must count at least: what was there when this run opened the folder and what it
- * acknowledged since; where this run sent nothing, what earlier ones brought there. */
+/* All that was ever moved there. */
+static uint64_t moved(const struct folder *f)
+{
+    return f->record.tally.uploaded + f->record.tally.present;
+}
+
+/* What was there when this run opened the folder and what it acknowledged since. */
+static uint64_t since_opened(const struct folder *f)
+{
+    return f->counted_before ? f->target_before + f->uploaded_now : 0;
+}
+
+/* This retry is for what the target lacked. */
+static bool is_for_counts(const struct account *account)
+{
+    return account->hub->settings->mode == SETTINGS_MODE_RETRY &&
+           strcmp(account->before.failure, "TargetCountDiffers") == 0;
+}
+
+/* Once a user is Synced people may delete what was moved; until then all of it must be there, and so it must
+ * when the folder itself is not the one that it was moved into. */
+static bool must_hold_all(const struct folder *f)
+{
+    return !f->counted_before || f->emptied || f->account->before.syncs == 0 || is_for_counts(f->account);
+}
+
+/* What the target must count at least. */
 static uint64_t expected(const struct folder *f)
 {
-    return f->counted_before ? f->target_before + f->uploaded_now
-                             : f->record.tally.uploaded + f->record.tally.present;
+    uint64_t least = since_opened(f);
+
+    return must_hold_all(f) && moved(f) > least ? moved(f) : least;
+}
+
+void account_target_removed(struct folder *f)
+{
+    f->emptied |= moved(f) > 0;
+    f->retakes |= f->emptied;
+}
+
+void account_target_opened(struct folder *f)
+{
+    const struct imap_status *s = &f->target_status;
+    uint64_t all = moved(f), known = 0;
+
+    if (f->opened_validity && (s->has & IMAP_STATUS_UIDVALIDITY) && s->uidvalidity != f->opened_validity)
+        account_target_removed(f);
+    if (s->has & IMAP_STATUS_UIDVALIDITY)
+        f->opened_validity = s->uidvalidity;
+    if (f->sent_from)
+        return;
+    f->sent_from = s->has & IMAP_STATUS_UIDNEXT && s->uidnext ? s->uidnext : 1;
+    if (!(s->has & IMAP_STATUS_MESSAGES) || s->messages >= all || batch_other_target(f->account->hub->batch))
+        return;
+    f->emptied |= s->messages == 0;
+    if (!account_doubts(f->account, f, "TargetHoldsLess", &known) || known < all - s->messages)
+        account_doubt(f->account, f, "TargetHoldsLess", all - s->messages,
+                      "%s held %u messages when it was opened; %llu had been moved there", f->target_name,
+                      s->messages, (unsigned long long)all);
 }
 
 static void examine(struct proof *proof)
@@ -142,9 +195,14 @@ static void differs(struct account *account, struct folder *f, uint32_t messages
     fails(account, f, "TargetCountDiffers", &err);
 }
 
-void account_unproved(struct folder *f, uint32_t messages, uint64_t least)
+void account_unproved(struct folder *f, uint64_t missing)
 {
-    differs(f->account, f, messages, least, NULL);
+    struct err err;
+
+    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
+            "%llu messages that were there or answered OK are not there, though the number of messages agrees",
+            (unsigned long long)missing);
+    fails(f->account, f, "TargetCountDiffers", &err);
 }
 
 void account_proved(struct folder *f, const struct imap_status *status)
@@ -152,7 +210,7 @@ void account_proved(struct folder *f, const struct imap_status *status)
     f->record.target_counted = true;
     account_doubt_clear(f->account, f, "TargetNotCounted");
     /* Nobody else put anything there meanwhile: without APPENDUID only this tells it. */
-    if (f->counted_before && status->messages == expected(f) && (status->has & IMAP_STATUS_UIDNEXT) &&
+    if (f->counted_before && status->messages == since_opened(f) && (status->has & IMAP_STATUS_UIDNEXT) &&
         status->uidnext > f->highest_seen && folder_pending(f) == 0) {
         f->highest_seen = status->uidnext - 1;
         folder_seen(f);
@@ -163,23 +221,33 @@ void account_proved(struct folder *f, const struct imap_status *status)
 /* A retry moves again what is not there, once; a lower count alone is nothing that could be taken. */
 static bool may_be_audited(const struct folder *f)
 {
-    return f->account->hub->settings->mode == SETTINGS_MODE_RETRY && !f->audited;
+    return (f->account->hub->settings->mode == SETTINGS_MODE_RETRY || f->retakes) && !f->audited;
+}
+
+/* Messages came that are not ours, or not known to be: then the number agrees whatever is lacking. */
+static bool others_put_mail(const struct folder *f, const struct imap_status *status)
+{
+    return status->messages > (f->counted_before ? since_opened(f) : moved(f)) ||
+           ((status->has & IMAP_STATUS_UIDNEXT) && f->highest_seen &&
+            status->uidnext > f->highest_seen + 1ull);
 }
 
 static void counted(struct account *account, struct folder *f, const struct imap_status *status)
 {
     const char *other = NULL;
     uint64_t least = expected(f);
+    bool agrees, again = may_be_audited(f) && (is_for_counts(account) || f->retakes);
 
     if (is_another(f, status)) {
         /* What was there when this run opened it tells nothing of what earlier ones brought. */
-        least = f->record.tally.uploaded + f->record.tally.present;
+        least = moved(f);
         other = batch_other_target(account->hub->batch);
     }
-    if (status->messages >= least)
+    agrees = status->messages >= least;
+    if (agrees && !again && !others_put_mail(f, status))
         account_proved(f, status);
-    else if (!other && may_be_audited(f))
-        account_audit_want(f);
+    else if (!other && (agrees || may_be_audited(f)))
+        account_audit_want(f, agrees && !again);
     else
         differs(account, f, status->messages, least, other);
 }
@@ -265,6 +333,11 @@ void account_prove_go(struct account *account)
         proof->worker = w;
         proof->link = w->link;
         account->proving++;
+        /* A STATUS may be from before what was stored late. */
+        if (f->settle_from_ms) {
+            examine(proof);
+            continue;
+        }
         session_status(link_session(w->link), f->record.target_raw,
                        IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY, proof_told,
                        proof_ended, proof);
@@ -348,9 +421,11 @@ static void reckoned(void *context, struct store_op *op, const struct err *cause
 }
 
 /* other: the target is not the one to which mail was moved. */
-static bool must_be_counted(const struct folder_record *r, bool other)
+static bool must_be_counted(const struct folder *f, bool other)
 {
-    return other ? r->tally.uploaded + r->tally.present > 0 : r->tally.uploaded > 0 && !r->target_counted;
+    if (other)
+        return moved(f) > 0;
+    return f->record.tally.uploaded > 0 && (!f->record.target_counted || f->account->before.syncs == 0);
 }
 
 void account_prove(struct account *account)
@@ -371,7 +446,7 @@ void account_prove(struct account *account)
     for (unsigned i = account_uses(account, SIDE_TARGET) ? account->folder_count : 0; i-- > 0;) {
         struct folder *f = account->folders[i];
 
-        if (must_be_counted(&f->record, other) && f->target_raw && !f->record.excluded &&
+        if (must_be_counted(f, other) && f->target_raw && !f->record.excluded &&
             f->push != PUSH_REFUSED && !account->target_dead)
             want(f);
     }

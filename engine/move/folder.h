@@ -123,6 +123,10 @@ struct folder {
     bool counted_before;
     uint32_t uidvalidity_before, seen_before; /* the record's, of the target, as this run found it */
     bool audited;        /* this run has moved again what was not there any more */
+    bool emptied;        /* it held nothing, or was made anew, though mail had been moved into it */
+    bool retakes;        /* this run saw it removed: what is not there is moved again */
+    bool proves;         /* its turn of account_audit is for a proof, not to move anything again */
+    uint32_t opened_validity, sent_from; /* the target's UIDVALIDITY and UIDNEXT when this run first opened it; 0: not */
     unsigned proof_tries; /* of the target's own count at the end: failed ones in a row */
     struct folder *next_unproven; /* in the account's list of those whose count is wanted */
     bool counted_done; /* shown as done */

@@ -59,12 +59,7 @@ static bool claim_one(void *context, const struct message_record *m)
         c->unknown_room = c->unknown_room ? c->unknown_room * 2 : 64;
         c->unknown = mem_resize(c->unknown, c->unknown_room, sizeof *c->unknown);
     }
-    c->unknown[c->unknown_count] = (struct twin_claim){ .from = m->target_uid_from };
-    c->unknown[c->unknown_count].row =
-        (struct twin_row){ .seconds = m->date_known ? m->date_seconds : INT64_MIN,
-                           .bytes = message_sent_bytes(m),
-                           .uid = m->uid };
-    memcpy(c->unknown[c->unknown_count++].row.key, m->header_key, TWIN_KEY_BYTES);
+    c->unknown[c->unknown_count++] = (struct twin_claim){ .row = push_row_of(m), .from = m->target_uid_from };
     return true;
 }
 

@@ -448,6 +448,7 @@ static void open_durably(struct worker *w)
                            ? f->target_status.uidnext
                            : 1;
 
+    account_target_opened(f);
     f->counted_before = (f->target_status.has & IMAP_STATUS_MESSAGES) != 0;
     f->target_before = f->target_status.messages;
     f->uploaded_now = 0;

@@ -99,8 +99,9 @@ void push_append_refused(struct job *job, const struct err *cause)
                   (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
                   &verdict);
     if (strcmp(err->resp_code, "TRYCREATE") == 0 && job->items[0].tries < 2) {
-        /* Somebody removed the folder. */
-        f->exists_on_target = false;
+        /* Somebody removed the folder: what is known of it is of one that is no more. */
+        account_target_removed(f);
+        f->exists_on_target = f->has_target_status = false;
         folder_set_push(f, PUSH_CLOSED);
         push_job_requeue(job, true);
         return;

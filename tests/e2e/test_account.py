@@ -239,6 +239,128 @@ class Proof(Account):
         self.moved(batch)
 
 
+class Lacking(Account):
+    """A count that agrees, or is not asked for, proves nothing where others have been."""
+
+    ASKS = r"^STATUS \"?INBOX\"? \(MESSAGES UIDNEXT UIDVALIDITY\)"
+    ADDRESS = "anna@" + DOMAIN
+
+    def there(self, batch):
+        return batch.target.server.connect(self.ADDRESS)
+
+    def delete(self, batch, uids):
+        with self.there(batch) as mailbox:
+            mailbox.imap.select("INBOX")
+            mailbox.imap.uid("STORE", uids, "+FLAGS", "(\\Deleted)")
+            mailbox.imap.expunge()
+
+    def new(self, batch, serial, path=("INBOX",)):
+        with batch.source.connect("anna") as mailbox:
+            mailbox.append(path, [mail.tiny(serial)])
+
+    def doubts(self, user):
+        return [(d["type"], d["folder"], d["count"]) for d in user["doubts"]]
+
+    def test_one_that_is_gone_beside_one_that_was_delivered(self):
+        batch, meddler = self.meddled_target()
+
+        def swap():
+            self.delete(batch, "3")
+            with self.there(batch) as mailbox:
+                mailbox.append(("INBOX",), [mail.tiny(900)])
+            return True
+
+        meddler.rules.append(Rule(self.ASKS, until=swap, times=1))
+        self.ends(batch.call("run"), 3)
+        user = self.user(batch)
+        self.assertEqual((user["state"], user["failure"]), ("Failed", "TargetCountDiffers"))
+        self.assertIn("1 messages that were there or answered OK are not there", user["failures"][0]["server_text"])
+        self.ends(batch.call("retry"), 0)
+        self.assertEqual((self.user(batch)["state"], self.user(batch)["uploaded"]), ("Synced", 7))
+        verify = self.ends(batch.call("verify", "--json"), 0).json()["users"][0]
+        self.assertEqual((verify["grade"], verify["target"]), ("Perfect", 8))
+
+    def test_what_others_deliver_is_no_fault(self):
+        batch, meddler = self.meddled_target()
+
+        def deliver():
+            with self.there(batch) as mailbox:
+                mailbox.append(("INBOX",), [mail.tiny(900)])
+            return True
+
+        meddler.rules.append(Rule(self.ASKS, until=deliver, times=1))
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(meddler.asked("^UID SEARCH"), 1, "the UIDs prove it, and the headers are not asked for")
+
+    def test_a_target_that_was_emptied_before_the_user_was_done(self):
+        batch, meddler = self.meddled_target()
+        meddler.rules += [Rule(self.ASKS, "OK done", untagged=["* STATUS INBOX (MESSAGES 4)"]),
+                          Rule(r"^EXAMINE \"?INBOX", "OK done", untagged=["* 4 EXISTS"])]
+        self.ends(batch.call("run"), 3)
+        meddler.rules.clear()
+        self.delete(batch, "1:6")
+        self.new(batch, 50)
+        self.ends(batch.call("run"), 3)
+        user = self.user(batch)
+        self.assertEqual((user["state"], user["failure"]), ("Failed", "TargetCountDiffers"))
+        self.assertEqual(self.doubts(user), [("TargetHoldsLess", "INBOX", 6)])
+        self.ends(batch.call("retry"), 0)
+        self.assertEqual((self.user(batch)["state"], self.doubts(self.user(batch))), ("Synced", []))
+        self.moved(batch)
+
+    def test_a_target_that_lacks_mail_after_the_user_was_done(self):
+        batch, _ = self.meddled_target()
+        self.ends(batch.call("run"), 0)
+        self.delete(batch, "2:3")
+        self.new(batch, 50)
+        self.ends(batch.call("run"), 4)
+        user = self.user(batch)
+        self.assertEqual((user["state"], self.doubts(user)), ("SyncedWithDoubts", [("TargetHoldsLess", "INBOX", 2)]))
+        self.delete(batch, "1:*")
+        self.new(batch, 51)
+        for _ in range(2):
+            self.ends(batch.call("run"), 3)
+            self.assertEqual(self.user(batch)["failure"], "TargetCountDiffers")
+        self.ends(batch.call("retry"), 0)
+        self.moved(batch)
+
+    def test_a_folder_that_is_removed_midway(self):
+        batch, meddler = self.meddled_target()
+        with batch.source.connect("anna") as mailbox:
+            mailbox.append(("Work",), [mail.tiny(1000 + i) for i in range(200)])
+        meddler.rules.append(Rule("^APPEND \"?Work", until=lambda: self.removed(batch), skip=1, times=1))
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(meddler.rules[0].done, 1)
+        self.moved(batch)
+
+    def removed(self, batch):
+        with self.there(batch) as mailbox:
+            mailbox.imap.delete("Work")
+        return True
+
+    def test_a_copy_that_is_stored_late_is_told(self):
+        batch, meddler = self.meddled_target(messages=1)
+        batch.set("target", "settle-time", "200ms")
+
+        def again():
+            return meddler.asked("^APPEND \"?INBOX") > 1
+
+        def doubled():
+            with self.there(batch) as mailbox:
+                return not again() or len(mailbox.uids(("INBOX",))) == 2
+
+        meddler.rules += [Rule("^APPEND \"?INBOX", late=again, times=1),
+                          Rule("^EXAMINE \"?INBOX", until=doubled)]
+        self.ends(batch.call("run"), 4)
+        self.assertEqual(self.doubts(self.user(batch)), [("LateCopy", "INBOX", 1)])
+        self.assertEqual(batch.report()["totals"]["doubled"], 1)
+        self.ends(batch.call("run"), 4)
+        self.delete(batch, "2")
+        meddler.rules.clear()
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(self.doubts(self.user(batch)), [])
+
+
 class Times(Case):
     """The time account of the report, and what is shown meanwhile."""
 

@@ -33,7 +33,7 @@ TYPES = {
     "QuotaExceeded": "test_errors", "MessageTooLarge": "test_types.Target",
     "PermissionMissing": "test_types.Target",
     "TargetCountDiffers": "test_account", "TargetNotCounted": "test_account",
-    "TargetHoldsLess": "test_account", "MovedAgain": "test_account",
+    "TargetHoldsLess": "test_account", "LateCopy": "test_account", "MovedAgain": "test_account",
     "SpoolError": "test_types.Elsewhere",
     "MailboxNotFound": "test_types.Target", "FolderGone": "test_types.Gone",
     "MessageVanished": "test_types.Gone", "MessageUnreadable": "test_quirks", "ReservedName": "test_plan",
@@ -45,7 +45,7 @@ TYPES = {
 # list that grew too long.
 NOT_OF_A_RUN = {"NotSelectable", "Canceled", "InternalError", "More"}
 # Doubts that no scenario of a whole run brings about yet.
-WITHOUT_A_SCENARIO = {"SizeDiffers", "LateCopy", "NamesLeftOut", "NotFollowed"}
+WITHOUT_A_SCENARIO = {"SizeDiffers", "NamesLeftOut", "NotFollowed"}
 
 
 class Table(Case):
