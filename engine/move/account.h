@@ -34,6 +34,9 @@ struct worker {
     uint64_t token_life_ms; /* what was left of it at login */
     bool token_doubted;     /* its last login was refused with a token: one more, with a new one */
     bool draining;          /* its token ends soon: nothing new is started on it */
+    bool leaves;            /* another mailbox waits for its connection: it is not opened again */
+    uint64_t opened_ns;     /* when its link was */
+    uint64_t answered_ms;   /* loop time of the last answer to an APPEND of one message */
 };
 
 enum account_phase { ACCOUNT_WORKING, ACCOUNT_PROVING, ACCOUNT_SAVING, ACCOUNT_CLOSING };
@@ -42,6 +45,10 @@ enum account_phase { ACCOUNT_WORKING, ACCOUNT_PROVING, ACCOUNT_SAVING, ACCOUNT_C
 struct account_side {
     struct worker *workers;
     unsigned worker_count, ready_count;
+    unsigned links;         /* of the workers, open or on their way */
+    uint64_t left;          /* messages that are still to be moved, as of the last tick */
+    bool left_unknown;      /* it cannot be told yet */
+    uint64_t gave_back_ms;  /* loop time when a connection went to another mailbox; 0: never */
     bool worked;            /* a login stood in this run: the server is there, or was */
     bool listed;            /* namespaces and folders are known */
     bool listing;
@@ -150,9 +157,14 @@ void account_poke(struct account *account);
 /* Every second or so: time account, back-offs, extra connections. */
 void account_tick(struct account *account, uint64_t now_ms);
 
-/* The folders of this worker's side have been listed: on a far server a mailbox of many of them gets more
- * connections at once. */
+/* account_spread: the folders of this worker's side have been listed: on a far server a mailbox of many of
+ * them gets more connections at once. */
 void account_spread_links(struct account *account, const struct worker *worker);
+/* account_spread: the APPEND of one message, sent at sent_ms of the loop's time, was answered. */
+void account_answered(struct worker *worker, uint64_t sent_ms);
+/* account_spread: for all accounts of the hub: tells the other hubs what they have left, measures how fast
+ * mail moves, and has second connections given back to mailboxes that wait for their first. */
+void account_spread_tick(struct hub *hub, uint32_t tick_ms);
 
 /* The user has failed with this type; the rest of the mailbox still goes on when rest is set. */
 void account_fail(struct account *account, const char *type, bool rest);

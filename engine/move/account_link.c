@@ -8,15 +8,9 @@
 #include "engine/move/push.h"
 #include "engine/move/tokens.h"
 #include "io/base/mem.h"
+#include "io/base/now.h"
 
 #include <stdio.h>
-
-/* One more connection for a mailbox that has this much left for each it has. */
-#define EXTRA_LINK_MESSAGES 100u
-/* A server whose handshake takes this long is far away. */
-#define FAR_MS 30u
-/* There a folder costs three round trips on its connection, and another connection six. */
-#define FAR_LINK_FOLDERS 5u
 
 struct worker *account_worker_create(struct account *account, enum side side)
 {
@@ -56,6 +50,8 @@ static void link_ready(void *context)
     struct account_side *side = &account->sides[w->side];
 
     w->attempts = 0;
+    spread_logged_in(&account->hub->lines[w->side], link_round_trip_us(w->link),
+                     (uint32_t)((now_ns() - w->opened_ns) / 1000));
     login_stands(w);
     if (w->side == SIDE_TARGET) {
         governor_connected(account);
@@ -123,6 +119,15 @@ static bool says(const struct err *err, const char *words)
     return slice_find_nocase(slice_cstr(err->server_text), slice_cstr(words)) != SIZE_MAX;
 }
 
+static void give_back(struct worker *w)
+{
+    struct account *account = w->account;
+
+    if (--account->sides[w->side].links == 0)
+        account->hub->linked[w->side]--;
+    hub_give_back_link(account->hub, w->side);
+}
+
 static void link_closed(void *context, const struct err *err, bool ready_before)
 {
     struct worker *w = context;
@@ -132,7 +137,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     enum trouble_doing doing = doing_of(err, ready_before);
     struct trouble_verdict verdict;
     unsigned limit = (unsigned)hub->settings->policy.transient_failure_limit;
-    bool drained;
+    bool drained, leaves = w->leaves;
 
     if (ready_before)
         side->ready_count--;
@@ -148,7 +153,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     w->busy = false;
     if (!ready_before && token_is_doubted(w, doing, err)) {
         login_over(w);
-        hub_give_back_link(hub, w->side);
+        give_back(w);
         tokens_forget(hub->tokens, w->side, account->user);
         loop_timer_set(hub->loop, &w->again, 1, reconnect, w);
         account_poke(account);
@@ -162,8 +167,11 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
         (drained || says(err, "Session invalidated")))
         tokens_forget(hub->tokens, w->side, account->user);
     login_over(w);
-    hub_give_back_link(hub, w->side);
+    give_back(w);
     account_poke(account);
+    w->leaves = false;
+    if (leaves)
+        return; /* others of the mailbox carry on; what became of this one says nothing */
     if (drained && account_wants_links(account, w->side)) {
         /* A session lives no longer than its token: routine, not trouble. */
         loop_timer_set(hub->loop, &w->again, 1, reconnect, w);
@@ -231,63 +239,12 @@ void account_worker_open(struct worker *w)
         !hub_lend_link(account->hub, w->side))
         return;
     w->waits = STALL_NONE;
+    w->opened_ns = now_ns();
+    if (account->sides[w->side].links++ == 0)
+        account->hub->linked[w->side]++;
     snprintf(label, sizeof label, "%s user=%s", w->side == SIDE_SOURCE ? "source" : "target",
              account->user->email_address);
     login_describe(w, &config);
     config.label = label;
     w->link = link_open(account->hub->loop, &config, &link_events, w);
-}
-
-/* Mailboxes that wait for their first connection go before second ones. */
-static bool others_wait(const struct account *account, enum side side)
-{
-    return batch_user_waits(account->hub->batch) &&
-           account->hub->links[side] * 2 > account->hub->limits[side].limit;
-}
-
-void account_spread_links(struct account *account, const struct worker *w)
-{
-    struct account_side *side = &account->sides[w->side];
-    const struct settings_endpoint *endpoint = settings_endpoint(account->hub->settings, w->side);
-    struct stream_facts facts;
-    unsigned most = 1;
-
-    link_facts(w->link, &facts);
-    if (facts.tcp_ms + facts.tls_ms < FAR_MS || account->hub->settings->mode == SETTINGS_MODE_PLAN)
-        return;
-    for (unsigned i = 0; i < account->folder_count; i++) {
-        const struct folder *f = account->folders[i];
-
-        most += f->pull == PULL_UNLISTED && (!f->has_source_status || f->source_status.messages > 0);
-    }
-    most /= FAR_LINK_FOLDERS;
-    if (most > endpoint->connections_per_user)
-        most = endpoint->connections_per_user;
-    while (side->worker_count < most && !others_wait(account, w->side) &&
-           login_has_room(side, loop_now_ms(account->hub->loop)) && hub_has_link(account->hub, w->side))
-        account_worker_open(account_worker_create(account, w->side));
-}
-
-void account_maybe_more_links(struct account *account, enum side side_index)
-{
-    struct account_side *side = &account->sides[side_index];
-    const struct settings_endpoint *endpoint = settings_endpoint(account->hub->settings, side_index);
-    uint64_t most = EXTRA_LINK_MESSAGES * (uint64_t)side->worker_count;
-    struct worker *idle = NULL;
-
-    if (!side->listed || account_held(account, side_index) ||
-        !login_has_room(side, loop_now_ms(account->hub->loop)))
-        return;
-    for (struct worker *w = side->workers; w; w = w->next) {
-        if (!w->link && !loop_timer_is_set(&w->again))
-            idle = w;
-        else if (!w->link || !link_is_ready(w->link) || (!w->busy && w->inflight == 0))
-            return; /* one is on its way, or free already */
-    }
-    if (!(side_index == SIDE_SOURCE ? pull_has_room(account, most) : push_has_room(account, most)) ||
-        (!idle && side->worker_count >= endpoint->connections_per_user))
-        return;
-    if (others_wait(account, side_index))
-        return;
-    account_worker_open(idle ? idle : account_worker_create(account, side_index));
 }

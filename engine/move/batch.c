@@ -93,6 +93,18 @@ unsigned batch_users_a_loop(const struct batch *batch)
     return users ? (users - 1) / batch->loops + 1 : 1;
 }
 
+void batch_spread(const struct batch *batch, enum side side, struct spread_others *all_r)
+{
+    *all_r = (struct spread_others){ .links = 0 };
+    for (unsigned i = 0; i < batch->loops; i++) {
+        const struct counters *c = &batch->hubs[i].counters;
+
+        all_r->links += atomic_load_explicit(&c->links[side], memory_order_relaxed);
+        all_r->left += atomic_load_explicit(&c->left[side], memory_order_relaxed);
+        all_r->unknown += atomic_load_explicit(&c->unknown[side], memory_order_relaxed);
+    }
+}
+
 void batch_user_ended(struct batch *batch, enum user_state state, const char *failure)
 {
     atomic_fetch_add(&batch->users_ended, 1);

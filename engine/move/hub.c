@@ -205,14 +205,35 @@ static void all_stored(void *context, struct store_op *op, const struct err *err
     batch_hub_ended(hub->batch);
 }
 
-static void take_users(struct hub *hub)
+/* So many users are worked on at once. */
+static unsigned users_at_once(const struct hub *hub)
 {
-    unsigned most = batch_users_a_loop(hub->batch), index;
-    uint32_t id;
+    unsigned most = batch_users_a_loop(hub->batch);
 
     for (unsigned side = 0; side < SIDE_COUNT; side++)
         if (hub_uses(hub, side) && hub->limits[side].limit < most)
             most = hub->limits[side].limit;
+    return most;
+}
+
+unsigned hub_spare_links(const struct hub *hub, enum side side)
+{
+    unsigned users = hub->active, firsts;
+
+    /* When one ends the next one begins. */
+    if (!hub->no_more && batch_user_waits(hub->batch) && users_at_once(hub) > users)
+        users = users_at_once(hub);
+    firsts = users > hub->linked[side] ? users - hub->linked[side] : 0;
+    return hub->limits[side].limit > hub->links[side] + firsts
+               ? hub->limits[side].limit - hub->links[side] - firsts
+               : 0;
+}
+
+static void take_users(struct hub *hub)
+{
+    unsigned most = users_at_once(hub), index;
+    uint32_t id;
+
     while (!hub->stopping && !hub->no_more && hub->active < most) {
         if (!batch_next_user(hub->batch, &index, &id)) {
             hub->no_more = true;
@@ -299,6 +320,7 @@ static void tick(void *context)
         else
             account_tick(a, now);
     }
+    account_spread_tick(hub, TICK_MS);
     for (unsigned side = 0; !hub->stopping && side < SIDE_COUNT; side++)
         maybe_more_links(hub, side, now);
     if (hub->choked && writer_pressure(hub->writer) < breathe_bytes(hub))

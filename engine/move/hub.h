@@ -7,6 +7,7 @@
 
 #include "engine/pace/aimd.h"
 #include "engine/rules/settings.h"
+#include "engine/rules/spread.h"
 #include "engine/rules/twin_manners.h"
 #include "io/loop.h"
 #include "io/tls.h"
@@ -27,6 +28,9 @@ struct counters {
     _Atomic uint32_t links[SIDE_COUNT];
     _Atomic uint32_t links_max[SIDE_COUNT];    /* allowed now */
     _Atomic int64_t links_cut_ms[SIDE_COUNT]; /* wall clock of the last refusal; 0: never */
+    /* As of the last tick, for other hubs (account_spread). */
+    _Atomic uint64_t left[SIDE_COUNT];    /* messages that accounts with a connection still have to move */
+    _Atomic uint32_t unknown[SIDE_COUNT]; /* accounts with a connection that cannot tell yet */
     _Atomic uint32_t held; /* accounts waiting for a server's back-off */
     _Atomic uint32_t active;
     _Atomic uint32_t listing; /* accounts whose folders are not all listed yet */
@@ -51,7 +55,10 @@ struct hub {
     struct account *accounts; /* active ones */
     unsigned active;
     unsigned links[SIDE_COUNT];
+    unsigned linked[SIDE_COUNT]; /* accounts that have one of these or more */
     struct aimd limits[SIDE_COUNT]; /* how many may be open */
+    struct spread_line lines[SIDE_COUNT];
+    uint64_t moved[SIDE_COUNT]; /* messages, as of the last tick */
     unsigned broken_ways[SIDE_COUNT]; /* of logging in, as auth_config.tried */
     /* pull_check's: bodies of the size that the source had told; headers asked for because of another */
     uint64_t sizes_right, sizes_wrong, sizes_doubted;
@@ -90,6 +97,9 @@ bool hub_has_link(const struct hub *hub, enum side side);
 /* May a connection be opened now? Counts it when yes; give back when it closed. */
 bool hub_lend_link(struct hub *hub, enum side side);
 void hub_give_back_link(struct hub *hub, enum side side);
+/* Connections that no account without one can want, now or when the next users begin: second ones are
+ * given of these. */
+unsigned hub_spare_links(const struct hub *hub, enum side side);
 /* The server refused one more than are open: no more than these from here on, but for one that is tried
  * now and then. */
 void hub_fewer_links(struct hub *hub, enum side side);

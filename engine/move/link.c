@@ -3,6 +3,7 @@
 #include "engine/move/knock.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
+#include "io/base/now.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -38,6 +39,8 @@ struct link {
     uint64_t responses;        /* whole ones by then */
     uint64_t last_use_ms, uses; /* likewise of what was of use */
     unsigned notices;
+    uint64_t asked_ns;  /* while logging in: when that was said which is not answered; 0: nothing */
+    uint32_t round_trip_us;
     uint32_t stall_ms;
     bool ready, closing, finishing, paused, starttls, has_error;
     bool feeding, pumping, by_line, another_way;
@@ -77,6 +80,8 @@ static void pump(struct link *link)
             break;
         taken = stream_write(link->stream, out);
         session_output_taken(link->session, taken);
+        if (taken && !link->ready && !link->asked_ns)
+            link->asked_ns = now_ns();
         if (taken < out.size)
             break;
     }
@@ -155,6 +160,18 @@ static const struct session_events session_events = {
     .notice = notice,
     .slow_down = slow_down,
 };
+
+/* Until the login is over one thing is said at a time, and its answer is short. */
+static void measure_round_trip(struct link *link)
+{
+    uint64_t us = (now_ns() - link->asked_ns) / 1000;
+
+    if (!link->asked_ns || link->ready)
+        return;
+    link->asked_ns = 0;
+    if (us < UINT32_MAX && (link->round_trip_us == 0 || us < link->round_trip_us))
+        link->round_trip_us = us ? (uint32_t)us : 1;
+}
 
 /* Three timers (quirks B0 rule 10): one for silence, one for a server that says something now and
  * then and never comes to an end, one for one that says whole lines and never what is waited for. */
@@ -268,6 +285,7 @@ static void stream_received(void *context, struct slice bytes)
 
     link->last_byte_ms = loop_now_ms(link->loop);
     link->heard = true;
+    measure_round_trip(link);
     link->feeding = true;
     session_feed(link->session, bytes);
     link->feeding = false;
@@ -355,6 +373,7 @@ static void open_stream(struct link *link)
         loop_now_ms(link->loop);
     link->stall_ms = link->config.stall_ms;
     link->responses = link->uses = 0;
+    link->asked_ns = 0;
     link->open = link->heard = false;
     link->stream = stream_open(link->loop, &link->config.target, &stream_events, link);
     /* Compressed bytes may follow the OK to COMPRESS in the same packet. */
@@ -407,6 +426,11 @@ void link_facts(const struct link *link, struct stream_facts *facts_r)
         stream_facts(link->stream, facts_r);
     else
         *facts_r = (struct stream_facts){ .address = "", .tls_version = "", .tls_cipher = "" };
+}
+
+uint32_t link_round_trip_us(const struct link *link)
+{
+    return link->round_trip_us;
 }
 
 struct ssl_st *link_ssl(struct link *link)

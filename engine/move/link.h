@@ -40,6 +40,8 @@ struct session *link_session(struct link *link);
  * scope does not tell the two apart: a throttled mailbox is wider than a connection. */
 bool link_is_ready(const struct link *link);
 void link_facts(const struct link *link, struct stream_facts *facts_r);
+/* The shortest time in which the server answered while this link logged in; 0: not known yet. */
+uint32_t link_round_trip_us(const struct link *link);
 struct ssl_st *link_ssl(struct link *link);
 /* Once it is ready: ways of logging in that are broken at this server, for the next link's
  * config.session.auth.tried. */

@@ -9,6 +9,8 @@
 #define FETCH_DEPTH 4u
 /* Folders with bodies that are compared for the next fetch. */
 #define CHOOSE_AMONG 500u
+/* Folders that are not listed yet and are asked what they hold. */
+#define LEFT_AMONG 1000u
 
 void pull_begin(struct worker *worker)
 {
@@ -93,6 +95,24 @@ bool pull_has_room(const struct account *account, uint64_t messages)
         if (f->pull != PULL_UNLISTED && makes_room(f, &room, &left, messages))
             return true;
     return false;
+}
+
+uint64_t pull_left(const struct account *account, unsigned *folders_r)
+{
+    uint64_t left = account_only_looks(account) ? 0 : account->total.waiting;
+    unsigned looked = 0, folders = 0;
+
+    for (const struct folder *f = account->unlisted; f && looked < LEFT_AMONG; f = f->next_unlisted) {
+        if (f->pull != PULL_UNLISTED)
+            continue;
+        looked++;
+        folders += !f->has_source_status || f->source_status.messages > 0;
+        left += f->source_status.messages > f->record.tally.found
+                    ? f->source_status.messages - f->record.tally.found
+                    : 0;
+    }
+    *folders_r = folders;
+    return left;
 }
 
 void pull_settle_if_done(struct folder *f)

@@ -23,5 +23,10 @@ bool pull_is_listing(const struct account *account);
 /* One more connection would find a folder to work on, and at least so many messages (those of a folder that is not
  * listed by what it tells of itself, and 20 for the listing). */
 bool pull_has_room(const struct account *account, uint64_t messages);
+/* Messages that are still to be fetched, as far as is known, and in *folders_r how many folders are still to be
+ * opened for that. */
+uint64_t pull_left(const struct account *account, unsigned *folders_r);
+/* Round trips that a message costs a connection, times 64: bodies are asked for in advance. */
+#define PULL_ROUNDS_X64 1u
 
 #endif

@@ -103,3 +103,15 @@ void push_go(struct worker *w)
             return;
     }
 }
+
+unsigned push_rounds_x64(struct worker *w)
+{
+    const struct caps *caps = session_caps(link_session(w->link));
+    unsigned depth = push_depth(w);
+
+    if (caps_has(caps, CAP_MULTIAPPEND))
+        depth *= 32;
+    if (depth > 1)
+        return depth < 64 ? 64 / depth : 1;
+    return caps_has(caps, CAP_LITERAL_PLUS) ? 64 : 128;
+}

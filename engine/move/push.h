@@ -12,5 +12,8 @@ void push_end(struct worker *worker);
 void push_go(struct worker *worker);
 /* Each APPEND of the folder had its answer, or was looked for and is paired: the next run need not look for any. */
 bool push_nothing_lost(const struct folder *folder);
+/* Round trips that a message costs the worker's ready link, times 64: how many APPENDs share one, and whether a
+ * literal waits for the server's word. */
+unsigned push_rounds_x64(struct worker *worker);
 
 #endif

@@ -14,6 +14,8 @@
 #define MULTI_ONE_BYTES_MAX (1ull << 20)
 #define MULTI_DEPTH 2u
 #define PLUS_DEPTH 32u
+/* What a larger one's answer takes is the way of its bytes. */
+#define ANSWER_BYTES_MAX (256u << 10)
 /* Messages that wait for the journal before they are sent: enough that one commit serves many. */
 #define DISARMING_MAX 64u
 
@@ -247,6 +249,8 @@ static void append_ended(void *context, const struct err *err)
     if (!err) {
         governor_answered(w->account, job->bytes, loop_now_ms(w->account->hub->loop) - job->sent_ms,
                           job->count);
+        if (job->count == 1 && job->bytes <= ANSWER_BYTES_MAX)
+            account_answered(w, job->sent_ms);
         w->account->sides[SIDE_TARGET].failures = 0;
         push_took(w->account);
         for (unsigned i = 0; i < job->count; i++)
