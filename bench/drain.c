@@ -210,6 +210,23 @@ static void row(void *context, const struct imap_message_row *r)
     d->messages[d->count++] = (struct message){ r->uid, r->size_bytes };
 }
 
+/* In ascending order, each message once: a server may send a row again, when its flags have changed for one. */
+static void sort_rows(struct drainer *d)
+{
+    unsigned kept = 0;
+
+    if (d->count == 0)
+        return;
+    qsort(d->messages, d->count, sizeof *d->messages, by_uid);
+    for (unsigned i = 1; i < d->count; i++) {
+        if (d->messages[i].uid != d->messages[kept].uid)
+            d->messages[++kept] = d->messages[i];
+        else if (d->messages[i].bytes > d->messages[kept].bytes)
+            d->messages[kept] = d->messages[i];
+    }
+    d->count = kept + 1;
+}
+
 static void rows_ended(void *context, const struct err *err)
 {
     struct drainer *d = context;
@@ -218,8 +235,7 @@ static void rows_ended(void *context, const struct err *err)
         return;
     if (err && visit_hurt(d, TROUBLE_FETCH, err))
         return;
-    if (d->count)
-        qsort(d->messages, d->count, sizeof *d->messages, by_uid);
+    sort_rows(d);
     d->empty_rounds = d->count ? 0 : d->empty_rounds + 1;
     pull_some(d);
 }

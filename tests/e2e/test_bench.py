@@ -52,6 +52,17 @@ class Bench(Case):
         self.assertGreater(last["messages"], 0, "those that got in went on")
         self.assertEqual(bench["knee"]["connections"] <= 2, True)
 
+    def test_rows_that_come_twice_and_in_disorder(self):
+        mails = [quirky.Mail(uid, mail.tiny(uid).body, 1704103200 + uid)
+                 for uid in (3, 1, 2, 2, 9, 3, 1, 9, 5)]
+        source = self._started(quirky.Quirky({"u0": {"INBOX": mails}}))
+        batch = self.batch(source, self.target_for(["u0"]), ["u0"])
+        del batch.sections["source"]["tls-ca"]
+        batch.set("source", "tls", "none")
+        bench = self.ends(batch.call("bench", "--connections", "1", "--seconds", "1", "--json"), 0).json()
+        self.assertEqual(bench["steps"][0]["errors"], 0, bench)
+        self.assertGreater(bench["steps"][0]["messages"], 0)
+
     def test_a_wrong_password_is_told(self):
         batch = self.one(users=1, messages=3)
         batch.passwords["u0"] = "wrong"
