@@ -5,8 +5,10 @@
 
 Each round makes a new target for each side and copies the same source; the sides take turns. mbsync
 (package isync) runs once a user, one after the other, and two at once; its fsync is off. Prints one
-JSON line: medians of wall seconds and of the client's CPU seconds, and the ratios of the medians.
-Both servers share the machine's processors with the client.
+JSON line: medians of wall seconds and of the CPU seconds of client, source and target, and the ratios
+of the medians. Both servers share the machine's processors with the client. defaults_to_one_connection:
+what mailhaul's defaults take, of the time and of the servers' CPU, to what they take with one connection
+a mailbox.
 """
 
 import argparse
@@ -15,6 +17,17 @@ import sides
 import haul
 import mail
 import servers
+
+
+def defaults_to_one(medians):
+    ours = medians["mailhaul, no MULTIAPPEND"]
+    one = medians["mailhaul, no MULTIAPPEND, one connection a mailbox"]
+
+    def servers_cpu(row):
+        return row["source_cpu_s"] + row["target_cpu_s"]
+
+    return {"wall": round(ours["wall_s"] / one["wall_s"], 2),
+            "servers_cpu": round(servers_cpu(ours) / servers_cpu(one), 2)}
 
 
 def main():
@@ -44,7 +57,8 @@ def main():
             medians["mbsync"]["wall_s"] / medians["mailhaul"]["wall_s"], 2),
         best_mbsync_to_ours=round(best / medians["mailhaul"]["wall_s"], 2),
         best_mbsync_to_ours_without_multiappend=round(
-            best / medians["mailhaul, no MULTIAPPEND"]["wall_s"], 2))
+            best / medians["mailhaul, no MULTIAPPEND"]["wall_s"], 2),
+        defaults_to_one_connection=defaults_to_one(medians))
 
 
 if __name__ == "__main__":

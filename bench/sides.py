@@ -1,6 +1,6 @@
 """What the benchmarks share: servers' mail, mailhaul and mbsync as timed sides, medians.
 
-Both servers and the client share the machine's processors; seconds of CPU are the client's own.
+Both servers and the client share the machine's processors; cpu_s are the client's own seconds of CPU.
 """
 
 import json
@@ -39,6 +39,19 @@ def cpu_of(pid):
     with open("/proc/%d/stat" % pid) as f:
         fields = f.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_of_server(server):
+    """Seconds of CPU of all processes of a tests/support server so far, those that have ended too."""
+    used = 0
+    for pid in server.processes():
+        try:
+            with open("/proc/%d/stat" % pid) as f:
+                fields = f.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        used += sum(int(field) for field in fields[11:15])  # its own, and of children that have ended
+    return used / os.sysconf("SC_CLK_TCK")
 
 
 def waited_of(pid):
@@ -134,16 +147,21 @@ def count(server, users):
 
 def whole_copies(rounds, source, pairs, wanted, several, near=None, **offers):
     """{name: figures} of copies of all of source into a new Dovecot each, the sides taking turns:
-    mailhaul, where MULTIAPPEND is offered and where not, mbsync one user after the other, and
-    `several`, (name, how many at once), of it. near: makes what stands before the target. Ends the
-    benchmark when not `wanted` messages arrive."""
+    mailhaul, where MULTIAPPEND is offered, where not, and there with one connection a mailbox on each
+    side; mbsync one user after the other, and `several`, (name, how many at once), of it. near: makes
+    what stands before the target. Ends the benchmark when not `wanted` messages arrive."""
+    source_itself = getattr(source, "server", source)
 
     def copied(work, **server):
         target = servers.Dovecot({a: "password" for _, a in pairs}, **offers, **server).start()
         before = near(target).start() if near else None
         where = folder()
         try:
+            cpu = [cpu_of_server(server) for server in (source_itself, target)]
             figures = timed(lambda: work(where, before or target))
+            time.sleep(0.2)  # the servers' sessions end a moment after the client
+            for key, server, began in zip(("source_cpu_s", "target_cpu_s"), (source_itself, target), cpu):
+                figures[key] = cpu_of_server(server) - began
             held = count(target, [a for _, a in pairs])
             if held != wanted:
                 raise SystemExit("%d of %d messages arrived" % (held, wanted))
@@ -154,8 +172,12 @@ def whole_copies(rounds, source, pairs, wanted, several, near=None, **offers):
             target.stop()
             shutil.rmtree(where, True)
 
-    def ours(where, target):
-        mailhaul(haul.Batch(os.path.join(where, "haul"), source, target, pairs))
+    def ours(where, target, most=None):
+        batch = haul.Batch(os.path.join(where, "haul"), source, target, pairs)
+        if most:
+            batch.set("source", "connections-per-user", most)
+            batch.set("target", "connections-per-mailbox", most)
+        mailhaul(batch)
 
     def theirs(at_once):
         return lambda where, target: Mbsync(where, source, target, pairs).run(at_once)
@@ -163,6 +185,8 @@ def whole_copies(rounds, source, pairs, wanted, several, near=None, **offers):
     return interleaved(rounds, {
         "mailhaul": lambda: copied(ours),
         "mailhaul, no MULTIAPPEND": lambda: copied(ours, capability_drop=("MULTIAPPEND",)),
+        "mailhaul, no MULTIAPPEND, one connection a mailbox": lambda: copied(
+            lambda where, target: ours(where, target, 1), capability_drop=("MULTIAPPEND",)),
         "mbsync": lambda: copied(theirs(1)),
         several[0]: lambda: copied(theirs(several[1])),
     })
