@@ -298,6 +298,7 @@ static bool load(struct config_state *c, struct err *err_r)
     if (!config_text_read(c->request->batch_file, CONFIG_BYTES_MAX, CONFIG_EXIT_BATCH, &text,
                           err_r))
         return false;
+    config_text_warn(&text, c->request->batch_file, c->warnings);
     ok = config_ini_read(slice_of(text.data, text.size), c->name, entry_read, c, err_r);
     config_text_deinit(&text);
     for (size_t i = 0; ok && c->request->overrides && i < c->request->overrides->count; i++)

@@ -125,7 +125,7 @@ bool config_text_read(const char *path, size_t cap_bytes, int exit_code, struct 
                       struct err *err_r)
 {
     const char *name = config_text_name(path);
-    struct config_text text = { NULL, 0, false };
+    struct config_text text = { .data = NULL };
     struct stat st;
     /* Non-blocking, so that a pipe without a writer is refused instead of waited for. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -141,6 +141,8 @@ bool config_text_read(const char *path, size_t cap_bytes, int exit_code, struct 
                              folder ? "is a folder; expected a file" : "is not a plain file");
     }
     text.readable_by_others = (st.st_mode & (S_IRGRP | S_IROTH)) != 0;
+    text.writable_by_others =
+        (st.st_mode & (S_IWGRP | S_IWOTH)) != 0 || (st.st_uid != geteuid() && st.st_uid != 0);
     ok = read_all(fd, slice_cstr(name), cap_bytes, exit_code, &text, err_r);
     close(fd);
     if (ok) {
@@ -161,13 +163,25 @@ bool config_text_read(const char *path, size_t cap_bytes, int exit_code, struct 
     return true;
 }
 
+void config_text_warn(const struct config_text *text, const char *path, struct settings_list *warnings)
+{
+    char line[256];
+
+    if (!text->writable_by_others)
+        return;
+    snprintf(line, sizeof line,
+             "%s: others may change it, and with it where the mail goes; chmod go-w (or chown) helps",
+             config_text_name(path));
+    settings_list_add(warnings, slice_cstr(line));
+}
+
 void config_text_deinit(struct config_text *text)
 {
     if (text->data) {
         secret_wipe(text->data, text->size);
         free(text->data);
     }
-    *text = (struct config_text){ NULL, 0, false };
+    *text = (struct config_text){ .data = NULL };
 }
 
 /* Bytes of the well-formed sequence at p, 0 when there is none. RFC 3629 4. */

@@ -4,6 +4,7 @@
 #ifndef ENGINE_CONFIG_TEXT_H
 #define ENGINE_CONFIG_TEXT_H
 
+#include "engine/rules/settings.h"
 #include "io/base/err.h"
 #include "io/base/slice.h"
 
@@ -16,6 +17,7 @@ struct config_text {
     char *data; /* owned; a byte-order mark is already left out; terminated */
     size_t size;
     bool readable_by_others;
+    bool writable_by_others; /* or another user's who is not root */
 };
 
 /* Reads a file of at most cap_bytes. Refused, in words that name the file: missing, no permission,
@@ -23,6 +25,8 @@ struct config_text {
 bool config_text_read(const char *path, size_t cap_bytes, int exit_code, struct config_text *text_r,
                       struct err *err_r) ERR_CHECK;
 /* Wipes and frees. */
+/* A warning where others than this user and root decide what it says. */
+void config_text_warn(const struct config_text *text, const char *path, struct settings_list *warnings);
 void config_text_deinit(struct config_text *text);
 
 /* Offset of the first byte that is not UTF-8 text (malformed, or NUL), or SIZE_MAX. */

@@ -574,6 +574,7 @@ bool users_load(struct settings *s, struct users_need need, struct settings_list
     if (!config_text_read(s->users_file, USERS_BYTES_MAX, CONFIG_EXIT_USERS, &text, err_r))
         return false;
     by_others = text.readable_by_others;
+    config_text_warn(&text, s->users_file, warnings);
     ok = users_parse(s, text.data, text.size, s->users_file, need, warnings, &has_passwords,
                      place_r, err_r);
     config_text_deinit(&text);

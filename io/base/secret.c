@@ -98,7 +98,7 @@ bool secret_read_file(const char *path, struct secret **secret_r, bool *readable
             ok = file_refused(err_r, path, "the first line is empty; it must hold the secret");
         else
             *secret_r = secret_create(line);
-        *readable_by_others_r = (st.st_mode & (S_IRGRP | S_IROTH)) != 0;
+        *readable_by_others_r = (st.st_mode & (S_IRGRP | S_IROTH | S_IWGRP | S_IWOTH)) != 0;
     }
     OPENSSL_cleanse(text, sizeof text);
     return ok;

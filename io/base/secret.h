@@ -16,7 +16,7 @@ void secret_destroy(struct secret **s);
 /* Borrowed until secret_destroy. s may be NULL: empty. */
 struct slice secret_peek(const struct secret *s);
 /* The first line of a file without its line end; refuses files over 64 KiB and warns through
- * *readable_by_others_r when group or others may read it. PERMANENT/RUN, origin CONFIG. */
+ * *readable_by_others_r when group or others may read or change it. PERMANENT/RUN, origin CONFIG. */
 bool secret_read_file(const char *path, struct secret **secret_r, bool *readable_by_others_r,
                       struct err *err_r) ERR_CHECK;
 /* Wipes size bytes in a way the compiler keeps. */

@@ -436,6 +436,27 @@ static void slips_that_are_allowed_are_told(void **state)
     settings_destroy(&s);
 }
 
+/* Who may change the file decides where the mail goes. */
+static void a_batch_file_that_others_may_change_is_told(void **state)
+{
+    static const mode_t modes[] = { 0620, 0602, 0666 };
+    struct config_request request = { .batch_file = "night.ini" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        struct settings_list warnings = { NULL, 0 };
+        struct settings *s = NULL;
+        struct err e;
+
+        put("night.ini", IMAP, strlen(IMAP), modes[i]);
+        assert_true(config_load(&request, &s, &warnings, &e));
+        assert_int_equal(warnings.count, 1);
+        assert_non_null(strstr(warnings.items[0], "night.ini: others may change it"));
+        settings_list_deinit(&warnings);
+        settings_destroy(&s);
+    }
+}
+
 static void shards_have_folders_of_their_own(void **state)
 {
     struct config_request request = { .batch_file = "night.ini", .shard_number = 3, .shard_count = 10 };
@@ -510,6 +531,7 @@ int main(void)
         cmocka_unit_test(files_that_are_none),
         cmocka_unit_test(whole_batch_is_read),
         cmocka_unit_test(slips_that_are_allowed_are_told),
+        cmocka_unit_test(a_batch_file_that_others_may_change_is_told),
         cmocka_unit_test(shards_have_folders_of_their_own),
         cmocka_unit_test(local_commands_need_no_secrets),
         cmocka_unit_test(defaults_in_the_table_are_true),
