@@ -22,6 +22,9 @@ enum { PAGE_BRANCH = 1, PAGE_LEAF = 2, PAGE_OVERFLOW = 4, PAGE_META = 8, PAGE_DI
 enum { NODE_BIG = 1, NODE_TABLE = 2 };
 
 /* As in the file. */
+#define TABLE_INTEGER_KEY 0x08u /* MDB_INTEGERKEY */
+#define TABLE_KIND_FLAGS  0x7Eu /* MDB_REVERSEKEY to MDB_REVERSEDUP */
+
 struct table_root {
     uint32_t pad;
     uint16_t flags, depth;
@@ -353,6 +356,9 @@ static int table_walked(struct walk *w, const struct table_root *root)
     w->fence_size = 0;
     w->entries = 0;
     w->depth = root->depth;
+    /* How keys are ordered and what a value is: as this program makes its tables, else LMDB would read them so. */
+    if ((root->flags & TABLE_KIND_FLAGS) != (w->kind == TABLE_FREE ? TABLE_INTEGER_KEY : 0u))
+        return wrong(w, "its keys are marked to be of another kind");
     if ((root->root == NO_PAGE) != (root->depth == 0) || root->depth > DEPTH_MAX)
         return wrong(w, "its root is damaged");
     if (root->depth)

@@ -528,6 +528,52 @@ static void value_bent(struct kit *kit, enum table table, const struct key *key,
     free(copy);
 }
 
+/* A table whose record says that its keys are of another kind would be read otherwise than it was written. */
+static void tables_of_another_kind_are_refused(void **state)
+{
+    static const uint8_t kinds[] = { 0x02, 0x04, 0x08, 0x14, 0x34, 0x44 };
+
+    for (unsigned i = 0; i < sizeof kinds; i++) {
+        struct spool_config config = { .read_only = true };
+        struct spool *spool = NULL;
+        struct kit kit;
+        struct err err;
+        struct stat st;
+        char path[400], *all;
+        unsigned changed = 0;
+        FILE *f;
+
+        kit_folder(&kit);
+        kit_open(&kit);
+        (void)kit_user(&kit, "a@example.edu");
+        kit_flush(&kit);
+        kit_close(&kit);
+        kit.spool = NULL;
+        snprintf(path, sizeof path, "%s/data.mdb.checked", kit.state);
+        (void)unlink(path);
+        snprintf(path, sizeof path, "%s/data.mdb", kit.state);
+        assert_int_equal(stat(path, &st), 0);
+        all = mem_alloc((size_t)st.st_size);
+        f = fopen(path, "r+");
+        assert_int_equal(fread(all, 1, (size_t)st.st_size, f), st.st_size);
+        /* The record of a table stands behind its name: 4 bytes, then the flags. */
+        for (long at = 8192; at + 60 < st.st_size; at++)
+            if (memcmp(all + at, "address", 7) == 0 && all[at + 7] == 0 && all[at + 11] == 0) {
+                all[at + 11] = (char)kinds[i];
+                changed++;
+            }
+        rewind(f);
+        assert_int_equal(fwrite(all, 1, (size_t)st.st_size, f), st.st_size);
+        fclose(f);
+        free(all);
+        assert_true(changed > 0);
+        config.folder = kit.state;
+        assert_false(spool_open(&config, &spool, &err));
+        assert_non_null(strstr(err.server_text, "its keys are marked to be of another kind"));
+        kit_remove(kit.folder);
+    }
+}
+
 enum damage {
     DAMAGE_MESSAGE_GONE,
     DAMAGE_MESSAGE_BENT,
@@ -618,6 +664,7 @@ int main(void)
         cmocka_unit_test(chunks_of_a_body_that_never_became_whole_go_at_the_next_start),
         cmocka_unit_test(named_values_are_kept),
         cmocka_unit_test(the_high_mark_stays_until_the_fill_has_fallen),
+        cmocka_unit_test(tables_of_another_kind_are_refused),
         cmocka_unit_test(the_check_finds_planted_damage),
     };
 
