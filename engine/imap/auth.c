@@ -15,6 +15,8 @@
 /* RFC 7677 asks for 4,096 at least, and stores in use go to some 600,000. A loop stands still while
  * they are computed, and the server is who names the number. */
 #define SCRAM_ROUNDS_MAX 1000000
+/* And of fewer the answer is a gift to who stands in the middle and guesses passwords. */
+#define SCRAM_ROUNDS_MIN 4096
 
 struct auth {
     const struct auth_config *config;
@@ -24,7 +26,7 @@ struct auth {
     unsigned step;
     bool proven; /* the mechanism is at its end */
     bool spent;
-    long rounds_asked; /* by a SCRAM server, when too many */
+    long rounds_asked; /* by a SCRAM server, when too many or too few */
     char refusal[256];
 };
 
@@ -369,7 +371,7 @@ static int salted_password(struct auth *auth, Gsasl_session *exchange)
 
     if (!salt64 || !clear || rounds <= 0)
         return GSASL_NO_CALLBACK;
-    if (rounds > SCRAM_ROUNDS_MAX) {
+    if (rounds > SCRAM_ROUNDS_MAX || rounds < SCRAM_ROUNDS_MIN) {
         auth->rounds_asked = rounds;
         wipe_property(exchange, GSASL_PASSWORD);
         return gsasl_property_set(exchange, GSASL_PASSWORD, NULL); /* or gsasl computes them */
@@ -442,8 +444,8 @@ static bool gsasl_next(struct auth *auth, struct slice challenge, struct buf *ou
     if (auth->rounds_asked) {
         gsasl_free(answer);
         return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0,
-                       "%s: the server asks for %ld rounds of hashing; at most %d are computed",
-                       ways[auth->way].name, auth->rounds_asked, SCRAM_ROUNDS_MAX);
+                       "%s: the server asks for %ld rounds of hashing; from %d (RFC 7677) to %d are computed",
+                       ways[auth->way].name, auth->rounds_asked, SCRAM_ROUNDS_MIN, SCRAM_ROUNDS_MAX);
     }
     if (rc != GSASL_OK && rc != GSASL_NEEDS_MORE) {
         gsasl_free(answer);
