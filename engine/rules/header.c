@@ -92,6 +92,35 @@ static size_t decode_b(struct slice text, char *out, size_t cap)
     return size;
 }
 
+/* The charsets that mail is written in. A mail names any it likes, and each unknown one would have the C library look
+ * for a module of that name and load it. */
+static bool is_charset_of_mail(const char *name)
+{
+    static const char *const families[] = { "iso-8859-", "iso8859-", "iso_8859-", "windows-125", "cp125", "koi8-" };
+    static const char *const names[] = {
+        "utf-8",    "utf8",      "us-ascii",  "ascii",   "utf-7",   "utf-16",      "iso-2022-jp", "iso-2022-kr",
+        "euc-jp",   "euc-kr",    "ks_c_5601-1987",       "gb2312",  "gbk",         "gb18030",     "big5",
+        "shift_jis", "shift-jis", "sjis",     "cp932",   "windows-31j",            "cp949",       "tis-620",
+        "windows-874", "macintosh", "cp437",  "cp850",   "cp852",   "cp866",
+    };
+    struct slice word = slice_cstr(name);
+
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        struct slice family = slice_cstr(families[i]), rest = slice_from(word, family.size);
+        bool plain = rest.size >= 1 && rest.size <= 2;
+
+        for (size_t k = 0; k < rest.size; k++)
+            plain = plain && ((rest.data[k] >= '0' && rest.data[k] <= '9') || (rest.data[k] | 0x20) == 'r' ||
+                              (rest.data[k] | 0x20) == 'u');
+        if (plain && slice_starts_nocase(word, family))
+            return true;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (slice_equal_nocase(word, slice_cstr(names[i])))
+            return true;
+    return false;
+}
+
 /* bytes in charset as UTF-8 into out; 0 when the charset is not known or the bytes do not fit it. */
 static size_t to_utf8(struct slice charset, char *bytes, size_t size, char *out, size_t cap)
 {
@@ -104,6 +133,8 @@ static size_t to_utf8(struct slice charset, char *bytes, size_t size, char *out,
         return 0;
     snprintf(name, sizeof name, "%.*s", (int)slice_first(charset, slice_find(charset, '*')).size,
              charset.data);
+    if (!is_charset_of_mail(name))
+        return 0;
     cd = iconv_open("UTF-8", name);
     if (cd == (iconv_t)-1)
         return 0;

@@ -467,6 +467,12 @@ static void subjects_are_made_readable(void **state)
         { "=?iso-8859-1?Q?caf=E9?= au lait", "café au lait" },
         { "Re: =?koi8-r?B?8NLJ18XU?= !", "Re: Привет !" },
         { "=?x-unknown?Q?abc?=", "=?x-unknown?Q?abc?=" },
+        /* Those that the C library knows and mail is not written in are not even looked for. */
+        { "=?ISO-2022-CN-EXT?Q?abc?=", "=?ISO-2022-CN-EXT?Q?abc?=" },
+        { "=?EBCDIC-US?Q?abc?=", "=?EBCDIC-US?Q?abc?=" },
+        { "=?../../tmp/x?Q?abc?=", "=?../../tmp/x?Q?abc?=" },
+        { "=?UTF-8//TRANSLIT?Q?abc?=", "=?UTF-8//TRANSLIT?Q?abc?=" },
+        { "=?WINDOWS-1252?Q?=80?= =?gb2312?B?xOO6ww==?=", "€你好" },
         { "=?utf-8?Q?unterminated", "=?utf-8?Q?unterminated" },
         { "=?utf-8?X?abc?=", "=?utf-8?X?abc?=" },
         { "tab\there\x01", "tab here." },
