@@ -1,11 +1,14 @@
 #include "engine/cli/notify.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static void put_environment(const char *verb, const struct settings *settings, int exit_code)
 {
@@ -26,6 +29,8 @@ void notify_run(const char *command, const char *verb, const struct settings *se
     FILE *to;
 
     put_environment(verb, settings, exit_code);
+    /* Not all libraries open their files for this process alone (LMDB: its data file, for writing). */
+    (void)close_range(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
     /* A hook that reads nothing must not end us. */
     sigaction(SIGPIPE, &ignore, &before);
     to = popen(command, "we");

@@ -436,12 +436,15 @@ class Ways(Case):
         source = self.dovecot(["anna"])
         source.seed("anna", {("INBOX",): [mail.tiny(1)]})
         batch = self.batch(source, self.target_for(["anna"]), ["anna"])
-        hook = "{ echo $MAILHAUL_EXIT_CODE $MAILHAUL_BATCH $MAILHAUL_COMMAND; cat; } > hook.txt"
+        hook = "ls -l /proc/$$/fd > open.txt; " \
+               "{ echo $MAILHAUL_EXIT_CODE $MAILHAUL_BATCH $MAILHAUL_COMMAND; cat; } > hook.txt"
         self.ends(batch.call("run", "--notify-command", hook), 0)
         with open(batch.folder + "/hook.txt") as f:
             lines = f.read()
         self.assertTrue(lines.startswith("0 night-1 run\n"), lines)
         self.assertIn("Messages transferred    1", lines)
+        with open(batch.folder + "/open.txt") as f:
+            self.assertNotRegex(f.read(), r"\.mdb|\.state")
         done = self.ends(batch.call("run", "--notify-command", "exit 7"), 0)
         self.assertIn("exit code 7", done.err)
 
