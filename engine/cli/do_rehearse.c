@@ -6,17 +6,17 @@
 #include "engine/cli/json_out.h"
 #include "engine/cli/load.h"
 #include "io/base/mem.h"
+#include "io/base/secret.h"
 
 #include <errno.h>
 #include <ftw.h>
 #include <jansson.h>
+#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #define TENANT "rehearsal.onmicrosoft.com"
-#define CLIENT "11111111-2222-3333-4444-555555555555"
-#define SECRET "only for this rehearsal"
 
 /* What is assumed of a tenant where [rehearse] says nothing: 80 ms an APPEND, 4 connections a
  * mailbox, 36 MB a message, and a budget a mailbox of what people report (0.5 GB an hour at 100 kB
@@ -30,6 +30,8 @@ static const char *const assumed[][2] = {
 
 struct rehearsal {
     char folder[64]; /* the CA and the secret; gone at the end */
+    /* Of this rehearsal alone: who else is on this host can reach the simulated tenant. */
+    char client[40], secret[72];
     struct exo *exo;
     struct settings *settings;
     struct settings_list overrides, warnings;
@@ -56,6 +58,23 @@ static void add(struct rehearsal *r, const char *format, ...)
     settings_list_add(&r->overrides, slice_cstr(line));
 }
 
+static bool secret_drawn(struct rehearsal *r, struct err *err_r)
+{
+    unsigned char bytes[48];
+
+    if (RAND_bytes(bytes, sizeof bytes) != 1)
+        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_OS, 0,
+                       "no random numbers to be had");
+    for (unsigned i = 0; i < 32; i++)
+        snprintf(r->secret + 2 * i, 3, "%02x", bytes[i]);
+    snprintf(r->client, sizeof r->client,
+             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", bytes[32], bytes[33],
+             bytes[34], bytes[35], bytes[36], bytes[37], bytes[38], bytes[39], bytes[40], bytes[41], bytes[42],
+             bytes[43], bytes[44], bytes[45], bytes[46], bytes[47]);
+    secret_wipe(bytes, sizeof bytes);
+    return true;
+}
+
 static bool folder_made(struct rehearsal *r, struct err *err_r)
 {
     char path[128];
@@ -68,7 +87,7 @@ static bool folder_made(struct rehearsal *r, struct err *err_r)
     }
     snprintf(path, sizeof path, "%s/secret", r->folder);
     f = fopen(path, "wex");
-    if (!f || fputs(SECRET "\n", f) < 0 || fclose(f) != 0)
+    if (!f || fprintf(f, "%s\n", r->secret) < 0 || fclose(f) != 0)
         return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, path);
     return true;
 }
@@ -93,8 +112,8 @@ static bool server_started(struct rehearsal *r, const struct settings_list *wish
     exo_config_init(config);
     snprintf(config->folder, sizeof config->folder, "%s", r->folder);
     snprintf(config->tenant, sizeof config->tenant, TENANT);
-    snprintf(config->client_id, sizeof config->client_id, CLIENT);
-    snprintf(config->client_secret, sizeof config->client_secret, SECRET);
+    snprintf(config->client_id, sizeof config->client_id, "%s", r->client);
+    snprintf(config->client_secret, sizeof config->client_secret, "%s", r->secret);
     config->mailbox_auto = true;
     config->imap_plain_port = config->control_port = -1;
     for (unsigned i = 0; ok && i < sizeof assumed / sizeof *assumed; i++)
@@ -118,7 +137,7 @@ static void aim(struct rehearsal *r)
 
     add(r, "target.preset=exchange-online");
     add(r, "target.tenant=%s", TENANT);
-    add(r, "target.client-id=%s", CLIENT);
+    add(r, "target.client-id=%s", r->client);
     add(r, "target.client-secret-file=%s/secret", r->folder);
     add(r, "target.url=imaps://localhost:%u", ports.imap);
     add(r, "target.token-url=https://localhost:%u/%s/oauth2/v2.0/token", ports.token, TENANT);
@@ -162,7 +181,7 @@ static bool prepared(const struct opts *o, struct rehearsal *r, struct err *err_
     struct settings *wishes = NULL;
     bool ok;
 
-    if (!folder_made(r, err_r))
+    if (!secret_drawn(r, err_r) || !folder_made(r, err_r))
         return false;
     /* Once for [rehearse], which the server is started by, and then with the server in its place.
      */
