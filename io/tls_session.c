@@ -66,7 +66,9 @@ static void peer_name_set(struct tls_session *t)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
 
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    /* The subject's common name says nothing about a host (RFC 9525 2). */
+    X509_VERIFY_PARAM_set_hostflags(param,
+                                    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     if (X509_VERIFY_PARAM_set1_ip_asc(param, t->host))
         return; /* an address is no server name (RFC 6066 3) */
     ERR_clear_error();

@@ -104,6 +104,16 @@ static void test_a_name_that_is_not_in_the_certificate(void **state)
     pair_free(&p);
 }
 
+/* The subject's common name is no name of a host: without the others nothing is (RFC 9525). */
+static void test_a_certificate_without_alternative_names(void **state)
+{
+    struct pair p = pair_make("localhost", NULL, &ca, -1, 10, false);
+    struct tls_config config = { .ca_file = ca_file, .verify = true };
+
+    refused(&p, "localhost", &config, X509_V_ERR_HOSTNAME_MISMATCH, "localhost", "");
+    pair_free(&p);
+}
+
 static void test_no_verification_when_asked_for(void **state)
 {
     struct pair p = pair_make("x", "DNS:other.example", NULL, -20, -10, false);
@@ -302,6 +312,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_fault_in_words),
         cmocka_unit_test(test_a_name_that_is_not_in_the_certificate),
+        cmocka_unit_test(test_a_certificate_without_alternative_names),
         cmocka_unit_test(test_no_verification_when_asked_for),
         cmocka_unit_test(test_a_pin_decides_alone),
         cmocka_unit_test(test_a_server_without_tls_is_recognised),
