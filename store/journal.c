@@ -166,7 +166,7 @@ int journal_tally_less(uint64_t *count)
 
 int journal_commit(struct journal *j, int64_t wall_ms)
 {
-    uint8_t bytes[RECORD_BYTES_MAX];
+    RECORD_ROOM(bytes);
     uint64_t held = atomic_load_explicit(&j->spool->held_bytes, memory_order_relaxed);
     struct key key;
     int rc = 0;

@@ -11,7 +11,7 @@
 
 int journal_user(struct journal *j, const struct store_op *op)
 {
-    uint8_t bytes[RECORD_BYTES_MAX];
+    RECORD_ROOM(bytes);
     struct key key;
 
     assert(op->user_record.id == op->user && op->user);

@@ -6,14 +6,14 @@
 
 int journal_message_put(struct journal *j, const struct key *key, const struct message_record *m)
 {
-    uint8_t bytes[RECORD_BYTES_MAX];
+    RECORD_ROOM(bytes);
 
     return journal_put(j, TABLE_MESSAGE, key, bytes, encode_message(bytes, key, m));
 }
 
 static int note_put(struct journal *j, const struct key *key, const struct message_note *note)
 {
-    uint8_t bytes[RECORD_BYTES_MAX];
+    RECORD_ROOM(bytes);
 
     return journal_put(j, TABLE_NOTE, key, bytes, encode_note(bytes, key, note));
 }
@@ -33,7 +33,7 @@ static bool note_empty(const struct message_note *note)
 
 int journal_found(struct journal *j, const struct store_op *op)
 {
-    uint8_t bytes[RECORD_BYTES_MAX];
+    RECORD_ROOM(bytes);
     struct folder_slot *slot;
     struct key key;
     int rc = journal_slot_need(j, op, &slot);

@@ -10,6 +10,17 @@
 #define PACK_VERSION     1      /* of every record kind of this format */
 #define RECORD_BYTES_MAX 24576u /* an encoded record, chunks and named values excepted */
 
+/* Room for one encoded record, which is not worth clearing for each of millions (the compiler clears what has no
+ * value yet). */
+#ifdef __has_attribute
+#if __has_attribute(uninitialized)
+#define RECORD_ROOM(name) uint8_t name[RECORD_BYTES_MAX] __attribute__((uninitialized))
+#endif
+#endif
+#ifndef RECORD_ROOM
+#define RECORD_ROOM(name) uint8_t name[RECORD_BYTES_MAX]
+#endif
+
 static inline void put_be32(uint8_t *out, uint32_t v)
 {
     for (int i = 0; i < 4; i++)

@@ -26,7 +26,7 @@ static bool failure_equal(const struct failure_record *a, const struct failure_r
 
 static int failure_put(struct journal *j, const struct key *key, const struct failure_record *f)
 {
-    uint8_t bytes[RECORD_BYTES_MAX];
+    RECORD_ROOM(bytes);
 
     return journal_put(j, TABLE_FAILURE, key, bytes, encode_failure(bytes, key, f));
 }
@@ -134,7 +134,7 @@ static uint64_t problem_hash(const struct problem_record *p)
 
 int remark_problem(struct journal *j, uint32_t user, const struct problem_record *problem)
 {
-    uint8_t bytes[RECORD_BYTES_MAX];
+    RECORD_ROOM(bytes);
     uint64_t hash = problem_hash(problem);
     struct key key, first;
     MDB_cursor *cursor;

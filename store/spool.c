@@ -228,7 +228,7 @@ static int highest_user(struct spool *spool, MDB_txn *txn, uint32_t *id_r)
 
 static int user_put(struct spool *spool, MDB_txn *txn, const struct user_record *record)
 {
-    uint8_t bytes[RECORD_BYTES_MAX];
+    RECORD_ROOM(bytes);
     struct key key;
     MDB_val k, v;
 
@@ -243,7 +243,7 @@ static int user_put(struct spool *spool, MDB_txn *txn, const struct user_record 
 static int register_one(struct spool *spool, MDB_txn *txn, struct slice address,
                         struct slice user_name, uint32_t *highest, uint32_t *id_r)
 {
-    uint8_t bytes[RECORD_BYTES_MAX];
+    RECORD_ROOM(bytes);
     struct user_record record = { .address = address, .user_name = user_name };
     struct key key, user_key;
     uint64_t id;
