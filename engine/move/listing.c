@@ -1,4 +1,4 @@
-#include "engine/move/listing.h"
+#include "engine/move/listing_inner.h"
 
 #include "engine/move/gmail.h"
 #include "engine/move/pull.h"
@@ -186,6 +186,26 @@ static struct folder *add_folder(struct account *account, const struct names_sou
     return account_add_folder(account, &record);
 }
 
+/* One doubt of the user for all of them: none of them is a folder of the journal. */
+#define LEFT_OUT "NamesLeftOut"
+
+static void tell_left_out(struct account *account, const struct names_source *rows, const struct remarks *remarks)
+{
+    const struct remark *first = NULL;
+    uint64_t count = 0;
+
+    for (size_t i = remarks->count; i-- > 0;)
+        if (strcmp(remarks->all[i].type, LEFT_OUT) == 0) {
+            first = &remarks->all[i];
+            count++;
+        }
+    if (first)
+        account_doubt(account, NULL, LEFT_OUT, count, "left out with all that is in them; the first is \"%.80s...\": %s",
+                      rows[first->index].raw, first->text);
+    else
+        account_doubt_clear(account, NULL, LEFT_OUT);
+}
+
 /* What was as it is at the end of the last pass needs no look. */
 static bool unchanged(const struct folder *f)
 {
@@ -199,24 +219,6 @@ static bool unchanged(const struct folder *f)
            s->uidnext <= r->uidnext_listed && s->messages == r->status_messages;
 }
 
-/* A root that nothing lies in moves nothing: that must not look like success. */
-static void root_judged(struct account *account, const struct names_source *rows, unsigned count)
-{
-    struct err err;
-
-    if (!account->user->user_root || account->user->user_root[0] == '\0')
-        return;
-    for (unsigned i = 0; i < count; i++)
-        if (rows[i].selectable)
-            return;
-    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
-            "no folder lies in the UserRoot \"%.100s\" of users.csv line %u",
-            account->user->user_root, account->user->line);
-    err_doing(&err, "LIST");
-    account_failure(account, FAILURE_SOURCE, TROUBLE_LIST, "InvalidMailboxName", &err, NULL, 0);
-    account_fail(account, "InvalidMailboxName", true);
-}
-
 static void place_folders(struct account *account, struct listing *l)
 {
     struct names_source *rows = l->rows;
@@ -225,7 +227,7 @@ static void place_folders(struct account *account, struct listing *l)
     uint64_t fingerprint = policy_fingerprint(account->hub->settings, account->user);
     bool policy_changed = account->record.policy && account->record.policy != fingerprint;
 
-    root_judged(account, rows, l->count);
+    listing_judge_root(account, rows, l->count);
     for (unsigned i = 0; i < account->folder_count; i++) {
         /* Not on the source any more: what was not fetched is asked for once more. */
         struct folder *f = account->folders[i];
@@ -269,31 +271,17 @@ static void place_folders(struct account *account, struct listing *l)
     for (size_t i = 0; i < remarks->count; i++) {
         const struct remark *one = &remarks->all[i];
 
-        account_problem(account, folders[one->index] ? folders[one->index]->record.folder : 0,
+        if (strcmp(one->type, LEFT_OUT) != 0)
+            account_problem(account, folders[one->index] ? folders[one->index]->record.folder : 0,
                         one->type, one->text, one->remedy);
     }
+    tell_left_out(account, rows, remarks);
     pull_folders_placed(account);
     account->record.policy = fingerprint;
     if (caps_has(session_caps(link_session(l->worker->link)), CAP_X_GM_EXT_1) &&
         account->hub->settings->policy.gmail_labels == SETTINGS_LABELS_ONE_COPY)
         gmail_begin(account);
     free(folders);
-}
-
-/* What the list does not show may be mail: the user is not Synced, and the rest goes on. */
-static void tell_gaps(struct account *account)
-{
-    const struct roster *roster = &account->sides[SIDE_SOURCE].roster;
-
-    for (unsigned i = 0; i < roster->gap_count; i++) {
-        struct err err = roster->gaps[i].err;
-
-        if (roster->gaps[i].raw[0])
-            err_doing(&err, "LIST below %s", roster->gaps[i].raw);
-        account_failure(account, FAILURE_SOURCE, TROUBLE_LIST, "FolderListIncomplete", &err, NULL,
-                        0);
-        account_fail(account, "FolderListIncomplete", true);
-    }
 }
 
 void listing_resume(struct account *account)
@@ -333,7 +321,7 @@ static void side_listed(struct listing *l)
 
     if (w->side == SIDE_SOURCE) {
         place_folders(account, l);
-        tell_gaps(account);
+        listing_tell_gaps(account);
     }
     log_line(LOG_DEBUG, "folders.listed", "user=%s side=%s count=%u looks=%llu",
              account->user->email_address, w->side == SIDE_SOURCE ? "source" : "target",

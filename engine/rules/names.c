@@ -166,7 +166,7 @@ static void see(struct describing *d, size_t i)
         r->selectable = false;
     if (r->selectable && raw.size > NAMES_KEPT_BYTES_MAX) {
         r->selectable = false;
-        d->tell(d->context, i, "InvalidMailboxName",
+        d->tell(d->context, i, "NamesLeftOut",
                 "its name is longer than 4,000 bytes, which cannot be asked for",
                 "give it a shorter name at the source");
     }
