@@ -203,7 +203,7 @@ static bool value(struct fetchitem *item, struct slice name, struct token *t, st
         if (!token_number(t, &number, &known))
             return false;
         item->present |= FETCHITEM_UID;
-        if (known && number && number <= UINT32_MAX)
+        if (known && number && number <= SESSION_UID_MAX)
             row->uid = (uint32_t)number;
         return true;
     }

@@ -168,7 +168,7 @@ enum scan_literal replies_literal_begins(void *context, struct slice line, uint6
         return SCAN_CUT;
     if (!fetchitem_is_body(item.pending, &origin))
         return SCAN_KEEP;
-    if (resp.data == RESP_UIDFETCH && resp.number <= UINT32_MAX)
+    if (resp.data == RESP_UIDFETCH && resp.number <= SESSION_UID_MAX)
         item.row.uid = (uint32_t)resp.number;
     s->receiving.streaming = false;
     if (s->receiving.active || s->life != SESSION_ALIVE)
@@ -247,7 +247,7 @@ static void fetch_received(struct session *s, const struct resp *resp)
         return;
     }
     s->receiving = (struct receiving){ .active = false };
-    if (resp->data == RESP_UIDFETCH && resp->number && resp->number <= UINT32_MAX)
+    if (resp->data == RESP_UIDFETCH && resp->number && resp->number <= SESSION_UID_MAX)
         item.row.uid = (uint32_t)resp->number;
     if (item.row.uid == 0) {
         /* Without a UID it is news about flags; with a bad one it is damaged (F23, S15). */
@@ -365,7 +365,7 @@ static void search_received(struct session *s, const struct resp *resp)
         return;
     search_answered(s, cmd);
     while (token_word(&t, &word)) {
-        if (!slice_u32(word, &uid) || uid == 0) {
+        if (!slice_u32(word, &uid) || uid == 0 || uid > SESSION_UID_MAX) {
             if (!slice_equal_nocase(word, SLICE("NIL")))
                 s->search_told |= SESSION_SEARCH_UNREAD;
             continue;
@@ -386,6 +386,8 @@ static bool esearch_range(void *context, struct uidset_range range)
 {
     struct cmd *cmd = context;
 
+    if (range.last > SESSION_UID_MAX)
+        return false;
     cmd->u.range(cmd->context, range.first, range.last);
     return true;
 }

@@ -89,6 +89,10 @@ struct imap_selected {
     bool exists_unread; /* EXISTS came with what is no number; messages is not in status.has */
 };
 
+/* The highest UID that can be asked for: in a set the next one is how "*" is kept here, and behind it no
+ * UIDNEXT can be told. A server that gives it has told a number that is none. */
+#define SESSION_UID_MAX (UINT32_MAX - 1u)
+
 /* One row of a listing pass. Slices are borrowed for the callback. */
 struct imap_message_row {
     uint32_t uid;        /* never 0 */

@@ -218,7 +218,7 @@ static void tell_unreadable(struct worker *w)
     struct err err;
 
     err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
-            "the server tells numbers of this folder that are none (a UID is 1 to 4294967295): what they stand "
+            "the server tells numbers of this folder that are none (a UID is 1 to 4294967294): what they stand "
             "for cannot be asked for, and is not copied");
     err_doing(&err, "UID FETCH %s", f->source_name);
     account_failure(w->account, FAILURE_SOURCE, TROUBLE_FETCH, "ParseError", &err, f, 0);
@@ -515,7 +515,7 @@ static void highest_row(void *context, const struct imap_message_row *row)
     struct worker *w = context;
     struct pull *p = w->work;
 
-    if (row->uid >= p->uidnext && row->uid < UINT32_MAX)
+    if (row->uid >= p->uidnext)
         p->uidnext = row->uid + 1;
 }
 
