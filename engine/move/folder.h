@@ -40,6 +40,8 @@ struct folder_item {
     int64_t date_seconds;
     uint64_t listed_bytes, body, body_bytes, source_id, repaired_bytes;
     uint64_t torn_bytes; /* the most that came of it where not all did */
+    uint64_t other_bytes; /* another size than the listed one, in which it came; 0: none */
+    bool any_size;        /* in whatever size it comes now it is taken */
     uint64_t digest; /* the first 8 bytes of its content's */
     uint8_t header_key[TWIN_KEY_BYTES];
     char *keywords; /* NULL: none */

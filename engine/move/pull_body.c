@@ -4,6 +4,7 @@
 #include "engine/move/pull_inner.h"
 #include "engine/rules/assembly.h"
 #include "engine/rules/placeholder.h"
+#include "engine/rules/policy.h"
 #include "io/base/mem.h"
 
 #include <assert.h>
@@ -89,7 +90,7 @@ static void body_is_whole(struct fetch *fetch, unsigned index)
     if (pull_doubts_body(fetch->worker, item, fetch->in.got))
         pull_check_body(fetch->worker, &fetch->in, item);
     else
-        incoming_finish(&fetch->in, item);
+        pull_body_came(fetch->worker, &fetch->in, item);
 }
 
 static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
@@ -103,8 +104,9 @@ static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
         fetch->suspect_uid = uid ? uid : fetch->in.uid;
     }
     if (assembles(fetch)) {
-        assembly_part_ended(&fetch->parts, index == 0 && got_body && !suspect &&
-                                                 !session_body_nil(link_session(fetch->worker->link)));
+        assembly_part_ended(&fetch->parts,
+                            index == 0 && got_body && !session_body_nil(link_session(fetch->worker->link)),
+                            suspect);
         return;
     }
     if (index == UINT32_MAX || fetch->got[index] || !got_body || suspect || !fetch->in.active ||
@@ -192,6 +194,11 @@ static void next_rung(struct worker *w, struct folder *f, struct folder_item *it
     folder_count_fetching(f, -1);
     if (item->tries >= rungs(w) && !f->bodies_came && pull_try_writable(w, f))
         item->tries = 0;
+    /* What came in another size than listed, and in no other form: it is taken as it comes. */
+    if (item->tries >= rungs(w) && item->other_bytes && !item->any_size && link_is_ready(w->link)) {
+        item->any_size = true;
+        item->tries = 1;
+    }
     if (item->tries < rungs(w))
         queue_push_front(&f->wanted, item);
     else
@@ -341,6 +348,7 @@ static void fetch_ended(void *context, const struct err *err)
 
         if (fetch->got[i])
             continue;
+        err_doing(&damaged, "UID FETCH %" PRIu32, item->uid);
         if (!err && fetch->suspect && fetch->suspect_uid == item->uid)
             try_again(w, f, item, true, true, "ParseError", &damaged);
         else if (!err && fetch->placeholder)
@@ -403,6 +411,73 @@ static void leave_too_large(struct folder *f, struct folder_item *item)
     message_ends(f, item, MESSAGE_FAILED, SKIP_NONE);
 }
 
+/* The size that came counts, whatever was listed. Gives the item its end where it may not be sent. */
+static bool is_unwanted(struct folder *f, struct folder_item *item, uint64_t got_bytes)
+{
+    struct message_record m = { .uid = item->uid,
+                                .date_known = item->date_known,
+                                .date_seconds = item->date_seconds,
+                                .listed_bytes = got_bytes };
+    enum skip_reason reason = policy_judge(f->account->hub->settings, f->account->user, &m);
+    bool forbidden = size_limit_forbids(f->account, f->append_limit, got_bytes);
+
+    if (got_bytes <= item->listed_bytes || (reason == SKIP_NONE && !forbidden))
+        return false;
+    folder_count_fetching(f, -1);
+    if (reason != SKIP_NONE)
+        message_ends(f, item, MESSAGE_SKIPPED, reason);
+    else
+        leave_too_large(f, item);
+    return true;
+}
+
+static void tell_size(struct folder *f, const struct folder_item *item, uint64_t got_bytes)
+{
+    uint64_t before = 0;
+
+    account_doubts(f->account, f, "SizeDiffers", &before);
+    account_doubt(f->account, f, "SizeDiffers", before + 1,
+                  "UID %" PRIu32 ": %" PRIu64 " bytes came where the server lists %" PRIu64
+                  ", and its other sizes are exact", item->uid, got_bytes, item->listed_bytes);
+}
+
+/* Of another size than listed: where the server's sizes are no estimates it is asked for in another form,
+ * and taken when that is no better. */
+static bool is_asked_again(struct worker *w, struct incoming *in, struct folder_item *item)
+{
+    enum size_trust trust = pull_size_trust(w->account->hub);
+
+    if (item->listed_bytes == 0 || in->got == item->listed_bytes || trust == SIZES_ESTIMATES)
+        return false;
+    if (item->any_size || in->got == item->other_bytes || !link_is_ready(w->link)) {
+        if (trust == SIZES_EXACT)
+            tell_size(in->folder, item, in->got);
+        return false;
+    }
+    if (item->other_bytes == 0)
+        item->other_bytes = in->got;
+    return true;
+}
+
+void pull_body_came(struct worker *w, struct incoming *in, struct folder_item *item)
+{
+    struct folder *f = in->folder;
+    struct err err;
+
+    if (is_unwanted(f, item, in->got)) {
+        incoming_drop(in);
+    } else if (is_asked_again(w, in, item)) {
+        err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
+                "%" PRIu64 " bytes came of %" PRIu64, in->got, item->listed_bytes);
+        err_doing(&err, "UID FETCH %" PRIu32, item->uid);
+        incoming_drop(in);
+        item->tries = item->tries < 2 ? 1 : item->tries; /* the same form gives the same */
+        pull_body_refused(w, f, item, "TruncatedMessage", &err);
+    } else {
+        incoming_finish(in, item);
+    }
+}
+
 /* The next message of the queue that is worth fetching. Ends the run and gives false when the journal
  * cannot be read. */
 static bool next_wanted(struct folder *f, struct folder_item *item_r)
@@ -447,6 +522,7 @@ bool pull_fetch_some(struct worker *w)
     fetch->folder = f;
     fetch->form = ladder_form(item.tries, is_writable(w));
     assembly_init(&fetch->parts, fetch->form, item.listed_bytes, pull_size_trust(f->account->hub));
+    fetch->parts.other_bytes = item.other_bytes;
     do {
         if (fetch->count &&
             (item.tries || fetch->items[0].tries || bytes + item.listed_bytes > FETCH_BYTES_MAX ||

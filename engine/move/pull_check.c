@@ -15,9 +15,9 @@
 
 #define CHECKS_FREE  20u
 #define CHECKS_EVERY 100u
-/* So many bodies say what a server's sizes are: exact where at most one of WRONG_SHARE is wrong. */
+/* A server's sizes are exact where so many were, and at most one for WRONG_SHARE of those was not. */
 #define SIZES_TOLD  10u
-#define WRONG_SHARE 10u
+#define WRONG_SHARE 4u
 
 /* A whole body whose header is asked for. Counts as fetching. */
 struct check {
@@ -30,11 +30,9 @@ struct check {
 
 enum size_trust pull_size_trust(const struct hub *hub)
 {
-    if (hub->sizes_wrong >= SIZES_TOLD && hub->sizes_wrong * WRONG_SHARE > hub->sizes_right)
-        return SIZES_ESTIMATES;
-    return hub->sizes_right >= SIZES_TOLD && hub->sizes_wrong * WRONG_SHARE <= hub->sizes_right
-               ? SIZES_EXACT
-               : SIZES_UNKNOWN;
+    if (hub->sizes_wrong * WRONG_SHARE > hub->sizes_right)
+        return hub->sizes_wrong >= WRONG_SHARE ? SIZES_ESTIMATES : SIZES_UNKNOWN;
+    return hub->sizes_right >= SIZES_TOLD ? SIZES_EXACT : SIZES_UNKNOWN;
 }
 
 bool pull_doubts_body(struct worker *w, const struct folder_item *item, uint64_t got_bytes)
@@ -44,7 +42,7 @@ bool pull_doubts_body(struct worker *w, const struct folder_item *item, uint64_t
 
     bool differs = item->listed_bytes && item->listed_bytes != got_bytes;
 
-    hub->sizes_wrong += differs;
+    hub->sizes_wrong += differs && item->other_bytes == 0;
     hub->sizes_right += item->listed_bytes == got_bytes;
     if (!link_is_ready(w->link))
         return false;
@@ -106,7 +104,7 @@ static void check_ended(void *context, const struct err *err)
     if (check->has_told && header_differs(&check->told, &id))
         is_another(check);
     else
-        incoming_finish(&check->in, &check->item);
+        pull_body_came(w, &check->in, &check->item);
     free(check);
     pull_settle_if_done(f);
     if (link_is_ready(w->link))

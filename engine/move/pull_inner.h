@@ -113,6 +113,10 @@ bool pull_fetch_some(struct worker *w);
 void pull_body_refused(struct worker *w, struct folder *f, struct folder_item *item, const char *type,
                        const struct err *err);
 
+/* pull_body: a whole body is the item's: it is stored, unless its size speaks against it. Takes both over;
+ * the item counts as fetching. */
+void pull_body_came(struct worker *w, struct incoming *in, struct folder_item *item);
+
 /* pull_check: what the bodies so far say of the sizes that the source lists. */
 enum size_trust pull_size_trust(const struct hub *hub);
 /* pull_check: is there a reason to doubt that the body of so many bytes is the item's? */

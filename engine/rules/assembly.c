@@ -74,10 +74,11 @@ bool assembly_bytes(struct assembly *a, struct slice bytes)
     return true;
 }
 
-void assembly_part_ended(struct assembly *a, bool good)
+void assembly_part_ended(struct assembly *a, bool good, bool damaged)
 {
     a->taking = false;
-    a->part_came |= good;
+    a->part_came |= good && !damaged;
+    a->wrong |= damaged;
 }
 
 static enum assembly_answer more(struct assembly *a)
@@ -94,7 +95,8 @@ static enum assembly_answer more(struct assembly *a)
  * are known to be estimates. */
 static enum assembly_answer at_end(const struct assembly *a)
 {
-    return a->listed_bytes == 0 || a->trust == SIZES_ESTIMATES ? ASSEMBLY_WHOLE : ASSEMBLY_TORN;
+    return a->listed_bytes == 0 || a->got == a->other_bytes || a->trust == SIZES_ESTIMATES ? ASSEMBLY_WHOLE
+                                                                                           : ASSEMBLY_TORN;
 }
 
 static bool is_as_listed(const struct assembly *a)

@@ -28,6 +28,7 @@ enum assembly_answer {
 struct assembly {
     enum session_body_form form;
     uint64_t listed_bytes; /* 0: not told */
+    uint64_t other_bytes;  /* what another form gave, which is as good where the end is told; 0: none */
     enum size_trust trust;
     uint64_t got;          /* bytes, of all parts */
     uint64_t part_from, part_got;
@@ -54,8 +55,8 @@ enum session_body_form assembly_form(const struct assembly *a);
 bool assembly_part(struct assembly *a, uint64_t size_bytes, uint64_t origin);
 /* Whether bytes are to be kept. */
 bool assembly_bytes(struct assembly *a, struct slice bytes);
-/* The answer is over. good: it held the part that was asked for, and its end made sense. */
-void assembly_part_ended(struct assembly *a, bool good);
+/* The answer is over. good: it held the part that was asked for; damaged: its end made no sense. */
+void assembly_part_ended(struct assembly *a, bool good, bool damaged);
 /* The command ended well: what now? */
 enum assembly_answer assembly_ended(struct assembly *a);
 

@@ -316,6 +316,39 @@ class Bodies(Odd):
         self.assertEqual(self.counts(report, "INBOX")["failed"], 5)
         self.assertLessEqual({t for t, _, _ in self.failures(report)}, {"ParseError", "MessageUnreadable"})
 
+    def test_a_body_of_another_size_than_all_others_is_told(self):
+        """Shorter or longer than listed, in every form, where this server's sizes are exact."""
+        inbox = messages(40)
+        source = self.source({"INBOX": inbox}, size={7: 300, 19: 5000})
+        batch = self.job(source)
+        _, report = self.run_to(batch, 4)
+        self.arrived(batch, ("INBOX",), inbox)
+        doubts = report["users"][0]["doubts"]
+        self.assertEqual([(d["type"], d["count"]) for d in doubts], [("SizeDiffers", 2)])
+        self.assertEqual(self.failures(report), [])
+
+    def test_a_body_that_is_short_in_one_form_is_taken_from_another(self):
+        self.one_bad(cut={7: 60}, forms={"peek"})
+
+    def test_a_body_that_is_short_where_no_other_form_gives_it(self):
+        inbox = messages(40)
+        source = self.source({"INBOX": inbox}, cut={7: 60}, forms={"peek"}, answers={7: {
+            form: "NIL" for form in ("partial", "header", "body", "rfc822")}})
+        batch = self.job(source)
+        _, report = self.run_to(batch, 4)
+        self.assertEqual([d["type"] for d in report["users"][0]["doubts"]], ["SizeDiffers"])
+        self.assertIn("UID 7", report["users"][0]["doubts"][0]["text"])
+
+    def test_the_size_that_comes_counts_for_the_limits(self):
+        """RFC822.SIZE says less: the limit is for what would be sent."""
+        inbox = [message(uid, 400 if uid != 7 else 30000) for uid in range(1, 21)]
+        source = self.source({"INBOX": inbox}, size={7: 400})
+        batch = self.job(source, policy__max_message_size="20KB", policy__large_item_limit="unlimited")
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), [m for m in inbox if m.uid != 7])
+        self.assertEqual([(i["uid"], i["reason"]) for i in report["users"][0]["skipped_items"]],
+                         [(7, "LargerThanLimit")])
+
     def test_sizes_that_lie(self):
         """An estimate is no sign of anything else (B11): so many are asked about, and no more."""
         source, report = self.one_bad(count=90, size={uid: uid * 7919 % 2000 + 1 for uid in range(1, 91)})
@@ -406,7 +439,7 @@ class Listing(Odd):
     def test_a_message_whose_uid_is_none(self):
         """Above 2^32-1, below 1 or no number: what cannot be asked for is told, and the rest is copied."""
         sent = [message(uid) for uid in (101, 102)]
-        for count, told in ((1, "4294967296"), (9, "99999999999999999999"), (9, "-7")):
+        for count, told in ((1, "4294967296"), (9, "99999999999999999999"), (9, "4294967295")):
             with self.subTest(told=told, count=count):
                 inbox = messages(count)
                 source = self.source({"INBOX": inbox, "Sent": sent}, told_uid={count: told},
@@ -455,6 +488,20 @@ class Listing(Odd):
     def test_sizes_that_are_none(self):
         inbox = messages(7)
         self.whole(inbox, size=dict(enumerate((-1, 2 ** 70, 0, "NIL", "1e6", "null", "00012"), 1)))
+
+    def test_folders_whose_names_are_too_long_are_told(self):
+        inbox = messages(3)
+        source = self.source({"INBOX": inbox, **{"x" * 4100 + c: messages(2) for c in "ab"}})
+        batch = self.job(source)
+        _, report = self.run_to(batch, 4)
+        self.arrived(batch, ("INBOX",), inbox)
+        user = report["users"][0]
+        self.assertEqual((user["state"], [(d["type"], d["count"]) for d in user["doubts"]]),
+                         ("SyncedWithDoubts", [("NamesLeftOut", 2)]))
+        for c in "ab":
+            del source.messages["anna"]["x" * 4100 + c]
+        _, report = self.run_to(batch, 0)
+        self.assertEqual(report["users"][0]["doubts"], [])
 
     def test_rows_in_any_order(self):
         _, _, report = self.whole(messages(100), reorder=True)

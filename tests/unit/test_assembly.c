@@ -24,7 +24,7 @@ static enum assembly_answer play(struct assembly *a, const struct part *parts, u
             if (assembly_part(a, text.size, parts[i].origin))
                 for (size_t at = 0; at < text.size; at++)
                     assert_true(assembly_bytes(a, slice_of(text.data + at, 1)));
-            assembly_part_ended(a, true);
+            assembly_part_ended(a, true, false);
         }
         answer = assembly_ended(a);
     }
@@ -115,7 +115,7 @@ static void a_part_that_is_answered_twice_counts_once(void **state)
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(assembly_part(&a, 8, 0), i == 0);
         assert_int_equal(assembly_bytes(&a, SLICE("A: b\r\n\r\n")), i == 0);
-        assembly_part_ended(&a, true);
+        assembly_part_ended(&a, true, false);
     }
     assert_int_equal(assembly_ended(&a), ASSEMBLY_MORE);
     assert_int_equal(a.got, 8);
@@ -132,10 +132,37 @@ static void parts_without_an_end_are_given_up(void **state)
     do {
         assert_true(assembly_part(&a, 1, a.got));
         assert_true(assembly_bytes(&a, SLICE("x")));
-        assembly_part_ended(&a, true);
+        assembly_part_ended(&a, true, false);
         assert_true(++parts < 1000000);
     } while (assembly_ended(&a) == ASSEMBLY_MORE);
     assert_int_equal(a.got, parts);
+}
+
+static void a_size_that_two_forms_agree_on_is_the_size(void **state)
+{
+    static const struct part parts[] = { { "A: b", 0 }, { "", 4 } };
+    static const uint64_t others[] = { 4, 5 };
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct assembly a;
+
+        assembly_init(&a, SESSION_BODY_PARTIAL, 8, SIZES_EXACT);
+        a.other_bytes = others[i];
+        assert_int_equal(play(&a, parts, 2), i == 0 ? ASSEMBLY_WHOLE : ASSEMBLY_TORN);
+    }
+}
+
+static void a_damaged_part_is_none(void **state)
+{
+    struct assembly a;
+
+    (void)state;
+    assembly_init(&a, SESSION_BODY_PARTIAL, 4, SIZES_EXACT);
+    assert_true(assembly_part(&a, 4, 0));
+    assert_true(assembly_bytes(&a, SLICE("A: b")));
+    assembly_part_ended(&a, true, true);
+    assert_int_equal(assembly_ended(&a), ASSEMBLY_TORN);
 }
 
 static void forms_that_mark_as_read_are_for_examine_only(void **state)
@@ -157,6 +184,8 @@ int main(void)
         cmocka_unit_test(parts_are_a_message_when_their_end_is_known),
         cmocka_unit_test(a_part_that_is_answered_twice_counts_once),
         cmocka_unit_test(parts_without_an_end_are_given_up),
+        cmocka_unit_test(a_size_that_two_forms_agree_on_is_the_size),
+        cmocka_unit_test(a_damaged_part_is_none),
         cmocka_unit_test(forms_that_mark_as_read_are_for_examine_only),
     };
 
