@@ -46,8 +46,10 @@ struct account_side {
     struct worker *workers;
     unsigned worker_count, ready_count;
     unsigned links;         /* of the workers, open or on their way */
-    uint64_t left;          /* messages that are still to be moved, as of the last tick */
+    /* As of the last tick, told to the other hubs: */
+    uint64_t left;          /* messages that are still to be moved */
     bool left_unknown;      /* it cannot be told yet */
+    unsigned at_work;       /* connections, when there is something to move and it is not held */
     uint64_t gave_back_ms;  /* loop time when a connection went to another mailbox; 0: never */
     bool worked;            /* a login stood in this run: the server is there, or was */
     bool listed;            /* namespaces and folders are known */

@@ -42,16 +42,34 @@ static struct spread_line line_of(const struct account *account, enum side side)
     return line;
 }
 
+/* It has a connection, or gets its first one as far as nothing has gone wrong yet. */
+static bool stands(const struct account *account, enum side side_index)
+{
+    const struct account_side *side = &account->sides[side_index];
+
+    return !account_held(account, side_index) &&
+           (side->ready_count > 0 ||
+            (side->worker_count > 0 && !side->worked && side->workers->attempts == 0));
+}
+
 static void look(struct account *account, enum side side_index)
 {
     struct account_side *side = &account->sides[side_index];
-    bool source = account_uses(account, SIDE_SOURCE);
+    bool fetches = account_uses(account, SIDE_SOURCE);
     unsigned folders;
 
-    side->left = source ? pull_left(account, &folders) : 0;
+    side->left = 0;
+    side->left_unknown = false;
+    side->at_work = 0;
+    if (account->phase != ACCOUNT_WORKING || !stands(account, side_index))
+        return;
+    side->left = fetches ? pull_left(account, &folders) : 0;
     if (side_index == SIDE_TARGET)
         side->left += account->total.spooled;
-    side->left_unknown = source && !account->sides[SIDE_SOURCE].listed;
+    side->left_unknown =
+        fetches && !account->sides[SIDE_SOURCE].listed && stands(account, SIDE_SOURCE);
+    if (side->left > 0 || side->left_unknown)
+        side->at_work = side->links ? side->links : 1;
 }
 
 /* Those of other mailboxes. What this one told before is among what the hubs told. */
@@ -61,7 +79,7 @@ static void look_at_others(const struct account *account, enum side side_index,
     const struct account_side *side = &account->sides[side_index];
 
     batch_spread(account->hub->batch, side_index, others_r);
-    others_r->links -= side->links < others_r->links ? side->links : others_r->links;
+    others_r->links -= side->at_work < others_r->links ? side->at_work : others_r->links;
     others_r->left -= side->left < others_r->left ? side->left : others_r->left;
     if (side->left_unknown && others_r->unknown > 0)
         others_r->unknown--;
@@ -111,12 +129,13 @@ static bool may_have_more(const struct account *account, enum side side_index)
            (side->gave_back_ms == 0 || now - side->gave_back_ms >= GAVE_BACK_MS);
 }
 
-static bool open_another(struct account *account, enum side side, struct worker *idle)
+/* only: for no other reason than this; SPREAD_NOT: for any. */
+static bool open_another(struct account *account, enum side side, struct worker *idle, enum spread_why only)
 {
     enum spread_why why = may_have_more(account, side) ? another(account, side) : SPREAD_NOT;
     struct worker *w = idle;
 
-    if (why == SPREAD_NOT)
+    if (why == SPREAD_NOT || (only != SPREAD_NOT && why != only))
         return false;
     if (!w)
         w = account_worker_create(account, side);
@@ -133,7 +152,8 @@ void account_spread_links(struct account *account, const struct worker *w)
 {
     if (account_only_looks(account))
         return;
-    while (open_another(account, w->side, NULL))
+    /* What the others are at is not known in the first moments; what a line takes is. */
+    while (open_another(account, w->side, NULL, SPREAD_WAITS))
         ;
 }
 
@@ -152,7 +172,7 @@ void account_maybe_more_links(struct account *account, enum side side_index)
     }
     if (side_index == SIDE_SOURCE ? pull_has_room(account, side->links)
                                   : push_has_room(account, side->links))
-        (void)open_another(account, side_index, idle);
+        (void)open_another(account, side_index, idle, SPREAD_NOT);
 }
 
 /* ---- given back ---------------------------------------------------------------------------- */
@@ -214,7 +234,7 @@ static void give_one_back(struct hub *hub, enum side side)
 static void tick_side(struct hub *hub, enum side side, uint32_t tick_ms)
 {
     uint64_t left = 0, moved = side == SIDE_SOURCE ? hub->counters.fetched : hub->counters.uploaded;
-    unsigned unknown = 0, busy = 0, waiting = 0, leave = 0;
+    unsigned unknown = 0, at_work = 0, busy = 0, waiting = 0, leave = 0;
 
     for (struct account *a = hub->accounts; a; a = a->next) {
         struct account_side *s = &a->sides[side];
@@ -223,16 +243,14 @@ static void tick_side(struct hub *hub, enum side side, uint32_t tick_ms)
             busy += w->inflight > 0;
         waiting += waits_for_first(a, side);
         leave += leaving(a, side);
-        s->left = 0;
-        s->left_unknown = false;
-        if (s->links == 0 || a->phase != ACCOUNT_WORKING)
-            continue;
         look(a, side);
         left += s->left;
         unknown += s->left_unknown;
+        at_work += s->at_work;
     }
     atomic_store_explicit(&hub->counters.left[side], left, memory_order_relaxed);
     atomic_store_explicit(&hub->counters.unknown[side], unknown, memory_order_relaxed);
+    atomic_store_explicit(&hub->counters.at_work[side], at_work, memory_order_relaxed);
     spread_moved(&hub->lines[side], (uint64_t)busy * tick_ms * 1000, moved - hub->moved[side]);
     hub->moved[side] = moved;
     if (waiting > leave && !hub_has_link(hub, side))

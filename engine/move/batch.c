@@ -99,7 +99,7 @@ void batch_spread(const struct batch *batch, enum side side, struct spread_other
     for (unsigned i = 0; i < batch->loops; i++) {
         const struct counters *c = &batch->hubs[i].counters;
 
-        all_r->links += atomic_load_explicit(&c->links[side], memory_order_relaxed);
+        all_r->links += atomic_load_explicit(&c->at_work[side], memory_order_relaxed);
         all_r->left += atomic_load_explicit(&c->left[side], memory_order_relaxed);
         all_r->unknown += atomic_load_explicit(&c->unknown[side], memory_order_relaxed);
     }

@@ -118,8 +118,7 @@ void batch_user_ended(struct batch *batch, enum user_state state, const char *fa
 void batch_user_looked_at(struct batch *batch, unsigned index, enum batch_look_end end,
                           const char *type, const struct err *err);
 void batch_hub_ended(struct batch *batch);
-/* What all hubs told of this side at their last ticks: connections, and what mailboxes that have one still have
- * to move. Any thread. */
+/* What all hubs told of this side's mailboxes at work at their last ticks. Any thread. */
 struct spread_others;
 void batch_spread(const struct batch *batch, enum side side, struct spread_others *all_r);
 void batch_abort(struct batch *batch, const struct err *err);

@@ -29,8 +29,9 @@ struct counters {
     _Atomic uint32_t links_max[SIDE_COUNT];    /* allowed now */
     _Atomic int64_t links_cut_ms[SIDE_COUNT]; /* wall clock of the last refusal; 0: never */
     /* As of the last tick, for other hubs (account_spread). */
-    _Atomic uint64_t left[SIDE_COUNT];    /* messages that accounts with a connection still have to move */
-    _Atomic uint32_t unknown[SIDE_COUNT]; /* accounts with a connection that cannot tell yet */
+    _Atomic uint64_t left[SIDE_COUNT];    /* messages that accounts at work still have to move */
+    _Atomic uint32_t unknown[SIDE_COUNT]; /* accounts at work that cannot tell yet */
+    _Atomic uint32_t at_work[SIDE_COUNT]; /* connections of accounts at work */
     _Atomic uint32_t held; /* accounts waiting for a server's back-off */
     _Atomic uint32_t active;
     _Atomic uint32_t listing; /* accounts whose folders are not all listed yet */

@@ -47,11 +47,12 @@ struct spread_mailbox {
     unsigned rounds_x64; /* round trips that a message costs a connection, times 64: how deep commands are pipelined */
 };
 
-/* All others of the batch, on this side. */
+/* All others of the batch that are at work on this side: connected or about to be, with something to move, and not
+ * told to wait. */
 struct spread_others {
-    unsigned links;    /* their connections */
-    uint64_t left;     /* messages that they still have to move */
-    unsigned unknown;  /* mailboxes with a connection of which it is not known yet how much they have left */
+    unsigned links;   /* their connections; one for each that is about to have one */
+    uint64_t left;    /* messages that they still have to move */
+    unsigned unknown; /* mailboxes of which it is not known yet how much they have left */
 };
 
 enum spread_why {
