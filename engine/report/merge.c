@@ -4,11 +4,13 @@
 #include "engine/report/intern.h"
 #include "engine/report/share.h"
 #include "io/base/mem.h"
+#include "io/base/now.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 
-#define NAMES_TOLD 10u /* of one list in a note */
+#define NAMES_TOLD     10u                         /* of one list in a note */
+#define OTHER_NIGHT_MS (INT64_C(20) * 3600 * 1000) /* shards of one night are no further apart */
 
 /* --- the parts --- */
 
@@ -316,6 +318,25 @@ void report_merge_users(struct report *r)
     free(had);
     free(has);
     free(gone);
+}
+
+void report_merge_old(struct report *r)
+{
+    for (unsigned i = 0; i < r->shards; i++) {
+        const struct report_shard *p = &r->parts[i];
+        int64_t newest_ms = 0;
+        char when[32];
+
+        for (unsigned k = 0; k < r->shards; k++)
+            if (r->parts[k].division == p->division && !r->parts[k].left_out &&
+                r->parts[k].updated_ms > newest_ms)
+                newest_ms = r->parts[k].updated_ms;
+        if (p->of_share && p->division && !p->left_out &&
+            newest_ms - p->updated_ms > OTHER_NIGHT_MS)
+            note(r,
+                 "%s is of %s, the night before others or earlier: shard %u was not at work since",
+                 p->given.folder, now_rfc3339(p->updated_ms, when, sizeof when), p->given.number);
+    }
 }
 
 void report_merge_emit(struct emit *e, const struct report *r)

@@ -17,6 +17,8 @@ void report_merge_stale(struct report *report);
 /* Once they are: of each address the one row that was at work last stays. A part that has none left
  * is left out. */
 void report_merge_users(struct report *report);
+/* Once they are divided: names the reports of shards that were not at work when others of the batch were. */
+void report_merge_old(struct report *report);
 /* "duplicates": [ ... ] for JSON. */
 void report_merge_emit(struct emit *e, const struct report *report);
 void report_merge_deinit(struct report *report);

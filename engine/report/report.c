@@ -527,6 +527,7 @@ static bool load_rows(struct loading *l, bool full, struct err *err_r)
             return false;
     report_merge_users(r);
     report_shards_divide(r);
+    report_merge_old(r);
     return true;
 }
 

@@ -144,7 +144,7 @@ struct report {
     unsigned missing;        /* shards of the divisions that are not among them */
     struct report_duplicate *duplicates;
     unsigned duplicate_count;
-    char **notes;            /* what was left out, a sentence each; printable */
+    char **notes;            /* what was left out, or is old, a sentence each; printable */
     unsigned note_count;
     struct report_batch batch;
     struct report_user *users; /* by shard, then id */

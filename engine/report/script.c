@@ -79,7 +79,7 @@ const char report_script[] =
     "$('verdict').appendChild(h('b', '', ['Complete', 'Not finished', 'Needs attention'][D.level]));\n"
     "$('verdict').appendChild(document.createTextNode(D.verdict));\n"
     "D.notes.forEach(function (n) {\n"
-    "  $('warnings').appendChild(h('p', 'soft', 'Left out: ' + clean(n)));\n"
+    "  $('warnings').appendChild(h('p', 'soft', 'Merging: ' + clean(n)));\n"
     "});\n"
     "D.warnings.forEach(function (w) {\n"
     "  $('warnings').appendChild(h('p', 'soft', 'Batch file: ' + clean(w)));\n"

@@ -366,7 +366,7 @@ static void write_text(const struct report *r, struct status_user *users,
         line(out, &b, style, NULL);
     }
     for (unsigned i = 0; i < r->note_count; i++) {
-        if (!buf_append_format(&b, "Left out: %s", r->notes[i]))
+        if (!buf_append_format(&b, "Merging: %s", r->notes[i]))
             buf_clear(&b);
         line(out, &b, style, "33");
     }

@@ -335,7 +335,7 @@ bool report_write_text(const struct report *r, enum report_part part, const stru
     if (part == REPORT_WHOLE || r->group_count == 0)
         errors(r, out);
     for (unsigned i = 0; i < r->note_count; i++)
-        fprintf(out, "  %-23s %s\n", i ? "" : "Left out", r->notes[i]);
+        fprintf(out, "  %-23s %s\n", i ? "" : "Merging", r->notes[i]);
     for (unsigned i = 0; i < r->batch.warning_count; i++)
         fprintf(out, "  %-23s %s\n", i ? "" : "Batch file", r->batch.warnings[i]);
     if (fflush(out) != 0 || ferror(out))

@@ -540,6 +540,36 @@ static void what_is_missing_is_named(void **state)
     fake_free(&b);
 }
 
+/* A task that did not come to work leaves last night's report. */
+static void a_report_of_another_night_is_told(void **state)
+{
+    struct spool a = { .last_commit_ms = NOW - 86400000 }, b = { .last_commit_ms = NOW };
+    struct report_state given[2];
+    struct report *r;
+
+    (void)state;
+    add_user(&a, "a@x", USER_SYNCED, NOW - 86400000, 1);
+    add_facts(&a, "Synced", "1763913000000", "1763913600000", "0");
+    add_user(&b, "b@x", USER_SYNCED, NOW - 1000, 1);
+    add_facts(&b, "Synced", "1763999600000", "1763999700000", "0");
+    given[0] = of_share(shared(&a, "a", "n/state.1-of-2", 1, 2));
+    given[1] = of_share(shared(&b, "b", "n/state.2-of-2", 2, 2));
+    r = load(given, 2);
+    assert_int_equal(r->note_count, 1);
+    notes(r, 0,
+          "/a is of 2025-11-23T16:00:00Z, the night before others or earlier: shard 1 was not at "
+          "work since");
+    assert_int_equal(r->user_count, 2);
+    report_free(&r);
+    r = load(given, 1);
+    assert_int_equal(r->note_count, 0);
+    report_free(&r);
+    share_close(&given[0].share);
+    share_close(&given[1].share);
+    fake_free(&a);
+    fake_free(&b);
+}
+
 /* A report that was written while its run was at work says nothing of how that ended. */
 static void what_was_not_heard_of_since_is_told(void **state)
 {
@@ -767,6 +797,7 @@ int main(void)
         cmocka_unit_test(shards_of_another_number_are_left_out),
         cmocka_unit_test(what_is_missing_is_named),
         cmocka_unit_test(what_was_not_heard_of_since_is_told),
+        cmocka_unit_test(a_report_of_another_night_is_told),
         cmocka_unit_test(files_that_are_no_report_are_named),
         cmocka_unit_test(a_cut_report_is_told_and_a_changed_one_does_no_harm),
         cmocka_unit_test(what_is_not_known_is_passed_on),
