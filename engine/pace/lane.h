@@ -11,16 +11,17 @@
 
 struct lane {
     bool live;
-    bool cut_pending;     /* throttled; whether for its own rate shows when the hold ends */
-    uint32_t struck_turn; /* the hour of its last throttle */
-    uint8_t want_first;   /* ring of wants */
+    bool cut_pending;   /* throttled; whether for its own rate shows when the hold ends */
+    uint8_t want_first; /* ring of wants */
     uint8_t want_count;
     uint32_t in_flight;
     uint64_t wants[PACE_WANTS_MAX]; /* bytes */
 
     uint64_t hold_ms;       /* no grant before; 0 none */
+    uint64_t drop_hold_ms;  /* nor before this, for a lost connection; 0 none */
     uint64_t busy_ms;       /* last time it wanted, sent or was held */
     uint32_t throttle_step; /* throttles without a hint in a row */
+    uint64_t struck_ms;     /* of its last throttle; 0 none */
     uint64_t cut_ms;        /* time of the pending or last throttle */
     double cut_est;         /* accepted per second up to then; negative: too little to learn from */
     uint32_t confirmed;     /* cuts in a row that taught nothing new */
@@ -29,8 +30,11 @@ struct lane {
     double rate_hat;
     struct bucket tokens; /* used when rate > 0 */
     struct meter accepted;
-    uint64_t quiet_ms; /* since when no own cut is known */
-    uint64_t grown_ms; /* last look at growth */
+    struct average recent; /* accepted, 5 s */
+    double cut_recent;     /* that, at the cut */
+    bool guess;            /* rate_hat is from the first cut: the burst was in it */
+    uint64_t quiet_ms;     /* since when no own cut is known */
+    uint64_t grown_ms;     /* last look at growth */
 
     uint64_t reconnect_ms; /* no connect before */
     uint64_t slot_ms;      /* place in the order of connects, 0 none */
@@ -41,6 +45,20 @@ struct lane {
     uint64_t throttle_replies;
     uint64_t silent_ms; /* throttled until then, counted in throttled_ms */
     uint64_t throttled_ms;
+};
+
+/* The tenant is suspected (engine/pace/trial.c). Nothing is granted but to a witness. */
+struct trial {
+    bool on;
+    bool asked;        /* the witness's message is out */
+    uint32_t witness;  /* lane */
+    uint32_t needed;   /* witnesses refused before it was the tenant */
+    uint32_t refused;  /* so far */
+    uint64_t since_ms; /* first refusal of the group */
+    uint64_t open_ms;  /* no witness before */
+    uint64_t asked_ms;
+    uint64_t wait_ms; /* the pause the server asked for */
+    struct law_cut cut;
 };
 
 struct pace {
@@ -60,12 +78,12 @@ struct pace {
     uint64_t idle_since_ms; /* no wants and nothing in flight since; 0 busy */
     bool polling;
     struct strikes throttles, drops;
-    uint32_t struck_turn;         /* the running hour, counted from 1 */
-    uint32_t struck_lanes;        /* throttled in it */
-    uint32_t struck_lanes_before; /* in the one before */
+    struct trial trial;
     struct slots connects;
-    struct bucket leaves; /* to connect, as they are given: places that come late together do not add up */
+    struct bucket
+        leaves; /* to connect, as they are given: places that come late together do not add up */
     uint64_t drop_ms; /* last drop of any lane, 0 none */
+    bool down;        /* lanes lost their connections together and nothing was answered since */
     struct bucket retries;
     double peer_rate, peer_rate_hat; /* the processes' sums when last heard */
     uint32_t peer_count;
@@ -86,6 +104,17 @@ double pace_cost(const struct pace *p, uint64_t bytes);
 void pace_place(struct pace *p, uint32_t lane);
 /* This process takes one of so many shares of the connects; later places keep their order. */
 void pace_share_connects(struct pace *p, uint32_t processes);
+/* False, and nothing is begun, where no lane can bear witness: then it was the tenant. */
+bool pace_trial_begin(struct pace *p, const struct strike_group *group);
+/* While it is on. 0 with *lane_r: that lane sends one message now; 0 without (PACE_LANES_MAX): the
+ * trial is over; otherwise the time to ask again. */
+uint64_t pace_trial_ask(struct pace *p, uint32_t *lane_r);
+/* What became of a message: taken, refused with a pause, or nothing that tells. */
+void pace_trial_taken(struct pace *p, uint32_t lane, uint64_t sent_ms);
+void pace_trial_refused(struct pace *p, uint32_t lane, uint64_t wait_ms);
+void pace_trial_void(struct pace *p, uint32_t lane);
+/* The server answers again: what lanes still wait for the line alone is over. */
+void pace_up_again(struct pace *p);
 /* `permits` of the lane ended. */
 void pace_end_permits(struct pace *p, uint32_t lane, uint32_t permits);
 /* Counts the lane as throttled until then. */

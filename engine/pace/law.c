@@ -1,35 +1,41 @@
 #include "engine/pace/law.h"
 
+#include "engine/pace/backoff.h"
+
 #include <assert.h>
 #include <math.h>
 #include <string.h>
 
-#define TICK_MS         1000
-#define RATE_MIN        0.05
-#define RATE_MAX        1e6
-#define BURST_S         2
-#define USED_SPILL      0.25 /* more of the tokens unused: the rate is not what holds us back */
-#define CRUISE_PER_S    0.001
-#define BRAKE_EVERY_MS  20000
-#define BRAKE_ANSWER_MS 8000 /* what was sent before the brake has its answer by then */
-#define BRAKE_SAME      0.1  /* of the ratio: no answer to the brake */
-#define BRAKE_USED_BEFORE 0.6 /* while it doubles, the average lags */
+#define TICK_MS           1000
+#define RATE_MIN          0.05
+#define RATE_MAX          1e6
+#define BURST_S           2
+#define USED_SPILL        0.25 /* more of the tokens unused: the rate is not what holds us back */
+#define CRUISE_PER_S      0.001
+#define BRAKE_EVERY_MS    20000
+#define BRAKE_ANSWER_MS   8000 /* what was sent before the brake has its answer by then */
+#define BRAKE_SAME        0.1  /* of the ratio: no answer to the brake */
+#define BRAKE_USED_BEFORE 0.6  /* while it doubles, the average lags */
 #define BRAKE_USED_AFTER  0.9
 #define BRAKE_FEW         16 /* in flight, by Little's law: more may be a queue that stays full */
-#define BRAKE_EXCESS_MS 30 /* less is noise of a near server, whatever the ratio */
-#define WINDOW_MS       10000
-#define WINDOW_START_MS 4000 /* while doubling every 5 s, 10 s would be too late */
-#define PROGRESS_MS     10000
-#define LEARN_COST_MIN  20     /* accepted between two cuts: less teaches nothing */
-#define LEARN_S_MIN     1      /* the same in seconds of the learnt rate */
-#define LEARN_BRAKE_MS  240000 /* time since the last cut before a brake teaches */
-#define BRAKE_LEAST     0.85   /* of what was learnt: no brake takes the rate lower ... */
-#define BRAKE_LEAST_LOW 0.7    /* ... and of a rate that may be wrong */
-#define FIRST_BURST_MS  180000 /* the burst is LAW_FIRST_SHARE's part of so long a measurement */
-#define PAUSE_SHARE     0.4    /* more of the time between two cuts gated: rate_hat_low */
-#define LOW_PROBE_MS    60000 /* a rate that is too low is soon raised ... */
-#define LOW_PER_MIN     1.05  /* ... and faster, until a cut or a brake tells more; */
-#define GUESS_PER_MIN   1.15  /* a guess, and what a brake took, faster still */
+#define BRAKE_EXCESS_MS   30 /* less is noise of a near server, whatever the ratio */
+#define WINDOW_MS         10000
+#define WINDOW_START_MS   4000 /* while doubling every 5 s, 10 s would be too late */
+#define PROGRESS_MS       10000
+#define SUSPECT_NEAR      0.9 /* of a rate where trouble came back: no doubling beyond */
+#define DROP_AGAIN        0.7 /* of what was carried when connections were lost at that rate again */
+#define REFUSED_REST_MS   60000  /* after a cut that taught nothing */
+#define BRAKE_REST_MS     20000  /* after a first brake, before the rate doubles again */
+#define LEARN_COST_MIN    20     /* accepted between two cuts: less teaches nothing */
+#define LEARN_S_MIN       1      /* the same in seconds of the learnt rate */
+#define LEARN_BRAKE_MS    240000 /* time since the last cut before a brake teaches */
+#define BRAKE_LEAST       0.85   /* of what was learnt: no brake takes the rate lower ... */
+#define BRAKE_LEAST_LOW   0.7    /* ... and of a rate that may be wrong */
+#define FIRST_BURST_MS    180000 /* the burst is LAW_FIRST_SHARE's part of so long a measurement */
+#define PAUSE_SHARE       0.4    /* more of the time between two cuts gated: rate_hat_low */
+#define LOW_PROBE_MS      60000  /* a rate that is too low is soon raised ... */
+#define LOW_PER_MIN       1.05   /* ... and faster, until a cut or a brake tells more; */
+#define GUESS_PER_MIN     1.15   /* a guess, and what a brake took, faster still */
 
 void law_init(struct law *l, const struct pace_config *config, uint64_t now)
 {
@@ -68,6 +74,33 @@ static bool below(const struct law *l)
     return l->rate < LAW_SAFETY * l->rate_hat && l->latency.ratio <= l->config->brake_ratio;
 }
 
+/* Doubling again: every start_double_ms from the next answer on, or only every start_slow_ms. */
+static void start_again(struct law *l, bool quick)
+{
+    l->phase = PACE_PHASE_START;
+    if (quick)
+        l->first_ms = 0;
+}
+
+/* Trouble that names no limit. Slow start goes on after it; only what comes back at the same rate
+ * makes it rest, the longer the more often. Returns how often it came back
+ * (engine/pace/suspicion.h). */
+static uint32_t suspect(struct law *l, double carried, uint64_t rest_ms, uint64_t now)
+{
+    uint32_t times = suspicion_add(&l->suspicion, carried);
+    uint64_t again_ms = suspicion_rest_ms(times);
+
+    if (again_ms < rest_ms)
+        again_ms = rest_ms;
+    if (again_ms == 0) {
+        start_again(l, true);
+    } else {
+        l->phase = PACE_PHASE_CRUISE;
+        l->resume_ms = now + again_ms;
+    }
+    return times;
+}
+
 static void grow(struct law *l, uint64_t dt_ms, uint64_t now)
 {
     double dt = (double)dt_ms;
@@ -79,12 +112,18 @@ static void grow(struct law *l, uint64_t dt_ms, uint64_t now)
         /* Without answers there is nothing to conclude from. */
         if (l->first_ms == 0 || now > l->success_ms + PROGRESS_MS)
             break;
+        if (l->suspicion.times > 1 && l->rate >= SUSPECT_NEAR * l->suspicion.rate) {
+            l->rate *= 1 + CRUISE_PER_S * dt / 1000;
+            break;
+        }
         l->rate *= exp2(fmin(dt, 2 * TICK_MS) / (now < l->first_ms + l->config->start_quick_ms
                                                      ? l->config->start_double_ms
                                                      : l->config->start_slow_ms));
         break;
     case PACE_PHASE_CRUISE:
         l->rate *= 1 + CRUISE_PER_S * dt / 1000;
+        if (now >= l->resume_ms && l->latency.ratio <= l->config->brake_ratio)
+            start_again(l, false);
         break;
     case PACE_PHASE_LIMITED:
         if (!l->rate_hat_low && below(l))
@@ -136,6 +175,9 @@ void law_advance(struct law *l, uint64_t now)
     }
     if (now < l->tick_ms + TICK_MS)
         return;
+    if (suspicion_carried(&l->suspicion, average_rate(&l->quick, now), now) &&
+        (l->phase == PACE_PHASE_START || l->phase == PACE_PHASE_CRUISE))
+        start_again(l, true);
     if (l->spilled <= USED_SPILL * l->offered)
         grow(l, now - l->tick_ms, now);
     l->tick_ms = now;
@@ -168,9 +210,9 @@ uint32_t law_in_flight_limit(const struct law *l)
     return (uint32_t)little;
 }
 
-/* A brake that the latency does not follow was for nothing: answers are slow, or this machine is, for
- * a reason of their own, and they are not made quicker by sending less. Near a limit they do get
- * quicker, or slower still while the debt grows. */
+/* A brake that the latency does not follow was for nothing: answers are slow, or this machine is,
+ * for a reason of their own, and they are not made quicker by sending less. Near a limit they do
+ * get quicker, or slower still while the debt grows. */
 static void judge_brake(struct law *l, uint64_t now)
 {
     double before = l->brake_ratio;
@@ -184,16 +226,26 @@ static void judge_brake(struct law *l, uint64_t now)
         return;
     latency_accept(&l->latency);
     if (l->brake_ended_start) {
-        l->phase = PACE_PHASE_START;
-        l->first_ms = now; /* the first minute's pace again */
+        l->suspicion = (struct suspicion){ 0 };
+        start_again(l, true);
     }
 }
 
 /* Since a cut that taught a guess the server took est, which is less than what it refilled, for at
  * first the rate was too low to use that up; what it takes now, near the next, is more. */
-static double between(struct law *l, double est, uint64_t now)
+static double between(double est, double recent)
 {
-    return (est + fmax(est, average_rate(&l->measured, now))) / 2;
+    return (est + fmax(est, recent)) / 2;
+}
+
+/* Answers that stay slow from one brake to the next are one piece of trouble, not two. */
+static void suspect_slow(struct law *l, double accepted, uint64_t now)
+{
+    if (!l->slow)
+        (void)suspect(l, accepted, BRAKE_REST_MS, now);
+    else if (l->resume_ms < now + BRAKE_REST_MS)
+        l->resume_ms = now + BRAKE_REST_MS;
+    l->slow = true;
 }
 
 static void brake(struct law *l, uint64_t now)
@@ -204,8 +256,10 @@ static void brake(struct law *l, uint64_t now)
     if (!law_limited(l) || now < l->gate_ms ||
         (l->brake_ms != 0 && now < l->brake_ms + BRAKE_EVERY_MS))
         return;
-    if (l->latency.ratio <= l->config->brake_ratio || l->latency.excess_ms < BRAKE_EXCESS_MS)
+    if (l->latency.ratio <= l->config->brake_ratio || l->latency.excess_ms < BRAKE_EXCESS_MS) {
+        l->slow = false;
         return;
+    }
     /* While the rate doubles, a 20 s average is a quarter of it. */
     accepted = average_rate(l->phase == PACE_PHASE_START ? &l->quick : &l->measured, now);
     down_to = 0.9 * fmin(accepted, l->rate);
@@ -218,7 +272,7 @@ static void brake(struct law *l, uint64_t now)
     /* The server is near its limit: what it took over a long time is the limit, or less. */
     if (l->phase == PACE_PHASE_PROBE && now >= l->accepted.start_ms + LEARN_BRAKE_MS) {
         double est = meter_rate(&l->accepted, now);
-        double learnt = l->rate_hat_guess ? between(l, est, now) : est;
+        double learnt = l->rate_hat_guess ? between(est, average_rate(&l->measured, now)) : est;
 
         /* Below a guess it says little against it: this machine may have been slow. */
         l->rate_hat_low = l->rate_hat_guess && learnt <= l->rate_hat;
@@ -226,8 +280,8 @@ static void brake(struct law *l, uint64_t now)
         l->rate_hat = fmax(l->rate_hat, learnt);
     }
     l->brake_ended_start = l->phase == PACE_PHASE_START;
-    if (l->phase == PACE_PHASE_START)
-        l->phase = PACE_PHASE_CRUISE;
+    if (l->phase == PACE_PHASE_START || l->phase == PACE_PHASE_CRUISE)
+        suspect_slow(l, accepted, now);
     /* A rate that is not reached was not what held back: lowering it changes nothing at first. */
     l->brake_ratio = accepted >= BRAKE_USED_BEFORE * rate ? l->latency.ratio : 0;
     l->brake_ms = now;
@@ -241,6 +295,8 @@ void law_answered(struct law *l, double cost, uint32_t latency_ms, uint64_t now)
     if (l->first_ms == 0)
         l->first_ms = now;
     l->success_ms = now;
+    l->drops = 0;
+    suspicion_accepted(&l->suspicion, cost);
     average_add(&l->quick, cost, now);
     average_add(&l->measured, cost, now);
     meter_add(&l->accepted, cost, now);
@@ -286,7 +342,7 @@ static double first_rate(double est, uint64_t since_ms)
     return (1 - (1 - LAW_FIRST_SHARE) * part) * est;
 }
 
-static void learn(struct law *l, double est, uint64_t now)
+static void learn(struct law *l, double est, double recent, uint64_t now)
 {
     bool used = l->cut_spilled <= USED_SPILL * l->cut_offered;
     uint64_t since = now - l->accepted.start_ms;
@@ -296,7 +352,7 @@ static void learn(struct law *l, double est, uint64_t now)
     if (l->rate_hat <= 0)
         learnt = l->burst_spent ? est : first_rate(est, since);
     else if (l->rate_hat_guess && used)
-        learnt = between(l, est, now);
+        learnt = between(est, recent);
     else
         learnt = law_learn(l->rate_hat, est, used);
     l->rate_hat_guess = l->rate_hat <= 0 && !l->burst_spent;
@@ -307,9 +363,9 @@ static void learn(struct law *l, double est, uint64_t now)
     restart_meter(l, now);
 }
 
-/* Full speed has used up whatever the server had saved up: how much was accepted tells nothing of what it
- * refills. It is looked for from below, as with a server that is known to have a limit; what is
- * accepted from this cut to the next is the refill. */
+/* Full speed has used up whatever the server had saved up: how much was accepted tells nothing of
+ * what it refills. It is looked for from below, as with a server that is known to have a limit;
+ * what is accepted from this cut to the next is the refill. */
 static void begin_below(struct law *l, uint64_t now)
 {
     l->rate = l->config->start_rate / l->config->process_count;
@@ -319,43 +375,64 @@ static void begin_below(struct law *l, uint64_t now)
     restart_meter(l, now);
 }
 
-void law_throttled(struct law *l, uint64_t wait_ms, uint64_t now)
+struct law_cut law_measure(struct law *l, uint64_t now)
 {
     double est = meter_rate(&l->accepted, now);
-    double accepted = est * (double)meter_span_ms(&l->accepted, now) / 1000;
+
+    return (struct law_cut){
+        .at_ms = now,
+        .est = est,
+        .recent = average_rate(&l->measured, now),
+        .cost = est * (double)meter_span_ms(&l->accepted, now) / 1000,
+    };
+}
+
+void law_throttled(struct law *l, const struct law_cut *cut, uint64_t wait_ms, uint64_t now)
+{
+    double est = cut->est;
 
     assert(now >= l->gate_ms);
     l->event_ms = now;
     l->events++;
-    /* Soon after the start the burst is most of it; later what is measured last is only how slow the
-     * answers got just before the cut. */
-    if (l->rate_hat <= 0 && now < l->accepted.start_ms + FIRST_BURST_MS)
-        est = fmin(est, average_rate(&l->measured, now));
+    /* Soon after the start the burst is most of it; later what is measured last is only how slow
+     * the answers got just before the cut. */
+    if (l->rate_hat <= 0 && cut->at_ms < l->accepted.start_ms + FIRST_BURST_MS)
+        est = fmin(est, cut->recent);
     if (l->phase == PACE_PHASE_OPEN) {
         begin_below(l, now);
-    } else if (accepted >= fmax(LEARN_COST_MIN, LEARN_S_MIN * l->rate_hat)) {
-        learn(l, est, now);
+    } else if (cut->cost >= fmax(LEARN_COST_MIN, LEARN_S_MIN * l->rate_hat)) {
+        learn(l, est, cut->recent, now);
     } else if (l->rate_hat <= 0) {
         /* Refused from the beginning: somebody else used the budget up. Nothing is known, so begin
          * again lower and go on carefully. */
         l->rate = fmax(l->rate / 2, RATE_MIN);
         l->phase = PACE_PHASE_CRUISE;
+        l->resume_ms = now + wait_ms + REFUSED_REST_MS;
     }
     law_close(l, now + wait_ms + wait_ms / 20, now);
 }
 
 void law_dropped(struct law *l, uint64_t now)
 {
-    law_close(l, now + l->config->drop_gate_ms, now);
+    double carried = average_rate(&l->quick, now);
+
+    law_close(l, now + backoff_ms(l->config->drop_gate_first_ms, l->drops, l->config->drop_gate_ms),
+              now);
+    if (l->drops < 31)
+        l->drops++;
     if (!law_limited(l))
         return;
-    /* A budget that was learnt is not changed by a lost line; one still sought is taken lower. */
-    if (l->rate_hat > 0)
+    /* A budget that was learnt is not changed by a lost line; one still sought is taken lower, and
+     * found again by doubling. */
+    if (l->rate_hat > 0) {
         l->rate = fmin(l->rate, LAW_SAFETY * l->rate_hat);
+        return;
+    }
+    if (suspect(l, carried, 0, now) > 1)
+        l->rate = fmin(l->rate, DROP_AGAIN * carried);
     else
-        l->rate = fmax(0.7 * l->rate, RATE_MIN);
-    if (l->phase == PACE_PHASE_START)
-        l->phase = PACE_PHASE_CRUISE;
+        l->rate =
+            fmin(l->rate, fmax(l->rate / 2, l->config->start_rate / l->config->process_count));
 }
 
 void law_was_idle(struct law *l, uint64_t now)

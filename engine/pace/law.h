@@ -8,6 +8,7 @@
 #include "engine/pace/latency.h"
 #include "engine/pace/meter.h"
 #include "engine/pace/pace.h"
+#include "engine/pace/suspicion.h"
 
 struct law {
     const struct pace_config *config; /* outlives the law */
@@ -23,6 +24,7 @@ struct law {
     uint64_t event_ms;               /* last tenant-wide throttle, 0 none */
     uint64_t brake_ms;               /* last brake, 0 none */
     double brake_ratio;              /* what it saw; 0: the answer to it is known */
+    bool slow;                       /* answers have been since the last brake */
     bool brake_ended_start;          /* it was the one that ended the doubling */
     uint64_t tick_ms;                /* last look at growth */
     uint64_t first_ms;               /* first success, 0 none */
@@ -31,9 +33,12 @@ struct law {
     double cut_offered, cut_spilled; /* tokens since the last cut; spilled for want of mail */
     uint64_t cut_gated_ms;           /* gated_ms at the last cut */
     bool hungry;                     /* the owner's: mail waits, whoever or whatever holds it */
-    bool burst_spent;  /* there was a cut at full speed: since then `accepted` is what is refilled */
-    bool rate_hat_low; /* learnt from a time that was mostly pause: the truth may be higher */
+    bool burst_spent; /* there was a cut at full speed: since then `accepted` is what is refilled */
+    bool rate_hat_low;   /* learnt from a time that was mostly pause: the truth may be higher */
     bool rate_hat_guess; /* from the first cut: the burst was in it */
+    struct suspicion suspicion; /* before anything was learnt */
+    uint64_t resume_ms;         /* CRUISE: the rate doubles again from then on */
+    uint32_t drops;             /* gates for lost connections in a row, nothing answered between */
     uint64_t events, brakes, gated_ms;
 };
 
@@ -47,8 +52,16 @@ uint64_t law_ask(const struct law *l, uint64_t now);
 void law_take(struct law *l, double cost);
 uint32_t law_in_flight_limit(const struct law *l);
 void law_answered(struct law *l, double cost, uint32_t latency_ms, uint64_t now);
-/* A tenant-wide throttle that asked for wait_ms; at most one a gate is learnt from. */
-void law_throttled(struct law *l, uint64_t wait_ms, uint64_t now);
+/* What was measured when a cut came. */
+struct law_cut {
+    uint64_t at_ms;
+    double est;    /* accepted per second since the last cut */
+    double recent; /* the same, of the last 20 s */
+    double cost;   /* accepted since the last cut */
+};
+struct law_cut law_measure(struct law *l, uint64_t now);
+/* A tenant-wide throttle that asks for wait_ms from now on; at most one a gate is learnt from. */
+void law_throttled(struct law *l, const struct law_cut *cut, uint64_t wait_ms, uint64_t now);
 /* Several lanes lost their connections together. */
 void law_dropped(struct law *l, uint64_t now);
 /* Nobody wanted anything for a while: what follows is measured afresh. */

@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FAIR_LAG      30    /* cost: the credit a lane may bring back from a hold */
-#define GRANTS_A_POLL 65536 /* a caller that wants again from inside `granted` ends somewhere */
-#define RETRY_SHARE   0.1
-#define RETRY_PER_S   0.1
-#define RETRY_BURST   20
-#define LANE_SPILL    0.25
+#define FAIR_LAG       30    /* cost: the credit a lane may bring back from a hold */
+#define GRANTS_A_POLL  65536 /* a caller that wants again from inside `granted` ends somewhere */
+#define RETRY_SHARE    0.1
+#define RETRY_PER_S    0.1
+#define RETRY_BURST    20
+#define LANE_RECENT_MS 5000
+#define LANE_GUESS_MS  60000 /* a guess doubles in so long, until the next cut */
+#define LANE_SPILL     0.25
 
 void pace_config_init(struct pace_config *config, enum pace_mode mode)
 {
@@ -35,6 +37,7 @@ void pace_config_init(struct pace_config *config, enum pace_mode mode)
         .connect_burst = open ? 20 : 5,
         .reconnect_ms_min = open ? 1000 : 10000,
         .drop_ms = open ? 1000 : 5000,
+        .drop_gate_first_ms = open ? 1000 : 5000,
         .drop_gate_ms = open ? 5000 : 60000,
     };
 }
@@ -123,6 +126,7 @@ uint32_t pace_lane_add(struct pace *p, double weight)
     lane->live = true;
     lane->busy_ms = p->now;
     meter_init(&lane->accepted, METER_LANE_MS, p->now);
+    average_init(&lane->recent, LANE_RECENT_MS, p->now);
     fair_start(&p->fair, index, weight);
     p->lanes_live++;
     return index;
@@ -145,6 +149,7 @@ void pace_lane_remove(struct pace *p, uint32_t index)
     struct lane *lane = pace_lane(p, index);
 
     p->in_flight -= lane->in_flight;
+    pace_trial_void(p, index);
     fair_leave(&p->fair, index);
     heap_remove(&p->later, index);
     lane->live = false;
@@ -161,8 +166,8 @@ static double lane_burst(const struct lane *lane)
 /* Milliseconds `now` at which the lane may be served; <= p->now: at once. */
 static uint64_t lane_free_ms(struct pace *p, struct lane *lane)
 {
-    if (lane->hold_ms > p->now)
-        return lane->hold_ms;
+    if (lane->hold_ms > p->now || lane->drop_hold_ms > p->now)
+        return lane->hold_ms > lane->drop_hold_ms ? lane->hold_ms : lane->drop_hold_ms;
     pace_lane_judge(p, lane);
     if (lane->rate <= 0)
         return p->now;
@@ -243,7 +248,7 @@ static void release_due(struct pace *p)
 
 static void lane_probe(struct pace *p, struct lane *lane)
 {
-    uint64_t from = lane->quiet_ms + pace_lane_trust_ms(p, lane);
+    uint64_t from = lane->quiet_ms + (lane->guess ? 0 : pace_lane_trust_ms(p, lane));
     double burst = lane_burst(lane);
 
     bucket_refill(&lane->tokens, lane->rate, burst, p->now);
@@ -252,7 +257,12 @@ static void lane_probe(struct pace *p, struct lane *lane)
     /* Tokens that had time to gather: it was its turn that the lane waited for, not its own rate.
      */
     if (lane->tokens.tokens <= LANE_SPILL * burst && p->now > from) {
-        lane->rate = law_probe(&p->config, lane->rate, lane->rate_hat, (double)(p->now - from));
+        double dt = (double)(p->now - from);
+
+        if (lane->guess)
+            lane->rate *= exp2(dt / LANE_GUESS_MS);
+        else
+            lane->rate = law_probe(&p->config, lane->rate, lane->rate_hat, dt);
         /* A limit that nobody enforces any more is none. */
         if (lane->rate > 8 * lane->rate_hat)
             lane->rate = lane->rate_hat = 0;
@@ -310,7 +320,15 @@ uint64_t pace_poll(struct pace *p, uint64_t now, pace_granted *granted, void *co
             next = now + 1;
             break;
         }
-        index = fair_first(&p->fair);
+        if (p->trial.on) {
+            next = pace_trial_ask(p, &index);
+            if (next != 0)
+                break;
+            if (!p->trial.on)
+                continue;
+        } else {
+            index = fair_first(&p->fair);
+        }
         granted(context, index, grant(p, index));
     }
     p->polling = false;
@@ -333,14 +351,22 @@ void pace_answered(struct pace *p, uint32_t index, uint64_t bytes, uint32_t late
 {
     struct lane *lane = pace_lane(p, index);
     double cost = pace_cost(p, bytes);
+    uint64_t sent_ms;
 
     now = pace_advance(p, now);
+    sent_ms = now > latency_ms ? now - latency_ms : 0;
     pace_end_permits(p, index, 1);
     law_answered(&p->law, cost, latency_ms, now);
+    strikes_success(&p->throttles, sent_ms);
+    strikes_success(&p->drops, sent_ms);
+    pace_trial_taken(p, index, sent_ms);
     meter_add(&lane->accepted, cost, now);
+    average_add(&lane->recent, cost, now);
     lane->cost_accepted += cost;
     lane->throttle_step = 0;
     lane->drop_step = 0;
+    if (p->down)
+        pace_up_again(p);
     p->cost_accepted += cost;
     p->messages_accepted++;
     p->bytes_accepted += bytes;
@@ -351,6 +377,7 @@ void pace_answered(struct pace *p, uint32_t index, uint64_t bytes, uint32_t late
 void pace_refused(struct pace *p, uint32_t index, uint64_t now)
 {
     pace_advance(p, now);
+    pace_trial_void(p, index);
     pace_end_permits(p, index, 1);
 }
 
@@ -362,6 +389,7 @@ void pace_gave_back(struct pace *p, uint32_t index, uint64_t bytes, uint64_t now
     pace_advance(p, now);
     pace_end_permits(p, index, 1);
     law_take(&p->law, -cost);
+    pace_trial_void(p, index);
     if (lane->rate > 0)
         lane->tokens.tokens += cost;
     fair_refund(&p->fair, index, cost);

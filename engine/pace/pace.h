@@ -5,8 +5,8 @@
  * Pure arithmetic on a clock that callers hand in: no sockets, threads, files or logs. One thread
  * owns a controller. `now` is milliseconds of a monotonic clock (now_ms()); it may stand still, and
  * a value before the last one counts as the last one. Nothing is allocated but in pace_create and
- * pace_lane_add. Every operation is O(log lanes), but a tenant-wide event and pace_ledger_tell visit
- * each lane once.
+ * pace_lane_add. Every operation is O(log lanes), but a tenant-wide event and pace_ledger_tell
+ * visit each lane once.
  *
  * Cost: a message costs 1 + bytes / cost_bytes. Rates are cost per second.
  *
@@ -63,7 +63,9 @@ struct pace_config {
     uint32_t connect_burst;    /* 5 */
     uint32_t reconnect_ms_min; /* between a drop and the lane's next connect; 10,000 (OPEN 1,000) */
     uint32_t drop_ms;          /* first pause after a drop, doubles: 5,000 (OPEN 1,000) */
-    uint32_t drop_gate_ms;     /* gate when three lanes drop within 30 s: 60,000 (OPEN 5,000) */
+    uint32_t
+        drop_gate_first_ms; /* gate when three lanes drop within 30 s: 5,000 (OPEN 1,000) ... */
+    uint32_t drop_gate_ms;  /* ... doubling while nothing is answered, to 60,000 (OPEN 5,000) */
 };
 
 void pace_config_init(struct pace_config *config, enum pace_mode mode);

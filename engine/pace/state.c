@@ -7,7 +7,8 @@
 
 #define GATE_MOST_MS INT64_C(3600000)
 #define HOLD_MOST_MS INT64_C(3960000) /* an hour's hint with its jitter */
-#define IDLE_WEIGHT  0.01 /* a process without waiting mail keeps a little to begin with */
+#define RESUME_MS    60000 /* before a rate that was only carried, not learnt, doubles again */
+#define IDLE_WEIGHT  0.01  /* a process without waiting mail keeps a little to begin with */
 
 static int64_t to_wall(uint64_t at_ms, uint64_t now, int64_t wall_ms)
 {
@@ -68,6 +69,7 @@ void pace_restore(struct pace *p, uint64_t now, int64_t wall_ms, const struct pa
     l->rate = saved->rate;
     l->rate_hat = saved->rate_hat;
     l->phase = saved->rate_hat > 0 ? PACE_PHASE_LIMITED : PACE_PHASE_CRUISE;
+    l->resume_ms = now + RESUME_MS;
     if (l->gate_ms < now)
         l->gate_ms = now;
 }
@@ -154,8 +156,11 @@ static bool hear_event(struct pace *p, const struct ledger_sum *sum, uint64_t no
     if (l->event_ms != 0 && at < l->event_ms + LEDGER_SAME_EVENT_MS)
         return false;
     /* An old event is news only to a process that came later: it taught the others, not us. */
-    if (age <= LEDGER_SAME_EVENT_MS)
-        law_throttled(l, 0, now);
+    if (age <= LEDGER_SAME_EVENT_MS) {
+        struct law_cut cut = law_measure(l, now);
+
+        law_throttled(l, &cut, 0, now);
+    }
     l->event_ms = at;
     return true;
 }
@@ -174,7 +179,9 @@ static void take_share(struct pace *p, const struct ledger_sum *sum, double weig
     }
     l->rate = fmax(rate * weight / sum->weight, 1e-3);
     l->rate_hat = rate_hat * weight / sum->weight;
-    if (sum->phase > (uint32_t)l->phase && sum->phase < PACE_PHASE_COUNT)
+    /* Each rests from doubling for itself, or two would keep each other from it for ever. */
+    if (sum->phase > (uint32_t)l->phase && sum->phase < PACE_PHASE_COUNT &&
+        !(l->phase == PACE_PHASE_START && sum->phase == PACE_PHASE_CRUISE))
         l->phase = (enum pace_phase)sum->phase;
     p->peer_rate = rate;
     p->peer_rate_hat = rate_hat;
@@ -247,6 +254,8 @@ void pace_lane_snapshot(struct pace *p, uint32_t index, uint64_t now, struct pac
 
     now = pace_advance(p, now);
     until = lane->hold_ms > p->law.gate_ms ? lane->hold_ms : p->law.gate_ms;
+    if (lane->drop_hold_ms > until)
+        until = lane->drop_hold_ms;
     *view_r = (struct pace_lane_view){
         .held = until > now,
         .hold_ms = until > now ? until : 0,

@@ -10,15 +10,16 @@
 #define DROP_MAX_MS     300000
 #define DROP_JITTER     0.25
 #define SAME_DROP_MS    2000   /* connections of a lane lost together are one drop */
+#define ASK_AGAIN_MS    10000  /* a wait may end early: pace_up_again */
 #define SLOT_KEPT_MS    5000   /* a place in the order of connects is kept so long */
 #define OPEN_LIMITED_MS 600000 /* an open server's connects are limited so long after a drop */
 #define LANE_RATE_MIN   0.01
-#define LANE_LEARN_COST 20.0 /* accepted between two cuts: less teaches nothing */
+#define LANE_LEARN_COST 20.0  /* accepted between two cuts: less teaches nothing */
+#define LANE_TRUST_COST 200.0 /* accepted before more is tried: sizes differ, less tells little */
 #define CONFIRM_SHARE   0.15
-#define CONFIRMED_MAX   4 /* with thousands of lanes, each probing every 10 min is a flood */
-#define STRUCK_TURN_MS  3600000
-#define SUCCESSES_FEW   10   /* a lane: the server refuses all, but for what was under way */
-#define SUCCESSES_SOME  1000 /* a fifth of the lanes struck within the hour: any three do */
+#define CONFIRMED_MAX   4  /* with thousands of lanes, each probing every 10 min is a flood */
+#define LATER_MOST      1  /* a lane: taken of what was sent after a refusal by the tenant */
+#define LATER_MOST_DROP 10 /* the same after lost connections */
 
 void pace_lane_silence(struct lane *lane, uint64_t until_ms, uint64_t now)
 {
@@ -38,7 +39,24 @@ static bool tenant_was_it(const struct pace *p, const struct lane *lane)
 
 uint64_t pace_lane_trust_ms(const struct pace *p, const struct lane *lane)
 {
-    return (uint64_t)p->config.probe_after_ms << lane->confirmed;
+    uint64_t quiet_ms = (uint64_t)p->config.probe_after_ms << lane->confirmed;
+    double measured_ms = LANE_TRUST_COST / lane->rate * 1000;
+
+    return measured_ms > (double)quiet_ms ? (uint64_t)measured_ms : quiet_ms;
+}
+
+/* What the mailbox had saved up is in what the first cut measured, and the time in which the rate
+ * was too low to use it is, too: half of what was carried last is the other guess, as TCP has it.
+ * From the first cut to the second the server takes what it refills. */
+static double lane_learn(const struct lane *lane)
+{
+    if (lane->rate_hat <= 0)
+        return fmax(law_learn(0, lane->cut_est, true), lane->cut_recent / 2);
+    if (lane->guess)
+        return lane->cut_est <= lane->rate_hat
+                   ? lane->cut_est
+                   : (lane->cut_est + fmax(lane->cut_est, lane->cut_recent)) / 2;
+    return law_learn(lane->rate_hat, lane->cut_est, true);
 }
 
 void pace_lane_judge(struct pace *p, struct lane *lane)
@@ -50,7 +68,8 @@ void pace_lane_judge(struct pace *p, struct lane *lane)
     lane->cut_pending = false;
     if (tenant_was_it(p, lane) || lane->cut_est < 0)
         return;
-    learnt = fmax(law_learn(lane->rate_hat, lane->cut_est, true), LANE_RATE_MIN);
+    learnt = fmax(lane_learn(lane), LANE_RATE_MIN);
+    lane->guess = lane->rate_hat <= 0;
     if (fabs(learnt - lane->rate_hat) > CONFIRM_SHARE * learnt)
         lane->confirmed = 0;
     else if (lane->confirmed < CONFIRMED_MAX)
@@ -64,41 +83,6 @@ void pace_lane_judge(struct pace *p, struct lane *lane)
     lane->grown_ms = p->now;
 }
 
-static bool strike(struct pace *p, struct strikes *s, uint32_t index, uint64_t wait_ms,
-                   uint32_t successes_most, uint64_t *group_ms_r)
-{
-    struct strike one = {
-        .at_ms = p->now,
-        .wait_ms = wait_ms,
-        .successes = p->messages_accepted,
-        .in_flight = p->in_flight,
-        .lane = index,
-    };
-
-    return strikes_add(s, &one, successes_most, group_ms_r);
-}
-
-/* When most mailboxes have the same limit of their own, they reach it in turn; to learn it a
- * hundred times over costs three times the throttle replies that one pause for all does. When a few
- * have one, pausing all for them costs up to four fifths of the throughput. */
-static uint32_t successes_most(struct pace *p, struct lane *lane)
-{
-    uint32_t turn = (uint32_t)(p->now / STRUCK_TURN_MS + 1);
-    uint32_t most;
-
-    if (turn != p->struck_turn) {
-        p->struck_lanes_before = turn == p->struck_turn + 1 ? p->struck_lanes : 0;
-        p->struck_lanes = 0;
-        p->struck_turn = turn;
-    }
-    if (lane->struck_turn != turn) {
-        lane->struck_turn = turn;
-        p->struck_lanes++;
-    }
-    most = p->struck_lanes > p->struck_lanes_before ? p->struck_lanes : p->struck_lanes_before;
-    return most >= p->lanes_live / 5 ? SUCCESSES_SOME : SUCCESSES_FEW;
-}
-
 void pace_silence_all(struct pace *p)
 {
     for (uint32_t i = 0; i < p->lane_count; i++)
@@ -109,8 +93,9 @@ void pace_silence_all(struct pace *p)
 void pace_throttled(struct pace *p, uint32_t index, uint32_t permits, int64_t hint_ms, uint64_t now)
 {
     struct lane *lane = pace_lane(p, index);
-    bool tenant = false;
-    uint64_t wait_ms, group_ms, until_ms;
+    struct strike_group group;
+    struct law_cut cut;
+    uint64_t wait_ms, until_ms;
 
     now = pace_advance(p, now);
     /* An answer that was on its way when the gate closed tells nothing new but its own hint. */
@@ -118,6 +103,7 @@ void pace_throttled(struct pace *p, uint32_t index, uint32_t permits, int64_t hi
         lane->cut_pending = true;
         lane->cut_ms = now;
         lane->cut_est = meter_rate(&lane->accepted, now);
+        lane->cut_recent = average_rate(&lane->recent, now);
         if (lane->cut_est * (double)meter_span_ms(&lane->accepted, now) < LANE_LEARN_COST * 1000)
             lane->cut_est = -1;
     }
@@ -133,11 +119,14 @@ void pace_throttled(struct pace *p, uint32_t index, uint32_t permits, int64_t hi
     if (until_ms > lane->hold_ms)
         lane->hold_ms = until_ms;
     pace_lane_silence(lane, lane->hold_ms, now);
-    if (!law_gated(&p->law, now))
-        tenant = strike(p, &p->throttles, index, wait_ms, successes_most(p, lane), &group_ms);
     pace_end_permits(p, index, permits);
-    if (tenant) {
-        law_throttled(&p->law, group_ms, now);
+    lane->struck_ms = now ? now : 1;
+    pace_trial_refused(p, index, wait_ms);
+    if (!law_gated(&p->law, now) &&
+        strikes_add(&p->throttles, index, wait_ms, now, LATER_MOST, &group) &&
+        !pace_trial_begin(p, &group)) {
+        cut = law_measure(&p->law, now);
+        law_throttled(&p->law, &cut, group.longest_ms, now);
         pace_silence_all(p);
     }
     pace_place(p, index);
@@ -146,19 +135,23 @@ void pace_throttled(struct pace *p, uint32_t index, uint32_t permits, int64_t hi
 void pace_dropped(struct pace *p, uint32_t index, uint32_t permits, uint64_t now)
 {
     struct lane *lane = pace_lane(p, index);
+    struct strike_group group;
     bool tenant = false;
-    uint64_t wait_ms, group_ms;
+    uint64_t wait_ms;
 
     now = pace_advance(p, now);
     p->drop_count++;
     p->drop_ms = now ? now : 1;
     if (lane->drop_ms == 0 || now >= lane->drop_ms + SAME_DROP_MS) {
-        wait_ms = backoff_ms(p->config.drop_ms, lane->drop_step, DROP_MAX_MS);
+        /* Where nothing answers, the gate is the pause, and the first to get through ends it for
+         * all. */
+        wait_ms = backoff_ms(p->config.drop_ms, lane->drop_step,
+                             p->down ? p->config.drop_gate_ms : DROP_MAX_MS);
         if (lane->drop_step < 31)
             lane->drop_step++;
         wait_ms = backoff_jitter(wait_ms, DROP_JITTER, &p->prng);
-        if (now + wait_ms > lane->hold_ms)
-            lane->hold_ms = now + wait_ms;
+        if (now + wait_ms > lane->drop_hold_ms)
+            lane->drop_hold_ms = now + wait_ms;
         if (wait_ms < p->config.reconnect_ms_min)
             wait_ms = p->config.reconnect_ms_min;
         if (now + wait_ms > lane->reconnect_ms)
@@ -166,12 +159,31 @@ void pace_dropped(struct pace *p, uint32_t index, uint32_t permits, uint64_t now
         lane->drop_ms = now ? now : 1;
         /* After a throttle reply Exchange hangs up: that was one piece of news, not two. */
         if (!law_gated(&p->law, now) && lane->silent_ms <= now)
-            tenant = strike(p, &p->drops, index, wait_ms, SUCCESSES_FEW, &group_ms);
+            tenant = strikes_add(&p->drops, index, wait_ms, now, LATER_MOST_DROP, &group);
     }
+    pace_trial_void(p, index);
     pace_end_permits(p, index, permits);
-    if (tenant)
+    if (tenant) {
         law_dropped(&p->law, now);
+        p->down = true;
+    }
     pace_place(p, index);
+}
+
+void pace_up_again(struct pace *p)
+{
+    p->down = false;
+    for (uint32_t i = 0; i < p->lane_count; i++) {
+        struct lane *lane = &p->lanes[i];
+        uint64_t reconnect_ms = lane->drop_ms + p->config.reconnect_ms_min;
+
+        if (!lane->live || lane->drop_hold_ms <= p->now)
+            continue;
+        lane->drop_hold_ms = p->now;
+        if (lane->reconnect_ms > reconnect_ms)
+            lane->reconnect_ms = reconnect_ms;
+        pace_place(p, i);
+    }
 }
 
 static bool connects_limited(const struct pace *p)
@@ -180,8 +192,8 @@ static bool connects_limited(const struct pace *p)
            (p->drop_ms != 0 && p->now < p->drop_ms + OPEN_LIMITED_MS);
 }
 
-/* The lane's place has come. When the caller was held up, the places of several have: those beyond what
- * may go now wait a little longer, or a busy machine would make a storm of an even flow. */
+/* The lane's place has come. When the caller was held up, the places of several have: those beyond
+ * what may go now wait a little longer, or a busy machine would make a storm of an even flow. */
 static uint64_t give_leave(struct pace *p, struct lane *lane, uint64_t now)
 {
     (void)bucket_refill(&p->leaves, p->connects.per_s, p->connects.burst, now);
@@ -194,20 +206,28 @@ static uint64_t give_leave(struct pace *p, struct lane *lane, uint64_t now)
     return lane->slot_ms;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 uint64_t pace_connect_ask(struct pace *p, uint32_t index, uint64_t now)
 {
     struct lane *lane = pace_lane(p, index);
-    uint64_t earliest = lane->reconnect_ms;
+    uint64_t asked_for, earliest;
 
     now = pace_advance(p, now);
-    if (lane->hold_ms > earliest)
-        earliest = lane->hold_ms;
-    if (law_gated(&p->law, now) && p->law.gate_ms > earliest)
-        earliest = p->law.gate_ms;
+    asked_for = most(lane->hold_ms, law_gated(&p->law, now) ? p->law.gate_ms : 0);
+    earliest = most(asked_for, most(lane->reconnect_ms, lane->drop_hold_ms));
     if (earliest > now) {
         /* No place is taken before its time, or a lane with a long hold would make others wait. */
         lane->slot_ms = 0;
-        return earliest;
+        return least(earliest, most(asked_for, now + ASK_AGAIN_MS));
     }
     if (!connects_limited(p))
         return 0;

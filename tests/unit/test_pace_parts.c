@@ -7,6 +7,7 @@
 #include "engine/pace/law.h"
 #include "engine/pace/meter.h"
 #include "engine/pace/strikes.h"
+#include "engine/pace/suspicion.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -304,48 +305,93 @@ static void latency_needs_time_and_samples_for_a_window(void **state)
     NEAR(l.ratio, 1, 1e-9);
 }
 
-static bool strike(struct strikes *s, uint64_t at_ms, uint32_t lane, uint64_t successes,
-                   uint64_t *wait_ms_r)
+static bool strike(struct strikes *s, uint64_t at_ms, uint32_t lane, struct strike_group *group_r)
 {
-    struct strike one = { .at_ms = at_ms,
-                          .wait_ms = 1000 * (lane + 1),
-                          .successes = successes,
-                          .in_flight = 5,
-                          .lane = lane };
-
-    return strikes_add(s, &one, 10, wait_ms_r);
+    return strikes_add(s, lane, 1000 * (lane + 1), at_ms, 1, group_r);
 }
 
-static void three_lanes_in_thirty_seconds_are_the_tenant(void **state)
+static void three_lanes_in_thirty_seconds_are_a_group(void **state)
 {
     struct strikes s = { 0 };
-    uint64_t wait_ms = 0;
+    struct strike_group group = { 0 };
 
-    assert_false(strike(&s, 1000, 2, 100, &wait_ms));
-    assert_false(strike(&s, 2000, 2, 100, &wait_ms));
-    assert_false(strike(&s, 3000, 1, 100, &wait_ms));
-    assert_true(strike(&s, 31000, 0, 100, &wait_ms));
-    assert_int_equal(wait_ms, 3000);                   /* the longest of the group */
-    assert_false(strike(&s, 31000, 3, 100, &wait_ms)); /* forgotten */
+    (void)state;
+    assert_false(strike(&s, 1000, 2, &group));
+    assert_false(strike(&s, 2000, 2, &group));
+    assert_false(strike(&s, 3000, 1, &group));
+    assert_true(strike(&s, 31000, 0, &group));
+    assert_int_equal(group.since_ms, 2000);
+    assert_int_equal(group.longest_ms, 3000);
+    assert_int_equal(group.shortest_ms, 1000);
+    assert_false(strike(&s, 31000, 3, &group)); /* forgotten */
 
     memset(&s, 0, sizeof(s));
-    assert_false(strike(&s, 1000, 0, 100, &wait_ms));
-    assert_false(strike(&s, 20000, 1, 100, &wait_ms));
-    assert_false(strike(&s, 31001, 2, 100, &wait_ms)); /* the first is too old */
-    assert_true(strike(&s, 31002, 3, 100, &wait_ms));
+    assert_false(strike(&s, 1000, 0, &group));
+    assert_false(strike(&s, 20000, 1, &group));
+    assert_false(strike(&s, 31001, 2, &group)); /* the first is too old */
+    assert_true(strike(&s, 31002, 3, &group));
 }
 
-static void three_lanes_among_many_successes_are_their_own_matter(void **state)
+static void what_was_sent_after_a_refusal_and_taken_speaks_against_a_group(void **state)
 {
     struct strikes s = { 0 };
-    uint64_t wait_ms = 0;
+    struct strike_group group;
 
-    assert_false(strike(&s, 1000, 0, 100, &wait_ms));
-    assert_false(strike(&s, 2000, 1, 110, &wait_ms));
-    assert_false(strike(&s, 3000, 2, 136, &wait_ms)); /* 36 > 5 in flight + 3 * 10 */
-    assert_true(strike(&s, 4000, 3, 137, &wait_ms));  /* 37 <= 5 + 4 * 10 */
-    for (uint32_t i = 0; i < 1000; i++)               /* bounded memory */
-        assert_false(strike(&s, 50000 + i, i, 1000 * (uint64_t)i, &wait_ms));
+    (void)state;
+    assert_false(strike(&s, 1000, 0, &group));
+    assert_false(strike(&s, 2000, 1, &group));
+    for (int i = 0; i < 50; i++)
+        strikes_success(&s, 1000); /* sent before the first was answered: tells nothing */
+    for (int i = 0; i < 4; i++)
+        strikes_success(&s, 1001);
+    assert_false(strike(&s, 3000, 2, &group)); /* 4 > 3 lanes */
+    assert_true(strike(&s, 4000, 3, &group));  /* the last three: none after 2000 */
+    for (uint32_t i = 0; i < 1000; i++) {      /* bounded memory */
+        for (int k = 0; k < 20; k++)
+            strikes_success(&s, 50000 + i);
+        assert_false(strike(&s, 50000 + i, i, &group));
+    }
+}
+
+static void trouble_that_comes_back_at_the_same_rate_is_suspected(void **state)
+{
+    struct suspicion s = { 0 };
+
+    (void)state;
+    assert_int_equal(suspicion_add(&s, 40), 0); /* nothing accepted: nothing told */
+    suspicion_accepted(&s, 100);
+    assert_int_equal(suspicion_add(&s, 40), 1);
+    assert_int_equal(suspicion_add(&s, 40), 0);
+    suspicion_accepted(&s, 100);
+    assert_int_equal(suspicion_add(&s, 38), 2);
+    suspicion_accepted(&s, 100);
+    assert_int_equal(suspicion_add(&s, 20), 1); /* 38 was carried before: it is something else */
+    suspicion_accepted(&s, 100);
+    assert_int_equal(suspicion_add(&s, 40), 1); /* twice what was suspected */
+    assert_true(suspicion_rest_ms(0) == 0 && suspicion_rest_ms(1) == 0);
+    assert_int_equal(suspicion_rest_ms(2), 60000);
+    assert_int_equal(suspicion_rest_ms(4), 240000);
+    assert_int_equal(suspicion_rest_ms(UINT32_MAX), 1800000);
+}
+
+static void a_rate_that_is_carried_is_suspected_no_more(void **state)
+{
+    struct suspicion s = { 0 };
+    uint64_t now = 1000;
+
+    (void)state;
+    suspicion_accepted(&s, 100);
+    assert_int_equal(suspicion_add(&s, 40), 1);
+    for (; now < 120000; now += 1000)
+        assert_false(suspicion_carried(&s, 39, now));
+    assert_false(suspicion_carried(&s, 30, now)); /* lower: counted anew */
+    for (; now < 239000; now += 1000)
+        assert_false(suspicion_carried(&s, 39, now));
+    assert_true(suspicion_carried(&s, 39, now + 121000));
+    assert_int_equal(s.times, 0);
+    suspicion_accepted(&s, 100);
+    assert_int_equal(suspicion_add(&s, 40), 1);
+    assert_true(suspicion_carried(&s, 65, now)); /* far beyond it, at once */
 }
 
 static void a_cut_teaches_within_bounds(void **state)
@@ -358,7 +404,15 @@ static void a_cut_teaches_within_bounds(void **state)
     NEAR(law_learn(20, 1, false), 14, 1e-9); /* not used up: not that low */
 }
 
-/* What the first cut teaches when it comes after so many minutes of 40/s, the answers slow at the end. */
+static void throttled(struct law *l, uint64_t wait_ms, uint64_t now)
+{
+    struct law_cut cut = law_measure(l, now);
+
+    law_throttled(l, &cut, wait_ms, now);
+}
+
+/* What the first cut teaches when it comes after so many minutes of 40/s, the answers slow at the
+ * end. */
 static double first_cut(uint32_t minutes)
 {
     struct pace_config config;
@@ -372,7 +426,7 @@ static double first_cut(uint32_t minutes)
         law_advance(&l, now);
         law_answered(&l, 1, 100, now);
     }
-    law_throttled(&l, 60000, now);
+    throttled(&l, 60000, now);
     assert_true(l.rate_hat_low); /* a guess, to be probed soon */
     return l.rate_hat;
 }
@@ -399,7 +453,7 @@ static struct law braked(double per_s)
         law_take(&l, 1);
         law_answered(&l, 1, 100, now);
     }
-    law_throttled(&l, 1000, now);
+    throttled(&l, 1000, now);
     assert_true(l.rate_hat_guess);
     for (uint64_t end = now + 360000; now < end; now += (uint64_t)(1000 / per_s)) {
         law_advance(&l, now);
@@ -437,8 +491,10 @@ int main(void)
         cmocka_unit_test(latency_sees_slowness_but_not_size),
         cmocka_unit_test(latency_overlooks_a_third_that_comes_late),
         cmocka_unit_test(latency_needs_time_and_samples_for_a_window),
-        cmocka_unit_test(three_lanes_in_thirty_seconds_are_the_tenant),
-        cmocka_unit_test(three_lanes_among_many_successes_are_their_own_matter),
+        cmocka_unit_test(three_lanes_in_thirty_seconds_are_a_group),
+        cmocka_unit_test(what_was_sent_after_a_refusal_and_taken_speaks_against_a_group),
+        cmocka_unit_test(trouble_that_comes_back_at_the_same_rate_is_suspected),
+        cmocka_unit_test(a_rate_that_is_carried_is_suspected_no_more),
         cmocka_unit_test(a_cut_teaches_within_bounds),
         cmocka_unit_test(a_first_cut_that_comes_late_teaches_what_was_accepted),
         cmocka_unit_test(a_brake_below_a_guess_does_not_confirm_it),
