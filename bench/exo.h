@@ -278,7 +278,8 @@ struct exo_stats {
     double cost;                          /* accepted by the budgets */
     uint64_t throttled, throttled_tenant; /* replies; of these by the tenant's bucket */
     uint64_t violations;                  /* sends to a mailbox before its own hint had expired */
-    uint64_t violations_tenant; /* sends while >= 3 mailboxes held a hint of one tenant cut */
+    /* Sends while >= 3 mailboxes held a hint of one tenant cut; three others may ask once each. */
+    uint64_t violations_tenant;
     uint64_t errors, byes, faults, over_connections, punished;
     uint64_t appends_not_mail; /* into Calendar, Contacts ... */
     uint64_t token_requests, tokens, tokens_refused;

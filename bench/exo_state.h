@@ -117,6 +117,7 @@ struct exo {
     uint64_t random;
     struct exo_bucket bucket; /* the tenant's */
     uint64_t gate_ms, cut, hinted, hinted_third_ms;
+    uint64_t witnesses; /* mailboxes that asked though three others knew of the running cut */
     struct exo_stats stats;
     struct exo_second *seconds;
     size_t second_count, second_room;
