@@ -227,3 +227,35 @@ bool gc_compact(struct spool *spool, uint64_t file_bytes_least, struct err *err_
              (unsigned long long)file_bytes, percent);
     return true;
 }
+
+bool gc_holds_whole(struct spool *spool)
+{
+    MDB_txn *txn;
+    MDB_cursor *cursor = NULL;
+    MDB_val k, v;
+    bool whole = false;
+    int rc = mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn);
+
+    if (rc)
+        return false;
+    rc = mdb_cursor_open(txn, spool->tables[TABLE_BODY], &cursor);
+    for (MDB_cursor_op op = MDB_FIRST; !rc && !whole && (rc = mdb_cursor_get(cursor, &k, &v, op)) == 0;
+         op = MDB_SET_RANGE) {
+        struct key next;
+        uint64_t body;
+        uint32_t chunk;
+        MDB_val number;
+
+        if (!key_read_chunk(env_slice(k), &body, &chunk))
+            break;
+        number = (MDB_val){ 8, k.mv_data };
+        rc = mdb_get(txn, spool->tables[TABLE_PARTIAL], &number, &v);
+        whole = rc == MDB_NOTFOUND;
+        key_chunk(&next, body, UINT32_MAX);
+        k = env_val(key_slice(&next));
+    }
+    if (cursor)
+        mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+    return whole;
+}

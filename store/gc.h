@@ -27,4 +27,8 @@ int gc_orphans(struct spool *spool);
 #define GC_COMPACT_BYTES_LEAST (256ull << 20)
 bool gc_compact(struct spool *spool, uint64_t file_bytes_least, struct err *err_r) ERR_CHECK;
 
+/* Whether the spool holds a body that is whole, so that uploading can make room. False also when it cannot be
+ * read. */
+bool gc_holds_whole(struct spool *spool);
+
 #endif

@@ -4,6 +4,7 @@
 #include "io/base/mem.h"
 #include "io/base/now.h"
 #include "store/drain.h"
+#include "store/gc.h"
 #include "store/journal.h"
 
 #include <assert.h>
@@ -431,7 +432,8 @@ static void drain_left(struct writer *w)
 
 static uint64_t patience_ms(const struct writer *w)
 {
-    bool hopeless = atomic_load(&w->spool->held_bytes) == 0 && w->patience_ms > HOPELESS_MS;
+    /* Parts of bodies free nothing: only what is whole can be uploaded. */
+    bool hopeless = w->patience_ms > HOPELESS_MS && !gc_holds_whole(w->spool);
 
     return hopeless ? HOPELESS_MS : w->patience_ms;
 }

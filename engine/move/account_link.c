@@ -170,8 +170,10 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     give_back(w);
     account_poke(account);
     w->leaves = false;
-    if (leaves)
-        return; /* others of the mailbox carry on; what became of this one says nothing */
+    /* The mailbox's other connections carry on; how this one ended says something only when the server asks
+     * for patience. */
+    if (leaves && side->ready_count > 0 && err->class != ERR_CLASS_THROTTLED)
+        return;
     if (drained && account_wants_links(account, w->side)) {
         /* A session lives no longer than its token: routine, not trouble. */
         loop_timer_set(hub->loop, &w->again, 1, reconnect, w);

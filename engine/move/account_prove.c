@@ -86,9 +86,10 @@ void account_target_opened(struct folder *f)
         account_target_removed(f);
     if (s->has & IMAP_STATUS_UIDVALIDITY)
         f->opened_validity = s->uidvalidity;
+    f->opened_uidnext = s->has & IMAP_STATUS_UIDNEXT ? s->uidnext : 0;
     if (f->sent_from)
         return;
-    f->sent_from = s->has & IMAP_STATUS_UIDNEXT && s->uidnext ? s->uidnext : 1;
+    f->sent_from = f->opened_uidnext ? f->opened_uidnext : UINT32_MAX;
     if (!(s->has & IMAP_STATUS_MESSAGES) || s->messages >= all || batch_other_target(f->account->hub->batch))
         return;
     f->emptied |= s->messages == 0;
@@ -227,9 +228,12 @@ static bool may_be_audited(const struct folder *f)
 /* Messages came that are not ours, or not known to be: then the number agrees whatever is lacking. */
 static bool others_put_mail(const struct folder *f, const struct imap_status *status)
 {
+    uint64_t next = f->counted_before && !f->uids_told
+                        ? f->opened_uidnext ? f->opened_uidnext + f->uploaded_now : UINT64_MAX
+                        : f->highest_seen + 1ull;
+
     return status->messages > (f->counted_before ? since_opened(f) : moved(f)) ||
-           ((status->has & IMAP_STATUS_UIDNEXT) && f->highest_seen &&
-            status->uidnext > f->highest_seen + 1ull);
+           ((status->has & IMAP_STATUS_UIDNEXT) && status->uidnext > next);
 }
 
 static void counted(struct account *account, struct folder *f, const struct imap_status *status)

@@ -128,7 +128,8 @@ struct folder {
     bool emptied;        /* it held nothing, or was made anew, though mail had been moved into it */
     bool retakes;        /* this run saw it removed: what is not there is moved again */
     bool proves;         /* its turn of account_audit is for a proof, not to move anything again */
-    uint32_t opened_validity, sent_from; /* the target's UIDVALIDITY and UIDNEXT when this run first opened it; 0: not */
+    uint32_t opened_validity, opened_uidnext; /* the target's when this run last opened it; 0: not, or not told */
+    uint32_t sent_from;  /* the target's UIDNEXT when this run first opened it; 0: not; UINT32_MAX: not told */
     unsigned proof_tries; /* of the target's own count at the end: failed ones in a row */
     struct folder *next_unproven; /* in the account's list of those whose count is wanted */
     bool counted_done; /* shown as done */

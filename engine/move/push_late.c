@@ -1,7 +1,7 @@
 /* Copies that a target stored after the looks for them had ended. No settle time is safe: a message whose answer
  * was lost, that two looks did not find and that was sent again may still come. The folder's record keeps from
  * which UID on; at the end of the user's work, and of the next run's, that part of the folder is read once more.
- * A copy that no row claims, beside the copy of a row that is there, is such a one: it is told, not removed. */
+ * A copy that no row claims, beside one that we sent and that is there, is such a one: it is told, not removed. */
 #include "engine/move/push_inner.h"
 #include "engine/move/push_late.h"
 #include "io/base/log.h"
@@ -25,7 +25,7 @@ bool push_late_is_due(const struct folder *f)
 
 struct claims {
     struct twins *twins;
-    struct twin_row *ours; /* copies of rows as the target shows them */
+    struct twin_row *ours; /* copies that we sent, as the target shows them */
     size_t ours_count, ours_room;
     struct twin_claim *unknown; /* rows whose UID nobody told */
     size_t unknown_count, unknown_room;
@@ -48,7 +48,9 @@ static bool claim_one(void *context, const struct message_record *m)
 
     if (m->target_uid) {
         if (m->target_uid >= c->floor && twins_at(c->twins, m->target_uid, &seen)) {
-            ours_add(c, &seen);
+            /* What was there before us may have been there twice. */
+            if (m->state == MESSAGE_UPLOADED)
+                ours_add(c, &seen);
             (void)twins_drop_uid(c->twins, m->target_uid);
         }
         return true;

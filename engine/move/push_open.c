@@ -262,11 +262,16 @@ static bool looks_again(struct folder *f, struct push *p)
 static void lost_again(struct folder *f, uint32_t floor)
 {
     bool all_found = f->lost_count ? twins_count(f->twins) >= f->lost_count : !f->uncertain;
+    uint32_t lowest = f->lost_above != UINT32_MAX ? f->lost_above + 1 : f->floor;
 
-    if (all_found || (f->record.target_lost_from && f->record.target_lost_from <= floor))
+    /* The look may have had other reasons to begin below. */
+    if (!f->target_moved && lowest > floor)
+        floor = lowest;
+    if (all_found)
         return;
-    f->record.target_lost_from = floor;
     f->lost_before = false;
+    if (f->record.target_lost_from == 0 || f->record.target_lost_from > floor)
+        f->record.target_lost_from = floor;
 }
 
 static void scan_done(struct worker *w)
@@ -455,7 +460,9 @@ static void open_durably(struct worker *w)
     /* A folder with nothing to send was made; that was all. */
     if (!push_has_mail(f)) {
         folder_set_push(f, PUSH_CLOSED);
-        loss_over(f);
+        /* Or nothing may be sent any more today: then what was lost is looked for again. */
+        if (f->record.tally.spooled == 0)
+            loss_over(f);
         p->step = PUSH_STEP_FREE;
         w->busy = false;
         push_folder_release(w);

@@ -151,7 +151,8 @@ static const struct advice rows[] = {
       "webmail, then run again.", NULL, true },
     { "TargetHoldsLess", "The target holds fewer messages than were moved there.",
       "Run `verify --user` to see which are missing: a person, a rule or a retention policy may have removed "
-      "them, or `--accept-counts` took it so.", NULL, true },
+      "them, or `--accept-counts` took it so. Wanted back: run with a new state folder, which "
+      "recognises what is there.", NULL, true },
     { "LateCopy", "The target stored a message late, after it had been sent again: there are two copies.",
       "Nothing is lost. `verify --user` names the surplus copies; one of each two may be deleted.", NULL, true },
     { "SizeDiffers", "The source sent another number of bytes than it announced for the message.",

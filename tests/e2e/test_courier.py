@@ -133,8 +133,9 @@ class FromCourier(Case):
 
     def test_a_connection_limit(self):
         """MAXPERIP: the connection closes before a word is said."""
-        source = self.source(["anna", "ben"], 60, per_address=2)
-        batch = self.batch(source, self.target_for(["anna", "ben"]), ["anna", "ben"])
+        users = ["anna", "ben", "cleo", "dora"]
+        source = self.source(users, 60, per_address=2)
+        batch = self.batch(source, self.target_for(users), users)
         batch.set("policy", "retry-wait", "50ms")
         self.ends(batch.call("run"), 0)
         self.assertEqual(self.balanced(batch.report())["totals"]["uploaded"], self.messages)

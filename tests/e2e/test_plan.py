@@ -197,6 +197,9 @@ class Plan(Case):
         """What status and report make of the users and of the batch; no plan may change it."""
         status = self.ends(batch.call("status", "--json"), 0).json()
         report = self.balanced(batch.report())
+        del report["batch"]["made"]  # the report's own time
+        for state in report["batch"]["states"]:
+            del state["updated"]  # a plan writes too
         return (status["batch"]["state"], [(u["address"], u["state"], u["failure"]) for u in status["users"]],
                 report["batch"], report["verdict"], report["totals"],
                 [(u["failures"], u["time"], u["found"], u["pending"]) for u in report["users"]])

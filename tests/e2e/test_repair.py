@@ -72,7 +72,7 @@ class Refused(Odd):
         self.ends(batch.call("report", "--csv", out + ".csv", "--html", out + ".html"), 0)
         with open(out + ".csv", newline="") as f:
             row = next(csv.DictReader(f))
-        self.assertEqual((list(row)[-1], row["repaired"]), ("repaired", str(len(told))))
+        self.assertEqual(row["repaired"], str(len(told)))
         with open(out + ".html") as f:
             self.assertIn('"repaired":%d' % len(told), f.read())
         self.assertRegex(done.out + done.err, r"of them mended +%d " % len(told))

