@@ -133,10 +133,10 @@ class FromCourier(Case):
 
     def test_a_connection_limit(self):
         """MAXPERIP: the connection closes before a word is said."""
-        users = ["anna", "ben", "cleo", "dora"]
-        source = self.source(users, 60, per_address=2)
+        users = ["anna", "ben"]
+        source = self.source(users, 60, per_address=1)
         batch = self.batch(source, self.target_for(users), users)
-        batch.set("policy", "retry-wait", "50ms")
+        batch.set("policy", "retry-wait", "500ms")
         self.ends(batch.call("run"), 0)
         self.assertEqual(self.balanced(batch.report())["totals"]["uploaded"], self.messages)
         self.assertIn("Maximum connection limit reached", source.log_text(10000))
