@@ -189,7 +189,8 @@ static void sort_unread(struct twin_rows *rows)
 {
     if (rows->unread_sorted)
         return;
-    qsort(rows->unread, rows->unread_count, sizeof *rows->unread, by_date_and_size);
+    if (rows->unread_count)
+        qsort(rows->unread, rows->unread_count, sizeof *rows->unread, by_date_and_size);
     for (size_t i = 0; i < rows->unread_count; i++)
         rows->unread[i].next = (uint32_t)i;
     rows->unread_sorted = true;
@@ -515,7 +516,8 @@ void twins_claim(struct twins *twins, struct twin_claim *claims, size_t count,
     bool any_date = !twin_dates_kept(manners, false);
 
     /* Those that may be fewest first. */
-    qsort(claims, count, sizeof *claims, latest_first);
+    if (count)
+        qsort(claims, count, sizeof *claims, latest_first);
     for (unsigned round = 0; round < 4; round++) {
         enum nearness nearness = round & 1 ? POSSIBLE_SIZE : VERY_SIZE;
         bool dated = round < 2;
