@@ -125,6 +125,7 @@ static uint32_t lower(const struct order *o, const uint8_t *key, int64_t seconds
 struct rule {
     bool dates;    /* INTERNALDATE must agree */
     bool rewrites; /* sizes tell nothing */
+    bool very_size;
     uint8_t want;
 };
 
@@ -147,7 +148,7 @@ static uint32_t partner(const struct order *o, const struct verify_entry *e,
             (rule->dates && t->seconds != e->seconds))
             break;
         if (t->pair != VERIFY_UNPAIRED || gap >= best_gap ||
-            (key[0] == 'E' && gap != 0 && !rule->rewrites))
+            (gap != 0 && (rule->very_size || (key[0] == 'E' && !rule->rewrites))))
             continue;
         best = o->at[i];
         best_gap = gap;
@@ -203,11 +204,13 @@ void verify_match(struct verify_entry *sources, uint32_t source_count, struct ve
     order_init(&by_key, targets, target_count, false);
     order_init(&by_date, targets, target_count, true);
     /* The surest pairs first, so that a doubtful one never takes their partner. */
-    for (unsigned dates = 2; dates-- > 0;)
+    for (unsigned sureness = rewrites ? 2 : 4; sureness-- > 0;)
         for (uint8_t want = VERIFY_REQUIRED; want <= VERIFY_OPTIONAL; want++)
             for (unsigned other = 0; other <= (rewrites ? 1u : 0u); other++) {
-                struct rule rule = { dates == 1, rewrites, want };
+                struct rule rule = { .rewrites = rewrites, .want = want };
 
+                rule.dates = rewrites ? sureness == 1 : sureness >= 2;
+                rule.very_size = !rewrites && sureness % 2 == 1;
                 pass(sources, source_count, targets, other ? &by_date : &by_key, &rule);
             }
     for (uint32_t i = 0; i < source_count; i++) {

@@ -169,6 +169,24 @@ static void grades(void **state)
             rows[i].grade);
 }
 
+/* A direct copy and one from a list: what is missing is called by its name, whichever comes first. */
+static void two_of_one_key_pair_by_their_very_sizes(void **state)
+{
+    (void)state;
+    for (unsigned first = 0; first < 2; first++)
+        for (unsigned there = 0; there < 2; there++) {
+            struct verify_entry s[] = { mail("a", NOON, 1), mail("a", NOON, 2) };
+            struct verify_entry t[] = { mail("a", NOON, 7) };
+            struct told told = { 0 };
+
+            s[first].size = 1400;
+            t[0].size = s[there].size;
+            verify_match(s, 2, t, 1, false, tell, &told);
+            assert_int_equal(told.counts[VERIFY_MISSING], 1);
+            assert_int_equal(told.last[VERIFY_MISSING], !there);
+        }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -177,6 +195,7 @@ int main(void)
         cmocka_unit_test(another_date_is_no_missing_message),
         cmocka_unit_test(what_policy_left_behind_explains_but_is_not_missed),
         cmocka_unit_test(equal_keys_pair_nearest_in_size),
+        cmocka_unit_test(two_of_one_key_pair_by_their_very_sizes),
         cmocka_unit_test(a_mail_without_a_name_is_known_by_date_and_size),
         cmocka_unit_test(a_target_that_renames_messages_is_seen_through),
         cmocka_unit_test(keywords_are_sets),
