@@ -211,14 +211,16 @@ size_t encode_message(uint8_t *out, const struct key *key, const struct message_
     if (has & HAS_SOURCE_ID)
         pack_number(&w, m->source_id);
     /* Few have any of these: their being there says so. */
-    if (m->repairs || m->target_uid_from) {
+    if (m->repairs || m->target_uid_from || m->in_doubt) {
         pack_byte(&w, m->repairs & 0xFF);
         pack_number(&w, m->repaired_bytes);
-        if (m->repairs > 0xFF || m->target_uid_from)
+        if (m->repairs > 0xFF || m->target_uid_from || m->in_doubt)
             pack_byte(&w, m->repairs >> 8);
     }
-    if (m->target_uid_from)
+    if (m->target_uid_from || m->in_doubt)
         pack_number(&w, m->target_uid_from);
+    if (m->in_doubt)
+        pack_byte(&w, 1);
     return pack_end(&w, key_slice(key));
 }
 
@@ -270,6 +272,8 @@ bool decode_message(struct slice key, struct slice value, struct message_record 
     }
     if (r.ok && r.left)
         m->target_uid_from = unpack_u32(&r);
+    if (r.ok && r.left)
+        m->in_doubt = unpack_below(&r, 2);
     return unpack_end(&r) && m->state != 0;
 }
 

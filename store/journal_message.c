@@ -286,6 +286,7 @@ static int one_ended(struct journal *j, const struct store_op *op, struct folder
         /* It had no answer until now, and so is not below the floor of until now. */
         m.target_uid_from = slot->record.target_uid_floor;
     }
+    m.in_doubt = end->state == MESSAGE_UPLOADED && end->in_doubt;
     if (end->state == MESSAGE_UPLOADED)
         t->bytes_uploaded += m.body_bytes;
     if (end->state == MESSAGE_FOUND) /* a person's retry begins to count anew */

@@ -122,6 +122,7 @@ struct message_record {
     uint32_t target_uid;      /* 0: not told */
     uint32_t target_uid_from; /* not told: it is not below; 0: not known; MESSAGE_NOT_THERE: it went with the target
                                * folder that it was sent to */
+    bool in_doubt;            /* uploaded though what the target held then may have been its copy */
     uint32_t tries;
     uint64_t source_id;       /* what the source calls the message in every folder (X-GM-MSGID), 0: none */
     uint16_t repairs;         /* engine's bits of what is mended on the way to the target */

@@ -44,6 +44,7 @@ struct store_end {
     enum message_state state;
     enum skip_reason reason;
     uint32_t target_uid;            /* UPLOADED/PRESENT, 0: unknown */
+    bool in_doubt;                  /* UPLOADED: see message_record */
     struct message_note *note;      /* skipped and failed; from malloc, freed by the writer; or NULL */
 };
 

@@ -33,6 +33,7 @@ struct folder_item {
     uint8_t flags, tries;
     uint8_t losses; /* connections that were lost while it was asked for, nobody to blame */
     bool doubted;    /* a refusal that says nothing about it was not believed once already */
+    bool in_doubt;       /* it is sent though its copy may be there (TWIN_DOUBT) */
     bool looked;     /* its header was looked at for requests of a read receipt */
     uint16_t repairs;    /* REPAIR_ bits that it is sent with */
     int16_t zone_minutes;

@@ -80,10 +80,14 @@ static bool expect_one(void *context, const struct message_record *m)
     struct twins *twins = context;
     struct twin_row row = push_row_of(m);
 
-    if (m->state == MESSAGE_FOUND)
+    if (m->state == MESSAGE_UPLOADED) {
+        if (m->in_doubt)
+            twins_expect_sent(twins, &row);
+    } else if (m->state == MESSAGE_FOUND) {
         twins_expect_unread(twins, m->uid, row.seconds, m->listed_bytes);
-    else
+    } else {
         twins_expect(twins, &row);
+    }
     return true;
 }
 
@@ -107,7 +111,7 @@ bool push_pair_settle(struct folder *f, uint32_t floor, struct err *err_r)
     queue_recall(&f->ready);
     if (ok && twins_count(f->twins) > 0)
         ok = reader_messages(hub->reader, r->user, r->folder,
-                             1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED, 0, false, 0, expect_one,
+                             1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_UPLOADED, 0, false, 0, expect_one,
                              f->twins, err_r);
     return ok;
 }
@@ -185,7 +189,11 @@ bool push_paired(struct folder *f, struct folder_item *item)
         return false;
     memcpy(row.key, item->header_key, sizeof row.key);
     unread.last = nothing_more_comes(f);
+    item->in_doubt = false;
     switch (twins_pair(f->twins, &row, &hub->manners, &unread, &uid)) {
+    case TWIN_DOUBT:
+        item->in_doubt = true;
+        return false;
     case TWIN_NONE:
         return false;
     case TWIN_WAIT:

@@ -91,6 +91,7 @@ static void items_end(struct folder *f, struct folder_item *items, const uint32_
         op->end.ends[i].uid = items[i].uid;
         op->end.ends[i].state = state;
         op->end.ends[i].target_uid = uids ? uids[i] : 0;
+        op->end.ends[i].in_doubt = items[i].in_doubt;
         bytes += items[i].body_bytes;
     }
     if (floor > f->floor) {

@@ -53,6 +53,8 @@ void twins_claim(struct twins *twins, struct twin_claim *claims, size_t count,
 /* A message that waits to be sent, with its key: it has its part in twins_pair's decisions from
  * here on. One of another key or size than before takes its place. */
 void twins_expect(struct twins *twins, const struct twin_row *row);
+/* One that was sent in doubt, and is told to be there: what is left of its key may be its copy as well. */
+void twins_expect_sent(struct twins *twins, const struct twin_row *row);
 /* A message that waits to be fetched: any key is possible. seconds as in twin_row; bytes as listed.
  */
 void twins_expect_unread(struct twins *twins, uint32_t uid, int64_t seconds, uint64_t bytes);
@@ -69,7 +71,9 @@ struct twin_unread {
 };
 
 enum twin_verdict {
-    TWIN_NONE, /* it is not there, or nobody can say so: it is to be sent */
+    TWIN_NONE,  /* it is not there: it is to be sent */
+    TWIN_DOUBT, /* nobody can say whether one of those that are there is its copy: it is to be sent, and none of them
+                 * is to be taken for the copy of a message that it is told from by its content only */
     TWIN_FOUND,
     TWIN_WAIT /* others must be known before: asked again then; never where unread->last */
 };

@@ -13,6 +13,8 @@ int twin_message_order(const void *a, const void *b)
         order = (x->bytes > y->bytes) - (x->bytes < y->bytes);
     if (order == 0)
         order = (x->digest > y->digest) - (x->digest < y->digest);
+    if (order == 0)
+        order = x->decided - y->decided;
     return order ? order : (x->uid > y->uid) - (x->uid < y->uid);
 }
 
@@ -196,6 +198,8 @@ static int by_size(const void *a, const void *b)
 
     if (order == 0)
         order = (x->digest > y->digest) - (x->digest < y->digest);
+    if (order == 0)
+        order = x->decided - y->decided;
     return order ? order : (x->uid > y->uid) - (x->uid < y->uid);
 }
 

@@ -20,6 +20,7 @@ struct twin_message {
     int64_t seconds; /* INTERNALDATE, INT64_MIN: none */
     uint64_t bytes;  /* as sent */
     uint64_t digest; /* of its content, 0: not known */
+    bool decided;    /* it is sent; a copy that may be its own is nobody else's, unless that is like it */
     uint32_t uid;
     uint32_t pair; /* written: index of its copy, or TWIN_UNPAIRED */
 };

@@ -14,6 +14,8 @@ struct expected {
     uint32_t group; /* the first candidate of its key */
     uint32_t next;  /* of the group, NONE */
     bool done;      /* decided */
+    bool doubtful;  /* and that by no knowledge */
+    bool gone;      /* it has its copy, or another took its place: it has no part in what is left */
     bool learnt;    /* it has told what it could of the target's manners */
 };
 
@@ -127,20 +129,30 @@ void twins_expect(struct twins *twins, const struct twin_row *row)
         memcmp(twins->all[e->group].key, row->key, TWIN_KEY_BYTES) == 0)
         return;
     if (e) {
-        e->done = true;
+        e->done = e->gone = true;
         rows->groups[e->group].planned = false;
     }
     if (twins_of_key(twins, row->key, &group) == 0)
         return;
     make_room(rows);
     rows->all[rows->count] = (struct expected){
-        .message = { row->seconds, row->bytes, row->digest, row->uid, TWIN_UNPAIRED },
+        .message = { row->seconds, row->bytes, row->digest, false, row->uid, TWIN_UNPAIRED },
         .group = (uint32_t)group,
         .next = rows->groups[group].first,
     };
     rows->groups[group].first = rows->count;
     rows->groups[group].planned = false;
     rows->by_uid[slot_of(rows, row->uid)] = ++rows->count;
+}
+
+void twins_expect_sent(struct twins *twins, const struct twin_row *row)
+{
+    struct expected *e;
+
+    twins_expect(twins, row);
+    e = find(twins->rows, row->uid);
+    if (e)
+        e->done = true;
 }
 
 void twins_expect_unread(struct twins *twins, uint32_t uid, int64_t seconds, uint64_t bytes)
@@ -235,7 +247,7 @@ static bool has_unread(struct twins *twins, const struct twin_unread *source, in
 
 /* ---- a key's messages ---------------------------------------------------------------------- */
 
-/* What is free of the key, against what of it is not decided. */
+/* What is free of the key, against what of it has no copy yet. */
 static void plan(struct twins *twins, size_t first, size_t count, const struct twin_rules *rules)
 {
     struct twin_rows *rows = twins->rows;
@@ -251,12 +263,14 @@ static void plan(struct twins *twins, size_t first, size_t count, const struct t
             places[copy_count++] = (uint32_t)i;
         }
     for (uint32_t i = group->first; i != NONE; i = rows->all[i].next)
-        message_count += !rows->all[i].done;
+        message_count += !rows->all[i].gone;
     messages = mem_zero(message_count + 1, sizeof *messages);
     message_count = 0;
     for (uint32_t i = group->first; i != NONE; i = rows->all[i].next)
-        if (!rows->all[i].done)
-            messages[message_count++] = rows->all[i].message;
+        if (!rows->all[i].gone) {
+            messages[message_count] = rows->all[i].message;
+            messages[message_count++].decided = rows->all[i].done;
+        }
     qsort(messages, message_count, sizeof *messages, twin_message_order);
     group->doubtful = twin_assign(messages, message_count, copies, copy_count, rules) > 0;
     for (size_t i = 0; i < message_count; i++)
@@ -448,7 +462,7 @@ enum twin_verdict twins_pair(struct twins *twins, const struct twin_row *row,
     rows = twins->rows;
     e = find(rows, row->uid);
     if (e->done)
-        return TWIN_NONE;
+        return e->doubtful ? TWIN_DOUBT : TWIN_NONE;
     decide(&rules, row, unread->last);
     rival = has_rival(twins, e, count, manners, &rules, unread);
     e = find(rows, row->uid); /* others may have come to be expected */
@@ -462,9 +476,12 @@ enum twin_verdict twins_pair(struct twins *twins, const struct twin_row *row,
     if (!unread->last && (rows->groups[first].doubtful || is_premature(twins, e, count, manners)))
         return TWIN_WAIT;
     e->done = true;
-    /* A copy that may be of one that nobody has read is nobody's. */
-    if (e->message.pair == NONE || (rival && rules.dates_kept && !rules.sizes_exact))
-        return TWIN_NONE;
+    /* A copy that may be of one that nobody has read is nobody's; of a Message-ID and size there is one. */
+    if (e->message.pair == NONE || (rival && rules.dates_kept && !(rules.sizes_exact && rules.named))) {
+        e->doubtful = rows->groups[first].doubtful || e->message.pair != NONE;
+        return e->doubtful ? TWIN_DOUBT : TWIN_NONE;
+    }
+    e->gone = true;
     *uid_r = twins->all[e->message.pair].uid;
     twins_taken(twins, &twins->all[e->message.pair]);
     return TWIN_FOUND;

@@ -113,6 +113,7 @@ static uint32_t pair(struct pairing *p, const struct twin_row *row,
 
     switch (twins_pair(p->twins, row, &p->manners, unread, &uid)) {
     case TWIN_NONE:
+    case TWIN_DOUBT:
         return 0;
     case TWIN_WAIT:
         return UINT32_MAX;
@@ -183,6 +184,70 @@ static void one_copy_of_two_that_size_does_not_tell_apart_is_neithers(void **sta
         twins_expect(p.twins, &rows[1]);
         assert_int_equal(pair(&p, &rows[1], &nothing) > 0, copies == 2);
         assert_int_equal(pair(&p, &rows[0], &nothing) > 0, copies == 2);
+        twins_destroy(&p.twins);
+    }
+}
+
+/* One was sent since nobody could tell whether the copy is its own: it may still be, whatever becomes known later. */
+static void what_was_sent_in_doubt_may_still_be_there(void **state)
+{
+    (void)state;
+    for (unsigned first = 0; first < 2; first++)
+        for (unsigned how = 0; how < 3; how++) {
+            struct pairing p = pairing(false);
+            struct twin_row rows[] = { row_of(cron, &noon, 1000, 1), row_of(cron, &noon, 1000, 2) };
+            struct twin_row alike;
+
+            rows[1].digest = 4711;
+            alike = rows[1 - first];
+            alike.uid = 3;
+            holds(&p, cron, &noon, 1000, 7);
+            twins_expect(p.twins, &rows[0]);
+            twins_expect(p.twins, &rows[1]);
+            assert_int_equal(pair(&p, &rows[first], &nothing), 0);
+            if (how == 1)
+                twin_manners_size(&p.manners, 1000, 1000, true);
+            else if (how == 2)
+                twins_expect(p.twins, &alike);
+            assert_int_equal(pair(&p, &rows[1 - first], &nothing), 0);
+            twins_destroy(&p.twins);
+        }
+}
+
+/* Nothing more comes, and what nobody has read may be what is there. */
+static void a_copy_of_the_unread_is_nobodys_without_a_message_id(void **state)
+{
+    struct twin_unread last = some;
+
+    (void)state;
+    last.last = true;
+    for (unsigned named = 0; named < 2; named++) {
+        struct pairing p = pairing(false);
+        struct twin_row row = row_of(named ? a_mail : cron, &noon, 1000, 1);
+
+        is_read[2] = false;
+        holds(&p, named ? a_mail : cron, &noon, 1000, 7);
+        twins_expect(p.twins, &row);
+        twins_expect_unread(p.twins, 2, noon.seconds, 1000);
+        assert_int_equal(pair(&p, &row, &last), named ? 7 : 0);
+        twins_destroy(&p.twins);
+    }
+}
+
+/* After another look, which does not show what was sent in doubt any more. */
+static void what_an_earlier_look_left_in_doubt_may_still_be_there(void **state)
+{
+    (void)state;
+    for (unsigned alike = 0; alike < 2; alike++) {
+        struct pairing p = pairing(false);
+        struct twin_row rows[] = { row_of(cron, &noon, 1000, 1), row_of(cron, &noon, 1000, 2) };
+
+        if (!alike)
+            rows[1].digest = 4711;
+        holds(&p, cron, &noon, 1000, 7);
+        twins_expect_sent(p.twins, &rows[0]);
+        twins_expect(p.twins, &rows[1]);
+        assert_int_equal(pair(&p, &rows[1], &nothing), alike ? 7 : 0);
         twins_destroy(&p.twins);
     }
 }
@@ -545,6 +610,9 @@ int main(void)
         cmocka_unit_test(another_of_its_message_id_takes_nobodys_place),
         cmocka_unit_test(equal_mails_pair_one_to_one),
         cmocka_unit_test(one_copy_of_two_that_size_does_not_tell_apart_is_neithers),
+        cmocka_unit_test(what_was_sent_in_doubt_may_still_be_there),
+        cmocka_unit_test(a_copy_of_the_unread_is_nobodys_without_a_message_id),
+        cmocka_unit_test(what_an_earlier_look_left_in_doubt_may_still_be_there),
         cmocka_unit_test(part_of_a_message_is_not_the_message),
         cmocka_unit_test(what_waits_to_be_fetched_is_waited_for),
         cmocka_unit_test(estimates_that_are_known_tell_near_sizes_apart),

@@ -170,6 +170,31 @@ static struct store_op *uploaded_op(uint32_t user, uint32_t uid, uint32_t target
     return op;
 }
 
+static void what_was_sent_in_doubt_says_so(void **state)
+{
+    struct kit kit;
+    struct store_op *op;
+    uint32_t user;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    user = kit_user(&kit, "a@example.edu");
+    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_do(&kit, kit_found_op(user, 1, 1, 2));
+    kit_do(&kit, open_op(user, 7, 50, false));
+    spool_message(&kit, user, 1, 1, 1000);
+    spool_message(&kit, user, 2, 2, 1000);
+    op = uploaded_op(user, 1, 50);
+    op->end.ends[0].in_doubt = true;
+    kit_do(&kit, op);
+    kit_do(&kit, uploaded_op(user, 2, 51));
+    assert_true(kit_message(&kit, user, 1, 1).in_doubt);
+    assert_false(kit_message(&kit, user, 1, 2).in_doubt);
+    kit_do(&kit, kit_end_op(user, 1, 1, MESSAGE_FOUND)); /* it is to be moved again */
+    assert_false(kit_message(&kit, user, 1, 1).in_doubt);
+    kit_deinit(&kit);
+}
+
 static void uids_go_with_the_target_folder(void **state)
 {
     struct kit kit;
@@ -669,6 +694,7 @@ int main(void)
         cmocka_unit_test(a_row_told_twice_counts_once),
         cmocka_unit_test(equal_bodies_are_stored_once_until_the_last_goes),
         cmocka_unit_test(a_forgotten_folder_leaves_nothing),
+        cmocka_unit_test(what_was_sent_in_doubt_says_so),
         cmocka_unit_test(uids_go_with_the_target_folder),
         cmocka_unit_test(a_broken_disk_acknowledges_nothing_and_ends_the_spool),
         cmocka_unit_test(a_full_disk_lets_uploads_free_room_and_then_goes_on),
