@@ -27,7 +27,7 @@ struct audit {
     uint32_t range_count, range_room;
     struct store_end *missing;
     uint64_t from[MESSAGE_STATE_COUNT]; /* of those, by state */
-    uint32_t missing_count;
+    uint32_t missing_count, surplus;
 };
 
 static bool link_stands(const struct audit *a)
@@ -148,6 +148,7 @@ static void matched(void *context, enum verify_what what, uint32_t index)
 {
     struct audit *a = context;
 
+    a->surplus += what == VERIFY_DOUBLED;
     if (what != VERIFY_MISSING || is_there_by_uid(a, index))
         return;
     a->missing = mem_resize(a->missing, a->missing_count + 1u, sizeof *a->missing);
@@ -237,6 +238,8 @@ static void judge(struct audit *a)
         take_proof(a);
     } else if (a->missing_count == 0) {
         account_doubt_clear(account, f, "TargetHoldsLess");
+        if (a->surplus == 0)
+            account_doubt_clear(account, f, "CopiesUnclear");
         account_proved(f, &a->status); /* what went was not ours */
     } else if (settings_list_has_user(&settings->accept_counts, account->user)) {
         take_as_it_is(a);

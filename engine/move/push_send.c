@@ -78,12 +78,25 @@ static uint32_t floor_now(const struct folder *f)
     return lowest + 1;
 }
 
+/* Of several that are told apart by their content only, the target held some. */
+static void tell_unclear(struct folder *f, unsigned sent)
+{
+    uint64_t before = 0;
+
+    account_doubts(f->account, f, "CopiesUnclear", &before);
+    account_doubt(f->account, f, "CopiesUnclear", before + sent,
+                  "messages of one header, date and size, of which %s held some before: which could not be told, so "
+                  "all were sent, and some may be there twice",
+                  f->target_name);
+}
+
 static void items_end(struct folder *f, struct folder_item *items, const uint32_t *uids,
                       unsigned count, enum message_state state)
 {
     struct store_op *op = store_op_new(STORE_OP_END, f->record.user, f->record.folder);
     uint64_t bytes = 0;
     uint32_t floor = floor_now(f);
+    unsigned unclear = 0;
 
     op->end.ends = mem_zero(count, sizeof *op->end.ends);
     op->end.count = count;
@@ -92,6 +105,7 @@ static void items_end(struct folder *f, struct folder_item *items, const uint32_
         op->end.ends[i].state = state;
         op->end.ends[i].target_uid = uids ? uids[i] : 0;
         op->end.ends[i].in_doubt = items[i].in_doubt;
+        unclear += items[i].in_doubt;
         bytes += items[i].body_bytes;
     }
     if (floor > f->floor) {
@@ -105,6 +119,8 @@ static void items_end(struct folder *f, struct folder_item *items, const uint32_
     folder_count_end(f, MESSAGE_SPOOLED, state, state == MESSAGE_UPLOADED ? bytes : 0, count);
     f->account->told++;
     hub_submit(f->account->hub, op, ended_told, f);
+    if (unclear && state == MESSAGE_UPLOADED)
+        tell_unclear(f, unclear);
 }
 
 static bool body_next(struct job *job, char *out, size_t cap, size_t *got_r)

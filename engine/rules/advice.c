@@ -155,6 +155,9 @@ static const struct advice rows[] = {
       "recognises what is there.", NULL, true },
     { "LateCopy", "The target stored a message late, after it had been sent again: there are two copies.",
       "Nothing is lost. `verify --user` names the surplus copies; one of each two may be deleted.", NULL, true },
+    { "CopiesUnclear", "Different messages that only their content tells apart, of which the target held some before.",
+      "Nothing is lost: all of them were sent, and some may be there twice. `verify --user` names these; remove one "
+      "of each two by hand, then `retry` looks again.", NULL, true },
     { "SizeDiffers", "The source sent another number of bytes than it announced for the message.",
       "Compare the message in the source's webmail with the copy: where that is short, `export` or forward it. "
       "Where it is whole, the source only counts wrongly.", NULL, true },
@@ -188,8 +191,8 @@ static const struct advice rows[] = {
 /* clang-format on */
 
 /* Rows above of what is no failure: it could not be proved. */
-static const char *const doubts[] = { "HiddenMessages",   "SizeDiffers",  "LateCopy",   "TargetHoldsLess",
-                                      "TargetNotCounted", "NamesLeftOut", "NotFollowed" };
+static const char *const doubts[] = { "HiddenMessages",  "SizeDiffers",      "LateCopy",     "CopiesUnclear",
+                                      "TargetHoldsLess", "TargetNotCounted", "NamesLeftOut", "NotFollowed" };
 
 static const struct advice general = {
     "", "Something failed that has no advice of its own.",

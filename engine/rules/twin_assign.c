@@ -39,6 +39,12 @@ static bool are_alike(const struct twin_message *a, const struct twin_message *b
     return a->bytes == b->bytes && a->digest == b->digest;
 }
 
+static void doubt(const struct part *p, size_t first, size_t last)
+{
+    for (size_t m = first; m < last; m++)
+        p->messages[m]->doubtful = true;
+}
+
 /* Of the messages [first, last), all of one size, and copies from `from` on: where these are fewer,
  * of those that are alike so many are there as there are more copies than others. Returns how many
  * messages are in doubt. */
@@ -53,8 +59,10 @@ static size_t give(const struct part *p, size_t first, size_t last, size_t from,
             ;
         others = copies >= count ? 0 : count - (end - m);
         sure = copies > others ? copies - others : 0;
-        if (others && copies)
+        if (others && copies) {
             doubts += end - m;
+            doubt(p, m, end);
+        }
         for (size_t i = m; i < end && i < m + sure; i++)
             p->messages[i]->pair = p->copies[from++];
     }
@@ -131,10 +139,12 @@ static size_t by_likely_size(const struct part *p, bool learnt)
             continue;
         if (next < first)
             next = first;
-        if (!are_alike(p->messages[first], p->messages[last - 1]))
+        if (!are_alike(p->messages[first], p->messages[last - 1])) {
             doubts++;
-        else if (next < last)
+            doubt(p, first, last);
+        } else if (next < last) {
             p->messages[next++]->pair = p->copies[c];
+        }
     }
     return doubts;
 }
@@ -249,6 +259,7 @@ size_t twin_assign(struct twin_message *messages, size_t message_count,
 
         for (p.message_count = 0; m < message_count && messages[m].seconds == seconds; m++) {
             messages[m].pair = TWIN_UNPAIRED;
+            messages[m].doubtful = false;
             p.messages[p.message_count++] = &messages[m];
         }
         while (c < copy_count && copies[c].seconds < seconds)

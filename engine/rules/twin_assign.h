@@ -23,6 +23,7 @@ struct twin_message {
     bool decided;    /* it is sent; a copy that may be its own is nobody else's, unless that is like it */
     uint32_t uid;
     uint32_t pair; /* written: index of its copy, or TWIN_UNPAIRED */
+    bool doubtful; /* written: a copy may be its own as well as another's */
 };
 int twin_message_order(const void *a, const void *b);
 

@@ -136,7 +136,7 @@ void twins_expect(struct twins *twins, const struct twin_row *row)
         return;
     make_room(rows);
     rows->all[rows->count] = (struct expected){
-        .message = { row->seconds, row->bytes, row->digest, false, row->uid, TWIN_UNPAIRED },
+        .message = { row->seconds, row->bytes, row->digest, false, row->uid, TWIN_UNPAIRED, false },
         .group = (uint32_t)group,
         .next = rows->groups[group].first,
     };
@@ -273,9 +273,12 @@ static void plan(struct twins *twins, size_t first, size_t count, const struct t
         }
     qsort(messages, message_count, sizeof *messages, twin_message_order);
     group->doubtful = twin_assign(messages, message_count, copies, copy_count, rules) > 0;
-    for (size_t i = 0; i < message_count; i++)
-        find(rows, messages[i].uid)->message.pair =
-            messages[i].pair == TWIN_UNPAIRED ? NONE : places[messages[i].pair];
+    for (size_t i = 0; i < message_count; i++) {
+        struct twin_message *m = &find(rows, messages[i].uid)->message;
+
+        m->pair = messages[i].pair == TWIN_UNPAIRED ? NONE : places[messages[i].pair];
+        m->doubtful = messages[i].doubtful;
+    }
     group->planned = true;
     free(messages);
     free(copies);
@@ -478,7 +481,7 @@ enum twin_verdict twins_pair(struct twins *twins, const struct twin_row *row,
     e->done = true;
     /* A copy that may be of one that nobody has read is nobody's; of a Message-ID and size there is one. */
     if (e->message.pair == NONE || (rival && rules.dates_kept && !(rules.sizes_exact && rules.named))) {
-        e->doubtful = rows->groups[first].doubtful || e->message.pair != NONE;
+        e->doubtful = e->message.doubtful || e->message.pair != NONE;
         return e->doubtful ? TWIN_DOUBT : TWIN_NONE;
     }
     e->gone = true;

@@ -71,8 +71,11 @@ class Pairing(Case):
                 if what == "of one size":
                     unknowable.add(path)
         batch = self.to(*self.servers(source, target), **policy)
-        self.ends(batch.call("run"), 0)
+        self.ends(batch.call("run"), 4)
         self.none_lost(batch, unknowable)
+        doubts = batch.report()["users"][0]["doubts"]
+        self.assertEqual({(d["folder"],) for d in doubts if d["type"] == "CopiesUnclear"}, unknowable)
+        self.assertEqual({d["type"]: d["count"] for d in doubts}, {"CopiesUnclear": 2})
         return batch
 
     def test_two_of_one_key_and_one_of_them_there(self):

@@ -193,9 +193,9 @@ static void what_was_sent_without_a_date_is_known_by_its_name(void **state)
 {
     struct twin_manners manners = { .rewrites = false };
     struct twin_rules rules = { &manners, true, true, true };
-    struct twin_message messages[] = { { INT64_MIN, 1000, 7, false, 1, 0 },
-                                       { 5, 1000, 7, false, 2, 0 },
-                                       { 6, 2000, 7, false, 3, 0 } };
+    struct twin_message messages[] = { { INT64_MIN, 1000, 7, false, 1, 0, false },
+                                       { 5, 1000, 7, false, 2, 0, false },
+                                       { 6, 2000, 7, false, 3, 0, false } };
     const struct twin_copy copies[] = { { 5, 1000 }, { 900, 1000 }, { 901, 2000 } };
 
     (void)state;
@@ -222,7 +222,7 @@ static void many_equal_messages_take_no_time(void **state)
         rules.sizes_exact = !rewrites;
         paired = 0;
         for (size_t i = 0; i < count; i++) {
-            messages[i] = (struct twin_message){ 1, 1000 + i / 1000, 7, false, (uint32_t)i + 1, 0 };
+            messages[i] = (struct twin_message){ 1, 1000 + i / 1000, 7, false, (uint32_t)i + 1, 0, false };
             copies[i] = (struct twin_copy){ 1, 1000 + i / 1000 };
         }
         (void)twin_assign(messages, count, copies, count, &rules);
