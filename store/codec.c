@@ -182,6 +182,7 @@ size_t encode_message(uint8_t *out, const struct key *key, const struct message_
                    (all_zero(m->header_key) ? 0u : HAS_HEADER_KEY) |
                    (m->target_uid ? HAS_TARGET : 0u) | (m->tries ? HAS_TRIES : 0u) |
                    (keywords.size ? HAS_KEYWORDS : 0u) | (m->source_id ? HAS_SOURCE_ID : 0u);
+    bool copies = m->unanswered || m->doomed_uid || m->in_doubt;
 
     assert(m->state >= MESSAGE_FOUND && m->state < MESSAGE_STATE_COUNT &&
            (unsigned)m->reason < SKIP_REASON_COUNT);
@@ -211,14 +212,18 @@ size_t encode_message(uint8_t *out, const struct key *key, const struct message_
     if (has & HAS_SOURCE_ID)
         pack_number(&w, m->source_id);
     /* Few have any of these: their being there says so. */
-    if (m->repairs || m->target_uid_from || m->in_doubt) {
+    if (m->repairs || m->target_uid_from || copies) {
         pack_byte(&w, m->repairs & 0xFF);
         pack_number(&w, m->repaired_bytes);
-        if (m->repairs > 0xFF || m->target_uid_from || m->in_doubt)
+        if (m->repairs > 0xFF || m->target_uid_from || copies)
             pack_byte(&w, m->repairs >> 8);
     }
-    if (m->target_uid_from || m->in_doubt)
+    if (m->target_uid_from || copies)
         pack_number(&w, m->target_uid_from);
+    if (copies) {
+        pack_byte(&w, m->unanswered);
+        pack_number(&w, m->doomed_uid);
+    }
     if (m->in_doubt)
         pack_byte(&w, 1);
     return pack_end(&w, key_slice(key));
@@ -272,6 +277,10 @@ bool decode_message(struct slice key, struct slice value, struct message_record 
     }
     if (r.ok && r.left)
         m->target_uid_from = unpack_u32(&r);
+    if (r.ok && r.left) {
+        m->unanswered = (uint8_t)unpack_byte(&r);
+        m->doomed_uid = unpack_u32(&r);
+    }
     if (r.ok && r.left)
         m->in_doubt = unpack_below(&r, 2);
     return unpack_end(&r) && m->state != 0;

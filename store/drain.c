@@ -54,6 +54,8 @@ bool drain_blocked_by(const struct store_op *op, const struct store_op *earlier)
     case STORE_OP_OPEN:
         return same_folder && !drain_inserts(earlier);
     case STORE_OP_REPAIR:
+    case STORE_OP_UNANSWERED:
+    case STORE_OP_DOOM:
         return same_folder;
     case STORE_OP_END:
         return same_folder && end_blocked_by(op, earlier);
@@ -91,6 +93,8 @@ bool drain_outlives_loss(const struct store_op *op)
     case STORE_OP_DROP_BODY:
     case STORE_OP_OPEN:
     case STORE_OP_REPAIR:
+    case STORE_OP_UNANSWERED:
+    case STORE_OP_DOOM:
     case STORE_OP_SAMPLE:
     case STORE_OP_FLUSH:
         return false;

@@ -222,6 +222,10 @@ int journal_apply(struct journal *j, struct store_op *op)
         return journal_open(j, op);
     case STORE_OP_REPAIR:
         return journal_repair(j, op);
+    case STORE_OP_UNANSWERED:
+        return journal_unanswered(j, op);
+    case STORE_OP_DOOM:
+        return journal_doom(j, op);
     case STORE_OP_END:
         return journal_end(j, op);
     case STORE_OP_FAILURE:

@@ -150,7 +150,7 @@ static int target_uids_dropped(struct journal *j, const struct store_op *op)
         if ((m.state == MESSAGE_UPLOADED || m.state == MESSAGE_PRESENT || m.target_uid) &&
             (m.target_uid || m.target_uid_from != from)) {
             journal_keywords_kept(&m, keywords);
-            m.target_uid = 0;
+            m.target_uid = m.doomed_uid = 0;
             m.target_uid_from = from;
             rc = journal_message_put(j, &key, &m);
             if (rc)

@@ -49,6 +49,8 @@ int journal_chunk(struct journal *j, const struct store_op *op);
 int journal_drop_body(struct journal *j, const struct store_op *op);
 int journal_spooled(struct journal *j, struct store_op *op);
 int journal_repair(struct journal *j, const struct store_op *op);
+int journal_unanswered(struct journal *j, const struct store_op *op);
+int journal_doom(struct journal *j, const struct store_op *op);
 int journal_end(struct journal *j, const struct store_op *op);
 
 #endif

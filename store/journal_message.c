@@ -234,6 +234,48 @@ int journal_repair(struct journal *j, const struct store_op *op)
     return rc ? rc : journal_message_put(j, &key, &m);
 }
 
+/* UINT8_MAX stays: nobody counted further. */
+int journal_unanswered(struct journal *j, const struct store_op *op)
+{
+    char kept[CODEC_KEYWORDS_BYTES_MAX];
+    struct message_record m;
+    struct key key;
+    int rc = 0;
+
+    for (unsigned i = 0; i < op->unanswered.count && rc == 0; i++) {
+        key_message(&key, op->user, op->folder, op->unanswered.uids[i]);
+        rc = message_get(j, &key, &m);
+        if (rc == 0 && m.state == MESSAGE_SPOOLED && m.unanswered < UINT8_MAX) {
+            journal_keywords_kept(&m, kept);
+            m.unanswered++;
+            rc = journal_message_put(j, &key, &m);
+        } else if (rc == JOURNAL_ILLEGAL) {
+            rc = 0; /* its folder was forgotten meanwhile */
+        }
+    }
+    return rc;
+}
+
+int journal_doom(struct journal *j, const struct store_op *op)
+{
+    char kept[CODEC_KEYWORDS_BYTES_MAX];
+    struct message_record m;
+    struct key key;
+    int rc;
+
+    key_message(&key, op->user, op->folder, op->doom.uid);
+    rc = message_get(j, &key, &m);
+    if (rc)
+        return rc;
+    if (m.state != MESSAGE_UPLOADED)
+        return JOURNAL_ILLEGAL;
+    journal_keywords_kept(&m, kept);
+    m.doomed_uid = op->doom.doomed_uid;
+    if (op->doom.removed && m.unanswered && m.unanswered < UINT8_MAX)
+        m.unanswered--;
+    return journal_message_put(j, &key, &m);
+}
+
 /* It is not on the target any more. Its header_key stays: by that it is known for one that was there, should
  * the source not have it any more either. */
 static int taken_back(struct journal *j, struct tally *t, const struct key *key, struct message_record *m,
@@ -244,7 +286,7 @@ static int taken_back(struct journal *j, struct tally *t, const struct key *key,
             return MDB_CORRUPTED;
         t->bytes_uploaded -= m->body_bytes;
     }
-    m->target_uid = 0;
+    m->target_uid = m->doomed_uid = 0;
     m->body_bytes = 0;
     memset(m->digest, 0, sizeof m->digest);
     if (m->repairs == 0)
@@ -279,6 +321,8 @@ static int one_ended(struct journal *j, const struct store_op *op, struct folder
     ++*journal_tally_of(t, end->state);
     m.state = end->state;
     m.reason = end->state == MESSAGE_SKIPPED ? end->reason : SKIP_NONE;
+    if (end->found && m.unanswered && m.unanswered < UINT8_MAX)
+        m.unanswered--;
     if (end->target_uid) {
         m.target_uid = end->target_uid;
         m.target_uid_from = 0;

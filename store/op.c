@@ -52,6 +52,9 @@ void store_op_free(struct store_op *op)
     case STORE_OP_REPAIR:
         free(op->repair.note);
         break;
+    case STORE_OP_UNANSWERED:
+        free(op->unanswered.uids);
+        break;
     case STORE_OP_META:
         free(op->meta.data);
         break;
@@ -60,6 +63,7 @@ void store_op_free(struct store_op *op)
     case STORE_OP_FORGET:
     case STORE_OP_COUNT:
     case STORE_OP_OPEN:
+    case STORE_OP_DOOM:
     case STORE_OP_FAILURE:
     case STORE_OP_PROBLEM:
     case STORE_OP_DOUBT:

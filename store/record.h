@@ -123,6 +123,9 @@ struct message_record {
     uint32_t target_uid_from; /* not told: it is not below; 0: not known; MESSAGE_NOT_THERE: it went with the target
                                * folder that it was sent to */
     bool in_doubt;            /* uploaded though what the target held then may have been its copy */
+    uint8_t unanswered;       /* how often it was sent without an answer and not found since: so many copies of it may
+                               * still come, or have come, that nobody claims */
+    uint32_t doomed_uid;      /* of the target: a second copy of it that is being removed; 0: none */
     uint32_t tries;
     uint64_t source_id;       /* what the source calls the message in every folder (X-GM-MSGID), 0: none */
     uint16_t repairs;         /* engine's bits of what is mended on the way to the target */

@@ -121,7 +121,7 @@ static bool urgent(const struct store_op *op)
 {
     return op->done &&
            (op->kind == STORE_OP_OPEN || op->kind == STORE_OP_FLUSH || op->kind == STORE_OP_META ||
-            op->kind == STORE_OP_REPAIR);
+            op->kind == STORE_OP_REPAIR || op->kind == STORE_OP_DOOM);
 }
 
 static uint64_t records_of(const struct store_op *op)
@@ -130,6 +130,8 @@ static uint64_t records_of(const struct store_op *op)
         return op->found.count + 1ull;
     if (op->kind == STORE_OP_END)
         return op->end.count + 1ull;
+    if (op->kind == STORE_OP_UNANSWERED)
+        return op->unanswered.count + 1ull;
     return 1;
 }
 
@@ -145,6 +147,8 @@ static uint64_t cost_of(const struct store_op *op)
         bytes += op->found.count * sizeof *op->found.rows;
     else if (op->kind == STORE_OP_END)
         bytes += op->end.count * sizeof *op->end.ends;
+    else if (op->kind == STORE_OP_UNANSWERED)
+        bytes += op->unanswered.count * sizeof *op->unanswered.uids;
     return bytes;
 }
 

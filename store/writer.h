@@ -25,6 +25,9 @@ enum store_op_kind {
     STORE_OP_DROP_BODY, /* a body broke off: its chunks go */
     STORE_OP_OPEN,      /* target intent of a folder: target_open, uidvalidity, floor */
     STORE_OP_REPAIR,    /* how a SPOOLED message is mended when it is sent */
+    STORE_OP_UNANSWERED, /* messages that were sent, and nobody said what became of them; those that are not
+                           SPOOLED any more stay as they are */
+    STORE_OP_DOOM,      /* the second copy of an UPLOADED message is to be removed from the target, or was */
     STORE_OP_END,       /* messages to UPLOADED, PRESENT, SKIPPED, FAILED, or back to FOUND */
     STORE_OP_FAILURE,   /* counts into an equal record or adds one (<= 1,000 a user; then counted into
                            one "more" record) */
@@ -45,6 +48,7 @@ struct store_end {
     enum skip_reason reason;
     uint32_t target_uid;            /* UPLOADED/PRESENT, 0: unknown */
     bool in_doubt;                  /* UPLOADED: see message_record */
+    bool found;                     /* UPLOADED: by a look, in place of an answer */
     struct message_note *note;      /* skipped and failed; from malloc, freed by the writer; or NULL */
 };
 
@@ -97,6 +101,14 @@ struct store_op {
             uint64_t repaired_bytes;
             struct message_note *note; /* from malloc, freed by the writer; or NULL */
         } repair;
+        struct {                    /* UNANSWERED */
+            uint32_t *uids;         /* malloc'ed */
+            unsigned count;
+        } unanswered;
+        struct {                    /* DOOM */
+            uint32_t uid, doomed_uid; /* 0: none is being removed any more */
+            bool removed;             /* one was: it is not waited for any more */
+        } doom;
         struct {                    /* END */
             struct store_end *ends;
             unsigned count;
@@ -120,7 +132,7 @@ void store_op_free(struct store_op *op);
 
 /* Group commit is fixed: an operation that meets an idle writer is committed at once; behind a commit
  * the next one starts when 64 records or 4 MiB wait, when the first has waited 4 ms, or at once for
- * OPEN, REPAIR, FLUSH and META; at most 1,024 records / 16 MiB make one transaction. Operations without
+ * OPEN, REPAIR, DOOM, FLUSH and META; at most 1,024 records / 16 MiB make one transaction. Operations without
  * done start none before they have waited 500 ms: they go with what somebody waits for. */
 struct writer *writer_create(struct spool *spool);
 void writer_destroy(struct writer **writer);

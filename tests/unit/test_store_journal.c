@@ -234,6 +234,49 @@ static void uids_go_with_the_target_folder(void **state)
     kit_deinit(&kit);
 }
 
+static void what_was_sent_without_an_answer(void **state)
+{
+    struct store_op *op;
+    struct kit kit;
+    uint32_t user;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    user = kit_user(&kit, "a@example.edu");
+    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_do(&kit, kit_found_op(user, 1, 1, 3));
+    for (uint32_t uid = 1; uid <= 2; uid++)
+        spool_message(&kit, user, uid, uid, 1000);
+    for (unsigned i = 0; i < 2; i++) {
+        op = store_op_new(STORE_OP_UNANSWERED, user, 1);
+        op->unanswered.count = 4; /* one that is not sent, and one that is not known */
+        op->unanswered.uids = mem_zero(4, sizeof *op->unanswered.uids);
+        for (uint32_t uid = 1; uid <= 4; uid++)
+            op->unanswered.uids[uid - 1] = uid;
+        kit_do(&kit, op);
+    }
+    assert_int_equal(kit_message(&kit, user, 1, 1).unanswered, 2);
+    assert_int_equal(kit_message(&kit, user, 1, 3).unanswered, 0);
+    kit_do(&kit, uploaded_op(user, 1, 50));
+    assert_int_equal(kit_message(&kit, user, 1, 1).unanswered, 2);
+    op = uploaded_op(user, 2, 51);
+    op->end.ends[0].found = true;
+    kit_do(&kit, op);
+    assert_int_equal(kit_message(&kit, user, 1, 2).unanswered, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        op = store_op_new(STORE_OP_DOOM, user, 1);
+        op->doom.uid = 1;
+        op->doom.doomed_uid = i ? 0 : 52;
+        op->doom.removed = i;
+        kit_do(&kit, op);
+        assert_int_equal(kit_message(&kit, user, 1, 1).doomed_uid, i ? 0 : 52);
+        assert_int_equal(kit_message(&kit, user, 1, 1).unanswered, i ? 1 : 2);
+        assert_int_equal(kit_message(&kit, user, 1, 1).target_uid, 50);
+    }
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    kit_deinit(&kit);
+}
+
 /* ---- commits that fail ------------------------------------------------------------------------
  */
 
@@ -696,6 +739,7 @@ int main(void)
         cmocka_unit_test(a_forgotten_folder_leaves_nothing),
         cmocka_unit_test(what_was_sent_in_doubt_says_so),
         cmocka_unit_test(uids_go_with_the_target_folder),
+        cmocka_unit_test(what_was_sent_without_an_answer),
         cmocka_unit_test(a_broken_disk_acknowledges_nothing_and_ends_the_spool),
         cmocka_unit_test(a_full_disk_lets_uploads_free_room_and_then_goes_on),
         cmocka_unit_test(a_disk_that_stays_full_is_told_and_loses_nothing),

@@ -85,6 +85,8 @@ static const struct message_record message = {
     .target_uid = 77,
     .target_uid_from = 4000000000,
     .in_doubt = true,
+    .unanswered = 3,
+    .doomed_uid = 4000000001,
     .tries = 6,
     .source_id = 1278455344230334865,
     .repairs = 0x0F85,
@@ -242,7 +244,8 @@ static bool message_same(struct slice key, struct slice value)
            r.body == message.body && r.body_bytes == 12345 &&
            memcmp(r.digest, message.digest, 16) == 0 &&
            memcmp(r.header_key, message.header_key, 16) == 0 && r.target_uid == 77 &&
-           r.target_uid_from == message.target_uid_from && r.in_doubt &&
+           r.target_uid_from == message.target_uid_from && r.unanswered == 3 &&
+           r.doomed_uid == message.doomed_uid && r.in_doubt &&
            r.tries == 6 && r.source_id == message.source_id &&
            r.repairs == 0x0F85 && r.repaired_bytes == 12399 &&
            slice_equal(r.keywords, message.keywords);
