@@ -1,0 +1,341 @@
+#include "engine/rules/surplus.h"
+
+#include "engine/rules/repair.h"
+#include "io/base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct known {
+    struct twin_row row; /* uid: the source's */
+    uint32_t target_uid, from;
+    uint8_t unanswered;
+    bool ours, there; /* there: its copy is known by its header */
+    unsigned used;    /* second copies */
+};
+
+struct surplus {
+    uint32_t floor;
+    bool uids_lie, knows_sends, sorted;
+    struct known *known; /* by the source's UIDs, then by key */
+    size_t known_count, known_room;
+    uint32_t *claimed;
+    size_t claimed_count, claimed_room;
+    struct twin_row *seen, *kept_seen;
+    size_t seen_count, seen_room, kept_seen_count, kept_seen_room;
+    uint32_t *kept;
+    size_t kept_count;
+    struct surplus_copy *copies;
+    uint32_t *places; /* parallel: the row among the known */
+    size_t copy_count;
+};
+
+struct surplus *surplus_create(uint32_t floor, bool uids_lie)
+{
+    struct surplus *s = mem_zero(1, sizeof *s);
+
+    s->floor = floor;
+    s->uids_lie = uids_lie;
+    return s;
+}
+
+void surplus_destroy(struct surplus **surplus)
+{
+    struct surplus *s = *surplus;
+
+    if (!s)
+        return;
+    free(s->known);
+    free(s->claimed);
+    free(s->seen);
+    free(s->kept_seen);
+    free(s->kept);
+    free(s->copies);
+    free(s->places);
+    free(s);
+    *surplus = NULL;
+}
+
+static void row_add(struct twin_row **rows, size_t *count, size_t *room, const struct twin_row *row)
+{
+    if (*count == *room) {
+        *room = *room ? *room * 2 : 64;
+        *rows = mem_resize(*rows, *room, sizeof **rows);
+    }
+    (*rows)[(*count)++] = *row;
+}
+
+static void claim(struct surplus *s, uint32_t uid)
+{
+    if (s->claimed_count == s->claimed_room) {
+        s->claimed_room = s->claimed_room ? s->claimed_room * 2 : 256;
+        s->claimed = mem_resize(s->claimed, s->claimed_room, sizeof *s->claimed);
+    }
+    s->claimed[s->claimed_count++] = uid;
+}
+
+void surplus_know(struct surplus *s, const struct message_record *m)
+{
+    uint32_t uid = s->uids_lie ? 0 : m->target_uid, from = s->uids_lie ? 0 : m->target_uid_from;
+    bool here = uid ? uid >= s->floor : from != MESSAGE_NOT_THERE && (s->uids_lie || from >= s->floor);
+    struct known *k;
+
+    s->knows_sends |= m->unanswered > 0;
+    if (uid >= s->floor)
+        claim(s, uid);
+    if (!here && !m->unanswered)
+        return;
+    if (s->known_count == s->known_room) {
+        s->known_room = s->known_room ? s->known_room * 2 : 256;
+        s->known = mem_resize(s->known, s->known_room, sizeof *s->known);
+    }
+    k = &s->known[s->known_count++];
+    *k = (struct known){ .row = { .seconds = m->date_known && !(m->repairs & REPAIR_DATE) ? m->date_seconds : INT64_MIN,
+                                  .bytes = message_sent_bytes(m),
+                                  .uid = m->uid },
+                         .target_uid = uid,
+                         .from = from,
+                         .unanswered = m->unanswered,
+                         .ours = m->state == MESSAGE_UPLOADED };
+    memcpy(k->row.key, m->header_key, sizeof k->row.key);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+bool surplus_is_claimed(struct surplus *s, uint32_t target_uid)
+{
+    if (!s->sorted && s->claimed_count)
+        qsort(s->claimed, s->claimed_count, sizeof *s->claimed, by_number);
+    s->sorted = true;
+    return s->claimed_count && bsearch(&target_uid, s->claimed, s->claimed_count, sizeof *s->claimed, by_number);
+}
+
+void surplus_see(struct surplus *s, const struct twin_row *seen)
+{
+    row_add(&s->seen, &s->seen_count, &s->seen_room, seen);
+}
+
+/* ---- whose copy it is ---------------------------------------------------------------------- */
+
+static int by_row(const void *a, const void *b)
+{
+    const struct known *x = a, *y = b;
+
+    return (x->row.uid > y->row.uid) - (x->row.uid < y->row.uid);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct known *x = a, *y = b;
+    int order = memcmp(x->row.key, y->row.key, sizeof x->row.key);
+
+    return order ? order : by_row(a, b);
+}
+
+/* Copies of messages whose UID nobody told are theirs; the rest stays in the twins. */
+static struct twins *unclaimed(struct surplus *s, const struct twin_manners *manners)
+{
+    struct twin_claim *claims = mem_zero(s->known_count + 1, sizeof *claims);
+    struct twins *twins = twins_create();
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->seen_count; i++) {
+        struct imap_date date = { .seconds = s->seen[i].seconds, .known = s->seen[i].seconds != INT64_MIN };
+
+        twins_add(twins, s->seen[i].key, &date, s->seen[i].bytes, s->seen[i].uid);
+    }
+    for (size_t i = 0; i < s->known_count; i++)
+        if (!s->known[i].target_uid)
+            claims[count++] = (struct twin_claim){ .row = s->known[i].row, .from = s->known[i].from };
+    twins_claim(twins, claims, count, manners);
+    for (size_t i = 0; i < count; i++)
+        if (claims[i].done) {
+            struct known wanted = { .row.uid = claims[i].row.uid };
+            struct known *k = bsearch(&wanted, s->known, s->known_count, sizeof *s->known, by_row);
+
+            if (k)
+                k->there = true;
+        }
+    free(claims);
+    return twins;
+}
+
+/* One that has room for a copy more first, then one of the very size. */
+static unsigned rank(const struct known *k, const struct twin_row *seen)
+{
+    return 1u + (k->used < k->unanswered ? 2u : 0u) + (k->row.bytes == seen->bytes ? 1u : 0u);
+}
+
+static bool may_be_twice(const struct known *k)
+{
+    return (k->ours || k->unanswered) && (k->target_uid || k->there);
+}
+
+static bool is_of(const struct known *k, const struct twin_row *seen, const struct twin_manners *manners)
+{
+    struct twin_range range = twin_sizes_of(manners, k->row.bytes);
+
+    return k->row.seconds == seen->seconds ||
+           (seen->key[0] == 'M' && !twin_dates_kept(manners, false) && seen->bytes >= range.least &&
+            seen->bytes <= range.most);
+}
+
+static struct known *owner_by_key(struct surplus *s, const struct twin_row *seen, const struct twin_manners *manners)
+{
+    size_t low = 0, high = s->known_count;
+    struct known *best = NULL;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (memcmp(s->known[middle].row.key, seen->key, sizeof seen->key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < s->known_count && memcmp(s->known[low].row.key, seen->key, sizeof seen->key) == 0; low++) {
+        struct known *k = &s->known[low];
+
+        if (may_be_twice(k) && is_of(k, seen, manners) && (!best || rank(k, seen) > rank(best, seen)))
+            best = k;
+    }
+    return best;
+}
+
+/* A server that makes its own of a mail may have given it a Message-ID where it had none. */
+static struct known *owner_by_date(struct surplus *s, const struct twin_row *seen, const struct twin_manners *manners)
+{
+    for (size_t i = 0; manners->rewrites && seen->key[0] == 'M' && i < s->known_count; i++) {
+        struct known *k = &s->known[i];
+        struct twin_range range = twin_sizes_of(manners, k->row.bytes);
+
+        if (k->row.key[0] != 'M' && k->used < k->unanswered && may_be_twice(k) && k->row.seconds != INT64_MIN &&
+            k->row.seconds == seen->seconds && seen->bytes >= range.least && seen->bytes <= range.most)
+            return k;
+    }
+    return NULL;
+}
+
+static int by_seen(const void *a, const void *b)
+{
+    const struct twin_row *x = a, *y = b;
+
+    return (x->uid > y->uid) - (x->uid < y->uid);
+}
+
+void surplus_match(struct surplus *s, const struct twin_manners *manners)
+{
+    struct twins *twins;
+    struct twin_row left;
+
+    if (s->seen_count == 0)
+        return;
+    qsort(s->seen, s->seen_count, sizeof *s->seen, by_seen);
+    if (s->known_count)
+        qsort(s->known, s->known_count, sizeof *s->known, by_row);
+    twins = unclaimed(s, manners);
+    if (s->known_count)
+        qsort(s->known, s->known_count, sizeof *s->known, by_key);
+    s->copies = mem_zero(s->seen_count, sizeof *s->copies);
+    s->places = mem_zero(s->seen_count, sizeof *s->places);
+    s->kept = mem_zero(s->seen_count, sizeof *s->kept);
+    for (size_t i = 0; i < s->seen_count; i++) {
+        struct known *k = NULL;
+
+        if (twins_at(twins, s->seen[i].uid, &left)) {
+            k = owner_by_key(s, &s->seen[i], manners);
+            if (!k)
+                k = owner_by_date(s, &s->seen[i], manners);
+        }
+        if (!k)
+            continue;
+        k->used++;
+        s->places[s->copy_count] = (uint32_t)(k - s->known);
+        s->copies[s->copy_count++] =
+            (struct surplus_copy){ .seen = s->seen[i], .message = k->row.uid, .kept_uid = k->target_uid };
+        if (k->target_uid)
+            s->kept[s->kept_count++] = k->target_uid;
+    }
+    twins_destroy(&twins);
+}
+
+const uint32_t *surplus_kept(struct surplus *s, size_t *count_r)
+{
+    size_t count = 0;
+
+    if (s->kept_count)
+        qsort(s->kept, s->kept_count, sizeof *s->kept, by_number);
+    for (size_t i = 0; i < s->kept_count; i++)
+        if (count == 0 || s->kept[count - 1] != s->kept[i])
+            s->kept[count++] = s->kept[i];
+    s->kept_count = count;
+    *count_r = count;
+    return s->kept;
+}
+
+void surplus_see_kept(struct surplus *s, const struct twin_row *seen)
+{
+    row_add(&s->kept_seen, &s->kept_seen_count, &s->kept_seen_room, seen);
+}
+
+/* ---- the judgement ------------------------------------------------------------------------- */
+
+static bool is_there(const struct known *k, const struct twin_row *seen)
+{
+    return memcmp(seen->key, k->row.key, sizeof seen->key) == 0 ||
+           ((seen->key[0] != 'M' || k->row.key[0] != 'M') && seen->seconds == k->row.seconds);
+}
+
+static bool same_mail(const struct twin_row *a, const struct twin_row *b)
+{
+    return memcmp(a->key, b->key, sizeof a->key) == 0 && a->seconds != INT64_MIN && a->seconds == b->seconds &&
+           a->bytes == b->bytes;
+}
+
+void surplus_judge(struct surplus *s)
+{
+    size_t count = 0;
+
+    if (s->kept_seen_count)
+        qsort(s->kept_seen, s->kept_seen_count, sizeof *s->kept_seen, by_seen);
+    for (size_t i = 0; i < s->copy_count; i++) {
+        struct surplus_copy *copy = &s->copies[i];
+        struct known *k = &s->known[s->places[i]];
+        struct twin_row wanted = { .uid = copy->kept_uid }, *kept = NULL;
+
+        if (copy->kept_uid) {
+            kept = s->kept_seen_count ? bsearch(&wanted, s->kept_seen, s->kept_seen_count, sizeof *kept, by_seen) : NULL;
+            if (!kept || !is_there(k, kept)) {
+                k->used--;
+                continue;
+            }
+        }
+        copy->alike = kept && same_mail(kept, &copy->seen);
+        s->places[count] = s->places[i];
+        s->copies[count++] = *copy;
+    }
+    s->copy_count = count;
+    for (size_t i = 0; i < count; i++) {
+        const struct known *k = &s->known[s->places[i]];
+
+        s->copies[i].kind = k->unanswered == 0        ? SURPLUS_OTHERS
+                            : k->used > k->unanswered ? SURPLUS_UNSURE
+                                                      : SURPLUS_OWN;
+    }
+}
+
+const struct surplus_copy *surplus_copies(const struct surplus *s, size_t *count_r)
+{
+    *count_r = s->copy_count;
+    return s->copies;
+}
+
+bool surplus_knows_sends(const struct surplus *s)
+{
+    return s->knows_sends;
+}
