@@ -114,6 +114,8 @@ size_t encode_folder(uint8_t *out, const struct key *key, const struct folder_re
     pack_shown(&w, f->target_name);
     if (f->target_lost_from) /* few have it: its being there says so */
         pack_number(&w, f->target_lost_from);
+    if (f->target_lost_from && f->target_late_seen)
+        pack_number(&w, f->target_late_seen);
     return pack_end(&w, key_slice(key));
 }
 
@@ -150,6 +152,8 @@ bool decode_folder(struct slice key, struct slice value, struct folder_record *f
     f->target_name = unpack_slice(&r, CODEC_NAME_BYTES_MAX);
     if (r.ok && r.left)
         f->target_lost_from = unpack_u32(&r);
+    if (r.ok && r.left)
+        f->target_late_seen = unpack_u32(&r);
     return unpack_end(&r) && tally_balanced(&f->tally);
 }
 

@@ -180,6 +180,7 @@ int journal_open(struct journal *j, const struct store_op *op)
         rc = target_uids_dropped(j, op);
         if (rc)
             return rc;
+        slot->record.target_late_seen = 0;
     }
     slot->record.target_open = true;
     slot->record.target_counted = false;

@@ -285,6 +285,8 @@ static int taken_back(struct journal *j, struct tally *t, const struct key *key,
         if (t->bytes_uploaded < m->body_bytes)
             return MDB_CORRUPTED;
         t->bytes_uploaded -= m->body_bytes;
+        /* It was answered OK: so it may come yet. */
+        m->unanswered += m->unanswered < UINT8_MAX;
     }
     m->target_uid = m->doomed_uid = 0;
     m->body_bytes = 0;

@@ -95,6 +95,7 @@ struct folder_record {
     uint32_t target_uid_floor; /* our unanswered APPENDs can only have UIDs at or above */
     uint32_t target_highest_seen; /* up to this UID it is known what the folder holds: looked at, or told by APPENDUID */
     uint32_t target_lost_from; /* at or above this UID a copy may come that was looked for in vain; 0: none is waited for */
+    uint32_t target_late_seen; /* the UIDNEXT when such copies were last looked for; 0: not yet */
     struct tally tally;       /* kept by the journal alone */
     char delimiter;           /* source, '\0' for NIL */
     char role[16];            /* "inbox" "sent" ... or "" */

@@ -8,6 +8,7 @@
 #include "engine/move/login.h"
 #include "engine/move/pull.h"
 #include "engine/move/push.h"
+#include "engine/move/push_late.h"
 #include "engine/rules/advice.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -513,6 +514,9 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
     if (account->total.failed == 0 || hub->settings->mode == SETTINGS_MODE_RETRY)
         clear_remarks(account);
     account_put_user(account, NULL);
+    for (unsigned i = 0; account_uses(account, SIDE_TARGET) && i < account->folder_count; i++)
+        if (account->folders[i]->uncertain)
+            push_late_note_spooled(account->folders[i]);
     allowance_begin(account);
     size_limit_begin(account);
     account_learnt_begin(account);

@@ -28,6 +28,7 @@ struct audit {
     struct store_end *missing;
     uint64_t from[MESSAGE_STATE_COUNT]; /* of those, by state */
     uint32_t missing_count, surplus;
+    uint32_t missing_from; /* the lowest UID that one of them had on the target, 1: not known */
 };
 
 static bool link_stands(const struct audit *a)
@@ -155,6 +156,8 @@ static void matched(void *context, enum verify_what what, uint32_t index)
     a->missing[a->missing_count++] =
         (struct store_end){ .uid = a->ours[index].uid, .state = MESSAGE_FOUND };
     a->from[a->states[index]]++;
+    if (a->missing_from == 0 || a->target_uids[index] < a->missing_from)
+        a->missing_from = a->target_uids[index] ? a->target_uids[index] : 1;
 }
 
 /* ---- what follows from it ------------------------------------------------------------------ */
@@ -180,6 +183,9 @@ static void move_again(struct audit *a)
     f->target_before = a->status.messages;
     f->uploaded_now = 0;
     f->record.target_counted = false;
+    /* What was answered OK and is not there may be stored yet. */
+    if (f->record.target_lost_from == 0 || f->record.target_lost_from > a->missing_from)
+        f->record.target_lost_from = a->missing_from;
     folder_put(f);
     folder_set_pull(f, PULL_BODIES);
     pull_undone(f);

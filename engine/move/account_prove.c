@@ -248,6 +248,7 @@ static void counted(struct account *account, struct folder *f, const struct imap
         other = batch_other_target(account->hub->batch);
     }
     agrees = status->messages >= least;
+    f->others_came |= others_put_mail(f, status);
     if (agrees && !again && !others_put_mail(f, status))
         account_proved(f, status);
     else if (!other && (agrees || may_be_audited(f)))

@@ -49,7 +49,6 @@ struct folder *folder_create(struct account *account, const struct folder_record
     folder->ready.more = record->tally.spooled > 0;
     folder->ours_from = folder->lost_above = UINT32_MAX;
     folder->uncertain = record->target_open && record->tally.spooled > 0;
-    folder->lost_before = record->target_lost_from != 0;
     return folder;
 }
 

@@ -111,7 +111,7 @@ struct folder {
     uint32_t lost_above; /* the lowest highest_seen at which any was sent whose answer was lost, or a refusal in doubt,
                           * since the last look: what was stored of them has a UID above; UINT32_MAX: none */
     unsigned lost_count; /* messages of those; 0 with uncertain: an earlier run's, nobody knows how many */
-    bool lost_before;    /* the record's target_lost_from is an earlier run's */
+    bool others_came;    /* somebody else put mail there while this run sent to it */
     bool late_looked;    /* what came late was looked for in this run, or could not be */
     unsigned late_tries;
     struct err *refusal; /* the last in doubt, or NULL */

@@ -1,7 +1,9 @@
-/* Copies that a target stored after the looks for them had ended. No settle time is safe: a message whose answer
- * was lost, that two looks did not find and that was sent again may still come. The folder's record keeps from
- * which UID on; at the end of the user's work, and of the next run's, that part of the folder is read once more.
- * A copy that no row claims, beside one that we sent and that is there, is such a one: it is told, not removed. */
+/* Second copies on the target. No settle time is safe: a message whose answer was lost, that two looks did not find and
+ * that was sent again may still be stored. The folder's record keeps from which UID on, the message's row how often it
+ * was sent without an answer; at the end of the user's work, in this run and in each later one, the folder is asked for
+ * messages that no row claims. Such a copy beside ours is told, not removed (`tidy` does). The same look tells of
+ * somebody else who moves the same mail at the same time. */
+#include "engine/move/late.h"
 #include "engine/move/push_inner.h"
 #include "engine/move/push_late.h"
 #include "io/base/log.h"
@@ -14,105 +16,164 @@
 
 /* A link may go while it is asked; more often than this it is left to the next run. */
 #define TRIES_MAX 3u
+#define UIDS_A_RECORD 4096u
 
-bool push_late_is_due(const struct folder *f)
+/* ---- what is noted before anything is sent again ------------------------------------------- */
+
+static void note(struct folder *f, const uint32_t *uids, unsigned count)
 {
-    return f->record.target_lost_from && !f->late_looked && f->target_raw && !f->record.excluded &&
-           f->push != PUSH_REFUSED;
+    struct store_op *op = store_op_new(STORE_OP_UNANSWERED, f->record.user, f->record.folder);
+
+    op->unanswered.uids = mem_alloc(count * sizeof *uids);
+    memcpy(op->unanswered.uids, uids, count * sizeof *uids);
+    op->unanswered.count = count;
+    hub_submit_lazy(f->account->hub, op);
 }
 
-/* ---- what is there, and whose it is -------------------------------------------------------- */
+void push_late_note(struct folder *f, const struct folder_item *items, unsigned count)
+{
+    uint32_t *uids = mem_alloc(count * sizeof *uids);
 
-struct claims {
-    struct twins *twins;
-    struct twin_row *ours; /* copies that we sent, as the target shows them */
-    size_t ours_count, ours_room;
-    struct twin_claim *unknown; /* rows whose UID nobody told */
-    size_t unknown_count, unknown_room;
-    uint32_t floor;
+    for (unsigned i = 0; i < count; i++)
+        uids[i] = items[i].uid;
+    note(f, uids, count);
+    free(uids);
+}
+
+struct gathering {
+    struct folder *folder;
+    uint32_t uids[UIDS_A_RECORD];
+    unsigned count;
 };
 
-static void ours_add(struct claims *c, const struct twin_row *row)
+static bool gather(void *context, const struct message_record *m)
 {
-    if (c->ours_count == c->ours_room) {
-        c->ours_room = c->ours_room ? c->ours_room * 2 : 256;
-        c->ours = mem_resize(c->ours, c->ours_room, sizeof *c->ours);
-    }
-    c->ours[c->ours_count++] = *row;
-}
+    struct gathering *g = context;
 
-static bool claim_one(void *context, const struct message_record *m)
-{
-    struct claims *c = context;
-    struct twin_row seen;
-
-    if (m->target_uid) {
-        if (m->target_uid >= c->floor && twins_at(c->twins, m->target_uid, &seen)) {
-            /* What was there before us may have been there twice. */
-            if (m->state == MESSAGE_UPLOADED)
-                ours_add(c, &seen);
-            (void)twins_drop_uid(c->twins, m->target_uid);
-        }
-        return true;
+    g->uids[g->count++] = m->uid;
+    if (g->count == UIDS_A_RECORD) {
+        note(g->folder, g->uids, g->count);
+        g->count = 0;
     }
-    if (m->target_uid_from < c->floor || m->target_uid_from == MESSAGE_NOT_THERE)
-        return true;
-    if (c->unknown_count == c->unknown_room) {
-        c->unknown_room = c->unknown_room ? c->unknown_room * 2 : 64;
-        c->unknown = mem_resize(c->unknown, c->unknown_room, sizeof *c->unknown);
-    }
-    c->unknown[c->unknown_count++] = (struct twin_claim){ .row = push_row_of(m), .from = m->target_uid_from };
     return true;
 }
 
-static int by_mail(const void *a, const void *b)
+void push_late_note_spooled(struct folder *f)
 {
-    const struct twin_row *x = a, *y = b;
-    int order = memcmp(x->key, y->key, TWIN_KEY_BYTES);
+    struct gathering *g;
+    struct err err;
 
-    return order ? order : (x->seconds > y->seconds) - (x->seconds < y->seconds);
+    g = mem_zero(1, sizeof *g);
+    g->folder = f;
+    if (!reader_messages(f->account->hub->reader, f->record.user, f->record.folder, 1u << MESSAGE_SPOOLED, 0, false, 0,
+                         gather, g, &err))
+        hub_abort_run(f->account->hub, &err);
+    else if (g->count)
+        note(f, g->uids, g->count);
+    free(g);
 }
 
-/* How many second copies there are; what is said of the first. */
-static uint64_t surplus(struct claims *c, const struct push_look *look, char *first, size_t cap)
-{
-    struct twin_row seen, *own;
-    uint64_t count = 0;
+/* ---- when it is looked --------------------------------------------------------------------- */
 
-    if (c->ours_count)
-        qsort(c->ours, c->ours_count, sizeof *c->ours, by_mail);
-    for (unsigned i = 0; i < look->seen_count && c->ours_count; i++) {
-        if (!twins_at(c->twins, look->seen[i], &seen))
-            continue;
-        own = bsearch(&seen, c->ours, c->ours_count, sizeof *c->ours, by_mail);
-        if (!own)
-            continue;
-        if (count++ == 0)
-            snprintf(first, cap, "UID %" PRIu32 " beside UID %" PRIu32, seen.uid, own->uid);
-    }
-    return count;
+/* Others put mail into the folder while this run sent to it; from this UID on. 0: nobody, as far as one can tell. */
+static uint32_t shared_from(const struct folder *f)
+{
+    return f->others_came && f->sent_from != UINT32_MAX ? f->sent_from : 0;
 }
 
-static bool compare(struct worker *w, uint64_t *count_r, char *first, size_t cap, struct err *err_r)
+bool push_late_is_due(const struct folder *f)
 {
-    struct push *p = w->work;
-    struct folder *f = w->folder;
-    struct hub *hub = w->account->hub;
-    struct claims c = { .twins = p->scan, .floor = p->floor };
-    bool ok = reader_messages(hub->reader, f->record.user, f->record.folder,
-                              1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0, claim_one, &c,
-                              err_r);
+    return (f->record.target_lost_from || shared_from(f)) && !f->late_looked && f->target_raw && !f->record.excluded &&
+           f->push != PUSH_REFUSED;
+}
 
-    if (ok) {
-        twins_claim(c.twins, c.unknown, c.unknown_count, &hub->manners);
-        for (size_t i = 0; i < c.unknown_count; i++)
-            if (c.unknown[i].done)
-                ours_add(&c, &c.unknown[i].row);
-        *count_r = surplus(&c, &p->look, first, cap);
+static bool has_doubt(const struct folder *f)
+{
+    return account_doubts(f->account, f, "LateCopy", NULL) || account_doubts(f->account, f, "TwoSenders", NULL);
+}
+
+/* ---- what it finds ------------------------------------------------------------------------- */
+
+struct found {
+    uint64_t late, others;
+    const struct surplus_copy *late_first, *others_first;
+};
+
+/* What earlier versions marked has no count of sends: what they told of stays told. */
+static bool is_late(const struct folder *f, struct surplus *surplus, const struct surplus_copy *copy)
+{
+    return copy->kind != SURPLUS_OTHERS ||
+           (!surplus_knows_sends(surplus) && account_doubts(f->account, f, "LateCopy", NULL));
+}
+
+/* The copy of a message that was sent once is of interest where it came between those of this run, or was told before:
+ * a person may copy mail. */
+static bool is_others(const struct folder *f, const struct surplus_copy *copy)
+{
+    return (shared_from(f) && copy->seen.uid >= shared_from(f)) || account_doubts(f->account, f, "TwoSenders", NULL);
+}
+
+static struct found found_in(const struct folder *f, struct surplus *surplus)
+{
+    struct found found = { 0 };
+    const struct surplus_copy *copies;
+    size_t n;
+
+    copies = surplus_copies(surplus, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (is_late(f, surplus, &copies[i])) {
+            if (found.late++ == 0)
+                found.late_first = &copies[i];
+        } else if (is_others(f, &copies[i]) && found.others++ == 0) {
+            found.others_first = &copies[i];
+        }
     }
-    free(c.ours);
-    free(c.unknown);
-    return ok;
+    return found;
+}
+
+static const char *example(const struct surplus_copy *copy, uint64_t count, char *text, size_t cap)
+{
+    if (copy->kept_uid)
+        snprintf(text, cap, "UID %" PRIu32 " beside UID %" PRIu32 "%s", copy->seen.uid, copy->kept_uid,
+                 count == 1 ? "" : " is the first");
+    else
+        snprintf(text, cap, "UID %" PRIu32 "%s", copy->seen.uid, count == 1 ? "" : " is the first");
+    return text;
+}
+
+static void tell(struct folder *f, const struct found *found)
+{
+    char text[64];
+
+    if (found->late)
+        account_doubt(f->account, f, "LateCopy", found->late,
+                      "%s holds %llu second cop%s of messages that were stored late, after no look had found them "
+                      "and they had been sent again: %s",
+                      f->target_name, (unsigned long long)found->late, found->late == 1 ? "y" : "ies",
+                      example(found->late_first, found->late, text, sizeof text));
+    else
+        account_doubt_clear(f->account, f, "LateCopy");
+    if (found->others)
+        account_doubt(f->account, f, "TwoSenders", found->others,
+                      "%s holds second copies of %llu message%s of this user that somebody else put there while this "
+                      "run was sending: %s",
+                      f->target_name, (unsigned long long)found->others, found->others == 1 ? "" : "s",
+                      example(found->others_first, found->others, text, sizeof text));
+    else
+        account_doubt_clear(f->account, f, "TwoSenders");
+}
+
+/* The mark stays: what was sent without an answer may be stored at any time. */
+static void keep(struct folder *f, const struct found *found, const struct imap_status *status)
+{
+    struct folder_record *r = &f->record;
+    struct folder_record before = *r;
+
+    if (found->others && (r->target_lost_from == 0 || r->target_lost_from > shared_from(f)) && shared_from(f))
+        r->target_lost_from = shared_from(f);
+    r->target_late_seen = r->target_lost_from && (status->has & IMAP_STATUS_UIDNEXT) ? status->uidnext : 0;
+    if (r->target_lost_from != before.target_lost_from || r->target_late_seen != before.target_late_seen)
+        folder_put(f);
 }
 
 /* ---- the look ------------------------------------------------------------------------------ */
@@ -120,10 +181,7 @@ static bool compare(struct worker *w, uint64_t *count_r, char *first, size_t cap
 static void over(struct worker *w)
 {
     struct account *account = w->account;
-    struct push *p = w->work;
 
-    push_look_clear(&p->look);
-    twins_destroy(&p->scan);
     push_folder_release(w);
     w->busy = false;
     account->proving--;
@@ -134,7 +192,9 @@ static void fails(struct worker *w, const struct err *err)
 {
     struct folder *f = w->folder;
 
-    if (++f->late_tries >= TRIES_MAX) {
+    if (err->origin == ERR_ORIGIN_STORE) {
+        hub_abort_run(w->account->hub, err);
+    } else if (++f->late_tries >= TRIES_MAX) {
         /* What it holds is not known: the next run looks again. */
         f->late_looked = true;
         account_doubt(w->account, f, "LateCopy", 0,
@@ -146,83 +206,60 @@ static void fails(struct worker *w, const struct err *err)
     over(w);
 }
 
-static void looked(struct worker *w, const struct err *cause)
-{
-    struct account *account = w->account;
-    struct folder *f = w->folder;
-    char first[64] = "";
-    uint64_t count = 0;
-    struct err err;
-
-    if (cause) {
-        fails(w, cause);
-        return;
-    }
-    if (!compare(w, &count, first, sizeof first, &err)) {
-        hub_abort_run(account->hub, &err);
-        over(w);
-        return;
-    }
-    f->late_looked = true;
-    log_line(LOG_DEBUG, "folder.late", "user=%s folder=%s from=%" PRIu32 " doubled=%llu",
-             account->user->email_address, f->target_name, f->record.target_lost_from,
-             (unsigned long long)count);
-    if (count)
-        account_doubt(account, f, "LateCopy", count,
-                      "%s holds %llu second cop%s of messages that were stored late, after no look had found them "
-                      "and they had been sent again: %s%s",
-                      f->target_name, (unsigned long long)count, count == 1 ? "y" : "ies", first,
-                      count == 1 ? "" : " is the first");
-    else
-        account_doubt_clear(account, f, "LateCopy");
-    /* The run after the loss looks once more; then only where a copy was found. */
-    if (!count && f->lost_before) {
-        f->record.target_lost_from = 0;
-        folder_put(f);
-    }
-    over(w);
-}
-
-static void selected(void *context, const struct imap_selected *selected)
-{
-    struct worker *w = context;
-    struct push *p = w->work;
-
-    w->folder->target_status = selected->status;
-    p->uidnext = selected->status.has & IMAP_STATUS_UIDNEXT ? selected->status.uidnext : 0;
-}
-
-static void examined(void *context, const struct err *err)
+static void looked(void *context, struct late_look *look, const struct err *err)
 {
     struct worker *w = context;
     struct folder *f = w->folder;
-    const struct imap_status *status = &f->target_status;
+    struct found found;
 
     if (err) {
         fails(w, err);
+        late_look_free(&look);
         return;
     }
-    if ((status->has & IMAP_STATUS_UIDVALIDITY) && f->record.target_uidvalidity &&
-        status->uidvalidity != f->record.target_uidvalidity) {
-        /* The folder is gone, and any copies with it. */
-        f->late_looked = true;
-        f->record.target_lost_from = 0;
+    f->late_looked = true;
+    if (late_is_another(look)) {
+        /* The folder is gone, and any copies with it. What was sent by its name may come into the new one. */
         account_doubt_clear(w->account, f, "LateCopy");
+        account_doubt_clear(w->account, f, "TwoSenders");
+        f->record.target_lost_from = f->record.target_lost_from ? 1 : 0;
+        f->record.target_late_seen = 0;
         folder_put(f);
-        over(w);
-        return;
+    } else {
+        found = found_in(f, late_surplus(look));
+        log_line(LOG_DEBUG, "folder.late", "user=%s folder=%s from=%" PRIu32 " late=%llu others=%llu",
+                 w->account->user->email_address, f->target_name, f->record.target_lost_from,
+                 (unsigned long long)found.late, (unsigned long long)found.others);
+        tell(f, &found);
+        keep(f, &found, late_status(look));
     }
-    push_look(w, looked);
+    late_look_free(&look);
+    over(w);
 }
 
 void push_late_begin(struct worker *w, struct folder *f)
 {
-    struct push *p = w->work;
+    const struct folder_record *r = &f->record;
+    uint32_t shared = shared_from(f);
+    struct late_config config = {
+        .session = link_session(w->link),
+        .raw = r->target_raw,
+        .read_only = true,
+        .floor = r->target_lost_from && (!shared || r->target_lost_from < shared) ? r->target_lost_from : shared,
+        .uidvalidity = r->target_uidvalidity,
+        .uids_lie = f->uids_lie,
+        .reader = w->account->hub->reader,
+        .user = r->user,
+        .folder = r->folder,
+        .manners = &w->account->hub->manners,
+    };
 
+    /* What was there at the last look is not ours; but copies that were told are looked for until they are gone. */
+    if (!has_doubt(f))
+        config.from = shared && shared < r->target_late_seen ? shared : r->target_late_seen;
     push_folder_release(w);
     push_folder_take(w, f);
     w->busy = true;
     w->account->proving++;
-    p->floor = f->record.target_lost_from;
-    session_select(link_session(w->link), f->record.target_raw, true, selected, examined, w);
+    late_look_begin(&config, looked, w);
 }

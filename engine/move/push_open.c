@@ -259,9 +259,9 @@ static bool looks_again(struct folder *f, struct push *p)
 
 /* Not all that was lost is there: what is sent again may still come a second time. Whether what is there is ours is
  * not known yet, so that it has to be as many. */
-static void lost_again(struct folder *f, uint32_t floor)
+static void lost_again(struct folder *f, uint32_t floor, size_t found)
 {
-    bool all_found = f->lost_count ? twins_count(f->twins) >= f->lost_count : !f->uncertain;
+    bool all_found = f->lost_count ? found >= f->lost_count : !f->uncertain;
     uint32_t lowest = f->lost_above != UINT32_MAX ? f->lost_above + 1 : f->floor;
 
     /* The look may have had other reasons to begin below. */
@@ -269,7 +269,6 @@ static void lost_again(struct folder *f, uint32_t floor)
         floor = lowest;
     if (all_found)
         return;
-    f->lost_before = false;
     if (f->record.target_lost_from == 0 || f->record.target_lost_from > floor)
         f->record.target_lost_from = floor;
 }
@@ -293,7 +292,7 @@ static void scan_done(struct worker *w)
         hub_abort_run(hub, &err);
         return;
     }
-    lost_again(f, p->floor);
+    lost_again(f, p->floor, twins_count(f->twins));
     f->ours_from =
         f->record.target_open && !f->target_moved && !p->strangers ? f->floor : UINT32_MAX;
     log_line(LOG_DEBUG, "folder.scanned", "user=%s folder=%s floor=%u candidates=%zu",
@@ -352,6 +351,7 @@ static void scan_examined(void *context, const struct err *err)
                       (f->target_status.has & IMAP_STATUS_UIDVALIDITY) &&
                       f->target_status.uidvalidity != f->record.target_uidvalidity;
     if (nothing_came(f, w->work)) {
+        lost_again(f, f->lost_above + 1, 0);
         open_durably(w);
         return;
     }
@@ -483,8 +483,11 @@ static void open_durably(struct worker *w)
         twins_destroy(&f->twins); /* of a folder that was there before this one */
     }
     /* What was found in another folder than before is not paired yet. */
-    if (f->target_moved)
-        f->record.target_highest_seen = 0;
+    if (f->target_moved) {
+        f->record.target_highest_seen = f->record.target_late_seen = 0;
+        if (f->record.target_lost_from)
+            f->record.target_lost_from = 1;
+    }
     if (f->target_status.has & IMAP_STATUS_UIDVALIDITY)
         f->record.target_uidvalidity = f->target_status.uidvalidity;
     f->record.target_uid_floor = f->floor;

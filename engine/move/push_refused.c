@@ -1,6 +1,7 @@
 /* What follows from an APPEND that was refused, or that was not answered. */
 #include "engine/move/governor.h"
 #include "engine/move/push_job.h"
+#include "engine/move/push_late.h"
 #include "engine/move/size_limit.h"
 #include "io/base/mem.h"
 
@@ -28,8 +29,8 @@ static void refusal_doubted(struct job *job, const struct err *err)
     struct folder *f = job->folder;
 
     hold_floor(job);
-    if (err->class != ERR_CLASS_THROTTLED)
-        f->lost_count += job->count;
+    f->lost_count += job->count;
+    push_late_note(f, job->items, job->count);
     if (!f->refusal)
         f->refusal = mem_zero(1, sizeof *f->refusal);
     *f->refusal = *err;
@@ -49,6 +50,7 @@ static void answer_lost(struct job *job)
     f->lost_count += job->count;
     twins_destroy(&f->first_look);
     hold_floor(job);
+    push_late_note(f, job->items, job->count);
     if (f->push == PUSH_OPEN)
         folder_set_push(f, PUSH_SETTLING);
 }

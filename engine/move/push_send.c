@@ -91,7 +91,7 @@ static void tell_unclear(struct folder *f, unsigned sent)
 }
 
 static void items_end(struct folder *f, struct folder_item *items, const uint32_t *uids,
-                      unsigned count, enum message_state state)
+                      unsigned count, enum message_state state, bool found)
 {
     struct store_op *op = store_op_new(STORE_OP_END, f->record.user, f->record.folder);
     uint64_t bytes = 0;
@@ -106,6 +106,7 @@ static void items_end(struct folder *f, struct folder_item *items, const uint32_
         op->end.ends[i].target_uid = uids ? uids[i] : 0;
         op->end.ends[i].in_doubt = items[i].in_doubt;
         unclear += items[i].in_doubt;
+        op->end.ends[i].found = found;
         bytes += items[i].body_bytes;
     }
     if (floor > f->floor) {
@@ -249,7 +250,7 @@ void push_message_fails(struct folder *f, struct folder_item *item, const struct
     account_failure(account, doing == TROUBLE_SPOOL ? FAILURE_LOCAL : FAILURE_TARGET, doing, NULL,
                     err, f, item->uid);
     account->sides[SIDE_TARGET].failures = 0; /* the next one fails for a reason of its own */
-    items_end(f, item, NULL, 1, MESSAGE_FAILED);
+    items_end(f, item, NULL, 1, MESSAGE_FAILED, false);
 }
 
 static void append_ended(void *context, const struct err *err)
@@ -280,7 +281,7 @@ static void append_ended(void *context, const struct err *err)
             f->uids_told = false;
         }
         f->uploaded_now += job->count;
-        items_end(f, job->items, job->has_uids ? job->uids : NULL, job->count, MESSAGE_UPLOADED);
+        items_end(f, job->items, job->has_uids ? job->uids : NULL, job->count, MESSAGE_UPLOADED, false);
     } else if (job->unreadable) {
         /* The body is lost, not the others of the command: those were never stored. */
         struct folder_item bad = job->items[job->body_item];
@@ -385,7 +386,7 @@ static void job_send(struct job *job)
 
 void push_item_found(struct folder *f, struct folder_item *item, uint32_t uid, enum message_state state)
 {
-    items_end(f, item, &uid, 1, state);
+    items_end(f, item, &uid, 1, state, state == MESSAGE_UPLOADED);
     item_deinit(item);
 }
 

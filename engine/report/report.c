@@ -173,7 +173,7 @@ static bool each_problem(void *context, const struct problem_record *problem)
     if (!advice_is_doubt(problem))
         return true;
     user->doubts++;
-    if (strcmp(problem->type, "LateCopy") == 0)
+    if (strcmp(problem->type, "LateCopy") == 0 || strcmp(problem->type, "TwoSenders") == 0)
         user->doubled += problem->count;
     if (user_state_is_proved(user->state))
         user->state = USER_SYNCED_WITH_DOUBTS;

@@ -154,7 +154,12 @@ static const struct advice rows[] = {
       "them, or `--accept-counts` took it so. Wanted back: run with a new state folder, which "
       "recognises what is there.", NULL, true },
     { "LateCopy", "The target stored a message late, after it had been sent again: there are two copies.",
-      "Nothing is lost. `verify --user` names the surplus copies; one of each two may be deleted.", NULL, true },
+      "Nothing is lost. `verify --user` names the surplus copies; `tidy` lists those that this program stored, "
+      "and `tidy --remove` removes them.", NULL, true },
+    { "TwoSenders", "Somebody else moved the same mail into the folder while this run did: there are two copies.",
+      "End the other run: a user belongs to one batch at a time (a `ledger` that both batches name sees to that). "
+      "Nothing is lost; `verify --user` names the second copies, which are the other's and not removed by `tidy`.",
+      NULL, true },
     { "CopiesUnclear", "Different messages that only their content tells apart, of which the target held some before.",
       "Nothing is lost: all of them were sent, and some may be there twice. `verify --user` names these; remove one "
       "of each two by hand, then `retry` looks again.", NULL, true },
@@ -191,8 +196,9 @@ static const struct advice rows[] = {
 /* clang-format on */
 
 /* Rows above of what is no failure: it could not be proved. */
-static const char *const doubts[] = { "HiddenMessages",  "SizeDiffers",      "LateCopy",     "CopiesUnclear",
-                                      "TargetHoldsLess", "TargetNotCounted", "NamesLeftOut", "NotFollowed" };
+static const char *const doubts[] = { "HiddenMessages", "SizeDiffers",     "LateCopy",         "TwoSenders",
+                                      "CopiesUnclear",  "TargetHoldsLess", "TargetNotCounted", "NamesLeftOut",
+                                      "NotFollowed" };
 
 static const struct advice general = {
     "", "Something failed that has no advice of its own.",
