@@ -267,7 +267,7 @@ int journal_doom(struct journal *j, const struct store_op *op)
     rc = message_get(j, &key, &m);
     if (rc)
         return rc;
-    if (m.state != MESSAGE_UPLOADED)
+    if (m.state != MESSAGE_UPLOADED && m.state != MESSAGE_PRESENT)
         return JOURNAL_ILLEGAL;
     journal_keywords_kept(&m, kept);
     m.doomed_uid = op->doom.doomed_uid;

@@ -27,7 +27,7 @@ enum store_op_kind {
     STORE_OP_REPAIR,    /* how a SPOOLED message is mended when it is sent */
     STORE_OP_UNANSWERED, /* messages that were sent, and nobody said what became of them; those that are not
                            SPOOLED any more stay as they are */
-    STORE_OP_DOOM,      /* the second copy of an UPLOADED message is to be removed from the target, or was */
+    STORE_OP_DOOM,      /* the second copy of an UPLOADED or PRESENT message is to be removed from the target, or was */
     STORE_OP_END,       /* messages to UPLOADED, PRESENT, SKIPPED, FAILED, or back to FOUND */
     STORE_OP_FAILURE,   /* counts into an equal record or adds one (<= 1,000 a user; then counted into
                            one "more" record) */

@@ -7,6 +7,7 @@
 #include "engine/cli/do_report.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/do_verify.h"
+#include "engine/cli/do_tidy.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/load.h"
 #include "engine/cli/outputs.h"
@@ -46,6 +47,7 @@ static const struct {
     [OPTS_FETCH] = { NEEDS_USERS | NEEDS_SOURCE, do_run },
     [OPTS_UPLOAD] = { NEEDS_USERS | NEEDS_TARGET, do_run },
     [OPTS_VERIFY] = { NEEDS_NO_SHARD | NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_verify },
+    [OPTS_TIDY] = { NEEDS_NO_SHARD | NEEDS_USERS | NEEDS_TARGET, do_tidy },
     [OPTS_STATUS] = { NEEDS_NOTHING, do_status },
     [OPTS_REPORT] = { NEEDS_NOTHING, do_report },
     [OPTS_EXPORT] = { NEEDS_NO_SHARD | NEEDS_USERS | NEEDS_SOURCE | FOLDER_WILL_DO, do_export },

@@ -39,6 +39,8 @@ static const struct {
                       "the account of the batch; several batch files or state folders are merged" },
     [OPTS_EXPORT] = { "export", SETTINGS_MODE_OTHER, false,
                       "write messages as Maildir, mbox or .eml with an index" },
+    [OPTS_TIDY] = { "tidy", SETTINGS_MODE_OTHER, false,
+                    "list second copies that this program stored, and remove them when told so" },
     [OPTS_BENCH] = { "bench", SETTINGS_MODE_OTHER, false,
                      "measure the source server, read-only" },
     [OPTS_REHEARSE] = { "rehearse", SETTINGS_MODE_OTHER, false,
@@ -87,7 +89,7 @@ static const struct option options[] = {
       BIT(CHECK) | BIT(SIGN_IN) | BIT(PLAN), "the source side only" },
     { .name = "target", OPTION_FLAG, NULL, OF(target), BIT(CHECK) | BIT(SIGN_IN), "the target side only" },
     { .name = "json", OPTION_FLAG, NULL, OF(json),
-      BIT(CHECK) | BIT(FOLDERS) | BIT(PLAN) | BIT(VERIFY) | BIT(STATUS) | BIT(REPORT) | BIT(BENCH) |
+      BIT(CHECK) | BIT(FOLDERS) | BIT(PLAN) | BIT(VERIFY) | BIT(STATUS) | BIT(REPORT) | BIT(TIDY) | BIT(BENCH) |
       BIT(REHEARSE), "print JSON (report: the default unless standard output is a terminal)" },
     { .name = "html", OPTION_TEXT, "FILE", OF(html_file), BIT(REPORT) | BIT(BENCH),
       "write a self-contained page (report: - is standard output)" },
@@ -106,6 +108,8 @@ static const struct option options[] = {
       NULL, 1, 10000 },
     { .name = "seconds", OPTION_NUMBER, "N", OF(seconds), BIT(BENCH), "how long each step lasts",
       NULL, 1, 86400 },
+    { .name = "remove", OPTION_FLAG, NULL, OF(remove), BIT(TIDY),
+      "remove the copies that the journal proves to be this program's own" },
     { .name = "full", OPTION_FLAG, NULL, OF(full), BIT(SPOOL_CHECK), "read the bodies too" },
 
     { .name = "notify-command", OPTION_TEXT, "COMMAND", OF(notify_command),

@@ -21,6 +21,7 @@ enum opts_command {
     OPTS_STATUS,
     OPTS_REPORT,
     OPTS_EXPORT,
+    OPTS_TIDY,
     OPTS_BENCH,
     OPTS_REHEARSE,
     OPTS_SPOOL_CHECK,
@@ -65,6 +66,7 @@ struct opts {
     struct settings_list accept_counts;   /* retry */
     const char *notify_command;           /* run, fetch, upload, retry; or NULL */
     unsigned seconds;                     /* bench: of each step; 0: not given */
+    bool remove;                          /* tidy */
     bool full;                            /* spool-check: bodies too */
 };
 

@@ -226,6 +226,12 @@ void session_subscribe(struct session *session, struct slice name, session_ended
                        void *context);
 void session_store_flags(struct session *session, struct slice set, struct slice flags_text,
                          session_ended *ended, void *context);
+/* Takes the flags from the messages. */
+void session_clear_flags(struct session *session, struct slice set, struct slice flags_text,
+                         session_ended *ended, void *context);
+/* UID EXPUNGE (RFC 4315 2.1): of the set, what has \Deleted, and nothing else. Only where CAP_UIDPLUS or CAP_IMAP4REV2
+ * is offered. There is no call for EXPUNGE, which removes what anybody has marked. */
+void session_expunge(struct session *session, struct slice set, session_ended *ended, void *context);
 void session_noop(struct session *session, session_ended *ended, void *context);
 
 /* One message of an APPEND. */

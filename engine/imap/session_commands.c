@@ -293,16 +293,38 @@ void session_subscribe(struct session *s, struct slice raw, session_ended *ended
     on_name(s, CMD_SUBSCRIBE, raw, ended, context);
 }
 
-void session_store_flags(struct session *s, struct slice set, struct slice flags_text, session_ended *ended,
-                         void *context)
+static void store_flags(struct session *s, struct slice set, char sign, struct slice flags_text, session_ended *ended,
+                        void *context)
 {
     struct cmd *cmd = begin(s, CMD_STORE, ended, context);
 
     cmd_text(cmd, SLICE("UID STORE "));
     cmd_text(cmd, set);
-    cmd_text(cmd, SLICE(" +FLAGS.SILENT ("));
+    cmd_format(cmd, " %cFLAGS.SILENT (", sign);
     cmd_text(cmd, flags_text);
     cmd_text(cmd, SLICE(")"));
+    finish(s, cmd);
+}
+
+void session_store_flags(struct session *s, struct slice set, struct slice flags_text, session_ended *ended,
+                         void *context)
+{
+    store_flags(s, set, '+', flags_text, ended, context);
+}
+
+void session_clear_flags(struct session *s, struct slice set, struct slice flags_text, session_ended *ended,
+                         void *context)
+{
+    store_flags(s, set, '-', flags_text, ended, context);
+}
+
+void session_expunge(struct session *s, struct slice set, session_ended *ended, void *context)
+{
+    struct cmd *cmd = begin(s, CMD_EXPUNGE, ended, context);
+
+    assert(caps_has(&s->caps, CAP_UIDPLUS) || caps_has(&s->caps, CAP_IMAP4REV2));
+    cmd_text(cmd, SLICE("UID EXPUNGE "));
+    cmd_text(cmd, set);
     finish(s, cmd);
 }
 

@@ -206,7 +206,7 @@ static void seen_row(void *context, const struct imap_message_row *row)
     twin = twin_of(row);
     surplus_see(l->surplus, &twin);
     s = &l->seen[l->seen_count++];
-    *s = (struct late_seen){ row->uid, row->flags.system & 0x1f, mem_zero(1, ID_BYTES) };
+    *s = (struct late_seen){ row->uid, mem_zero(1, ID_BYTES) };
     id = slice_first(slice_trim(header_field(row->header, SLICE("Message-ID"))), ID_BYTES - 1);
     err_printable(s->message_id, ID_BYTES, id.data, id.size);
     /* Rows come in order, most often. */

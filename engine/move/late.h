@@ -24,7 +24,6 @@ struct late_config {
 /* What the target says of a message that nobody claims. */
 struct late_seen {
     uint32_t uid;
-    unsigned flags;
     char *message_id; /* printable UTF-8, or "" */
 };
 

@@ -163,6 +163,8 @@ static const struct advice rows[] = {
     { "CopiesUnclear", "Different messages that only their content tells apart, of which the target held some before.",
       "Nothing is lost: all of them were sent, and some may be there twice. `verify --user` names these; remove one "
       "of each two by hand, then `retry` looks again.", NULL, true },
+    { "LateCopyRemoved", "Second copies that this program had stored were removed.",
+      "Nothing to do: `tidy --remove` proved each to be one of two, and the other one is there.", NULL, true },
     { "SizeDiffers", "The source sent another number of bytes than it announced for the message.",
       "Compare the message in the source's webmail with the copy: where that is short, `export` or forward it. "
       "Where it is whole, the source only counts wrongly.", NULL, true },

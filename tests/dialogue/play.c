@@ -757,7 +757,13 @@ static bool start(struct play_command *c, char *rest)
         char *set = strsep(&rest, " ");
 
         session_store_flags(s, slice_cstr(set), slice_cstr(rest ? rest : ""), ended, c);
-    } else if (strcmp(name, "noop") == 0)
+    } else if (strcmp(name, "unstore") == 0) {
+        char *set = strsep(&rest, " ");
+
+        session_clear_flags(s, slice_cstr(set), slice_cstr(rest ? rest : ""), ended, c);
+    } else if (strcmp(name, "expunge") == 0)
+        session_expunge(s, r, ended, c);
+    else if (strcmp(name, "noop") == 0)
         session_noop(s, ended, c);
     else if (strcmp(name, "append") == 0)
         append(c, rest);
