@@ -119,12 +119,12 @@ static void data_parse(struct resp *resp, struct slice line, struct token t)
     }
 }
 
-/* Our tags are "a" and a number. */
+/* Our tags are "a" and a number; who makes a capital of it means them. */
 static uint32_t tag_number(struct slice word)
 {
     uint32_t number;
 
-    if (word.size < 2 || word.data[0] != 'a' || !slice_u32(slice_from(word, 1), &number))
+    if (word.size < 2 || (word.data[0] | 0x20) != 'a' || !slice_u32(slice_from(word, 1), &number))
         return 0;
     return number;
 }
@@ -165,11 +165,12 @@ void resp_parse(struct resp *resp_r, struct slice line)
     if (!token_word(&t, &word))
         return;
     resp_r->tag = tag_number(word);
-    if (resp_r->tag && token_word(&t, &word) && status_of(word, &resp_r->status) &&
-        resp_r->status <= RESP_BAD) {
+    if (!token_word(&t, &word) || !status_of(word, &resp_r->status) || resp_r->status > RESP_BAD) {
+        resp_r->tag = 0;
+    } else if (resp_r->tag) {
         resp_r->kind = RESP_TAGGED;
         text_parse(resp_r, token_rest(&t));
     } else {
-        resp_r->tag = 0;
+        resp_r->foreign = true;
     }
 }

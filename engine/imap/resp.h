@@ -12,7 +12,7 @@ enum resp_kind {
     RESP_STATUS,   /* "* OK|NO|BAD|BYE|PREAUTH": status, code, text */
     RESP_DATA,     /* "* ...": data, number, rest */
     RESP_CONTINUE, /* "+": text */
-    RESP_UNKNOWN   /* text is the whole line */
+    RESP_UNKNOWN   /* text is the whole line; foreign: status, too */
 };
 
 enum resp_status { RESP_OK, RESP_NO, RESP_BAD, RESP_BYE, RESP_PREAUTH };
@@ -28,6 +28,7 @@ struct resp {
     enum resp_status status;
     enum resp_data data;
     uint32_t tag;                 /* number of one of our tags ("a17"), 0 for none of them */
+    bool foreign;                 /* it has the form of a tagged answer, with a tag that is none of ours */
     bool has_number;              /* "* n FETCH" and its like: */
     uint64_t number;              /* UINT64_MAX: digits that no number has; 0 without any */
     struct slice code, code_args; /* "APPENDUID", "1 2"; empty when there is no code */

@@ -11,6 +11,8 @@
 #define INFLIGHT_DEFAULT        8
 #define APPEND_INFLIGHT_DEFAULT 32
 #define LITERAL_PATIENCE_MS     120000
+/* Of the time for an answer, what is still waited once the server has said something that may have been it. */
+#define STRAY_SHARE 20u
 
 static void line_received(void *context, struct slice line);
 
@@ -100,6 +102,8 @@ static void unlink_flight(struct session *s, struct cmd *cmd)
     s->flight.by_kind[cmd->kind]--;
     if (s->writing == cmd)
         s->writing = NULL;
+    if (s->stray.cmd == cmd)
+        s->stray.cmd = NULL;
     replies_forget(s, cmd);
 }
 
@@ -132,7 +136,7 @@ static void end_all(struct session *s, const struct err *err)
     struct cmd *queued, *cmd;
 
     while ((cmd = s->flight_first)) {
-        struct err e = cmd->answered ? cmd->answer : *err;
+        struct err e = cmd->answered ? cmd->answer : cmd == s->stray.cmd ? s->stray.answer : *err;
 
         if (is_uncertain(s, cmd))
             e.class = ERR_CLASS_UNCERTAIN;
@@ -185,6 +189,7 @@ void session_useful(struct session *s)
 {
     s->barren_bytes = 0;
     s->uses++;
+    s->stray = (struct stray){ .came = false };
 }
 
 void session_give_up(struct session *s, const char *why)
@@ -300,6 +305,23 @@ static void tagged(struct session *s, const struct resp *resp)
     replies_tagged_ok(s, cmd, resp);
 }
 
+/* `* BAD`, a tag that we never sent or a line of no form says that a command failed and not which (RFC 9051
+ * 7.1.3). The right answer may still follow; where none does, this was it. */
+static void stray(struct session *s, const struct resp *resp)
+{
+    struct cmd *cmd = s->flight.count == 1 ? s->flight_first : NULL;
+    struct verdict_about about = { cmd ? cmd_doing(cmd->kind) : VERDICT_LIST, s->worked };
+    struct resp answer = *resp;
+
+    if (!s->flight_first)
+        return;
+    s->stray = (struct stray){ .came = true };
+    if (answer.kind == RESP_UNKNOWN && (!answer.foreign || answer.status == RESP_OK))
+        return;
+    if (cmd && verdict_of(&answer, &about, &s->stray.answer))
+        s->stray.cmd = cmd;
+}
+
 /* Remembers what came outside the grammar: it is often the reason of what comes next (F04). */
 static void unknown(struct session *s, const struct resp *resp)
 {
@@ -368,16 +390,20 @@ static void line_received(void *context, struct slice line)
         tagged(s, &resp);
         break;
     case RESP_STATUS:
+        if (resp.status == RESP_BAD)
+            stray(s, &resp);
         replies_status(s, &resp);
         break;
     case RESP_CONTINUE:
         /* One that nobody waits for is ignored (L04). */
         if (s->writing && s->writing->phase == CMD_WAIT) {
+            s->stray = (struct stray){ .came = false };
             s->writing->stop_next++;
             s->writing->phase = CMD_TEXT;
         }
         break;
     case RESP_UNKNOWN:
+        stray(s, &resp);
         unknown(s, &resp);
         break;
     case RESP_DATA:
@@ -526,5 +552,7 @@ uint32_t session_patience_ms(const struct session *s)
         return login_patience_ms(s->login.state);
     if (scan_in_literal(&s->scan))
         return LITERAL_PATIENCE_MS;
-    return s->flight_first ? cmd_patience_ms(s->flight_first->kind) : 0;
+    if (!s->flight_first)
+        return 0;
+    return cmd_patience_ms(s->flight_first->kind) / (s->stray.came ? STRAY_SHARE : 1);
 }

@@ -106,7 +106,8 @@ void session_give_up(struct session *session, const char *why);
 bool session_is_over(const struct session *session);
 /* Milliseconds that the oldest wait may last without any byte before it is a stall: by command and
  * login state in one table (SELECT, SEARCH, STATUS 600,000; inside a literal 120,000; else
- * 300,000; greeting and login 60,000). 0 when nothing is waited for. */
+ * 300,000; greeting and login 60,000; the twentieth part once `* BAD` or a foreign tag came, which may have been
+ * the answer). 0 when nothing is waited for. */
 uint32_t session_patience_ms(const struct session *session);
 /* Logical lines received so far, and the size that the literal at hand was announced with (0 between
  * literals): what never grows, or not in the time that these bytes need, is a stall too. */

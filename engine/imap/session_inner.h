@@ -67,6 +67,13 @@ struct receiving {
     bool junk;         /* what follows it is neither ")" nor another item */
 };
 
+/* A refusal that names no command, or one that was never sent: what is under way may get no other answer. */
+struct stray {
+    bool came;
+    struct cmd *cmd;   /* whose it must be, for want of another; NULL: of one of several */
+    struct err answer; /* with cmd */
+};
+
 /* A body behind which came what makes no sense, up to a ")" at the end of the line: whether its size was right
  * shows in the next line. */
 struct doubt {
@@ -105,6 +112,7 @@ struct session {
     bool body_nil;        /* the body that ended last */
     struct receiving receiving;
     struct doubt doubt;
+    struct stray stray;
     struct imap_selected selected; /* what is told while SELECT is in flight */
     struct buf keywords;           /* of selected.permanent */
     struct buf scratch;
