@@ -1,8 +1,8 @@
 /* A model of how mail goes into one target folder exactly once (docs/architecture.md, steps 4 to 6), searched
- * exhaustively: every order of sending, storing, answering, losing, refusing, committing, looking and being
- * killed. Bounded delay is taken for granted: what the target was sent is stored before the look for it, or
- * never. Each rule of the protocol is a switch; without it the search finds a doubled message. Every function is
- * static.
+ * exhaustively: every order of sending, storing, answering, losing, refusing, committing, looking, stopping and being
+ * killed, on some connections that carry several messages each, pipelined or in one MULTIAPPEND. Bounded delay is
+ * taken for granted: what the target was sent is stored before the look for it, or never. Each rule of the protocol
+ * is a switch; without it the search finds a message that is doubled or lost. Every function is static.
  */
 #ifndef TESTS_MODEL_ONCE_H
 #define TESTS_MODEL_ONCE_H
@@ -13,20 +13,32 @@
 #include <string.h>
 
 #define ONCE_MESSAGES    4
-#define ONCE_CONNECTIONS 2
-#define ONCE_STORED      8 /* copies in the folder */
-#define ONCE_ENDS        4 /* operations that the journal has not committed */
+#define ONCE_CONNECTIONS 3
+#define ONCE_DEPTH       3
+#define ONCE_STORED      10 /* copies in the folder */
+#define ONCE_ENDS        6  /* operations that the journal has not committed */
 #define ONCE_NONE        255
+#define ONCE_FOREIGN     200 /* somebody else's message */
 
 struct once_rules {
-    unsigned messages, connections, losses, refusals, kills;
+    unsigned messages, connections, depth, losses, refusals, kills, stops, foreign;
+    bool multi;         /* a connection's messages are one MULTIAPPEND, which the target stores one by one */
     bool twins;         /* messages 0 and 1 are the same mail */
+    bool alike;         /* messages 0 and 1 have one key and differ; a row without a UID may be taken for either, and
+                         * only the answer to message 0 is ever lost */
     bool tells_uids;    /* APPENDUID */
+    bool waits_alone;   /* only what has no answer waits for the look: the folder goes on */
     bool lost_holds;    /* an answer that is lost holds the floor, whatever others are told */
     bool doubts;        /* a refusal after the last byte is looked into */
     bool claims_from;   /* a row without a UID claims nothing below where its copy may be */
     bool flushes;       /* what was answered is in the journal before a look is compared with it */
     bool open_durable;  /* the intent is durable before the first byte */
+    bool quiet;         /* a look waits until nothing is under way */
+    bool settles;       /* a look waits until the target has done with what it was sent */
+    bool fresh;         /* a look is at what the folder holds now, not at what it held before the loss */
+    bool equal_waits;   /* what has the key of a message without an answer waits with it */
+    bool found_holds;   /* what a look found holds the floor until the journal has it */
+    bool stop_leaves;   /* a run that is stopped while an answer is missing leaves the folder open */
 };
 
 struct once_row {
@@ -42,18 +54,29 @@ struct once_end {
     uint8_t message, uid, floor, highest;
 };
 
+struct once_sent {
+    uint8_t message, at_send, uid; /* uid 0: not stored */
+};
+
+struct once_wire {
+    uint8_t count;
+    struct once_sent sent[ONCE_DEPTH];
+};
+
+/* Bytes only: compared as a whole. */
 struct once_state {
     uint8_t stored[ONCE_STORED], stored_count; /* UID - 1: message */
     uint8_t limbo[ONCE_STORED], limbo_count;   /* sent whole, the connection gone, not stored yet */
-    struct {
-        uint8_t message, at_send, uid; /* message ONCE_NONE: idle; uid 0: not stored */
-    } wire[ONCE_CONNECTIONS];
+    struct once_wire wires[ONCE_CONNECTIONS];
     struct once_journal disk;
     struct once_journal mind; /* what the journal will hold */
     struct once_end ends[ONCE_ENDS];
     uint8_t end_count;
-    uint8_t highest, floor, lost_above, uncertain, opened, running;
-    uint8_t losses, refusals, kills;
+    uint8_t highest, floor, lost_above, opened, running;
+    uint8_t closed;     /* nothing is sent before a look */
+    uint8_t unanswered; /* bits: messages that wait for the look, while others are sent */
+    uint8_t snapshot;   /* how much an early look saw; ONCE_NONE: there was none */
+    uint8_t losses, refusals, kills, stops, foreign;
 };
 
 struct once_search {
@@ -65,27 +88,47 @@ struct once_search {
     bool doubled, lost, full;
 };
 
+/* As the target and its looks tell messages apart. */
 static uint8_t once_key(const struct once_search *s, uint8_t message)
+{
+    return (s->rules.twins || s->rules.alike) && message == 1 ? 0 : message;
+}
+
+/* As their owner does. */
+static uint8_t once_mail(const struct once_search *s, uint8_t message)
 {
     return s->rules.twins && message == 1 ? 0 : message;
 }
 
-static void once_push(struct once_search *s, const struct once_state *state)
+static int once_wire_order(const void *a, const void *b)
 {
+    return memcmp(a, b, sizeof(struct once_wire));
+}
+
+static int once_byte_order(const void *a, const void *b)
+{
+    return *(const uint8_t *)a - *(const uint8_t *)b;
+}
+
+static void once_push(struct once_search *s, const struct once_state *from)
+{
+    struct once_state state = *from;
     uint64_t hash = 1469598103934665603u;
-    const uint8_t *bytes = (const uint8_t *)state;
     size_t at;
 
-    for (size_t i = 0; i < sizeof *state; i++)
-        hash = (hash ^ bytes[i]) * 1099511628211u;
-    for (at = hash & (s->room - 1); s->seen[at].running; at = (at + 1) & (s->room - 1))
-        if (memcmp(&s->seen[at], state, sizeof *state) == 0)
+    /* Which connection it is makes no difference. */
+    qsort(state.wires, s->rules.connections, sizeof *state.wires, once_wire_order);
+    qsort(state.limbo, state.limbo_count, 1, once_byte_order);
+    for (size_t i = 0; i < sizeof state; i++)
+        hash = (hash ^ ((const uint8_t *)&state)[i]) * 1099511628211u;
+    for (at = (hash ^ hash >> 29) & (s->room - 1); s->seen[at].running; at = (at + 1) & (s->room - 1))
+        if (memcmp(&s->seen[at], &state, sizeof state) == 0)
             return;
-    if (s->count * 2 > s->room) {
+    if (s->count * 4 > s->room * 3) {
         s->full = true;
         return;
     }
-    s->seen[at] = *state;
+    s->seen[at] = state;
     s->count++;
     if (s->stack_count == s->stack_room) {
         s->stack_room = s->stack_room ? s->stack_room * 2 : 1024;
@@ -93,19 +136,21 @@ static void once_push(struct once_search *s, const struct once_state *state)
         if (!s->stack)
             abort();
     }
-    s->stack[s->stack_count++] = *state;
+    s->stack[s->stack_count++] = state;
 }
 
-static void once_store(struct once_state *t, uint8_t message)
+static void once_store(struct once_search *s, struct once_state *t, uint8_t message)
 {
     if (t->stored_count < ONCE_STORED)
         t->stored[t->stored_count++] = message;
+    else
+        s->full = true;
 }
 
-static bool once_idle(const struct once_state *t, unsigned connections)
+static bool once_idle(const struct once_search *s, const struct once_state *t)
 {
-    for (unsigned c = 0; c < connections; c++)
-        if (t->wire[c].message != ONCE_NONE)
+    for (unsigned c = 0; c < s->rules.connections; c++)
+        if (t->wires[c].count)
             return false;
     return true;
 }
@@ -113,8 +158,9 @@ static bool once_idle(const struct once_state *t, unsigned connections)
 static bool once_on_wire(const struct once_state *t, uint8_t message)
 {
     for (unsigned c = 0; c < ONCE_CONNECTIONS; c++)
-        if (t->wire[c].message == message)
-            return true;
+        for (unsigned i = 0; i < t->wires[c].count; i++)
+            if (t->wires[c].sent[i].message == message)
+                return true;
     return false;
 }
 
@@ -128,8 +174,9 @@ static uint8_t once_floor(const struct once_search *s, const struct once_state *
     if (s->rules.lost_holds && t->lost_above < lowest)
         lowest = t->lost_above;
     for (unsigned c = 0; c < s->rules.connections; c++)
-        if (t->wire[c].message != ONCE_NONE && t->wire[c].at_send < lowest)
-            lowest = t->wire[c].at_send;
+        for (unsigned i = 0; i < t->wires[c].count; i++)
+            if (t->wires[c].sent[i].at_send < lowest)
+                lowest = t->wires[c].sent[i].at_send;
     return (uint8_t)(lowest + 1);
 }
 
@@ -144,10 +191,11 @@ static void once_apply(struct once_journal *j, const struct once_end *end)
     }
 }
 
-static void once_end(const struct once_search *s, struct once_state *t, uint8_t message, uint8_t uid)
+/* last: of those answered with it, which are one operation, and so durable together with the floor. */
+static void once_end(const struct once_search *s, struct once_state *t, uint8_t message, uint8_t uid, bool last)
 {
     struct once_end end = { message, uid, 0, 0 };
-    uint8_t floor = once_floor(s, t);
+    uint8_t floor = last ? once_floor(s, t) : 0;
 
     if (floor > t->floor) {
         t->floor = end.floor = floor;
@@ -164,17 +212,41 @@ static void once_commit_all(struct once_state *t)
     t->end_count = 0;
 }
 
-/* OPEN: the intent, from this UIDNEXT on. */
-static void once_open(const struct once_search *s, struct once_state *t)
+static void once_loss_over(struct once_state *t)
 {
-    t->floor = t->mind.floor = (uint8_t)(t->stored_count + 1);
-    t->highest = t->mind.highest = t->stored_count;
+    t->closed = t->unanswered = 0;
+    t->lost_above = t->snapshot = ONCE_NONE;
+}
+
+/* OPEN: the intent, from this UID on. */
+static void once_open(const struct once_search *s, struct once_state *t, uint8_t floor)
+{
+    t->floor = t->mind.floor = floor;
+    t->mind.highest = (uint8_t)(floor - 1);
+    t->highest = t->stored_count;
     t->mind.open = 1;
     t->opened = 1;
-    t->uncertain = 0;
-    t->lost_above = ONCE_NONE;
+    once_loss_over(t);
     if (s->rules.open_durable)
         once_commit_all(t);
+}
+
+/* The first copy from a UID on that a row claims (pairs: that is the message's); -1: none. Where sizes tell two alike
+ * apart only roughly, a row claims the other's. */
+static int once_copy(const struct once_search *s, const struct once_state *t, const bool *taken, uint8_t message,
+                     unsigned from, unsigned end, bool pairs)
+{
+    int found = -1;
+
+    for (unsigned i = from - 1u; i < end; i++) {
+        if (taken[i] || once_key(s, t->stored[i]) != once_key(s, message))
+            continue;
+        if (!s->rules.alike || (t->stored[i] == message) == pairs)
+            return (int)i;
+        if (!pairs)
+            found = (int)i;
+    }
+    return found;
 }
 
 /* One look at the folder, compared with the journal, and what is found paired. */
@@ -182,7 +254,11 @@ static void once_look(const struct once_search *s, struct once_state *t)
 {
     uint8_t from = t->mind.open && t->mind.floor < t->mind.highest + 1 ? t->mind.floor
                                                                        : (uint8_t)(t->mind.highest + 1);
+    uint8_t end = t->snapshot != ONCE_NONE ? t->snapshot : t->stored_count;
     bool taken[ONCE_STORED] = { false };
+    struct once_end found[ONCE_MESSAGES];
+    unsigned found_count = 0;
+    int at;
 
     if (t->floor && t->floor < from)
         from = t->floor;
@@ -191,115 +267,239 @@ static void once_look(const struct once_search *s, struct once_state *t)
     for (unsigned m = 0; m < s->rules.messages; m++)
         if (t->disk.rows[m].done && t->disk.rows[m].uid)
             taken[t->disk.rows[m].uid - 1] = true;
-    for (unsigned m = 0; m < s->rules.messages; m++) {
+    for (uint8_t m = 0; m < s->rules.messages; m++) {
         const struct once_row *row = &t->disk.rows[m];
 
         if (!row->done || row->uid || (s->rules.claims_from && row->from < from))
             continue;
-        for (unsigned i = from - 1u; i < t->stored_count; i++)
-            if (!taken[i] && once_key(s, t->stored[i]) == once_key(s, (uint8_t)m)) {
-                taken[i] = true;
-                break;
-            }
+        at = once_copy(s, t, taken, m, from, end, false);
+        if (at >= 0)
+            taken[at] = true;
     }
-    for (unsigned m = 0; m < s->rules.messages; m++) {
-        if (t->mind.rows[m].done)
+    for (uint8_t m = 0; m < s->rules.messages; m++) {
+        if (t->mind.rows[m].done || once_on_wire(t, m))
             continue;
-        for (unsigned i = from - 1u; i < t->stored_count; i++)
-            if (!taken[i] && once_key(s, t->stored[i]) == once_key(s, (uint8_t)m)) {
-                struct once_end end = { (uint8_t)m, (uint8_t)(i + 1), 0, 0 };
-
-                taken[i] = true;
-                once_apply(&t->mind, &end);
-                break;
-            }
+        at = once_copy(s, t, taken, m, from, end, true);
+        if (at >= 0) {
+            taken[at] = true;
+            found[found_count++] = (struct once_end){ m, (uint8_t)(at + 1), 0, 0 };
+        }
     }
-    once_commit_all(t);
-    once_open(s, t);
+    once_open(s, t, found_count && s->rules.found_holds ? from : (uint8_t)(t->stored_count + 1));
+    for (unsigned i = 0; i < found_count; i++) {
+        once_apply(&t->mind, &found[i]);
+        t->ends[t->end_count++] = found[i];
+    }
 }
 
-static void once_gone(const struct once_search *s, struct once_state *t, unsigned c)
-{
-    if (t->wire[c].uid == 0 && t->limbo_count < ONCE_STORED)
-        t->limbo[t->limbo_count++] = t->wire[c].message;
-    t->wire[c].message = ONCE_NONE;
-    t->wire[c].at_send = t->wire[c].uid = 0;
-    (void)s;
-}
-
-/* A copy too many, of a mail of which so many were to come. */
+/* Which mail is there too often, or was answered for and is not there at all. */
 static void once_judge(struct once_search *s, const struct once_state *t)
 {
-    bool all_done = true;
+    bool all_done = t->limbo_count == 0 && once_idle(s, t);
 
+    for (unsigned m = 0; m < s->rules.messages; m++)
+        all_done &= t->disk.rows[m].done;
     for (unsigned m = 0; m < s->rules.messages; m++) {
         unsigned wanted = 0, there = 0;
 
         for (unsigned k = 0; k < s->rules.messages; k++)
-            wanted += once_key(s, (uint8_t)k) == once_key(s, (uint8_t)m);
+            wanted += once_mail(s, (uint8_t)k) == once_mail(s, (uint8_t)m);
         for (unsigned i = 0; i < t->stored_count; i++)
-            there += once_key(s, t->stored[i]) == once_key(s, (uint8_t)m);
+            there += once_mail(s, t->stored[i]) == once_mail(s, (uint8_t)m);
         s->doubled |= there > wanted;
-        all_done &= t->disk.rows[m].done;
+        s->lost |= all_done && there < wanted;
     }
-    if (all_done && t->limbo_count == 0 && once_idle(t, s->rules.connections))
-        s->lost |= t->stored_count < s->rules.messages;
+}
+
+/* ---- steps --------------------------------------------------------------------------------- */
+
+static bool once_may_send(const struct once_search *s, const struct once_state *t, uint8_t message)
+{
+    if (t->mind.rows[message].done || once_on_wire(t, message) || (t->unanswered & 1u << message))
+        return false;
+    for (uint8_t m = 0; m < s->rules.messages && s->rules.equal_waits; m++)
+        if ((t->unanswered & 1u << m) && once_key(s, m) == once_key(s, message))
+            return false;
+    return true;
+}
+
+/* The next message, in order; false: there is none. */
+static bool once_send(const struct once_search *s, struct once_state *t, unsigned c)
+{
+    struct once_wire *w = &t->wires[c];
+
+    for (uint8_t m = 0; m < s->rules.messages && w->count < s->rules.depth; m++)
+        if (once_may_send(s, t, m)) {
+            w->sent[w->count++] = (struct once_sent){ m, t->highest, 0 };
+            return true;
+        }
+    return false;
+}
+
+/* The first n of the wire are no more on it. */
+static void once_off(struct once_wire *w, unsigned n)
+{
+    memmove(w->sent, w->sent + n, (w->count - n) * sizeof *w->sent);
+    memset(w->sent + (w->count - n), 0, n * sizeof *w->sent);
+    w->count = (uint8_t)(w->count - n);
+}
+
+static void once_holds(struct once_state *t, const struct once_sent *sent)
+{
+    if (sent->at_send < t->lost_above)
+        t->lost_above = sent->at_send;
+}
+
+/* Its connection is gone, with all that was on it. */
+static void once_gone(struct once_search *s, struct once_state *t, unsigned c)
+{
+    struct once_wire *w = &t->wires[c];
+
+    for (unsigned i = 0; i < w->count; i++)
+        if (w->sent[i].uid == 0 && t->limbo_count < ONCE_STORED)
+            t->limbo[t->limbo_count++] = w->sent[i].message;
+        else if (w->sent[i].uid == 0)
+            s->full = true;
+    once_off(w, w->count);
+}
+
+static void once_lose(struct once_search *s, const struct once_state *from, unsigned c)
+{
+    struct once_state t = *from;
+    const struct once_wire *w = &from->wires[c];
+
+    t.losses++;
+    for (unsigned i = 0; i < w->count; i++) {
+        if (s->rules.alike && w->sent[i].message != 0)
+            return;
+        once_holds(&t, &w->sent[i]);
+        if (s->rules.waits_alone)
+            t.unanswered |= (uint8_t)(1u << w->sent[i].message);
+    }
+    t.closed |= !s->rules.waits_alone;
+    if (s->rules.fresh)
+        t.snapshot = ONCE_NONE;
+    once_gone(s, &t, c);
+    once_push(s, &t);
+}
+
+static void once_answer(struct once_search *s, const struct once_state *from, unsigned c)
+{
+    const struct once_rules *r = &s->rules;
+    const struct once_wire *w = &from->wires[c];
+    unsigned n = r->multi ? w->count : 1;
+    struct once_state t = *from;
+
+    for (unsigned i = 0; i < n; i++)
+        if (w->sent[i].uid == 0)
+            return;
+    if (from->end_count + n > ONCE_ENDS)
+        return;
+    once_off(&t.wires[c], n);
+    for (unsigned i = 0; i < n; i++)
+        if (r->tells_uids && w->sent[i].uid > t.highest)
+            t.highest = w->sent[i].uid;
+    for (unsigned i = 0; i < n; i++)
+        once_end(s, &t, w->sent[i].message, r->tells_uids ? w->sent[i].uid : 0, i + 1 == n);
+    once_push(s, &t);
+}
+
+/* NO, whatever of it is stored: then the whole folder is looked at before more is sent. */
+static void once_refuse(struct once_search *s, const struct once_state *from, unsigned c)
+{
+    const struct once_wire *w = &from->wires[c];
+    unsigned n = s->rules.multi ? w->count : 1;
+    struct once_state t = *from;
+
+    t.refusals++;
+    for (unsigned i = 0; i < n && s->rules.doubts; i++)
+        once_holds(&t, &w->sent[i]);
+    t.closed |= s->rules.doubts;
+    once_off(&t.wires[c], n);
+    once_push(s, &t);
 }
 
 static void once_steps_of_wire(struct once_search *s, const struct once_state *from, unsigned c)
 {
     const struct once_rules *r = &s->rules;
-    uint8_t message = from->wire[c].message;
+    const struct once_wire *w = &from->wires[c];
     struct once_state t = *from;
 
-    if (message == ONCE_NONE) {
-        bool looks = from->uncertain || from->lost_above != ONCE_NONE;
-
-        if (!from->opened || (looks && (from->uncertain || r->doubts)))
-            return;
-        for (uint8_t m = 0; m < r->messages; m++) {
-            if (from->mind.rows[m].done || once_on_wire(from, m))
-                continue;
-            t.wire[c].message = m;
-            t.wire[c].at_send = from->highest;
-            once_push(s, &t);
-            return; /* in order */
-        }
+    if (from->opened && !from->closed && (w->count == 0 || !r->multi) && once_send(s, &t, c)) {
+        while (r->multi && once_send(s, &t, c))
+            ;
+        once_push(s, &t);
+    }
+    if (w->count == 0)
         return;
-    }
-    if (from->wire[c].uid == 0) {
-        once_store(&t, message);
-        t.wire[c].uid = t.stored_count;
-        once_push(s, &t);
-        t = *from;
-    } else if (from->end_count < ONCE_ENDS) {
-        /* OK */
-        uint8_t uid = r->tells_uids ? from->wire[c].uid : 0;
+    for (unsigned i = 0; i < w->count; i++)
+        if (w->sent[i].uid == 0) {
+            t = *from;
+            once_store(s, &t, w->sent[i].message);
+            t.wires[c].sent[i].uid = t.stored_count;
+            once_push(s, &t);
+            break;
+        }
+    once_answer(s, from, c);
+    if (from->losses < r->losses)
+        once_lose(s, from, c);
+    if (from->refusals < r->refusals)
+        once_refuse(s, from, c);
+}
 
-        t.wire[c].message = ONCE_NONE;
-        t.wire[c].at_send = t.wire[c].uid = 0;
-        if (uid > t.highest)
-            t.highest = uid;
-        once_end(s, &t, message, uid);
+/* The process ends, and begins again with what the journal holds. */
+static void once_begin_again(struct once_search *s, struct once_state *t)
+{
+    bool waits = false;
+
+    for (unsigned c = 0; c < s->rules.connections; c++)
+        once_gone(s, t, c);
+    t->mind = t->disk;
+    memset(t->ends, 0, sizeof t->ends);
+    t->end_count = 0;
+    for (unsigned m = 0; m < s->rules.messages; m++)
+        waits |= !t->disk.rows[m].done;
+    t->opened = 0;
+    t->floor = t->disk.floor;
+    t->highest = t->disk.highest;
+    once_loss_over(t);
+    t->closed = t->disk.open && waits;
+}
+
+static void once_ends_of_runs(struct once_search *s, const struct once_state *from, bool looks)
+{
+    struct once_state t = *from;
+
+    if (from->kills < s->rules.kills) {
+        t.kills++;
+        once_begin_again(s, &t);
         once_push(s, &t);
-        t = *from;
     }
-    if (from->losses < r->losses) {
-        t.losses++;
-        t.uncertain = 1;
-        if (from->wire[c].at_send < t.lost_above)
-            t.lost_above = from->wire[c].at_send;
-        once_gone(s, &t, c);
+    if (from->stops < s->rules.stops && once_idle(s, from)) {
+        t = *from;
+        t.stops++;
+        if (!looks || !s->rules.stop_leaves)
+            t.mind.open = 0;
+        once_commit_all(&t);
+        once_begin_again(s, &t);
         once_push(s, &t);
-        t = *from;
     }
-    if (from->refusals < r->refusals) {
-        /* NO, whether it is stored or not. */
-        t.refusals++;
-        if (r->doubts && from->wire[c].at_send < t.lost_above)
-            t.lost_above = from->wire[c].at_send;
-        t.wire[c].message = ONCE_NONE;
-        t.wire[c].at_send = t.wire[c].uid = 0;
+}
+
+static void once_looks(struct once_search *s, const struct once_state *from)
+{
+    const struct once_rules *r = &s->rules;
+    struct once_state t = *from;
+
+    if (from->end_count + r->messages > ONCE_ENDS)
+        return;
+    if ((r->quiet && !once_idle(s, from)) || (r->settles && from->limbo_count))
+        return;
+    once_look(s, &t);
+    once_push(s, &t);
+    if (!r->fresh && from->snapshot == ONCE_NONE) {
+        t = *from;
+        t.snapshot = t.stored_count;
         once_push(s, &t);
     }
 }
@@ -308,7 +508,7 @@ static void once_steps(struct once_search *s, const struct once_state *from)
 {
     const struct once_rules *r = &s->rules;
     struct once_state t;
-    bool looks = from->uncertain || from->lost_above != ONCE_NONE, left = false;
+    bool looks = from->closed || from->lost_above != ONCE_NONE, left = false;
 
     for (unsigned m = 0; m < r->messages; m++)
         left |= !from->mind.rows[m].done;
@@ -318,11 +518,17 @@ static void once_steps(struct once_search *s, const struct once_state *from)
         for (int stores = 0; stores < 2; stores++) {
             t = *from;
             if (stores)
-                once_store(&t, t.limbo[i]);
+                once_store(s, &t, t.limbo[i]);
             t.limbo[i] = t.limbo[--t.limbo_count];
             t.limbo[t.limbo_count] = 0;
             once_push(s, &t);
         }
+    if (from->foreign < r->foreign) {
+        t = *from;
+        t.foreign++;
+        once_store(s, &t, ONCE_FOREIGN);
+        once_push(s, &t);
+    }
     if (from->end_count) {
         t = *from;
         once_apply(&t.disk, &t.ends[0]);
@@ -333,34 +539,12 @@ static void once_steps(struct once_search *s, const struct once_state *from)
     }
     if (!from->opened && !looks && left) {
         t = *from;
-        once_open(s, &t);
+        once_open(s, &t, (uint8_t)(t.stored_count + 1));
         once_push(s, &t);
     }
-    if (looks && left && once_idle(from, r->connections) && from->limbo_count == 0) {
-        t = *from;
-        once_look(s, &t);
-        once_push(s, &t);
-    }
-    if (from->kills < r->kills) {
-        bool waits = false;
-
-        t = *from;
-        t.kills++;
-        for (unsigned c = 0; c < r->connections; c++)
-            if (t.wire[c].message != ONCE_NONE)
-                once_gone(s, &t, c);
-        t.mind = t.disk;
-        memset(t.ends, 0, sizeof t.ends);
-        t.end_count = 0;
-        for (unsigned m = 0; m < r->messages; m++)
-            waits |= !t.disk.rows[m].done;
-        t.opened = 0;
-        t.floor = t.disk.floor;
-        t.highest = t.disk.highest;
-        t.lost_above = ONCE_NONE;
-        t.uncertain = t.disk.open && waits;
-        once_push(s, &t);
-    }
+    if (looks && left)
+        once_looks(s, from);
+    once_ends_of_runs(s, from, looks);
 }
 
 /* Searches all of it; the result is in s. */
@@ -373,9 +557,7 @@ static void once_search(struct once_search *s, const struct once_rules *rules)
     if (!s->seen)
         abort();
     memset(&first, 0, sizeof first);
-    for (unsigned c = 0; c < ONCE_CONNECTIONS; c++)
-        first.wire[c].message = ONCE_NONE;
-    first.lost_above = ONCE_NONE;
+    first.lost_above = first.snapshot = ONCE_NONE;
     first.running = 1;
     once_push(s, &first);
     while (s->stack_count && !s->doubled && !s->lost && !s->full) {
