@@ -236,6 +236,13 @@ static bool others_put_mail(const struct folder *f, const struct imap_status *st
            ((status->has & IMAP_STATUS_UIDNEXT) && status->uidnext > next);
 }
 
+/* The number may agree by chance: something else may have taken the place of what is lacking, as others' mail, also of
+ * the time between two runs, or a second copy that came late. */
+static bool number_proves_nothing(const struct folder *f, const struct imap_status *status)
+{
+    return others_put_mail(f, status) || f->unproved_before || f->record.target_lost_from;
+}
+
 static void counted(struct account *account, struct folder *f, const struct imap_status *status)
 {
     const char *other = NULL;
@@ -249,7 +256,7 @@ static void counted(struct account *account, struct folder *f, const struct imap
     }
     agrees = status->messages >= least;
     f->others_came |= others_put_mail(f, status);
-    if (agrees && !again && !others_put_mail(f, status))
+    if (agrees && !again && !number_proves_nothing(f, status))
         account_proved(f, status);
     else if (!other && (agrees || may_be_audited(f)))
         account_audit_want(f, agrees && !again);

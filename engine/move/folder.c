@@ -49,6 +49,7 @@ struct folder *folder_create(struct account *account, const struct folder_record
     folder->ready.more = record->tally.spooled > 0;
     folder->ours_from = folder->lost_above = UINT32_MAX;
     folder->uncertain = record->target_open && record->tally.spooled > 0;
+    folder->unproved_before = record->tally.uploaded > 0 && !record->target_counted;
     return folder;
 }
 

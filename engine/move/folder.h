@@ -124,6 +124,7 @@ struct folder {
     uint64_t settle_from_ms; /* loop time of the target's first answer after the loss; 0: none yet */
     uint64_t target_before, uploaded_now; /* for the proof at the end: count when opened, since then */
     bool counted_before;
+    bool unproved_before; /* earlier runs sent to it, and none of them proved it since */
     uint32_t uidvalidity_before, seen_before; /* the record's, of the target, as this run found it */
     bool audited;        /* this run has moved again what was not there any more */
     bool emptied;        /* it held nothing, or was made anew, though mail had been moved into it */

@@ -23,8 +23,7 @@ import servers
 
 # Refusals in words of real servers; after the last byte each may stand for a message that is stored all the same.
 REFUSALS = ["NO Server Unavailable. 15", "NO [SERVERBUG] Internal error occurred.", "NO [UNAVAILABLE] Busy.",
-            "NO That went wrong.", "BAD Command Error. 10",
-            "BAD Request is throttled. Suggested Backoff Time: 50 milliseconds"]
+            "NO That went wrong.", "BAD Command Error. 10"]
 
 # What may become of an APPEND. The first word is what the server does with it, the second what the client hears.
 ACTS = ["stored-cut", "never-cut", "half-cut", "stored-refused", "never-refused", "stored-silent", "never-silent",
@@ -40,11 +39,14 @@ Append = collections.namedtuple("Append", "folder items tag raw")  # items: [(ar
 
 
 class Plan:
-    """How the server behaves for a round. shares: {act: how many of 1,000 APPENDs}."""
+    """How the server behaves. shares: {act: how many of 1,000 APPENDs}; chosen: {digest of the first message of an
+    APPEND: act} for its first try, where a test has its own mind."""
 
-    def __init__(self, seed, shares, drops=(), uids="true", own_dates=False, answer_s=0.0, tries=2):
-        self.seed, self.shares, self.drops = seed, shares, frozenset(drops)
+    def __init__(self, seed=0, shares=None, drops=(), uids="true", own_dates=False, answer_s=0.0, tries=2, chosen=None):
+        self.seed, self.shares, self.drops = seed, shares or {}, frozenset(drops)
+        self.chosen = chosen or {}
         self.uids = uids  # true, absent, high, other
+        self.late = None  # one of LATE for all that is late
         self.own_dates, self.answer_s, self.tries = own_dates, answer_s, tries
 
     def chance(self, *words):
@@ -53,6 +55,8 @@ class Plan:
     def act(self, digest, number):
         """For the message's number-th try: (act, its own chance), act None for nothing."""
         chance = self.chance(digest, number)
+        if number == 1 and digest in self.chosen:
+            return self.chosen[digest], chance
         if number > self.tries:
             return None, chance
         at = chance.random() * 1000
@@ -93,6 +97,7 @@ class Faulty:
         self.waits_for = []  # [(what, number, event)]: see when()
         self.log_file = log
         self.over = False
+        self.before_act = None  # is called with (act, user, append) as soon as the APPEND has come
         self.broken = None  # a fault of this proxy, for the test to fail with
 
     def url(self, tls=False):
@@ -167,7 +172,8 @@ class Faulty:
         while time.monotonic() < until:
             with self.lock:
                 busy = [t for t in self.talks if t is not but and t.has_gone() and not t.drained]
-            if not busy:
+            # Nobody hears a look whose own client has gone; two of them would wait for one another.
+            if not busy or but and but.has_gone():
                 return
             time.sleep(0.003)
         raise AssertionError("the server did not end a connection within %d s" % limit_s)
@@ -260,6 +266,13 @@ class Faulty:
             return self.tries[key]
 
 
+def user_of(answer):
+    """Whom SASL PLAIN or XOAUTH2 logs in."""
+    plain = base64.b64decode(answer)
+    found = re.match(rb"user=([^\1]*)\1", plain)
+    return (found.group(1) if found else plain.split(b"\0")[1]).decode()
+
+
 def end(*peers):
     for peer in peers:
         try:
@@ -336,11 +349,11 @@ class Talk:
             elif verb == b"LOGIN":
                 self.user = words[1].strip(b'"').decode()
             elif verb == b"AUTHENTICATE" and len(words) > 2:
-                self.user = base64.b64decode(words[2]).split(b"\0")[1].decode()
+                self.user = user_of(words[2])
             elif verb == b"AUTHENTICATE":
                 self.inner.sendall(line)
                 line = file.readline()
-                self.user = base64.b64decode(line).split(b"\0")[1].decode()
+                self.user = user_of(line)
             self.proxy.log("C %x %s", id(self) & 0xffff, line.rstrip()[:150].decode("utf-8", "replace")
                            if verb not in (b"LOGIN", b"AUTHENTICATE") else verb.decode())
             self.inner.sendall(line)
@@ -406,6 +419,8 @@ class Talk:
         refusal = chance.choice(REFUSALS).encode()
         if act:
             self.act_is(act, append.folder, [digest_of(b) for _, b in append.items])
+            if self.proxy.before_act:
+                self.proxy.before_act(act, self.user, append)
         done, _, heard = (act or "stored-ok").partition("-")
         if done == "never":
             if heard == "cut":
@@ -416,7 +431,7 @@ class Talk:
                 self.tell(b"%s OK APPEND completed.\r\n" % tag)
         elif done == "late":
             with proxy.lock:
-                proxy.held.append(Late(self.user, append, chance.choice(LATE)))
+                proxy.held.append(Late(self.user, append, proxy.plan.late or chance.choice(LATE)))
             if heard == "cut":
                 self.cut()
         elif done == "part":

@@ -1,0 +1,154 @@
+"""What the campaign of fault rounds (tests/campaigns/once) found, each as one scenario; and a few of its rounds."""
+
+import collections
+import os
+import signal
+import tempfile
+import time
+import unittest
+
+import faulty
+import mail
+import rounds
+from faulty import Append, Faulty, Plan, digest_of
+from haul import DOMAIN, Case
+
+ADDRESS = "anna@" + DOMAIN
+
+
+class Scenario(Case):
+    """Six messages into a Dovecot, one APPEND each; what becomes of each is chosen."""
+
+    MESSAGES = [mail.tiny(i) for i in range(6)]
+
+    def plan(self, acts, **options):
+        """acts: {message: act}."""
+        plan = Plan(drops=["MULTIAPPEND", "LITERAL+"],
+                    chosen={digest_of(self.MESSAGES[i].body): act for i, act in acts.items()}, **options)
+        plan.late = "after"
+        return plan
+
+    def run_with(self, plan, before_act=None, messages=None, start=False):
+        """start: it is left to before_act to end the run."""
+        self.wanted = messages or self.MESSAGES
+        source = self.dovecot(["anna"])
+        source.seed("anna", {("INBOX",): self.wanted})
+        self.target = self.target_for(["anna"], mechanisms="plain")
+        self.proxy = self._started(Faulty(self.target, plan))
+        self.proxy.before_act = before_act
+        batch = self.batch(source, self.proxy, ["anna"])
+        batch.sections["target"] = {"preset": "imap", "url": self.proxy.url(), "tls": "none", "settle-time": "200ms",
+                                    "connections-per-mailbox": "1"}
+        batch.set("policy", "retry-wait", "20ms")
+        self.running = batch.start("run")
+        self.done = None if start else self.running.wait()
+        if start:
+            limit = time.monotonic() + 60
+            while not self.running.process.returncode and time.monotonic() < limit:
+                time.sleep(0.02)
+            self.proxy.all_gone()
+        self.assertIsNone(self.proxy.broken)
+        return batch
+
+    def there(self):
+        with self.target.connect(ADDRESS) as mailbox:
+            found = collections.Counter(item.digest for item in mailbox.read(("INBOX",)))
+        wanted = collections.Counter(digest_of(m.body) for m in self.wanted)
+        return found, wanted
+
+    def other(self, append):
+        """Somebody else's mail comes into the folder."""
+        body = b"Message-ID: <other@x>\r\nSubject: Other\r\n\r\nOf somebody else.\r\n"
+        self.proxy.store(ADDRESS, Append(append.folder, [(b"", body)], b"", None))
+
+    def is_doubled_and_named(self, batch, foreign=0):
+        found, wanted = self.there()
+        self.assertEqual((sum((found - wanted).values()) - foreign, wanted - found), (1, {}), "doubled, missing")
+        self.assertEqual([(d["type"], d["count"]) for d in batch.report()["users"][0]["doubts"]], [("LateCopy", 1)])
+        self.ends(self.done, 4)
+
+
+class LateAnd(Scenario):
+    """A message that is stored after both looks, and something else besides."""
+
+    # For the lead: fails until push_open's lost_again proves that what was found is what was lost (engine/move/push_*).
+    @unittest.expectedFailure
+    def test_a_foreign_delivery_is_not_taken_for_the_message_that_was_lost(self):
+        """As many new messages as were lost are no proof that these are they."""
+        self.is_doubled_and_named(self.run_with(
+            self.plan({2: "late-cut"}), lambda act, user, append: self.other(append)), foreign=1)
+
+    # For the lead: passes with the second copies looked for by the message's own count of sends (late copies' part).
+    @unittest.expectedFailure
+    def test_uids_that_lie_do_not_hide_the_copy(self):
+        self.is_doubled_and_named(self.run_with(self.plan({2: "late-cut"}, uids="high")))
+
+    def test_uids_of_another_folder_do_not_hide_the_copy(self):
+        self.is_doubled_and_named(self.run_with(self.plan({2: "late-cut"}, uids="other")))
+
+    def test_uids_that_nobody_tells_do_not_hide_the_copy(self):
+        self.is_doubled_and_named(self.run_with(self.plan({2: "late-cut"}, uids="absent")))
+
+    def test_dates_of_its_own_do_not_hide_the_copy(self):
+        self.is_doubled_and_named(self.run_with(self.plan({2: "late-cut"}, own_dates=True)))
+
+    def test_dates_of_its_own_do_not_hide_the_copy_of_mail_without_a_name(self):
+        messages = [*self.MESSAGES[:4], rounds.odd(7, mail.FIRST_S, b"no name", False)]
+        plan = self.plan({}, own_dates=True)
+        plan.chosen = {digest_of(messages[4].body): "late-cut"}
+        self.is_doubled_and_named(self.run_with(plan, messages=messages))
+
+    def test_equal_mail_without_a_name_does_not_hide_the_copy(self):
+        """Two of the same are wanted, three are there."""
+        messages = [*self.MESSAGES[:4], *[rounds.odd(7, mail.FIRST_S, b"no name, twice", False)] * 2]
+        plan = self.plan({})
+        plan.chosen = {digest_of(messages[4].body): "late-cut"}
+        self.is_doubled_and_named(self.run_with(plan, messages=messages))
+
+
+class Missing(Scenario):
+    """A message that was acknowledged and never stored, and something else that makes the number agree."""
+
+    def is_told(self, batch):
+        found, wanted = self.there()
+        self.assertEqual(sum((wanted - found).values()), 1)
+        self.ends(self.done, 3)
+        self.assertEqual(batch.report()["users"][0]["failure"], "TargetCountDiffers")
+        self.ends(batch.call("retry"), self.after)
+        found, wanted = self.there()
+        self.assertEqual(wanted - found, {})
+
+    def test_a_second_copy_of_another_takes_its_place(self):
+        self.after = 4  # that copy is there still
+        self.is_told(self.run_with(self.plan({1: "late-cut", 4: "never-ok"})))
+
+    def test_mail_that_came_before_the_run_was_stopped_takes_its_place(self):
+        """What this run counts is not all that has to be there."""
+        self.after = 0
+        sent = []
+
+        def stop(act, user, append):
+            if act == "never-ok":
+                self.other(append)
+            else:
+                sent.append(act)
+                self.running.signal(signal.SIGKILL)
+                self.running.wait()
+        plan = self.plan({4: "never-ok", 1: "never-cut"})
+        batch = self.run_with(plan, stop, start=True)
+        self.assertEqual(sent, ["never-cut"])
+        self.done = batch.call("run")
+        self.is_told(batch)
+
+
+class Rounds(unittest.TestCase):
+    """tests/campaigns/once goes on from here."""
+
+    SEEDS = []
+
+    def test_a_few_rounds(self):
+        with rounds.Arena(os.path.join(tempfile.gettempdir(), "mailhaul-once")) as arena:
+            for seed in self.SEEDS:
+                with self.subTest(seed=seed):
+                    result = arena.play(seed)
+                    self.assertEqual(result.verdicts, [], result.kept)
