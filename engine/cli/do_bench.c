@@ -3,6 +3,7 @@
 #include "bench/drain.h"
 #include "engine/cli/bench_page.h"
 #include "engine/cli/complain.h"
+#include "engine/cli/confine.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/json_out.h"
@@ -207,6 +208,7 @@ int do_bench(const struct opts *o, const struct settings *settings)
         fprintf(stderr, "mailhaul: there is no user to log in as\n");
         return EXIT_USERS_FILE;
     }
+    confine(o, settings, NULL);
     do_run_catch_signals();
     stream_resolver_start();
     if (!visit_house_open(&house, settings, &err)) {

@@ -2,6 +2,7 @@
 
 #include "engine/cli/check_summary.h"
 #include "engine/cli/complain.h"
+#include "engine/cli/confine.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/json_out.h"
 #include "engine/cli/unmatched.h"
@@ -353,6 +354,7 @@ int do_check(const struct opts *o, const struct settings *settings)
     struct err err;
     int code;
 
+    confine(o, settings, NULL);
     if (!visit_house_open(&house, settings, &err) || !loop_create(&loop, &err)) {
         (void)complain(&err, 0);
         visit_house_close(&house);

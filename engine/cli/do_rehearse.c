@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define TENANT "rehearsal.onmicrosoft.com"
 
@@ -40,9 +41,9 @@ struct rehearsal {
 static int removed(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;
-    (void)type;
     (void)ftw;
-    return remove(path);
+    /* remove() would try a folder as a file first, which is denied by then. */
+    return type == FTW_DP ? rmdir(path) : unlink(path);
 }
 
 static void add(struct rehearsal *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -215,7 +216,7 @@ int do_rehearse(const struct opts *o, const struct settings *settings)
     } else {
         for (size_t i = 0; i < r.warnings.count && !o->quiet; i++)
             fprintf(stderr, "mailhaul: warning: %s\n", r.warnings.items[i]);
-        code = do_run(o, r.settings);
+        code = do_run_beside(o, r.settings, r.folder);
         exo_stats(r.exo, &stats);
         if (code == EXIT_DONE || code == EXIT_STOPPED || code == EXIT_FAILED_USERS ||
             code == EXIT_DOUBTS)

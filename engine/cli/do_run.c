@@ -2,6 +2,7 @@
 
 #include "engine/cli/ahead.h"
 #include "engine/cli/complain.h"
+#include "engine/cli/confine.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/notify.h"
 #include "engine/cli/progress.h"
@@ -321,13 +322,11 @@ static void summarize(const struct opts *o, const struct settings *settings, con
     if (!ok)
         fprintf(out, "the summary cannot be read: %s\n", err_line(&err, line, sizeof line));
     fclose(out);
-    if (o->notify_command)
-        notify_run(o->notify_command, opts_command_name(o->command), settings,
-                   slice_of(text, size), code);
+    notify_run(opts_command_name(o->command), settings, slice_of(text, size), code);
     free(text);
 }
 
-int do_run(const struct opts *o, const struct settings *settings)
+int do_run_beside(const struct opts *o, const struct settings *settings, const char *folder)
 {
     struct spool_config spool_config = {
         .folder = settings->state_folder,
@@ -347,6 +346,7 @@ int do_run(const struct opts *o, const struct settings *settings)
         ahead_tell_other_states(settings, stderr);
     if (!spool_open(&spool_config, &spool, &err))
         return complain_of_state(&err);
+    confine(o, settings, folder);
     do_run_catch_signals();
     show.color = o->color == OPTS_ALWAYS ||
                  (o->color == OPTS_AUTO && isatty(STDERR_FILENO) && !getenv("NO_COLOR"));
@@ -377,4 +377,9 @@ int do_run(const struct opts *o, const struct settings *settings)
         summarize(o, settings, &show.state, &result, code);
     spool_close(&spool);
     return code;
+}
+
+int do_run(const struct opts *o, const struct settings *settings)
+{
+    return do_run_beside(o, settings, NULL);
 }

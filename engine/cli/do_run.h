@@ -9,6 +9,9 @@
 /* settings: loaded for the command's mode, users selected. Returns the exit code. */
 int do_run(const struct opts *o, const struct settings *settings);
 
+/* Likewise of a rehearsal, whose own folder in /tmp may still be written and removed. */
+int do_run_beside(const struct opts *o, const struct settings *settings, const char *folder);
+
 /* Signals that end a batch cleanly; for other commands that run one. */
 void do_run_catch_signals(void);
 

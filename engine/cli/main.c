@@ -1,4 +1,5 @@
 /* mailhaul: the command line's dispatch. Each command is one row; each returns its exit code. */
+#include "engine/cli/confine.h"
 #include "engine/cli/do_bench.h"
 #include "engine/cli/do_check.h"
 #include "engine/cli/do_folders.h"
@@ -10,8 +11,10 @@
 #include "engine/cli/do_tidy.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/load.h"
+#include "engine/cli/notify.h"
 #include "engine/cli/outputs.h"
 #include "engine/cli/sign_in.h"
+#include "io/base/landlock.h"
 #include "io/base/log.h"
 
 #include <errno.h>
@@ -89,6 +92,9 @@ static int run_command(const struct opts *o)
     struct err err;
     int code;
 
+    if (o->notify_command)
+        notify_begin(o->notify_command); /* the hook may need what is given up here */
+    landlock_no_new_privileges();
     if (!outputs_check(o, &err) || !open_log(o, &err))
         return load_complain(&err);
     if ((needs & FOLDER_WILL_DO) && is_folder(o->batch_files.items[0]))
@@ -134,6 +140,7 @@ int main(int argc, char **argv)
         code = load_complain(&err);
     } else if (o.version) {
         printf("mailhaul %s\n", MAILHAUL_VERSION);
+        confine_describe(stdout);
         code = EXIT_DONE;
     } else if (o.help || o.command == OPTS_COMMAND_COUNT) {
         opts_help(stdout, o.command);

@@ -131,6 +131,8 @@ static const struct option options[] = {
     { .name = "color", OPTION_WORD, "auto|always|never", OF(color), ALL, "colors; auto: on a terminal",
       when_words },
     { .name = "help", OPTION_FLAG, NULL, OF(help), ALL, "print this" },
+    { .name = "no-sandbox", OPTION_FLAG, NULL, OF(no_sandbox), ALL,
+      "let the process write wherever its user may (Landlock)" },
     { .name = "version", OPTION_FLAG, NULL, OF(version), ALL, "print the version" },
 };
 /* clang-format on */

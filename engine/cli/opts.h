@@ -50,6 +50,7 @@ struct opts {
     const char *log_file;               /* or NULL */
     const char *log_level;              /* "error" .. "trace", or NULL */
     bool quiet;
+    bool no_sandbox;
     unsigned progress, color; /* enum opts_when */
 
     /* of single commands */
