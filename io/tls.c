@@ -87,8 +87,8 @@ static bool role_configure(struct tls_role *role, const struct tls_config *confi
     if (!SSL_CTX_set_min_proto_version(ctx, (int)min))
         return file_refused(err_r, "smallest TLS version", "tls-min");
     /* OpenSSL 3 allows TLS 1.0 and 1.1 on its lowest security level only. */
-    if (min < TLS1_2_VERSION)
-        SSL_CTX_set_security_level(ctx, 0);
+    if (config->security_level || min < TLS1_2_VERSION)
+        SSL_CTX_set_security_level(ctx, config->security_level ? (int)config->security_level - 1 : 0);
     if (config->certificate_file &&
         SSL_CTX_use_certificate_chain_file(ctx, config->certificate_file) != 1)
         return file_refused(err_r, "client certificate (tls-certificate)", config->certificate_file);

@@ -20,6 +20,7 @@ struct tls_config {
     const char *certificate_file; /* client certificate and chain, PEM; NULL: none */
     const char *key_file;         /* its key; NULL: in certificate_file */
     unsigned min_version;         /* TLS1_2_VERSION ... as OpenSSL names them; 0: TLS 1.2 */
+    unsigned security_level;      /* 1 + OpenSSL's level 0..5; 0: the system's, and with TLS below 1.2 the lowest */
     bool verify;                  /* false only when the user asked for it in so many words */
 };
 

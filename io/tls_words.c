@@ -112,7 +112,8 @@ void tls_words_certificate(const struct tls_fault *fault, const char *host, stru
                 c->issuer);
         break;
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-        REFUSED("the certificate is self-signed (%.60s); trust it with tls-fingerprint = %s",
+        REFUSED("the certificate is self-signed (%.60s); trust it with tls-fingerprint = %s once the server's "
+                "administrator has read you the same",
                 c->subject, c->sha256);
         break;
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
@@ -171,6 +172,27 @@ void tls_words_other(const char *doing, const char *host, struct err *err_r)
     case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
         err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
                 "the server has no TLS version that is allowed here; see tls-min");
+        break;
+    case SSL_R_DH_KEY_TOO_SMALL:
+    case SSL_R_EE_KEY_TOO_SMALL:
+    case SSL_R_CA_KEY_TOO_SMALL:
+    case SSL_R_CA_MD_TOO_WEAK:
+    case SSL_R_WRONG_SIGNATURE_TYPE:
+    case SSL_R_LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED:
+        err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
+                "what the server proposes is too weak by today's measure (%s): have its administrator mend "
+                "that, or allow it here with a smaller tls-security-level", text);
+        break;
+    case SSL_R_UNSAFE_LEGACY_RENEGOTIATION_DISABLED:
+        err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
+                "the server does not know secure renegotiation (RFC 5746, of 2010), without which others can put "
+                "words of theirs before ours; its TLS library has to be renewed");
+        break;
+    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
+    case SSL_R_TLSV1_ALERT_INSUFFICIENT_SECURITY:
+        err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_TLS, 0,
+                "the server finds no way of encrypting that both sides allow (%s); an old server may need a "
+                "smaller tls-min or tls-security-level, a strict one a larger", text);
         break;
     case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
         err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,

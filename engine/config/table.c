@@ -35,6 +35,7 @@ static const char *const signing_words[] = { "ps256", "rs256", NULL };
 static const char *const labels_words[] = { "one-copy", "every-folder", NULL };
 static const char *const order_words[] = { "newest-first", "oldest-first", NULL };
 static const char *const tls_words[] = { "verify", "no-verify", "none", NULL };
+static const char *const tls_level_words[] = { "system", "0", "1", "2", "3", "4", "5", NULL };
 static const char *const tls_min_words[] = { "1.0", "1.1", "1.2", "1.3", NULL };
 
 /* clang-format off */
@@ -99,6 +100,9 @@ const struct config_key config_keys[] = {
       .otherwise = "none", .help = "trust this certificate and no other" },
     { "tls-min", IN_EITHER, CONFIG_TLS_MIN, OF_ENDPOINT(tls.min_version), .words = tls_min_words,
       .value_name = "VERSION", .fallback = "1.2", .help = "oldest TLS version to speak" },
+    { "tls-security-level", IN_EITHER, CONFIG_WORD, OF_ENDPOINT(tls.security_level), .words = tls_level_words,
+      .value_name = "LEVEL", .fallback = "system",
+      .help = "OpenSSL's measure of keys and hashes (2 on Debian); 1 or 0 for a server with old ones" },
     { "tls-certificate", IN_EITHER, CONFIG_FILE, OF_ENDPOINT(tls.certificate_file),
       .value_name = "FILE", .otherwise = "none",
       .help = "PEM file of the client certificate to show, for auth = external" },

@@ -74,13 +74,23 @@ static enum login_state fail(struct session *s, const struct err *err)
     return s->login.state;
 }
 
+/* In clear, what no honest server says before it speaks TLS. */
+static enum login_state in_the_middle(struct session *s, const char *what)
+{
+    session_fail_tls(s, what);
+    return s->login.state;
+}
+
 /* ---- greeting ---- */
 
 /* What the other side says tells a person what it is: "220 mail ESMTP", "HTTP/1.1 400". */
 static enum login_state not_imap(struct session *s, struct slice said)
 {
+    struct resp bye = { .kind = RESP_STATUS, .status = RESP_BYE, .text = said };
     char shown[80], why[160];
 
+    if (verdict_is_busy(said))
+        return refused(s, &bye);
     err_printable(shown, sizeof shown, said.data ? said.data : "", said.size);
     snprintf(why, sizeof why, "the greeting is not IMAP: \"%s\"", shown);
     return refuse(s, why);
@@ -90,13 +100,19 @@ static enum login_state greeting_received(struct session *s, const struct resp *
 {
     bool preauth = resp->kind == RESP_STATUS && resp->status == RESP_PREAUTH;
 
-    if (resp->kind != RESP_STATUS || (resp->status != RESP_OK && !preauth))
-        return resp->kind == RESP_STATUS ? refused(s, resp) : not_imap(s, resp->text);
+    if (resp->kind != RESP_STATUS)
+        return not_imap(s, resp->text);
+    if (resp->status != RESP_OK && !preauth) {
+        struct resp bye = *resp;
+
+        bye.status = RESP_BYE; /* no other refusal can greet (RFC 9051 7.1) */
+        return refused(s, &bye);
+    }
     err_printable(s->greeting, sizeof s->greeting, resp->text.data ? resp->text.data : "", resp->text.size);
     if (preauth) {
         /* In clear nobody knows who greets, and STARTTLS is no longer possible (CVE-2021-39272). */
         if (!s->tls && !s->config.auth.plaintext_allowed)
-            return refuse(s, "PREAUTH before STARTTLS");
+            return in_the_middle(s, "PREAUTH before STARTTLS");
         /* Whose mailbox this is nobody said: all users might be given the same one. */
         if (s->config.auth.mechanism != AUTH_EXTERNAL)
             return refuse(s, "the server logs in by itself (PREAUTH), as somebody who was not named");

@@ -185,6 +185,17 @@ bool session_fail_protocol(struct session *s, const char *why)
     return false;
 }
 
+void session_fail_tls(struct session *s, const char *what)
+{
+    struct err err;
+
+    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
+            "%s: somebody between here and the server may be changing what it says; no password was sent. A url with "
+            "imaps:// leaves no such gap", what);
+    err_doing(&err, "STARTTLS");
+    session_fail(s, &err);
+}
+
 void session_useful(struct session *s)
 {
     s->barren_bytes = 0;
@@ -417,8 +428,10 @@ static bool boundary_is_clean(struct session *s)
 {
     if (s->scan.left == 0 && !scan_pending(&s->scan))
         return true;
-    return session_fail_protocol(s, s->starting_tls ? "bytes behind the answer to STARTTLS"
-                                                    : "bytes behind the answer to COMPRESS");
+    if (!s->starting_tls)
+        return session_fail_protocol(s, "bytes behind the answer to COMPRESS");
+    session_fail_tls(s, "bytes in clear behind the answer to STARTTLS");
+    return false;
 }
 
 void session_feed(struct session *s, struct slice bytes)
@@ -477,6 +490,11 @@ const struct caps *session_caps(const struct session *s)
 const char *session_greeting(const struct session *s)
 {
     return s->greeting;
+}
+
+bool session_was_greeted(const struct session *s)
+{
+    return s->login.state != LOGIN_GREETING;
 }
 
 const char *session_server_id(const struct session *s)

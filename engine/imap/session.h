@@ -87,6 +87,8 @@ void session_explain(const struct session *session, struct err *err);
 const struct caps *session_caps(const struct session *session);
 /* The greeting's text and the ID answer, printable; "" when not seen. */
 const char *session_greeting(const struct session *session);
+/* The server has greeted, and was let in: what it refuses from here on is a login or a command. */
+bool session_was_greeted(const struct session *session);
 const char *session_server_id(const struct session *session);
 /* After `failed` with a login refused: the ways tried so far when another one is worth a new
  * connection (auth_config.tried), else 0. After `ready`: those tried before the one that did it. */

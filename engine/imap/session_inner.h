@@ -122,6 +122,8 @@ struct session {
 /* session.c */
 void session_fail(struct session *s, const struct err *err); /* takes effect when feeding is done */
 bool session_fail_protocol(struct session *s, const char *why); /* returns false */
+/* What only somebody between here and the server has a use for. */
+void session_fail_tls(struct session *s, const char *what);
 void session_notify(struct session *s);
 uint32_t session_tag(struct session *s);
 void session_start(struct session *s, struct cmd *cmd); /* queues it; takes ownership */

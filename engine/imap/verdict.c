@@ -52,8 +52,10 @@ static const struct row {
     /* A message that is too large is not a rate (T21). */
     { NO | BAD, APPEND, "TOOBIG", "maximum size of appendable message", PERMANENT, ERR_SCOPE_MESSAGE, 0 },
     { NO | BAD, APPEND, NULL, "append command exceeds", PERMANENT, ERR_SCOPE_MESSAGE, 0 },
-    { NO | BAD, APPEND, NULL, "message size exceeds", PERMANENT, ERR_SCOPE_MESSAGE, 0 },
+    { NO | BAD, APPEND, NULL, "message size exceed", PERMANENT, ERR_SCOPE_MESSAGE, 0 },
     { NO | BAD, APPEND, NULL, "message too large", PERMANENT, ERR_SCOPE_MESSAGE, 0 },
+    { NO | BAD, APPEND, NULL, "message too big", PERMANENT, ERR_SCOPE_MESSAGE, 0 },
+    { NO | BAD, APPEND, NULL, "command line limit exceeded", PERMANENT, ERR_SCOPE_MESSAGE, 0 },
     /* Logging in (T14-T19, L18, L20). Text names what the code does not. */
     { ANY, LOGIN, NULL, "accesstokenexpired", TRANSIENT, ERR_SCOPE_SESSION, 0 },
     { ANY, LOGIN, NULL, "too many invalid logon", THROTTLED, ERR_SCOPE_ACCOUNT, 1800000 },
@@ -61,6 +63,18 @@ static const struct row {
     { ANY, LOGIN, NULL, "too many failed", THROTTLED, ERR_SCOPE_ACCOUNT, 1800000 },
     { ANY, LOGIN, NULL, "account is locked", THROTTLED, ERR_SCOPE_ACCOUNT, 1800000 },
     { ANY, LOGIN, NULL, "temporarily blocked", THROTTLED, ERR_SCOPE_ACCOUNT, 1800000 },
+    /* What is behind the login is out of order, which says nothing of the password. */
+    { NO | BAD, LOGIN, NULL, "temporary authentication", TRANSIENT, ERR_SCOPE_ACCOUNT, 0 },
+    { NO | BAD, LOGIN, NULL, "temporary login", TRANSIENT, ERR_SCOPE_ACCOUNT, 0 },
+    { NO | BAD, LOGIN, NULL, "temporary failure", TRANSIENT, ERR_SCOPE_ACCOUNT, 0 },
+    { NO | BAD, LOGIN, NULL, "temporary error", TRANSIENT, ERR_SCOPE_ACCOUNT, 0 },
+    { NO | BAD, LOGIN, NULL, "temporary problem", TRANSIENT, ERR_SCOPE_ACCOUNT, 0 },
+    { NO | BAD, LOGIN, NULL, "temporarily unavailable", TRANSIENT, ERR_SCOPE_ACCOUNT, 0 },
+    { NO | BAD, LOGIN, NULL, "temporarily unable", TRANSIENT, ERR_SCOPE_ACCOUNT, 0 },
+    { NO | BAD, LOGIN, NULL, "service unavailable", TRANSIENT, ERR_SCOPE_ACCOUNT, 0 },
+    { NO | BAD, LOGIN, NULL, "server is busy", TRANSIENT, ERR_SCOPE_ACCOUNT, 0 },
+    { NO | BAD, LOGIN, NULL, "server busy", TRANSIENT, ERR_SCOPE_ACCOUNT, 0 },
+    { NO | BAD, LOGIN, NULL, "server too busy", TRANSIENT, ERR_SCOPE_ACCOUNT, 0 },
     { ANY, LOGIN, "PRIVACYREQUIRED", "plaintext authentication", PERMANENT, ERR_SCOPE_ACCOUNT, 0 },
     { ANY, LOGIN, "WEBALERT", "web login required", PERMANENT, ERR_SCOPE_ACCOUNT, 0 },
     { ANY, LOGIN, "CONTACTADMIN", "via your web browser", PERMANENT, ERR_SCOPE_ACCOUNT, 0 },
@@ -150,6 +164,21 @@ bool verdict_is_login_refusal(struct slice text)
     return slice_find_nocase(text, SLICE("too many invalid logon")) != SIZE_MAX ||
            slice_find_nocase(text, SLICE("too many login failures")) != SIZE_MAX ||
            slice_find_nocase(text, SLICE("account is locked")) != SIZE_MAX;
+}
+
+bool verdict_is_busy(struct slice text)
+{
+    static const char *const words[] = { "busy", "overload", "temporar", "try again", "try later",
+                                         "too many", "come back later" };
+
+    if (slice_starts_nocase(text, SLICE("HTTP/")))
+        return false; /* another service, whatever it says */
+    if (slice_starts(text, SLICE("421")) || slice_starts(text, SLICE("450")) || slice_starts(text, SLICE("454")))
+        return true;
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+        if (slice_find_nocase(text, slice_cstr(words[i])) != SIZE_MAX)
+            return true;
+    return false;
 }
 
 static bool says(const struct resp *resp, const char *text)

@@ -36,6 +36,9 @@ uint32_t verdict_backoff_ms(struct slice text);
  * itself, which then says nothing about the password. Neither: the server does not tell. */
 bool verdict_is_about_password(const struct resp *resp);
 bool verdict_is_about_mechanism(const struct resp *resp);
+/* Whether a greeting that is no IMAP says that the server is there, and has no time now ("421 Server is busy"): 421, 450 or 454, or
+ * words. */
+bool verdict_is_busy(struct slice text);
 /* Whether text says by itself, without a tag, that logging in is refused (quirk L18). */
 bool verdict_is_login_refusal(struct slice text);
 

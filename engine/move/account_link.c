@@ -83,18 +83,6 @@ static void link_ready(void *context)
     }
 }
 
-/* The server's account of what happened while connecting names the step. */
-static enum trouble_doing doing_of(const struct err *err, bool ready_before)
-{
-    if (ready_before)
-        return TROUBLE_LIST;
-    return err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD ||
-                   err->origin == ERR_ORIGIN_BYE || err->origin == ERR_ORIGIN_TOKEN ||
-                   err->origin == ERR_ORIGIN_CONFIG
-               ? TROUBLE_LOGIN
-               : TROUBLE_CONNECT;
-}
-
 static void reconnect(void *context)
 {
     struct worker *w = context;
@@ -134,7 +122,9 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     struct account *account = w->account;
     struct hub *hub = account->hub;
     struct account_side *side = &account->sides[w->side];
-    enum trouble_doing doing = doing_of(err, ready_before);
+    enum trouble_doing doing =
+        ready_before ? TROUBLE_LIST
+                     : trouble_while_connecting(err, session_was_greeted(link_session(w->link)));
     struct trouble_verdict verdict;
     unsigned limit = (unsigned)hub->settings->policy.transient_failure_limit;
     bool drained, leaves = w->leaves;

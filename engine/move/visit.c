@@ -145,20 +145,13 @@ static void link_ready(void *context)
     v->events->ready(v->context);
 }
 
-static enum trouble_doing doing_of(const struct err *err, bool ready_before)
-{
-    if (ready_before)
-        return TROUBLE_LIST;
-    return err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD ||
-                   err->origin == ERR_ORIGIN_BYE || err->origin == ERR_ORIGIN_TOKEN
-               ? TROUBLE_LOGIN
-               : TROUBLE_CONNECT;
-}
-
 static void link_closed(void *context, const struct err *err, bool ready_before)
 {
     struct visit *v = context;
     struct loop *loop = v->visits->hub.loop;
+    enum trouble_doing doing =
+        ready_before ? TROUBLE_LIST
+                     : trouble_while_connecting(err, session_was_greeted(link_session(v->link)));
 
     v->link = NULL;
     secret_destroy(&v->token);
@@ -166,7 +159,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
         over(v);
         return;
     }
-    if (!v->waits && !patient(v, doing_of(err, ready_before), err)) {
+    if (!v->waits && !patient(v, doing, err)) {
         over(v);
         return;
     }

@@ -13,6 +13,9 @@ static const struct advice rows[] = {
     { "LoginFailed", "The server refused the user name or the password.",
       "Check the login and password in users.csv (or the administrator's and login-form), then run "
       "`retry`. Nothing is tried twice, so that no account gets locked.", NULL, false },
+    { "LoginUnavailable", "The server could not check the login for now.",
+      "The password may well be right: run again later. What the server asks for it (directory, database) is out of "
+      "order; its administrator finds the reason in its log.", NULL, true },
     { "AppPasswordRequired", "The account takes an app password or OAuth only; the normal password "
       "is never accepted.",
       "Make an app password for the account (Google, Yahoo, iCloud, Zoho, Fastmail) or configure "
@@ -29,8 +32,8 @@ static const struct advice rows[] = {
       "Check host name, port and firewall; when the server was only down or too busy to answer, run "
       "again.", NULL, true },
     { "TlsFailed", "The encrypted connection failed: certificate, name or TLS version.",
-      "Mend the url (imaps:// or imap://), renew the certificate, or name its CA with tls-ca or itself "
-      "with tls-fingerprint.", NULL, false },
+      "By its words: mend the url (imaps:// or imap://), renew the certificate, name its CA with tls-ca or itself "
+      "with tls-fingerprint; for an old server tls-min or tls-security-level.", NULL, false },
     { "PrivacyRequired", "The server takes passwords over TLS only.",
       "Use imaps:// or imap:// with STARTTLS in the batch file's url.", NULL, false },
     { "ConnectionLimit", "The server allows no more connections for this account or address.",

@@ -341,6 +341,7 @@ void settings_tls_config(const struct settings_tls *tls, struct tls_config *conf
         .certificate_file = tls->certificate_file,
         .key_file = tls->key_file,
         .min_version = tls->min_version,
+        .security_level = tls->security_level,
         .verify = tls->verify,
     };
 }

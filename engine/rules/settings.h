@@ -53,6 +53,7 @@ struct settings_tls {
     bool has_pin;           /* pin replaces the chain */
     unsigned char pin[32];  /* SHA-256 of the server's DER certificate */
     unsigned min_version;   /* as tls_config.min_version: 0x0301 TLS 1.0 .. 0x0304 TLS 1.3 */
+    unsigned security_level; /* as tls_config.security_level */
     char *ca_file;          /* PEM bundle, or NULL: the system's */
     char *crl_file;         /* PEM revocation lists, or NULL: not looked at */
     char *certificate_file; /* client certificate, PEM, or NULL */

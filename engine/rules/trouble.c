@@ -102,9 +102,11 @@ static const struct {
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "mailbox is full", "QuotaExceeded" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "storage limit", "QuotaExceeded" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, "TOOBIG", "maximum size", "MessageTooLarge" },
-    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "message size exceeds",
-      "MessageTooLarge" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "message size exceed", "MessageTooLarge" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "size limit", "MessageTooLarge" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "limit exceeded", "MessageTooLarge" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too large", "MessageTooLarge" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too big", "MessageTooLarge" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "append command exceeds",
       "MessageTooLarge" },
     { TROUBLE_LIST, TROUBLE_APPEND, FAILURE_TARGET, NULL, UNAVAILABLE, "TargetUnavailable" },
@@ -137,7 +139,7 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
     case TROUBLE_CONNECT:
         return "ConnectFailed";
     case TROUBLE_LOGIN:
-        return "LoginFailed";
+        return err->class == ERR_CLASS_TRANSIENT ? "LoginUnavailable" : "LoginFailed";
     case TROUBLE_LIST:
         return side == FAILURE_TARGET ? "TargetUnavailable" : "ServerBug";
     case TROUBLE_SELECT:
@@ -166,6 +168,15 @@ void trouble_set_first_wait(uint32_t wait_ms)
 {
     assert(wait_ms >= 1 && wait_ms <= 3600000);
     first_wait_ms = wait_ms;
+}
+
+enum trouble_doing trouble_while_connecting(const struct err *err, bool greeted)
+{
+    if (err->origin == ERR_ORIGIN_TOKEN || err->origin == ERR_ORIGIN_CONFIG)
+        return TROUBLE_LOGIN;
+    return greeted && (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD || err->origin == ERR_ORIGIN_BYE)
+               ? TROUBLE_LOGIN
+               : TROUBLE_CONNECT;
 }
 
 bool trouble_is_unavailable(const struct err *err)
@@ -271,7 +282,7 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
             verdict_r->action = TROUBLE_STOP_ACCOUNT;
         if (attempts + 1 >= limit)
             verdict_r->type = "TooManyTransientFailures";
-        if (doing == TROUBLE_CONNECT && attempts + 1 >= CONNECT_ATTEMPTS_QUICK) {
+        if (doing == TROUBLE_CONNECT && attempts + 1 >= CONNECT_ATTEMPTS_QUICK && err->origin != ERR_ORIGIN_BYE) {
             verdict_r->action = TROUBLE_STOP_ACCOUNT;
             verdict_r->type = type;
         }

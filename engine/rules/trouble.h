@@ -48,6 +48,9 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
                    unsigned attempts, unsigned limit, uint32_t seed,
                    struct trouble_verdict *verdict_r);
 
+/* What was being done when a connection ended before it was ready for commands. greeted: the server had let it in. */
+enum trouble_doing trouble_while_connecting(const struct err *err, bool greeted);
+
 /* NO or BAD to an APPEND that was sent whole, in words that say nothing about the message: a front end may answer
  * so for a back end that goes on and stores it. */
 bool trouble_may_have_stored(const struct err *err);

@@ -56,12 +56,15 @@ class Tls(Case):
                             day(to_day))
         return base + ".pem", base + ".key"
 
-    def serve(self, pair, newest=None):
+    def serve(self, pair, newest=None, weak=None):
         """The port of a TLS server that greets and keeps what it hears behind the handshake."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*pair)
         if newest:
             context.maximum_version = newest
+        if weak:
+            context.set_ciphers("DHE-RSA-AES256-GCM-SHA384:@SECLEVEL=0")
+            context.load_dh_params(weak)
         listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listener.close)
 
@@ -153,6 +156,18 @@ class Tls(Case):
         port = self.serve(self.certificate("old"), newest=ssl.TLSVersion.TLSv1_2)
         self.refused(port, "tls-min", tls_min="1.3")
         self.assertEqual(self.failed_step(port, code=77, tls_min="1.2")["step"], "login")
+
+    def test_an_exchange_of_keys_that_is_too_weak(self):
+        """The way out that is told works."""
+        base, parameters = os.path.join(self.folder, "rsa"), os.path.join(self.folder, "dh.pem")
+        servers.openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "10", "-subj", "/CN=old", "-addext",
+                        "subjectAltName=DNS:localhost", "-keyout", base + ".key", "-out", base + ".pem")
+        servers.openssl("genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", "group:modp_1536", "-out", parameters)
+        port = self.serve((base + ".pem", base + ".key"), newest=ssl.TLSVersion.TLSv1_2, weak=parameters)
+        words = ["too weak", "dh key too small", "tls-security-level"]
+        self.refused(port, *words, tls_ca=base + ".pem", tls_security_level="2")
+        step = self.failed_step(port, code=77, tls_ca=base + ".pem", tls_security_level="1")
+        self.assertEqual(step["step"], "login")
 
     def test_no_tls_at_all(self):
         listener = socket.create_server(("127.0.0.1", 0))

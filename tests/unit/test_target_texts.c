@@ -129,6 +129,24 @@ static const struct row rows[] = {
       ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, 0, TROUBLE_SKIP_MESSAGE, "MessageRejected", "export --what failed" },
     { "a1 NO [LIMIT] APPEND Command exceeds 26214400 bytes", VERDICT_APPEND, TROUBLE_APPEND, WORKED,
       ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, 0, TROUBLE_SKIP_MESSAGE, "MessageTooLarge", "MaxReceiveSize" },
+    /* The size, in other servers' words. */
+    { "a1 NO [LIMIT] Message too big", VERDICT_APPEND, TROUBLE_APPEND, WORKED,
+      ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, 0, TROUBLE_SKIP_MESSAGE, "MessageTooLarge", "MaxReceiveSize" },
+    { "a1 NO Message size exceeding limit", VERDICT_APPEND, TROUBLE_APPEND, WORKED,
+      ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, 0, TROUBLE_SKIP_MESSAGE, "MessageTooLarge", "MaxReceiveSize" },
+    { "a1 BAD command line limit exceeded", VERDICT_APPEND, TROUBLE_APPEND, WORKED,
+      ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, 0, TROUBLE_SKIP_MESSAGE, "MessageTooLarge", "MaxReceiveSize" },
+    { "a1 NO Message exceeds the size limit of this mailbox", VERDICT_APPEND, TROUBLE_APPEND, WORKED,
+      ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, 0, TROUBLE_SKIP_MESSAGE, "MessageTooLarge", "MaxReceiveSize" },
+    /* What is behind the login is out of order: the password is not judged. */
+    { "a1 NO Temporary authentication failure.", VERDICT_LOGIN, TROUBLE_LOGIN, BEFORE,
+      ERR_CLASS_TRANSIENT, ERR_SCOPE_ACCOUNT, 0, TROUBLE_RETRY, "LoginUnavailable", "may well be right" },
+    { "a1 NO [UNAVAILABLE] Temporary authentication failure. [host:2026]", VERDICT_LOGIN, TROUBLE_LOGIN, BEFORE,
+      ERR_CLASS_TRANSIENT, ERR_SCOPE_ACCOUNT, 0, TROUBLE_RETRY, "LoginUnavailable", "may well be right" },
+    { "a1 NO Service unavailable", VERDICT_LOGIN, TROUBLE_LOGIN, BEFORE,
+      ERR_CLASS_TRANSIENT, ERR_SCOPE_ACCOUNT, 0, TROUBLE_RETRY, "LoginUnavailable", "may well be right" },
+    { "a1 NO [AUTHENTICATIONFAILED] Invalid credentials, please try again", VERDICT_LOGIN, TROUBLE_LOGIN, BEFORE,
+      ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, 0, TROUBLE_STOP_ACCOUNT, "LoginFailed", "retry" },
     { "a1 NO [LIMIT] slower", VERDICT_SELECT, TROUBLE_SELECT, WORKED,
       ERR_CLASS_THROTTLED, ERR_SCOPE_ACCOUNT, 60000, TROUBLE_HOLD, "TargetThrottled", "Nothing to do" },
     { "a1 NO OverBudgetException", VERDICT_APPEND, TROUBLE_APPEND, WORKED,
@@ -233,11 +251,50 @@ static void part_of_a_fetch_is_no_failure(void **state)
     assert_false(verdict_of(&resp, &about, &err));
 }
 
+/* A source that is throttled says with the same code what a target says of a full mailbox. */
+static void a_spent_source_is_no_full_mailbox(void **state)
+{
+    static const enum verdict_doing heard[] = { VERDICT_LOGIN, VERDICT_LIST, VERDICT_SELECT, VERDICT_FETCH };
+    static const enum trouble_doing doing[] = { TROUBLE_LOGIN, TROUBLE_LIST, TROUBLE_SELECT, TROUBLE_FETCH };
+
+    for (unsigned i = 0; i < 4; i++) {
+        struct row row = { "a1 NO [OVERQUOTA] Account exceeded command or bandwidth limits.", .heard = heard[i],
+                           .doing = doing[i], .when = WORKED };
+        struct trouble_verdict v;
+        struct err err;
+
+        hear(&row, FAILURE_SOURCE, 0, &err, &v);
+        assert_int_equal(v.action, TROUBLE_HOLD);
+        assert_string_equal(v.type, "SourceThrottled");
+    }
+}
+
+/* Before the server let the connection in, no login was refused. */
+static void a_greeting_is_no_login(void **state)
+{
+    struct verdict_about about = { VERDICT_LOGIN, false };
+    struct trouble_verdict v;
+    struct resp resp;
+    struct err err;
+
+    resp_parse(&resp, SLICE("* BYE Server is going down"));
+    assert_true(verdict_of(&resp, &about, &err));
+    assert_int_equal(trouble_while_connecting(&err, false), TROUBLE_CONNECT);
+    assert_int_equal(trouble_while_connecting(&err, true), TROUBLE_LOGIN);
+    trouble_judge(TROUBLE_CONNECT, FAILURE_SOURCE, &err, 5, 60, 7, &v);
+    assert_string_equal(v.type, "ConnectFailed");
+    assert_int_equal(v.action, TROUBLE_RETRY); /* it is there: all the patience there is */
+    trouble_judge(TROUBLE_LOGIN, FAILURE_SOURCE, &err, 0, 60, 7, &v);
+    assert_string_equal(v.type, "LoginUnavailable");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_text_has_its_reaction),
         cmocka_unit_test(a_throttle_never_ends_a_user),
+        cmocka_unit_test(a_spent_source_is_no_full_mailbox),
+        cmocka_unit_test(a_greeting_is_no_login),
         cmocka_unit_test(not_connected_for_ever_is_a_missing_right),
         cmocka_unit_test(a_folder_of_the_target_is_given_up_late),
         cmocka_unit_test(part_of_a_fetch_is_no_failure),
