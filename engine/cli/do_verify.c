@@ -68,6 +68,10 @@ static void user_json(struct emit *e, const struct verify_user *u)
         emit_number(e, "uid", d->uid);
         emit_cstr(e, "message_id", d->message_id);
         emit_cstr(e, "what", verify_what_name(d->what));
+        if (d->late)
+            emit_cstr(e, "type", "LateCopy");
+        else
+            emit_null(e, "type");
         emit_end_object(e);
     }
     emit_end_array(e);
@@ -121,6 +125,10 @@ static void user_text(const struct verify_user *u)
     if (!u->complete)
         printf("    not read whole: %s: %s\n    do: %s\n", u->type,
                err_line(&u->err, line, sizeof line), advice_find(u->type)->remedy);
+    if (u->late)
+        printf("    %s of the doubled %s stored late, after %s had been sent again (LateCopy): `mailhaul tidy` lists and "
+               "removes %s\n", format_count(u->late).text, u->late == 1 ? "one was" : "ones were",
+               u->late == 1 ? "it" : "they", u->late == 1 ? "it" : "them");
     if (u->doubts)
         printf("    %u doubt%s left by the runs, so this cannot be Perfect: `mailhaul report` names %s\n", u->doubts,
                u->doubts == 1 ? " was" : "s were", u->doubts == 1 ? "it" : "them");

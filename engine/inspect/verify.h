@@ -20,6 +20,7 @@ struct verify_difference {
     uint32_t uid;         /* source's; target's for doubled ones; 0: a whole folder */
     char folder[160];     /* of the source, UTF-8, printable */
     char message_id[200]; /* printable, or "" */
+    bool late; /* doubled: the message was sent again, and this copy stored after no look had found it */
 };
 
 /* What is told of a user at the end. */
@@ -31,6 +32,7 @@ struct verify_user {
     uint64_t skipped;        /* of the source's: left behind by policy */
     uint64_t fresh;          /* of the source's: came since the last run */
     uint64_t missing, doubled, flags, date, content;
+    uint64_t late; /* of the doubled ones: LateCopy */
     uint64_t unjudged;       /* of the source's: not compared, for want of a place on the target or of their text */
     uint64_t bodies; /* digests compared */
     unsigned compared; /* folders, with what the target holds; 0: the user is not judged */

@@ -49,6 +49,15 @@ void exam_tell(struct exam *exam, enum verify_what what, const char *folder, uin
     err_printable(d->message_id, sizeof d->message_id, message_id.data, message_id.size);
 }
 
+void exam_told_late(struct exam *exam)
+{
+    struct verify_user *r = exam->result;
+
+    r->late++;
+    if (r->more == 0 && r->difference_count)
+        r->differences[r->difference_count - 1].late = true;
+}
+
 void exam_tell_unjudged(struct exam *exam, const char *folder, uint64_t messages)
 {
     if (messages == 0)
@@ -106,6 +115,7 @@ static bool each_known(void *context, const struct message_record *m)
         k->state = (uint8_t)m->state;
         k->flags = m->flags;
         k->keywords = verify_keywords(m->keywords);
+        k->unanswered = m->unanswered;
         memcpy(k->digest, m->digest, sizeof k->digest);
         k->repairs = (uint8_t)(m->repairs & REPAIR_BODY_BITS);
         k->listed = e->size;
@@ -192,20 +202,26 @@ static void matched(void *context, enum verify_what what, uint32_t index)
     const struct verify_entry *e =
         &exam->sides[what == VERIFY_DOUBLED ? SIDE_TARGET : SIDE_SOURCE].entries[index];
     struct slice id = SLICE("");
+    bool late = false;
 
     if (what != VERIFY_DOUBLED) {
         id = id_of(exam, index);
     } else {
         /* The source's twin lends it the name. */
         const struct exam_side *source = &exam->sides[SIDE_SOURCE];
+        uint32_t lost_from = exam->folders[exam->at].record.target_lost_from;
 
-        for (uint32_t i = 0; i < exam->known_at && id.size == 0 &&
+        for (uint32_t i = 0; i < exam->known_at && (id.size == 0 || (lost_from && !late)) &&
                              exam->result->difference_count < VERIFY_DIFFERENCES_MAX;
              i++)
-            if (memcmp(source->entries[i].key, e->key, sizeof e->key) == 0)
+            if (memcmp(source->entries[i].key, e->key, sizeof e->key) == 0) {
                 id = id_of(exam, i);
+                late |= lost_from && e->uid >= lost_from && exam->known[i].unanswered;
+            }
     }
     exam_tell(exam, what, folder_name(exam), e->uid, id);
+    if (late)
+        exam_told_late(exam);
 }
 
 /* What a run set is compared with what is there; who changed a flag at the source afterwards has

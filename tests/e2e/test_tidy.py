@@ -6,6 +6,7 @@ import threading
 import time
 
 import exchange
+import imap
 import mail
 from haul import DOMAIN, Case
 from meddler import Meddler, Rule
@@ -246,12 +247,12 @@ class IntoExchange(exchange.Into):
         source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(3)]})
         target = self._started(exchange.Exchange(
             [ADDRESS], **{"keep": "body", "plain-auth": "yes", "plain-password": "secret",
-                          "fault": "point=delayed action=close delay=3000 every=2 limit=1"}))
+                          "fault": "point=last-byte action=close every=2 limit=1"}))
         batch = target.take(self.batch(source, target, ["anna"]))
         batch.set("target", "settle-time", "200ms").set("policy", "retry-wait", "20ms")
         self.ends(batch.call("run"), 0)
-        while len(target.messages(ADDRESS)) < 4:
-            time.sleep(0.05)
+        with imap.Mailbox("localhost", target.imap_port, ADDRESS, "secret", target.ca) as mailbox:
+            mailbox.append(("INBOX",), [mail.tiny(1)])  # the second that was sent, the newest first
         self.ends(batch.call("run"), 4)
         self.assertEqual(batch.report()["totals"]["doubled"], 1)
         copy, = self.ends(batch.call("tidy", "--json", "--remove"), 0).json()["copies"]
