@@ -255,7 +255,10 @@ static void counted(struct account *account, struct folder *f, const struct imap
         other = batch_other_target(account->hub->batch);
     }
     agrees = status->messages >= least;
-    f->others_came |= others_put_mail(f, status);
+    if (others_put_mail(f, status) && !f->others_came) {
+        f->others_came = true;
+        account->late_at = 0; /* it may be one of those to be looked at now */
+    }
     if (agrees && !again && !number_proves_nothing(f, status))
         account_proved(f, status);
     else if (!other && (agrees || may_be_audited(f)))

@@ -163,6 +163,46 @@ class Twice(Case):
         self.moved(batch)
 
 
+class TwoBatches(Case):
+    """One user in two batches that run at the same time, each with a state folder of its own."""
+
+    MESSAGES = 20
+
+    def two(self, **target):
+        """Two batches whose first APPENDs meet at the target, started."""
+        source = self.dovecot(["anna"])
+        source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(self.MESSAGES)]})
+        server, meddlers, batches = self.target_for(["anna"]), [], []
+        for _ in range(2):
+            both = Rule("^APPEND", until=lambda: all(m.asked("^APPEND") or m.over for m in meddlers), times=1)
+            meddlers.append(self._started(Meddler(server, [both])))
+            meddlers[-1].over = False
+            batch = self.batch(source, meddlers[-1], ["anna"])
+            batch.sections["target"] = {"preset": "imap", "url": meddlers[-1].url(), "tls": "none", **target}
+            batches.append(batch)
+        return server, meddlers, batches
+
+    def test_each_is_told_of_the_other_as_far_as_it_came_first(self):
+        server, _, batches = self.two()
+        running = [batch.start("run") for batch in batches]
+        codes = [one.wait().code for one in running]
+        with server.connect(ADDRESS) as mailbox:
+            self.assertEqual(len(mailbox.uids(("INBOX",))), 2 * self.MESSAGES, "they met")
+        self.assertIn(4, codes)
+        self.assertLessEqual(set(codes), {0, 4})
+        for code, batch in zip(codes, batches):
+            report = self.balanced(batch.report())
+            told = [(d["type"], d["count"]) for d in report["users"][0]["doubts"]]
+            self.assertEqual(told, [("TwoSenders", self.MESSAGES)] if code == 4 else [])
+            self.assertEqual(report["totals"]["doubled"], self.MESSAGES if code == 4 else 0)
+            # It is not this program's own, by what either journal says.
+            self.assertEqual(self.ends(batch.call("tidy", "--json", "--remove"), 0).json()["copies"], [])
+        with server.connect(ADDRESS) as mailbox:
+            self.assertEqual(len(mailbox.uids(("INBOX",))), 2 * self.MESSAGES)
+        late = batches[codes.index(4)]
+        self.ends(late.call("run"), 4)  # told until they are gone
+
+
 class Lost(exchange.Into):
     """The simulated Exchange, told to store and say nothing."""
 

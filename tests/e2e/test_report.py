@@ -64,7 +64,7 @@ STATUS = {"schema": TEXT, "batch": {"name": TEXT, "state": TEXT}, "users": [{
 VERIFY = {"schema": TEXT, "users": [{
     "address": TEXT, "grade": TEXT, "source": int, "target": int, "missing": int, "doubled": int,
     "differing": int, "differences": [{"folder": TEXT, "uid": int, "message_id": TEXT,
-                                       "what": TEXT}]}]}
+                                       "what": TEXT, "type": (TEXT, type(None))}]}]}
 LATENCY = {"p50": NUMBER, "p90": NUMBER, "p99": NUMBER, "max": NUMBER}
 BENCH = {"schema": TEXT, "server": {"greeting": TEXT, "capabilities": [TEXT], "tls": TEXT},
          "steps": [{"connections": int, "seconds": NUMBER, "messages": int, "bytes": int,

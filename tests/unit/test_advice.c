@@ -21,7 +21,7 @@ static const char *const fixed[] = {
     "TargetThrottled",   "TargetUnavailable", "QuotaExceeded",
     "MessageTooLarge",   "MessageRejected",   "TokenFailed",
     "MailboxNotFound",   "PermissionMissing", "SpoolError",
-    "HiddenMessages",    "SizeDiffers",       "LateCopy",
+    "HiddenMessages",    "SizeDiffers",       "LateCopy", "TwoSenders",
     "TargetHoldsLess",   "TargetNotCounted",  "NamesLeftOut", "NotFollowed",
 };
 
