@@ -517,6 +517,14 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
     for (unsigned i = 0; account_uses(account, SIDE_TARGET) && i < account->folder_count; i++)
         if (account->folders[i]->uncertain)
             push_late_note_spooled(account->folders[i]);
+    if (batch_user_is_held(hub->batch, index)) {
+        err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
+                "another run that shares this ledger is moving the mailbox now");
+        err_doing(&err, "taking the mailbox");
+        account_failure(account, FAILURE_LOCAL, TROUBLE_CONNECT, "MailboxHeld", &err, NULL, 0);
+        account_fail(account, "MailboxHeld", false);
+        return;
+    }
     allowance_begin(account);
     size_limit_begin(account);
     account_learnt_begin(account);

@@ -283,6 +283,11 @@ static void tick(void *context)
         batch->config->tick(batch->config->context, &view);
 }
 
+bool batch_user_is_held(const struct batch *batch, unsigned index)
+{
+    return !batch->taken[index];
+}
+
 static void run_thread(void *context, unsigned thread)
 {
     struct batch *batch = context;
@@ -521,6 +526,7 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
     pthread_mutex_init(&batch->show_lock, NULL);
     pthread_mutex_init(&batch->abort_lock, NULL);
     batch->ids = mem_zero(settings->user_count, sizeof *batch->ids);
+    batch->taken = mem_zero(settings->user_count, sizeof *batch->taken);
     if (visit_house_open(&batch->house, settings, err_r) &&
         governor_create(settings, config->spool, &batch->governor, err_r)) {
         batch->writer = writer_create(config->spool);
@@ -530,7 +536,7 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
                                                     settings_admin_logs_in(&settings->target) });
         atomic_store(&batch->hubs_running, batch->loops);
         stream_resolver_start();
-        ok = register_users(batch, err_r);
+        ok = register_users(batch, err_r) && governor_take(batch->governor, batch->taken, err_r);
         if (ok) {
             begin(batch);
             ok = team_run(batch->loops, run_thread, batch, err_r);
@@ -561,6 +567,7 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
     free(batch->lives);
     free(batch->other_target);
     free(batch->ids);
+    free(batch->taken);
     free(batch);
     return ok;
 }

@@ -133,6 +133,8 @@ struct brake *batch_brake(struct batch *batch);
 const char *batch_other_target(const struct batch *batch);
 bool batch_stopping(const struct batch *batch);
 struct governor *batch_governor(struct batch *batch);
+/* Another process that shares the ledger is moving this user. */
+bool batch_user_is_held(const struct batch *batch, unsigned index);
 /* The display's sample of one hub; never blocks. */
 struct sample_live;
 #define BATCH_LIVE_MAX 128

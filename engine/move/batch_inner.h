@@ -25,6 +25,7 @@ struct batch {
     struct hub *hubs;
     unsigned loops;
     uint32_t *ids; /* journal ids of settings->users */
+    bool *taken;   /* parallel: no other process of the ledger has them */
     _Atomic unsigned next_user, hubs_ready, hubs_running, users_ended;
     _Atomic unsigned doubted; /* of synced */
     _Atomic unsigned synced, failed, stopped, connect_failed, login_failed;

@@ -5,6 +5,7 @@
 #include "io/base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 bool governor_is_exchange(const struct governor *g)
 {
@@ -37,6 +38,23 @@ bool governor_create(const struct settings *settings, struct spool *spool,
     }
     *governor_r = g;
     return true;
+}
+
+bool governor_take(struct governor *g, bool *taken_r, struct err *err_r)
+{
+    size_t count = g->settings->user_count;
+    struct slice *addresses;
+    bool ok;
+
+    memset(taken_r, true, count * sizeof *taken_r);
+    if (!g->mates)
+        return true;
+    addresses = mem_zero(count + 1, sizeof *addresses);
+    for (size_t i = 0; i < count; i++)
+        addresses[i] = slice_cstr(g->settings->users[i].email_address);
+    ok = mates_take(g->mates, g->settings->state_folder, addresses, count, taken_r, err_r);
+    free(addresses);
+    return ok;
 }
 
 void governor_destroy(struct governor **governor)

@@ -18,6 +18,9 @@ struct governor;
 bool governor_create(const struct settings *settings, struct spool *spool,
                      struct governor **governor_r, struct err *err_r) ERR_CHECK;
 void governor_destroy(struct governor **governor);
+/* Before the team starts, with a ledger: which of the settings' users no other process that names it is moving;
+ * without, all. taken_r: as many as there are users. TRANSIENT/RUN, origin OS. */
+bool governor_take(struct governor *governor, bool *taken_r, struct err *err_r) ERR_CHECK;
 /* On the first hub's thread, once its loop runs. */
 void governor_begin(struct governor *governor, struct hub *keeper);
 /* On the keeper's thread, before its loop ends: saves what was learnt. */

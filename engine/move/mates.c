@@ -1,5 +1,6 @@
 #include "engine/move/mates.h"
 
+#include "engine/pace/holds.h"
 #include "engine/pace/ledger_dir.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
@@ -106,6 +107,7 @@ static void *run(void *context)
         pthread_mutex_lock(&m->lock);
     }
     pthread_mutex_unlock(&m->lock);
+    holds_leave(m->folder, m->process);
     ledger_dir_leave(m->folder, m->process);
     return NULL;
 }
@@ -220,4 +222,17 @@ void mates_end(struct mates *m)
     pthread_mutex_lock(&m->lock);
     m->loop = NULL;
     pthread_mutex_unlock(&m->lock);
+}
+
+bool mates_take(struct mates *m, const char *state_folder, const struct slice *addresses, size_t count, bool *taken_r,
+                struct err *err_r)
+{
+    uint64_t *numbers = mem_zero(count + 1, sizeof *numbers);
+    bool ok;
+
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = holds_number(addresses[i]);
+    ok = holds_take(m->folder, m->process, holds_place(state_folder), numbers, count, taken_r, err_r);
+    free(numbers);
+    return ok;
 }

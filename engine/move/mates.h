@@ -6,6 +6,7 @@
 #define ENGINE_MOVE_MATES_H
 
 #include "engine/pace/ledger.h"
+#include "io/base/slice.h"
 #include "io/loop.h"
 
 struct mates;
@@ -30,5 +31,10 @@ void mates_begin(struct mates *mates, struct loop *loop, mates_heard *heard, voi
 void mates_tell(struct mates *mates, const struct ledger_record *record);
 /* heard is not called any more. On the loop of mates_begin, before it ends. */
 void mates_end(struct mates *mates);
+
+/* Before the team starts: taken_r[i] says whether the mailbox of addresses[i] is this process's until
+ * mates_destroy; false: another one that shares the ledger has it. state_folder: whose lock this process has. TRANSIENT/RUN, origin OS. */
+bool mates_take(struct mates *mates, const char *state_folder, const struct slice *addresses, size_t count,
+                bool *taken_r, struct err *err_r) ERR_CHECK;
 
 #endif

@@ -148,6 +148,10 @@ static const struct advice rows[] = {
     { "MovedAgain", "Messages that had been moved were not on the target any more.",
       "Nothing to do: `retry` looked for each, and moved again what was not there.", NULL, true },
 
+    { "MailboxHeld", "Another run that shares the ledger is moving this mailbox.",
+      "A user belongs to one batch at a time. Run again when the other run has ended, or take the user out of one of "
+      "the two batches.", NULL, true },
+
     /* Doubts: nothing failed, and not everything could be proved. */
     { "TargetNotCounted", "The target could not be asked what it holds in the end.",
       "Everything was acknowledged, but the proof is missing: open the folder in the target's "

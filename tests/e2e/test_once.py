@@ -2,6 +2,7 @@
 
 import collections
 import hashlib
+import os
 import re
 import time
 
@@ -201,6 +202,23 @@ class TwoBatches(Case):
             self.assertEqual(len(mailbox.uids(("INBOX",))), 2 * self.MESSAGES)
         late = batches[codes.index(4)]
         self.ends(late.call("run"), 4)  # told until they are gone
+
+    def test_with_a_ledger_the_second_one_leaves_the_user_alone(self):
+        server, meddlers, (first, second) = self.two()
+        for batch in (first, second):
+            batch.set("batch", "ledger", os.path.join(self.folder, "ledger"))
+        running = first.start("run")
+        while not meddlers[0].asked("^APPEND"):
+            time.sleep(0.01)
+        self.ends(second.call("run"), 3)
+        user = second.report()["users"][0]
+        self.assertEqual((user["failure"], user["failures"][0]["type"]), ("MailboxHeld",) * 2)
+        self.assertEqual(meddlers[1].lines, [], "it does not even connect")
+        meddlers[1].over = True
+        self.ends(running.wait(), 0)
+        self.ends(second.call("run"), 0)
+        with server.connect(ADDRESS) as mailbox:
+            self.assertEqual(len(mailbox.uids(("INBOX",))), self.MESSAGES)
 
 
 class Lost(exchange.Into):
