@@ -27,7 +27,7 @@ struct audit {
     uint32_t range_count, range_room;
     struct store_end *missing;
     uint64_t from[MESSAGE_STATE_COUNT]; /* of those, by state */
-    uint32_t missing_count, surplus;
+    uint32_t missing_count, surplus, unproved; /* unproved: those of the missing that a proof must find */
     uint32_t missing_from; /* the lowest UID that one of them had on the target, 1: not known */
 };
 
@@ -155,12 +155,20 @@ static void matched(void *context, enum verify_what what, uint32_t index)
     a->missing = mem_resize(a->missing, a->missing_count + 1u, sizeof *a->missing);
     a->missing[a->missing_count++] =
         (struct store_end){ .uid = a->ours[index].uid, .state = MESSAGE_FOUND };
+    a->unproved += a->folder->proof_from == 1 || a->target_uids[index] >= a->folder->proof_from;
     a->from[a->states[index]]++;
     if (a->missing_from == 0 || a->target_uids[index] < a->missing_from)
         a->missing_from = a->target_uids[index] ? a->target_uids[index] : 1;
 }
 
 /* ---- what follows from it ------------------------------------------------------------------ */
+
+/* The doubt that it holds less is over, but for what neither side has any more. */
+static void holds_all(struct folder *f)
+{
+    account_doubt_clear(f->account, f, "TargetHoldsLess");
+    account_tell_lost(f);
+}
 
 static void move_again(struct audit *a)
 {
@@ -190,7 +198,7 @@ static void move_again(struct audit *a)
     folder_set_pull(f, PULL_BODIES);
     pull_undone(f);
     folder_want_stored(f);
-    account_doubt_clear(a->account, f, "TargetHoldsLess");
+    holds_all(f);
     f->audited = true;
     f->emptied = f->retakes = false;
     a->account->resumes = true;
@@ -208,10 +216,13 @@ static void take_as_it_is(struct audit *a)
 /* By the headers. Surplus copies are push_late's. */
 static void take_proof(struct audit *a)
 {
-    if (a->missing_count)
-        account_unproved(a->folder, a->missing_count);
-    else
-        account_proved(a->folder, &a->status);
+    if (a->unproved) {
+        account_unproved(a->folder, a->unproved);
+        return;
+    }
+    if (a->folder->clears && a->missing_count == 0)
+        holds_all(a->folder);
+    account_proved(a->folder, &a->status);
 }
 
 static bool load_ours(struct audit *a)
@@ -243,7 +254,7 @@ static void judge(struct audit *a)
     if (f->proves) {
         take_proof(a);
     } else if (a->missing_count == 0) {
-        account_doubt_clear(account, f, "TargetHoldsLess");
+        holds_all(f);
         if (a->surplus == 0)
             account_doubt_clear(account, f, "CopiesUnclear");
         account_proved(f, &a->status); /* what went was not ours */
@@ -301,6 +312,8 @@ static bool all_told(struct audit *a)
             a->count = 0;
             return false;
         }
+    if (a->folder->clears)
+        holds_all(a->folder);
     account_proved(a->folder, &a->status);
     return true;
 }
@@ -397,8 +410,7 @@ void account_audit_go(struct worker *w)
     a->folder = f;
     a->worker = w;
     a->link = w->link;
-    /* Who was Synced may have deleted what earlier runs had moved. */
-    a->from_uid = f->proves && account->before.syncs && f->sent_from && !f->emptied ? f->sent_from : 1;
+    a->from_uid = f->proves && !f->clears ? f->proof_from : 1;
     a->searches = f->proves;
     account->proving++;
     if (a->searches)

@@ -41,12 +41,15 @@ void account_prove(struct account *account);
 /* Asks for the counts that are still wanted, if that is possible now. */
 void account_prove_go(struct account *account);
 /* account_audit: the folder's turn to be looked at comes when all counts are told. proves: its count agrees, and
- * proves nothing, since others put mail there; else what is lacking is moved again. */
+ * proves nothing, since others put mail there, or a doubt stands (proof_from, clears); else what is lacking is moved
+ * again. */
 void account_audit_want(struct folder *f, bool proves);
 /* Looks at the next one on this link, on which nothing else is under way. */
 void account_audit_go(struct worker *w);
 /* account_prove: a folder holds all that it must, by this count. */
 void account_proved(struct folder *f, const struct imap_status *status);
+/* account_prove: says of how many of its messages neither side has any more, as of the last reckoning. */
+void account_tell_lost(struct folder *f);
 /* account_prove: it does not, though its number of messages is large enough. */
 void account_unproved(struct folder *f, uint64_t missing);
 /* account_prove: a question about the folder had no answer that counts. True: it is to be asked once more. */

@@ -81,6 +81,7 @@ void account_target_opened(struct folder *f)
 {
     const struct imap_status *s = &f->target_status;
     uint64_t all = moved(f), known = 0;
+    bool is_news;
 
     if (f->opened_validity && (s->has & IMAP_STATUS_UIDVALIDITY) && s->uidvalidity != f->opened_validity)
         account_target_removed(f);
@@ -92,8 +93,10 @@ void account_target_opened(struct folder *f)
     f->sent_from = f->opened_uidnext ? f->opened_uidnext : UINT32_MAX;
     if (!(s->has & IMAP_STATUS_MESSAGES) || s->messages >= all || batch_other_target(f->account->hub->batch))
         return;
-    f->emptied |= s->messages == 0;
-    if (!account_doubts(f->account, f, "TargetHoldsLess", &known) || known < all - s->messages)
+    is_news = !account_doubts(f->account, f, "TargetHoldsLess", &known) || known < all - s->messages;
+    /* What a verdict has let pass (--accept-counts) does not fail the next run. */
+    f->emptied |= s->messages == 0 && (is_news || !user_state_is_synced(f->account->before.state));
+    if (is_news)
         account_doubt(f->account, f, "TargetHoldsLess", all - s->messages,
                       "%s held %u messages when it was opened; %llu had been moved there", f->target_name,
                       s->messages, (unsigned long long)all);
@@ -243,12 +246,34 @@ static bool number_proves_nothing(const struct folder *f, const struct imap_stat
     return others_put_mail(f, status) || f->unproved_before || f->record.target_lost_from;
 }
 
+/* It was said to hold less, and may hold all of it again. */
+static bool may_be_whole(const struct folder *f, const struct imap_status *status)
+{
+    uint64_t known = 0;
+
+    return account_doubts(f->account, f, "TargetHoldsLess", &known) && known > f->lost && status->messages >= moved(f);
+}
+
+/* From which UID on a proof must find what this run, or all runs, have moved. Who was Synced may have deleted what
+ * earlier ones had. */
+static uint32_t proof_from(const struct folder *f)
+{
+    return f->account->before.syncs && f->sent_from && !f->emptied ? f->sent_from : 1;
+}
+
 static void counted(struct account *account, struct folder *f, const struct imap_status *status)
 {
     const char *other = NULL;
     uint64_t least = expected(f);
     bool agrees, again = may_be_audited(f) && (is_for_counts(account) || f->retakes);
+    bool others = !f->only_doubted && number_proves_nothing(f, status);
 
+    f->clears = may_be_whole(f, status);
+    f->proof_from = others ? proof_from(f) : UINT32_MAX;
+    if (f->only_doubted && !f->clears) {
+        account_doubt_clear(account, f, "TargetNotCounted");
+        return;
+    }
     if (is_another(f, status)) {
         /* What was there when this run opened it tells nothing of what earlier ones brought. */
         least = moved(f);
@@ -259,7 +284,7 @@ static void counted(struct account *account, struct folder *f, const struct imap
         f->others_came = true;
         account->late_at = 0; /* it may be one of those to be looked at now */
     }
-    if (agrees && !again && !number_proves_nothing(f, status))
+    if (agrees && !again && !others && !f->clears)
         account_proved(f, status);
     else if (!other && (agrees || may_be_audited(f)))
         account_audit_want(f, agrees && !again);
@@ -374,9 +399,9 @@ static bool skipped_counted(void *context, const struct message_record *message)
     return true;
 }
 
-static void tell_lost(struct folder *f, uint64_t lost)
+void account_tell_lost(struct folder *f)
 {
-    uint64_t before;
+    uint64_t before, lost = f->lost;
 
     if (lost == 0 || (account_doubts(f->account, f, "TargetHoldsLess", &before) && before >= lost))
         return;
@@ -414,13 +439,15 @@ static void reckoned(void *context, struct store_op *op, const struct err *cause
     }
     ok = reader_folders(reader, account->id, folder_reckoned, &r, &err);
     for (unsigned i = 0; ok && i < account->folder_count; i++) {
-        const struct folder_record *f = &account->folders[i]->record;
+        struct folder *folder = account->folders[i];
+        const struct folder_record *f = &folder->record;
 
         r.lost = 0;
         if (f->tally.skipped && !f->excluded)
             ok = reader_messages(reader, f->user, f->folder, 1u << MESSAGE_SKIPPED, 0, false, 0,
                                  skipped_counted, &r, &err);
-        tell_lost(account->folders[i], r.lost);
+        folder->lost = r.lost;
+        account_tell_lost(folder);
     }
     if (!ok)
         hub_abort_run(account->hub, &err);
@@ -443,6 +470,13 @@ static bool must_be_counted(const struct folder *f, bool other)
     return f->record.tally.uploaded > 0 && (!f->record.target_counted || f->account->before.syncs == 0);
 }
 
+/* It was said to hold less: is that still so? A retry looks by rules of its own. */
+static bool is_doubted(const struct folder *f)
+{
+    return f->account->hub->settings->mode != SETTINGS_MODE_RETRY && moved(f) > 0 &&
+           account_doubts(f->account, f, "TargetHoldsLess", NULL);
+}
+
 void account_prove(struct account *account)
 {
     bool other;
@@ -461,7 +495,8 @@ void account_prove(struct account *account)
     for (unsigned i = account_uses(account, SIDE_TARGET) ? account->folder_count : 0; i-- > 0;) {
         struct folder *f = account->folders[i];
 
-        if (must_be_counted(f, other) && f->target_raw && !f->record.excluded &&
+        f->only_doubted = !must_be_counted(f, other);
+        if ((!f->only_doubted || is_doubted(f)) && f->target_raw && !f->record.excluded &&
             f->push != PUSH_REFUSED && !account->target_dead)
             want(f);
     }

@@ -130,6 +130,10 @@ struct folder {
     bool emptied;        /* it held nothing, or was made anew, though mail had been moved into it */
     bool retakes;        /* this run saw it removed: what is not there is moved again */
     bool proves;         /* its turn of account_audit is for a proof, not to move anything again */
+    uint32_t proof_from; /* then: what was told a UID of the target from here on must be there; UINT32_MAX: nothing */
+    bool clears;         /* then: the doubt that it holds less may be over */
+    bool only_doubted;   /* its count is asked for that doubt's sake alone */
+    uint64_t lost;       /* messages of it that neither side has any more (message_was_lost) */
     uint32_t opened_validity, opened_uidnext; /* the target's when this run last opened it; 0: not, or not told */
     uint32_t sent_from;  /* the target's UIDNEXT when this run first opened it; 0: not; UINT32_MAX: not told */
     unsigned proof_tries; /* of the target's own count at the end: failed ones in a row */

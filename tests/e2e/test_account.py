@@ -209,6 +209,28 @@ class Proof(Account):
                              [("TargetHoldsLess", "INBOX", 2)])
         self.assertEqual(meddler.asked("^APPEND"), 0)
 
+    def test_a_look_that_is_told_no_number_is_none(self):
+        batch, meddler = self.lacking([])
+        # It opens, and does not say what it holds.
+        meddler.rules.append(Rule(r"^EXAMINE \"?INBOX", "OK done", untagged=["* FLAGS ()"], times=2))
+        self.ends(batch.call("retry"), 0)
+        self.assertEqual((meddler.rules[0].done, meddler.asked("^APPEND")), (2, 2))
+        self.moved(batch)
+
+    def test_who_was_taken_as_he_is_goes_on(self):
+        for uids in ([2, 3], [1, 2, 3, 4, 5, 6]):
+            with self.subTest(uids=uids):
+                batch, _ = self.lacking(uids)
+                self.ends(batch.call("retry", "--accept-counts", "anna@" + DOMAIN), 4)
+                for new in range(2):
+                    with batch.source.connect("anna") as mailbox:
+                        mailbox.append(("INBOX",), [mail.tiny(50 + new)])
+                    self.ends(batch.call("run"), 4)
+                    user = self.user(batch)
+                    self.assertEqual((user["state"], user["uploaded"]), ("SyncedWithDoubts", 8 + new))
+                    self.assertEqual([(d["type"], d["folder"], d["count"]) for d in user["doubts"]],
+                                     [("TargetHoldsLess", "INBOX", len(uids))])
+
     def test_what_neither_side_has_any_more_is_in_doubt(self):
         batch, _ = self.lacking([2, 3])
         self.delete(batch.source, "anna", [2])
@@ -325,6 +347,22 @@ class Lacking(Account):
             self.assertEqual(self.user(batch)["failure"], "TargetCountDiffers")
         self.ends(batch.call("retry"), 0)
         self.moved(batch)
+
+    def test_mail_that_was_put_back_is_no_doubt_any_more(self):
+        batch, _ = self.meddled_target()
+        self.ends(batch.call("run"), 0)
+        with self.there(batch) as mailbox:
+            mailbox.imap.create("Aside")
+            mailbox.imap.select("INBOX")
+            mailbox.imap.uid("MOVE", "2:3", "Aside")
+        self.new(batch, 50)
+        self.ends(batch.call("run"), 4)
+        with self.there(batch) as mailbox:
+            mailbox.imap.select("Aside")
+            mailbox.imap.uid("MOVE", "1:2", "INBOX")
+        self.new(batch, 51)
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(self.doubts(self.user(batch)), [])
 
     def test_a_folder_that_is_removed_midway(self):
         batch, meddler = self.meddled_target()
