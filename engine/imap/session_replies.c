@@ -460,7 +460,6 @@ void replies_data(struct session *s, const struct resp *resp)
         if (s->flight.by_kind[CMD_SELECT]) {
             /* The last one counts (S01). */
             s->selected.exists_told = resp->has_number && resp->number <= UINT32_MAX;
-            s->selected.exists_unread = !s->selected.exists_told;
             s->selected.status.messages = s->selected.exists_told ? (uint32_t)resp->number : 0;
         }
         break;
@@ -580,8 +579,8 @@ void replies_tagged_ok(struct session *s, struct cmd *cmd, const struct resp *re
     }
     if (cmd->kind == CMD_SELECT) {
         s->selected.read_only = resp_has_code(resp, "READ-ONLY");
-        if (!s->selected.exists_unread)
-            s->selected.status.has |= IMAP_STATUS_MESSAGES; /* none told: none there, it seems (S02) */
+        if (s->selected.exists_told)
+            s->selected.status.has |= IMAP_STATUS_MESSAGES;
         s->selected.permanent.keywords = s->selected.permanent.keywords.size ? buf_slice(&s->keywords)
                                                                             : slice_of(NULL, 0);
         if (cmd->u.selected)

@@ -85,8 +85,7 @@ struct imap_selected {
     struct imap_status status; /* messages is EXISTS; valid at the tagged OK (quirk S01) */
     struct imap_flags permanent;
     bool has_permanent, read_only, uid_not_sticky;
-    bool exists_told;   /* else messages is 0, and was not told (S02), or: */
-    bool exists_unread; /* EXISTS came with what is no number; messages is not in status.has */
+    bool exists_told; /* else it did not come, or with what is no number (S02): messages is not in status.has */
 };
 
 /* The highest UID that can be asked for: in a set the next one is how "*" is kept here, and behind it no

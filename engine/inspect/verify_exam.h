@@ -31,6 +31,7 @@ struct exam_side {
     struct verify_entry *entries; /* of the folder under way; ascending UIDs once listed */
     uint32_t count, room;
     uint32_t from, to, width, uidnext, exists, uidvalidity;
+    bool exists_told;
     uint32_t rows_before; /* count when the window began */
     struct hashing hashing;
     struct hash_item *items;

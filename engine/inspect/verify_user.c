@@ -187,6 +187,7 @@ static void side_selected(void *context, const struct imap_selected *s)
     struct exam_side *side = context;
 
     side->exists = s->status.messages;
+    side->exists_told = s->exists_told;
     side->uidnext = s->status.has & IMAP_STATUS_UIDNEXT ? s->status.uidnext : 0;
     side->uidvalidity = s->status.has & IMAP_STATUS_UIDVALIDITY ? s->status.uidvalidity : 0;
     side->keeps_keywords = s->has_permanent && (s->permanent.system & IMAP_FLAG_WILDCARD);
@@ -203,7 +204,7 @@ static void side_list(struct exam_side *side)
     side->width = spread > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)spread;
     if (side->side == SIDE_SOURCE)
         buf_clear(&side->exam->ids);
-    if (side->exists == 0 || !exam_is_placed(side->exam))
+    if ((side->exists_told && side->exists == 0) || !exam_is_placed(side->exam))
         side_listed(side);
     else
         side_window(side);

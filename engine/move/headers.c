@@ -16,6 +16,7 @@ struct headers {
     uint32_t *uids; /* as they came */
     uint32_t count, room;
     unsigned damaged;
+    bool exists_told;
 };
 
 static void window(struct headers *h);
@@ -106,6 +107,7 @@ static void selected(void *context, const struct imap_selected *s)
     struct headers *h = context;
 
     h->exists = s->status.messages;
+    h->exists_told = s->exists_told;
     h->uidnext = s->status.has & IMAP_STATUS_UIDNEXT ? s->status.uidnext : 0;
     h->events->opened(h->context, s);
 }
@@ -113,8 +115,14 @@ static void selected(void *context, const struct imap_selected *s)
 static void examined(void *context, const struct err *err)
 {
     struct headers *h = context;
+    struct err untold;
 
     h->damaged = session_damaged_count(h->session);
+    if (!err && !h->exists_told) {
+        err_set(&untold, ERR_CLASS_TRANSIENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
+                "the server opens the folder and does not tell how many messages it holds");
+        err = &untold;
+    }
     if (err || h->exists == 0)
         over(h, err);
     else

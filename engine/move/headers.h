@@ -18,7 +18,8 @@ struct headers_events {
 
 /* from_uid: 1 for all. The session must stay until ended is called, which it is also when the
  * session ends; other commands on a selected folder would select another one in between. Nothing is left
- * afterwards. Errors: the server's; TRANSIENT/FOLDER origin PROTOCOL for rows that did not come. */
+ * afterwards. Errors: the server's; TRANSIENT/FOLDER origin PROTOCOL for rows that did not come, or an
+ * EXISTS that did not. */
 void headers_list(struct session *session, struct slice raw, uint32_t from_uid,
                   const struct headers_events *events, void *context);
 
