@@ -59,10 +59,18 @@ static void drop_missing(struct states *s)
         free((char *)s->list[--s->count].folder);
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* By whatever name. */
 static bool is_open(const struct states *s, const char *folder)
 {
     for (unsigned i = 0; i < s->opened; i++)
-        if (strcmp(s->list[i].folder, folder) == 0)
+        if (strcmp(s->list[i].folder, folder) == 0 || is_same_file(s->list[i].folder, folder))
             return true;
     return false;
 }
@@ -234,7 +242,7 @@ static int look(struct states *s)
     return states_look(s, &list, &count, &err) ? EXIT_DONE : complain_of_state(&err);
 }
 
-/* A file that is no batch file. */
+/* A file that is no batch file; named twice it counts once. */
 static int share_file(struct states *s, enum opts_command command, const char *path)
 {
     struct err err;
@@ -245,6 +253,9 @@ static int share_file(struct states *s, enum opts_command command, const char *p
                 path);
         return EXIT_USAGE;
     }
+    for (unsigned i = 0; i < s->share_count; i++)
+        if (is_same_file(s->shares[i]->path, path))
+            return EXIT_DONE;
     s->shares = mem_resize(s->shares, s->share_count + 1u, sizeof(struct share *));
     if (!share_open(path, &s->shares[s->share_count], &err))
         return err.origin == ERR_ORIGIN_OS ? complain_of_file(path, err.code) : complain_of_state(&err);

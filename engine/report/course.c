@@ -1,5 +1,6 @@
 #include "engine/report/course.h"
 
+#include "engine/report/merge.h"
 #include "engine/report/share.h"
 #include "io/base/mem.h"
 
@@ -129,15 +130,9 @@ const char *report_course_name(unsigned value)
     return names[value];
 }
 
-/* A report of several parts tells one course: with the first of them that counts. */
 static const struct share *course_of(const struct report *r, unsigned shard)
 {
-    const struct share *share = r->parts[shard].given.share;
-
-    for (unsigned i = 0; share && i < shard; i++)
-        if (r->parts[i].given.share == share && !r->parts[i].left_out)
-            return NULL;
-    return share;
+    return report_merge_is_first(r, shard) ? r->parts[shard].given.share : NULL;
 }
 
 static bool load_samples(struct report *r, unsigned shard, struct samples *s, int64_t *from_r, int64_t *to_r,

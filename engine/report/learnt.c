@@ -1,6 +1,7 @@
 #include "engine/report/learnt.h"
 
 #include "engine/report/format.h"
+#include "engine/report/merge.h"
 #include "engine/report/report.h"
 #include "engine/report/share.h"
 #include "io/base/mem.h"
@@ -128,13 +129,16 @@ static bool load_server(struct report *r, unsigned shard, bool source, struct er
 
 bool report_learnt_load(struct report *r, struct err *err_r)
 {
-    for (unsigned i = 0; i < r->shards; i++)
-        if (r->parts[i].left_out)
+    for (unsigned i = 0; i < r->shards; i++) {
+        struct share *share = r->parts[i].given.share;
+
+        if (share && report_merge_is_first(r, i))
+            share_learnt(share, r, i);
+        if (share || r->parts[i].left_out)
             continue;
-        else if (r->parts[i].given.share)
-            share_learnt(r->parts[i].given.share, r, i);
-        else if (!load_server(r, i, true, err_r) || !load_server(r, i, false, err_r))
+        if (!load_server(r, i, true, err_r) || !load_server(r, i, false, err_r))
             return false;
+    }
     return true;
 }
 

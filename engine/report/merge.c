@@ -83,6 +83,16 @@ bool report_merge_identify(struct report *r, struct err *err_r)
     return true;
 }
 
+bool report_merge_is_first(const struct report *r, unsigned part)
+{
+    const struct share *share = r->parts[part].given.share;
+
+    for (unsigned i = 0; share && i < part; i++)
+        if (r->parts[i].given.share == share && !r->parts[i].left_out)
+            return false;
+    return !r->parts[part].left_out;
+}
+
 /* --- notes --- */
 
 static void note(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -251,7 +261,10 @@ static void tell_pair(struct report *r, unsigned from)
         names_add(&names, d->address);
     }
     text = names_end(&names);
-    if (names.count == as_a)
+    if (a == b)
+        note(r, "%s %s twice in %s: counted once, as the newer row has it", text,
+             names.count > 1 ? "are" : "is", r->parts[a].given.folder);
+    else if (names.count == as_a)
         note(r, "%s %s in both %s and %s: counted once, as %s has %s, which is newer", text,
              names.count > 1 ? "are" : "is", r->parts[a].given.folder, r->parts[b].given.folder,
              r->parts[a].given.folder, names.count > 1 ? "them" : "it");
@@ -266,6 +279,8 @@ static void tell_pair(struct report *r, unsigned from)
 /* first[n]: the row, index + 1, that stands for the n-th address. */
 static void find_duplicates(struct report *r, struct intern *addresses, unsigned *first, bool *gone)
 {
+    unsigned *of = NULL; /* which address a duplicate is of */
+
     for (unsigned i = 0; i < r->user_count; i++) {
         char *folded = slice_dup_folded(slice_cstr(r->users[i].address));
         unsigned n = intern_text(addresses, slice_cstr(folded)), old = first[n] - 1;
@@ -279,13 +294,18 @@ static void find_duplicates(struct report *r, struct intern *addresses, unsigned
         newer = is_newer(r, &r->users[i], &r->users[old]);
         gone[newer ? old : i] = true;
         r->duplicates = mem_resize(r->duplicates, r->duplicate_count + 1u, sizeof *r->duplicates);
+        of = mem_resize(of, r->duplicate_count + 1u, sizeof *of);
+        of[r->duplicate_count] = n;
         r->duplicates[r->duplicate_count++] =
             (struct report_duplicate){ .address = mem_text(r->users[i].address),
-                                       .counted = r->users[newer ? i : old].shard,
                                        .left_out = r->users[newer ? old : i].shard };
         if (newer)
             first[n] = i + 1;
     }
+    /* Of three, the second is not what counts when the third is newer still. */
+    for (unsigned i = 0; i < r->duplicate_count; i++)
+        r->duplicates[i].counted = r->users[first[of[i]] - 1].shard;
+    free(of);
 }
 
 void report_merge_users(struct report *r)

@@ -12,6 +12,9 @@ void report_merge_parts(struct report *report, const struct report_state *states
 /* What decides which of two is left out: each part's batch and its last sign of life. Errors: as
  * spool_meta_get's. */
 bool report_merge_identify(struct report *report, struct err *err_r) ERR_CHECK;
+/* Is it the first that counts of the parts of its JSON report? What such a report tells only once, of all its
+ * parts together, is taken with it. True of a state folder that counts. */
+bool report_merge_is_first(const struct report *report, unsigned part);
 /* Before the users are loaded: leaves out shards of another division of a batch than its newest. */
 void report_merge_stale(struct report *report);
 /* Once they are: of each address the one row that was at work last stays. A part that has none left

@@ -64,7 +64,8 @@ bool share_failures(struct share *share, unsigned user,
 bool share_emit_user(struct share *share, unsigned user, struct emit *e, unsigned state_index,
                      struct err *err_r) ERR_CHECK;
 
-/* What was learnt of the servers, added to report->learnt; shard: index of the report's part. */
+/* What was learnt of the servers, added to report->learnt; shard: index of the report's first part that
+ * counts. */
 void share_learnt(struct share *share, struct report *report, unsigned shard);
 /* The course that it tells. False: it has none. */
 bool share_course_range(const struct share *share, int64_t *from_ms_r, int64_t *to_ms_r);

@@ -30,10 +30,13 @@ static enum pace_phase phase_of(const char *word)
     return PACE_PHASE_OPEN;
 }
 
+/* Of the report that the part is of: its servers do not say which state folder they are of. */
 static bool user_of(const struct report *r, unsigned shard, const char *address, unsigned *user_r)
 {
+    const struct share *share = r->parts[shard].given.share;
+
     for (unsigned i = 0; i < r->user_count; i++)
-        if (r->users[i].shard == shard && strcmp(r->users[i].address, address) == 0) {
+        if (r->parts[r->users[i].shard].given.share == share && strcmp(r->users[i].address, address) == 0) {
             *user_r = i;
             return true;
         }

@@ -353,5 +353,7 @@ class Places(Slurm):
         self.assertIn("only `report` reads those", self.ends(done, 64).err)
         done = self.report(account, "--user", "nobody", code=64)
         self.assertIn("nobody", done.err)
+        done = self.report(account, os.path.join(self.one.folder, ".", os.path.basename(account)))
+        self.assertEqual((done.err, done.json()["totals"]["users"]), ("", 3), "named twice, counted once")
         users = self.report(account, "--user", self.names[1]).json()["users"]
         self.assertEqual([u["user_name"] for u in users], [self.names[1]])

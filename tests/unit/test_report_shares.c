@@ -261,6 +261,27 @@ static void notes(struct report *r, unsigned note, const char *words)
         fail_msg("%s", r->notes[note]);
 }
 
+/* What a run left of the source: connections to it, and a limit of the first user's. */
+struct learnt_lines {
+    char server[LEARNT_LINE_BYTES], user[LEARNT_LINE_BYTES], user_name[LEARNT_NAME_BYTES];
+};
+
+static void add_learnt(struct spool *s, uint32_t connections, struct learnt_lines *lines)
+{
+    struct learnt source = { .server = "imap.example.edu",
+                             .told_ms = NOW,
+                             .connections = connections,
+                             .connections_ms = NOW - 3600000 };
+    struct learnt_user limit = { .connections = 2, .connections_ms = NOW };
+
+    FAKE_ADD(s->metas, s->meta_count,
+             ((struct fake_meta){ LEARNT_SOURCE, learnt_encode(&source, lines->server) }));
+    FAKE_ADD(s->metas, s->meta_count,
+             ((struct fake_meta){
+                 learnt_name(LEARNT_USER_SOURCE, source.server, s->users[0].id, lines->user_name),
+                 learnt_user_encode(&limit, lines->user) }));
+}
+
 /* --- the account --- */
 
 /* From the reports of the shards the same comes as from their state folders. */
@@ -283,6 +304,7 @@ static void reports_are_as_good_as_state_folders(void **state)
                                      of_spool(&b, "n.state.2-of-2", 2, 2) };
     struct report_state shares[2], mixed[2];
     struct report *whole, *merged;
+    struct learnt_lines lines[2];
 
     (void)state;
     add_user(&a, "a@x", USER_SYNCED, NOW - 60000, 3);
@@ -292,8 +314,11 @@ static void reports_are_as_good_as_state_folders(void **state)
     add_facts(&b, "Synced", "1763998000000", "1763999900000", "0");
     FAKE_ADD(b.metas, b.meta_count,
              ((struct fake_meta){ REPORT_WARNINGS_NAME, "[policy] says nothing\n" }));
+    add_learnt(&a, 12, &lines[0]);
+    add_learnt(&b, 7, &lines[1]);
     whole = load(spools, 2);
     assert_int_equal(whole->batch.warning_count, 1);
+    assert_int_equal(whole->learnt.mailbox_count, 2);
     shares[0] = of_share(shared(&a, "a", "n.state.1-of-2", 1, 2));
     shares[1] = of_share(shared(&b, "b", "n.state.2-of-2", 2, 2));
     mixed[0] = spools[0];
@@ -346,6 +371,14 @@ static void reports_are_as_good_as_state_folders(void **state)
         assert_int_equal(merged->totals.found, whole->totals.found);
         assert_int_equal(merged->parts[0].users, 2);
         assert_int_equal(merged->parts[1].users, 1);
+        {
+            json_t *one = parsed(whole), *other = parsed(merged);
+
+            assert_true(
+                json_equal(json_object_get(one, "servers"), json_object_get(other, "servers")));
+            json_decref(one);
+            json_decref(other);
+        }
         report_free(&merged);
         share_close(&share);
         free(text);
@@ -432,6 +465,24 @@ static void an_address_in_two_of_them_counts_once(void **state)
           "newer");
     says(r, "All 3 users are synced", true);
     report_free(&r);
+    /* Of three the newest counts for all, whichever stands first. */
+    {
+        struct spool newest = { .last_commit_ms = NOW };
+        struct report_state three[] = { spools[0], spools[1], of_spool(&newest, "job-12/state", 0, 0) };
+
+        add_user(&newest, "b@x", USER_SYNCED, NOW + 5000, 7);
+        add_user(&newest, "B@x", USER_SYNCED, NOW + 9000, 8);
+        add_facts(&newest, "Synced", "1763999800000", "1763999900000", "0");
+        r = load(three, 3);
+        assert_int_equal(r->user_count, 3);
+        assert_int_equal(r->totals.found, 5 + 6 + 8);
+        assert_int_equal(r->duplicate_count, 4);
+        for (unsigned i = 0; i < r->duplicate_count; i++)
+            assert_int_equal(r->duplicates[i].counted, strcmp(r->duplicates[i].address, "A@x") == 0 ? 1 : 2);
+        notes(r, r->note_count - 1, "B@x is twice in job-12/state: counted once");
+        report_free(&r);
+        fake_free(&newest);
+    }
     /* The report of a state folder beside the folder itself is a copy: the folder knows more. */
     twice[1] = spools[1];
     twice[0] = of_share(shared(&new, "new", "job-9/state", 0, 0));
