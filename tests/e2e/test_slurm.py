@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -305,6 +306,94 @@ class Places(Slurm):
                   "night-1.share-1.json: All 3 users are synced")
         self.assertFalse(os.path.exists(self.place(self.one)))
         self.assertEqual(self.report(accounts[0]).json()["totals"], report["totals"])
+
+    def hesitant(self, name):
+        """A mailhaul that does not begin before the file "go" is there: whoever starts meanwhile finds no state of it."""
+        path = os.path.join(self.bin, name)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o755), "w") as f:
+            f.write('#!/bin/sh\nif [ "$1" = run ]; then touch %s.begun; while [ ! -e %s/go ]; do sleep 0.1; done; fi\n'
+                    'exec %s "$@"\n' % (path, self.bin, haul.BINARY))
+        return path
+
+    def at_once(self, one, other):
+        """Of two tasks at most one begins."""
+        paths = [self.hesitant("first"), self.hesitant("second")]
+        tasks = [Task(self, self.one, job=job, MAILHAUL=path, **words)
+                 for job, path, words in zip((1, 2), paths, (one, other))]
+        while not any(task.process.poll() is not None for task in tasks):
+            self.assertFalse(all(os.path.exists(path + ".begun") for path in paths), "both began")
+            time.sleep(0.02)
+        with open(os.path.join(self.bin, "go"), "w"):
+            pass
+        codes = [task.wait().process.returncode for task in tasks]
+        self.assertTrue(75 in codes and set(codes) <= {0, 75}, codes)
+        self.assertRegex(tasks[codes.index(75)].text(),
+                         r"another task is at work with it \(night-1.share-\d-of-\d.task: \d_\d n\d\)")
+        self.assertEqual(glob.glob(os.path.join(self.one.folder, "*.task")), [])
+        for path in glob.glob(os.path.join(self.bin, "*.begun")) + [os.path.join(self.bin, "go")]:
+            os.unlink(path)
+
+    def test_two_arrays_that_start_at_once(self):
+        """Neither sees anything of the other yet, and both would put the same mail into the same mailboxes."""
+        elsewhere = os.path.join(self.folder, "spool2")
+        os.mkdir(elsewhere)
+        self.at_once({"share": 1, "shares": 1}, {"share": 1, "shares": 1, "node": "n2", "SPOOL": elsewhere})
+        for path in glob.glob(os.path.join(self.one.folder, "*.json")):
+            os.unlink(path)
+        self.at_once({"share": 1, "shares": 1}, {"share": share_of(self.names[0], 2), "shares": 2})
+        for path in glob.glob(os.path.join(self.one.folder, "*.json")):
+            os.unlink(path)
+        self.over(Task(self, self.one, 1, shares=1), 0)
+        self.moved(self.one)
+        # The mark of a task that was killed is in the way for a while, and never for the same share on its node.
+        mark = self.one.path[:-4] + ".share-1-of-1.task"
+        for node, code, words in (("n1", 0, "synced"), ("n2", 75, "if it was killed, remove " + mark)):
+            os.symlink("7_1 " + node, mark)
+            self.over(Task(self, self.one, 1, shares=1, job=3), code, words)
+        self.over(Task(self, self.one, 1, shares=5, job=3), 75, "night-1.share-1-of-1.task: 7_1 n2")
+        os.utime(mark, (time.time() - 9000, time.time() - 9000), follow_symlinks=False)
+        self.over(Task(self, self.one, 1, shares=1, job=3), 0)
+
+    def test_a_state_that_is_not_in_its_place_is_told(self):
+        moved = os.path.join(self.folder, "spool2")
+        account = self.one.path[:-4] + ".share-1.json"
+        self.over(Task(self, self.one, 1, shares=1), 0)
+        os.mkdir(moved)
+        self.over(Task(self, self.one, 1, shares=1, SPOOL=moved), 73, "its state is in " + self.place(self.one) + "/state: submit")
+        shutil.rmtree(os.path.join(moved, "mailhaul-" + haul_user()))
+        os.rename(os.path.join(self.spool, "mailhaul-" + haul_user()), os.path.join(moved, "mailhaul-" + haul_user()))
+        self.over(Task(self, self.one, 1, shares=1, SPOOL=moved), 0, " 0 messages fetched")
+        shutil.rmtree(os.path.join(moved, "mailhaul-" + haul_user()))
+        self.over(Task(self, self.one, 1, shares=1, job=2), 0, "/state and is not there any more: it begins anew")
+        # Another name.
+        was, self.one.path = self.one.path, os.path.join(self.one.folder, "night-9.ini")
+        os.rename(was, self.one.path)
+        self.over(Task(self, self.one, 1, shares=1, job=3), 0,
+                  self.place(self.one) + " is of " + was + ", which is not there any more")
+        self.assertTrue(os.path.exists(account))
+        self.moved(self.one)
+
+    def test_what_else_is_beside_the_batch_file_stays(self):
+        mine = self.one.path[:-4] + ".share-1.json.backup"
+        with open(mine, "w") as f:
+            f.write("kept")
+        task = Task(self, self.one, 1, shares=1)
+        while not task.program()[0] and task.process.poll() is None:
+            time.sleep(0.01)
+        task.end()  # the node is lost: whatever it had begun lies about
+        for name in (".batch.abcdef", "batch"):
+            with open(os.path.join(self.place(self.one), name), "a"):
+                pass
+        # A report that cannot be written, the disk being full, is told, and costs the night nothing.
+        mute = os.path.join(self.bin, "mute")
+        with open(os.open(mute, os.O_WRONLY | os.O_CREAT, 0o755), "w") as f:
+            f.write('#!/bin/sh\n[ "$1" != report ] || exit 74\nexec %s "$@"\n' % haul.BINARY)
+        self.over(Task(self, self.one, 1, shares=1, job=2, MAILHAUL=mute), 0, "exit code 0, but its report cannot be written")
+        self.over(Task(self, self.one, 1, shares=1, job=2), 0)
+        self.over(Task(self, self.one, 1, shares=1, job=3, words=["clean"]), 0)
+        self.assertEqual(sorted(os.listdir(self.one.folder)),
+                         ["night-1.ini", "night-1.share-1.json", "night-1.share-1.json.backup", "users.csv"])
+        self.assertFalse(os.path.exists(self.place(self.one)))
 
     def test_a_share_goes_back_to_the_node_of_its_state(self):
         self.over(Task(self, self.one, 1, shares=1, node="n1"), 0)
