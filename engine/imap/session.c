@@ -302,6 +302,7 @@ static void tagged(struct session *s, const struct resp *resp)
         session_fail_protocol(s, "answer to a command that was not sent");
         return;
     }
+    s->answer_count++;
     if (resp->status != RESP_OK) {
         session_useful(s);
         refused(s, cmd, resp);
@@ -516,6 +517,11 @@ unsigned session_inflight(const struct session *s)
     for (const struct cmd *cmd = s->queue_first; cmd; cmd = cmd->next)
         count++;
     return count;
+}
+
+uint64_t session_answer_count(const struct session *s)
+{
+    return s->answer_count;
 }
 
 unsigned session_error_count(const struct session *s)

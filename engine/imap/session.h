@@ -99,6 +99,8 @@ unsigned session_inflight(const struct session *session);
 unsigned session_damaged_count(const struct session *session);
 /* Tagged NO and BAD answers so far: Exchange closes after ten (recycle at eight). */
 unsigned session_error_count(const struct session *session);
+/* Tagged answers of any kind so far: a server that answers lives. */
+uint64_t session_answer_count(const struct session *session);
 /* What is waited for, for time-outs and logs ("FETCH", "greeting", "" when nothing). */
 const char *session_waiting_for(const struct session *session);
 /* Ends the session from within a callback: the server does what nobody can go on with, in these words.

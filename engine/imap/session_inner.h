@@ -108,6 +108,7 @@ struct session {
     uint64_t barren_bytes; /* since the last of these */
     uint32_t exists;       /* messages of the selected mailbox, as last told */
     unsigned errors, damaged;
+    uint64_t answer_count; /* tagged */
     unsigned search_told; /* SESSION_SEARCH_ bits, of the SEARCH that was answered last */
     bool body_nil;        /* the body that ended last */
     struct receiving receiving;

@@ -37,6 +37,7 @@ struct worker {
     bool leaves;            /* another mailbox waits for its connection: it is not opened again */
     uint64_t opened_ns;     /* when its link was */
     uint64_t answered_ms;   /* loop time of the last answer to an APPEND of one message */
+    uint64_t answers;       /* of its link, when the governor last looked */
 };
 
 enum account_phase { ACCOUNT_WORKING, ACCOUNT_PROVING, ACCOUNT_SAVING, ACCOUNT_CLOSING };
@@ -60,6 +61,7 @@ struct account_side {
     uint64_t links_max_until_ms; /* loop time; then one more is tried */
     int64_t links_max_wall_ms;   /* when it was learnt */
     unsigned failures;      /* transient ones in a row */
+    uint64_t failing_ms;    /* loop time of the first of these */
     uint64_t progress;      /* folders listed, messages that reached an end: whatever ends a row */
     struct err throttle;    /* the first throttle answer of this run; its class is NONE before */
     struct roster roster;   /* its folders, as its server tells them */

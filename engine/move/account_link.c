@@ -7,10 +7,14 @@
 #include "engine/move/pull.h"
 #include "engine/move/push.h"
 #include "engine/move/tokens.h"
+#include "engine/pace/backoff.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
 #include <stdio.h>
+
+/* A connection that stood comes back by then, or after a part of the trouble's time. */
+#define RETURN_MS 30000u
 
 struct worker *account_worker_create(struct account *account, enum side side)
 {
@@ -116,6 +120,26 @@ static void give_back(struct worker *w)
     hub_give_back_link(account->hub, w->side);
 }
 
+/* How long until this connection comes back. Doubling is for a server that lets nobody in. One that
+ * did, and then broke off, is well enough to be asked again after a part of the time in which it
+ * gave nothing; with a governor of connects, which has more to go by, that alone. */
+static uint32_t wait_to_return(const struct worker *w, uint32_t judged_ms, bool ready_before)
+{
+    const struct account *account = w->account;
+    uint64_t first_ms = account->hub->settings->policy.retry_wait_ms;
+    uint64_t now = loop_now_ms(account->hub->loop);
+    uint64_t most_ms = backoff_lasted_ms(account->sides[w->side].failing_ms, now);
+
+    if (!ready_before)
+        return judged_ms;
+    if (!governor_paces(account, w->side) && most_ms < RETURN_MS)
+        most_ms = RETURN_MS;
+    if (most_ms < first_ms)
+        most_ms = first_ms;
+    /* What is left of its jitter keeps users that were cut off together apart. */
+    return judged_ms <= most_ms ? judged_ms : (uint32_t)(most_ms + judged_ms % (most_ms / 2 + 1));
+}
+
 static void link_closed(void *context, const struct err *err, bool ready_before)
 {
     struct worker *w = context;
@@ -128,6 +152,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     struct trouble_verdict verdict;
     unsigned limit = (unsigned)hub->settings->policy.transient_failure_limit;
     bool drained, leaves = w->leaves;
+    uint32_t wait_ms;
 
     if (ready_before)
         side->ready_count--;
@@ -188,8 +213,8 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
         verdict.action = TROUBLE_RETRY;
     /* One outage takes all connections at once and counts once. */
     if ((err->class != ERR_CLASS_THROTTLED || err->scope == ERR_SCOPE_SESSION) &&
-        side->ready_count == 0)
-        side->failures++;
+        side->ready_count == 0 && side->failures++ == 0)
+        side->failing_ms = loop_now_ms(hub->loop);
     if (verdict.action == TROUBLE_FEWER) {
         account_failure(account, failure_side_of(w->side), doing, verdict.type, err, NULL, 0);
         if (login_fewer(w, err))
@@ -210,8 +235,11 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     }
     /* Others may carry on; the last one comes back by itself. */
     w->attempts++;
-    if (side->ready_count == 0 || verdict.wait_ms < 5000)
-        loop_timer_set(hub->loop, &w->again, verdict.wait_ms, reconnect, w);
+    wait_ms = verdict.wait_ms;
+    if (verdict.action == TROUBLE_RETRY)
+        wait_ms = wait_to_return(w, wait_ms, ready_before);
+    if (side->ready_count == 0 || wait_ms < 5000)
+        loop_timer_set(hub->loop, &w->again, wait_ms, reconnect, w);
 }
 
 static const struct link_events link_events = { .ready = link_ready, .closed = link_closed };

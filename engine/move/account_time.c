@@ -83,6 +83,8 @@ static struct activity look_at(struct account *account, enum side side)
         return a;
     if (side == SIDE_TARGET && governor_waits(account) == GOVERNOR_WAITS_BACKOFF)
         a.throttled = true;
+    else if (side == SIDE_TARGET && governor_waits(account) == GOVERNOR_WAITS_LINE)
+        a.stall = STALL_RECONNECT;
     else if (side == SIDE_TARGET && governor_waits(account) == GOVERNOR_WAITS_PACE)
         a.stall = STALL_PACE;
     else if (account->sides[side].ready_count == 0)

@@ -121,6 +121,25 @@ static bool rests(const struct account *account)
            atomic_load(&g->gate_ms) > loop_now_ms(account->hub->loop);
 }
 
+/* Something that was asked since the tick before was answered: the target lives. */
+static void tell_of_life(struct account *account)
+{
+    struct governed *g = account->governed;
+    bool heard = false;
+
+    for (struct worker *w = account->sides[SIDE_TARGET].workers; w; w = w->next) {
+        uint64_t answers =
+            w->link && link_is_ready(w->link) ? session_answer_count(link_session(w->link)) : 0;
+
+        heard |= answers > w->answers;
+        w->answers = answers;
+    }
+    if (g->listens && heard)
+        send(order_new(account, GOVERN_HEARD));
+    g->listens =
+        atomic_load_explicit(&batch_governor(account->hub->batch)->listens, memory_order_relaxed);
+}
+
 void governor_tick(struct account *account)
 {
     struct governed *g = account->governed;
@@ -128,6 +147,7 @@ void governor_tick(struct account *account)
 
     if (!g)
         return;
+    tell_of_life(account);
     for (unsigned i = g->permit_count; i-- > 0;)
         if (now >= g->permits[i].since_ms + GOVERN_PERMIT_KEPT_MS)
             return_one(account, i);
@@ -319,7 +339,10 @@ bool governor_may_connect(struct account *account)
         return true;
     if (g->may_connect) {
         g->may_connect = false;
-        if (!rests(account))
+        /* Not in a back-off; but whether a server that broke off is there again only this tells. */
+        if (!account_held(account, SIDE_TARGET) &&
+            atomic_load(&batch_governor(account->hub->batch)->asked_ms) <=
+                loop_now_ms(account->hub->loop))
             return true;
     }
     if (!g->connect_asked) {
@@ -335,14 +358,20 @@ void governor_connected(struct account *account)
         send(order_new(account, GOVERN_CONNECTED));
 }
 
+bool governor_paces(const struct account *account, enum side side)
+{
+    return side == SIDE_TARGET && account->governed && active(account);
+}
+
 enum governor_wait governor_waits(const struct account *account)
 {
+    const struct governor *all = batch_governor(account->hub->batch);
     const struct governed *g = account->governed;
+    uint64_t now = loop_now_ms(account->hub->loop);
 
     if (!g || !active(account) || (g->asked == 0 && !g->connect_asked))
         return GOVERNOR_WAITS_NOT;
-    return atomic_load(&batch_governor(account->hub->batch)->gate_ms) >
-                   loop_now_ms(account->hub->loop)
-               ? GOVERNOR_WAITS_BACKOFF
-               : GOVERNOR_WAITS_PACE;
+    if (atomic_load(&all->asked_ms) > now)
+        return GOVERNOR_WAITS_BACKOFF;
+    return atomic_load(&all->gate_ms) > now ? GOVERNOR_WAITS_LINE : GOVERNOR_WAITS_PACE;
 }

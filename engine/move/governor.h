@@ -46,19 +46,22 @@ void governor_gave_back(struct account *account, uint64_t bytes, unsigned messag
 void governor_dropped(struct account *account, unsigned messages);
 /* A throttle reply; messages: 0 when it answered something else than an APPEND. hint_ms 0: none. */
 void governor_throttled(struct account *account, unsigned messages, uint32_t hint_ms);
-/* Every now and then: gives back what is not used. */
+/* Every now and then: gives back what is not used, and tells of signs of life. */
 void governor_tick(struct account *account);
 
 /* May a connection to the target be opened now? False: asked for; account_poke comes. */
 bool governor_may_connect(struct account *account);
 /* A login worked. */
 void governor_connected(struct account *account);
+/* It decides when this side connects. */
+bool governor_paces(const struct account *account, enum side side);
 
 /* What the account waits for from the keeper. */
 enum governor_wait {
     GOVERNOR_WAITS_NOT,
     GOVERNOR_WAITS_PACE,   /* the learnt rate allows no more now */
-    GOVERNOR_WAITS_BACKOFF /* the tenant was told to wait */
+    GOVERNOR_WAITS_BACKOFF, /* the tenant was told to wait */
+    GOVERNOR_WAITS_LINE     /* connections were lost together: whether the server lives is to show */
 };
 enum governor_wait governor_waits(const struct account *account);
 

@@ -30,6 +30,7 @@ struct governed {
     unsigned used;  /* granted, used, and not ended: what was sent before permits were asked for is
                        none of them */
     bool may_connect, connect_asked, cancelling;
+    bool listens; /* for a sign of life, since the tick before */
     uint64_t may_connect_ms;
 };
 
@@ -46,6 +47,7 @@ enum govern_kind {
     GOVERN_DROPPED,
     GOVERN_CONNECT,
     GOVERN_CONNECTED,
+    GOVERN_HEARD,
     /* from the keeper to an account */
     GOVERN_GRANTED,
     GOVERN_CANCELLED,
@@ -82,6 +84,8 @@ struct governor {
     struct spool *spool;
     _Atomic bool active;       /* permits are asked for */
     _Atomic uint64_t gate_ms;  /* the tenant rests until then; the loops' clock */
+    _Atomic uint64_t asked_ms; /* the same, as far as the server asked for it */
+    _Atomic bool listens;      /* a sign of life of the target is waited for */
     struct account **accounts; /* by user index; each entry belongs to its account's loop */
 
     /* the keeper's */

@@ -132,14 +132,25 @@ static void show(struct governor *g)
     pthread_mutex_unlock(&g->view_lock);
 }
 
+/* Permits that were granted and not used yet stay where they are when the gate closes: the loops
+ * look at this before they use one. */
+static void tell_gate(struct governor *g)
+{
+    atomic_store(&g->gate_ms, pace_gate(g->pace));
+    atomic_store(&g->asked_ms, pace_asked_gate(g->pace));
+    atomic_store(&g->listens, pace_listens(g->pace));
+}
+
 static void poll_now(void *context)
 {
     struct governor *g = context;
     uint64_t now = loop_now_ms(g->keeper->loop);
-    uint64_t retry = serve_retries(g, now);
-    uint64_t next = pace_poll(g->pace, now, granted, g);
-    uint64_t connect = serve_connects(g, now);
+    uint64_t retry, next, connect;
 
+    tell_gate(g);
+    retry = serve_retries(g, now);
+    next = pace_poll(g->pace, now, granted, g);
+    connect = serve_connects(g, now);
     if (retry < next)
         next = retry;
     if (connect < next)
@@ -147,13 +158,6 @@ static void poll_now(void *context)
     if (next != PACE_NEVER)
         loop_timer_set(g->keeper->loop, &g->poll, next > now ? next - now : 0, poll_now, g);
     show(g);
-}
-
-/* Permits that were granted and not used yet stay where they are when the gate closes: the loops
- * look at this before they use one. */
-static void tell_gate(struct governor *g)
-{
-    atomic_store(&g->gate_ms, pace_gate(g->pace));
 }
 
 /* ---- what is kept -------------------------------------------------------------------------- */
@@ -192,22 +196,30 @@ static void save_member(struct governor *g, const struct member *m)
     put_meta(g, learnt_name(LEARNT_PACE_LANE, server_of(g), m->id, name), bytes, sizeof bytes);
 }
 
+static void save(struct governor *g)
+{
+    struct pace_view v;
+
+    if (!g->dirty)
+        return;
+    pace_snapshot(g->pace, loop_now_ms(g->keeper->loop), &v);
+    log_line(LOG_DEBUG, "pace",
+             "phase=%s rate=%.2f learnt=%.2f measured=%.2f latency_ms=%u ratio=%.2f brakes=%llu "
+             "events=%llu waiting=%u held=%u inflight=%u of %u drops=%llu rested_ms=%llu "
+             "lost_ms=%llu",
+             pace_phase_name(v.phase), v.rate, v.rate_hat, v.measured, v.latency_ms,
+             v.latency_ratio, (unsigned long long)v.brakes, (unsigned long long)v.tenant_events,
+             v.lanes_waiting, v.lanes_held, v.in_flight, v.in_flight_limit,
+             (unsigned long long)v.drops, (unsigned long long)v.throttled_ms,
+             (unsigned long long)v.lost_ms);
+    save_tenant(g);
+}
+
 static void save_sometimes(void *context)
 {
     struct governor *g = context;
-    struct pace_view v;
 
-    if (g->dirty) {
-        pace_snapshot(g->pace, loop_now_ms(g->keeper->loop), &v);
-        log_line(LOG_DEBUG, "pace",
-                 "phase=%s rate=%.2f learnt=%.2f measured=%.2f latency_ms=%u ratio=%.2f brakes=%llu "
-                 "events=%llu waiting=%u held=%u inflight=%u of %u",
-                 pace_phase_name(v.phase), v.rate, v.rate_hat, v.measured, v.latency_ms,
-                 v.latency_ratio, (unsigned long long)v.brakes,
-                 (unsigned long long)v.tenant_events, v.lanes_waiting, v.lanes_held, v.in_flight,
-                 v.in_flight_limit);
-        save_tenant(g);
-    }
+    save(g);
     loop_timer_set(g->keeper->loop, &g->save, SAVE_EVERY_MS, save_sometimes, g);
 }
 
@@ -298,10 +310,10 @@ static void cancel(struct governor *g, unsigned index, uint64_t now)
 /* A gate is told at once: others on the same tenant are about to meet it. */
 static void after_trouble(struct governor *g)
 {
-    uint64_t before = atomic_load(&g->gate_ms);
+    uint64_t before = atomic_load(&g->asked_ms);
 
     tell_gate(g);
-    if (atomic_load(&g->gate_ms) != before)
+    if (atomic_load(&g->asked_ms) != before)
         tell_mates(g);
 }
 
@@ -347,6 +359,9 @@ static void carry_out(struct governor *g, const struct order *o, struct member *
         break;
     case GOVERN_CONNECTED:
         pace_connected(g->pace, m->lane, now);
+        break;
+    case GOVERN_HEARD:
+        pace_heard(g->pace, m->lane, now);
         break;
     case GOVERN_JOIN:
     case GOVERN_GRANTED:
@@ -417,8 +432,7 @@ void governor_end(struct governor *g)
 {
     if (!g->keeper)
         return;
-    if (g->dirty)
-        save_tenant(g);
+    save(g);
     show(g);
     g->ended = true;
     if (g->mates)

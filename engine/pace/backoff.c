@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#define LASTED_PART 8
+
 uint64_t prng_next(struct prng *r)
 {
     uint64_t z = r->state += 0x9e3779b97f4a7c15u;
@@ -30,6 +32,11 @@ uint64_t backoff_jitter(uint64_t wait_ms, double share, struct prng *r)
 {
     assert(share >= 0 && share <= 1);
     return wait_ms + (uint64_t)((double)wait_ms * share * prng_unit(r));
+}
+
+uint64_t backoff_lasted_ms(uint64_t since_ms, uint64_t now)
+{
+    return since_ms != 0 && now > since_ms ? (now - since_ms) / LASTED_PART : 0;
 }
 
 uint64_t backoff_hint_ms(int64_t hint_ms)

@@ -18,6 +18,11 @@ uint64_t backoff_ms(uint64_t base_ms, uint32_t step, uint64_t max_ms);
 /* wait_ms to wait_ms * (1 + share), never less than wait_ms: a hint is a promise. */
 uint64_t backoff_jitter(uint64_t wait_ms, double share, struct prng *r);
 
+/* Where other things are answered, a wait need not double: a part of the time since the first
+ * failure is enough to be polite by, and what follows the last failure is a part of the trouble.
+ * since_ms: 0 none. */
+uint64_t backoff_lasted_ms(uint64_t since_ms, uint64_t now);
+
 #define HINT_MIN_MS 1000
 #define HINT_MAX_MS 3600000
 /* A server's own number, whatever it is, kept within 1 s..1 h. hint_ms > 0. */

@@ -39,7 +39,10 @@ struct lane {
     uint64_t reconnect_ms; /* no connect before */
     uint64_t slot_ms;      /* place in the order of connects, 0 none */
     uint64_t drop_ms;      /* last drop, 0 none */
-    uint32_t drop_step;
+    uint32_t drop_step;    /* drops in a row, nothing heard between */
+    uint64_t lost_ms;      /* the first drop with nothing accepted since; 0 none */
+    bool heard;            /* the server answered it something since the last drop */
+    bool struck;           /* throttled, and nothing accepted since */
 
     double cost_accepted;
     uint64_t throttle_replies;
@@ -82,8 +85,11 @@ struct pace {
     struct slots connects;
     struct bucket
         leaves; /* to connect, as they are given: places that come late together do not add up */
-    uint64_t drop_ms; /* last drop of any lane, 0 none */
-    bool down;        /* lanes lost their connections together and nothing was answered since */
+    uint64_t drop_ms;  /* last drop of any lane, 0 none */
+    bool down;         /* lanes lost their connections together and nothing was heard since */
+    bool loses;        /* the same, and nothing was taken since */
+    uint64_t heard_ms; /* last sign of life that is no message; 0 none */
+    uint64_t scout_ms; /* while the gate for lost connections runs: no connect before */
     struct bucket retries;
     double peer_rate, peer_rate_hat; /* the processes' sums when last heard */
     uint32_t peer_count;
@@ -113,8 +119,9 @@ uint64_t pace_trial_ask(struct pace *p, uint32_t *lane_r);
 void pace_trial_taken(struct pace *p, uint32_t lane, uint64_t sent_ms);
 void pace_trial_refused(struct pace *p, uint32_t lane, uint64_t wait_ms);
 void pace_trial_void(struct pace *p, uint32_t lane);
-/* The server answers again: what lanes still wait for the line alone is over. */
-void pace_up_again(struct pace *p);
+/* The server answers again: what lanes still wait because nothing was answered is over. taken: it
+ * takes messages, and all that they wait for lost connections is. */
+void pace_up_again(struct pace *p, bool taken);
 /* `permits` of the lane ended. */
 void pace_end_permits(struct pace *p, uint32_t lane, uint32_t permits);
 /* Counts the lane as throttled until then. */

@@ -56,9 +56,14 @@ bool law_limited(const struct law *l)
     return l->phase != PACE_PHASE_OPEN;
 }
 
+uint64_t law_gate(const struct law *l)
+{
+    return l->gate_ms > l->line_ms ? l->gate_ms : l->line_ms;
+}
+
 bool law_gated(const struct law *l, uint64_t now)
 {
-    return now < l->gate_ms;
+    return now < law_gate(l);
 }
 
 double law_probe(const struct pace_config *config, double rate, double rate_hat, double dt_ms)
@@ -148,16 +153,16 @@ static void grow(struct law *l, uint64_t dt_ms, uint64_t now)
 void law_advance(struct law *l, uint64_t now)
 {
     double rate = l->rate;
-    uint64_t from = l->tokens.at_ms;
+    uint64_t from = l->tokens.at_ms, gate = law_gate(l);
 
-    if (!law_limited(l) || now < l->gate_ms) {
+    if (!law_limited(l) || now < gate) {
         bucket_skip(&l->tokens, now);
         l->tick_ms = now;
         return;
     }
-    if (from < l->gate_ms) {
-        bucket_skip(&l->tokens, l->gate_ms);
-        l->tick_ms = from = l->gate_ms;
+    if (from < gate) {
+        bucket_skip(&l->tokens, gate);
+        l->tick_ms = from = gate;
         /* Answers to what was sent before the gate would make the first window after it look slow.
          */
         latency_restart(&l->latency);
@@ -186,8 +191,8 @@ void law_advance(struct law *l, uint64_t now)
 
 uint64_t law_ask(const struct law *l, uint64_t now)
 {
-    if (now < l->gate_ms)
-        return l->gate_ms;
+    if (law_gated(l, now))
+        return law_gate(l);
     if (!law_limited(l) || bucket_holds(&l->tokens, 1))
         return 0;
     return now + bucket_wait_ms(&l->tokens, l->rate, 1);
@@ -253,7 +258,7 @@ static void brake(struct law *l, uint64_t now)
     double accepted, down_to, rate;
 
     judge_brake(l, now);
-    if (!law_limited(l) || now < l->gate_ms ||
+    if (!law_limited(l) || law_gated(l, now) ||
         (l->brake_ms != 0 && now < l->brake_ms + BRAKE_EVERY_MS))
         return;
     if (l->latency.ratio <= l->config->brake_ratio || l->latency.excess_ms < BRAKE_EXCESS_MS) {
@@ -300,20 +305,47 @@ void law_answered(struct law *l, double cost, uint32_t latency_ms, uint64_t now)
     average_add(&l->quick, cost, now);
     average_add(&l->measured, cost, now);
     meter_add(&l->accepted, cost, now);
-    if (now >= l->gate_ms && latency_add(&l->latency, cost - 1, latency_ms, window_ms, now))
+    if (!law_gated(l, now) && latency_add(&l->latency, cost - 1, latency_ms, window_ms, now))
         brake(l, now);
+}
+
+static void close_gate(struct law *l, uint64_t *gate, uint64_t until_ms, uint64_t now)
+{
+    uint64_t from = law_gated(l, now) ? law_gate(l) : now;
+
+    if (until_ms > *gate)
+        *gate = until_ms;
+    if (until_ms <= from)
+        return;
+    l->gated_ms += until_ms - from;
+    l->tokens.tokens = fmin(l->tokens.tokens, 0);
+    latency_restart(&l->latency);
 }
 
 void law_close(struct law *l, uint64_t until_ms, uint64_t now)
 {
-    uint64_t from = l->gate_ms > now ? l->gate_ms : now;
+    close_gate(l, &l->gate_ms, until_ms, now);
+}
 
-    if (until_ms <= from)
+static void close_line(struct law *l, uint64_t wait_ms, uint64_t now)
+{
+    uint64_t from = l->line_ms > now ? l->line_ms : now;
+
+    if (now + wait_ms > from)
+        l->line_gated_ms += now + wait_ms - from;
+    close_gate(l, &l->line_ms, now + wait_ms, now);
+}
+
+void law_heard(struct law *l, uint64_t now)
+{
+    uint64_t gate = law_gate(l);
+
+    l->drops = 0;
+    if (now >= l->line_ms)
         return;
-    l->gated_ms += until_ms - from;
-    l->gate_ms = until_ms;
-    l->tokens.tokens = fmin(l->tokens.tokens, 0);
-    latency_restart(&l->latency);
+    l->line_gated_ms -= l->line_ms - now;
+    l->line_ms = now;
+    l->gated_ms -= gate - law_gate(l);
 }
 
 double law_learn(double rate_hat, double est, bool used)
@@ -412,14 +444,16 @@ void law_throttled(struct law *l, const struct law_cut *cut, uint64_t wait_ms, u
     law_close(l, now + wait_ms + wait_ms / 20, now);
 }
 
-void law_dropped(struct law *l, uint64_t now)
+void law_dropped(struct law *l, bool heard, uint64_t now)
 {
     double carried = average_rate(&l->quick, now);
 
-    law_close(l, now + backoff_ms(l->config->drop_gate_first_ms, l->drops, l->config->drop_gate_ms),
-              now);
-    if (l->drops < 31)
-        l->drops++;
+    if (!heard) {
+        close_line(l, backoff_ms(l->config->drop_gate_first_ms, l->drops, l->config->drop_gate_ms),
+                   now);
+        if (l->drops < 31)
+            l->drops++;
+    }
     if (!law_limited(l))
         return;
     /* A budget that was learnt is not changed by a lost line; one still sought is taken lower, and

@@ -20,7 +20,8 @@ struct law {
     struct average measured; /* accepted, 20 s */
     struct meter accepted;   /* since the last cut */
     struct latency latency;
-    uint64_t gate_ms;                /* nothing is sent before; 0 none */
+    uint64_t gate_ms;                /* the server asked for no message before; 0 none */
+    uint64_t line_ms;                /* nor before this, for lost connections; 0 none */
     uint64_t event_ms;               /* last tenant-wide throttle, 0 none */
     uint64_t brake_ms;               /* last brake, 0 none */
     double brake_ratio;              /* what it saw; 0: the answer to it is known */
@@ -38,13 +39,16 @@ struct law {
     bool rate_hat_guess; /* from the first cut: the burst was in it */
     struct suspicion suspicion; /* before anything was learnt */
     uint64_t resume_ms;         /* CRUISE: the rate doubles again from then on */
-    uint32_t drops;             /* gates for lost connections in a row, nothing answered between */
-    uint64_t events, brakes, gated_ms;
+    uint32_t drops;             /* gates for lost connections in a row, nothing heard between */
+    uint64_t events, brakes, gated_ms, line_gated_ms;
 };
 
 void law_init(struct law *l, const struct pace_config *config, uint64_t now);
 bool law_limited(const struct law *l);
+/* Either gate runs. */
 bool law_gated(const struct law *l, uint64_t now);
+/* Until when nothing is sent, whatever for; 0 none. */
+uint64_t law_gate(const struct law *l);
 /* Lets tokens in and the rate grow. now never goes back. */
 void law_advance(struct law *l, uint64_t now);
 /* Whether a permit may go out; otherwise the time to look again, PACE_NEVER for no time. 0: yes. */
@@ -62,11 +66,15 @@ struct law_cut {
 struct law_cut law_measure(struct law *l, uint64_t now);
 /* A tenant-wide throttle that asks for wait_ms from now on; at most one a gate is learnt from. */
 void law_throttled(struct law *l, const struct law_cut *cut, uint64_t wait_ms, uint64_t now);
-/* Several lanes lost their connections together. */
-void law_dropped(struct law *l, uint64_t now);
+/* Several lanes lost their connections together. heard: the server answered something meanwhile, so
+ * that nobody need wait to learn whether it lives. */
+void law_dropped(struct law *l, bool heard, uint64_t now);
+/* The server answered something: the gate for lost connections ends, and its doubling. A gate that
+ * was asked for stays. */
+void law_heard(struct law *l, uint64_t now);
 /* Nobody wanted anything for a while: what follows is measured afresh. */
 void law_was_idle(struct law *l, uint64_t now);
-/* Closes the gate until then, if that is later. */
+/* The server, or a neighbour, asks for no message until then, if that is later. */
 void law_close(struct law *l, uint64_t until_ms, uint64_t now);
 
 /* What a cut teaches, for tenant and lane alike. est: accepted since the last cut per second; used:

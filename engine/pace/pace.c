@@ -306,8 +306,8 @@ uint64_t pace_poll(struct pace *p, uint64_t now, pace_granted *granted, void *co
         if (fair_empty(&p->fair)) {
             if (p->later.count > 0)
                 next = (uint64_t)heap_top_key(&p->later);
-            if (p->later.count > 0 && law_gated(&p->law, now) && next < p->law.gate_ms)
-                next = p->law.gate_ms;
+            if (p->later.count > 0 && law_gated(&p->law, now) && next < law_gate(&p->law))
+                next = law_gate(&p->law);
             break;
         }
         next = law_ask(&p->law, now);
@@ -365,8 +365,11 @@ void pace_answered(struct pace *p, uint32_t index, uint64_t bytes, uint32_t late
     lane->cost_accepted += cost;
     lane->throttle_step = 0;
     lane->drop_step = 0;
-    if (p->down)
-        pace_up_again(p);
+    lane->lost_ms = 0;
+    lane->heard = true;
+    lane->struck = false;
+    if (p->loses)
+        pace_up_again(p, true);
     p->cost_accepted += cost;
     p->messages_accepted++;
     p->bytes_accepted += bytes;
@@ -410,6 +413,11 @@ void pace_resize(struct pace *p, uint32_t index, uint64_t granted, uint64_t used
 }
 
 uint64_t pace_gate(const struct pace *p)
+{
+    return law_gate(&p->law);
+}
+
+uint64_t pace_asked_gate(const struct pace *p)
 {
     return p->law.gate_ms;
 }

@@ -65,7 +65,7 @@ struct pace_config {
     uint32_t drop_ms;          /* first pause after a drop, doubles: 5,000 (OPEN 1,000) */
     uint32_t
         drop_gate_first_ms; /* gate when three lanes drop within 30 s: 5,000 (OPEN 1,000) ... */
-    uint32_t drop_gate_ms;  /* ... doubling while nothing is answered, to 60,000 (OPEN 5,000) */
+    uint32_t drop_gate_ms;  /* ... doubling while nothing is heard, to 60,000 (OPEN 5,000) */
 };
 
 void pace_config_init(struct pace_config *config, enum pace_mode mode);
@@ -115,12 +115,20 @@ void pace_resize(struct pace *p, uint32_t lane, uint64_t granted, uint64_t used,
 /* Until when the tenant rests, on the clock of `now`; 0 when it never did. Permits granted before
  * the gate closed must not be used inside it: give them back. */
 uint64_t pace_gate(const struct pace *p);
+/* The same, as far as the server asked for it. */
+uint64_t pace_asked_gate(const struct pace *p);
 
 /* May this lane open a connection? 0: go ahead, it is counted. Otherwise the time (> now) to ask
  * again; asking at that time keeps its place, so that thousands of lanes do not race. */
 uint64_t pace_connect_ask(struct pace *p, uint32_t lane, uint64_t now);
-/* A login worked: the lane's and the server's drop counters start over once mail flows. */
+/* A login worked, which is a sign of life (below). */
 void pace_connected(struct pace *p, uint32_t lane, uint64_t now);
+/* Something that is no message and was asked after the last drop was answered: the server lives.
+ * Ends the doubling of what is waited for lost connections, and most of the wait; never what a
+ * throttle reply asked for. */
+void pace_heard(struct pace *p, uint32_t lane, uint64_t now);
+/* A sign of life would change something. */
+bool pace_listens(const struct pace *p);
 
 /* May a message that failed for a passing reason (not a throttle) be tried again? 0: yes, counted.
  * Otherwise the time to ask again. Retries are at most a tenth of what is sent, so that a sick
@@ -198,7 +206,8 @@ struct pace_view {
     uint64_t tenant_events;
     uint64_t brakes; /* times the latency brake took hold */
     uint64_t drops;
-    uint64_t throttled_ms; /* total time the tenant rested */
+    uint64_t throttled_ms; /* total time the tenant rested, for whatever */
+    uint64_t lost_ms;      /* of it, for lost connections */
 };
 void pace_snapshot(struct pace *p, uint64_t now, struct pace_view *view_r);
 

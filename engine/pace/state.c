@@ -150,7 +150,7 @@ static bool hear_event(struct pace *p, const struct ledger_sum *sum, uint64_t no
     uint64_t age = wall_ms > sum->event_ms ? (uint64_t)(wall_ms - sum->event_ms) : 0;
     uint64_t at;
 
-    if (sum->event_ms == 0 || law_gated(l, now) || age >= now)
+    if (sum->event_ms == 0 || now < l->gate_ms || age >= now)
         return false;
     at = now - age;
     if (l->event_ms != 0 && at < l->event_ms + LEDGER_SAME_EVENT_MS)
@@ -225,7 +225,7 @@ void pace_snapshot(struct pace *p, uint64_t now, struct pace_view *view_r)
     *view_r = (struct pace_view){
         .phase = l->phase,
         .gated = law_gated(l, now),
-        .gate_ms = law_gated(l, now) ? l->gate_ms : 0,
+        .gate_ms = law_gated(l, now) ? law_gate(l) : 0,
         .rate = law_limited(l) ? l->rate : 0,
         .rate_hat = l->rate_hat,
         .measured = average_rate(&l->measured, now),
@@ -243,7 +243,8 @@ void pace_snapshot(struct pace *p, uint64_t now, struct pace_view *view_r)
         .tenant_events = l->events,
         .brakes = l->brakes,
         .drops = p->drop_count,
-        .throttled_ms = l->gated_ms - (law_gated(l, now) ? l->gate_ms - now : 0),
+        .throttled_ms = l->gated_ms - (law_gated(l, now) ? law_gate(l) - now : 0),
+        .lost_ms = l->line_gated_ms - (now < l->line_ms ? l->line_ms - now : 0),
     };
 }
 
@@ -253,7 +254,7 @@ void pace_lane_snapshot(struct pace *p, uint32_t index, uint64_t now, struct pac
     uint64_t until;
 
     now = pace_advance(p, now);
-    until = lane->hold_ms > p->law.gate_ms ? lane->hold_ms : p->law.gate_ms;
+    until = lane->hold_ms > law_gate(&p->law) ? lane->hold_ms : law_gate(&p->law);
     if (lane->drop_hold_ms > until)
         until = lane->drop_hold_ms;
     *view_r = (struct pace_lane_view){

@@ -30,7 +30,7 @@ static bool has_witness(const struct pace *p, uint64_t since_ms)
  * refused since is explained by it, or will be asked again after it. */
 static bool overtaken(struct pace *p)
 {
-    if (p->trial.on && p->law.gate_ms > p->trial.cut.at_ms)
+    if (p->trial.on && law_gate(&p->law) > p->trial.cut.at_ms)
         p->trial.on = false;
     return !p->trial.on;
 }

@@ -12,6 +12,7 @@ import struct
 import time
 
 import exchange
+import haul
 import mail
 from meddler import Meddler, Rule
 
@@ -153,6 +154,56 @@ class Pace(exchange.Into):
         batch.set("target", "tenant", "contoso.onmicrosoft.com")
         self.ends(batch.call("run"), 0)
         self.assertEqual(self.servers(batch)["target"]["rate_learnt"], learnt["rate_learnt"])
+
+    def each_has(self, users, messages, **options):
+        """As into, with so many small messages in the INBOX of each."""
+        users = ["user%d" % i for i in range(users)]
+        source = self.dovecot(users, format="maildir", separator=".")
+        for i, user in enumerate(users):
+            source.seed(user, {("INBOX",): [mail.tiny(100 * i + k) for k in range(messages)]})
+        counts = {"%s@%s" % (user, haul.DOMAIN): messages for user in users}
+        target = self._started(exchange.Exchange(counts, **options))
+        return target.take(self.batch(source, target, users)), target, counts
+
+    def test_lost_answers_are_no_back_off_while_logins_are_answered(self):
+        """Each mailbox loses its first answer, with the connection. Everything else is answered: nobody was
+        asked to wait, and what all rest to learn whether the server lives is seconds, not minutes."""
+        batch, target, counts = self.each_has(
+            9, 2, **{"append-ms": 20, "fault": "point=stored action=close limit=9"})
+        batch.set("target", "settle-time", "300ms")
+        log = os.path.join(batch.folder, "log")
+        self.ends(batch.call("run", "--log", log, "--log-level", "debug"), 0)
+        stats = target.stats()
+        self.assertEqual((stats["faults"], stats["throttled"]), (9, 0))
+        self.each_once(target, counts)
+        report = self.balanced(batch.report())
+        self.assertEqual((report["totals"]["failed"], report["totals"]["failed_users"]), (0, 0))
+        self.assertEqual(report["totals"]["time"]["throttled_s"], 0, "the target asked for nothing")
+        learnt = self.servers(batch)["target"]
+        self.assertEqual((learnt["phase"], learnt["rate_learnt"], learnt["tenant_cuts"]), ("start", None, 0))
+        self.assertGreaterEqual(learnt["rate"], 2)
+        with open(log) as f:
+            rested = [int(ms) for ms in re.findall(r" pace phase=.* lost_ms=(\d+)", f.read())]
+        # Three times three connections were lost. Doubling, 35 s: 5, 10 and 20.
+        self.assertLess(rested[-1], 20000)
+
+    def test_equal_mailboxes_with_budgets_of_their_own_are_no_limit_of_the_tenant(self):
+        """They are used up together, three within seconds and then all: each has its own limit all the same."""
+        batch, target, counts = self.each_has(
+            8, 12, **{"cost-bytes": 50, "mailbox-rate": 3, "mailbox-burst": 5, "mailbox-cutoff": 3,
+                      "hint-ms": 1500, "append-ms": 20})
+        running = batch.start("run")
+        self.until(lambda: target.stats()["throttled"] >= 6 or running.ended(), running)
+        target.set("mailbox-rate", 1000)  # enough was seen
+        self.ends(running.wait(), 0)
+        stats = target.stats()
+        refused = sum(m["throttled"] > 0 for m in stats["by_mailbox"])
+        self.assertGreaterEqual(refused, 3, "hardly a mailbox met its limit")
+        self.obeyed(stats)
+        self.each_once(target, counts)
+        learnt = self.servers(batch)["target"]
+        self.assertEqual((learnt["tenant_cuts"], learnt["rate_learnt"]), (0, None))
+        self.assertEqual(sum(m["throttled"] > 0 for m in learnt["mailboxes"]), refused)
 
     def meddled(self, messages, *rules):
         """A batch of one user from a source with rules; it is stopped and run again."""

@@ -671,7 +671,7 @@ static void places_that_come_late_together_do_not_add_up(void **state)
     pace_destroy(&p);
 }
 
-static void a_mailbox_reconnects_after_ten_seconds_and_later_each_time(void **state)
+static uint64_t last_wait(bool lets_in, bool throttles)
 {
     struct pace *p = make(PACE_MODE_EXCHANGE, 1);
     uint64_t now = T0, last = 0;
@@ -688,10 +688,87 @@ static void a_mailbox_reconnects_after_ten_seconds_and_later_each_time(void **st
         assert_true(again - now >= 10000 && again - now <= 376000);
         assert_true(again - now >= last * 3 / 4);
         last = again - now;
-        pace_connected(p, 0, again);
+        if (lets_in)
+            pace_connected(p, 0, again);
+        if (throttles)
+            pace_throttled(p, 0, 0, 1000, again);
         now = again + 5000;
     }
-    assert_true(last >= 300000);
+    pace_destroy(&p);
+    return last;
+}
+
+static void a_mailbox_that_gets_in_again_waits_for_a_part_of_the_trouble(void **state)
+{
+    (void)state;
+    assert_true(last_wait(false, false) >= 300000);
+    /* Exchange lets a throttled mailbox log in, and hangs up. */
+    assert_true(last_wait(true, true) >= 300000);
+    /* Eight losses, ten seconds or more apart. */
+    assert_true(last_wait(true, false) <= 25000);
+}
+
+static void drop_lanes(struct pace *p, uint32_t from, uint64_t now)
+{
+    for (uint32_t i = from; i < from + 3; i++)
+        pace_dropped(p, i, 0, now);
+}
+
+static void an_answer_to_any_command_ends_the_gate_for_lost_connections(void **state)
+{
+    struct pace *p = make(PACE_MODE_EXCHANGE, 30);
+    struct pace_view view;
+    uint64_t now = T0;
+
+    (void)state;
+    for (uint32_t i = 0; i < 9; i += 3) { /* nothing is heard: it doubles */
+        drop_lanes(p, i, now);
+        assert_int_equal(pace_gate(p), now + (UINT64_C(5000) << i / 3));
+        assert_int_equal(pace_asked_gate(p), 0);
+        now = pace_gate(p);
+    }
+    drop_lanes(p, 9, now);
+    assert_true(pace_listens(p));
+    /* One may look whether the server is there again, and then none for a while. */
+    assert_int_equal(pace_connect_ask(p, 20, now), 0);
+    assert_true(pace_connect_ask(p, 21, now) > now);
+    pace_connected(p, 20, now + 300);
+    assert_int_equal(pace_gate(p), now + 300);
+    assert_false(pace_listens(p));
+    pace_snapshot(p, now + 300, &view);
+    assert_false(view.gated);
+    assert_int_equal(view.lost_ms, 35300);
+    assert_int_equal(view.throttled_ms, 35300);
+    /* Answered between the losses: there is nothing to wait for. Not so long ago is not between. */
+    now += 40000;
+    drop_lanes(p, 12, now);
+    assert_int_equal(pace_gate(p), now + 5000);
+    pace_heard(p, 25, now + 100);
+    pace_dropped(p, 15, 0, now + 6000);
+    pace_heard(p, 25, now + 6100);
+    pace_dropped(p, 16, 0, now + 6200);
+    pace_dropped(p, 17, 0, now + 6300);
+    assert_int_equal(pace_gate(p), now + 100);
+    pace_destroy(&p);
+}
+
+static void a_sign_of_life_is_no_leave_to_send_inside_a_back_off(void **state)
+{
+    struct pace *p = make(PACE_MODE_EXCHANGE, 9);
+    uint64_t asked;
+
+    (void)state;
+    drop_lanes(p, 3, T0);
+    for (uint32_t i = 0; i < 3; i++)
+        pace_throttled(p, i, 0, 60000, T0 + 100);
+    asked = pace_asked_gate(p);
+    assert_true(asked >= T0 + 60000);
+    pace_heard(p, 8, T0 + 200);
+    assert_int_equal(pace_gate(p), asked);
+    assert_true(pace_connect_ask(p, 8, T0 + 200) >= T0 + 60000);
+    assert_true(pace_want(p, 8, 1000, T0 + 200));
+    poll(p, T0 + 59000);
+    assert_int_equal(g.count, 0);
     pace_destroy(&p);
 }
 
@@ -840,7 +917,9 @@ int main(void)
         cmocka_unit_test(cancelled_wants_and_removed_lanes_are_gone),
         cmocka_unit_test(after_a_drop_lanes_come_back_in_an_even_flow),
         cmocka_unit_test(places_that_come_late_together_do_not_add_up),
-        cmocka_unit_test(a_mailbox_reconnects_after_ten_seconds_and_later_each_time),
+        cmocka_unit_test(a_mailbox_that_gets_in_again_waits_for_a_part_of_the_trouble),
+        cmocka_unit_test(an_answer_to_any_command_ends_the_gate_for_lost_connections),
+        cmocka_unit_test(a_sign_of_life_is_no_leave_to_send_inside_a_back_off),
         cmocka_unit_test(retries_are_a_tenth_of_what_is_sent),
         cmocka_unit_test(a_ledger_carries_gate_and_rate_to_a_peer),
         cmocka_unit_test(a_caller_that_wants_for_ever_ends),

@@ -66,6 +66,7 @@ struct scenario {
     /* Trouble that does: connections are reset when more than this a second is asked. */
     double resets_above;
     double reach;       /* what the server takes, where no limit says it; for t80 */
+    bool from_start;    /* t80 counts from the start, not from the last of what was lost at first */
     uint64_t settle_ms; /* what comes before is convergence; 0: two hours */
     uint64_t end_ms;    /* 0: eight hours */
     /* Required; 0 nothing. */
@@ -239,7 +240,8 @@ static bool is_down(const struct sim *m)
 
 static void note_lost(struct sim *m)
 {
-    m->lost_ms = m->now;
+    if (!m->s->from_start)
+        m->lost_ms = m->now;
     m->t80_ms = 0;
 }
 
@@ -424,6 +426,7 @@ static void answer(struct sim *m, uint32_t i)
         }
         conn->link = CONNECTED;
         pace_connected(p, box->lane, m->now);
+        note_gate(m, box->process);
         want(m, i);
         return;
     }

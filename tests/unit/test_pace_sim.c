@@ -132,6 +132,7 @@ static const struct scenario scenarios[] = {
 #define LOSSY                                                                                      \
     .procs = 1, .lanes = 8, .answer_ms = 80, .alike = true, .reach = 90, .settle_ms = 180000,      \
     .end_ms = 600000, .use_min = 95, .jain_min = 0.95
+#define FROM_START(s) .from_start = true, .t80_s_most = s
 #define RESETS .resets_above = 40, .reach = 40, .settle_ms = 1, .end_ms = 2 * HOUR_MS, .use_min = 80
 static const struct scenario lossy[] = {
     { .name = "R1 one answer each lost at first", LOSSY, .lost_first = 1, .t80_s_most = 60 },
@@ -171,6 +172,28 @@ static const struct scenario lossy[] = {
       .t80_s_most = 90,
       .reach = 720 },
     { .name = "R14 as R9, 64 mailboxes", LOSSY, RESETS, .lanes = 64, .resets_most = 100 },
+    /* Logins work all the while: what is lost teaches no long waits. */
+    { .name = "R15 as R2, from the start", LOSSY, .lost_first = 2, FROM_START(60) },
+    { .name = "R16 four each, from the start", LOSSY, .lost_first = 4, FROM_START(90) },
+    { .name = "R17 as R15, 64 mailboxes",
+      LOSSY,
+      .lanes = 64,
+      .lost_first = 2,
+      .reach = 720,
+      FROM_START(120) },
+    { .name = "R18 as R16, one mailbox",
+      LOSSY,
+      .lanes = 1,
+      .lost_first = 4,
+      .reach = 11,
+      FROM_START(75) },
+    { .name = "R19 all messages lost for 15 min",
+      LOSSY,
+      .lost_share = 1,
+      .lost_share_ms = 900000,
+      .t80_s_most = 90,
+      .settle_ms = 1080000,
+      .end_ms = 1800000 },
 };
 
 /* Minutes 3 to 15. Two connections a mailbox; "in step": messages of one size. */
