@@ -58,7 +58,7 @@ struct unmatched *unmatched_create(const struct settings *settings)
     for (size_t i = 0; i < settings->folder_count; i++)
         s->all[s->count++] = (struct wanted){ .key = "[folders]",
                                               .text = settings->folders[i].source,
-                                              .folded = names_folded(settings->folders[i].source) };
+                                              .folded = names_folded_whole(settings->folders[i].source) };
     return s;
 }
 
@@ -78,7 +78,7 @@ void unmatched_destroy(struct unmatched **unmatched)
 
 void unmatched_meet(struct unmatched *s, const char *name, const char *role_word)
 {
-    char *folded = names_folded(name);
+    char *folded = names_folded_whole(name);
     enum role role = roles_of_word(role_word);
     unsigned bits = role == ROLE_NONE ? 0 : 1u << role;
 

@@ -1,5 +1,6 @@
 #include "engine/config/users.h"
 
+#include "engine/config/invisible.h"
 #include "engine/config/nearest.h"
 #include "engine/config/text.h"
 #include "engine/config/users_twice.h"
@@ -203,7 +204,7 @@ static bool read_row(struct csv *f, struct cell *cells, unsigned max, unsigned *
 /* Such a name makes a row a header; a cell of data may be "Password", and often is one. */
 static bool names_column(struct slice text)
 {
-    text = slice_trim(text);
+    text = invisible_trim(text);
     for (unsigned i = 0; i < COLUMN_COUNT; i++)
         if (i != COLUMN_PASSWORD && i != COLUMN_TARGET_PASSWORD &&
             slice_equal_nocase(text, slice_cstr(columns[i].name)))
@@ -230,7 +231,7 @@ static bool is_header(const struct cell *cells, unsigned count)
 
 static bool read_column(struct csv *f, const struct cell *cell)
 {
-    struct slice name = slice_trim(cell->text);
+    struct slice name = invisible_trim(cell->text);
     struct nearest near;
     char hint[80];
 
@@ -333,7 +334,7 @@ static bool store_exclude(struct csv *f, struct settings_user *user, const struc
 /* It is part of the password all the same: such a password there may be. In quotes it is meant. */
 static void count_blanks(struct csv *f, const struct cell *cell)
 {
-    if (cell->quoted || slice_trim(cell->text).size == cell->text.size)
+    if (cell->quoted || invisible_trim(cell->text).size == cell->text.size)
         return;
     if (f->blanks++ == 0)
         f->first_blank = cell->at;
@@ -342,11 +343,14 @@ static void count_blanks(struct csv *f, const struct cell *cell)
 static bool store_cell(struct csv *f, struct settings_user *user, enum column column,
                        const struct cell *cell)
 {
-    struct slice text = slice_trim(cell->text);
+    struct slice text = invisible_trim(cell->text);
 
     /* A password keeps its blanks; one of blanks alone is a slip. */
     if (text.size == 0)
         return true;
+    if ((column <= COLUMN_USER_NAME || column == COLUMN_TARGET_USER_NAME) && invisible_in(text))
+        return refuse(f, cell->at, "%s: %.*s: has a character within that is not seen (U+%04X); type it anew",
+                      columns[column].name, shown(text), text.data, (unsigned)invisible_in(text));
     switch (column) {
     case COLUMN_ADDRESS:
         if (!value_address(text))
@@ -511,8 +515,8 @@ static void warn(struct csv *f)
     users_warn_of_source(f->settings, f->first_user, f->name, f->warnings);
     if (f->blanks) {
         snprintf(text, sizeof text,
-                 "%s:%u:%u: a password begins or ends with a blank%s; the blank counts as part of it. If it "
-                 "is meant, put it in quotes; if not, take it out",
+                 "%s:%u:%u: a password begins or ends with a blank or with what is not seen%s; that counts as part "
+                 "of it. If it is meant, put it in quotes; if not, take it out",
                  f->name, f->first_blank.line, f->first_blank.column,
                  f->blanks > 1 ? ", and others do" : "");
         settings_list_add(f->warnings, slice_cstr(text));

@@ -92,7 +92,7 @@ static const char *find_users_word(struct mapping *m, const char *name)
 
     if (m->words.count == 0)
         return NULL;
-    folded = names_folded(name);
+    folded = names_folded_whole(name);
     line = names_index_find(&m->words, slice_cstr(folded));
     free(folded);
     return line == NAMES_INDEX_NONE ? NULL : m->rules->settings->folders[line].target;
@@ -303,7 +303,7 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
     m.order = mem_zero(count, sizeof *m.order);
     find_special(&m);
     for (size_t i = 0; i < rules->settings->folder_count; i++) {
-        char *folded = names_folded(rules->settings->folders[i].source);
+        char *folded = names_folded_whole(rules->settings->folders[i].source);
 
         (void)names_index_add(&m.words, slice_cstr(folded), i);
         free(folded);

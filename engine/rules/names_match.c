@@ -61,7 +61,7 @@ void names_patterns_destroy(struct names_patterns **patterns)
 /* What lies between two stars is looked for from left to right, each piece behind the one before it;
  * the first place is always good enough. memmem is linear, and so is the whole: a pattern full of
  * stars costs no more than its length. */
-static bool glob(struct slice pattern, struct slice name, uint64_t *steps)
+static bool glob_exact(struct slice pattern, struct slice name, uint64_t *steps)
 {
     size_t star = slice_find(pattern, '*');
     struct slice piece;
@@ -87,6 +87,16 @@ static bool glob(struct slice pattern, struct slice name, uint64_t *steps)
         name = slice_from(name, (size_t)(at - name.data) + piece.size);
     }
     return slice_ends(name, pattern);
+}
+
+/* Some servers list a folder as "Sent/": with its delimiter or without, it is the same one. */
+static bool glob(struct slice pattern, struct slice name, uint64_t *steps)
+{
+    if (pattern.size > 1 && slice_ends(pattern, SLICE("/")))
+        pattern.size--;
+    if (name.size > 1 && slice_ends(name, SLICE("/")))
+        name.size--;
+    return glob_exact(pattern, name, steps);
 }
 
 bool names_patterns_match(const struct names_patterns *patterns, struct slice folded, unsigned own,

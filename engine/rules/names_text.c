@@ -33,6 +33,16 @@ char *names_folded(const char *name)
     return text;
 }
 
+char *names_folded_whole(const char *name)
+{
+    char *folded = names_folded(name);
+    size_t size = strlen(folded);
+
+    if (size > 1 && folded[size - 1] == '/')
+        folded[size - 1] = '\0';
+    return folded;
+}
+
 static char *with_inbox(struct slice name, char delimiter)
 {
     char *key = slice_dup(name);

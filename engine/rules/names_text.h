@@ -16,6 +16,8 @@
 
 /* Case and form folded as people see it, for comparing. malloc'ed. */
 char *names_folded(const char *name);
+/* The same without a delimiter at the end, with which some servers list a folder: as people name it. malloc'ed. */
+char *names_folded_whole(const char *name);
 
 /* What two names (as names_display gives them) have in common that are one mailbox to the target. The one
  * place that says so: to Exchange neither case nor form counts, to others only INBOX is INBOX in any

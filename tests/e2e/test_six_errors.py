@@ -79,6 +79,20 @@ class C1(Six):
         self.assertEqual([f["source"] for f in report["users"][0]["folders"]].count("Junk"), 1)
         self.assertEqual(self.failures(report), [])
 
+    def test_excluded_or_mapped_by_either_spelling(self):
+        for spelling in ("Junk/", "Junk", "junk/"):
+            source = self.source({"INBOX": messages(3), "Junk/": messages(5)},
+                                 examine={"Junk/": "NO Invalid mailbox name: Junk/", "Junk": "NO Invalid mailbox name"})
+            done, report = self.run_to(self.job(source, policy__exclude_folders=spelling))
+            self.assertNotIn("matches no folder", done.err)
+            self.assertEqual(self.failures(report), [])
+            self.arrived(self.last, ("INBOX",), messages(3))
+        batch = self.job(self.source({"INBOX": messages(3), "Junk/": messages(5)}))
+        batch.set("folders", "Junk/", "Werbung")
+        done, report = self.run_to(batch)
+        self.assertNotIn("matches no folder", done.err)
+        self.arrived(batch, ("Werbung",), messages(5))
+
     def test_not_opened_at_all(self):
         source = self.source({"INBOX": messages(3), "Junk/": messages(5), "Work": messages(2)},
                              examine={"Junk/": "NO Invalid mailbox name: Junk/",

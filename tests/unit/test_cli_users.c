@@ -85,6 +85,15 @@ static const struct {
       "EmailAddress: a@b@c: expected an address such as ann@x.org" },
     { "an address with a blank within", HEAD "a b@c.d,a,p\n", 2, 1,
       "EmailAddress: a b@c.d: expected an address such as ann@x.org" },
+    { "a no-break space within a login", HEAD "a@b.c,anna\xC2\xA0lang,p\n", 2, 7,
+      "UserName: anna\xC2\xA0lang: has a character within that is not seen (U+00A0); type it anew" },
+    { "a zero width space within an address", HEAD "a@\xE2\x80\x8B" "b.c,a,p\n", 2, 1,
+      "EmailAddress: a@\xE2\x80\x8B" "b.c: has a character within that is not seen (U+200B); type it anew" },
+    { "a soft hyphen within a target's login",
+      "EmailAddress,UserName,Password,TargetUserName\na@b.c,a,p,x\xC2\xADy\n", 2, 11,
+      "TargetUserName: x\xC2\xADy: has a character within that is not seen (U+00AD); type it anew" },
+    { "nothing that is seen for a user name", HEAD "a@b.c,\xC2\xA0\xEF\xBB\xBF,p\n", 2, 1,
+      "UserName: the cell is empty" },
     { "an address that is a list", HEAD "\"a@b.c,d\",a,p\n", 2, 1,
       "EmailAddress: a@b.c,d: expected an address such as ann@x.org" },
     { "a mailbox twice, case aside", HEAD "a@b.c,a,p\nx@y.z,x,p\nA@B.c,d,p\n", 4, 1,
@@ -206,8 +215,30 @@ static void good_rows_are_read(void **state)
     assert_int_equal(s->users[1].line, 6);
     assert_int_equal(warnings.count, 1); /* of the blanks in quotes none */
     assert_string_equal(warnings.items[0],
-                        "users.csv:6:22: a password begins or ends with a blank; the blank counts as part of "
-                        "it. If it is meant, put it in quotes; if not, take it out");
+                        "users.csv:6:22: a password begins or ends with a blank or with what is not seen; that "
+                        "counts as part of it. If it is meant, put it in quotes; if not, take it out");
+    settings_list_deinit(&warnings);
+    settings_destroy(&s);
+}
+
+/* As cells come that were pasted from a web page. */
+static void what_is_not_seen_at_the_ends_is_left_out(void **state)
+{
+    static const char text[] = "\xC2\xA0" "EmailAddress,UserName\xE2\x80\x8B,Password\n"
+                               "\xEF\xBB\xBF" "a@b.c\xC2\xA0, \xE2\x81\xA0" "ann\xE3\x80\x80 ,\xC2\xA0p\n";
+    struct settings *s = cloud_settings();
+    struct settings_list warnings = { NULL, 0 };
+    struct users_place place;
+    struct err e;
+
+    (void)state;
+    if (!parse(s, text, sizeof text - 1, &warnings, &place, &e))
+        fail_msg("%s", e.server_text);
+    assert_string_equal(s->users[0].email_address, "a@b.c");
+    assert_string_equal(s->users[0].user_name, "ann");
+    assert_true(slice_equal(secret_peek(s->users[0].password), SLICE("\xC2\xA0p"))); /* told, not changed */
+    assert_int_equal(warnings.count, 1);
+    assert_non_null(strstr(warnings.items[0], "with what is not seen"));
     settings_list_deinit(&warnings);
     settings_destroy(&s);
 }
@@ -233,8 +264,8 @@ static void slips_that_are_allowed_are_told_once(void **state)
     assert_string_equal(s->users[0].user_name, "a");
     assert_int_equal(warnings.count, 2);
     assert_string_equal(warnings.items[0],
-                        "users.csv:2:10: a password begins or ends with a blank, and others do; the blank "
-                        "counts as part of it. If it is meant, put it in quotes; if not, take it out");
+                        "users.csv:2:10: a password begins or ends with a blank or with what is not seen, and "
+                        "others do; that counts as part of it. If it is meant, put it in quotes; if not, take it out");
     assert_string_equal(warnings.items[1], "users.csv:2:13: MaxMessageSize: 35 bytes; was 35MB meant?");
     settings_list_deinit(&warnings);
     settings_destroy(&s);
@@ -452,6 +483,7 @@ int main(void)
         cmocka_unit_test(bad_files),
         cmocka_unit_test(a_zero_byte_is_refused),
         cmocka_unit_test(good_rows_are_read),
+        cmocka_unit_test(what_is_not_seen_at_the_ends_is_left_out),
         cmocka_unit_test(slips_that_are_allowed_are_told_once),
         cmocka_unit_test(one_mailbox_under_two_names_is_told),
         cmocka_unit_test(no_password_is_fine_with_an_administrator),

@@ -169,6 +169,9 @@ static void stars_in_every_place(void **state)
         { "ab*", "ab", true },    { "*ab*ab", "abab", true }, { "*ab*ab", "ab", false },
         { "", "", true },         { "", "a", false },        { "*", "", true },
         { "a**b", "ab", true },   { "ab*ba", "aba", false }, { "*b", "", false },
+        /* with the delimiter that a server puts at the end, and without */
+        { "a/", "a", true },      { "a", "a/", true },       { "a/", "a/", true },
+        { "a/", "a/b", false },   { "a/*", "a", false },     { "/", "", false },
     };
 
     (void)state;
