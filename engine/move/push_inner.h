@@ -39,6 +39,10 @@ struct push {
     uint32_t floor;      /* the scan looks at UIDs from here */
     struct push_look look;
     struct push_own own;
+    /* push_exists */
+    bool shown;  /* the folder is listed by its very name */
+    char *other; /* raw name of one that differs by case or form only, or NULL */
+    void (*exists_ended)(struct worker *w, const struct err *err);
     bool strangers;      /* what it looks for is nobody's lost APPEND */
     struct loop_timer later;
 };
@@ -70,8 +74,11 @@ bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *
                   bool again);
 /* push_make: CREATE was refused because the folder exists. */
 bool push_exists_already(const struct err *err);
-/* CREATE of the folder was answered OK (err NULL) or so. */
-void push_made(struct folder *f, const struct err *err);
+/* push_exists: whether it is the worker's folder that exists: asks, and tells NULL, or why it is not, or why nobody
+ * knows. The first is ALREADYEXISTS too. */
+void push_exists_ask(struct worker *w, void (*told)(struct worker *w, const struct err *err));
+/* CREATE of the folder was answered OK. */
+void push_made(struct folder *f);
 /* SELECT of the folder told its numbers, and which keywords the mailbox takes. */
 void push_selected(struct folder *f, const struct imap_selected *selected);
 /* The worker's link needs no selected folder any more; its answer is not waited for. */

@@ -25,17 +25,11 @@ bool push_exists_already(const struct err *err)
            slice_find_nocase(slice_cstr(err->server_text), SLICE("already exists")) != SIZE_MAX;
 }
 
-void push_made(struct folder *f, const struct err *err)
+void push_made(struct folder *f)
 {
     f->exists_on_target = true;
     push_touch(f);
-    if (err) {
-        /* It was there all along: look at what it holds. */
-        f->has_target_status = false;
-    } else {
-        log_line(LOG_DEBUG, "folder.created", "user=%s folder=%s", f->account->user->email_address,
-                 f->target_name);
-    }
+    log_line(LOG_DEBUG, "folder.created", "user=%s folder=%s", f->account->user->email_address, f->target_name);
 }
 
 void push_status_told(struct folder *f, const struct imap_status *status)
@@ -135,13 +129,14 @@ static void made(void *context, const struct err *err)
     struct folder *f = m->folder;
     struct session *session;
 
-    if (err && !push_exists_already(err)) {
+    if (err) { /* also that it exists: which one does is asked when it is made alone */
         f->made_alone = true;
-        refused(m, TROUBLE_CREATE, err);
+        if (!push_exists_already(err))
+            refused(m, TROUBLE_CREATE, err);
         command_ended(m);
         return;
     }
-    push_made(f, err);
+    push_made(f);
     if (!link_is_ready(m->worker->link)) {
         command_ended(m);
         return;

@@ -104,17 +104,53 @@ static void subscribed(void *context, const struct err *err)
         open_ask(w);
 }
 
+/* Another folder of the target stands in its place. */
+static void clashes(struct worker *w, const struct err *err)
+{
+    struct push *p = w->work;
+    struct folder *f = w->folder;
+    struct account *account = w->account;
+
+    p->step = PUSH_STEP_FREE;
+    w->busy = false;
+    folder_set_push(f, PUSH_CLOSED);
+    account_failure(account, FAILURE_TARGET, TROUBLE_CREATE, "FolderNameClash", err, f, 0);
+    folder_set_push(f, PUSH_REFUSED);
+    push_folder_release(w);
+    account_fail(account, "FolderNameClash", true);
+    worker_idle(w);
+}
+
+/* It was refused because it exists. */
+static void existence_told(struct worker *w, const struct err *err)
+{
+    struct folder *f = w->folder;
+
+    if (err && link_is_ready(w->link) && push_exists_already(err)) {
+        clashes(w, err);
+    } else if (err) {
+        step_failed(w, TROUBLE_CREATE, err);
+    } else {
+        f->exists_on_target = true;
+        f->has_target_status = false; /* it was there all along: look at what it holds */
+        push_touch(f);
+        session_subscribe(link_session(w->link), f->record.target_raw, subscribed, w);
+    }
+}
+
 static void created(void *context, const struct err *err)
 {
     struct worker *w = context;
     struct folder *f = w->folder;
 
-    if (err && !push_exists_already(err)) {
+    if (err && link_is_ready(w->link) && push_exists_already(err)) {
+        push_exists_ask(w, existence_told);
+    } else if (err) {
         step_failed(w, TROUBLE_CREATE, err);
-        return;
+    } else {
+        push_made(f);
+        session_subscribe(link_session(w->link), f->record.target_raw, subscribed, w);
     }
-    push_made(f, err);
-    session_subscribe(link_session(w->link), f->record.target_raw, subscribed, w);
 }
 
 static void open_create(struct worker *w)

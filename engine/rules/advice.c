@@ -70,7 +70,8 @@ static const struct advice rows[] = {
       "IMAP: ask the source's administrator for the right to it.", NULL, true },
     { "FolderNameClash", "Two source folders would have the same name on the target, which ignores "
       "case.",
-      "One got a suffix. To have it otherwise, give it a name in [folders] before the first run.",
+      "One got a suffix; or, where the target said so only when it was made, is not copied: rename it "
+      "at the source or the other one on the target, and run `retry`.",
       NULL, true },
     { "ReservedName", "Exchange keeps this folder name for itself.",
       "The folder got a suffix on the target; its messages are complete. Choose another name in "

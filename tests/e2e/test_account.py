@@ -32,6 +32,40 @@ class Account(Case):
         return self.balanced(batch.report())["users"][0]
 
 
+class Exists(Account):
+    """CREATE is refused because the folder exists."""
+
+    def test_another_that_differs_by_case_only_is_not_the_folder(self):
+        batch, meddler = self.meddled_target(Rule(r'CREATE "?Work"?$', answer="NO [ALREADYEXISTS] Mailbox exists", times=1))
+        with batch.target.connect("anna@" + DOMAIN) as mailbox:
+            mailbox.create(("WORK",))
+            mailbox.append(("WORK",), [mail.tiny(500)])
+        self.ends(batch.call("run"), 3)
+        user = self.user(batch)
+        self.assertEqual(user["failure"], "FolderNameClash", user["failures"])
+        self.assertIn('takes it for "WORK"', "".join(f["server_text"] for f in user["failures"]))
+        with batch.target.connect("anna@" + DOMAIN) as mailbox:
+            self.assertEqual(len(mailbox.uids(("WORK",))), 1)
+            self.assertEqual(len(mailbox.uids(("INBOX",))), 6)
+            self.assertEqual(mailbox.imap.rename("WORK", "Older")[0], "OK")
+        self.ends(batch.call("retry"), 0)
+        with batch.target.connect("anna@" + DOMAIN) as mailbox:
+            self.assertEqual([len(mailbox.uids((name,))) for name in ("Older", "Work")], [1, 1])
+
+    def test_the_folder_itself_that_somebody_made_meanwhile(self):
+        def make():
+            with batch.target.connect("anna@" + DOMAIN) as mailbox:
+                mailbox.create(("Work",))
+            return True
+
+        batch, meddler = self.meddled_target(Rule(r'CREATE "?Work"?$', until=make, times=1))
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(sum("CREATE" in line for line in meddler.lines), 1, meddler.lines)
+        self.assertTrue(any(line.startswith("LIST") and "Work" in line for line in meddler.lines), meddler.lines)
+        with batch.target.connect("anna@" + DOMAIN) as mailbox:
+            self.assertEqual(len(mailbox.uids(("Work",))), 1)
+
+
 class Other(Account):
     """A state folder belongs to one target."""
 
