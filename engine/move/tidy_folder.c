@@ -3,6 +3,7 @@
  * The order of a removal keeps a mail whatever happens, also where two of these programs tidy each other's copies: the
  * journal names the copy; it is marked; in a new view of the folder the copy that stays is there and not marked (of two
  * that mark each other's, one at least sees the other's mark); then it alone is expunged. */
+#include "engine/move/batch.h"
 #include "engine/move/tidy_inner.h"
 #include "engine/rules/repair.h"
 #include "io/base/mem.h"
@@ -299,6 +300,10 @@ static bool all_copies(struct tidy *t, const struct folder_record *f, const char
     for (size_t i = 0; ok && i < count; i++) {
         uint64_t then = left;
 
+        if (batch_stopping(NULL)) {
+            t->result->stopped = true;
+            return true;
+        }
         if (!is_ours(late_surplus(look), &copies[i], before.doubt))
             continue;
         ok = one(t, f, name, look, &copies[i], &left);
