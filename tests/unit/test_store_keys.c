@@ -51,6 +51,8 @@ static const struct folder_record folder = {
     .target_uidvalidity = 5,
     .target_uid_floor = 6,
     .target_highest_seen = 8,
+    .target_lost_from = 5,
+    .target_late_seen = 4000000002,
     .tally = { .found = 10,
                .uploaded = 1,
                .present = 2,
@@ -221,6 +223,7 @@ static bool folder_same(struct slice key, struct slice value)
            r.target_open && r.target_scanned && r.target_counted &&
            r.target_uidvalidity == 5 &&
            r.target_uid_floor == 6 && r.target_highest_seen == 8 &&
+           r.target_lost_from == 5 && r.target_late_seen == 4000000002 &&
            memcmp(&r.tally, &folder.tally, sizeof r.tally) == 0 && r.delimiter == '.' &&
            strcmp(r.role, "sent") == 0 && slice_equal(r.source_raw, folder.source_raw) &&
            slice_equal(r.source_name, folder.source_name) &&
