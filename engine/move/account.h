@@ -102,6 +102,8 @@ struct account {
         bool several;         /* others were answered so, too */
         bool opens;           /* meanwhile a folder told its numbers */
     } unavailable;            /* push_full's */
+    uint64_t took;          /* messages that the target took in this run */
+    unsigned resting;       /* folders that rest since it took one (push_later) */
     struct size_limit size_limit; /* of the target */
     bool dates_told;        /* that its target gives messages dates of its own */
     bool puts_aside;        /* messages waited, or wait, until more is known of their folder (push_pair) */

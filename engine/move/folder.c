@@ -91,11 +91,13 @@ void folder_destroy(struct folder **folder)
     if (!f)
         return;
     loop_timer_clear(f->account->hub->loop, &f->again);
+    loop_timer_clear(f->account->hub->loop, &f->refused_again);
     queue_deinit(&f->wanted);
     queue_deinit(&f->ready);
     twins_destroy(&f->twins);
     twins_destroy(&f->first_look);
     free(f->refusal);
+    free(f->loss);
     free(f->view);
     free(f->source_raw);
     free(f->source_name);
@@ -269,6 +271,25 @@ void queue_recall(struct folder_queue *q)
     q->from_uid = q->oldest_first ? 0 : UINT32_MAX;
 }
 
+void queue_put_off(struct folder_queue *q, const struct folder_item *item, bool first)
+{
+    unsigned at = first ? 0 : q->later_count;
+
+    if (q->later_count == q->later_room) {
+        q->later_room = q->later_room ? q->later_room * 2 : 16;
+        q->later = mem_resize(q->later, q->later_room, sizeof *q->later);
+    }
+    memmove(q->later + at + 1, q->later + at, (q->later_count++ - at) * sizeof *q->later);
+    q->later[at] = *item;
+}
+
+void queue_take_put_off(struct folder_queue *q, unsigned at, struct folder_item *item_r)
+{
+    assert(at < q->later_count);
+    *item_r = q->later[at];
+    memmove(q->later + at, q->later + at + 1, (--q->later_count - at) * sizeof *q->later);
+}
+
 bool queue_pop(struct folder_queue *q, struct folder_item *item_r)
 {
     if (q->count == 0)
@@ -285,6 +306,9 @@ void queue_deinit(struct folder_queue *q)
 
     while (queue_pop(q, &item))
         item_deinit(&item);
+    while (q->later_count)
+        item_deinit(&q->later[--q->later_count]);
+    free(q->later);
     free(q->items);
     free(q->known);
     free(q->aside);

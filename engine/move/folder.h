@@ -8,6 +8,7 @@
 #include "engine/move/hub.h"
 #include "engine/move/push_queue.h"
 #include "engine/rules/names.h"
+#include "engine/rules/refusals.h"
 #include "engine/rules/repair.h"
 #include "engine/rules/twin.h"
 
@@ -31,9 +32,13 @@ enum folder_push {
 struct folder_item {
     uint32_t uid;
     uint8_t flags, tries;
-    uint8_t losses; /* connections that were lost while it was asked for, nobody to blame */
-    bool doubted;    /* a refusal that says nothing about it was not believed once already */
-    bool in_doubt;       /* it is sent though its copy may be there (TWIN_DOUBT) */
+    uint8_t losses; /* connections that were lost while it was asked for, nobody to blame; or was sent */
+    uint8_t losses_alone; /* of those, while no other of its folder was sent */
+    bool alone;      /* it is sent so */
+    struct refused refused; /* by the target */
+    bool refused_own; /* for its own sake, unless a look finds it */
+    uint64_t took_before; /* messages that the target had taken when it was refused first, or became one of those alone */
+    bool in_doubt;   /* it is sent though its copy may be there (TWIN_DOUBT) */
     bool looked;     /* its header was looked at for requests of a read receipt */
     uint16_t repairs;    /* REPAIR_ bits that it is sent with */
     int16_t zone_minutes;
@@ -61,6 +66,8 @@ struct folder_queue {
     unsigned known_count, known_room;
     uint32_t *aside; /* known, but neither in the ring nor taken: they wait for queue_recall */
     unsigned aside_count, aside_room;
+    struct folder_item *later; /* popped, and known: those that others go before (push_later) */
+    unsigned later_count, later_room;
 };
 
 struct folder {
@@ -115,6 +122,10 @@ struct folder {
     bool late_looked;    /* what came late was looked for in this run, or could not be */
     unsigned late_tries;
     struct err *refusal; /* the last in doubt, or NULL */
+    struct refusals refusals; /* of its messages */
+    struct loop_timer refused_again; /* nothing is sent before */
+    bool sends_alone;    /* a message that cost connections is under way */
+    struct err *loss;    /* what the last of those ended in, or NULL */
     struct twins *first_look; /* the first of the two looks for it, or NULL */
     uint64_t first_look_ms;   /* loop time of its end */
     bool uids_told;      /* every OK so far came with APPENDUID: the floor may rise */
@@ -165,6 +176,9 @@ void queue_push_front(struct folder_queue *q, const struct folder_item *item);
  * which lets all of them back in. */
 void queue_set_aside(struct folder_queue *q, struct folder_item *item);
 void queue_recall(struct folder_queue *q);
+/* Takes over a popped item that others go before (or first among those); takes one of them out. */
+void queue_put_off(struct folder_queue *q, const struct folder_item *item, bool first);
+void queue_take_put_off(struct folder_queue *q, unsigned at, struct folder_item *item_r);
 /* The journal has a popped item's new state durably. */
 void queue_forget(struct folder_queue *q, uint32_t uid);
 bool queue_pop(struct folder_queue *q, struct folder_item *item_r);

@@ -163,6 +163,7 @@ void incoming_finish(struct incoming *in, struct folder_item *item)
     in->active = false;
     s->folder = f;
     s->item = *item;
+    s->item.tries = s->item.losses = 0; /* those of the source */
     item->keywords = NULL;
     folder_count_fetching(f, -1);
     folder_count_storing(f, 1);

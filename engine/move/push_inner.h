@@ -103,6 +103,24 @@ void push_mend(struct folder *f, struct folder_item *item, const struct err *ref
  * by that size it is known again on the target, should this process die. */
 bool push_disarm(struct folder *f, struct folder_item *item);
 
+/* push_later: the APPEND of this message was refused. True: for its own sake, and the item stays the caller's. Else
+ * it is taken (its keywords too): others of the folder go first, or the folder rests for a while. */
+bool push_later_is_own(struct folder *f, struct folder_item *item, const struct err *err);
+/* push_later: the same where it was refused for its own sake in words about it, and nothing is left that could mend
+ * it: has it failed? */
+bool push_later_is_last(struct folder *f, struct folder_item *item, const struct err *err);
+/* push_later: so many messages were taken; they were sent when so many refusals had been seen. */
+void push_later_took(struct folder *f, uint32_t seen_at_send, unsigned messages);
+/* push_later: the connection went while the message was under way; so often that it is put off for good. */
+void push_later_lost(struct folder *f, struct folder_item *item, const struct err *err);
+bool push_later_is_lost(const struct folder_item *item);
+/* push_later: nothing of the folder may be sent now; one that was put off may; it is taken out, for the worker. */
+bool push_later_pauses(const struct folder *f);
+bool push_later_is_due(const struct folder *f);
+bool push_later_next(struct worker *w, struct folder *f, struct folder_item *item_r);
+/* push_later: before it is sent: it cost its connections, and has failed for that; then item is taken. */
+bool push_later_ends(struct folder *f, struct folder_item *item);
+
 /* push_full: an APPEND was stored / a folder of this mailbox could be asked for its numbers. */
 void push_took(struct account *account);
 void push_opens(struct account *account);
@@ -133,6 +151,8 @@ void push_give_back(struct folder *f, const struct folder_item *item);
 /* push_send: the message of the queue has failed for good. */
 void push_message_fails(struct folder *f, struct folder_item *item, const struct err *err,
                         enum trouble_doing doing);
+/* The same with the type of the failure. */
+void push_message_fails_as(struct folder *f, struct folder_item *item, const char *type, const struct err *err);
 /* One more APPEND of the worker's open folder; false when none can be sent now. */
 bool push_send_some(struct worker *w);
 /* How many APPENDs the target takes at once on this worker's link. */

@@ -6,9 +6,6 @@
 
 #include "engine/move/push_inner.h"
 
-/* Refusals of one message that are not for good. */
-#define APPEND_TRIES_MAX 5u
-
 /* One APPEND on the wire. */
 struct job {
     struct worker *worker;
@@ -19,6 +16,7 @@ struct job {
     unsigned count;
     bool has_uids;
     uint32_t highest_at_send;
+    uint32_t refusals_at_send; /* of the folder, seen so far */
     uint64_t bytes, given_bytes; /* of all bodies; handed to the session */
     uint64_t sent_ms;
     /* the body being read */

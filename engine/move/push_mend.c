@@ -54,6 +54,14 @@ static void mend_over(struct mend *m)
     account_poke(account);
 }
 
+/* Nothing is left that could mend it. */
+static void gives_up(struct mend *m)
+{
+    if (push_later_is_last(m->folder, &m->item, &m->refusal))
+        push_message_fails(m->folder, &m->item, &m->refusal, TROUBLE_APPEND);
+    mend_over(m);
+}
+
 static void fails(struct mend *m, const struct err *err, enum trouble_doing doing)
 {
     push_message_fails(m->folder, &m->item, err, doing);
@@ -168,7 +176,7 @@ static void pass_done(struct mend *m)
     repair_scan_end(&m->scan, &found);
     next = next_of(m, &found);
     if (!next) {
-        fails(m, &m->refusal, TROUBLE_APPEND);
+        gives_up(m);
         return;
     }
     if (m->folder->account->hub->settings->policy.disarm_read_receipts)

@@ -12,7 +12,8 @@ static bool source_agrees(const struct folder *f)
 
 bool push_has_mail(const struct folder *f)
 {
-    return !f->account->day_over[SIDE_TARGET] && (f->ready.count > 0 || f->ready.more || push_pair_is_due(f));
+    return !f->account->day_over[SIDE_TARGET] && !push_later_pauses(f) &&
+           (f->ready.count > 0 || f->ready.more || push_pair_is_due(f) || push_later_is_due(f));
 }
 
 bool push_must_make(const struct folder *f)

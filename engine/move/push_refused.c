@@ -55,13 +55,23 @@ static void answer_lost(struct job *job)
         folder_set_push(f, PUSH_SETTLING);
 }
 
+static void again_after(struct folder *f, uint32_t uid, const struct err *err,
+                        const struct trouble_verdict *verdict)
+{
+    struct account *account = f->account;
+
+    account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict->type, err, f, uid);
+    if (trouble_is_unavailable(err))
+        push_asks_first(f);
+    account_hold(account, SIDE_TARGET, verdict->wait_ms, STALL_RETRY);
+}
+
 /* Refused for now, or never answered and known not to have been sent whole. */
 static void append_again(struct job *job, const struct err *err,
                          const struct trouble_verdict *verdict, bool doubtful)
 {
     struct worker *w = job->worker;
     struct folder *f = job->folder;
-    struct account *account = w->account;
     bool stands = link_is_ready(w->link);
     /* A refusal that ended the session is this message's only where no other was on it. */
     bool answered = (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD) &&
@@ -71,18 +81,27 @@ static void append_again(struct job *job, const struct err *err,
         push_job_requeue(job, false);
         return;
     }
-    if (job->count == 1 && job->items[0].tries + 1u >= APPEND_TRIES_MAX && !doubtful) {
-        push_message_fails(f, &job->items[0], err, TROUBLE_APPEND);
+    if (job->count == 1 && stands) {
+        uint32_t uid = job->items[0].uid;
+
+        job->items[0].tries += job->items[0].tries < UINT8_MAX;
+        if (!push_later_is_own(f, &job->items[0], err)) {
+            again_after(f, uid, err, verdict);
+            return;
+        }
+        if (!doubtful) {
+            push_message_fails(f, &job->items[0], err, TROUBLE_APPEND);
+            return;
+        }
+        job->items[0].refused_own = true;
+        push_job_requeue(job, false);
+        again_after(f, uid, err, verdict);
         return;
     }
     push_job_requeue(job, answered);
     if (!stands)
         return; /* its end tells the account */
-    account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict->type, err, f,
-                    job->items[0].uid);
-    if (trouble_is_unavailable(err))
-        push_asks_first(f);
-    account_hold(account, SIDE_TARGET, verdict->wait_ms, STALL_RETRY);
+    again_after(f, job->items[0].uid, err, verdict);
 }
 
 void push_append_refused(struct job *job, const struct err *cause)
@@ -95,6 +114,9 @@ void push_append_refused(struct job *job, const struct err *cause)
     const struct err *err = push_is_full(f, job->items[0].uid, cause, &full) ? &full : cause;
     bool doubtful = refusal_is_doubtful(job, cause);
 
+    if (!link_is_ready(w->link) && err->class != ERR_CLASS_CANCELED && err->class != ERR_CLASS_THROTTLED)
+        for (unsigned i = 0; i < job->count; i++)
+            push_later_lost(f, &job->items[i], err);
     if (doubtful)
         refusal_doubted(job, err);
     trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, err, job->items[0].tries,
@@ -141,12 +163,11 @@ void push_append_refused(struct job *job, const struct err *cause)
     case TROUBLE_SKIP_MESSAGE:
         if (job->count > 1)
             push_job_requeue(job, true); /* one of them: each by itself will tell */
-        else if (doubtful && !job->items[0].doubted) {
-            job->items[0].doubted = true;
-            push_job_requeue(job, true);
-        } else if (strcmp(verdict.type, "MessageRejected") == 0)
-            push_mend(f, &job->items[0], err);
-        else {
+        else if (strcmp(verdict.type, "MessageRejected") == 0) {
+            job->items[0].tries += job->items[0].tries < UINT8_MAX;
+            if (push_later_is_own(f, &job->items[0], err))
+                push_mend(f, &job->items[0], err);
+        } else {
             if (strcmp(verdict.type, "MessageTooLarge") == 0)
                 size_limit_refused(account, item_sent_bytes(&job->items[0]));
             push_message_fails(f, &job->items[0], err, TROUBLE_APPEND);

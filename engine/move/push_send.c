@@ -232,25 +232,53 @@ void push_give_back(struct folder *f, const struct folder_item *item)
     push_touch(f);
 }
 
+/* As it was before it was taken. */
+static void give_back(struct folder *f, struct folder_item *item)
+{
+    if (push_later_is_lost(item))
+        queue_put_off(&f->ready, item, true);
+    else
+        push_give_back(f, item);
+    push_touch(f);
+}
+
 void push_job_requeue(struct job *job, bool again)
 {
     for (unsigned i = job->count; i-- > 0;) {
-        if (again && job->items[i].tries < UINT8_MAX)
-            job->items[i].tries++;
-        push_give_back(job->folder, &job->items[i]);
-        job->items[i].keywords = NULL;
+        struct folder_item *item = &job->items[i];
+        bool alone = item->alone;
+
+        if (again && item->tries < UINT8_MAX)
+            item->tries++;
+        item->alone = false;
+        if (push_later_is_lost(item))
+            queue_put_off(&job->folder->ready, item, alone);
+        else
+            push_give_back(job->folder, item);
+        item->keywords = NULL;
     }
+}
+
+static void message_fails(struct folder *f, struct folder_item *item, enum trouble_doing doing, const char *type,
+                          const struct err *err)
+{
+    struct account *account = f->account;
+
+    account_failure(account, doing == TROUBLE_SPOOL ? FAILURE_LOCAL : FAILURE_TARGET, doing, type,
+                    err, f, item->uid);
+    account->sides[SIDE_TARGET].failures = 0; /* the next one fails for a reason of its own */
+    items_end(f, item, NULL, 1, MESSAGE_FAILED, false);
 }
 
 void push_message_fails(struct folder *f, struct folder_item *item, const struct err *err,
                         enum trouble_doing doing)
 {
-    struct account *account = f->account;
+    message_fails(f, item, doing, NULL, err);
+}
 
-    account_failure(account, doing == TROUBLE_SPOOL ? FAILURE_LOCAL : FAILURE_TARGET, doing, NULL,
-                    err, f, item->uid);
-    account->sides[SIDE_TARGET].failures = 0; /* the next one fails for a reason of its own */
-    items_end(f, item, NULL, 1, MESSAGE_FAILED, false);
+void push_message_fails_as(struct folder *f, struct folder_item *item, const char *type, const struct err *err)
+{
+    message_fails(f, item, TROUBLE_APPEND, type, err);
 }
 
 static void append_ended(void *context, const struct err *err)
@@ -263,6 +291,8 @@ static void append_ended(void *context, const struct err *err)
 
     job_unlink(job);
     w->inflight--;
+    if (job->items[0].alone)
+        f->sends_alone = false;
     count_sending(f, -(int)job->count);
     if (!err) {
         governor_answered(w->account, job->bytes, loop_now_ms(w->account->hub->loop) - job->sent_ms,
@@ -271,6 +301,7 @@ static void append_ended(void *context, const struct err *err)
             account_answered(w, job->sent_ms);
         w->account->sides[SIDE_TARGET].failures = 0;
         push_took(w->account);
+        push_later_took(f, job->refusals_at_send, job->count);
         for (unsigned i = 0; i < job->count; i++)
             size_limit_taken(w->account, item_sent_bytes(&job->items[i]));
         if (job->has_uids) {
@@ -376,6 +407,8 @@ static void job_send(struct job *job)
     job->next = f->jobs;
     f->jobs = job;
     job->highest_at_send = f->highest_seen;
+    job->refusals_at_send = f->refusals.seen;
+    job->items[0].alone = f->sends_alone = push_later_is_lost(&job->items[0]);
     job->sent_ms = loop_now_ms(w->account->hub->loop);
     w->inflight++;
     count_sending(f, (int)job->count);
@@ -390,8 +423,8 @@ void push_item_found(struct folder *f, struct folder_item *item, uint32_t uid, e
     item_deinit(item);
 }
 
-/* The next message to send; false when there is none now. */
-static bool next_item(struct folder *f, struct folder_item *item_r)
+/* The next message to send, the first or a further one of a command; false when there is none now. */
+static bool next_item(struct worker *w, struct folder *f, bool first, struct folder_item *item_r)
 {
     struct err err;
 
@@ -401,6 +434,11 @@ static bool next_item(struct folder *f, struct folder_item *item_r)
     for (;;) {
         if (f->disarming >= DISARMING_MAX)
             return false;
+        if (first && push_later_next(w, f, item_r)) {
+            if (push_paired(f, item_r) || push_later_ends(f, item_r))
+                continue;
+            return true;
+        }
         if (f->ready.count == 0) {
             if (!f->ready.more)
                 return false;
@@ -416,7 +454,7 @@ static bool next_item(struct folder *f, struct folder_item *item_r)
         if (push_paired(f, item_r))
             continue;
         /* Refused as often as it may be, and looked for after the last time. */
-        if (item_r->tries >= APPEND_TRIES_MAX && f->refusal) {
+        if (item_r->refused_own && f->refusal) {
             push_message_fails(f, item_r, f->refusal, TROUBLE_APPEND);
             item_deinit(item_r);
             continue;
@@ -437,17 +475,17 @@ bool push_send_some(struct worker *w)
     struct job *job;
     uint64_t bytes = 0;
 
-    if (!next_item(f, &item))
+    if (push_later_pauses(f) || !next_item(w, f, true, &item))
         return false;
     if (!allowance_allows(w->account, SIDE_TARGET, item_sent_bytes(&item)) ||
         !governor_allows(w->account, item_sent_bytes(&item), item.tries > 0)) {
-        push_give_back(f, &item);
+        give_back(f, &item);
         return false;
     }
     job = job_create(w, f, multi);
     do {
         uint64_t size = item_sent_bytes(&item);
-        bool alone = !multi || item.tries || size > MULTI_ONE_BYTES_MAX;
+        bool alone = !multi || item.tries || item.losses || size > MULTI_ONE_BYTES_MAX;
 
         if (job->count && (alone || bytes + size > MULTI_BYTES_MAX ||
                            !allowance_allows(w->account, SIDE_TARGET, size) ||
@@ -460,7 +498,7 @@ bool push_send_some(struct worker *w)
         job->items[job->count++] = item;
         if (alone)
             break;
-    } while (job->count < MULTI_ITEMS_MAX && next_item(f, &item));
+    } while (job->count < MULTI_ITEMS_MAX && next_item(w, f, false, &item));
     job_send(job);
     return true;
 }

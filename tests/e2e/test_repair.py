@@ -85,8 +85,9 @@ class Refused(Odd):
         self.assertEqual((verify["missing"], verify["doubled"]), (0, 0), verify)
 
     def test_what_no_repair_helps_fails_alone(self):
-        batch, target = self.into([odd(name, b"Subject: s\r\n\r\nx\r\n") for name in "abc"],
-                                  fault="point=before-plus action=reply limit=1 "
+        bodies = [odd("a", b"Subject: s\r\n\r\nx\r\n"), odd("b", b"Subject: s\r\n\r\n" + b"x\r\n" * 5000),
+                  odd("c", b"Subject: s\r\n\r\nx\r\n")]
+        batch, target = self.into(bodies, fault="point=before-plus action=reply over=10000 "
                                         "text=BAD Command Argument Error. 11")
         self.ends(batch.call("run"), 3)
         user = self.balanced(batch.report())["users"][0]

@@ -245,14 +245,14 @@ class Texts(exchange.Into):
         self.assertEqual(target.stats()["errors"], 1 + len(made), "nobody was in its way")
 
     def test_codes_that_were_never_seen_on_this_wire_mean_what_they_mean(self):
-        for text, failure, times in (("NO [OVERQUOTA] no room", "QuotaExceeded", 1),
-                              ("NO This mailbox is full. Please free up some space so that email can be "
-                               "downloaded.", "QuotaExceeded", 1),
-                              # Words that nobody knows are believed the second time, when the message was looked for.
-                              ("NO APPEND failed", "TooManyBadItems", 2)):
+        for text in ("NO [OVERQUOTA] no room",
+                     "NO This mailbox is full. Please free up some space so that email can be downloaded."):
             with self.subTest(text=text):
-                batch, _, _ = self.into(["anna"], fault=said(text, limit=times))
+                batch, _, _ = self.into(["anna"], fault=said(text))
                 self.ends(batch.call("run"), 3)
-                self.assertEqual(self.balanced(batch.report())["users"][0]["failure"], failure)
-        report, _ = self.said(said("NO [UNAVAILABLE] later"))
-        self.assertEqual(self.types(report), {"TargetUnavailable"})
+                self.assertEqual(self.balanced(batch.report())["users"][0]["failure"], "QuotaExceeded")
+        # Words that nobody knows are believed of a message only while others are taken.
+        for text in ("NO [UNAVAILABLE] later", "NO APPEND failed"):
+            with self.subTest(text=text):
+                report, _ = self.said(said(text, limit=2))
+                self.assertLessEqual(self.types(report), {"TargetUnavailable"})

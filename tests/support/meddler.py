@@ -17,7 +17,8 @@ import servers
 
 class Rule:
     """close: the connection ends in place of the command. answer: this line, after the tag, in
-    place of the server's ("NO no"). untagged: before that answer. after: the server gets the
+    place of the server's ("NO no"); a LITERAL+ body is read and dropped. untagged: before that answer, or, without
+    one, in its place. after: the server gets the
     command and answers, but the client never hears it: the connection goes. then: with after, is
     called as soon as the server has the command. times: so often, -1 without end. skip: the first
     so many pass. wait: the server gets the command so many seconds later. until: it gets it once
@@ -190,6 +191,8 @@ class Talk:
                         time.sleep(0.5)
                 elif rule and not rule.after:
                     self.meddle(rule, data)
+                    if not ends and data.endswith(b"+}\r\n"):
+                        next((True for _, over in parts if over), None)
                     continue
                 if last and ends:
                     with self.whole:
@@ -218,4 +221,5 @@ class Talk:
         with self.whole:
             for text in rule.untagged:
                 self.peer.sendall(text.encode() + b"\r\n")
-            self.peer.sendall(("%s %s\r\n" % (tag, rule.answer)).encode())
+            if rule.answer:
+                self.peer.sendall(("%s %s\r\n" % (tag, rule.answer)).encode())

@@ -1,0 +1,121 @@
+"""Refusals that pass, and messages that a target never takes: an outage costs no message, and one bad message
+costs itself alone."""
+
+import mail
+from exchange import Exchange
+from haul import DOMAIN, Case
+from meddler import Meddler, Rule
+
+ADDRESS = "anna@" + DOMAIN
+
+
+class AtExchange(Case):
+    """The simulated Exchange, without its pace."""
+
+    def run_with(self, fault, messages, code=0):
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): messages})
+        target = self._started(Exchange([ADDRESS], **{"plain-auth": "yes", "plain-password": "secret",
+                                                      "fault": fault}))
+        target.users = {ADDRESS: "secret"}
+        batch = self.batch(source, target, ["anna"])
+        batch.sections["target"] = {"preset": "imap", "url": target.url(), "tls-ca": target.ca,
+                                    "settle-time": "200ms"}
+        batch.set("policy", "retry-wait", "20ms")
+        self.ends(batch.call("run"), code)
+        user = self.balanced(batch.report())["users"][0]
+        self.assertEqual(len(target.messages(ADDRESS)), user["uploaded"])
+        return user
+
+    def test_it_takes_nothing_for_a_while(self):
+        user = self.run_with("point=before-plus action=reply limit=11 text=NO Temporary unavailable",
+                             [mail.tiny(i) for i in range(40)])
+        self.assertEqual((user["uploaded"], user["failed"], user["repaired"]), (40, 0, 0))
+        self.assertTrue(user["failures"], "it is told")
+
+    def test_one_message_that_it_never_takes(self):
+        for action in ("bye", "reset", "reply text=BAD Command Error. 10", "reply text=NO Not this one"):
+            with self.subTest(action=action):
+                user = self.run_with("point=last-byte over=10000 action=" + action,
+                                     [mail.tiny(i) for i in range(12)] + [mail.tiny(99, extra=b"x" * 70 * 300)] +
+                                     [mail.tiny(100 + i) for i in range(12)], 3)
+                self.assertEqual((user["uploaded"], user["failed"], user["failure"]), (24, 1, "TooManyBadItems"))
+                self.assertIn("MessageRejected", [f["type"] for f in user["failures"] if f["uid"]])
+
+
+class AtDovecot(Case):
+    """A Dovecot that is sent to in a pipeline, and meddled with."""
+
+    MESSAGES = 60
+
+    def run_with(self, *rules, code=0, bad=(), **keys):
+        source = self.dovecot(["anna"])
+        self.bad = [mail.tiny(900 + i, extra=b"x" * 70 * 300) for i in bad]
+        messages = [mail.tiny(i) for i in range(self.MESSAGES)]
+        for place, message in zip(bad, self.bad):
+            messages.insert(place, message)
+        source.seed("anna", {("INBOX",): messages})
+        self.meddler = self._started(Meddler(
+            self.target_for(["anna"]), list(rules), lambda line: line.replace(b" MULTIAPPEND", b"")))
+        batch = self.batch(source, self.meddler, ["anna"])
+        batch.sections["target"] = {"preset": "imap", "url": self.meddler.url(), "tls": "none",
+                                    "settle-time": "200ms", **keys}
+        batch.set("policy", "retry-wait", "20ms")
+        self.ends(batch.call("run"), code)
+        return self.balanced(batch.report())
+
+    def each_once(self, count):
+        with self.meddler.connect(ADDRESS) as mailbox:
+            self.assertEqual(len(mailbox.uids(("INBOX",))), count)
+
+    def named(self, report, count=1):
+        user = report["users"][0]
+        self.assertEqual((user["failed"], user["failure"]), (count, "TooManyBadItems"))
+        self.assertEqual(user["uploaded"], self.MESSAGES)
+        self.each_once(self.MESSAGES)
+        failures = [f for f in user["failures"] if f["uid"]]
+        self.assertIn("MessageRejected", {f["type"] for f in failures}, failures)
+        return [f for f in failures if f["type"] == "MessageRejected"]
+
+    # A line of a command that carries the bad message.
+    BIG = r"^APPEND .*\{2\d{4}\+?\}"
+
+
+class Passes(AtDovecot):
+    """A pipeline that is refused for a while; the words say this and that."""
+
+    def passes(self, text, times=36):
+        report = self.run_with(Rule("^APPEND", answer=text, times=times))
+        self.assertEqual((report["totals"]["uploaded"], report["totals"]["repaired"]), (self.MESSAGES, 0))
+        self.each_once(self.MESSAGES)
+
+    def test_in_words_that_nobody_knows(self):
+        self.passes("NO System I/O error")
+
+    def test_in_words_that_tell_of_a_state(self):
+        self.passes("NO [INUSE] Unable to lock mailbox")
+
+    def test_in_words_about_the_message(self):
+        self.passes("NO [CANNOT] Access denied")
+
+
+class Costly(AtDovecot):
+    """One message ends the connection each time that it is sent."""
+
+    def test_a_connection_that_goes(self):
+        failures = self.named(self.run_with(Rule(self.BIG, close=True), code=3, bad=[30]))
+        self.assertIn("at last alone", failures[0]["server_text"])
+
+    def test_two_of_them(self):
+        self.named(self.run_with(Rule(self.BIG, close=True), code=3, bad=[10, 50]), 2)
+
+    def test_no_answer_but_without_a_tag(self):
+        report = self.run_with(Rule(self.BIG, untagged=["* BAD command line limit exceeded"]), code=3, bad=[30],
+                               **{"stall-limit": "300ms"})
+        self.assertIn("command line limit exceeded", self.named(report)[0]["server_text"])
+
+    def test_one_that_was_stored_each_time_is_none(self):
+        """It is looked for after each loss."""
+        report = self.run_with(Rule(self.BIG, after=True), bad=[30])
+        self.assertEqual(report["totals"]["failed"], 0)
+        self.each_once(self.MESSAGES + 1)
