@@ -1,6 +1,7 @@
 #include "bench/drain.h"
 
 #include "engine/imap/uidset.h"
+#include "engine/move/body_read.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 #include "io/team.h"
@@ -45,7 +46,8 @@ struct pull {
     struct drainer *drainer;
     uint64_t sent_us, began_us;
     bool first;
-    unsigned got;
+    uint32_t uids[FETCH_MESSAGES_MAX]; /* ascending; 0: it came */
+    unsigned count;
 };
 
 struct part {
@@ -111,18 +113,23 @@ static bool is_out(const struct drainer *d)
 
 static void pull_some(struct drainer *d);
 
-static void body_begin(void *context, uint32_t uid, uint64_t size_bytes, uint64_t origin)
+static void read_begin(void *context)
 {
     struct pull *p = context;
 
-    (void)uid;
-    (void)size_bytes;
-    (void)origin;
     p->began_us = now_us();
     if (!p->first && p->drainer->part->counting) {
         p->first = true;
         hist_add(&p->drainer->part->step.first_byte, p->began_us - p->sent_us);
     }
+}
+
+static void body_begin(void *context, uint32_t uid, uint64_t size_bytes, uint64_t origin)
+{
+    (void)uid;
+    (void)size_bytes;
+    (void)origin;
+    read_begin(context);
 }
 
 static void body_bytes(void *context, struct slice bytes)
@@ -133,25 +140,71 @@ static void body_bytes(void *context, struct slice bytes)
         p->drainer->part->step.bytes += bytes.size;
 }
 
-static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
+static void came(struct pull *p)
 {
-    struct pull *p = context;
     struct part *part = p->drainer->part;
 
-    (void)uid;
-    if (!got_body || suspect || !part->counting)
+    if (!part->counting)
         return;
     part->step.messages++;
     hist_add(&part->step.message, now_us() - p->began_us);
 }
 
+static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
+{
+    struct pull *p = context;
+
+    if (!got_body || suspect || session_body_nil(visit_session(p->drainer->visit)))
+        return;
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->uids[i] == uid) {
+            p->uids[i] = 0;
+            came(p);
+        }
+}
+
 static const struct session_body_events body_events = { body_begin, body_bytes, body_end };
+
+static void pull_ended(void *context, const struct err *err);
+
+static void read_ended(void *context, const struct err *err)
+{
+    struct pull *p = context;
+
+    if (!err)
+        came(p);
+    /* One that is gone, or cannot be read, is no trouble with the server's speed. */
+    pull_ended(p, err && err->class == ERR_CLASS_PERMANENT && err->scope == ERR_SCOPE_MESSAGE ? NULL : err);
+}
+
+static const struct body_read_events read_events = { read_begin, body_bytes, read_ended };
+
+/* What did not come with others is asked for as a run asks: alone, in all forms. */
+static void read_missing(struct pull *p)
+{
+    struct drainer *d = p->drainer;
+
+    for (unsigned i = 0; i < p->count; i++) {
+        struct body_read_ask ask = { .uid = p->uids[i], .tries = 1 };
+        struct pull *one;
+
+        if (!ask.uid)
+            continue;
+        one = mem_zero(1, sizeof *one);
+        one->drainer = d;
+        one->sent_us = now_us();
+        d->inflight++;
+        body_read_start(visit_session(d->visit), &ask, &read_events, one);
+    }
+}
 
 static void pull_ended(void *context, const struct err *err)
 {
     struct pull *p = context;
     struct drainer *d = p->drainer;
 
+    if (!is_out(d) && (!err || err->class != ERR_CLASS_THROTTLED))
+        read_missing(p);
     free(p);
     d->inflight--;
     if (is_out(d))
@@ -177,6 +230,7 @@ static void pull_some(struct drainer *d)
         while (d->next < d->count && taken < FETCH_MESSAGES_MAX &&
                (taken == 0 || bytes + d->messages[d->next].bytes <= FETCH_BYTES_MAX) &&
                uidset_add(&set, d->messages[d->next].uid)) {
+            p->uids[p->count++] = d->messages[d->next].uid;
             bytes += d->messages[d->next++].bytes;
             taken++;
         }

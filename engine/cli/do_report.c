@@ -161,8 +161,15 @@ static bool fetch_body(void *context, const struct user_record *user,
         const struct settings_user *u = &origin->settings->users[i];
 
         if (slice_equal_nocase(user->address, slice_cstr(u->email_address)))
-            return fetcher_body(origin->fetcher, u, folder->source_raw, (char)folder->delimiter,
-                                folder->uidvalidity, message->uid, sink, sink_context, err_r);
+            return fetcher_body(origin->fetcher, u,
+                                &(struct fetcher_ask){ .folder = folder->source_raw,
+                                                       .delimiter = (char)folder->delimiter,
+                                                       .uidvalidity = folder->uidvalidity,
+                                                       .uid = message->uid,
+                                                       .expected_bytes = message->body_bytes
+                                                                             ? message->body_bytes
+                                                                             : message->listed_bytes },
+                                sink, sink_context, err_r);
     }
     return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
                    "the user is not in users.csv any more");

@@ -48,6 +48,7 @@ struct export {
     struct entry *entries;
     unsigned entry_count;
     /* of the message */
+    const struct message_record *message;
     struct buf header;
     bool sink_failed;           /* the fault is ours, not the message's */
     char reason[300];
@@ -125,6 +126,12 @@ static bool sink(void *context, struct slice bytes, struct err *err_r)
     struct export *x = context;
     size_t room = buf_space(&x->header);
 
+    if (!bytes.data) {
+        export_file_abandon(&x->file);
+        buf_clear(&x->header);
+        x->sink_failed = !export_file_begin(&x->file, x->message, x->number, err_r);
+        return !x->sink_failed;
+    }
     if (!buf_append(&x->header, slice_first(bytes, room < bytes.size ? room : bytes.size)))
         room = 0;
     if (export_file_add(&x->file, bytes, err_r))
@@ -217,6 +224,7 @@ static bool message(struct export *x, const struct entry *e, bool *user_over_r, 
     bool written = false;
 
     buf_clear(&x->header);
+    x->message = m;
     reason(x, m);
     x->user_has_any = true;
     if (m->body || o->fetch_body) {

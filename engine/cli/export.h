@@ -15,7 +15,7 @@
 enum export_format { EXPORT_MAILDIR, EXPORT_MBOX, EXPORT_EML };
 enum export_what { EXPORT_SKIPPED, EXPORT_FAILED, EXPORT_ALL };
 
-/* Takes the next piece of a body; false (with err_r) when it could not be written: stop then. */
+/* Takes the next piece of a body; one without data says that what was given before is void. False (with err_r) when it could not be written: stop then. */
 typedef bool export_sink(void *sink_context, struct slice bytes, struct err *err_r);
 
 struct export_options {

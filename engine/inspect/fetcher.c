@@ -1,11 +1,11 @@
 #include "engine/inspect/fetcher.h"
 
+#include "engine/move/body_read.h"
+#include "engine/rules/assembly.h"
 #include "engine/rules/names_text.h"
 #include "engine/rules/trouble.h"
 #include "io/base/mem.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct fetcher {
@@ -23,10 +23,9 @@ struct fetcher {
     /* the body under way */
     bool (*sink)(void *context, struct slice bytes, struct err *err_r);
     void *context;
-    bool whole, sink_failed;
+    uint64_t got, sizes_right, sizes_wrong;
+    bool given, sink_failed;
     struct err sink_err;
-    uint64_t got;
-    uint32_t uid;
 };
 
 static void woken(struct fetcher *f)
@@ -124,34 +123,36 @@ static void selected(void *context, const struct imap_selected *told)
     f->uidvalidity = told->status.has & IMAP_STATUS_UIDVALIDITY ? told->status.uidvalidity : 0;
 }
 
-static void body_begin(void *context, uint32_t uid, uint64_t size_bytes, uint64_t origin)
+static bool give(struct fetcher *f, struct slice bytes)
 {
-    (void)context;
-    (void)uid;
-    (void)size_bytes;
-    (void)origin;
+    if (!f->sink_failed && !f->sink(f->context, bytes, &f->sink_err))
+        f->sink_failed = true;
+    return !f->sink_failed;
+}
+
+static void body_begin(void *context)
+{
+    struct fetcher *f = context;
+
+    if (f->given)
+        give(f, slice_of(NULL, 0));
+    f->given = false;
+    f->got = 0;
 }
 
 static void body_bytes(void *context, struct slice bytes)
 {
     struct fetcher *f = context;
 
+    f->given = true;
     f->got += bytes.size;
-    if (!f->sink_failed && !f->sink(f->context, bytes, &f->sink_err))
-        f->sink_failed = true;
+    give(f, bytes);
 }
 
-static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
-{
-    struct fetcher *f = context;
-
-    f->whole = uid == f->uid && got_body && !suspect && f->got > 0;
-}
-
-static const struct session_body_events body_events = {
+static const struct body_read_events body_events = {
     .begin = body_begin,
     .bytes = body_bytes,
-    .end = body_end,
+    .ended = command_ended,
 };
 
 static bool is_in(struct fetcher *f, const struct settings_user *user, struct err *err_r)
@@ -195,23 +196,21 @@ static bool is_open(struct fetcher *f, struct slice folder, char delimiter, uint
     return true;
 }
 
-bool fetcher_body(struct fetcher *f, const struct settings_user *user, struct slice folder,
-                  char delimiter, uint32_t uidvalidity, uint32_t uid,
+bool fetcher_body(struct fetcher *f, const struct settings_user *user, const struct fetcher_ask *ask,
                   bool (*sink)(void *context, struct slice bytes, struct err *err_r), void *context,
                   struct err *err_r)
 {
-    char set[16];
+    struct body_read_ask read = { .uid = ask->uid, .expected_bytes = ask->expected_bytes };
 
-    if (!is_in(f, user, err_r) || !is_open(f, folder, delimiter, uidvalidity, err_r))
+    if (!is_in(f, user, err_r) || !is_open(f, ask->folder, ask->delimiter, ask->uidvalidity, err_r))
         return false;
     f->sink = sink;
     f->context = context;
-    f->whole = f->sink_failed = false;
+    f->given = f->sink_failed = false;
     f->got = 0;
-    f->uid = uid;
-    snprintf(set, sizeof set, "%" PRIu32, uid);
-    session_fetch_bodies(visit_session(f->visit), slice_cstr(set), SESSION_BODY_PEEK, 0, 0,
-                         &body_events, command_ended, f);
+    if (size_trust_of(f->sizes_right, f->sizes_wrong) == SIZES_ESTIMATES)
+        read.expected_bytes = 0;
+    body_read_start(visit_session(f->visit), &read, &body_events, f);
     if (!command_done(f) && !f->sink_failed) {
         *err_r = f->err;
         err_r->scope = ERR_SCOPE_MESSAGE;
@@ -221,9 +220,8 @@ bool fetcher_body(struct fetcher *f, const struct settings_user *user, struct sl
         *err_r = f->sink_err;
         return false;
     }
-    if (!f->whole)
-        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
-                       "the source has no such message any more, or does not give it whole");
+    f->sizes_right += f->got == ask->expected_bytes;
+    f->sizes_wrong += f->got != ask->expected_bytes;
     visit_went_well(f->visit);
     return true;
 }

@@ -1,6 +1,8 @@
 #include "engine/inspect/verify_hash.h"
 
 #include "engine/imap/uidset.h"
+#include "engine/move/body_read.h"
+#include "engine/rules/assembly.h"
 #include "engine/rules/repair.h"
 #include "io/base/mem.h"
 
@@ -35,18 +37,23 @@ static struct hash_item *item_of(struct batch_read *b, uint32_t uid)
     return low < b->first + b->count && items[low].uid == uid ? &items[low] : NULL;
 }
 
-static void body_begin(void *context, uint32_t uid, uint64_t size_bytes, uint64_t origin)
+static void digest_begin(void *context)
 {
     struct batch_read *b = context;
 
-    (void)uid;
-    (void)size_bytes;
-    (void)origin;
     b->bytes = 0;
     repair_destroy(&b->repair);
     if (b->hashing->items[b->first].repairs)
         b->repair = repair_create(b->hashing->items[b->first].repairs);
     EVP_DigestInit_ex(b->digest, EVP_sha256(), NULL);
+}
+
+static void body_begin(void *context, uint32_t uid, uint64_t size_bytes, uint64_t origin)
+{
+    (void)uid;
+    (void)size_bytes;
+    (void)origin;
+    digest_begin(context);
 }
 
 static void digest_bytes(struct batch_read *b, struct slice bytes)
@@ -84,14 +91,10 @@ static void body_bytes(void *context, struct slice bytes)
     digest_mended(b);
 }
 
-static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
+static void digest_end(struct batch_read *b, struct hash_item *item)
 {
-    struct batch_read *b = context;
-    struct hash_item *item = item_of(b, uid);
     unsigned char digest[EVP_MAX_MD_SIZE];
 
-    if (!item || !got_body || suspect || b->bytes == 0)
-        return;
     if (b->repair) {
         repair_end(b->repair);
         digest_mended(b);
@@ -102,11 +105,45 @@ static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
     item->had = true;
 }
 
+static bool sizes_count(const struct hashing *h)
+{
+    return size_trust_of(h->sizes_right, h->sizes_wrong) != SIZES_ESTIMATES;
+}
+
+static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
+{
+    struct batch_read *b = context;
+    struct hashing *h = b->hashing;
+    struct hash_item *item = item_of(b, uid);
+
+    if (!item || item->had || !got_body || suspect || b->bytes == 0)
+        return;
+    h->sizes_right += item->expected == b->bytes;
+    h->sizes_wrong += item->expected && item->expected != b->bytes;
+    if (!item->expected || item->expected == b->bytes || !sizes_count(h))
+        digest_end(b, item);
+}
+
 static const struct session_body_events body_events = {
     .begin = body_begin,
     .bytes = body_bytes,
     .end = body_end,
 };
+
+/* What did not come with others is asked for alone; that not either: it cannot be had. */
+static void batch_had(struct batch_read *b)
+{
+    struct hashing *h = b->hashing;
+
+    for (uint32_t i = b->first; i < b->first + b->count; i++) {
+        struct hash_item *item = &h->items[i];
+
+        item->tried = item->had || item->laddered;
+        item->laddered = true;
+        if (!item->tried && i < h->next)
+            h->next = i;
+    }
+}
 
 static void batch_ended(void *context, const struct err *err)
 {
@@ -125,8 +162,7 @@ static void batch_ended(void *context, const struct err *err)
         h->single = true;
         h->next = b->first < h->next ? b->first : h->next;
     } else {
-        for (uint32_t i = 0; i < b->count; i++)
-            h->items[b->first + i].tried = true;
+        batch_had(b);
         if (!err)
             visit_went_well(h->visit);
     }
@@ -136,6 +172,21 @@ static void batch_ended(void *context, const struct err *err)
     if (!h->broken)
         hashing_go(h);
 }
+
+static void read_ended(void *context, const struct err *err)
+{
+    struct batch_read *b = context;
+
+    if (!err)
+        digest_end(b, &b->hashing->items[b->first]);
+    batch_ended(b, err);
+}
+
+static const struct body_read_events read_events = {
+    .begin = digest_begin,
+    .bytes = body_bytes,
+    .ended = read_ended,
+};
 
 static void send_batch(struct hashing *h)
 {
@@ -158,8 +209,8 @@ static void send_batch(struct hashing *h)
             continue;
         }
         if (b->count == (h->single ? 1 : BATCH_MESSAGES) ||
-            (b->count && (bytes + item->size > BATCH_BYTES || item->repairs ||
-                          h->items[b->first].repairs)) || !uidset_add(&set, item->uid))
+            (b->count && (bytes + item->size > BATCH_BYTES || item->repairs || item->laddered ||
+                          h->items[b->first].repairs || h->items[b->first].laddered)) || !uidset_add(&set, item->uid))
             break;
         bytes += item->size;
         b->count++;
@@ -171,6 +222,14 @@ static void send_batch(struct hashing *h)
         return;
     }
     h->inflight++;
+    if (h->items[b->first].laddered) {
+        struct body_read_ask ask = { .uid = h->items[b->first].uid,
+                                     .expected_bytes = sizes_count(h) ? h->items[b->first].expected : 0,
+                                     .tries = 1 };
+
+        body_read_start(visit_session(h->visit), &ask, &read_events, b);
+        return;
+    }
     session_fetch_bodies(visit_session(h->visit), uidset_finish(&set), SESSION_BODY_PEEK, 0, 0,
                          &body_events, batch_ended, b);
 }

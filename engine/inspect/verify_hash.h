@@ -10,9 +10,11 @@ struct hash_item {
     uint32_t uid;       /* ascending */
     uint32_t index;     /* the caller's */
     uint64_t size;      /* about; how many go into a batch */
+    uint64_t expected;  /* bytes, as its server says; 0: whatever comes */
     uint8_t digest[16]; /* first half of the SHA-256 */
     uint8_t repairs;    /* REPAIR_ bits to hash it with, as it was sent; read alone then */
     bool had;           /* digest is known */
+    bool laddered;      /* not had with others: it is asked for alone, in all forms (body_read) */
     bool tried;         /* the server gave no body for it */
 };
 
@@ -23,6 +25,7 @@ struct hashing {
     unsigned inflight;
     bool plain;  /* without CR and NUL: equal for copies that differ in line ends only */
     bool single; /* a batch was refused: one by one */
+    uint64_t sizes_right, sizes_wrong; /* of those expected */
     bool broken; /* the connection went: hashing_resume is due */
     void (*done)(void *context); /* every item was had or tried; may be called from hashing_go */
     void *context;

@@ -305,7 +305,8 @@ static void choose_short(struct exam *exam)
         if (source->entries[i].pair != VERIFY_UNPAIRED && came_short(&exam->known[i]))
             source->items[count++] = (struct hash_item){ .uid = source->entries[i].uid,
                                                          .index = i,
-                                                         .size = exam->known[i].listed };
+                                                         .size = exam->known[i].listed,
+                                                         .expected = exam->known[i].listed };
     source->hashing.count = count;
 }
 
@@ -366,6 +367,7 @@ void exam_judge_bodies(struct exam *exam)
         source->items[doubts++] = (struct hash_item){ .uid = source->entries[index].uid,
                                                       .index = index,
                                                       .size = item.size,
+                                                      .expected = exam->known[index].listed,
                                                       .repairs = repairs_of(exam, index) };
     }
     if (doubts)

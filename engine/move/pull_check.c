@@ -15,9 +15,6 @@
 
 #define CHECKS_FREE  20u
 #define CHECKS_EVERY 100u
-/* A server's sizes are exact where so many were, and at most one for WRONG_SHARE of those was not. */
-#define SIZES_TOLD  10u
-#define WRONG_SHARE 4u
 
 /* A whole body whose header is asked for. Counts as fetching. */
 struct check {
@@ -30,9 +27,7 @@ struct check {
 
 enum size_trust pull_size_trust(const struct hub *hub)
 {
-    if (hub->sizes_wrong * WRONG_SHARE > hub->sizes_right)
-        return hub->sizes_wrong >= WRONG_SHARE ? SIZES_ESTIMATES : SIZES_UNKNOWN;
-    return hub->sizes_right >= SIZES_TOLD ? SIZES_EXACT : SIZES_UNKNOWN;
+    return size_trust_of(hub->sizes_right, hub->sizes_wrong);
 }
 
 bool pull_doubts_body(struct worker *w, const struct folder_item *item, uint64_t got_bytes)

@@ -5,6 +5,17 @@
 /* More parts than these have no message behind them. */
 #define PARTS_MAX 20000u
 
+/* A server's sizes are exact where so many were, and at most one for WRONG_SHARE of those was not. */
+#define SIZES_TOLD  10u
+#define WRONG_SHARE 4u
+
+enum size_trust size_trust_of(uint64_t right, uint64_t wrong)
+{
+    if (wrong * WRONG_SHARE > right)
+        return wrong >= WRONG_SHARE ? SIZES_ESTIMATES : SIZES_UNKNOWN;
+    return right >= SIZES_TOLD ? SIZES_EXACT : SIZES_UNKNOWN;
+}
+
 /* A message in a set counts as the first. */
 static const enum session_body_form ladder[] = {
     SESSION_BODY_PEEK,        SESSION_BODY_PEEK,     SESSION_BODY_PARTIAL, SESSION_BODY_HEADER,

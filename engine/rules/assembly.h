@@ -10,6 +10,8 @@
 
 /* How the sizes that a server tells (RFC822.SIZE) compare with its bodies. */
 enum size_trust { SIZES_UNKNOWN, SIZES_EXACT, SIZES_ESTIMATES };
+/* By how many bodies had the size that was told, and had not. */
+enum size_trust size_trust_of(uint64_t right, uint64_t wrong);
 
 /* The form that a message is asked for in after so many tries. writable: the folder was opened by
  * SELECT, where the forms that would set \Seen are left out. */
