@@ -61,4 +61,5 @@ class Reader(Case):
         batch = self.job(messages(6), nil={1, 2, 3, 4, 5, 6}, forms={"peek"})
         step, = self.ends(batch.call("bench", "--connections", "1", "--seconds", "1", "--json"), 0).json()["steps"]
         self.assertGreater(step["messages"], 0)
+        self.assertGreater(step["bytes"], 0)
         self.assertEqual(step["errors"], 0)

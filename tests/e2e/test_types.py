@@ -126,6 +126,17 @@ class Folders(Typed):
         self.assertEqual(failure["folder"], "Broken")
         self.assertIn("Internal error occurred", failure["server_text"])
 
+    def test_messages_that_are_hidden_from_a_later_run(self):
+        folder = quirky.Folder(messages(6))
+        source = self.source({"INBOX": folder})
+        batch = self.job(source)
+        self.run_to(batch)
+        folder.mails += messages(7)[6:]
+        source.quirks["exists"] = {"INBOX": "17"}
+        _, report = self.run_to(batch, 4)
+        self.assertEqual([(d["type"], d["folder"]) for d in report["users"][0]["doubts"]],
+                         [("HiddenMessages", "INBOX")])
+
     def test_new_message_numbers_and_hidden_messages_are_remarks(self):
         folder = quirky.Folder(messages(20))
         source = self.source({"INBOX": folder}, hide_in_ranges=5, no_search=True)
