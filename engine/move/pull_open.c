@@ -226,6 +226,38 @@ static void changed_meanwhile(struct worker *w)
     worker_idle(w);
 }
 
+static void tell_writable(struct folder *f, const char *why)
+{
+    char *text = mem_format("opened read-only (EXAMINE) %s; opened by SELECT instead, without a command that changes "
+                            "anything", why);
+
+    account_problem(f->account, f->record.folder, "OpenedForWriting", text,
+                    "nothing to do; some servers keep notes of their own (X-UID lines) in a mailbox file that is opened so");
+    free(text);
+}
+
+/* Its UIDVALIDITY stays the same under SELECT only. */
+static void selects_from_now_on(struct folder *f)
+{
+    if (!f->selects)
+        tell_writable(f, "the server tells another UIDVALIDITY each time");
+    f->selects = true;
+}
+
+/* A server that does not know EXAMINE answers BAD; asked once, and not again for this folder. */
+static bool try_select(struct worker *w, const struct err *err)
+{
+    struct folder *f = w->folder;
+
+    if (err->origin != ERR_ORIGIN_BAD || err->class != ERR_CLASS_PERMANENT || !link_is_ready(w->link) ||
+        ((const struct pull *)w->work)->writable || f->opens_writable)
+        return false;
+    f->opens_writable = true;
+    tell_writable(f, "the server does not understand it");
+    pull_select_folder(w);
+    return true;
+}
+
 /* Courier's EXAMINE makes a UIDVALIDITY up each time, and SELECT tells the one that is kept (quirk
  * S03). So another one than the journal's is asked for by SELECT, and where that differs too by
  * EXAMINE once more: twice the same is the truth. Returns whether the folder is being opened again.
@@ -243,7 +275,7 @@ static bool select_again(struct worker *w)
         p->doubt = PULL_DOUBT_EXAMINED;
         p->doubted_validity = p->uidvalidity;
     } else if (p->uidvalidity != p->doubted_validity) {
-        f->selects = true;
+        selects_from_now_on(f);
     } else {
         return false;
     }
@@ -259,7 +291,8 @@ static void select_ended(void *context, const struct err *err)
 
     if (err) {
         p->doubt = PULL_DOUBT_NONE;
-        open_failed(w, err);
+        if (!try_select(w, err))
+            open_failed(w, err);
         return;
     }
     w->selected = true;
@@ -281,7 +314,7 @@ static void select_ended(void *context, const struct err *err)
             return;
         }
     } else if (p->doubt == PULL_DOUBT_SELECTED) {
-        f->selects = true;
+        selects_from_now_on(f);
     }
     p->doubt = PULL_DOUBT_NONE;
     if (f->pull != PULL_LISTING) {
@@ -328,9 +361,6 @@ bool pull_try_writable(const struct worker *w, struct folder *f)
     if (f->opens_writable)
         return true;
     f->opens_writable = true;
-    account_problem(f->account, f->record.folder, "OpenedForWriting",
-                    "opened read-only (EXAMINE) the server says OK and gives nothing of this folder's messages; "
-                    "opened by SELECT instead, without a command that changes anything",
-                    "nothing to do");
+    tell_writable(f, "the server says OK and gives nothing of this folder's messages");
     return true;
 }

@@ -60,7 +60,7 @@ static const struct advice rows[] = {
     { "InvalidMailboxName", "A server refuses a folder by its name.",
       "Rename the folder on the source, map it in [folders], or name it in exclude-folders; the "
       "other folders were copied.", NULL, false },
-    { "OpenedForWriting", "The source gives nothing of the folder's messages where it is opened read-only.",
+    { "OpenedForWriting", "The source does not give the folder as it is where it is opened read-only.",
       "Nothing to do: it was opened for writing, and nothing was written.", NULL, false },
     { "TrailingDelimiter", "The server lists the folder with a delimiter at its end.",
       "It is opened without it. If that fails too, rename the folder on the source or name it in "

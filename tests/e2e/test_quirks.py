@@ -298,6 +298,18 @@ class Bodies(Odd):
         self.assertEqual(source.asked(r"BODY\[|RFC822[ )]"), 0)  # nothing is marked as seen
         self.assertEqual(source.asked(r"^SELECT"), 2)
 
+    def test_a_server_that_knows_no_examine(self):
+        inbox = messages(5)
+        source = self.source({"INBOX": inbox, "Sent": messages(3)}, no_examine=True)
+        batch = self.job(source)
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), inbox)
+        self.arrived(batch, ("Sent",), messages(3))
+        self.assertEqual(self.failures(report), [])
+        self.assertEqual(self.problems(report), ["OpenedForWriting"] * 2)
+        self.assertEqual(source.asked(r"BODY\[|RFC822[ )]"), 0)  # nothing is marked as seen
+        self.assertEqual(source.asked(r"^EXAMINE"), 2)
+
     def test_a_folder_that_shows_rows_and_no_bodies_read_only(self):
         inbox = messages(30)
         source = self.source({"INBOX": inbox}, blind_bodies={"INBOX"})

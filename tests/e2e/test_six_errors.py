@@ -212,6 +212,15 @@ class C4(Six):
         from quirky import Quirky
         return Quirky(*arguments, **quirks)
 
+    def test_a_login_that_could_not_be_judged_is_tried_again(self):
+        words = "NO Temporary authentication failure. [host:2026-11-30 07:00:00]"
+        source = self._started(self.quirky({"anna": {"INBOX": messages(2)}}, login={"anna": [words, words]}))
+        batch = self.job(source)
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), messages(2))
+        told = [f for f in report["users"][0]["failures"] if f["type"] == "LoginUnavailable"]
+        self.assertIn("may well be right", told[0]["advice"])
+
     def test_a_wrong_password_is_tried_once(self):
         self.told("NO [AUTHENTICATIONFAILED] Authentication failed.", "LoginFailed", "users.csv")
 

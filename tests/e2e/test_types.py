@@ -17,7 +17,7 @@ from test_quirks import Odd, messages
 
 # type: a test module or class or test whose text names the type
 TYPES = {
-    "LoginFailed": "test_errors", "AppPasswordRequired": "test_types.Logins",
+    "LoginFailed": "test_errors", "LoginUnavailable": "test_six_errors", "AppPasswordRequired": "test_types.Logins",
     "AccountLocked": "test_types.Logins", "WebLoginRequired": "test_types.Logins",
     "ImapDisabled": "test_types.Logins", "PrivacyRequired": "test_types.Logins",
     "ConnectFailed": "test_types.Elsewhere", "TlsFailed": "test_errors",

@@ -29,6 +29,7 @@ deleted_at={uid: name} the folder is deleted when this body is asked for, and th
 expunged={uid}         the message is deleted once it was listed
 messagelimit=N         FETCH or SEARCH of more does the N highest, and OK [MESSAGELIMIT N uid] (RFC 9738)
 examine={name: TEXT}   any other answer to EXAMINE
+no_examine=True        EXAMINE is no command of this server
 new_validity={name}    EXAMINE tells another UIDVALIDITY each time; SELECT the same (S03)
 no_uidnext={name}, no_uidvalidity={name}   not told (S02, F20)
 view=N                 only the newest N messages are seen, and EXISTS says so (S19)
@@ -528,6 +529,8 @@ class Session:
                     "information. " + stamp)
         if verb == "EXAMINE" and server.spends("serverbug_examine", name):
             return "NO [SERVERBUG] Internal error occurred."
+        if verb == "EXAMINE" and server.q("no_examine"):
+            return "BAD Unknown command"
         if name in server.q("examine", {}):
             return server.q("examine")[name]
         folder, problem = self.find(name)
