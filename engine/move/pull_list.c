@@ -140,31 +140,26 @@ void pull_list_row(void *context, const struct imap_message_row *row)
         m->state = MESSAGE_SKIPPED;
 }
 
-/* Fewer were ever listed than there are; those deleted since among them. */
-static bool is_short(const struct pull *p)
-{
-    return p->expected_before + p->listed < p->exists && !p->capped;
-}
-
-/* Counting finds what a server hides: rows against EXISTS (S18), and numbers that are a limit (S18, S19). */
+/* Counting finds what a server hides: rows of a first listing against EXISTS (quirk S18), and numbers
+ * that are a limit rather than a count (S18, S19). */
 static void tell_hidden(struct worker *w)
 {
     static const uint32_t limits[] = { 1000, 2000, 5000, 10000, 100000 };
     const struct pull *p = w->work;
     char text[200];
 
-    if (is_short(p)) {
+    if (p->expected_before != 0)
+        return;
+    if (p->listed < p->exists && !p->capped) {
         snprintf(text, sizeof text,
                  "the server says %" PRIu32 " messages but listed %" PRIu64 "; the folder may be "
                  "incomplete",
-                 p->exists, p->expected_before + p->listed);
+                 p->exists, p->listed);
         account_problem(w->account, w->folder->record.folder, "HiddenMessages", text,
                         "run again later; if it stays, look at the folder in the source's webmail");
-    } else if (p->expected_before == 0) {
+    } else {
         account_doubt_clear(w->account, w->folder, "HiddenMessages");
     }
-    if (p->expected_before != 0)
-        return;
     for (unsigned i = 0; i < sizeof limits / sizeof *limits; i++)
         if (p->exists == limits[i] && p->listed <= p->exists) {
             snprintf(text, sizeof text,
@@ -191,6 +186,11 @@ static void tell_keywords(struct worker *w)
              p->keywords_dropped, KEYWORDS_BYTES_MAX);
     account_problem(w->account, w->folder->record.folder, "KeywordsDropped", text,
                     "nothing to do; the messages are copied with all else");
+}
+
+static bool is_short(const struct pull *p)
+{
+    return p->expected_before == 0 && p->listed < p->exists && !p->capped;
 }
 
 /* Something is there that was not listed, or may be. */
