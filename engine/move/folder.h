@@ -91,6 +91,7 @@ struct folder {
     bool view_whole;     /* view is all there was */
     bool anew;           /* this pass forgot it, and reads it from its first message on */
     uint32_t rank;       /* gmail's: 1 is first */
+    bool list_began;     /* this pass has begun to list it: the journal may not have all of that yet */
     bool listed_now;     /* this pass read the folder: its record is put at the end */
     unsigned pullers, pushers; /* workers that have it */
     struct folder *next_unlisted, *next_undone; /* in the account's lists of those */

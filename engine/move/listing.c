@@ -263,7 +263,7 @@ static void place_folders(struct account *account, struct listing *l)
             folder_put(f);
         if (f->record.excluded)
             folder_set_pull(f, PULL_DONE);
-        else if (!unchanged(f))
+        else if (!unchanged(f) || account_doubts(account, f, "HiddenMessages", NULL))
             folder_set_pull(f, PULL_UNLISTED);
         else
             folder_set_pull(f, f->record.tally.waiting && !account_only_looks(account) ? PULL_BODIES : PULL_DONE);

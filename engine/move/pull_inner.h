@@ -13,6 +13,12 @@ enum pull_doubt { PULL_DOUBT_NONE, PULL_DOUBT_SELECTED, PULL_DOUBT_EXAMINED };
 
 enum pull_step { PULL_STEP_FREE, PULL_STEP_SELECTING, PULL_STEP_LISTING };
 
+/* A message that the journal had before the folder was listed once more from its beginning. */
+struct pull_known {
+    uint32_t uid;
+    bool shown; /* it was named again */
+};
+
 /* Messages that a listing did not show although they are there (quirks S11, F23, C5). */
 struct pull_missing {
     uint32_t *seen, *uids; /* UIDs that were listed; those that SEARCH knows besides */
@@ -21,7 +27,8 @@ struct pull_missing {
     unsigned rows_before;
     bool searched;  /* SEARCH has told all */
     bool unread;    /* it told a number that is none */
-    bool more;      /* than MISSING_MAX are missing */
+    struct pull_known *known; /* ascending; none where the listing begins behind them */
+    uint32_t known_count, known_room, shown_count;
     void (*ended)(struct worker *w, const struct err *err);
 };
 
@@ -73,6 +80,15 @@ void pull_list_row(void *context, const struct imap_message_row *row);
 void pull_missing_saw(struct pull_missing *m, uint32_t uid);
 void pull_missing_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err));
 void pull_missing_clear(struct pull_missing *m);
+/* pull_hidden: must the folder be listed from its first message on, since some were hidden in an earlier run? Then
+ * what the journal has of it is in missing.known. Asked at the beginning of each listing. */
+bool pull_lists_again(struct worker *w);
+/* Is it one of those? It is named now. */
+bool pull_is_known(struct pull_missing *m, uint32_t uid);
+/* The server counts more than was named, in this listing and before. */
+bool pull_is_short(const struct pull *p);
+/* Tells that, or that it is over. */
+void pull_tell_hidden(struct worker *w);
 /* The lowest UID that a SEARCH got to, when it did not get to the end (RFC 9738), else 0. */
 uint32_t pull_searched_down_to(const struct err *err);
 

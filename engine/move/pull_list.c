@@ -105,7 +105,7 @@ void pull_list_row(void *context, const struct imap_message_row *row)
     struct account *account = w->account;
     struct message_record *m;
 
-    if (row->uid < p->from || row->uid > p->to)
+    if (row->uid < p->from || row->uid > p->to || pull_is_known(&p->missing, row->uid))
         return;
     if (p->row_count == WINDOW_ROWS_MOST) {
         /* The next look at it is for half as many UIDs. */
@@ -140,38 +140,6 @@ void pull_list_row(void *context, const struct imap_message_row *row)
         m->state = MESSAGE_SKIPPED;
 }
 
-/* Counting finds what a server hides: rows of a first listing against EXISTS (quirk S18), and numbers
- * that are a limit rather than a count (S18, S19). */
-static void tell_hidden(struct worker *w)
-{
-    static const uint32_t limits[] = { 1000, 2000, 5000, 10000, 100000 };
-    const struct pull *p = w->work;
-    char text[200];
-
-    if (p->expected_before != 0)
-        return;
-    if (p->listed < p->exists && !p->capped) {
-        snprintf(text, sizeof text,
-                 "the server says %" PRIu32 " messages but listed %" PRIu64 "; the folder may be "
-                 "incomplete",
-                 p->exists, p->listed);
-        account_problem(w->account, w->folder->record.folder, "HiddenMessages", text,
-                        "run again later; if it stays, look at the folder in the source's webmail");
-    } else {
-        account_doubt_clear(w->account, w->folder, "HiddenMessages");
-    }
-    for (unsigned i = 0; i < sizeof limits / sizeof *limits; i++)
-        if (p->exists == limits[i] && p->listed <= p->exists) {
-            snprintf(text, sizeof text,
-                     "the server shows exactly %" PRIu32 " messages, which is a limit that some "
-                     "servers have; the folder may be incomplete",
-                     p->exists);
-            account_problem(w->account, w->folder->record.folder, "MayBeIncomplete", text,
-                            "compare with the count in the source's webmail; Gmail's limit is a "
-                            "setting of the user (\"folder size limits\")");
-        }
-}
-
 /* One remark a folder, however many messages have such. */
 static void tell_keywords(struct worker *w)
 {
@@ -188,15 +156,10 @@ static void tell_keywords(struct worker *w)
                     "nothing to do; the messages are copied with all else");
 }
 
-static bool is_short(const struct pull *p)
-{
-    return p->expected_before == 0 && p->listed < p->exists && !p->capped;
-}
-
 /* Something is there that was not listed, or may be. */
 static bool is_incomplete(const struct pull *p)
 {
-    return p->doubted || p->damaged || is_short(p);
+    return p->doubted || p->damaged || pull_is_short(p);
 }
 
 /* The folder holds what cannot be asked for: a message whose number nobody can read is none that may be
@@ -209,7 +172,7 @@ static bool is_unreadable(const struct pull *p)
         return false;
     if (m->unread || (!m->searched && !p->exists_told))
         return true;
-    return p->damaged > m->count && (p->expected_before || is_short(p));
+    return p->damaged > m->count && (p->base > 1 || pull_is_short(p));
 }
 
 static void tell_unreadable(struct worker *w)
@@ -262,7 +225,7 @@ static void window_done(struct worker *w)
     struct account *account = w->account;
     struct hub *hub = account->hub;
     bool last = p->to == UINT32_MAX || p->to >= p->uidnext - 1, blind = is_blind(p);
-    uint32_t next = last ? p->uidnext : p->to + 1, seen;
+    uint32_t next = last ? p->uidnext : p->to + 1, cursor, seen;
     struct store_op *op = store_op_new(STORE_OP_FOUND, f->record.user, f->record.folder);
 
     if (p->row_count && p->rows[p->row_count - 1].uid >= next)
@@ -295,7 +258,10 @@ static void window_done(struct worker *w)
     op->found.rows = p->rows;
     op->found.count = p->row_count;
     op->found.notes = p->notes;
-    op->found.uidnext_listed = f->record.uidnext_listed = blind ? p->base : next;
+    cursor = blind ? p->base : next;
+    if (cursor < f->record.uidnext_listed)
+        cursor = f->record.uidnext_listed;
+    op->found.uidnext_listed = f->record.uidnext_listed = cursor;
     p->rows = NULL;
     p->notes = NULL;
     if (p->words.size) {
@@ -342,7 +308,7 @@ static void missing_ended(struct worker *w, const struct err *err)
 
     if (err) {
         /* What was listed stays; what was not is told, since the next look begins behind it. */
-        tell_hidden(w);
+        pull_tell_hidden(w);
         drop_window(p);
         pull_step_failed(w, TROUBLE_FETCH, err);
         return;
@@ -377,7 +343,7 @@ static void listing_done(struct worker *w)
     if (unreadable)
         tell_unreadable(w);
     else
-        tell_hidden(w);
+        pull_tell_hidden(w);
     tell_keywords(w);
     pull_missing_clear(&p->missing);
     f->listed_now = true;
@@ -553,7 +519,8 @@ static void list_begin(struct worker *w)
     struct folder *f = w->folder;
     uint64_t spread;
 
-    p->from = f->record.uidnext_listed ? f->record.uidnext_listed : 1;
+    pull_missing_clear(&p->missing);
+    p->from = pull_lists_again(w) || f->record.uidnext_listed == 0 ? 1 : f->record.uidnext_listed;
     p->expected_before = f->record.tally.found;
     p->listed = 0;
     p->windows = p->refused = 0;
@@ -561,7 +528,6 @@ static void list_begin(struct worker *w)
     p->base = p->from;
     p->doubted = !p->exists_told;
     p->looked = false;
-    pull_missing_clear(&p->missing);
     /* A label's newest mail is in folders of a higher rank that were listed before it came. */
     p->capped = f->account->gmail && (f->source_status.has & IMAP_STATUS_UIDNEXT) &&
                 f->source_status.uidnext && f->source_status.uidnext < p->uidnext;

@@ -7,13 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* More than this are not asked for one by one: the folder is told as incomplete. */
+/* More than this are not asked for one by one: the folder is told as incomplete (HiddenMessages). */
 #define MISSING_MAX 100000u
 
 void pull_missing_clear(struct pull_missing *m)
 {
     free(m->seen);
     free(m->uids);
+    free(m->known);
     *m = (struct pull_missing){ 0 };
 }
 
@@ -50,12 +51,10 @@ static void missing_range(void *context, uint32_t first, uint32_t last)
     if (p->capped && last >= p->uidnext)
         last = p->uidnext - 1;
     for (uint64_t uid = first; uid <= last; uid++) {
-        if (was_seen(m, (uint32_t)uid))
+        if (was_seen(m, (uint32_t)uid) || pull_is_known(m, (uint32_t)uid))
             continue;
-        if (m->count == MISSING_MAX) {
-            m->more = true;
+        if (m->count == MISSING_MAX)
             return;
-        }
         if (m->count == m->room) {
             m->room = m->room ? m->room * 2 : 64;
             m->uids = mem_resize(m->uids, m->room, sizeof *m->uids);
@@ -137,7 +136,7 @@ static void searched(void *context, const struct err *err)
     }
     m->searched = (!err || (down_to && down_to <= p->base)) && (told & SESSION_SEARCH_ANSWERED);
     m->unread |= (told & SESSION_SEARCH_UNREAD) != 0;
-    if (m->count && m->seen_count == 0 && pull_try_writable(w, w->folder)) {
+    if (m->count && m->seen_count + m->shown_count == 0 && pull_try_writable(w, w->folder)) {
         pull_select_folder(w);
         return;
     }
@@ -172,7 +171,7 @@ void pull_missing_ask(struct worker *w, void (*ended)(struct worker *w, const st
     m->ended = ended;
     m->count = m->at = 0;
     m->below = 0;
-    m->searched = m->unread = m->more = false;
+    m->searched = m->unread = false;
     if (m->seen_count > 1)
         qsort(m->seen, m->seen_count, sizeof *m->seen, uid_order);
     search(w);

@@ -430,6 +430,24 @@ class Listing(Odd):
         self.arrived(batch, ("INBOX",), [m for m in inbox if m.uid % 3])
         self.assertIn("HiddenMessages", self.problems(report))
 
+    def test_hidden_messages_that_show_later_are_copied_then(self):
+        inbox = messages(30)
+        source = self.source({"INBOX": inbox}, hide_in_ranges=3, no_search=True)
+        batch = self.job(source)
+        self.run_to(batch, 4)
+        self.run_to(batch, 4)
+        source.quirks.pop("hide_in_ranges")
+        _, report = self.run_to(batch)
+        self.arrived(batch, ("INBOX",), inbox)
+        self.assertEqual(report["users"][0]["doubts"], [])
+
+    def test_new_messages_that_are_hidden_are_told(self):
+        batch, source, _ = self.whole(messages(9), no_search=True)
+        source.messages["anna"]["INBOX"].mails += [message(uid) for uid in range(10, 31)]
+        source.quirks["hide_in_ranges"] = 3
+        _, report = self.run_to(batch, 4)
+        self.assertEqual([d["type"] for d in report["users"][0]["doubts"]], ["HiddenMessages"])
+
     def test_a_damaged_row_is_asked_for_again(self):
         """F23: the row is lost, its message is not."""
         _, _, report = self.whole(messages(30), row={7: "UID, NIL RFC822.SIZE 9537"}, once=True)
