@@ -319,6 +319,9 @@ bool exam_judge_folder(struct exam *exam, struct err *err_r)
         return true;
     }
     exam->result->compared++;
+    /* Messages that it counts and did not list were not compared. */
+    if (source->exists_told && source->exists > source->count)
+        exam_tell_unjudged(exam, folder_name(exam), source->exists - source->count);
     exam->result->source += source->count;
     exam->result->target += target->count;
     if (!load_known(exam, err_r))

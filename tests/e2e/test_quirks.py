@@ -459,6 +459,10 @@ class Listing(Odd):
         batch = self.job(source)
         _, report = self.run_to(batch)
         self.arrived(batch, ("INBOX",), inbox)
+        # Nor does verify, which cannot list it, take it for compared.
+        user = self.ends(batch.call("verify", "--json"), 3).json()["users"][0]
+        self.assertEqual((user["grade"], user["source"], user["target"]), ("Investigate", 30, 30))
+        self.assertEqual([d["what"] for d in user["differences"]], ["not judged"])
 
     def test_a_set_that_is_refused_for_one_of_it_is_halved(self):
         """C5: the listing is refused while a message is in it, also alone."""
