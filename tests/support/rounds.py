@@ -40,7 +40,7 @@ class Result:
         self.seed, self.verdicts, self.seconds = seed, [], 0.0
         self.setting, self.acts = {}, {}
         self.together = self.kills = self.runs = self.messages = self.lost = self.doubled = self.named = self.late = 0
-        self.foreign = self.removed = self.alike = 0
+        self.foreign = self.removed = self.alike = self.swapped = 0
         self.states = []
         self.kept = None
 
@@ -174,6 +174,8 @@ def draw(seed, overrides=None):
                                     ["MULTIAPPEND", "UIDPLUS"]])
     if s["connections"] == 4 and chance.random() < 0.8:
         s["answer_ms"] = chance.choice([12, 15])
+    if s["own_dates"]:
+        s["prefilled"] = 0  # whoever filled it before would have got other dates, too
     s["removed"] = s["folder"] == "Box" and chance.random() < 0.1
     kinds = chance.sample(list(WEIGHTS), chance.randrange(1, 6))
     commands = s["messages"] * s["users"] / (20 if s["target"] == "dovecot" and not s["drops"] else 1)
@@ -253,9 +255,9 @@ class Round:
     def deliver(self, address, serial):
         body = b"From: <other@mail.example>\r\nMessage-ID: <foreign.%d@x>\r\nSubject: Other\r\n\r\nOf somebody else %d.\r\n" % (
             serial, serial)
-        self.proxy.store(address, Append(self.setting["folder"].encode(), [(b"", body)], b"", None))
-        self.foreign[address][faulty.digest_of(body)] += 1
-        self.result.foreign += 1
+        if self.proxy.store(address, Append(self.setting["folder"].encode(), [(b"", body)], b"", None)):
+            self.foreign[address][faulty.digest_of(body)] += 1
+            self.result.foreign += 1
 
     def remove(self, address):
         self.target.remove(address, self.setting["folder"])
@@ -306,7 +308,7 @@ class Round:
         if not running.ended():
             self.result.kills += 1
         running.signal(number)
-        self.ended(running)
+        return self.ended(running)
 
     def until_done(self):
         done = self.ended(self.command("run"))
@@ -325,7 +327,8 @@ class Round:
             elif s["stops"]:
                 self.stop_at(word)
         for _ in range(s["stops"]):
-            self.stop_at(chance.choice(["run", "run", "run", "upload"]))
+            if self.stop_at(chance.choice(["run", "run", "run", "upload"])).code in (0, 4):
+                break  # it was done before it could be stopped
             if s.get("state_lost") and chance.random() < 0.5:
                 self.log.write("%.3f state lost\n" % time.time())
                 if os.path.exists(self.batch.state):
@@ -371,13 +374,17 @@ class Round:
         missing = wanted - there
         surplus = {d: n - wanted[d] for d, n in there.items() if n > wanted[d]}
         alike = told_apart_by_content_alone(self.mail[address])
-        lost, doubled = sum(missing.values()), sum(n for d, n in surplus.items() if d not in alike)
+        doubled = sum(n for d, n in surplus.items() if d not in alike)
         in_doubt = sum(surplus.values()) - doubled
+        # One of them may have been taken for the other: then that one is there twice.
+        swapped = min(in_doubt, sum(n for d, n in missing.items() if d in alike))
+        lost = sum(missing.values()) - swapped
         named = sum(d["count"] or 0 for d in user["doubts"] if d["type"] == "LateCopy")
         state, result = user["state"], self.result
         result.lost += lost
         result.doubled += doubled
         result.alike += in_doubt
+        result.swapped += swapped
         result.named += named
         result.states.append(state)
         for word, counts in (("lost", missing), ("doubled", surplus)):
