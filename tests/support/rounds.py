@@ -371,7 +371,7 @@ class Round:
         wanted = collections.Counter(faulty.digest_of(m.body) for m in self.mail[address])
         there = self.target.there(address, self.setting["folder"])
         there.subtract(self.foreign[address])
-        missing = wanted - there
+        missing = {d: n - there[d] for d, n in wanted.items() if there[d] < n}  # others' mail may have gone with the folder
         surplus = {d: n - wanted[d] for d, n in there.items() if n > wanted[d]}
         alike = told_apart_by_content_alone(self.mail[address])
         doubled = sum(n for d, n in surplus.items() if d not in alike)
