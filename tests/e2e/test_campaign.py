@@ -123,6 +123,29 @@ class LateAnd(Scenario):
         plan.chosen[digest_of(messages[4].body)] = "late-cut"
         self.is_doubled_and_named(self.run_with(plan, messages=messages))
 
+    def comes_after_the_run(self, **options):
+        """The next run, which sends nothing and so learns nothing of the target, names the copy."""
+        plan = self.plan({2: "late-cut"}, **options)
+        plan.late = "ended"
+        batch = self.run_with(plan)
+        self.ends(self.done, 0)
+        self.proxy.release()
+        self.done = batch.call("run")
+        self.is_doubled_and_named(batch)
+
+    def test_what_comes_after_the_run_is_named_by_the_next(self):
+        self.comes_after_the_run()
+
+    # For the lead: fails where that the UIDs lie is not known any more in the next run (late copies, engine/rules/surplus).
+    @unittest.expectedFailure
+    def test_what_comes_after_the_run_where_uids_lie(self):
+        self.comes_after_the_run(uids="high")
+
+    # For the lead: fails where that the UIDs lie is not known any more in the next run (late copies, engine/rules/surplus).
+    @unittest.expectedFailure
+    def test_what_comes_after_the_run_where_uids_are_of_another_folder(self):
+        self.comes_after_the_run(uids="other")
+
 
 class Missing(Scenario):
     """A message that was acknowledged and never stored, and something else that makes the number agree."""
@@ -160,13 +183,16 @@ class Missing(Scenario):
 
 
 class Rounds(unittest.TestCase):
-    """tests/campaigns/once goes on from here."""
+    """A few small ones, so that the campaign itself goes on working."""
 
-    SEEDS = []
-
-    def test_a_few_rounds(self):
+    def rounds(self, seeds, **setting):
         with rounds.Arena(os.path.join(tempfile.gettempdir(), "mailhaul-once")) as arena:
-            for seed in self.SEEDS:
-                with self.subTest(seed=seed):
-                    result = arena.play(seed)
-                    self.assertEqual(result.verdicts, [], result.kept)
+            for seed in seeds:
+                result = arena.play(seed, {"users": 1, "messages": 120, **setting})
+                self.assertEqual(result.verdicts, [], "%s kept: %s" % (result.row(), result.kept))
+
+    def test_into_dovecot(self):
+        self.rounds([3, 7], target="dovecot", connections=4, own_dates=False, uids="true")
+
+    def test_into_the_simulated_exchange(self):
+        self.rounds([5, 9], target="exo", drops=[], connections=4, own_dates=False, uids="true", preset="imap")
