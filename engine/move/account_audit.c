@@ -145,6 +145,27 @@ static bool is_there_by_uid(struct audit *a, uint32_t index)
     return true;
 }
 
+/* Of equal messages any may have been paired with any of the copies: the one that is missing is not one whose UID is
+ * there. */
+static uint32_t missing_of_equals(const struct audit *a, uint32_t index)
+{
+    for (uint32_t i = 0; i < a->count; i++) {
+        struct verify_entry wanted = { .uid = a->target_uids[index] }, *found;
+        uint32_t other;
+
+        found = wanted.uid && a->there_count
+                    ? bsearch(&wanted, a->there, a->there_count, sizeof *a->there, by_uid)
+                    : NULL;
+        if (!found || found->pair >= a->count || a->target_uids[found->pair] == wanted.uid ||
+            memcmp(a->ours[found->pair].key, a->ours[index].key, sizeof a->ours[index].key) != 0)
+            break;
+        other = found->pair;
+        found->pair = index;
+        index = other;
+    }
+    return index;
+}
+
 static void matched(void *context, enum verify_what what, uint32_t index)
 {
     struct audit *a = context;
@@ -152,6 +173,7 @@ static void matched(void *context, enum verify_what what, uint32_t index)
     a->surplus += what == VERIFY_DOUBLED;
     if (what != VERIFY_MISSING || is_there_by_uid(a, index))
         return;
+    index = missing_of_equals(a, index);
     a->missing = mem_resize(a->missing, a->missing_count + 1u, sizeof *a->missing);
     a->missing[a->missing_count++] =
         (struct store_end){ .uid = a->ours[index].uid, .state = MESSAGE_FOUND };

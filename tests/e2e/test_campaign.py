@@ -181,6 +181,17 @@ class Missing(Scenario):
         self.done = batch.call("run")
         self.is_told(batch)
 
+    def test_of_equal_mail_it_is_the_one_whose_uid_is_not_there(self):
+        """Moved again in place of it, another one leaves a copy that is nobody's."""
+        equal = rounds.odd(7, mail.FIRST_S, b"same")
+        plan, sent = self.plan({}), []
+        plan.act = lambda digest, number: ("never-ok" if digest == digest_of(equal.body) and sent.append(1) is None and
+                                           len(sent) == 1 else None, plan.chance(digest))
+        batch = self.run_with(plan, messages=[*self.MESSAGES[:3], equal, equal, equal])
+        self.after = 0
+        self.is_told(batch)
+        self.assertEqual(batch.report()["users"][0]["doubts"], [])
+
 
 class Rounds(unittest.TestCase):
     """A few small ones, so that the campaign itself goes on working."""
