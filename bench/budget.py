@@ -16,6 +16,7 @@ the figures after it are those of the rest:
     t80_s           from the first APPEND until five seconds together ran at 80 % of the budget
     failures        what the report names, but for throttling: 0, also with --set token-life-s=60
     violations      APPENDs inside a back-off, of a mailbox or of the tenant; 0 or a fault
+    witnesses       APPENDs that asked whether a cut is the tenant's: three a cut at most are no violation
 
 --no-warning: answers do not get slower before the cut. --processes: so many share the batch as
 shards, with a ledger folder. --plot draws the run. --check: exit code 1 unless use >= 0.95,
@@ -78,6 +79,7 @@ def figures(stats, options):
         "jain": round(sum(costs) ** 2 / (len(costs) * sum(c * c for c in costs)), 4),
         "t80_s": t80,
         "violations": stats["violations"] + stats["violations_tenant"],
+        "witnesses": stats["witnesses"],
         "connects_per_s_max": stats["connects_per_s_max"],
         "appends": stats["appends"],
         "tokens": stats["tokens"],

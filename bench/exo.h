@@ -280,6 +280,7 @@ struct exo_stats {
     uint64_t violations;                  /* sends to a mailbox before its own hint had expired */
     /* Sends while >= 3 mailboxes held a hint of one tenant cut; three others may ask once each. */
     uint64_t violations_tenant;
+    uint64_t witnesses; /* sends that only this exception made none */
     uint64_t errors, byes, faults, over_connections, punished;
     uint64_t appends_not_mail; /* into Calendar, Contacts ... */
     uint64_t token_requests, tokens, tokens_refused;

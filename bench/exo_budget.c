@@ -104,9 +104,10 @@ bool exo_budget_admit(struct exo *exo, struct exo_mailbox *m, const struct exo_c
     }
     if (now_ms < exo->gate_ms && exo->hinted >= TENANT_SIGNS &&
         now_ms >= exo->hinted_third_ms + c->hint_grace_ms) {
-        if (m->tenant_cut != exo->cut && exo->witnesses < TENANT_WITNESSES)
+        if (m->tenant_cut != exo->cut && exo->witnesses < TENANT_WITNESSES) {
             exo->witnesses++;
-        else
+            exo->stats.witnesses++;
+        } else
             exo->stats.violations_tenant++;
     }
     own = mailbox_closed(m, c, now_ms, true, &hint_ms);

@@ -108,7 +108,8 @@ static json_t *totals(const struct exo_stats *stats)
     NUMBER(logins), NUMBER(logins_refused), NUMBER(commands), NUMBER(appends);
     NUMBER(append_bytes), NUMBER(appends_per_s_max), NUMBER(inflight_max), NUMBER(inflight_ms);
     NUMBER(throttled);
-    NUMBER(throttled_tenant), NUMBER(violations), NUMBER(violations_tenant), NUMBER(errors);
+    NUMBER(throttled_tenant), NUMBER(violations), NUMBER(violations_tenant), NUMBER(witnesses);
+    NUMBER(errors);
     NUMBER(byes), NUMBER(faults), NUMBER(over_connections), NUMBER(punished);
     NUMBER(appends_not_mail), NUMBER(token_requests), NUMBER(tokens), NUMBER(tokens_refused),
         NUMBER(device_polls), NUMBER(device_polls_early);

@@ -373,5 +373,6 @@ enum governor_wait governor_waits(const struct account *account)
         return GOVERNOR_WAITS_NOT;
     if (atomic_load(&all->asked_ms) > now)
         return GOVERNOR_WAITS_BACKOFF;
-    return atomic_load(&all->gate_ms) > now ? GOVERNOR_WAITS_LINE : GOVERNOR_WAITS_PACE;
+    return atomic_load(&all->gate_ms) > now && atomic_load(&all->listens) ? GOVERNOR_WAITS_LINE
+                                                                          : GOVERNOR_WAITS_PACE;
 }

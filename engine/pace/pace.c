@@ -414,7 +414,10 @@ void pace_resize(struct pace *p, uint32_t index, uint64_t granted, uint64_t used
 
 uint64_t pace_gate(const struct pace *p)
 {
-    return law_gate(&p->law);
+    uint64_t gate = law_gate(&p->law);
+
+    /* What was granted before the tenant was suspected would be sent into its back-off. */
+    return p->trial.on && p->trial.open_ms > gate ? p->trial.open_ms : gate;
 }
 
 uint64_t pace_asked_gate(const struct pace *p)

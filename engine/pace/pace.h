@@ -112,7 +112,8 @@ void pace_gave_back(struct pace *p, uint32_t lane, uint64_t bytes, uint64_t now)
 /* A permit granted for `granted` bytes is used for a message of `used` bytes: what it costs is put
  * right. It then counts as granted for `used`. */
 void pace_resize(struct pace *p, uint32_t lane, uint64_t granted, uint64_t used, uint64_t now);
-/* Until when the tenant rests, on the clock of `now`; 0 when it never did. Permits granted before
+/* Until when the tenant rests, also while it is only suspected (engine/pace/trial.c), on the clock
+ * of `now`; 0 when it never did. Permits granted before
  * the gate closed must not be used inside it: give them back. */
 uint64_t pace_gate(const struct pace *p);
 /* The same, as far as the server asked for it. */

@@ -671,6 +671,25 @@ static void places_that_come_late_together_do_not_add_up(void **state)
     pace_destroy(&p);
 }
 
+static void permits_are_not_used_while_the_tenant_is_suspected(void **state)
+{
+    struct pace *p = make(PACE_MODE_EXCHANGE, 8);
+
+    (void)state;
+    for (uint32_t i = 3; i < 8; i++)
+        assert_true(pace_want(p, i, 1000, T0));
+    for (uint32_t i = 0; i < 3; i++)
+        pace_throttled(p, i, 0, 10000, T0);
+    assert_int_equal(pace_gate(p), T0 + 3000);
+    assert_int_equal(pace_asked_gate(p), 0);
+    assert_int_equal(poll(p, T0 + 100), T0 + 3000);
+    assert_int_equal(g.count, 0);
+    poll(p, T0 + 3000); /* one witness */
+    assert_int_equal(g.count, 1);
+    assert_true(pace_gate(p) <= T0 + 3000);
+    pace_destroy(&p);
+}
+
 static uint64_t last_wait(bool lets_in, bool throttles)
 {
     struct pace *p = make(PACE_MODE_EXCHANGE, 1);
@@ -917,6 +936,7 @@ int main(void)
         cmocka_unit_test(cancelled_wants_and_removed_lanes_are_gone),
         cmocka_unit_test(after_a_drop_lanes_come_back_in_an_even_flow),
         cmocka_unit_test(places_that_come_late_together_do_not_add_up),
+        cmocka_unit_test(permits_are_not_used_while_the_tenant_is_suspected),
         cmocka_unit_test(a_mailbox_that_gets_in_again_waits_for_a_part_of_the_trouble),
         cmocka_unit_test(an_answer_to_any_command_ends_the_gate_for_lost_connections),
         cmocka_unit_test(a_sign_of_life_is_no_leave_to_send_inside_a_back_off),
