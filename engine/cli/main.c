@@ -89,7 +89,8 @@ static int run_command(const struct opts *o)
     unsigned needs = commands[o->command].needs;
     struct settings *settings = NULL;
     struct settings_list warnings = { 0 };
-    struct err err;
+    struct err err, outputs_err;
+    bool loaded;
     int code;
 
     if (o->notify_command)
@@ -104,14 +105,18 @@ static int run_command(const struct opts *o)
         needs &= ~(unsigned)NEEDS_TARGET;
     if (o->target && !o->source)
         needs &= ~(unsigned)NEEDS_SOURCE;
-    if (!(needs & NEEDS_NOTHING) &&
-        !load_settings(o,
-                       (struct load_need){ .users = needs & NEEDS_USERS,
-                                           .source = needs & NEEDS_SOURCE,
-                                           .target = needs & NEEDS_TARGET,
-                                           .any_shard = needs & NEEDS_NO_SHARD,
-                                           .local = needs & NEEDS_LOCAL },
-                       NULL, &settings, &warnings, &err)) {
+    loaded = (needs & NEEDS_NOTHING) ||
+             load_settings(o,
+                           (struct load_need){ .users = needs & NEEDS_USERS,
+                                               .source = needs & NEEDS_SOURCE,
+                                               .target = needs & NEEDS_TARGET,
+                                               .any_shard = needs & NEEDS_NO_SHARD,
+                                               .local = needs & NEEDS_LOCAL },
+                           NULL, &settings, &warnings, &err);
+    /* An option that names a wrong file is told before what else is wrong. */
+    if (!outputs_check(o, loaded && (needs & NEEDS_USERS) ? settings : NULL, &outputs_err)) {
+        code = load_complain(&outputs_err);
+    } else if (!loaded || !open_log(o, &err)) {
         code = load_complain(&err);
     } else {
         for (size_t i = 0; i < warnings.count && !o->quiet; i++)

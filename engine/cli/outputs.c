@@ -36,14 +36,13 @@ static void keep_settings(struct kept *kept, const struct settings *s)
     keep(&kept->files, s->users_file);
     for (size_t i = 0; i < s->input_files.count; i++)
         keep(&kept->files, s->input_files.items[i]);
-    for (size_t i = 0; i < s->user_count; i++)
-        keep(&kept->files, s->users[i].password_file);
     keep(&kept->folders, s->state_folder);
     keep(&kept->folders, s->sign_in_folder);
     keep(&kept->folders, s->ledger_folder);
 }
 
-/* A batch file that does not load is told by the command itself, which then writes nothing. */
+/* A batch file that does not load is told by the command itself, which then writes nothing. Of a faulty users.csv
+ * the rows before the fault count. */
 static void keep_batch(struct kept *kept, const struct opts *o, const char *file)
 {
     struct config_request request = { .batch_file = file, .overrides = &o->overrides,
@@ -56,20 +55,19 @@ static void keep_batch(struct kept *kept, const struct opts *o, const char *file
     bool loaded = config_load(&request, &s, &unsaid, &err);
 
     if (!loaded) {
+        settings_destroy(&s);
         request.other_target = true; /* a rehearsal needs nothing of [target] */
         loaded = config_load(&request, &s, &unsaid, &err);
     }
-    if (loaded) {
-        /* Also of a faulty users.csv: the rows before the fault. */
-        if (!users_load(s, (struct users_need){ 0 }, &unsaid, &place, &err))
-            loaded = false;
+    if (loaded)
+        loaded = users_load(s, (struct users_need){ 0 }, &unsaid, &place, &err);
+    if (s)
         keep_settings(kept, s);
-    }
     settings_list_deinit(&unsaid);
     settings_destroy(&s);
 }
 
-static void keep_all(struct kept *kept, const struct opts *o)
+static void keep_all(struct kept *kept, const struct opts *o, const struct settings *loaded)
 {
     for (size_t i = 0; i < o->batch_files.count; i++) {
         const char *file = o->batch_files.items[i];
@@ -78,7 +76,9 @@ static void keep_all(struct kept *kept, const struct opts *o)
         if (stat(file, &st) != 0)
             continue;
         keep(S_ISDIR(st.st_mode) ? &kept->folders : &kept->files, file);
-        if (S_ISREG(st.st_mode))
+        if (loaded)
+            keep_settings(kept, loaded);
+        else if (S_ISREG(st.st_mode))
             keep_batch(kept, o, file);
     }
 }
@@ -212,7 +212,7 @@ static bool may_replace(const struct output *out, struct err *err_r)
     return true;
 }
 
-bool outputs_check(const struct opts *o, struct err *err_r)
+bool outputs_check(const struct opts *o, const struct settings *loaded, struct err *err_r)
 {
     const struct output all[] = {
         { "html", o->html_file, "<!doctype html>", "page" },
@@ -227,7 +227,7 @@ bool outputs_check(const struct opts *o, struct err *err_r)
         any |= all[i].path && strcmp(all[i].path, "-") != 0;
     if (!any)
         return true;
-    keep_all(&kept, o);
+    keep_all(&kept, o, loaded);
     for (size_t i = 0; ok && i < sizeof all / sizeof *all; i++) {
         if (!all[i].path || strcmp(all[i].path, "-") == 0)
             continue;

@@ -10,7 +10,8 @@
  * files and reports on the command line, users.csv, certificates, keys and other secrets, the password files
  * of users.csv), by whatever name or link; none lies in a state folder, also of another batch, or in the ledger;
  * no two are one file; and what --html and --csv write over is a page or report of this program. Nothing is
- * opened for writing. Errors: PERMANENT/RUN, origin CONFIG, code 64, with the option and what to do. */
-bool outputs_check(const struct opts *o, struct err *err_r) ERR_CHECK;
+ * opened for writing. loaded: the batch file with its users.csv; NULL: the command has not loaded all of it, so it is
+ * read here. Errors: PERMANENT/RUN, origin CONFIG, code 64, with the option and what to do. */
+bool outputs_check(const struct opts *o, const struct settings *loaded, struct err *err_r) ERR_CHECK;
 
 #endif

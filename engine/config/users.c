@@ -299,12 +299,22 @@ static bool target_needs_password(const struct csv *f)
             (e->oauth.grant == SETTINGS_GRANT_REFRESH_TOKEN && !e->oauth.refresh_token_file));
 }
 
+/* Many rows may name one file. */
+static void keep_input(struct settings *s, const char *path)
+{
+    size_t count = s->input_files.count;
+
+    if (path && (count == 0 || strcmp(s->input_files.items[count - 1], path) != 0))
+        settings_list_add(&s->input_files, slice_cstr(path));
+}
+
 static bool store_password_file(struct csv *f, struct settings_user *user, const struct cell *cell)
 {
     bool by_others = false;
     struct err why;
 
     user->password_file = config_text_beside(f->path, slice_trim(cell->text));
+    keep_input(f->settings, user->password_file);
     if (!f->need.source)
         return true;
     if (!secret_read_file(user->password_file, &user->password, &by_others, &why))

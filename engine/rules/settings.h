@@ -214,8 +214,8 @@ struct settings {
     struct settings_folder *folders;
     size_t folder_count;
     struct settings_list rehearse; /* "key=value" of the simulated target, for `rehearse` */
-    struct settings_list input_files; /* paths of all files that the batch file names, secrets included, but
-                                         users_file: nothing may be written over them */
+    struct settings_list input_files; /* paths of all files that the batch file and users.csv name, secrets included,
+                                         but users_file: nothing may be written over them */
 
     /* users.csv; after users_select only those of this shard and of --user, in file order */
     struct settings_user *users;

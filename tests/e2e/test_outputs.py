@@ -68,6 +68,12 @@ class Outputs(Case):
         # The file that is named on the command line counts, not only the one that the batch file names.
         self.put("more.csv", "UserName,EmailAddress\n")
         self.refused(needed, "run", "--set", "batch.users=more.csv", "--log", "more.csv", "batch.ini")
+        # Who is not among those that are asked for has secrets too.
+        self.put("b.pw", "pw\n")
+        self.put("two.csv", self.CSV + "b@x.example,b,b.pw\n")
+        for command in ("run", "check", "report"):
+            self.refused(needed, command, "--set", "batch.users=two.csv", "--user", "a@x.example", "--log", "b.pw",
+                         "batch.ini")
         # [target] may be nonsense: a rehearsal does not read it.
         self.put("half.ini", self.INI.replace("tenant", "tennant"))
         self.refused(needed, "rehearse", "--log", "a.pw", "half.ini")
