@@ -152,8 +152,9 @@ void emit_real(struct emit *e, const char *name, double value)
     if (!isfinite(value))
         value = 0;
     before(e, name);
-    n = (size_t)snprintf(digits, sizeof digits, "%.3f", value);
-    while (digits[n - 1] == '0')
+    /* All digits of a large one would be an integer that no reader takes. */
+    n = (size_t)snprintf(digits, sizeof digits, fabs(value) < 1e15 ? "%.3f" : "%.17e", value);
+    while (fabs(value) < 1e15 && digits[n - 1] == '0')
         n--;
     if (digits[n - 1] == '.')
         n--;

@@ -812,7 +812,7 @@ static void a_cut_report_is_told_and_a_changed_one_does_no_harm(void **state)
 static void what_is_not_known_is_passed_on(void **state)
 {
     static const char known[] = USER(COUNTS ",\"folders\":[],\"doubts\":[{\"type\":\"LateCopy\","
-                                            "\"count\":2}],\"new\":1.5,\"minus\":-3");
+                                            "\"count\":2}],\"new\":1.5,\"huge\":1e300,\"minus\":-3");
     struct report_state one;
     struct share *share;
     struct report *r;
@@ -833,6 +833,7 @@ static void what_is_not_known_is_passed_on(void **state)
                      2);
     assert_int_equal(json_integer_value(json_object_get(json, "minus")), -3);
     assert_true(json_real_value(json_object_get(json, "new")) == 1.5);
+    assert_true(json_real_value(json_object_get(json, "huge")) == 1e300);
     json_decref(whole);
     report_free(&r);
     share_close(&share);
