@@ -94,6 +94,7 @@ void folder_destroy(struct folder **folder)
     loop_timer_clear(f->account->hub->loop, &f->refused_again);
     queue_deinit(&f->wanted);
     queue_deinit(&f->ready);
+    push_unanswered_drop(f);
     twins_destroy(&f->twins);
     twins_destroy(&f->first_look);
     free(f->refusal);

@@ -55,8 +55,5 @@ void push_asks_first(struct folder *f)
         push_give_back(f, &first);
     }
     /* Opened again it tells its numbers first; and a folder with more to send goes before it. */
-    if (f->push == PUSH_OPEN) {
-        folder_set_push(f, PUSH_CLOSED);
-        f->has_target_status = false;
-    }
+    push_stop_sending(f);
 }

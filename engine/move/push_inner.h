@@ -144,10 +144,28 @@ bool push_paired(struct folder *f, struct folder_item *item);
 /* Messages that could not be decided on can be now. */
 bool push_pair_is_due(const struct folder *f);
 
+/* push_unanswered: the APPEND of the message got no answer: takes item (its keywords too) until the next look. */
+void push_unanswered_put(struct folder *f, struct folder_item *item);
+/* One that waits so has the key of this message: true, then it waits too, and item (its keywords too) is taken. */
+bool push_unanswered_waits(struct folder *f, struct folder_item *item);
+/* The folder was looked at: all that waited go back to the front of its queue. */
+void push_unanswered_return(struct folder *f);
+/* How many of those without an answer f->twins may have, at most. Changes their order. */
+unsigned push_unanswered_found(struct folder *f);
+/* The target answered an APPEND that was sent at this time of the loop: it is alive since. */
+void push_unanswered_lives(struct account *account, uint64_t asked_ms);
+/* Nothing else is left to send: a folder to look at now, which has stopped; NULL: none. */
+struct folder *push_unanswered_due(struct account *account);
+/* Nothing more is sent into the open folder before it is opened anew; and before that it is looked at where messages
+ * wait for that. */
+void push_stop_sending(struct folder *f);
+
 /* push_send: the message of the queue is on the target under this UID; takes item. */
 void push_item_found(struct folder *f, struct folder_item *item, uint32_t uid, enum message_state state);
 /* push_send: an item that was taken from the folder's queue goes back to its front. */
 void push_give_back(struct folder *f, const struct folder_item *item);
+/* The same of one that may be among those that wait behind the others. */
+void push_put_back(struct folder *f, const struct folder_item *item);
 /* push_send: the message of the queue has failed for good. */
 void push_message_fails(struct folder *f, struct folder_item *item, const struct err *err,
                         enum trouble_doing doing);

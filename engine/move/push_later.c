@@ -59,10 +59,7 @@ static void rest(struct folder *f, const struct folder_item *item, const struct 
         account_fail(account, verdict.type, true);
         return;
     }
-    if (f->push == PUSH_OPEN) {
-        folder_set_push(f, PUSH_CLOSED);
-        f->has_target_status = false;
-    }
+    push_stop_sending(f);
     account->resting += !had;
     if (account->resting >= FOLDERS_RESTING)
         account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);

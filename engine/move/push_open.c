@@ -6,9 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* After a loss this long ago no server is still at work on what it had received. */
-#define LONG_AGO_MS (10 * 60 * 1000)
-
 bool push_twins_hold_floor(const struct folder *f)
 {
     return f->ours_from != UINT32_MAX && f->twins && twins_count(f->twins) > 0;
@@ -283,8 +280,7 @@ static bool looks_again(struct folder *f, struct push *p)
 {
     uint64_t now = loop_now_ms(f->account->hub->loop);
 
-    if (!f->uncertain || settle_ms(f) == 0 || now >= f->settle_from_ms + settle_ms(f) + LONG_AGO_MS ||
-        (f->first_look && twins_same(f->first_look, p->scan)))
+    if (!f->uncertain || settle_ms(f) == 0 || (f->first_look && twins_same(f->first_look, p->scan)))
         return false;
     twins_destroy(&f->first_look);
     f->first_look = p->scan;
@@ -328,7 +324,7 @@ static void scan_done(struct worker *w)
         hub_abort_run(hub, &err);
         return;
     }
-    lost_again(f, p->floor, twins_count(f->twins));
+    lost_again(f, p->floor, f->unanswered_count ? push_unanswered_found(f) : twins_count(f->twins));
     f->ours_from =
         f->record.target_open && !f->target_moved && !p->strangers ? f->floor : UINT32_MAX;
     log_line(LOG_DEBUG, "folder.scanned", "user=%s folder=%s floor=%u candidates=%zu",
@@ -489,6 +485,7 @@ static void open_durably(struct worker *w)
                            ? f->target_status.uidnext
                            : 1;
 
+    push_unanswered_return(f);
     account_target_opened(f);
     f->counted_before = (f->target_status.has & IMAP_STATUS_MESSAGES) != 0;
     f->target_before = f->target_status.messages;

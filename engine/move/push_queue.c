@@ -203,7 +203,9 @@ struct folder *push_choose(struct account *account)
     if (!account->mapped || account->target_dead)
         return NULL;
     q = settled(account);
-    return q->filled ? q->first[31u - (unsigned)__builtin_clz(q->filled)] : NULL;
+    if (!q->filled)
+        return push_unanswered_due(account);
+    return q->first[31u - (unsigned)__builtin_clz(q->filled)];
 }
 
 struct folder *push_next_unmade(struct account *account, struct folder *after)

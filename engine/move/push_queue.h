@@ -24,6 +24,7 @@ struct push_queue {
     unsigned restless;    /* folders that are not as a target rests (account_target_rests) */
     unsigned settling;    /* folders with a lost answer */
     unsigned sending;     /* messages in APPENDs without an answer */
+    struct folder *unanswered; /* those of which messages wait for a look (push_unanswered) */
     struct folder *unmade; /* those to be made together with others, in the order of the folders */
     uint64_t looks;       /* how often a folder was looked at for any of this */
 };
@@ -32,7 +33,7 @@ struct push_queue {
 struct push_place {
     struct folder *next_touched;
     struct folder *next, *previous; /* in its line */
-    struct folder *next_unmade;
+    struct folder *next_unmade, *next_unanswered;
     uint8_t line; /* + 1; 0: in none */
     bool touched, unfinished, restless, settling;
 };
@@ -43,6 +44,9 @@ void push_touch(struct folder *f);
 void push_touch_all(struct account *account);
 /* Each folder has its place on the target: they are chosen from here on. */
 void push_folders_placed(struct account *account);
+
+/* push_unanswered: forgets those that wait for a look; the journal has them. */
+void push_unanswered_drop(struct folder *f);
 
 /* All that can be done on the target is done. */
 bool push_finished(struct account *account);

@@ -34,25 +34,25 @@ static void refusal_doubted(struct job *job, const struct err *err)
     if (!f->refusal)
         f->refusal = mem_zero(1, sizeof *f->refusal);
     *f->refusal = *err;
-    if (f->push == PUSH_OPEN) {
-        folder_set_push(f, PUSH_CLOSED);
-        f->has_target_status = false;
-    }
+    push_stop_sending(f);
 }
 
-/* It was sent whole, and what became of it nobody said: the folder is looked at before any more is sent. */
+/* It was sent whole, and what became of it nobody said: it is looked for before it is sent again. */
 static void answer_lost(struct job *job)
 {
     struct folder *f = job->folder;
 
-    f->uncertain = true;
     f->settle_from_ms = 0;
+    f->lost_ms = loop_now_ms(f->account->hub->loop);
     f->lost_count += job->count;
     twins_destroy(&f->first_look);
     hold_floor(job);
     push_late_note(f, job->items, job->count);
-    if (f->push == PUSH_OPEN)
-        folder_set_push(f, PUSH_SETTLING);
+    for (unsigned i = 0; i < job->count; i++)
+        push_unanswered_put(f, &job->items[i]);
+    /* It had stopped for something else. */
+    if (f->push == PUSH_CLOSED)
+        push_stop_sending(f);
 }
 
 static void again_after(struct folder *f, uint32_t uid, const struct err *err,
@@ -126,14 +126,13 @@ void push_append_refused(struct job *job, const struct err *cause)
         /* Somebody removed the folder: what is known of it is of one that is no more. */
         account_target_removed(f);
         f->exists_on_target = f->has_target_status = false;
-        folder_set_push(f, PUSH_CLOSED);
+        push_stop_sending(f);
         push_job_requeue(job, true);
         return;
     }
     switch (verdict.action) {
     case TROUBLE_LOOK_FIRST:
         answer_lost(job);
-        push_job_requeue(job, false);
         return;
     case TROUBLE_HOLD:
     case TROUBLE_FEWER:

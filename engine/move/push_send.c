@@ -233,7 +233,7 @@ void push_give_back(struct folder *f, const struct folder_item *item)
 }
 
 /* As it was before it was taken. */
-static void give_back(struct folder *f, struct folder_item *item)
+void push_put_back(struct folder *f, const struct folder_item *item)
 {
     if (push_later_is_lost(item))
         queue_put_off(&f->ready, item, true);
@@ -302,6 +302,7 @@ static void append_ended(void *context, const struct err *err)
         w->account->sides[SIDE_TARGET].failures = 0;
         push_took(w->account);
         push_later_took(f, job->refusals_at_send, job->count);
+        push_unanswered_lives(w->account, job->sent_ms);
         for (unsigned i = 0; i < job->count; i++)
             size_limit_taken(w->account, item_sent_bytes(&job->items[i]));
         if (job->has_uids) {
@@ -451,7 +452,7 @@ static bool next_item(struct worker *w, struct folder *f, bool first, struct fol
         }
         if (!queue_pop(&f->ready, item_r))
             return false;
-        if (push_paired(f, item_r))
+        if (push_unanswered_waits(f, item_r) || push_paired(f, item_r))
             continue;
         /* Refused as often as it may be, and looked for after the last time. */
         if (item_r->refused_own && f->refusal) {
@@ -479,7 +480,7 @@ bool push_send_some(struct worker *w)
         return false;
     if (!allowance_allows(w->account, SIDE_TARGET, item_sent_bytes(&item)) ||
         !governor_allows(w->account, item_sent_bytes(&item), item.tries > 0)) {
-        give_back(f, &item);
+        push_put_back(f, &item);
         return false;
     }
     job = job_create(w, f, multi);

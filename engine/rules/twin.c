@@ -203,6 +203,15 @@ size_t twins_count(const struct twins *twins)
     return twins->left;
 }
 
+size_t twins_left_of(struct twins *twins, const uint8_t key[TWIN_KEY_BYTES])
+{
+    size_t first, left = 0, count = twins_of_key(twins, key, &first);
+
+    for (size_t i = first; i < first + count; i++)
+        left += twins->all[i].uid != 0;
+    return left;
+}
+
 bool twins_same(struct twins *a, struct twins *b)
 {
     if (a->count != b->count)

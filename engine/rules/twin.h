@@ -83,6 +83,8 @@ enum twin_verdict twins_pair(struct twins *twins, const struct twin_row *row,
                              uint32_t *uid_r);
 
 size_t twins_count(const struct twins *twins);
+/* How many of the key are left. */
+size_t twins_left_of(struct twins *twins, const uint8_t key[TWIN_KEY_BYTES]);
 /* True when both hold the same UIDs: two looks at a folder agree. */
 bool twins_same(struct twins *a, struct twins *b);
 

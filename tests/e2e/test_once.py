@@ -4,6 +4,7 @@ import collections
 import hashlib
 import os
 import re
+import signal
 import time
 
 import exchange
@@ -34,14 +35,20 @@ class AtDovecot(Case):
             return True
         return late
 
-    def run_with(self, *rules, code=0, answers=None):
-        source = self.dovecot(["anna"])
-        source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(self.MESSAGES)]})
+    def batch_with(self, source, rules, answers=None):
         self.meddler = self._started(Meddler(self.target_for(["anna"]), list(rules), answers))
         batch = self.batch(source, self.meddler, ["anna"])
+        if isinstance(source, Meddler):
+            batch.sections["source"] = {"url": source.url(), "tls": "none"}
         batch.sections["target"] = {"preset": "imap", "url": self.meddler.url(), "tls": "none",
                                     "settle-time": self.SETTLE}
-        batch.set("policy", "retry-wait", "20ms")
+        return batch.set("policy", "retry-wait", "20ms")
+
+    def run_with(self, *rules, code=0, answers=None, source=None):
+        if not source:
+            source = self.dovecot(["anna"])
+            source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(self.MESSAGES)]})
+        batch = self.batch_with(source, rules, answers)
         self.ends(batch.call("run"), code)
         self.balanced(batch.report())
         return batch
@@ -70,6 +77,145 @@ class Late(AtDovecot):
             time.sleep(3 + 1.5)  # it answers, and after less than the settle time from then on it stores
             return True
         self.moved(self.run_with(still, Rule("^APPEND", late=late, times=1)))
+
+
+def never():
+    """In place of `late`: the whole command has come, and nothing is made of it."""
+    raise OSError("lost on purpose")
+
+
+class OneByOne(AtDovecot):
+    SETTLE = "500ms"
+
+    def batch_with(self, source, rules, answers=None):
+        return super().batch_with(source, rules, answers).set("target", "append-pipeline", "1")
+
+    def alone(self, line):
+        """One message in each command; and one command at a time."""
+        return line.replace(b" MULTIAPPEND", b"") if b"CAPABILITY" in line else line
+
+    def told_nothing(self, line):
+        return re.sub(rb"\[APPENDUID [^]]*\] ", b"", self.alone(line))
+
+    def asked(self):
+        """The APPENDs, as A, and the looks, as E, in their order."""
+        verbs = (line.split(" ")[0].upper() for line in self.meddler.lines)
+        return "".join(verb[0] for verb in verbs if verb in ("APPEND", "EXAMINE"))
+
+
+class Waits(OneByOne):
+    """Only the message whose answer is missing waits for the looks; all else of the folder is sent before."""
+
+    MESSAGES = 200
+
+    def test_the_rest_goes_on_when_an_answer_is_lost(self):
+        self.moved(self.run_with(Rule("^APPEND", after=True, skip=4, times=1), answers=self.alone))
+        self.assertRegex(self.asked(), "^A{200}EE+$", "none is sent again, and none waits for the looks")
+
+    def test_what_is_not_there_is_sent_again_after_two_looks(self):
+        self.moved(self.run_with(Rule("^APPEND", late=never, skip=4, times=1), answers=self.alone))
+        self.assertRegex(self.asked(), "^A{200}EEAE*$")
+
+    def test_several_that_are_lost_are_looked_for_together(self):
+        self.moved(self.run_with(Rule("^APPEND", late=never, skip=4, times=2),
+                                 Rule("^APPEND", after=True, skip=30, times=2), answers=self.alone))
+        self.assertRegex(self.asked(), "^A{200}EEAAE*$")
+
+    def test_one_that_is_lost_again_is_looked_for_again(self):
+        self.moved(self.run_with(Rule("^APPEND", late=never, skip=4, times=1),
+                                 Rule("^APPEND", late=never, skip=199, times=1), answers=self.alone))
+        self.assertRegex(self.asked(), "^A{200}EEAEEAE*$")
+
+    def test_no_UID_is_told(self):
+        self.moved(self.run_with(Rule("^APPEND", after=True, skip=4, times=1),
+                                 Rule("^APPEND", late=never, skip=30, times=1), answers=self.told_nothing))
+        self.assertRegex(self.asked(), "^A{200}EEAE*$")
+
+    def test_several_in_one_command(self):
+        batch = self.run_with(Rule("^APPEND", after=True, skip=1, times=1))
+        self.moved(batch)
+        self.assertRegex(self.asked(), "^A{3,}EE+$")
+
+    def test_a_refusal_in_doubt_looks_for_what_waits_as_well(self):
+        """A folder that must be looked at for another reason is looked at for all of it, after the settle time."""
+        left = [40]
+
+        def answers(line):
+            if b"APPENDUID" in line:
+                left[0] -= 1
+                if left[0] == 0:
+                    return line.split(b" ")[0] + b" NO [SERVERBUG] Internal error\r\n"
+            return self.alone(line)
+        self.moved(self.run_with(Rule("^APPEND", after=True, skip=4, times=1), answers=answers))
+        self.assertRegex(self.asked(), "^A{41}EEA{159}E*$")
+
+
+class WaitsForTheUser(OneByOne):
+    """And all else of the user."""
+
+    def test_mail_of_the_same_key_waits_with_it(self):
+        """A look could not tell which of them it was that came."""
+        source = self.dovecot(["anna"])
+        one = mail.tiny(1)
+        other = mail.Message(one.body.replace(b"\r\n\r\n", b"\r\n\r\nAnother text. ", 1), one.date)
+        source.seed("anna", {("INBOX",): [other, one] + [mail.tiny(i) for i in range(2, 9)]})
+        sizes = [len(other.body), len(one.body)]
+        batch = self.run_with(Rule(r"^APPEND .*\{(%d|%d)\+?\}" % tuple(sizes), after=True, times=1), source=source,
+                              answers=self.told_nothing)
+        self.moved(batch)
+        self.assertRegex(self.asked(), "^A{8}EEAE*$")
+
+    def test_other_folders_come_before_the_looks(self):
+        source = self.dovecot(["anna"])
+        source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(20)],
+                             ("Box",): [mail.tiny(100 + i) for i in range(10)]})
+        self.moved(self.run_with(Rule('^APPEND "?INBOX', after=True, times=1), source=source, answers=self.alone))
+        self.assertRegex(self.asked(), "^A{30}EE+$")
+
+    def test_the_source_comes_before_the_looks(self):
+        """Mail that is not fetched yet is sent before."""
+        inner = self.dovecot(["anna"])
+        inner.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(20)]})
+        source = self._started(Meddler(inner, [Rule("^UID FETCH .*BODY", skip=1, times=1,
+                                                    until=lambda: self.meddler.asked("^APPEND") >= 2)]))
+        self.moved(self.run_with(Rule("^APPEND", after=True, skip=1, times=1), source=source, answers=self.alone))
+        self.assertRegex(self.asked(), "^A{20}EE+$")
+
+    def test_a_run_that_ends_meanwhile_leaves_it_to_the_next(self):
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with self.subTest(number):
+                source = self.dovecot(["anna"])
+                source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(20)]})
+                batch = self.batch_with(source, [Rule("^APPEND", after=True, skip=4, times=1),
+                                                 Rule("^APPEND", skip=9, times=1, until=lambda: self.ending)],
+                                        self.alone)
+                self.ending = False
+                running = batch.start("run")
+                while self.meddler.asked("^APPEND") < 11:
+                    time.sleep(0.01)
+                running.signal(number)
+                self.ending = True
+                running.wait()
+                self.assertNotIn("E", self.asked())
+                self.ends(batch.call("run"), 0)
+                self.moved(batch)
+                self.assertRegex(self.asked(), "^A{11,20}EE.*$")
+
+    def test_what_is_stored_after_the_looks_is_told(self):
+        """Nobody can wait for ever: but the second copy is seen at the end."""
+        def sent_again():
+            return self.meddler.asked("^APPEND") > 20
+
+        def stored():
+            with self.meddler.connect(ADDRESS) as mailbox:
+                return len(mailbox.uids(("INBOX",))) == 20
+        source = self.dovecot(["anna"])
+        source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(20)]})
+        batch = self.run_with(Rule("^APPEND", late=sent_again, times=1), Rule("^APPEND", until=stored, skip=19, times=1),
+                              code=4, source=source, answers=self.alone)
+        report = self.balanced(batch.report())
+        self.assertEqual(report["totals"]["doubled"], 1)
+        self.assertEqual([(d["type"], d["count"]) for d in report["users"][0]["doubts"]], [("LateCopy", 1)])
 
 
 class Unreadable(AtDovecot):
@@ -266,11 +412,11 @@ class Lost(exchange.Into):
     def late(self, report):
         return [(d["type"], d["count"]) for d in report["users"][0]["doubts"]]
 
-    def test_what_is_stored_after_the_looks_is_told(self):
-        """Nobody can wait for ever: but the second copy is seen at the end."""
-        batch, _ = self.into_one_folder(150, 1, code=4, doubled=1, **{
+    def test_what_is_stored_while_the_rest_goes_on_is_found(self):
+        """Long after the settle time, but the look is later still."""
+        _, target = self.into_one_folder(150, 1, **{
             "append-ms": 20, "fault": "point=delayed action=close delay=1500 every=5 limit=1"})
-        self.assertEqual(self.late(batch.report()), [("LateCopy", 1)])
+        self.assertEqual(target.stats()["faults"], 1)
 
     def test_what_is_stored_after_the_run_is_told_by_the_next(self):
         batch, target = self.into_one_folder(3, 1, **{
