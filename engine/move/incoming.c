@@ -134,6 +134,7 @@ static void body_stored(void *context, struct store_op *op, const struct err *er
         pull_progressed(f->account);
         queue_forget(&f->wanted, s->item.uid);
         s->item.body = op->body.kept;
+        s->item.tries = 0; /* of the source; the target has refused it never yet */
         queue_push_back(&f->ready, &s->item);
         pull_settle_if_done(f);
     }
