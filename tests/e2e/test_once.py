@@ -211,7 +211,8 @@ class WaitsForTheUser(OneByOne):
                 return len(mailbox.uids(("INBOX",))) == 20
         source = self.dovecot(["anna"])
         source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(20)]})
-        batch = self.run_with(Rule("^APPEND", late=sent_again, times=1), Rule("^APPEND", until=stored, skip=19, times=1),
+        batch = self.run_with(Rule("^APPEND", late=sent_again, times=1),
+                              Rule("^APPEND", until=stored, skip=19, times=1),
                               code=4, source=source, answers=self.alone)
         report = self.balanced(batch.report())
         self.assertEqual(report["totals"]["doubled"], 1)
