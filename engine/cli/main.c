@@ -96,8 +96,6 @@ static int run_command(const struct opts *o)
     if (o->notify_command)
         notify_begin(o->notify_command); /* the hook may need what is given up here */
     landlock_no_new_privileges();
-    if (!outputs_check(o, &err) || !open_log(o, &err))
-        return load_complain(&err);
     if ((needs & FOLDER_WILL_DO) && is_folder(o->batch_files.items[0]))
         needs = NEEDS_NOTHING;
     /* One side alone needs the other's passwords as little. */
