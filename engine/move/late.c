@@ -80,6 +80,7 @@ struct late_look {
     void *context;
     struct imap_status status;
     bool another, overflow;
+    bool by_header; /* the copy of some row is known by its header only, and may be any of those that are there */
     uint32_t *uids; /* those that are there; later those of them that nobody claims */
     size_t count, room;
     struct late_seen *seen; /* ascending once whole */
@@ -237,11 +238,19 @@ static void seen_told(void *context, const struct err *err)
     late_rows_fetch(l->config.session, kept, count, kept_row, kept_told, l);
 }
 
+/* A UID that was told and is not there may be one that never was: then the message's copy is known by its header. */
 static bool each_row(void *context, const struct message_record *m)
 {
     struct late_look *l = context;
+    struct message_record told = *m;
 
-    surplus_know(l->surplus, m);
+    if (told.target_uid >= l->config.floor && !was_there(l, told.target_uid)) {
+        told.target_uid = 0;
+        told.target_uid_from = l->config.floor;
+    }
+    l->by_header |= told.target_uid == 0 && told.target_uid_from != MESSAGE_NOT_THERE &&
+                    told.target_uid_from >= l->config.floor;
+    surplus_know(l->surplus, &told);
     return true;
 }
 
@@ -252,14 +261,12 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Leaves those that no row claims. */
+/* Of those that are there, in order, leaves those that no row claims. */
 static void leave_unclaimed(struct late_look *l)
 {
-    uint32_t from = l->config.from > l->config.floor ? l->config.from : l->config.floor, last = 0;
+    uint32_t from = l->config.from > l->config.floor && !l->by_header ? l->config.from : l->config.floor, last = 0;
     size_t count = 0;
 
-    if (l->count)
-        qsort(l->uids, l->count, sizeof *l->uids, by_number);
     for (size_t i = 0; i < l->count; i++) {
         if (l->uids[i] >= from && l->uids[i] != last && !surplus_is_claimed(l->surplus, l->uids[i]))
             l->uids[count++] = l->uids[i];
@@ -282,6 +289,8 @@ static void searched(void *context, const struct err *err)
         not_whole(l, "the server does not tell which messages there are");
         return;
     }
+    if (l->count)
+        qsort(l->uids, l->count, sizeof *l->uids, by_number);
     if (!reader_messages(l->config.reader, l->config.user, l->config.folder,
                          1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0, each_row, l, &read)) {
         l->ended(l->context, l, &read);

@@ -55,6 +55,10 @@ class Lines(unittest.TestResult):
         super().addError(test, err)
         self._failed(test, err)
 
+    def addUnexpectedSuccess(self, test):
+        super().addUnexpectedSuccess(test)
+        self.outcome = ("FAIL", "it passes, and is marked as one that cannot: take the mark away")
+
     def addFailure(self, test, err):
         super().addFailure(test, err)
         self._failed(test, err)

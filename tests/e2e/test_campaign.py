@@ -71,15 +71,11 @@ class Scenario(Case):
 class LateAnd(Scenario):
     """A message that is stored after both looks, and something else besides."""
 
-    # For the lead: fails until push_open's lost_again proves that what was found is what was lost (engine/move/push_*).
-    @unittest.expectedFailure
     def test_a_foreign_delivery_is_not_taken_for_the_message_that_was_lost(self):
         """As many new messages as were lost are no proof that these are they."""
         self.is_doubled_and_named(self.run_with(
             self.plan({2: "late-cut"}), lambda act, user, append: self.other(append)), foreign=1)
 
-    # For the lead: as above.
-    @unittest.expectedFailure
     def test_nor_where_the_folder_is_looked_at_again_for_another(self):
         """By then the other's mail is nothing new."""
         def deliver(act, user, append):
@@ -87,8 +83,6 @@ class LateAnd(Scenario):
                 self.other(append)
         self.is_doubled_and_named(self.run_with(self.plan({4: "late-cut", 1: "stored-refused"}), deliver), foreign=1)
 
-    # For the lead: passes with the second copies looked for by the message's own count of sends (late copies' part).
-    @unittest.expectedFailure
     def test_uids_that_lie_do_not_hide_the_copy(self):
         self.is_doubled_and_named(self.run_with(self.plan({2: "late-cut"}, uids="high")))
 
@@ -101,8 +95,6 @@ class LateAnd(Scenario):
     def test_dates_of_its_own_do_not_hide_the_copy(self):
         self.is_doubled_and_named(self.run_with(self.plan({2: "late-cut"}, own_dates=True)))
 
-    # For the lead: fails where second copies are looked for by key and date (engine/rules/surplus).
-    @unittest.expectedFailure
     def test_dates_of_its_own_do_not_hide_the_copy_of_mail_without_a_name(self):
         messages = [*self.MESSAGES[:4], rounds.odd(7, mail.FIRST_S, b"no name", False)]
         plan = self.plan({}, own_dates=True)
@@ -136,13 +128,12 @@ class LateAnd(Scenario):
     def test_what_comes_after_the_run_is_named_by_the_next(self):
         self.comes_after_the_run()
 
-    # For the lead: fails where that the UIDs lie is not known any more in the next run (late copies, engine/rules/surplus).
-    @unittest.expectedFailure
+    def test_what_comes_after_the_run_where_uids_are_told_by_nobody(self):
+        self.comes_after_the_run(uids="absent")
+
     def test_what_comes_after_the_run_where_uids_lie(self):
         self.comes_after_the_run(uids="high")
 
-    # For the lead: fails where that the UIDs lie is not known any more in the next run (late copies, engine/rules/surplus).
-    @unittest.expectedFailure
     def test_what_comes_after_the_run_where_uids_are_of_another_folder(self):
         self.comes_after_the_run(uids="other")
 

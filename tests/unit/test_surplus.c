@@ -120,13 +120,26 @@ static void another_size_or_date_is_not_alike(void **state)
 {
     struct message_record rows[] = { row(1, "Ma", 100, 12, 1) };
     struct twin_row there[] = { seen(12, "Ma", 100, 1000), seen(14, "Ma", 100, 1001) };
-    struct twin_manners own_dates = { .date_other = 100 };
+    struct twin_manners own_dates = { .date_other = 100 }, kept_dates = { .date_same = 100 };
 
     assert_string_equal(FOUND(10, rows, there, &plain), "14>12 own;");
     there[1] = seen(14, "Ma", 101, 1000);
-    assert_string_equal(FOUND(10, rows, there, &plain), "");
-    /* A target that gives mail dates of its own. */
+    assert_string_equal(FOUND(10, rows, there, &kept_dates), "");
+    /* A target that gives mail dates of its own, or of which that is not known. */
     assert_string_equal(FOUND(10, rows, there, &own_dates), "14>12 own;");
+    assert_string_equal(FOUND(10, rows, there, &plain), "14>12 own;");
+}
+
+static void without_a_name_the_very_size_is_enough_where_dates_are_the_targets_own(void **state)
+{
+    struct message_record rows[] = { row(1, "Da", 100, 12, 1) };
+    struct twin_row there[] = { seen(12, "Da", 700, 1000), seen(14, "Da", 701, 1000) };
+    struct twin_manners own_dates = { .date_other = 100 }, kept_dates = { .date_same = 100 };
+
+    assert_string_equal(FOUND(10, rows, there, &own_dates), "14>12 own;");
+    assert_string_equal(FOUND(10, rows, there, &kept_dates), "");
+    rows[0].unanswered = 0;
+    assert_string_equal(FOUND(10, rows, there, &own_dates), "");
 }
 
 static void the_same_mail_twice_at_the_source(void **state)
@@ -176,6 +189,7 @@ int main(void)
         cmocka_unit_test(of_more_copies_than_were_sent_nobody_knows_which),
         cmocka_unit_test(the_last_copy_is_no_second_one),
         cmocka_unit_test(another_size_or_date_is_not_alike),
+        cmocka_unit_test(without_a_name_the_very_size_is_enough_where_dates_are_the_targets_own),
         cmocka_unit_test(the_same_mail_twice_at_the_source),
         cmocka_unit_test(rows_without_a_uid_claim_by_header),
         cmocka_unit_test(a_message_id_that_the_target_made),
