@@ -296,9 +296,9 @@ static void lost_again(struct folder *f, uint32_t floor, size_t found)
     bool all_found = f->lost_count ? found >= f->lost_count : !f->uncertain;
     uint32_t lowest = f->lost_above != UINT32_MAX ? f->lost_above + 1 : f->floor;
 
-    /* Of what was told nothing is known: it was sent after this run first opened the folder, or by an earlier run. */
+    /* Which copy is whose is not known of any message then: of equal ones all are counted. */
     if (f->uids_lie)
-        lowest = f->lost_count && f->sent_from != UINT32_MAX ? f->sent_from : 1;
+        lowest = 1;
     /* The look may have had other reasons to begin below. */
     if (!f->target_moved && lowest > floor)
         floor = lowest;

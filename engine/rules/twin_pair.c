@@ -545,7 +545,11 @@ void twins_claim(struct twins *twins, struct twin_claim *claims, size_t count,
         if ((nearness == POSSIBLE_SIZE && !any_size) || (!dated && !any_date))
             continue;
         for (size_t i = 0; i < count; i++) {
-            struct candidate *c = claims[i].done || (!dated && claims[i].row.key[0] != 'M')
+            /* Whatever its date, what has the name and size of one that is there is that one; without a name,
+             * what has its very size. */
+            bool any = dated || claims[i].row.key[0] == 'M' ||
+                       (claims[i].row.key[0] == 'D' && nearness == VERY_SIZE);
+            struct candidate *c = claims[i].done || !any
                                       ? NULL
                                       : claimable(twins, &claims[i], manners, nearness, dated);
 
