@@ -33,7 +33,7 @@ TYPES = {
     "QuotaExceeded": "test_errors", "MessageTooLarge": "test_types.Target",
     "PermissionMissing": "test_types.Target",
     "TargetCountDiffers": "test_account", "TargetNotCounted": "test_account",
-    "TargetHoldsLess": "test_account", "LateCopy": "test_once", "LateCopyRemoved": "test_tidy",
+    "TargetHoldsLess": "test_account", "LateCopy": "test_once", "LateCopyRemoved": "test_tidy", "CopiesUnclear": "test_pairing",
     "TwoSenders": "test_once", "MailboxHeld": "test_once", "MovedAgain": "test_account",
     "SpoolError": "test_types.Elsewhere",
     "MailboxNotFound": "test_types.Target", "FolderGone": "test_types.Gone",
