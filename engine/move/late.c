@@ -166,19 +166,16 @@ static void kept_row(void *context, const struct imap_message_row *row)
         surplus_see_kept(l->surplus, &twin);
 }
 
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
 static bool was_there(const struct late_look *l, uint32_t uid)
 {
-    size_t low = 0, high = l->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (l->uids[middle] < uid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < l->count && l->uids[low] == uid;
+    return l->count && bsearch(&uid, l->uids, l->count, sizeof *l->uids, by_number);
 }
 
 static void kept_told(void *context, const struct err *err)
@@ -252,13 +249,6 @@ static bool each_row(void *context, const struct message_record *m)
                     told.target_uid_from >= l->config.floor;
     surplus_know(l->surplus, &told);
     return true;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return (x > y) - (x < y);
 }
 
 /* Of those that are there, in order, leaves those that no row claims. */

@@ -12,7 +12,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* A link may go while it is asked; more often than this it is left to the next run. */
 #define TRIES_MAX 3u
@@ -20,12 +19,12 @@
 
 /* ---- what is noted before anything is sent again ------------------------------------------- */
 
-static void note(struct folder *f, const uint32_t *uids, unsigned count)
+/* Takes the UIDs over. */
+static void note(struct folder *f, uint32_t *uids, unsigned count)
 {
     struct store_op *op = store_op_new(STORE_OP_UNANSWERED, f->record.user, f->record.folder);
 
-    op->unanswered.uids = mem_alloc(count * sizeof *uids);
-    memcpy(op->unanswered.uids, uids, count * sizeof *uids);
+    op->unanswered.uids = uids;
     op->unanswered.count = count;
     hub_submit_lazy(f->account->hub, op);
 }
@@ -37,12 +36,11 @@ void push_late_note(struct folder *f, const struct folder_item *items, unsigned 
     for (unsigned i = 0; i < count; i++)
         uids[i] = items[i].uid;
     note(f, uids, count);
-    free(uids);
 }
 
 struct gathering {
     struct folder *folder;
-    uint32_t uids[UIDS_A_RECORD];
+    uint32_t *uids; /* NULL, or room for UIDS_A_RECORD */
     unsigned count;
 };
 
@@ -50,9 +48,12 @@ static bool gather(void *context, const struct message_record *m)
 {
     struct gathering *g = context;
 
+    if (!g->uids)
+        g->uids = mem_alloc(UIDS_A_RECORD * sizeof *g->uids);
     g->uids[g->count++] = m->uid;
     if (g->count == UIDS_A_RECORD) {
         note(g->folder, g->uids, g->count);
+        g->uids = NULL;
         g->count = 0;
     }
     return true;
@@ -60,17 +61,16 @@ static bool gather(void *context, const struct message_record *m)
 
 void push_late_note_spooled(struct folder *f)
 {
-    struct gathering *g;
+    struct gathering g = { .folder = f };
     struct err err;
 
-    g = mem_zero(1, sizeof *g);
-    g->folder = f;
     if (!reader_messages(f->account->hub->reader, f->record.user, f->record.folder, 1u << MESSAGE_SPOOLED, 0, false, 0,
-                         gather, g, &err))
+                         gather, &g, &err)) {
         hub_abort_run(f->account->hub, &err);
-    else if (g->count)
-        note(f, g->uids, g->count);
-    free(g);
+        free(g.uids);
+    } else if (g.uids) {
+        note(f, g.uids, g.count);
+    }
 }
 
 /* ---- when it is looked --------------------------------------------------------------------- */
