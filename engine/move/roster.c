@@ -198,6 +198,27 @@ static char *below(const struct roster_row *row)
     return ends ? mem_text(row->raw) : mem_format("%s%c", row->raw, row->delimiter);
 }
 
+/* The name of the row above with its delimiter, "A/" of "A/b" and of "A/b/"; empty: it lies at the top. */
+static struct slice above(const struct roster_row *row)
+{
+    struct slice rest = slice_cstr(row->raw);
+
+    while (row->delimiter && rest.size && rest.data[rest.size - 1] == row->delimiter)
+        rest.size--;
+    while (row->delimiter && rest.size && rest.data[rest.size - 1] != row->delimiter)
+        rest.size--;
+    return rest;
+}
+
+/* Whether what lies above row i was looked for with the row before. Servers show the children of one folder one
+ * after the other: without this, one name would be looked up for each of 100,000 of them, and where that name
+ * stands badly in the table, that is work for each. */
+static bool is_sibling(const struct roster *r, unsigned i)
+{
+    return i > 0 && r->rows[i].delimiter == r->rows[i - 1].delimiter &&
+           slice_equal(above(&r->rows[i]), above(&r->rows[i - 1]));
+}
+
 /* Rows that say they have children, of which none was shown: the list was cut short, or they are
  * hidden. Only those that came since the last look. */
 static void find_barren(struct roster *r)
@@ -206,15 +227,10 @@ static void find_barren(struct roster *r)
     unsigned from = r->barren_sought;
 
     for (unsigned i = 0; i < r->count; i++) {
-        const struct roster_row *row = &r->rows[i];
-        struct slice rest = slice_cstr(row->raw);
+        struct slice rest = above(&r->rows[i]);
         size_t parent;
 
-        while (row->delimiter && rest.size && rest.data[rest.size - 1] == row->delimiter)
-            rest.size--;
-        while (row->delimiter && rest.size && rest.data[rest.size - 1] != row->delimiter)
-            rest.size--;
-        if (rest.size < 2)
+        if (rest.size < 2 || is_sibling(r, i))
             continue;
         /* As "A/" or as "A"; where the parent itself is not shown, nothing says that it has some.
          */
@@ -315,9 +331,10 @@ static void find_parents(struct roster *r)
     for (size_t i = 0; i < r->foreign.count; i++)
         except_namespace(&asked, r->foreign.items[i]);
     for (unsigned i = 0; i < r->count && all; i++)
-        all = names_parents_missing(&r->raws, slice_cstr(r->rows[i].raw),
-                                    r->rows[i].delimiter ? r->rows[i].delimiter : r->delimiter,
-                                    &asked, PARENTS_MAX, &r->parents);
+        if (!is_sibling(r, i))
+            all = names_parents_missing(&r->raws, slice_cstr(r->rows[i].raw),
+                                        r->rows[i].delimiter ? r->rows[i].delimiter : r->delimiter,
+                                        &asked, PARENTS_MAX, &r->parents);
     names_index_deinit(&asked);
     if (!all)
         gap_over(r, "more than %u folders that lie above others are not shown; only so many are asked for",
