@@ -15,6 +15,9 @@
 
 /* A connection that stood comes back by then, or after a part of the trouble's time. */
 #define RETURN_MS 30000u
+/* Attempts of one that was turned away for a limit: no failures, however many there are, and no longer waits, for a
+ * place may be free at any time; the pool, which has shrunk, is what spares the server. */
+#define TURNED_AWAY 2u
 
 struct worker *account_worker_create(struct account *account, enum side side)
 {
@@ -54,6 +57,7 @@ static void link_ready(void *context)
     struct account_side *side = &account->sides[w->side];
 
     w->attempts = 0;
+    hub_stands(account->hub, w->side);
     spread_logged_in(&account->hub->lines[w->side], link_round_trip_us(w->link),
                      (uint32_t)((now_ns() - w->opened_ns) / 1000));
     login_stands(w);
@@ -146,16 +150,21 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     struct account *account = w->account;
     struct hub *hub = account->hub;
     struct account_side *side = &account->sides[w->side];
-    enum trouble_doing doing =
-        ready_before ? TROUBLE_LIST
-                     : trouble_while_connecting(err, session_was_greeted(link_session(w->link)));
+    bool greeted = session_was_greeted(link_session(w->link));
+    enum trouble_doing doing = ready_before ? TROUBLE_LIST : trouble_while_connecting(err, greeted);
     struct trouble_verdict verdict;
     unsigned limit = (unsigned)hub->settings->policy.transient_failure_limit;
-    bool drained, leaves = w->leaves;
+    bool drained, leaves = w->leaves, turned_away = false;
     uint32_t wait_ms;
+    struct err away;
 
-    if (ready_before)
+    if (ready_before) {
         side->ready_count--;
+        hub->presence[w->side].now--;
+    } else if (trouble_turned_away(err, greeted, w->attempts, hub->presence[w->side].now, &away)) {
+        turned_away = true;
+        err = &away;
+    }
     if (w->side == SIDE_SOURCE)
         pull_end(w);
     else
@@ -196,8 +205,8 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     }
     if (!account_wants_links(account, w->side) || err->class == ERR_CLASS_CANCELED)
         return;
-    /* A login that is refused is no sign of a server in trouble. */
-    if (w->side == SIDE_TARGET &&
+    /* A login that is refused, or a door that is shut while others are inside, is no sign of a server in trouble. */
+    if (w->side == SIDE_TARGET && !turned_away &&
         (doing != TROUBLE_LOGIN || err->origin == ERR_ORIGIN_BYE))
         governor_dropped(account, 0);
     if (ready_before) {
@@ -208,12 +217,12 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
                   doing == TROUBLE_CONNECT ? w->attempts : side->failures, limit,
                   account->id + w->attempts, &verdict);
     /* A server that was there comes back, most often: it gets all the patience there is. */
-    if (doing == TROUBLE_CONNECT && side->worked && verdict.action == TROUBLE_STOP_ACCOUNT &&
+    if (doing == TROUBLE_CONNECT && hub->presence[w->side].ever && verdict.action == TROUBLE_STOP_ACCOUNT &&
         err->class != ERR_CLASS_PERMANENT && w->attempts + 1 < limit)
         verdict.action = TROUBLE_RETRY;
     /* One outage takes all connections at once and counts once. */
     if ((err->class != ERR_CLASS_THROTTLED || err->scope == ERR_SCOPE_SESSION) &&
-        side->ready_count == 0 && side->failures++ == 0)
+        verdict.action != TROUBLE_FEWER && side->ready_count == 0 && side->failures++ == 0)
         side->failing_ms = loop_now_ms(hub->loop);
     if (verdict.action == TROUBLE_FEWER) {
         account_failure(account, failure_side_of(w->side), doing, verdict.type, err, NULL, 0);
@@ -234,7 +243,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
         }
     }
     /* Others may carry on; the last one comes back by itself. */
-    w->attempts++;
+    w->attempts = verdict.action == TROUBLE_FEWER ? TURNED_AWAY : w->attempts + 1;
     wait_ms = verdict.wait_ms;
     if (verdict.action == TROUBLE_RETRY)
         wait_ms = wait_to_return(w, wait_ms, ready_before);

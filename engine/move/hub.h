@@ -42,6 +42,12 @@ static inline void count(_Atomic uint64_t *counter, uint64_t by)
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
 
+/* This process's connections at one server, of all loops. */
+struct presence {
+    _Atomic unsigned now; /* logged in */
+    _Atomic bool ever;    /* one was: the server is there */
+};
+
 struct hub {
     struct batch *batch;
     const struct settings *settings;
@@ -51,6 +57,7 @@ struct hub {
     struct writer *writer;
     struct spool *spool;
     struct tls_role *tls[SIDE_COUNT];
+    struct presence *presence; /* [SIDE_COUNT]; the house's */
     struct https *https;   /* NULL when no side uses OAuth; shared, the batch's */
     struct tokens *tokens; /* likewise; the hub's own */
     struct account *accounts; /* active ones */
@@ -93,6 +100,12 @@ void hub_submit_lazy(struct hub *hub, struct store_op *op);
 /* Before hub_begin: this hub's part of `configured` connections; it begins with the part of `learnt`
  * of them, the most that the server bore before. */
 void hub_limit_links(struct hub *hub, enum side side, unsigned configured, unsigned learnt);
+/* A connection is logged in; the caller counts it down again when it ends. Its loop's thread. */
+static inline void hub_stands(const struct hub *hub, enum side side)
+{
+    hub->presence[side].now++;
+    hub->presence[side].ever = true;
+}
 /* Is there room for one more connection of this side? */
 bool hub_has_link(const struct hub *hub, enum side side);
 /* May a connection be opened now? Counts it when yes; give back when it closed. */

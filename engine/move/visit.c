@@ -50,6 +50,7 @@ static bool make_tls(struct visit_house *house, enum side side, struct err *err_
 bool visit_house_open(struct visit_house *house, const struct settings *settings, struct err *err_r)
 {
     *house = (struct visit_house){ .settings = settings };
+    house->presence = mem_zero(SIDE_COUNT, sizeof *house->presence);
     if (!make_tls(house, SIDE_SOURCE, err_r) || !make_tls(house, SIDE_TARGET, err_r))
         return false;
     if (settings->source.oauth.grant == SETTINGS_GRANT_NONE &&
@@ -63,11 +64,13 @@ void visit_house_close(struct visit_house *house)
     https_destroy(&house->https);
     for (unsigned side = 0; side < SIDE_COUNT; side++)
         tls_role_destroy(&house->tls[side]);
+    free(house->presence);
+    house->presence = NULL;
 }
 
 void visit_house_hub(const struct visit_house *house, struct loop *loop, struct hub *hub_r)
 {
-    *hub_r = (struct hub){ .settings = house->settings, .loop = loop, .https = house->https };
+    *hub_r = (struct hub){ .settings = house->settings, .loop = loop, .presence = house->presence, .https = house->https };
     for (unsigned side = 0; side < SIDE_COUNT; side++)
         hub_r->tls[side] = house->tls[side];
     hub_r->tokens = tokens_create(hub_r);
@@ -125,6 +128,11 @@ static bool patient(struct visit *v, enum trouble_doing doing, const struct err 
     trouble_judge(doing, side, err, v->failures, ATTEMPTS_MAX, (uint32_t)(uintptr_t)v >> 4,
                   &verdict);
     v->wait_ms = verdict.wait_ms;
+    /* Its turn comes when one of those that stand has ended. */
+    if (verdict.action == TROUBLE_FEWER && v->visits->hub.presence[v->side].now > 0) {
+        v->failures = 1;
+        return true;
+    }
     v->failures++;
     if (verdict.action == TROUBLE_STOP_ACCOUNT || verdict.action == TROUBLE_STOP_RUN ||
         v->failures >= ATTEMPTS_MAX) {
@@ -138,6 +146,7 @@ static void link_ready(void *context)
 {
     struct visit *v = context;
 
+    hub_stands(&v->visits->hub, v->side);
     if (v->ending) {
         link_finish(v->link);
         return;
@@ -149,10 +158,15 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
 {
     struct visit *v = context;
     struct loop *loop = v->visits->hub.loop;
-    enum trouble_doing doing =
-        ready_before ? TROUBLE_LIST
-                     : trouble_while_connecting(err, session_was_greeted(link_session(v->link)));
+    struct presence *presence = &v->visits->hub.presence[v->side];
+    bool greeted = session_was_greeted(link_session(v->link));
+    enum trouble_doing doing = ready_before ? TROUBLE_LIST : trouble_while_connecting(err, greeted);
+    struct err away;
 
+    if (ready_before)
+        presence->now--;
+    else if (trouble_turned_away(err, greeted, v->failures, presence->now, &away))
+        err = &away;
     v->link = NULL;
     secret_destroy(&v->token);
     if (v->ending || v->given_up) {

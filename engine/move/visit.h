@@ -14,6 +14,7 @@ struct visit_house {
     const struct settings *settings;
     struct tls_role *tls[SIDE_COUNT];
     struct https *https; /* NULL without OAuth */
+    struct presence *presence; /* [SIDE_COUNT]; owned */
 };
 /* Errors: PERMANENT/RUN, origin TLS for certificate files; visit_house_close is due either way. */
 bool visit_house_open(struct visit_house *house, const struct settings *settings,

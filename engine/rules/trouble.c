@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 
 /* Waits between attempts grow from the first to the last and stay there. */
 #define WAIT_GROWTH 300u
@@ -177,6 +178,21 @@ enum trouble_doing trouble_while_connecting(const struct err *err, bool greeted)
     return greeted && (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD || err->origin == ERR_ORIGIN_BYE)
                ? TROUBLE_LOGIN
                : TROUBLE_CONNECT;
+}
+
+bool trouble_turned_away(const struct err *err, bool greeted, unsigned attempts, unsigned standing,
+                         struct err *err_r)
+{
+    /* A server of which each tenth connection fails by chance is not taken for one with a limit. */
+    if (greeted || attempts == 0 || standing == 0 || err->class != ERR_CLASS_TRANSIENT ||
+        (err->origin != ERR_ORIGIN_OS && err->origin != ERR_ORIGIN_TLS && err->origin != ERR_ORIGIN_PROTOCOL))
+        return false;
+    err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, 0,
+            "%.120s: taken for the server's limit of connections, since %u other%s of this run stand%s there",
+            err->server_text, standing, standing == 1 ? "" : "s", standing == 1 ? "s" : "");
+    err_doing(err_r, "%s", err->doing);
+    snprintf(err_r->resp_code, sizeof err_r->resp_code, "LIMIT");
+    return true;
 }
 
 bool trouble_is_unavailable(const struct err *err)

@@ -51,6 +51,13 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
 /* What was being done when a connection ended before it was ready for commands. greeted: the server had let it in. */
 enum trouble_doing trouble_while_connecting(const struct err *err, bool greeted);
 
+/* Whether a connection that ended before a greeting was turned away for a limit about which the server says nothing:
+ * Courier's MAXPERIP closes it, a firewall refuses it or lets it wait, as Cyrus does with no process left. So it is
+ * taken when it is not the first in a row (attempts as in trouble_judge) and `standing` others of this process are
+ * logged in there. Then *err_r says so, and is judged as a limit. */
+bool trouble_turned_away(const struct err *err, bool greeted, unsigned attempts, unsigned standing,
+                         struct err *err_r);
+
 /* NO or BAD to an APPEND that was sent whole, in words that say nothing about the message: a front end may answer
  * so for a back end that goes on and stores it. */
 bool trouble_may_have_stored(const struct err *err);

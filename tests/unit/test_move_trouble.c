@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -176,9 +177,52 @@ static void what_is_not_there_is_told_from_what_does_not_open(void **state)
     }
 }
 
+/* What a limit is taken for, of which the server says nothing. */
+static void turned_away(void **state)
+{
+    static const struct {
+        enum err_class class;
+        enum err_origin origin;
+        bool greeted;
+        unsigned attempts, standing;
+        bool is;
+    } cases[] = {
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_OS, false, 1, 3, true },
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_TLS, false, 1, 1, true },
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_PROTOCOL, false, 7, 1, true },
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_OS, false, 0, 3, false }, /* once is chance */
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_OS, false, 3, 0, false }, /* nobody gets in */
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_OS, true, 3, 3, false },  /* it was let in */
+        { ERR_CLASS_PERMANENT, ERR_ORIGIN_TLS, false, 3, 3, false },
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_DNS, false, 3, 3, false },
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_BYE, false, 3, 3, false }, /* it has words */
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_TOKEN, false, 3, 3, false },
+        { ERR_CLASS_CANCELED, ERR_ORIGIN_OS, false, 3, 3, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err err, away;
+        struct trouble_verdict verdict;
+
+        err_set(&err, cases[i].class, ERR_SCOPE_SESSION, cases[i].origin, 0, "the server closed the connection");
+        assert_int_equal(trouble_turned_away(&err, cases[i].greeted, cases[i].attempts, cases[i].standing, &away),
+                         cases[i].is);
+        if (!cases[i].is)
+            continue;
+        trouble_judge(TROUBLE_CONNECT, FAILURE_SOURCE, &away, 70, 60, 1, &verdict);
+        assert_int_equal(verdict.action, TROUBLE_FEWER);
+        assert_string_equal(verdict.type, "ConnectionLimit");
+        assert_non_null(strstr(away.server_text, "the server closed the connection: taken for"));
+        assert_non_null(strstr(away.server_text, cases[i].standing == 1 ? "1 other of this run stands there"
+                                                                        : "3 others of this run stand there"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(turned_away),
         cmocka_unit_test(what_is_not_there_is_told_from_what_does_not_open),
         cmocka_unit_test(every_row_gets_its_action),
         cmocka_unit_test(waits_grow_and_end_somewhere),
