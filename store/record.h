@@ -91,6 +91,9 @@ struct folder_record {
     bool target_open;         /* from here on APPENDs may have been sent: durable before the first */
     bool target_scanned;      /* mail that the target held before is known to be paired or absent */
     bool target_counted;      /* since the last upload the target was asked for its count, which agreed */
+    bool target_uids_lie;     /* APPENDUID told numbers that are not those of the messages: nothing here that was made
+                               * of such numbers, nor in a message's row, is to be built on; from then on they are not
+                               * taken over */
     uint32_t target_uidvalidity;
     uint32_t target_uid_floor; /* our unanswered APPENDs can only have UIDs at or above */
     uint32_t target_highest_seen; /* up to this UID it is known what the folder holds: looked at, or told by APPENDUID */

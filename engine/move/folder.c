@@ -330,6 +330,7 @@ void item_of_record(struct folder_item *item, const struct message_record *recor
         .source_id = record->source_id,
         .repairs = record->repairs,
         .repaired_bytes = record->repaired_bytes,
+        .noted = record->unanswered > 0,
         .keywords = record->keywords.size ? slice_dup(record->keywords) : NULL,
     };
     memcpy(&item->digest, record->digest, sizeof item->digest);

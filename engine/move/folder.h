@@ -40,6 +40,7 @@ struct folder_item {
     uint64_t took_before; /* messages that the target had taken when it was refused first, or became one of those alone */
     bool in_doubt;   /* it is sent though its copy may be there (TWIN_DOUBT) */
     bool unanswered; /* its APPEND got no answer, since the last look */
+    bool noted;      /* it was sent without an answer, and the journal counts that */
     bool looked;     /* its header was looked at for requests of a read receipt */
     uint16_t repairs;    /* REPAIR_ bits that it is sent with */
     int16_t zone_minutes;
@@ -115,13 +116,13 @@ struct folder {
     bool seen_held;      /* the record's target_highest_seen stays where it is: what is above is not all paired */
     uint32_t ours_from;  /* a pair at or above this UID is an APPEND of ours; UINT32_MAX: none */
     bool target_moved;   /* the target folder's UIDVALIDITY is not the one we sent to */
-    bool uids_lie, uids_lie_told; /* what APPENDUID tells here is not true */
     bool uncertain;      /* nothing is sent before a look: an APPEND of this or a killed run may have arrived */
     struct folder_item *unanswered; /* messages that wait for a look, while others are sent (push_unanswered) */
     unsigned unanswered_count, unanswered_room;
     uint64_t lost_ms;    /* loop time when the last answer was lost */
     uint32_t lost_above; /* the lowest highest_seen at which any was sent whose answer was lost, or a refusal in doubt,
                           * since the last look: what was stored of them has a UID above; UINT32_MAX: none */
+    uint32_t again_from; /* what was looked for in this run has a UID above or here; 0: nothing was */
     unsigned lost_count; /* messages of those; 0 with uncertain: an earlier run's, nobody knows how many */
     bool others_came;    /* somebody else put mail there while this run sent to it */
     bool late_looked;    /* what came late was looked for in this run, or could not be */

@@ -29,13 +29,27 @@ static void note(struct folder *f, uint32_t *uids, unsigned count)
     hub_submit_lazy(f->account->hub, op);
 }
 
-void push_late_note(struct folder *f, const struct folder_item *items, unsigned count)
+void push_late_note(struct folder *f, struct folder_item *items, unsigned count)
 {
     uint32_t *uids = mem_alloc(count * sizeof *uids);
 
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         uids[i] = items[i].uid;
+        items[i].noted = true;
+    }
     note(f, uids, count);
+}
+
+void push_late_again(struct folder *f, const struct folder_item *item)
+{
+    struct folder_record *r = &f->record;
+    uint32_t from = f->again_from ? f->again_from : 1;
+
+    if (!item->noted || (r->target_lost_from && r->target_lost_from <= from))
+        return;
+    r->target_lost_from = from;
+    /* In the journal before what becomes of it; a run that is killed before that begins with it as an unknown. */
+    folder_put(f);
 }
 
 struct gathering {
@@ -247,7 +261,7 @@ void push_late_begin(struct worker *w, struct folder *f)
         .read_only = true,
         .floor = r->target_lost_from && (!shared || r->target_lost_from < shared) ? r->target_lost_from : shared,
         .uidvalidity = r->target_uidvalidity,
-        .uids_lie = f->uids_lie,
+        .uids_lie = r->target_uids_lie,
         .reader = w->account->hub->reader,
         .user = r->user,
         .folder = r->folder,

@@ -8,9 +8,12 @@
 
 /* These were sent and have no answer, or one that proves nothing; noted lazily: a look, whose end is durable, is
  * between this and their being sent again. */
-void push_late_note(struct folder *f, const struct folder_item *items, unsigned count);
-/* The same of all that is in the spool for the folder when a run begins after one that was killed: any of it may have
- * been sent. */
+void push_late_note(struct folder *f, struct folder_item *items, unsigned count);
+/* The message is going to be sent, maybe again: then a copy of it may come late, and the folder is looked at for that
+ * at the end of this run and in later ones. */
+void push_late_again(struct folder *f, const struct folder_item *item);
+/* push_late_note of all that is in the spool for the folder when a run begins after one that was killed: any of it may
+ * have been sent. */
 void push_late_note_spooled(struct folder *f);
 
 /* The folder may hold such copies, and this run has not looked for them. */

@@ -290,22 +290,35 @@ static bool looks_again(struct folder *f, struct push *p)
 }
 
 /* Not all that was lost is there: what is sent again may still come a second time. Whether what is there is ours is
- * not known yet, so that it has to be as many. */
+ * not known yet, so that it has to be as many; of which it turns out not to be, push_late_again. */
 static void lost_again(struct folder *f, uint32_t floor, size_t found)
 {
     bool all_found = f->lost_count ? found >= f->lost_count : !f->uncertain;
     uint32_t lowest = f->lost_above != UINT32_MAX ? f->lost_above + 1 : f->floor;
 
     /* Which copy is whose is not known of any message then: of equal ones all are counted. */
-    if (f->uids_lie)
+    if (f->record.target_uids_lie)
         lowest = 1;
     /* The look may have had other reasons to begin below. */
     if (!f->target_moved && lowest > floor)
         floor = lowest;
+    if (f->again_from == 0 || f->again_from > floor)
+        f->again_from = floor;
     if (all_found)
         return;
     if (f->record.target_lost_from == 0 || f->record.target_lost_from > floor)
         f->record.target_lost_from = floor;
+}
+
+/* From which UID on what is found was sent by this program; UINT32_MAX: nothing is known to be. */
+static uint32_t ours_from(const struct folder *f, const struct push *p)
+{
+    const struct folder_record *r = &f->record;
+
+    if (!r->target_open || f->target_moved || p->strangers)
+        return UINT32_MAX;
+    /* The floor was lost with the UIDs that it was made of: what the target held before is not told from ours by it. */
+    return r->target_uids_lie && f->floor <= 1 && !r->target_scanned ? UINT32_MAX : f->floor;
 }
 
 static void scan_done(struct worker *w)
@@ -328,8 +341,7 @@ static void scan_done(struct worker *w)
         return;
     }
     lost_again(f, p->floor, f->unanswered_count ? push_unanswered_found(f) : twins_count(f->twins));
-    f->ours_from =
-        f->record.target_open && !f->target_moved && !p->strangers ? f->floor : UINT32_MAX;
+    f->ours_from = ours_from(f, p);
     log_line(LOG_DEBUG, "folder.scanned", "user=%s folder=%s floor=%u candidates=%zu",
              w->account->user->email_address, f->target_name, p->floor, twins_count(f->twins));
     open_durably(w);
@@ -403,7 +415,7 @@ static void scan_own(struct worker *w, const struct err *err)
         return;
     }
     p->floor = 1;
-    if (f->record.target_scanned && !f->target_moved && !f->uids_lie) {
+    if (f->record.target_scanned && !f->target_moved && !f->record.target_uids_lie) {
         p->floor = f->record.target_highest_seen + 1;
         if (f->record.target_open && f->floor && f->floor < p->floor)
             p->floor = f->floor;

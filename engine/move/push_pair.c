@@ -95,9 +95,10 @@ bool push_pair_settle(struct folder *f, uint32_t floor, struct err *err_r)
 {
     struct hub *hub = f->account->hub;
     const struct folder_record *r = &f->record;
-    struct settling s = {
-        .twins = f->twins, .manners = &hub->manners, .floor = floor, .other = f->target_moved || f->uids_lie
-    };
+    struct settling s = { .twins = f->twins,
+                          .manners = &hub->manners,
+                          .floor = floor,
+                          .other = f->target_moved || r->target_uids_lie };
     bool ok = true;
 
     if (r->target_open || r->target_scanned)

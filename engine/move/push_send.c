@@ -2,6 +2,7 @@
 #include "engine/move/allowance.h"
 #include "engine/move/governor.h"
 #include "engine/move/push_job.h"
+#include "engine/move/push_late.h"
 #include "engine/rules/repair.h"
 #include "io/base/mem.h"
 
@@ -191,7 +192,7 @@ static bool uids_may_be_true(const struct job *job, uint32_t uidvalidity, const 
 {
     const struct folder *f = job->folder;
 
-    if (f->uids_lie || count != job->count ||
+    if (f->record.target_uids_lie || count != job->count ||
         (f->record.target_uidvalidity && uidvalidity != f->record.target_uidvalidity))
         return false;
     for (unsigned i = 0; i < count; i++)
@@ -438,6 +439,7 @@ static bool next_item(struct worker *w, struct folder *f, bool first, struct fol
         if (first && push_later_next(w, f, item_r)) {
             if (push_paired(f, item_r) || push_later_ends(f, item_r))
                 continue;
+            push_late_again(f, item_r);
             return true;
         }
         if (f->ready.count == 0) {
@@ -463,6 +465,7 @@ static bool next_item(struct worker *w, struct folder *f, bool first, struct fol
         if (f->account->hub->settings->policy.disarm_read_receipts && !item_r->repairs &&
             !item_r->looked && push_disarm(f, item_r))
             continue;
+        push_late_again(f, item_r);
         return true;
     }
 }

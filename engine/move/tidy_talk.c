@@ -157,6 +157,7 @@ bool tidy_look(struct tidy *t, const struct folder_record *f, struct late_look *
         .raw = f->target_raw,
         .floor = f->target_lost_from,
         .uidvalidity = f->target_uidvalidity,
+        .uids_lie = f->target_uids_lie,
         .reader = t->reader,
         .user = f->user,
         .folder = f->folder,

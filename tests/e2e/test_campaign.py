@@ -101,6 +101,13 @@ class LateAnd(Scenario):
         plan.chosen = {digest_of(messages[4].body): "late-cut"}
         self.is_doubled_and_named(self.run_with(plan, messages=messages))
 
+    def test_mail_without_a_name_that_cannot_be_recognised_is_named(self):
+        """It was stored and its answer lost; with a date of the target's own it is sent again."""
+        messages = [*self.MESSAGES[:4], rounds.odd(7, mail.FIRST_S, b"no name", False)]
+        plan = self.plan({}, own_dates=True)
+        plan.chosen = {digest_of(messages[4].body): "stored-cut"}
+        self.is_doubled_and_named(self.run_with(plan, messages=messages))
+
     def test_equal_mail_without_a_name_does_not_hide_the_copy(self):
         """Two of the same are wanted, three are there."""
         messages = [*self.MESSAGES[:4], *[rounds.odd(7, mail.FIRST_S, b"no name, twice", False)] * 2]
@@ -136,6 +143,30 @@ class LateAnd(Scenario):
 
     def test_what_comes_after_the_run_where_uids_are_of_another_folder(self):
         self.comes_after_the_run(uids="other")
+
+    def test_a_floor_that_was_made_of_uids_that_lie_does_not_hide_the_copy(self):
+        """The run is killed after such UIDs were told, and goes on; mail of others keeps the floor where it was. The
+        third of two equal messages comes when all is over, and the next run, which sends nothing, has to know what the
+        earlier ones learnt."""
+        equal = rounds.odd(7, mail.FIRST_S, b"same")
+        killed = []
+
+        def kill(act, user, append):
+            if act == "stored-cut" and not killed:
+                killed.append(act)
+                self.running.signal(signal.SIGKILL)
+                self.running.wait()
+                self.other(append)
+        plan = self.plan({3: "stored-cut"}, uids="high")
+        plan.late = "ended"
+        plan.chosen[digest_of(equal.body)] = "late-cut"
+        batch = self.run_with(plan, kill, messages=[*self.MESSAGES, equal, equal], start=True)
+        self.assertEqual(killed, ["stored-cut"])
+        self.ends(batch.call("run"), 0)
+        self.proxy.release()
+        for _ in range(2):
+            self.done = batch.call("run")
+            self.is_doubled_and_named(batch, foreign=1)
 
 
 class Missing(Scenario):

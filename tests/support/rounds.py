@@ -40,7 +40,7 @@ class Result:
         self.seed, self.verdicts, self.seconds = seed, [], 0.0
         self.setting, self.acts = {}, {}
         self.together = self.kills = self.runs = self.messages = self.lost = self.doubled = self.named = self.late = 0
-        self.foreign = self.removed = self.alike = self.swapped = 0
+        self.foreign = self.removed = self.alike = self.swapped = self.unrecognised = 0
         self.states = []
         self.kept = None
 
@@ -91,6 +91,13 @@ def told_apart_by_content_alone(messages):
     for m in messages:
         groups[m.body.partition(b"\r\n\r\n")[0], m.date, len(m.body)].add(faulty.digest_of(m.body))
     return {digest for group in groups.values() if len(group) > 1 for digest in group}
+
+
+def not_recognised(messages, own_dates):
+    """Digests of mail that may be there twice after a lost answer, and then has to be named: without Message-ID, on a
+    target that gives dates of its own."""
+    return {faulty.digest_of(m.body) for m in messages
+            if own_dates and b"\nmessage-id:" not in m.body.partition(b"\r\n\r\n")[0].lower()}
 
 
 # ---- the target, whichever it is
@@ -391,8 +398,12 @@ class Round:
             for digest, count in counts.items():
                 self.log.write("%s: %s %s x%d%s\n" % (word, address, digest[:12], count,
                                                      " alike" if digest in alike else ""))
+        unrecognised = not_recognised(self.mail[address], self.setting["own_dates"])
         for digest, count in surplus.items():
-            if count > self.proxy.too_late[(self.setting["folder"], digest)] and digest not in alike:
+            too_late = self.proxy.too_late[(self.setting["folder"], digest)]
+            if count > too_late and digest in unrecognised:
+                result.unrecognised += count - too_late
+            elif count > too_late and digest not in alike:
                 self.verdict("doubled, and not for being late: %s" % digest[:12])
         if lost:
             self.verdict("%d lost, %s" % (lost, state))
