@@ -1,32 +1,28 @@
 #include "engine/imap/auth.h"
 
+#include "engine/imap/auth_message.h"
+#include "engine/imap/scram.h"
 #include "engine/imap/windows1252.h"
 #include "io/base/mem.h"
 
 #include <assert.h>
 #include <gsasl.h>
 #include <openssl/evp.h>
-#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define RESPONSE_MAX (64u * 1024) /* an OAuth token is a few KiB */
 
-/* RFC 7677 asks for 4,096 at least, and stores in use go to some 600,000. A loop stands still while
- * they are computed, and the server is who names the number. */
-#define SCRAM_ROUNDS_MAX 1000000
-/* And of fewer the answer is a gift to who stands in the middle and guesses passwords. */
-#define SCRAM_ROUNDS_MIN 4096
-
 struct auth {
     const struct auth_config *config;
     enum auth_way way;
-    Gsasl *gsasl; /* NULL for ways done by hand */
+    Gsasl *gsasl; /* of CRAM-MD5; else NULL */
     Gsasl_session *exchange;
+    struct scram *scram;     /* likewise of SCRAM */
+    struct scram_work *work; /* its hashing, once it was done */
     unsigned step;
     bool proven; /* the mechanism is at its end */
     bool spent;
-    long rounds_asked; /* by a SCRAM server, when too many or too few */
     char refusal[256];
 };
 
@@ -45,7 +41,7 @@ static const char *const mechanism_names[AUTH_MECHANISM_COUNT] = {
     [AUTH_GROUPWISE] = "groupwise",
 };
 
-enum { NEEDS_PASSWORD = 1, NEEDS_TOKEN = 2, CLEAR = 4, CLIENT_FIRST = 8, GSASL = 16, PLUS = 32, AUTHZID = 64 };
+enum { NEEDS_PASSWORD = 1, NEEDS_TOKEN = 2, CLEAR = 4, CLIENT_FIRST = 8, GSASL = 16, PLUS = 32, AUTHZID = 64, SCRAM = 128 };
 
 static const struct {
     const char *name;
@@ -58,14 +54,15 @@ static const struct {
     [AUTH_WAY_OAUTHBEARER] = { "OAUTHBEARER", AUTH_OAUTHBEARER, CAP_AUTH_OAUTHBEARER,
                                NEEDS_TOKEN | CLEAR | CLIENT_FIRST },
     [AUTH_WAY_EXTERNAL] = { "EXTERNAL", AUTH_EXTERNAL, CAP_AUTH_EXTERNAL, CLIENT_FIRST | AUTHZID },
-    [AUTH_WAY_SCRAM_SHA_256_PLUS] = { "SCRAM-SHA-256-PLUS", AUTH_SCRAM_SHA_256, CAP_AUTH_SCRAM_SHA_256_PLUS,
-                                      NEEDS_PASSWORD | CLIENT_FIRST | GSASL | PLUS | AUTHZID },
+    [AUTH_WAY_SCRAM_SHA_256_PLUS] = { "SCRAM-SHA-256-PLUS", AUTH_SCRAM_SHA_256,
+                                      CAP_AUTH_SCRAM_SHA_256_PLUS,
+                                      NEEDS_PASSWORD | CLIENT_FIRST | SCRAM | PLUS | AUTHZID },
     [AUTH_WAY_SCRAM_SHA_256] = { "SCRAM-SHA-256", AUTH_SCRAM_SHA_256, CAP_AUTH_SCRAM_SHA_256,
-                                 NEEDS_PASSWORD | CLIENT_FIRST | GSASL | AUTHZID },
+                                 NEEDS_PASSWORD | CLIENT_FIRST | SCRAM | AUTHZID },
     [AUTH_WAY_SCRAM_SHA_1_PLUS] = { "SCRAM-SHA-1-PLUS", AUTH_SCRAM_SHA_1, CAP_AUTH_SCRAM_SHA_1_PLUS,
-                                    NEEDS_PASSWORD | CLIENT_FIRST | GSASL | PLUS | AUTHZID },
+                                    NEEDS_PASSWORD | CLIENT_FIRST | SCRAM | PLUS | AUTHZID },
     [AUTH_WAY_SCRAM_SHA_1] = { "SCRAM-SHA-1", AUTH_SCRAM_SHA_1, CAP_AUTH_SCRAM_SHA_1,
-                               NEEDS_PASSWORD | CLIENT_FIRST | GSASL | AUTHZID },
+                               NEEDS_PASSWORD | CLIENT_FIRST | SCRAM | AUTHZID },
     [AUTH_WAY_CRAM_MD5] = { "CRAM-MD5", AUTH_CRAM_MD5, CAP_AUTH_CRAM_MD5, NEEDS_PASSWORD | GSASL },
     [AUTH_WAY_PLAIN] = { "PLAIN", AUTH_PLAIN, CAP_AUTH_PLAIN, NEEDS_PASSWORD | CLEAR | CLIENT_FIRST | AUTHZID },
     [AUTH_WAY_COMMAND] = { "LOGIN", AUTH_LOGIN, CAP_IMAP4REV1, NEEDS_PASSWORD | CLEAR },
@@ -165,7 +162,7 @@ static bool has_form(const struct auth_config *config)
     return has_admin(config) && config->login_form && config->login_form[0] && !auth_become(config);
 }
 
-static bool has_authzid(const struct auth_config *config)
+bool auth_has_authzid(const struct auth_config *config)
 {
     return has_admin(config) && !has_form(config) && !auth_become(config);
 }
@@ -178,13 +175,6 @@ static bool offered(enum auth_way way, const struct caps *caps)
     if (way == AUTH_WAY_KERIO || way == AUTH_WAY_GROUPWISE)
         return true;
     return caps_has(caps, ways[way].cap);
-}
-
-/* Both sides of the handshake are bound to this one: TLS 1.3, or below it with RFC 7627, without which
- * tls-unique can be made equal on two connections. RFC 9266 4. */
-static bool can_bind(const struct ssl_st *ssl)
-{
-    return ssl && (SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support((SSL *)(uintptr_t)ssl) == 1);
 }
 
 /* Fits configuration and credentials, whatever the server offers. */
@@ -202,9 +192,9 @@ static bool fits(enum auth_way way, const struct auth_config *config, bool tls, 
         return false;
     if ((traits & CLEAR) && !tls && !config->plaintext_allowed)
         return false;
-    if ((traits & PLUS) && !can_bind(ssl))
+    if ((traits & PLUS) && !scram_can_bind(ssl))
         return false;
-    return !has_authzid(config) || (traits & AUTHZID) || (traits & NEEDS_TOKEN);
+    return !auth_has_authzid(config) || (traits & AUTHZID) || (traits & NEEDS_TOKEN);
 }
 
 struct order {
@@ -227,7 +217,7 @@ static struct order order_of(const struct auth_config *config, const struct caps
         return ORDER(order_groupwise);
     if (config->mechanism == AUTH_AUTO && !config->token && has_form(config))
         return ORDER(order_form);
-    if (config->mechanism == AUTH_AUTO && !config->token && has_authzid(config) && tls)
+    if (config->mechanism == AUTH_AUTO && !config->token && auth_has_authzid(config) && tls)
         return ORDER(order_authzid);
     if (config->mechanism == AUTH_AUTO && !config->token && tls && offers_its_library(caps))
         return ORDER(order_library);
@@ -262,14 +252,14 @@ bool auth_choose(const struct auth_config *config, const struct caps *caps, bool
                    mechanism_names[config->mechanism], tried ? " that is left to try" : "", caps->text);
 }
 
-static bool append_text(const struct auth_config *config, struct slice text, struct buf *out)
+bool auth_append_text(const struct auth_config *config, struct slice text, struct buf *out)
 {
     return config->windows_1252 ? windows1252_append(text, out) : buf_append(out, text);
 }
 
 bool auth_password(const struct auth_config *config, struct buf *out)
 {
-    return append_text(config, secret_peek(config->password), out);
+    return auth_append_text(config, secret_peek(config->password), out);
 }
 
 bool auth_login_name(const struct auth_config *config, struct buf *out)
@@ -279,7 +269,7 @@ bool auth_login_name(const struct auth_config *config, struct buf *out)
     size_t at = slice_find(user, '@');
 
     if (!has_form(config))
-        return append_text(config, has_admin(config) ? admin : user, out);
+        return auth_append_text(config, has_admin(config) ? admin : user, out);
     domain = at == SIZE_MAX ? SLICE("") : slice_from(user, at + 1);
     /* Where the form writes the domain itself, the user is what stands before it. */
     if (slice_find_nocase(form, SLICE("{domain}")) != SIZE_MAX)
@@ -292,7 +282,7 @@ bool auth_login_name(const struct auth_config *config, struct buf *out)
         for (i = 0; i < 3; i++)
             if (slice_starts_nocase(form, slice_cstr(names[i])))
                 break;
-        if (!append_text(config, i < 3 ? values[i] : slice_first(form, 1), out))
+        if (!auth_append_text(config, i < 3 ? values[i] : slice_first(form, 1), out))
             return false;
         form = slice_from(form, i < 3 ? strlen(names[i]) : 1);
     }
@@ -320,117 +310,131 @@ static bool encode(struct slice bytes, struct buf *out)
     return true;
 }
 
-/* ---- libgsasl's mechanisms ---- */
+/* ---- SCRAM ---- */
 
-/* RFC 9266 for TLS 1.3, RFC 5929 3 below it. */
-static void bind_channel(struct auth *auth, struct ssl_st *ssl)
+static bool offers_plus(const struct caps *caps)
 {
-    unsigned char bytes[64];
-    char text[128];
-    size_t size = 0;
-    Gsasl_property property = GSASL_CB_TLS_EXPORTER;
-
-    if (SSL_version(ssl) >= TLS1_3_VERSION) {
-        static const char label[] = "EXPORTER-Channel-Binding";
-
-        size = 32;
-        if (SSL_export_keying_material(ssl, bytes, size, label, sizeof label - 1, NULL, 0, 1) != 1)
-            return;
-    } else {
-        property = GSASL_CB_TLS_UNIQUE;
-        size = SSL_session_reused(ssl) ? SSL_get_peer_finished(ssl, bytes, sizeof bytes)
-                                       : SSL_get_finished(ssl, bytes, sizeof bytes);
-        if (size == 0 || size > sizeof bytes)
-            return;
-    }
-    EVP_EncodeBlock((unsigned char *)text, bytes, (int)size);
-    gsasl_property_set(auth->exchange, property, text);
+    return caps_has(caps, CAP_AUTH_SCRAM_SHA_1_PLUS) || caps_has(caps, CAP_AUTH_SCRAM_SHA_256_PLUS);
 }
 
-static void wipe_property(Gsasl_session *exchange, Gsasl_property property)
-{
-    char *copy = (char *)(uintptr_t)gsasl_property_fast(exchange, property);
-
-    if (copy)
-        secret_wipe(copy, strlen(copy));
-}
-
-/* RFC 5802 3, Hi(): the salted password, for which gsasl asks before it would compute it itself, some
- * eight times slower. GSASL_NO_CALLBACK: it has to ask otherwise. */
-static int salted_password(struct auth *auth, Gsasl_session *exchange)
-{
-    bool sha1 = ways[auth->way].mechanism == AUTH_SCRAM_SHA_1;
-    const char *salt64 = gsasl_property_fast(exchange, GSASL_SCRAM_SALT);
-    const char *rounds_text = gsasl_property_fast(exchange, GSASL_SCRAM_ITER);
-    const char *clear = gsasl_property_fast(exchange, GSASL_PASSWORD);
-    char *salt = NULL, *password = NULL, hex[2 * EVP_MAX_MD_SIZE + 1];
-    unsigned char key[EVP_MAX_MD_SIZE];
-    size_t salt_size, key_size = sha1 ? 20 : 32;
-    long rounds = rounds_text ? strtol(rounds_text, NULL, 10) : 0;
-    int rc = GSASL_NO_CALLBACK;
-
-    if (!salt64 || !clear || rounds <= 0)
-        return GSASL_NO_CALLBACK;
-    if (rounds > SCRAM_ROUNDS_MAX || rounds < SCRAM_ROUNDS_MIN) {
-        auth->rounds_asked = rounds;
-        wipe_property(exchange, GSASL_PASSWORD);
-        return gsasl_property_set(exchange, GSASL_PASSWORD, NULL); /* or gsasl computes them */
-    }
-    if (gsasl_base64_from(salt64, strlen(salt64), &salt, &salt_size) == GSASL_OK &&
-        salt_size <= RESPONSE_MAX &&
-        gsasl_saslprep(clear, (Gsasl_saslprep_flags)0, &password, NULL) == GSASL_OK &&
-        PKCS5_PBKDF2_HMAC(password, (int)strlen(password), (const unsigned char *)salt,
-                          (int)salt_size, (int)rounds, sha1 ? EVP_sha1() : EVP_sha256(),
-                          (int)key_size, key) == 1) {
-        for (size_t i = 0; i < key_size; i++)
-            snprintf(hex + 2 * i, 3, "%02x", key[i]);
-        rc = gsasl_property_set(exchange, GSASL_SCRAM_SALTED_PASSWORD, hex);
-        secret_wipe(hex, sizeof hex);
-    }
-    secret_wipe(key, sizeof key);
-    if (password)
-        secret_wipe(password, strlen(password));
-    gsasl_free(password);
-    gsasl_free(salt);
-    return rc;
-}
-
-static int gsasl_asks(Gsasl *gsasl, Gsasl_session *exchange, Gsasl_property property)
-{
-    struct auth *auth = gsasl_callback_hook_get(gsasl);
-
-    return property == GSASL_SCRAM_SALTED_PASSWORD ? salted_password(auth, exchange)
-                                                   : GSASL_NO_CALLBACK;
-}
-
-static bool gsasl_begin(struct auth *auth, struct ssl_st *ssl, struct err *err_r)
+static bool scram_begin(struct auth *auth, const struct caps *caps, struct ssl_st *ssl,
+                        struct err *err_r)
 {
     const struct auth_config *config = auth->config;
-    struct slice password = secret_peek(config->password);
+    enum scram_binding binding = ways[auth->way].traits & PLUS               ? SCRAM_BOUND
+                                 : scram_can_bind(ssl) && !offers_plus(caps) ? SCRAM_WOULD
+                                                                             : SCRAM_UNBOUND;
+    struct buf name;
+
+    buf_init(&name, 1024);
+    if (auth_login_name(config, &name))
+        auth->scram = scram_create(buf_slice(&name), auth_has_authzid(config) ? config->user : NULL,
+                                   ways[auth->way].mechanism == AUTH_SCRAM_SHA_1, binding, ssl);
+    buf_deinit(&name);
+    return auth->scram || failed(err_r, ways[auth->way].name,
+                                 "the user name is none that SASLprep (RFC 4013) takes");
+}
+
+static bool wants_work(const struct auth *auth)
+{
+    return auth->scram && auth->step == 1 && !auth->work;
+}
+
+static struct scram_work *work_of(const struct auth *auth, struct slice challenge, long *rounds_r)
+{
+    return scram_work_create(challenge, secret_peek(auth->config->password),
+                             ways[auth->way].mechanism == AUTH_SCRAM_SHA_1, rounds_r);
+}
+
+struct scram_work *auth_work(const struct auth *auth, struct slice challenge)
+{
+    long rounds;
+
+    return wants_work(auth) ? work_of(auth, challenge, &rounds) : NULL;
+}
+
+void auth_worked(struct auth *auth, struct scram_work *work)
+{
+    assert(wants_work(auth));
+    auth->work = work;
+}
+
+/* The server refuses in SCRAM's own words. */
+static bool refused_in_words(struct auth *auth, const char *word, struct err *err_r)
+{
+    if (strcmp(word, SCRAM_CAN_BIND) != 0)
+        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0,
+                       "%s: the server refuses: %s", ways[auth->way].name, word);
+    auth->spent = true; /* no other way is tried: it would be told to whoever is in between */
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
+                   "%s: the server can bind a login to its TLS connection, and its offer to do so "
+                   "did not come here: "
+                   "somebody in between may have taken it out. No password was sent",
+                   ways[auth->way].name);
+}
+
+/* The hashing, where nobody did it before, and why there is none to do. */
+static bool work_now(struct auth *auth, struct slice challenge, struct err *err_r)
+{
+    char word[96];
+    long rounds;
+
+    auth->work = work_of(auth, challenge, &rounds);
+    if (auth->work) {
+        scram_work_run(auth->work);
+        return true;
+    }
+    if (rounds)
+        return err_set(
+            err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0,
+            "%s: the server asks for %ld rounds of hashing; from %d (RFC 7677) to %d are computed",
+            ways[auth->way].name, rounds, SCRAM_ROUNDS_MIN, SCRAM_ROUNDS_MAX);
+    scram_refusal(challenge, word);
+    if (word[0])
+        return refused_in_words(auth, word, err_r);
+    return failed(err_r, ways[auth->way].name, "the server's first message cannot be read");
+}
+
+static bool scram_next(struct auth *auth, struct slice challenge, struct buf *out,
+                       struct err *err_r)
+{
+    const char *wrong;
+
+    if (wants_work(auth) && !work_now(auth, challenge, err_r))
+        return false;
+    if (auth->step == 0) {
+        wrong = scram_first(auth->scram, out);
+    } else if (auth->step == 1) {
+        wrong = scram_final(auth->scram, challenge, auth->work, out);
+        auth->spent = !wrong;
+        scram_work_destroy(&auth->work);
+    } else {
+        wrong = scram_verify(auth->scram, challenge);
+        auth->proven = !wrong;
+    }
+    return !wrong || failed(err_r, ways[auth->way].name, wrong);
+}
+
+/* ---- libgsasl's CRAM-MD5 ---- */
+
+static bool gsasl_begin(struct auth *auth, struct err *err_r)
+{
+    struct slice password = secret_peek(auth->config->password);
     struct buf name;
     int rc = gsasl_init(&auth->gsasl);
 
-    if (rc != GSASL_OK)
-        return failed(err_r, ways[auth->way].name, gsasl_strerror(rc));
-    gsasl_callback_set(auth->gsasl, gsasl_asks);
-    gsasl_callback_hook_set(auth->gsasl, auth);
-    rc = gsasl_client_start(auth->gsasl, ways[auth->way].name, &auth->exchange);
+    if (rc == GSASL_OK)
+        rc = gsasl_client_start(auth->gsasl, ways[auth->way].name, &auth->exchange);
     if (rc != GSASL_OK)
         return failed(err_r, ways[auth->way].name, gsasl_strerror(rc));
     buf_init(&name, 1024);
-    if (!auth_login_name(config, &name)) {
+    if (!auth_login_name(auth->config, &name)) {
         buf_deinit(&name);
         return failed(err_r, ways[auth->way].name, "user name too long");
     }
     gsasl_property_set_raw(auth->exchange, GSASL_AUTHID, name.data ? name.data : "", name.size);
     buf_deinit(&name);
-    if (has_authzid(config))
-        gsasl_property_set(auth->exchange, GSASL_AUTHZID, config->user);
     gsasl_property_set_raw(auth->exchange, GSASL_PASSWORD, password.data, password.size);
-    gsasl_property_set(auth->exchange, GSASL_SERVICE, "imap");
-    gsasl_property_set(auth->exchange, GSASL_HOSTNAME, config->host ? config->host : "localhost");
-    if ((ways[auth->way].traits & PLUS) && ssl)
-        bind_channel(auth, ssl);
     return true;
 }
 
@@ -441,89 +445,19 @@ static bool gsasl_next(struct auth *auth, struct slice challenge, struct buf *ou
     int rc = gsasl_step64(auth->exchange, question, &answer);
 
     free(question);
-    if (auth->rounds_asked) {
-        gsasl_free(answer);
-        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0,
-                       "%s: the server asks for %ld rounds of hashing; from %d (RFC 7677) to %d are computed",
-                       ways[auth->way].name, auth->rounds_asked, SCRAM_ROUNDS_MIN, SCRAM_ROUNDS_MAX);
-    }
     if (rc != GSASL_OK && rc != GSASL_NEEDS_MORE) {
         gsasl_free(answer);
         return failed(err_r, ways[auth->way].name, gsasl_strerror(rc));
     }
     done = answer == NULL || buf_append(out, slice_cstr(answer));
-    if (answer && answer[0] && (auth->step > 0 || !(ways[auth->way].traits & CLIENT_FIRST)))
-        auth->spent = true; /* SCRAM's first message holds no secret */
+    if (answer && answer[0])
+        auth->spent = true;
     auth->proven = rc == GSASL_OK;
     gsasl_free(answer);
     return done || failed(err_r, ways[auth->way].name, "answer too long");
 }
 
 /* ---- mechanisms by hand ---- */
-
-static bool join(struct buf *b, struct slice text)
-{
-    return buf_append(b, text);
-}
-
-static bool plain_message(const struct auth_config *config, struct buf *message)
-{
-    return (!has_authzid(config) || append_text(config, slice_cstr(config->user), message)) &&
-           join(message, SLICE("\0")) && auth_login_name(config, message) &&
-           join(message, SLICE("\0")) && auth_password(config, message);
-}
-
-/* Name and key of a trusted application; the mechanism's name stands before it (A5). */
-static bool application_message(const struct auth_config *config, struct buf *message)
-{
-    return auth_login_name(config, message) && join(message, SLICE("\0")) && auth_password(config, message);
-}
-
-/* The certificate says who asks, the message whom it is for: one certificate may serve all users. */
-static bool external_message(const struct auth_config *config, struct buf *message)
-{
-    return join(message, slice_cstr(config->user));
-}
-
-/* The challenge is no base64: hex MD5 of it and the master password goes back as it is (A5). */
-static bool kerio_answer(const struct auth_config *config, struct slice challenge, struct buf *out)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    struct slice password = secret_peek(config->password);
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    bool good = md && EVP_DigestInit_ex(md, EVP_md5(), NULL) &&
-                EVP_DigestUpdate(md, challenge.data ? challenge.data : "", challenge.size) &&
-                EVP_DigestUpdate(md, password.data ? password.data : "", password.size) &&
-                EVP_DigestFinal_ex(md, digest, &size);
-
-    EVP_MD_CTX_free(md);
-    for (unsigned i = 0; good && i < size; i++)
-        good = buf_append_format(out, "%02x", digest[i]);
-    return good;
-}
-
-static bool xoauth2_message(const struct auth_config *config, struct buf *message)
-{
-    return join(message, SLICE("user=")) && join(message, slice_cstr(config->user)) &&
-           join(message, SLICE("\001auth=Bearer ")) && join(message, secret_peek(config->token)) &&
-           join(message, SLICE("\001\001"));
-}
-
-/* RFC 7628 3.1; "=" and "," of the name are escaped as in RFC 5801 4. */
-static bool oauthbearer_message(const struct auth_config *config, struct buf *message)
-{
-    bool good = join(message, SLICE("n,a="));
-
-    for (const char *p = config->user; good && p && *p; p++)
-        good = *p == '=' ? join(message, SLICE("=3D"))
-               : *p == ',' ? join(message, SLICE("=2C"))
-                           : join(message, slice_of(p, 1));
-    return good && join(message, SLICE(",\001host=")) && join(message, slice_cstr(config->host)) &&
-           buf_append_format(message, "\001port=%u", config->port) &&
-           join(message, SLICE("\001auth=Bearer ")) && join(message, secret_peek(config->token)) &&
-           join(message, SLICE("\001\001"));
-}
 
 /* An OAuth server explains its refusal before it says NO; the empty answer lets it. */
 static bool refused(struct auth *auth, struct slice challenge, struct buf *out)
@@ -551,7 +485,7 @@ static bool hand_next(struct auth *auth, struct slice challenge, struct buf *out
         return failed(err_r, ways[auth->way].name, "the server asks without end");
     if (auth->step == 0 && auth->way == AUTH_WAY_KERIO) {
         auth->spent = true;
-        return kerio_answer(config, slice_trim(challenge), out) ||
+        return auth_message_kerio(config, slice_trim(challenge), out) ||
                failed(err_r, ways[auth->way].name, "MD5 is not to be had here");
     }
     if (auth->step > 0 && (auth->way == AUTH_WAY_XOAUTH2 || auth->way == AUTH_WAY_OAUTHBEARER))
@@ -566,12 +500,9 @@ static bool hand_next(struct auth *auth, struct slice challenge, struct buf *out
                                    : auth_password(config, &message);
         auth->spent = auth->step >= 1;
     } else if (auth->step == 0) {
-        good = auth->way == AUTH_WAY_PLAIN          ? plain_message(config, &message)
-               : auth->way == AUTH_WAY_XOAUTH2      ? xoauth2_message(config, &message)
-               : auth->way == AUTH_WAY_OAUTHBEARER  ? oauthbearer_message(config, &message)
-               : auth->way == AUTH_WAY_GROUPWISE    ? application_message(config, &message) &&
-                                                       buf_append(out, SLICE("XGWTRUSTEDAPP "))
-                                                    : external_message(config, &message);
+        if (auth->way == AUTH_WAY_GROUPWISE)
+            good = buf_append(out, SLICE("XGWTRUSTEDAPP "));
+        good = good && auth_message(config, auth->way, &message);
         auth->spent = auth->way != AUTH_WAY_EXTERNAL;
     } else {
         good = false;
@@ -583,17 +514,17 @@ static bool hand_next(struct auth *auth, struct slice challenge, struct buf *out
     return good || failed(err_r, ways[auth->way].name, "a question too many, or too long an answer");
 }
 
-bool auth_create(const struct auth_config *config, enum auth_way way, struct ssl_st *ssl,
-                 struct auth **auth_r, struct err *err_r)
+bool auth_create(const struct auth_config *config, enum auth_way way, const struct caps *caps,
+                 struct ssl_st *ssl, struct auth **auth_r, struct err *err_r)
 {
     struct auth *auth = mem_zero(1, sizeof *auth);
 
     assert(way != AUTH_WAY_NONE && way != AUTH_WAY_COMMAND);
-    /* gsasl takes text as UTF-8 and prepares it itself. */
     auth->config = config;
     auth->way = way;
-    auth->proven = !(ways[way].traits & GSASL);
-    if ((ways[way].traits & GSASL) && !gsasl_begin(auth, ssl, err_r)) {
+    auth->proven = !(ways[way].traits & (GSASL | SCRAM));
+    if (((ways[way].traits & GSASL) && !gsasl_begin(auth, err_r)) ||
+        ((ways[way].traits & SCRAM) && !scram_begin(auth, caps, ssl, err_r))) {
         auth_destroy(&auth);
         return false;
     }
@@ -603,15 +534,20 @@ bool auth_create(const struct auth_config *config, enum auth_way way, struct ssl
 
 void auth_destroy(struct auth **auth)
 {
+    char *password;
+
     if (!*auth)
         return;
     if ((*auth)->exchange) {
-        wipe_property((*auth)->exchange, GSASL_PASSWORD);
-        wipe_property((*auth)->exchange, GSASL_SCRAM_SALTED_PASSWORD);
+        password = (char *)(uintptr_t)gsasl_property_fast((*auth)->exchange, GSASL_PASSWORD);
+        if (password)
+            secret_wipe(password, strlen(password));
         gsasl_finish((*auth)->exchange);
     }
     if ((*auth)->gsasl)
         gsasl_done((*auth)->gsasl);
+    scram_destroy(&(*auth)->scram);
+    scram_work_destroy(&(*auth)->work);
     free(*auth);
     *auth = NULL;
 }
@@ -623,7 +559,9 @@ bool auth_client_first(const struct auth *auth)
 
 bool auth_step(struct auth *auth, struct slice challenge, struct buf *out, struct err *err_r)
 {
-    bool good = auth->gsasl ? gsasl_next(auth, challenge, out, err_r) : hand_next(auth, challenge, out, err_r);
+    bool good = auth->scram   ? scram_next(auth, challenge, out, err_r)
+                : auth->gsasl ? gsasl_next(auth, challenge, out, err_r)
+                              : hand_next(auth, challenge, out, err_r);
 
     auth->step++;
     return good;

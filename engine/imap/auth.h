@@ -94,14 +94,22 @@ bool auth_password(const struct auth_config *config, struct buf *out) ERR_CHECK;
 const char *auth_become(const struct auth_config *config);
 
 struct auth; /* one exchange */
+struct scram_work;
 
-/* Borrows config until auth_destroy. Not for AUTH_WAY_COMMAND. */
-bool auth_create(const struct auth_config *config, enum auth_way way, struct ssl_st *ssl,
-                 struct auth **auth_r, struct err *err_r) ERR_CHECK;
+/* Borrows config until auth_destroy. Not for AUTH_WAY_COMMAND. caps: what the server offers; ssl:
+ * NULL without TLS. */
+bool auth_create(const struct auth_config *config, enum auth_way way, const struct caps *caps,
+                 struct ssl_st *ssl, struct auth **auth_r, struct err *err_r) ERR_CHECK;
 /* Wipes, frees and nulls. */
 void auth_destroy(struct auth **auth);
 /* The mechanism speaks first, so that SASL-IR saves a round trip (RFC 4959). */
 bool auth_client_first(const struct auth *auth);
+/* What takes long in the next step, so that any thread may do it before (scram_work_run); then
+ * auth_worked and auth_step. Owned by the caller. NULL: nothing does, or the challenge will be
+ * refused. */
+struct scram_work *auth_work(const struct auth *auth, struct slice challenge);
+/* It has run; auth's now. */
+void auth_worked(struct auth *auth, struct scram_work *work);
 /* challenge: base64 as the server sent it, empty for the first step of client_first. Appends the
  * base64 answer to out (may be empty). */
 bool auth_step(struct auth *auth, struct slice challenge, struct buf *out, struct err *err_r) ERR_CHECK;

@@ -1,6 +1,7 @@
 /* From the greeting to `ready`: rows in the order of a good login. Every handler returns the next
  * state; login_go alone assigns it. RFC 9051 6.1, 6.2; RFC 2971, 4978, 5161. */
 #include "engine/imap/quote.h"
+#include "engine/imap/scram.h"
 #include "engine/imap/session_inner.h"
 #include "engine/imap/token.h"
 #include "io/base/log.h"
@@ -262,7 +263,7 @@ static enum login_state auth_begin(struct session *s)
     login->tried = s->config.auth.tried | 1u << login->way;
     if (login->way == AUTH_WAY_COMMAND)
         return command_send(s);
-    if (!auth_create(&s->config.auth, login->way, s->ssl, &login->auth, &err))
+    if (!auth_create(&s->config.auth, login->way, &s->caps, s->ssl, &login->auth, &err))
         return fail(s, &err);
     if (!auth_client_first(login->auth) || !caps_has(&s->caps, CAP_SASL_IR)) {
         login->client_first_due = auth_client_first(login->auth);
@@ -291,22 +292,12 @@ static enum login_state auth_begin(struct session *s)
     return fits ? login->state : refuse(s, "credentials too long");
 }
 
-/* "+": the next part of LOGIN, or the next step of SASL. */
-static void auth_continue(struct session *s, const struct resp *resp)
+static void auth_answer(struct session *s, struct slice challenge)
 {
     struct login *login = &s->login;
-    struct slice challenge = login->client_first_due ? slice_of(NULL, 0) : resp->text;
     struct buf line;
     struct err err;
 
-    if (login->in_command) {
-        if (login->stop_next <= login->stop_count)
-            command_part(s);
-        return;
-    }
-    if (!login->auth || login->canceled)
-        return; /* nothing waits for it (L04) */
-    login->client_first_due = false;
     buf_init(&line, SESSION_OUTPUT_MAX / 2);
     buf_reserve(&line, SESSION_OUTPUT_MAX / 4);
     if (!auth_step(login->auth, challenge, &line, &err)) {
@@ -321,21 +312,49 @@ static void auth_continue(struct session *s, const struct resp *resp)
     buf_deinit(&line);
 }
 
-/* Another way is tried only where this one was broken, never because the password was wrong: every
- * try counts towards a lock-out. A mechanism that was refused before anything made from the password
- * was sent has judged nothing (a server that keeps only hashes refuses SCRAM so); BAD says that the
- * server could not read us; and a NO may say in so many words that it is about the mechanism. */
-static bool way_is_broken(const struct login *login, const struct resp *resp, const struct err *err)
+/* Hashing as often as the server says is not done on the loop. True: session_computed goes on. */
+static bool auth_computes(struct session *s, struct slice challenge)
 {
-    bool spent = login->in_command || !login->auth || auth_spent(login->auth);
+    struct scram_work *work = s->events->compute ? auth_work(s->login.auth, challenge) : NULL;
 
-    if (err->class != ERR_CLASS_PERMANENT)
+    if (!work)
         return false;
-    if (!spent)
-        return !err->resp_code[0] || resp_has_code(resp, "AUTHENTICATIONFAILED") || resp_has_code(resp, "CANNOT");
-    if (resp_has_code(resp, "AUTHENTICATIONFAILED") || verdict_is_about_password(resp))
-        return false;
-    return resp->status == RESP_BAD || verdict_is_about_mechanism(resp);
+    s->login.challenge = slice_dup(challenge);
+    s->events->compute(s->context, work);
+    return true;
+}
+
+void login_computed(struct session *s, struct scram_work *work)
+{
+    struct login *login = &s->login;
+    char *challenge = login->challenge;
+
+    login->challenge = NULL;
+    if (s->life == SESSION_ALIVE && challenge && login->auth && login->tag) {
+        auth_worked(login->auth, work);
+        auth_answer(s, slice_cstr(challenge));
+    } else {
+        scram_work_destroy(&work);
+    }
+    free(challenge);
+}
+
+/* "+": the next part of LOGIN, or the next step of SASL. */
+static void auth_continue(struct session *s, const struct resp *resp)
+{
+    struct login *login = &s->login;
+    struct slice challenge = login->client_first_due ? slice_of(NULL, 0) : resp->text;
+
+    if (login->in_command) {
+        if (login->stop_next <= login->stop_count)
+            command_part(s);
+        return;
+    }
+    if (!login->auth || login->canceled || login->challenge)
+        return; /* nothing waits for it (L04) */
+    login->client_first_due = false;
+    if (!auth_computes(s, challenge))
+        auth_answer(s, challenge);
 }
 
 /* The next way goes on a connection of its own: with some servers a mechanism that failed makes every
@@ -348,6 +367,11 @@ static bool another_way(struct session *s)
 
     return (unsigned)__builtin_popcount(login->tried) < AUTH_TRIES_MAX &&
            auth_choose(&s->config.auth, &s->caps, s->tls, s->ssl, login->tried, &way, &none);
+}
+
+static bool is_spent(const struct login *login)
+{
+    return login->in_command || !login->auth || auth_spent(login->auth);
 }
 
 static enum login_state auth_refused(struct session *s, const struct resp *resp)
@@ -367,7 +391,8 @@ static enum login_state auth_refused(struct session *s, const struct resp *resp)
         snprintf(text, sizeof text, "%.120s %.120s", err.server_text, auth_refusal(login->auth));
         memcpy(err.server_text, text, sizeof text);
     }
-    if (login->canceled ? !auth_spent(login->auth) : way_is_broken(login, resp, &err))
+    if (login->canceled ? !auth_spent(login->auth)
+                        : verdict_is_about_way(resp, &err, is_spent(login)))
         login->again = another_way(s);
     return fail(s, &err);
 }
@@ -380,7 +405,7 @@ static enum login_state auth_answered(struct session *s, const struct resp *resp
 
     if (resp->status != RESP_OK)
         return auth_refused(s, resp);
-    if (login->canceled || login->client_first_due ||
+    if (login->canceled || login->client_first_due || login->challenge ||
         (login->in_command && login->stop_next <= login->stop_count))
         return refuse(s, "OK to a login that was not finished");
     if (login->auth && !auth_finish(login->auth, &err))
@@ -513,9 +538,9 @@ const char *login_state_name(enum login_state state)
     return rows[state].name;
 }
 
-uint32_t login_patience_ms(enum login_state state)
+uint32_t login_patience_ms(const struct login *login)
 {
-    return rows[state].limit_ms;
+    return login->challenge ? 0 : rows[login->state].limit_ms;
 }
 
 static void go(struct session *s, enum login_state to)
@@ -538,6 +563,7 @@ void login_init(struct session *s)
 void login_deinit(struct session *s)
 {
     auth_destroy(&s->login.auth);
+    free(s->login.challenge);
     wipe_text(&s->login);
 }
 
@@ -546,10 +572,7 @@ void login_receive(struct session *s, const struct resp *resp)
     struct login *login = &s->login;
 
     if (login->state == LOGIN_GREETING) {
-        /* Some proxies speak CAPABILITY first. */
-        if (resp->kind == RESP_STATUS)
-            go(s, greeting_received(s, resp));
-        else if (resp->kind != RESP_DATA)
+        if (resp->kind != RESP_DATA) /* some proxies speak CAPABILITY first */
             go(s, greeting_received(s, resp));
         return;
     }

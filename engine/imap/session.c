@@ -481,6 +481,11 @@ void session_tls_started(struct session *s, struct ssl_st *ssl)
     login_tls_started(s);
 }
 
+void session_computed(struct session *s, struct scram_work *work)
+{
+    login_computed(s, work);
+}
+
 /* ---- what it tells ---- */
 
 const struct caps *session_caps(const struct session *s)
@@ -573,7 +578,7 @@ uint32_t session_patience_ms(const struct session *s)
     if (s->life != SESSION_ALIVE)
         return 0;
     if (s->login.state != LOGIN_READY)
-        return login_patience_ms(s->login.state);
+        return login_patience_ms(&s->login);
     if (scan_in_literal(&s->scan))
         return LITERAL_PATIENCE_MS;
     if (!s->flight_first)

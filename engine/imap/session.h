@@ -18,6 +18,7 @@
 #include "io/base/err.h"
 
 struct session;
+struct scram_work;
 struct ssl_st; /* OpenSSL's SSL, only handed through */
 
 struct session_config {
@@ -53,6 +54,10 @@ struct session_events {
     /* The server asked to slow down without refusing ([THROTTLED] at the end of an OK, quirk T03);
      * may be NULL. */
     void (*slow_down)(void *context);
+    /* SCRAM's hashing, up to SCRAM_ROUNDS_MAX rounds, which is too long for a loop: scram_work_run
+     * on another thread, then session_computed. work is the receiver's now, also when the session
+     * ends before. NULL: it is done inside session_feed. */
+    void (*compute)(void *context, struct scram_work *work);
 };
 
 /* Never fails. events and context are borrowed until session_destroy. */
@@ -71,6 +76,9 @@ struct slice session_output(struct session *session);
 void session_output_taken(struct session *session, size_t bytes);
 /* TLS stands (after start_tls). */
 void session_tls_started(struct session *session, struct ssl_st *ssl);
+/* After `compute`: work has run, and is the session's. Not on a session that was destroyed
+ * meanwhile. */
+void session_computed(struct session *session, struct scram_work *work);
 /* For SCRAM-PLUS: the TLS handle of a stream that had TLS from the start; may be NULL. */
 void session_set_ssl(struct session *session, struct ssl_st *ssl);
 

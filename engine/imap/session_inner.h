@@ -44,6 +44,7 @@ struct login {
     size_t stops[2];
     unsigned stop_count, stop_next;
     bool client_first_due; /* the initial response goes at the first "+" (no SASL-IR) */
+    char *challenge;       /* SCRAM's, while its hashing is done elsewhere; else NULL */
     bool canceled;         /* we gave up the exchange with "*": what is refused is our own doing */
     struct err why;        /* why we gave up */
 };
@@ -148,7 +149,8 @@ void login_deinit(struct session *s);
 void login_receive(struct session *s, const struct resp *resp);
 void login_tls_started(struct session *s);
 const char *login_state_name(enum login_state state);
-uint32_t login_patience_ms(enum login_state state);
+uint32_t login_patience_ms(const struct login *login); /* 0 while we compute */
+void login_computed(struct session *s, struct scram_work *work);
 
 /* session_replies.c */
 void replies_data(struct session *s, const struct resp *resp);

@@ -216,6 +216,23 @@ bool verdict_is_about_mechanism(const struct resp *resp)
     return false;
 }
 
+/* Another way is tried only where this one was broken, never because the password was wrong: every
+ * try counts towards a lock-out. A mechanism that was refused before anything made from the
+ * password was sent has judged nothing (a server that keeps only hashes refuses SCRAM so); BAD says
+ * that the server could not read us; and a NO may say in so many words that it is about the
+ * mechanism. */
+bool verdict_is_about_way(const struct resp *resp, const struct err *err, bool spent)
+{
+    if (err->class != ERR_CLASS_PERMANENT)
+        return false;
+    if (!spent)
+        return !err->resp_code[0] || resp_has_code(resp, "AUTHENTICATIONFAILED") ||
+               resp_has_code(resp, "CANNOT");
+    if (resp_has_code(resp, "AUTHENTICATIONFAILED") || verdict_is_about_password(resp))
+        return false;
+    return resp->status == RESP_BAD || verdict_is_about_mechanism(resp);
+}
+
 static void judge(struct err *e, const struct resp *resp, const struct verdict_about *about)
 {
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {

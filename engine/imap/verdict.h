@@ -36,6 +36,9 @@ uint32_t verdict_backoff_ms(struct slice text);
  * itself, which then says nothing about the password. Neither: the server does not tell. */
 bool verdict_is_about_password(const struct resp *resp);
 bool verdict_is_about_mechanism(const struct resp *resp);
+/* A login was refused (err: its verdict) for the way of logging in, so that another may be tried.
+ * spent: what was made from the password had been sent. */
+bool verdict_is_about_way(const struct resp *resp, const struct err *err, bool spent);
 /* Whether a greeting that is no IMAP says that the server is there, and has no time now ("421 Server is busy"): 421, 450 or 454, or
  * words. */
 bool verdict_is_busy(struct slice text);

@@ -1,9 +1,11 @@
 #include "engine/move/link.h"
 
+#include "engine/imap/scram.h"
 #include "engine/move/knock.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
+#include "io/chore.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,6 +48,7 @@ struct link {
     bool feeding, pumping, by_line, another_way;
     bool open, heard, knocked; /* TCP stands; a byte came; it was asked whether it wants TLS */
     struct knock *knock;       /* under way, or NULL */
+    struct chore *hashing;     /* likewise; a password for SCRAM */
     struct err error; /* why it ends, once has_error */
 };
 
@@ -151,6 +154,35 @@ static void slow_down(void *context)
         link->events->slow_down(link->context);
 }
 
+static void hash(void *work)
+{
+    scram_work_run(work);
+}
+
+static void hashed(void *context, void *work)
+{
+    struct link *link = context;
+
+    link->hashing = NULL;
+    session_computed(link->session, work);
+    pump(link);
+}
+
+static void drop_hash(void *context)
+{
+    struct scram_work *work = context;
+
+    scram_work_destroy(&work);
+}
+
+static void compute(void *context, struct scram_work *work)
+{
+    static const struct chore_kind kind = { hash, hashed, drop_hash };
+    struct link *link = context;
+
+    link->hashing = chore_begin(link->loop, &kind, scram_work_rounds(work), work, link);
+}
+
 static const struct session_events session_events = {
     .ready = session_ready,
     .start_tls = start_tls,
@@ -159,6 +191,7 @@ static const struct session_events session_events = {
     .failed = session_failed,
     .notice = notice,
     .slow_down = slow_down,
+    .compute = compute,
 };
 
 /* Until the login is over one thing is said at a time, and its answer is short. */
@@ -331,6 +364,7 @@ static void stream_closed(void *context, const struct err *err)
     stream_facts(link->stream, &facts);
     link->closing = true;
     knock_cancel(&link->knock);
+    chore_cancel(&link->hashing);
     if (link->another_way) {
         log_line(LOG_INFO, "link.another_way", "%s why=%s", link->label, link->error.server_text);
         loop_timer_clear(link->loop, &link->watch);

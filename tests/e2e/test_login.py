@@ -255,9 +255,14 @@ class BoundSession(quirky.Session):
             self.line("+ ")
             first = self.command()
         header, _, bare = re.match(r"((p=[^,]*|[yn]),[^,]*,)(.*)", base64.b64decode(first).decode()).groups()
+        server.headers.append(header)
+        if server.stripped and header.startswith("y"):
+            self.line("+ " + base64.b64encode(b"e=server-does-support-channel-binding").decode())
+            self.command()
+            return "NO [AUTHENTICATIONFAILED] Authentication failed."
         user = re.search(r"n=([^,]*)", bare).group(1)
         nonce = re.search(r"r=([^,]*)", bare).group(1) + "server"
-        salt, rounds = b"salt of the test", 4096
+        salt, rounds = b"salt of the test", server.rounds
         challenge = "r=%s,s=%s,i=%d" % (nonce, base64.b64encode(salt).decode(), rounds)
         self.line("+ " + base64.b64encode(challenge.encode()).decode())
         final = base64.b64decode(self.command()).decode()
@@ -290,10 +295,10 @@ class BoundSession(quirky.Session):
 
 class Bound(quirky.Quirky):
     session = BoundSession
-    binding, forged = None, False
+    binding, forged, stripped, rounds = None, False, False, 4096
 
     def start(self):
-        self.mechanisms = []
+        self.mechanisms, self.headers = [], []
         super().start()
         # Python tells the binding of TLS 1.2 only.
         self.context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -328,3 +333,20 @@ class ChannelBinding(Login):
         source.forged = True
         self.assertFalse(self.checked(batch, 77)["login"]["ok"])
         self.assertNotIn("LOGIN", source.mechanisms)
+
+    def test_a_server_that_offers_no_binding_is_told_that_we_can(self):
+        """Signed by the password: who took the offer out on its way is found out. As many rounds as are computed, so
+        that they are computed beside the loop."""
+        source, batch = self.job(greeting="[CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=SCRAM-SHA-256] ready")
+        source.rounds = 1000000
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(set(source.mechanisms), {"SCRAM-SHA-256"})
+        self.assertEqual(set(source.headers), {"y,,"})
+
+    def test_an_offer_that_was_taken_out_ends_the_login(self):
+        source, batch = self.job(greeting="[CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=SCRAM-SHA-256] ready")
+        source.stripped = True
+        step = self.checked(batch, 69)["tls"]
+        self.assertEqual(step["type"], "TlsFailed")
+        self.assertIn("taken it out", step["detail"])
+        self.assertEqual(source.mechanisms, ["SCRAM-SHA-256"])
