@@ -7,6 +7,7 @@
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/json_out.h"
+#include "engine/cli/outfile.h"
 #include "engine/inspect/probe.h"
 #include "engine/move/batch.h"
 #include "engine/move/tokens.h"
@@ -128,15 +129,14 @@ static bool stopped(void)
 static int write_page(const char *file, const char *server, const struct drain_step *steps,
                       unsigned count, unsigned knee, const char *reason)
 {
-    FILE *out = fopen(file, "we");
-    bool ok = out != NULL;
+    struct outfile to;
+    struct err err;
+    int error = outfile_begin(&to, file);
 
-    if (ok)
-        bench_page_write(out, server, steps, count, knee, reason);
-    if (!ok || fclose(out) != 0) {
-        return complain_of_file(file, errno);
-    }
-    return EXIT_DONE;
+    if (error)
+        return complain_of_file(file, error);
+    bench_page_write(to.out, server, steps, count, knee, reason);
+    return outfile_end(&to, true, &err) ? EXIT_DONE : complain(&err, EXIT_DISK);
 }
 
 static int measure(const struct opts *o, const struct visit_house *house)

@@ -4,6 +4,7 @@
 #include "engine/cli/confine.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/export.h"
+#include "engine/cli/outfile.h"
 #include "engine/cli/states.h"
 #include "engine/inspect/fetcher.h"
 #include "engine/report/format.h"
@@ -57,21 +58,24 @@ int do_status(const struct opts *o, const struct settings *settings)
     return code;
 }
 
-/* Writes one form into a file, or standard output. */
+/* Writes one form into a file, whole or not at all, or to standard output. */
 static int write_form(struct report *report, const char *file,
                       bool (*write)(struct report *report, FILE *out, struct err *err_r))
 {
-    FILE *out = stdout;
-    struct err err;
+    struct outfile to;
+    struct err err, unused;
     bool ok;
+    int error;
 
-    if (file && strcmp(file, "-") == 0)
-        file = NULL;
-    if (file && !(out = fopen(file, "we")))
-        return complain_of_file(file, errno);
-    ok = write(report, out, &err);
-    if (file && fclose(out) != 0 && ok)
-        ok = err_set_os(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, file);
+    if (!file || strcmp(file, "-") == 0)
+        return write(report, stdout, &err) ? EXIT_DONE : complain(&err, EXIT_DISK);
+    if ((error = outfile_begin(&to, file)) != 0)
+        return complain_of_file(file, error);
+    ok = write(report, to.out, &err);
+    if (ok)
+        ok = outfile_end(&to, true, &err);
+    else
+        (void)!outfile_end(&to, false, &unused);
     return ok ? EXIT_DONE : complain(&err, EXIT_DISK);
 }
 

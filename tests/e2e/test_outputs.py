@@ -126,6 +126,43 @@ class Good(Case):
                 self.assertEqual(len(f.readlines()), 2)
         self.ends(batch.call("report", "--csv", "/dev/stdout", "--html", "/dev/null"), 0)
         self.assertGreater(os.stat(log).st_size, 0)
+        self.whole_or_not_at_all(batch, html, csv)
+
+    def whole_or_not_at_all(self, batch, html, csv):
+        """What stood there stays when the new one does not find room, also where it is written over in place."""
+        import resource
+        import signal
+
+        def no_room():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+        os.chmod(html, 0o640)
+        link = os.path.join(batch.folder, "link.html")
+        os.symlink("r.html", link)
+        names = sorted(os.listdir(batch.folder))
+        with open(html) as f:
+            old = f.read()
+        self.assertGreater(len(old), 4096)
+        for path in (html, link):
+            done = self.ends(batch.call("report", "--html", path, limits=no_room), 74)
+            self.assertIn("File too large", str(done))
+            with open(html) as f:
+                self.assertEqual(f.read(), old)
+            self.assertEqual(sorted(os.listdir(batch.folder)), names)
+        # A new one has the old one's permissions, and a link stays a link.
+        self.ends(batch.call("report", "--html", link), 0)
+        self.assertTrue(os.path.islink(link))
+        self.assertEqual(os.stat(html).st_mode & 0o777, 0o640)
+        self.assertEqual(sorted(os.listdir(batch.folder)), names)
+        if os.geteuid() == 0:
+            return
+        folder = os.stat(batch.folder).st_mode
+        os.chmod(batch.folder, 0o500)
+        self.addCleanup(os.chmod, batch.folder, folder)
+        self.ends(batch.call("report", "--html", html, limits=no_room), 74)
+        with open(html) as f:
+            self.assertEqual(f.read(), old)
 
 
 class Shared(Case):
