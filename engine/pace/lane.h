@@ -1,11 +1,12 @@
-/* The insides that engine/pace/pace.c (permits), trouble.c (throttles, drops, connects) and state.c
- * (restart, ledger, views) share. Nobody else includes this.
+/* The insides that engine/pace/pace.c (permits), own.c (rates of lanes), trouble.c (throttles,
+ * drops, connects), trial.c and state.c (restart, ledger, views) share. Nobody else includes this.
  */
 #ifndef ENGINE_PACE_LANE_H
 #define ENGINE_PACE_LANE_H
 
 #include "engine/pace/backoff.h"
 #include "engine/pace/fair.h"
+#include "engine/pace/kin.h"
 #include "engine/pace/law.h"
 #include "engine/pace/strikes.h"
 
@@ -33,8 +34,17 @@ struct lane {
     struct average recent; /* accepted, 5 s */
     double cut_recent;     /* that, at the cut */
     bool guess;            /* rate_hat is from the first cut: the burst was in it */
+    double cut_cost;       /* accepted up to the cut, since the one before */
+    uint64_t told_ms;      /* the longest pause that it was told with a cut */
     uint64_t quiet_ms;     /* since when no own cut is known */
     uint64_t grown_ms;     /* last look at growth */
+
+    struct kin_class *kin; /* whose rate it takes for its own, NULL none */
+    uint64_t kin_made;     /* by which agreement */
+    uint64_t kin_ms;       /* since when */
+    uint32_t kin_cuts;     /* since then */
+    double kin_more;       /* its rate over the class's: whether it is alike is not known yet */
+    bool alone;            /* its rate is another, as two cuts have shown */
 
     uint64_t reconnect_ms; /* no connect before */
     uint64_t slot_ms;      /* place in the order of connects, 0 none */
@@ -82,6 +92,7 @@ struct pace {
     bool polling;
     struct strikes throttles, drops;
     struct trial trial;
+    struct kin kin;
     struct slots connects;
     struct bucket
         leaves; /* to connect, as they are given: places that come late together do not add up */
@@ -128,9 +139,17 @@ void pace_end_permits(struct pace *p, uint32_t lane, uint32_t permits);
 void pace_lane_silence(struct lane *lane, uint64_t until_ms, uint64_t now);
 /* The same for every lane until the gate opens: the only work that grows with the lanes. */
 void pace_silence_all(struct pace *p);
-/* How long after its last cut a lane's rate is left alone. */
-uint64_t pace_lane_trust_ms(const struct pace *p, const struct lane *lane);
+/* What is known of its own limit, by itself or from lanes that are alike; 0 nothing. */
+double pace_lane_rate_hat(const struct lane *lane);
+/* Most tokens of its own that the lane may have gathered. */
+double pace_lane_burst(const struct lane *lane);
+/* It was throttled, for wait_ms: measures what its rate was, if this is the first of the kind. */
+void pace_lane_cut(struct pace *p, struct lane *lane, uint64_t wait_ms);
 /* Decides about a pending cut once the lane's hold is over. */
 void pace_lane_judge(struct pace *p, struct lane *lane);
+/* One that has a rate is about to send: the rate grows with use and time. */
+void pace_lane_used(struct pace *p, struct lane *lane);
+/* The lane ends. */
+void pace_lane_leave(struct pace *p, struct lane *lane);
 
 #endif

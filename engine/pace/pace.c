@@ -14,8 +14,6 @@
 #define RETRY_PER_S    0.1
 #define RETRY_BURST    20
 #define LANE_RECENT_MS 5000
-#define LANE_GUESS_MS  60000 /* a guess doubles in so long, until the next cut */
-#define LANE_SPILL     0.25
 
 void pace_config_init(struct pace_config *config, enum pace_mode mode)
 {
@@ -150,17 +148,13 @@ void pace_lane_remove(struct pace *p, uint32_t index)
 
     p->in_flight -= lane->in_flight;
     pace_trial_void(p, index);
+    pace_lane_leave(p, lane);
     fair_leave(&p->fair, index);
     heap_remove(&p->later, index);
     lane->live = false;
     p->free_lanes[p->free_count++] = index;
     p->lanes_live--;
     note_idle(p);
-}
-
-static double lane_burst(const struct lane *lane)
-{
-    return fmax(2 * lane->rate, 1);
 }
 
 /* Milliseconds `now` at which the lane may be served; <= p->now: at once. */
@@ -171,7 +165,7 @@ static uint64_t lane_free_ms(struct pace *p, struct lane *lane)
     pace_lane_judge(p, lane);
     if (lane->rate <= 0)
         return p->now;
-    bucket_refill(&lane->tokens, lane->rate, lane_burst(lane), p->now);
+    bucket_refill(&lane->tokens, lane->rate, pace_lane_burst(lane), p->now);
     if (bucket_holds(&lane->tokens, 0))
         return p->now;
     return p->now + bucket_wait_ms(&lane->tokens, lane->rate, 0);
@@ -246,30 +240,6 @@ static void release_due(struct pace *p)
     }
 }
 
-static void lane_probe(struct pace *p, struct lane *lane)
-{
-    uint64_t from = lane->quiet_ms + (lane->guess ? 0 : pace_lane_trust_ms(p, lane));
-    double burst = lane_burst(lane);
-
-    bucket_refill(&lane->tokens, lane->rate, burst, p->now);
-    if (from < lane->grown_ms)
-        from = lane->grown_ms;
-    /* Tokens that had time to gather: it was its turn that the lane waited for, not its own rate.
-     */
-    if (lane->tokens.tokens <= LANE_SPILL * burst && p->now > from) {
-        double dt = (double)(p->now - from);
-
-        if (lane->guess)
-            lane->rate *= exp2(dt / LANE_GUESS_MS);
-        else
-            lane->rate = law_probe(&p->config, lane->rate, lane->rate_hat, dt);
-        /* A limit that nobody enforces any more is none. */
-        if (lane->rate > 8 * lane->rate_hat)
-            lane->rate = lane->rate_hat = 0;
-    }
-    lane->grown_ms = p->now;
-}
-
 static uint64_t grant(struct pace *p, uint32_t index)
 {
     struct lane *lane = pace_lane(p, index);
@@ -284,7 +254,7 @@ static uint64_t grant(struct pace *p, uint32_t index)
     fair_serve(&p->fair, index, cost);
     law_take(&p->law, cost);
     if (lane->rate > 0) {
-        lane_probe(p, lane);
+        pace_lane_used(p, lane);
         lane->tokens.tokens -= cost;
     }
     lane->busy_ms = p->now;

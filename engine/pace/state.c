@@ -83,7 +83,7 @@ void pace_lane_save(const struct pace *p, uint32_t index, uint64_t now, int64_t 
         .saved_ms = wall_ms,
         .hold_ms = to_wall(lane->hold_ms, now, wall_ms),
         .rate = lane->rate,
-        .rate_hat = lane->rate_hat,
+        .rate_hat = pace_lane_rate_hat(lane),
         .throttle_replies =
             lane->throttle_replies > UINT32_MAX ? UINT32_MAX : (uint32_t)lane->throttle_replies,
     };
@@ -261,7 +261,7 @@ void pace_lane_snapshot(struct pace *p, uint32_t index, uint64_t now, struct pac
         .held = until > now,
         .hold_ms = until > now ? until : 0,
         .rate = lane->rate,
-        .rate_hat = lane->rate_hat,
+        .rate_hat = pace_lane_rate_hat(lane),
         .cost_accepted = lane->cost_accepted,
         .wants = lane->want_count,
         .in_flight = lane->in_flight,

@@ -14,13 +14,8 @@
 #define ASK_AGAIN_MS    10000  /* a wait may end early: pace_up_again */
 #define SLOT_KEPT_MS    5000   /* a place in the order of connects is kept so long */
 #define OPEN_LIMITED_MS 600000 /* an open server's connects are limited so long after a drop */
-#define LANE_RATE_MIN   0.01
-#define LANE_LEARN_COST 20.0  /* accepted between two cuts: less teaches nothing */
-#define LANE_TRUST_COST 200.0 /* accepted before more is tried: sizes differ, less tells little */
-#define CONFIRM_SHARE   0.15
-#define CONFIRMED_MAX   4  /* with thousands of lanes, each probing every 10 min is a flood */
-#define LATER_MOST      1  /* a lane: taken of what was sent after a refusal by the tenant */
-#define LATER_MOST_DROP 10 /* the same after lost connections */
+#define LATER_MOST      1      /* a lane: taken of what was sent after a refusal by the tenant */
+#define LATER_MOST_DROP 10     /* the same after lost connections */
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -42,58 +37,6 @@ void pace_lane_silence(struct lane *lane, uint64_t until_ms, uint64_t now)
     lane->silent_ms = until_ms;
 }
 
-/* A tenant event explains the lanes' throttles around it: those teach nothing about a lane. */
-static bool tenant_was_it(const struct pace *p, const struct lane *lane)
-{
-    return p->law.event_ms != 0 && p->law.event_ms + STRIKES_WITHIN_MS >= lane->cut_ms;
-}
-
-uint64_t pace_lane_trust_ms(const struct pace *p, const struct lane *lane)
-{
-    uint64_t quiet_ms = (uint64_t)p->config.probe_after_ms << lane->confirmed;
-    double measured_ms = LANE_TRUST_COST / lane->rate * 1000;
-
-    return measured_ms > (double)quiet_ms ? (uint64_t)measured_ms : quiet_ms;
-}
-
-/* What the mailbox had saved up is in what the first cut measured, and the time in which the rate
- * was too low to use it is, too: half of what was carried last is the other guess, as TCP has it.
- * From the first cut to the second the server takes what it refills. */
-static double lane_learn(const struct lane *lane)
-{
-    if (lane->rate_hat <= 0)
-        return fmax(law_learn(0, lane->cut_est, true), lane->cut_recent / 2);
-    if (lane->guess)
-        return lane->cut_est <= lane->rate_hat
-                   ? lane->cut_est
-                   : (lane->cut_est + fmax(lane->cut_est, lane->cut_recent)) / 2;
-    return law_learn(lane->rate_hat, lane->cut_est, true);
-}
-
-void pace_lane_judge(struct pace *p, struct lane *lane)
-{
-    double learnt;
-
-    if (!lane->cut_pending)
-        return;
-    lane->cut_pending = false;
-    if (tenant_was_it(p, lane) || lane->cut_est < 0)
-        return;
-    learnt = fmax(lane_learn(lane), LANE_RATE_MIN);
-    lane->guess = lane->rate_hat <= 0;
-    if (fabs(learnt - lane->rate_hat) > CONFIRM_SHARE * learnt)
-        lane->confirmed = 0;
-    else if (lane->confirmed < CONFIRMED_MAX)
-        lane->confirmed++;
-    lane->rate_hat = learnt;
-    lane->rate = LAW_SAFETY * lane->rate_hat;
-    bucket_init(&lane->tokens, 0, p->now);
-    /* Counted from the throttle on: the pause belongs to the time in which the server refilled. */
-    meter_restart(&lane->accepted, lane->cut_ms);
-    lane->quiet_ms = p->now;
-    lane->grown_ms = p->now;
-}
-
 void pace_silence_all(struct pace *p)
 {
     for (uint32_t i = 0; i < p->lane_count; i++)
@@ -109,19 +52,11 @@ void pace_throttled(struct pace *p, uint32_t index, uint32_t permits, int64_t hi
     uint64_t wait_ms, until_ms;
 
     now = pace_advance(p, now);
-    /* An answer that was on its way when the gate closed tells nothing new but its own hint. */
-    if (now >= p->law.gate_ms && !lane->cut_pending) {
-        lane->cut_pending = true;
-        lane->cut_ms = now;
-        lane->cut_est = meter_rate(&lane->accepted, now);
-        lane->cut_recent = average_rate(&lane->recent, now);
-        if (lane->cut_est * (double)meter_span_ms(&lane->accepted, now) < LANE_LEARN_COST * 1000)
-            lane->cut_est = -1;
-    }
     if (hint_ms > 0)
         wait_ms = backoff_hint_ms(hint_ms);
     else
         wait_ms = backoff_ms(HINTLESS_MS, lane->throttle_step, HINTLESS_MAX_MS);
+    pace_lane_cut(p, lane, wait_ms);
     if (hint_ms <= 0 && lane->hold_ms <= now && lane->throttle_step < 31)
         lane->throttle_step++;
     lane->throttle_replies++;
@@ -146,8 +81,8 @@ void pace_throttled(struct pace *p, uint32_t index, uint32_t permits, int64_t hi
 
 /* It doubles while the mailbox hears nothing at all. One that logs in and then loses every message
  * waits for a part of the time in which it does; not so after a throttle reply, for Exchange lets a
- * throttled mailbox log in, then hangs up. Where nothing answers anybody, the gate is the pause; that
- * one may always try, no mailbox waits longer than half of it. */
+ * throttled mailbox log in, then hangs up. Where nothing answers anybody, the gate is the pause;
+ * that one may always try, no mailbox waits longer than half of it. */
 static uint64_t drop_wait_ms(const struct pace *p, struct lane *lane)
 {
     uint64_t max_ms = p->down ? p->config.drop_gate_ms / 2 : DROP_MAX_MS;

@@ -1,0 +1,228 @@
+/* What a lane learns of a budget of its own, from its cuts and from lanes that are alike
+ * (engine/pace/kin.h). */
+#include "engine/pace/lane.h"
+
+#include <math.h>
+
+#define RATE_MIN       0.01
+#define LEARN_COST     20.0  /* accepted between two cuts: less teaches nothing */
+#define KIN_LEARN_COST 40.0  /* the same, for others */
+#define TRUST_COST     200.0 /* accepted before more is tried: sizes differ, less tells little */
+#define CONFIRM_SHARE  0.15
+#define CONFIRMED_MAX  4     /* with thousands of lanes, each probing every 10 min is a flood */
+#define GUESS_MS       60000 /* a guess doubles in so long, until the next cut */
+#define UNUSED         0.25 /* of the burst: it was its turn that the lane waited for, not its rate */
+#define NO_LIMIT       8    /* times what was learnt: nobody enforces it any more */
+#define KIN_NEW_MS     30000 /* a cut so soon after joining is of what was sent before */
+#define KIN_CUTS_MOST  2     /* of a member, then it is none */
+#define KIN_MORE_MOST  1.5   /* times the class's rate, and not cut: it is not alike */
+
+static uint32_t index_of(const struct pace *p, const struct lane *lane)
+{
+    return (uint32_t)(lane - p->lanes);
+}
+
+static bool is_member(const struct lane *lane)
+{
+    return lane->kin && lane->kin->rate > 0 && lane->kin->made == lane->kin_made;
+}
+
+double pace_lane_rate_hat(const struct lane *lane)
+{
+    return is_member(lane) ? lane->kin->rate : lane->rate_hat;
+}
+
+double pace_lane_burst(const struct lane *lane)
+{
+    return fmax(2 * lane->rate, 1);
+}
+
+/* A tenant event explains the lanes' throttles around it: those teach nothing about a lane. */
+static bool tenant_was_it(const struct pace *p, const struct lane *lane)
+{
+    return p->law.event_ms != 0 && p->law.event_ms + STRIKES_WITHIN_MS >= lane->cut_ms;
+}
+
+/* How long after its last cut a lane's rate is left alone. */
+static uint64_t trust_ms(const struct pace *p, const struct lane *lane)
+{
+    uint64_t quiet_ms = (uint64_t)p->config.probe_after_ms << lane->confirmed;
+    double measured_ms = TRUST_COST / lane->rate * 1000;
+
+    return measured_ms > (double)quiet_ms ? (uint64_t)measured_ms : quiet_ms;
+}
+
+static void leave(struct lane *lane)
+{
+    if (lane->kin && lane->kin->made == lane->kin_made)
+        lane->kin->members--;
+    lane->kin = NULL;
+}
+
+void pace_lane_leave(struct pace *p, struct lane *lane)
+{
+    leave(lane);
+    kin_forget(&p->kin, index_of(p, lane));
+}
+
+/* What it does not know itself it may take from others, unless it has shown better. What it knows
+ * must be about the same. */
+static bool may_join(const struct pace *p, struct lane *lane, const struct kin_class *c)
+{
+    double est = meter_rate(&lane->accepted, p->now);
+
+    if (lane->alone)
+        return false;
+    if (!lane->guess)
+        return lane->rate_hat <= KIN_FAR * c->rate && c->rate <= KIN_FAR * lane->rate_hat;
+    return est <= KIN_FAR * c->rate ||
+           est * (double)meter_span_ms(&lane->accepted, p->now) < LEARN_COST * 1000;
+}
+
+/* Joins the lanes that are alike, leaves them when they no longer agree, and takes their rate. */
+static void follow(struct pace *p, struct lane *lane)
+{
+    struct kin_class *c = lane->kin;
+
+    if (c && !is_member(lane))
+        leave(lane);
+    if (!lane->kin && lane->rate_hat > 0 && lane->told_ms > 0) {
+        c = kin_find(&p->kin, lane->told_ms);
+        if (!c || !may_join(p, lane, c))
+            return;
+        lane->kin = c;
+        lane->kin_made = c->made;
+        lane->kin_ms = p->now;
+        lane->kin_cuts = 0;
+        lane->kin_more = 1;
+        lane->quiet_ms = lane->grown_ms = p->now;
+        c->members++;
+    }
+    if (lane->kin)
+        lane->rate = lane->kin->rate * lane->kin_more;
+}
+
+/* What the mailbox had saved up is in what the first cut measured, and the time in which the rate
+ * was too low to use it is, too: half of what was carried last is the other guess, as TCP has it.
+ * From the first cut to the second the server takes what it refills. */
+static double learn(const struct lane *lane)
+{
+    if (lane->rate_hat <= 0)
+        return fmax(law_learn(0, lane->cut_est, true), lane->cut_recent / 2);
+    if (lane->guess)
+        return lane->cut_est <= lane->rate_hat
+                   ? lane->cut_est
+                   : (lane->cut_est + fmax(lane->cut_est, lane->cut_recent)) / 2;
+    return law_learn(lane->rate_hat, lane->cut_est, true);
+}
+
+/* A member was cut: it is one still, unless its rate is another. Otherwise the rate that it had
+ * until then is what it learns from. */
+static bool stays(struct lane *lane)
+{
+    if (!lane->kin || lane->cut_ms < lane->kin_ms + KIN_NEW_MS)
+        return false;
+    lane->kin_more = 1;
+    lane->alone = ++lane->kin_cuts >= KIN_CUTS_MOST || lane->cut_est < lane->kin->rate / KIN_FAR;
+    return !lane->alone;
+}
+
+void pace_lane_cut(struct pace *p, struct lane *lane, uint64_t wait_ms)
+{
+    /* An answer that was on its way when the gate closed tells nothing new but its own hint. */
+    if (p->now < p->law.gate_ms || lane->cut_pending)
+        return;
+    lane->cut_pending = true;
+    lane->cut_ms = p->now;
+    lane->cut_est = meter_rate(&lane->accepted, p->now);
+    lane->cut_recent = average_rate(&lane->recent, p->now);
+    lane->cut_cost = lane->cut_est * (double)meter_span_ms(&lane->accepted, p->now) / 1000;
+    if (lane->cut_cost < LEARN_COST)
+        lane->cut_est = -1;
+    if (wait_ms > lane->told_ms)
+        lane->told_ms = wait_ms;
+    follow(p, lane);
+    if (lane->kin && lane->cut_est >= 0 && p->now >= lane->kin_ms + KIN_NEW_MS)
+        kin_cut(lane->kin, p->now);
+}
+
+static void take_up(struct pace *p, struct lane *lane, double learnt)
+{
+    lane->guess = lane->rate_hat <= 0;
+    if (fabs(learnt - lane->rate_hat) > CONFIRM_SHARE * learnt)
+        lane->confirmed = 0;
+    else if (lane->confirmed < CONFIRMED_MAX)
+        lane->confirmed++;
+    lane->rate_hat = learnt;
+    lane->rate = LAW_SAFETY * lane->rate_hat;
+}
+
+void pace_lane_judge(struct pace *p, struct lane *lane)
+{
+    if (!lane->cut_pending)
+        return;
+    lane->cut_pending = false;
+    if (tenant_was_it(p, lane) || lane->cut_est < 0)
+        return;
+    if (stays(lane)) {
+        lane->rate_hat = fmax(lane->cut_est, RATE_MIN);
+        lane->guess = false;
+    } else {
+        leave(lane);
+        take_up(p, lane, fmax(learn(lane), RATE_MIN));
+    }
+    if (!lane->guess && lane->cut_cost >= KIN_LEARN_COST)
+        kin_learnt(&p->kin, index_of(p, lane), lane->rate_hat, lane->told_ms, p->now);
+    bucket_init(&lane->tokens, 0, p->now);
+    /* Counted from the throttle on: the pause belongs to the time in which the server refilled. */
+    meter_restart(&lane->accepted, lane->cut_ms);
+    lane->quiet_ms = p->now;
+    lane->grown_ms = p->now;
+    follow(p, lane);
+}
+
+static void grow(struct pace *p, struct lane *lane, double dt_ms)
+{
+    if (lane->kin) {
+        lane->kin_more *= pow(p->config.probe_beyond_per_min, dt_ms / 60000);
+        if (lane->kin_more > KIN_MORE_MOST) {
+            leave(lane);
+            lane->alone = true;
+        }
+    } else if (lane->guess) {
+        lane->rate *= exp2(dt_ms / GUESS_MS);
+    } else {
+        lane->rate = law_probe(&p->config, lane->rate, lane->rate_hat, dt_ms);
+    }
+    if (lane->rate > NO_LIMIT * lane->rate_hat) {
+        lane->rate = lane->rate_hat = 0;
+        pace_lane_leave(p, lane);
+    }
+}
+
+/* From when on it may grow. A member whose rate was never measured shows in time whether it has
+ * more; the others look for more together. */
+static uint64_t grows_from(const struct pace *p, const struct lane *lane)
+{
+    if (lane->kin)
+        return lane->guess ? lane->quiet_ms + p->config.probe_after_ms : PACE_NEVER;
+    return lane->quiet_ms + (lane->guess ? 0 : trust_ms(p, lane));
+}
+
+void pace_lane_used(struct pace *p, struct lane *lane)
+{
+    uint64_t from;
+
+    follow(p, lane);
+    bucket_refill(&lane->tokens, lane->rate, pace_lane_burst(lane), p->now);
+    from = grows_from(p, lane);
+    if (from < lane->grown_ms)
+        from = lane->grown_ms;
+    if (lane->tokens.tokens <= UNUSED * pace_lane_burst(lane)) {
+        if (lane->kin)
+            kin_used(lane->kin, p->now);
+        if (p->now > from)
+            grow(p, lane, (double)(p->now - from));
+    }
+    lane->grown_ms = p->now;
+}
