@@ -352,6 +352,15 @@ static struct batch_did did(const struct batch *batch, const struct batch_view *
     };
 }
 
+/* Nobody got into one of the servers. */
+static bool has_shut_door(const struct batch *batch)
+{
+    for (unsigned side = 0; side < SIDE_COUNT; side++)
+        if (hub_uses(&batch->hubs[0], side) && !batch->house.presence[side].ever)
+            return true;
+    return false;
+}
+
 static void judge(struct batch *batch, struct batch_result *r)
 {
     unsigned users = (unsigned)batch->settings->user_count;
@@ -369,9 +378,9 @@ static void judge(struct batch *batch, struct batch_result *r)
         r->end = BATCH_DISK;
     else if (batch->left_alone)
         r->end = (enum batch_end)(batch->left_alone - 1);
-    else if (users > 0 && batch->connect_failed == users)
+    else if (users > 0 && batch->connect_failed == users && has_shut_door(batch))
         r->end = BATCH_UNREACHABLE;
-    else if (users > 0 && batch->login_failed == users)
+    else if (users > 0 && batch->login_failed == users && has_shut_door(batch))
         r->end = BATCH_REFUSED;
     else if (r->stop_reason || r->stopped)
         r->end = BATCH_STOPPED;
