@@ -177,15 +177,16 @@ static bool may_be_twice(const struct known *k)
 }
 
 /* Where a target gives dates of its own, or nobody knows yet, the very size is enough for a message that was sent without
- * an answer. */
+ * an answer, or its name and a size that a copy of it may have. */
 static bool is_of(const struct known *k, const struct twin_row *seen, const struct twin_manners *manners)
 {
     struct twin_range range = twin_sizes_of(manners, k->row.bytes);
-    bool own_dates = !twin_dates_kept(manners, false);
+    bool own_dates = !twin_dates_kept(manners, false), expected = k->used < k->unanswered;
+    bool by_name = seen->key[0] == 'M' && seen->bytes >= range.least && seen->bytes <= range.most;
 
     return k->row.seconds == seen->seconds ||
-           ((own_dates || twin_dates_assumed(manners)) && k->used < k->unanswered && k->row.bytes == seen->bytes) ||
-           (own_dates && seen->key[0] == 'M' && seen->bytes >= range.least && seen->bytes <= range.most);
+           ((own_dates || twin_dates_assumed(manners)) && expected && (by_name || k->row.bytes == seen->bytes)) ||
+           (own_dates && by_name);
 }
 
 static struct known *owner_by_key(struct surplus *s, const struct twin_row *seen, const struct twin_manners *manners)

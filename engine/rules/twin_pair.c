@@ -533,7 +533,8 @@ void twins_claim(struct twins *twins, struct twin_claim *claims, size_t count,
                  const struct twin_manners *manners)
 {
     bool any_size = !twin_sizes_exact(manners, true);
-    bool any_date = !twin_dates_kept(manners, false);
+    /* Where nothing tells: a copy that is claimed wrongly is sent again, one that is not claimed hides another. */
+    bool any_date = !twin_dates_kept(manners, false) || twin_dates_assumed(manners);
 
     /* Those that may be fewest first. */
     if (count)

@@ -122,11 +122,13 @@ class LateAnd(Scenario):
         plan.chosen[digest_of(messages[4].body)] = "late-cut"
         self.is_doubled_and_named(self.run_with(plan, messages=messages))
 
-    def comes_after_the_run(self, **options):
+    def comes_after_the_run(self, messages=None, **options):
         """The next run, which sends nothing and so learns nothing of the target, names the copy."""
         plan = self.plan({2: "late-cut"}, **options)
         plan.late = "ended"
-        batch = self.run_with(plan)
+        if messages:
+            plan.chosen = {digest_of(messages[2].body): "late-cut"}
+        batch = self.run_with(plan, messages=messages)
         self.ends(self.done, 0)
         self.proxy.release()
         self.done = batch.call("run")
@@ -137,6 +139,12 @@ class LateAnd(Scenario):
 
     def test_what_comes_after_the_run_where_uids_are_told_by_nobody(self):
         self.comes_after_the_run(uids="absent")
+
+    def test_what_comes_after_the_run_where_no_uid_and_no_date_tells_it(self):
+        for name in (True, False):
+            with self.subTest(message_id=name):
+                messages = [*self.MESSAGES[:2], rounds.odd(7, mail.FIRST_S, b"after", name), *self.MESSAGES[3:]]
+                self.comes_after_the_run(messages, uids="absent", own_dates=True)
 
     def test_what_comes_after_the_run_where_uids_lie(self):
         self.comes_after_the_run(uids="high")
