@@ -271,7 +271,7 @@ class Faulty:
 def user_of(answer):
     """Whom SASL PLAIN or XOAUTH2 logs in."""
     plain = base64.b64decode(answer)
-    found = re.match(rb"user=([^\1]*)\1", plain)
+    found = re.match(rb"user=([^\x01]*)\x01", plain)
     return (found.group(1) if found else plain.split(b"\0")[1]).decode()
 
 
