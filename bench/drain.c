@@ -185,7 +185,7 @@ static void read_missing(struct pull *p)
     struct drainer *d = p->drainer;
 
     for (unsigned i = 0; i < p->count; i++) {
-        struct body_read_ask ask = { .uid = p->uids[i], .tries = 1 };
+        struct body_read_ask ask = { .uid = p->uids[i], .tried = true };
         struct pull *one;
 
         if (!ask.uid)

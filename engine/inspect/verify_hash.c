@@ -225,7 +225,7 @@ static void send_batch(struct hashing *h)
     if (h->items[b->first].laddered) {
         struct body_read_ask ask = { .uid = h->items[b->first].uid,
                                      .expected_bytes = sizes_count(h) ? h->items[b->first].expected : 0,
-                                     .tries = 1 };
+                                     .tried = true };
 
         body_read_start(visit_session(h->visit), &ask, &read_events, b);
         return;

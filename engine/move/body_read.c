@@ -1,6 +1,6 @@
 #include "engine/move/body_read.h"
 
-#include "engine/rules/assembly.h"
+#include "engine/rules/ladder.h"
 #include "engine/rules/placeholder.h"
 #include "io/base/mem.h"
 
@@ -15,10 +15,8 @@ struct body_read {
     void *context;
     struct body_read_ask ask;
     /* of the message */
-    unsigned tries;
-    uint64_t other_bytes; /* another size than the expected one, in which it came; 0: none */
-    bool any_size;
-    struct err why;       /* why the last try did not give it */
+    struct ladder ladder;
+    struct err why; /* why the last try did not give it */
     /* of the try */
     enum session_body_form form;
     struct assembly parts;
@@ -76,12 +74,8 @@ static bool is_message(struct body_read *r)
                 "the server sends a placeholder: it cannot give the message \"%s\"", subject);
         return false;
     }
-    if (r->ask.expected_bytes == 0 || r->got == r->ask.expected_bytes || r->any_size || r->got == r->other_bytes)
+    if (ladder_takes(&r->ladder, r->ask.expected_bytes, r->got, SIZES_UNKNOWN))
         return true;
-    if (r->other_bytes == 0)
-        r->other_bytes = r->got;
-    if (r->tries < 2)
-        r->tries = 2; /* the same form gives the same */
     err_set(&r->why, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
             "%" PRIu64 " bytes came of %" PRIu64, r->got, r->ask.expected_bytes);
     return false;
@@ -131,22 +125,14 @@ static void ask_part(struct body_read *r)
 
 static void next_try(struct body_read *r)
 {
-    unsigned rungs = ladder_rungs(r->ask.writable);
-
-    if (r->tries >= rungs && r->other_bytes && !r->any_size) {
-        r->any_size = true;
-        r->tries = 1; /* the same form as the first */
-    }
-    if (r->tries >= rungs) {
+    if (!ladder_goes_on(&r->ladder, r->ask.writable)) {
         err_doing(&r->why, "UID FETCH %" PRIu32, r->ask.uid);
         over(r, &r->why);
         return;
     }
-    r->form = ladder_form(r->tries++, r->ask.writable);
+    r->form = ladder_begin(&r->ladder, r->ask.writable, r->ask.expected_bytes, SIZES_UNKNOWN, &r->parts);
     r->began = r->whole = false;
     r->got = 0;
-    assembly_init(&r->parts, r->form, r->ask.expected_bytes, SIZES_UNKNOWN);
-    r->parts.other_bytes = r->other_bytes;
     ask_part(r);
 }
 
@@ -174,6 +160,7 @@ static void part_ended(void *context, const struct err *err)
     }
     if (err)
         r->why = *err;
+    ladder_failed(&r->ladder);
     next_try(r);
 }
 
@@ -186,7 +173,7 @@ void body_read_start(struct session *session, const struct body_read_ask *ask,
     r->events = events;
     r->context = context;
     r->ask = *ask;
-    r->tries = ask->tries;
+    r->ladder.tries = ask->tried ? 1 : 0;
     err_set(&r->why, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
             "the source has no such message any more, or does not give it whole");
     next_try(r);

@@ -1,4 +1,4 @@
-/* One message's body from a selected folder, by the ladder of forms that a run asks in (rules/assembly): for those
+/* One message's body from a selected folder, by the ladder of forms that a run asks in (rules/ladder): for those
  * that read outside a run, where a message that only a later form gives is had, too. A try that broke off is
  * void, and the next one begins anew. Of a size that differs from the expected one another form is asked, and the
  * first size that comes twice, or the best there is, is taken.
@@ -19,7 +19,7 @@ struct body_read_events {
 struct body_read_ask {
     uint32_t uid;
     uint64_t expected_bytes; /* 0: whatever comes */
-    unsigned tries;          /* forms that were tried before, 0.. */
+    bool tried;              /* it was asked for in a set, and did not come */
     bool writable;           /* the folder was opened by SELECT */
 };
 

@@ -7,6 +7,7 @@
 #include "engine/imap/uidset.h"
 #include "engine/move/hub.h"
 #include "engine/move/push_queue.h"
+#include "engine/rules/ladder.h"
 #include "engine/rules/names.h"
 #include "engine/rules/refusals.h"
 #include "engine/rules/repair.h"
@@ -31,7 +32,8 @@ enum folder_push {
 /* A message on its way; keywords are owned by the item. */
 struct folder_item {
     uint32_t uid;
-    uint8_t flags, tries;
+    uint8_t flags;
+    uint8_t tries;  /* of the target */
     uint8_t losses; /* connections that were lost while it was asked for, nobody to blame; or was sent */
     uint8_t losses_alone; /* of those, while no other of its folder was sent */
     bool alone;      /* it is sent so */
@@ -47,9 +49,7 @@ struct folder_item {
     bool date_known;
     int64_t date_seconds;
     uint64_t listed_bytes, body, body_bytes, source_id, repaired_bytes;
-    uint64_t torn_bytes; /* the most that came of it where not all did */
-    uint64_t other_bytes; /* another size than the listed one, in which it came; 0: none */
-    bool any_size;        /* in whatever size it comes now it is taken */
+    struct ladder ladder; /* the source's: in which form it is asked for */
     uint64_t digest; /* the first 8 bytes of its content's */
     uint8_t header_key[TWIN_KEY_BYTES];
     char *keywords; /* NULL: none */

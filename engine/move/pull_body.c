@@ -2,7 +2,7 @@
 #include "engine/move/allowance.h"
 #include "engine/move/gmail.h"
 #include "engine/move/pull_inner.h"
-#include "engine/rules/assembly.h"
+#include "engine/rules/ladder.h"
 #include "engine/rules/placeholder.h"
 #include "engine/rules/policy.h"
 #include "io/base/mem.h"
@@ -164,9 +164,9 @@ static bool is_writable(const struct worker *w)
     return ((const struct pull *)w->work)->writable;
 }
 
-static unsigned rungs(const struct worker *w)
+static bool is_through(const struct worker *w, const struct folder_item *item)
 {
-    return ladder_rungs(is_writable(w));
+    return ladder_is_through(&item->ladder, is_writable(w));
 }
 
 /* It has failed in every form; one of which some came is told as that. */
@@ -175,10 +175,10 @@ static void has_failed(struct folder *f, struct folder_item *item, const char *t
 {
     struct err torn;
 
-    if (item->torn_bytes && !type) {
+    if (item->ladder.torn_bytes && !type) {
         err_set(&torn, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
                 "the server gives %" PRIu64 " of %" PRIu64 " bytes of the message and no more, in every "
-                "form of asking", item->torn_bytes, item->listed_bytes);
+                "form of asking", item->ladder.torn_bytes, item->listed_bytes);
         err_doing(&torn, "UID FETCH %" PRIu32, item->uid);
         message_fails(f, item, "TruncatedMessage", &torn);
         return;
@@ -192,14 +192,9 @@ static void next_rung(struct worker *w, struct folder *f, struct folder_item *it
                       const struct err *err)
 {
     folder_count_fetching(f, -1);
-    if (item->tries >= rungs(w) && !f->bodies_came && pull_try_writable(w, f))
-        item->tries = 0;
-    /* What came in another size than listed, and in no other form: it is taken as it comes. */
-    if (item->tries >= rungs(w) && item->other_bytes && !item->any_size && link_is_ready(w->link)) {
-        item->any_size = true;
-        item->tries = 1;
-    }
-    if (item->tries < rungs(w))
+    if (is_through(w, item) && !f->bodies_came && pull_try_writable(w, f))
+        item->ladder.tries = 0;
+    if (link_is_ready(w->link) ? ladder_goes_on(&item->ladder, is_writable(w)) : !is_through(w, item))
         queue_push_front(&f->wanted, item);
     else
         has_failed(f, item, type, err);
@@ -225,7 +220,7 @@ static void silent_looked(void *context, enum pull_presence presence)
             message_vanished(f, &s->item);
     } else if (presence == PULL_LATER) {
         folder_count_fetching(f, -1);
-        s->item.tries--;
+        s->item.ladder.tries--;
         queue_push_front(&f->wanted, &s->item);
     } else {
         err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
@@ -249,8 +244,8 @@ static void try_again(struct worker *w, struct folder *f, struct folder_item *it
     struct err silent;
 
     if (blamed)
-        item->tries++;
-    if (!err && !answered && (item->tries == 2 || item->tries >= rungs(w)) && link_is_ready(w->link)) {
+        ladder_failed(&item->ladder);
+    if (!err && !answered && (item->ladder.tries == 2 || is_through(w, item)) && link_is_ready(w->link)) {
         struct silence *s = mem_zero(1, sizeof *s);
 
         *s = (struct silence){ .worker = w, .folder = f, .item = *item, .type = type };
@@ -269,7 +264,7 @@ static void try_again(struct worker *w, struct folder *f, struct folder_item *it
 void pull_body_refused(struct worker *w, struct folder *f, struct folder_item *item, const char *type,
                        const struct err *err)
 {
-    item->tries++;
+    ladder_failed(&item->ladder);
     next_rung(w, f, item, type, err);
 }
 
@@ -293,8 +288,8 @@ static bool is_blamed(const struct fetch *fetch, struct folder_item *item, const
         return fetch->in.uid == item->uid || fetch->count == 1;
     if (item->losses < UINT8_MAX)
         item->losses++;
-    if (item->tries == 0) {
-        item->tries = 1;
+    if (item->ladder.tries == 0) {
+        item->ladder.tries = 1;
         return false;
     }
     return item->losses % LOSSES_BLAMED == 0;
@@ -320,8 +315,8 @@ static bool assembled(struct fetch *fetch, const struct err *err)
         fetch->in.uid = item->uid;
         body_is_whole(fetch, 0);
     }
-    if (answer == ASSEMBLY_TORN && item->torn_bytes < parts->got && link_is_ready(fetch->worker->link))
-        item->torn_bytes = parts->got;
+    if (answer == ASSEMBLY_TORN && link_is_ready(fetch->worker->link))
+        ladder_tore(&item->ladder, parts->got);
     return answer == ASSEMBLY_MORE;
 }
 
@@ -447,16 +442,11 @@ static bool is_asked_again(struct worker *w, struct incoming *in, struct folder_
 {
     enum size_trust trust = pull_size_trust(w->account->hub);
 
-    if (item->listed_bytes == 0 || in->got == item->listed_bytes || trust == SIZES_ESTIMATES)
-        return false;
-    if (item->any_size || in->got == item->other_bytes || !link_is_ready(w->link)) {
-        if (trust == SIZES_EXACT)
-            tell_size(in->folder, item, in->got);
-        return false;
-    }
-    if (item->other_bytes == 0)
-        item->other_bytes = in->got;
-    return true;
+    if (link_is_ready(w->link) && !ladder_takes(&item->ladder, item->listed_bytes, in->got, trust))
+        return true;
+    if (trust == SIZES_EXACT && item->listed_bytes && in->got != item->listed_bytes)
+        tell_size(in->folder, item, in->got);
+    return false;
 }
 
 void pull_body_came(struct worker *w, struct incoming *in, struct folder_item *item)
@@ -471,7 +461,6 @@ void pull_body_came(struct worker *w, struct incoming *in, struct folder_item *i
                 "%" PRIu64 " bytes came of %" PRIu64, in->got, item->listed_bytes);
         err_doing(&err, "UID FETCH %" PRIu32, item->uid);
         incoming_drop(in);
-        item->tries = item->tries < 2 ? 1 : item->tries; /* the same form gives the same */
         pull_body_refused(w, f, item, "TruncatedMessage", &err);
     } else {
         incoming_finish(in, item);
@@ -520,12 +509,11 @@ bool pull_fetch_some(struct worker *w)
     fetch = mem_zero(1, sizeof *fetch);
     fetch->worker = w;
     fetch->folder = f;
-    fetch->form = ladder_form(item.tries, is_writable(w));
-    assembly_init(&fetch->parts, fetch->form, item.listed_bytes, pull_size_trust(f->account->hub));
-    fetch->parts.other_bytes = item.other_bytes;
+    fetch->form = ladder_begin(&item.ladder, is_writable(w), item.listed_bytes, pull_size_trust(f->account->hub),
+                               &fetch->parts);
     do {
         if (fetch->count &&
-            (item.tries || fetch->items[0].tries || bytes + item.listed_bytes > FETCH_BYTES_MAX ||
+            (item.ladder.tries || fetch->items[0].ladder.tries || bytes + item.listed_bytes > FETCH_BYTES_MAX ||
              !allowance_allows(f->account, SIDE_SOURCE, item.listed_bytes))) {
             queue_push_front(&f->wanted, &item);
             break;

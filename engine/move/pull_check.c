@@ -37,7 +37,7 @@ bool pull_doubts_body(struct worker *w, const struct folder_item *item, uint64_t
 
     bool differs = item->listed_bytes && item->listed_bytes != got_bytes;
 
-    hub->sizes_wrong += differs && item->other_bytes == 0;
+    hub->sizes_wrong += differs && item->ladder.other_bytes == 0;
     hub->sizes_right += item->listed_bytes == got_bytes;
     if (!link_is_ready(w->link))
         return false;

@@ -16,27 +16,6 @@ enum size_trust size_trust_of(uint64_t right, uint64_t wrong)
     return right >= SIZES_TOLD ? SIZES_EXACT : SIZES_UNKNOWN;
 }
 
-/* A message in a set counts as the first. */
-static const enum session_body_form ladder[] = {
-    SESSION_BODY_PEEK,        SESSION_BODY_PEEK,     SESSION_BODY_PARTIAL, SESSION_BODY_HEADER,
-    SESSION_BODY_RFC822_PEEK, SESSION_BODY_UNPEEKED, SESSION_BODY_RFC822,
-};
-#define LADDER_RUNGS (sizeof ladder / sizeof *ladder)
-/* Those that leave \Seen alone in a folder that was opened by SELECT. */
-#define LADDER_PEEKS 5u
-
-unsigned ladder_rungs(bool writable)
-{
-    return writable ? LADDER_PEEKS : LADDER_RUNGS;
-}
-
-enum session_body_form ladder_form(unsigned tries, bool writable)
-{
-    unsigned last = ladder_rungs(writable) - 1;
-
-    return ladder[tries < last ? tries : last];
-}
-
 void assembly_init(struct assembly *a, enum session_body_form form, uint64_t listed_bytes,
                    enum size_trust trust)
 {

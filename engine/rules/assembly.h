@@ -1,7 +1,6 @@
 /* Is a message whole that was asked for in several parts? A server with a damaged item gives the header
  * and no text, or stops short, and says OK all the same: so what came counts as the message only where
- * every part came and the end is known. And the forms in which a body is asked for, in their order
- * (quirks B5). Knows no connection. RFC 9051 6.4.5.
+ * every part came and the end is known. Knows no connection. RFC 9051 6.4.5.
  */
 #ifndef ENGINE_RULES_ASSEMBLY_H
 #define ENGINE_RULES_ASSEMBLY_H
@@ -12,12 +11,6 @@
 enum size_trust { SIZES_UNKNOWN, SIZES_EXACT, SIZES_ESTIMATES };
 /* By how many bodies had the size that was told, and had not. */
 enum size_trust size_trust_of(uint64_t right, uint64_t wrong);
-
-/* The form that a message is asked for in after so many tries. writable: the folder was opened by
- * SELECT, where the forms that would set \Seen are left out. */
-enum session_body_form ladder_form(unsigned tries, bool writable);
-/* How many there are; a message that was tried so often has failed. */
-unsigned ladder_rungs(bool writable);
 
 enum assembly_answer {
     ASSEMBLY_MORE,    /* the next part is to be asked for: assembly_form, assembly_from */

@@ -165,18 +165,6 @@ static void a_damaged_part_is_none(void **state)
     assert_int_equal(assembly_ended(&a), ASSEMBLY_TORN);
 }
 
-static void forms_that_mark_as_read_are_for_examine_only(void **state)
-{
-    (void)state;
-    assert_int_equal(ladder_form(0, false), SESSION_BODY_PEEK);
-    for (unsigned i = 0; i < 20; i++) {
-        assert_int_not_equal(ladder_form(i, true), SESSION_BODY_UNPEEKED);
-        assert_int_not_equal(ladder_form(i, true), SESSION_BODY_RFC822);
-    }
-    assert_int_equal(ladder_form(ladder_rungs(false) - 1, false), SESSION_BODY_RFC822);
-    assert_true(ladder_rungs(true) < ladder_rungs(false));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,7 +174,6 @@ int main(void)
         cmocka_unit_test(parts_without_an_end_are_given_up),
         cmocka_unit_test(a_size_that_two_forms_agree_on_is_the_size),
         cmocka_unit_test(a_damaged_part_is_none),
-        cmocka_unit_test(forms_that_mark_as_read_are_for_examine_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
