@@ -113,7 +113,7 @@ static bool each_known(void *context, const struct message_record *m)
         struct exam_known *k = &exam->known[e - source->entries];
 
         k->state = (uint8_t)m->state;
-        k->flags = m->flags;
+        k->flags = (uint8_t)repair_flags_sent(m->repairs, m->flags);
         k->keywords = verify_keywords(m->keywords);
         k->unanswered = m->unanswered;
         memcpy(k->digest, m->digest, sizeof k->digest);

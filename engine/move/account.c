@@ -451,7 +451,8 @@ static bool keep_lasting(void *context, const struct problem_record *problem)
     struct lasting *l = context;
 
     static const char *const types[] = { "FolderRenamed", "ReservedName", "FolderNameClash",
-                                         "MayBeIncomplete", "KeywordsDropped", "LateCopyRemoved" };
+                                         "MayBeIncomplete", "KeywordsDropped", "FlagsNotKept",
+                                         "LateCopyRemoved" };
     bool lasts = !problem->doubt && advice_is_doubt(problem);
 
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)

@@ -95,6 +95,7 @@ struct account {
     bool appends_keywords;  /* PERMANENTFLAGS of the target has \* */
     bool knows_keywords;
     char *permanent_keywords; /* those the target names, space separated */
+    unsigned flags_not_kept, flags_told; /* system flags that its PERMANENTFLAGS does not name; those that were told */
     struct gmail *gmail;    /* the source's folders are labels: each message is copied once; or NULL */
     struct {
         unsigned rounds;      /* of APPENDs in a row that the target answered as when it is out of order */

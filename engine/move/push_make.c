@@ -49,6 +49,8 @@ void push_selected(struct folder *f, const struct imap_selected *selected)
     account->knows_keywords = true;
     account->appends_keywords =
         selected->has_permanent && (selected->permanent.system & IMAP_FLAG_WILDCARD);
+    account->flags_not_kept =
+        selected->has_permanent && !selected->read_only ? ~selected->permanent.system & 0x1fu : 0u;
     free(account->permanent_keywords);
     account->permanent_keywords = slice_dup(selected->permanent.keywords);
 }

@@ -151,7 +151,7 @@ static unsigned next_of(const struct mend *m, const struct repair_found *found)
     const struct folder_item *item = &m->item;
     struct slice said = slice_cstr(m->refusal.server_text);
     struct repair_envelope envelope = { .keywords = slice_cstr(item->keywords),
-                                        .deleted = item->flags & IMAP_FLAG_DELETED,
+                                        .flags = item->flags,
                                         .dated = item->date_known,
                                         .date_seconds = item->date_seconds };
     unsigned next = repair_envelope_next(item->repairs, &envelope, said, REPAIR_NAMED);

@@ -7,6 +7,7 @@
 #include "io/base/mem.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* One MULTIAPPEND: enough to spare the target most of its commits, little enough to send again. */
@@ -380,6 +381,22 @@ static struct slice keywords_kept(struct folder *f, const struct folder_item *it
     return slice_of(out, used);
 }
 
+/* It takes them, says the target, and does not keep them. */
+static void tell_flags_not_kept(struct folder *f, unsigned sent)
+{
+    static const char *const names[] = { "\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft" };
+    struct account *account = f->account;
+    unsigned news = sent & account->flags_not_kept & ~account->flags_told;
+    char text[128];
+
+    account->flags_told |= news;
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (news & 1u << i) {
+            snprintf(text, sizeof text, "the target does not keep the flag %s; messages are copied without it", names[i]);
+            account_problem(account, f->record.folder, "FlagsNotKept", text, "nothing to do");
+        }
+}
+
 static void job_send(struct job *job)
 {
     struct session_append_item items[MULTI_ITEMS_MAX];
@@ -394,9 +411,9 @@ static void job_send(struct job *job)
     for (unsigned i = 0; i < job->count; i++) {
         const struct folder_item *item = &job->items[i];
 
+        tell_flags_not_kept(f, repair_flags_sent(item->repairs, item->flags));
         items[i] = (struct session_append_item){
-            .flags.system =
-                item->flags & 0x1f & ~(item->repairs & REPAIR_DELETED ? IMAP_FLAG_DELETED : 0u),
+            .flags.system = repair_flags_sent(item->repairs, item->flags),
             .date = item_sent_date(item),
             .size_bytes = item_sent_bytes(item),
         };

@@ -40,15 +40,13 @@ static const char *const why_stayed = "the target answered OK and did not remove
 static bool take_sent(void *context, const struct message_record *m)
 {
     struct sent *s = context;
-    unsigned kept = (unsigned)m->flags & 0x1fu;
-
     if (m->uid != s->message)
         return false;
     s->target_uid = m->target_uid;
     s->doomed_uid = m->doomed_uid;
     memcpy(s->key, m->header_key, sizeof s->key);
     s->seconds = m->date_known && !(m->repairs & REPAIR_DATE) ? m->date_seconds : INT64_MIN;
-    s->flags = m->repairs & REPAIR_DELETED ? kept & ~(unsigned)IMAP_FLAG_DELETED : kept;
+    s->flags = repair_flags_sent(m->repairs, m->flags);
     if (m->keywords.size && m->keywords.size < sizeof s->keywords)
         memcpy(s->keywords, m->keywords.data, m->keywords.size);
     return false;

@@ -100,6 +100,8 @@ static const struct advice rows[] = {
     { "KeywordsDropped", "Some keywords of messages are not copied.",
       "Nothing to do: they are no words that IMAP allows as keywords, or too many on one message. The messages "
       "are copied with all else.", NULL, true },
+    { "FlagsNotKept", "The target does not keep some flags of messages.",
+      "Nothing to do: its mailboxes have no place for such a flag. The messages are copied with all else.", NULL, true },
     { "SelectFailed", "The server refuses to open the folder.",
       "Open it in webmail to see whether it works there; then run `retry`. The other folders were "
       "copied.", NULL, true },

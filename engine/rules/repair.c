@@ -399,6 +399,8 @@ static const struct {
     { "keywords", "keywords left out" },
     { "deleted", "the flag \\Deleted left out" },
     { "date", "the date of receipt left out" },
+    { "flags", "the flags \\Answered, \\Flagged and \\Draft left out" },
+    { "seen", "the flag \\Seen left out" },
 };
 
 const char *repair_word(unsigned bit)

@@ -6,7 +6,7 @@
 #ifndef ENGINE_RULES_REPAIR_H
 #define ENGINE_RULES_REPAIR_H
 
-#include "io/base/slice.h"
+#include "engine/imap/values.h"
 
 #include <stdint.h>
 
@@ -25,7 +25,9 @@ enum {
     REPAIR_KEYWORDS = 1 << 9,     /* all keywords are */
     REPAIR_DELETED = 1 << 10,     /* the flag \Deleted is */
     REPAIR_DATE = 1 << 11,        /* the date is: the target takes the present */
-    REPAIR_COUNT = 12
+    REPAIR_FLAGS = 1 << 12,       /* the flags \Answered, \Flagged and \Draft are */
+    REPAIR_SEEN = 1 << 13,        /* the flag \Seen is: the message is new */
+    REPAIR_COUNT = 14
 };
 
 /* The longest line that Exchange takes for certain, and RFC 5322's; without CR LF. */
@@ -55,7 +57,8 @@ unsigned repair_next(unsigned repairs, const struct repair_found *found, struct 
 /* What goes with a message. */
 struct repair_envelope {
     struct slice keywords; /* separated by spaces */
-    bool deleted, dated;
+    unsigned flags;        /* IMAP_FLAG_ bits */
+    bool dated;
     int64_t date_seconds; /* since 1970-01-01 UTC */
 };
 
@@ -65,6 +68,8 @@ struct repair_envelope {
 enum repair_when { REPAIR_NAMED, REPAIR_ANYTHING };
 unsigned repair_envelope_next(unsigned repairs, const struct repair_envelope *envelope, struct slice text,
                               enum repair_when when);
+/* Of a message's system flags (IMAP_FLAG_ bits) those that it is sent with. */
+unsigned repair_flags_sent(unsigned repairs, unsigned flags);
 
 /* Only REPAIR_BODY_BITS count here. */
 struct repair;

@@ -48,16 +48,20 @@ class AtDovecot(Case):
 
     MESSAGES = 60
 
-    def run_with(self, *rules, code=0, bad=(), **keys):
+    def run_with(self, *rules, code=0, bad=(), flags=None, answers=None, **keys):
+        """flags: of the message of this number."""
         source = self.dovecot(["anna"])
         self.bad = [mail.tiny(900 + i, extra=b"x" * 70 * 300) for i in bad]
         messages = [mail.tiny(i) for i in range(self.MESSAGES)]
+        if flags:
+            messages = [mail.Message(m.body, m.date, flags(i)) for i, m in enumerate(messages)]
         for place, message in zip(bad, self.bad):
             messages.insert(place, message)
         source.seed("anna", {("INBOX",): messages})
         self.meddler = self._started(Meddler(
-            self.target_for(["anna"]), list(rules), lambda line: line.replace(b" MULTIAPPEND", b"")))
-        batch = self.batch(source, self.meddler, ["anna"])
+            self.target_for(["anna"]), list(rules),
+            lambda line: (answers or bytes)(line.replace(b" MULTIAPPEND", b""))))
+        batch = self.job = self.batch(source, self.meddler, ["anna"])
         batch.sections["target"] = {"preset": "imap", "url": self.meddler.url(), "tls": "none",
                                     "settle-time": "200ms", **keys}
         batch.set("policy", "retry-wait", "20ms")
@@ -119,3 +123,42 @@ class Costly(AtDovecot):
         report = self.run_with(Rule(self.BIG, after=True), bad=[30])
         self.assertEqual(report["totals"]["failed"], 0)
         self.each_once(self.MESSAGES + 1)
+
+
+class Flags(AtDovecot):
+    """A target that does not take system flags, or does not keep them: the messages come without."""
+
+    def refused(self, flags, words, repairs):
+        report = self.run_with(Rule(r"^APPEND \S+ \([^)]*\\(Flagged|Answered|Draft|Seen)", answer=words), flags=flags)
+        having = [i for i in range(self.MESSAGES) if flags(i)]
+        self.assertEqual((report["totals"]["uploaded"], report["totals"]["failed"]), (self.MESSAGES, 0))
+        self.assertEqual(report["totals"]["repaired"], len(having))
+        self.assertEqual({tuple(m["repairs"]) for m in report["users"][0]["repaired_items"]}, {repairs})
+        self.assertEqual(report["users"][0]["state"], "Synced")
+        self.each_once(self.MESSAGES)
+        with self.meddler.connect(ADDRESS) as mailbox:
+            self.assertEqual({tuple(i.flags) for i in mailbox.read(("INBOX",))}, {()})
+        verify = self.ends(self.job.call("verify", "--json"), 0).json()["users"][0]
+        self.assertEqual((verify["missing"], verify["differences"]), (0, []))
+
+    def test_some_are_refused_by_name(self):
+        self.refused(lambda i: ("\\Flagged", "\\Answered") if i % 10 == 3 else (), r"NO [CANNOT] \Flagged is not allowed",
+                     ("flags",))
+
+    def test_some_are_refused_in_words_that_name_no_flag(self):
+        self.refused(lambda i: ("\\Seen", "\\Draft") if i % 10 == 3 else (), "NO [CANNOT] Not this one", ("flags", "seen"))
+
+    def test_none_is_taken_with_any(self):
+        self.MESSAGES = 12
+        self.refused(lambda i: ("\\Seen",), "NO Invalid flag", ("seen",))
+
+    def test_they_are_not_kept(self):
+        """The target says so, and takes them; nothing is refused, and nothing is a repair."""
+        report = self.run_with(flags=lambda i: ("\\Flagged",) if i % 10 == 3 else ("\\Seen",),
+                               answers=lambda line: line.replace(b"\\Flagged ", b"")
+                               if b"[PERMANENTFLAGS" in line else line)
+        self.assertEqual((report["totals"]["uploaded"], report["totals"]["repaired"]), (self.MESSAGES, 0))
+        told = [p["text"] for f in report["users"][0]["folders"] for p in f["problems"] if p["type"] == "FlagsNotKept"]
+        self.assertEqual(len(told), 1, told)
+        self.assertIn("\\Flagged", told[0])
+        self.assertEqual(report["users"][0]["state"], "Synced")

@@ -40,7 +40,8 @@ TYPES = {
     "MessageVanished": "test_types.Gone", "MessageUnreadable": "test_quirks", "ReservedName": "test_plan",
     "DailyLimit": "test_pace", "MultipleRoots": "test_six_errors", "TrailingDelimiter": "test_six_errors",
     "OpenedForWriting": "test_quirks", "SizeDiffers": "test_quirks", "NamesLeftOut": "test_quirks",
-    "KeywordsDropped": "test_hostile", "TargetUidsWrong": "test_pairing", "TargetDatesOwn": "test_pairing",
+    "KeywordsDropped": "test_hostile", "FlagsNotKept": "test_refusals",
+    "TargetUidsWrong": "test_pairing", "TargetDatesOwn": "test_pairing",
     "FolderNameClash": "test_plan", "FolderRenamed": "test_plan", "MessageRejected": "test_repair",
 }
 # NotSelectable is said by `folders` alone, Canceled by `verify`, InternalError by a fault of the program, More by a

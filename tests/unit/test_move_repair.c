@@ -431,6 +431,8 @@ static void a_mail_of_nothing_but_one_thing(void **state)
     assert_int_equal(mended_length(REPAIR_NUL, SLICE("\0"), 6000000), 1);
 }
 
+#define ALL (IMAP_FLAG_SEEN | IMAP_FLAG_ANSWERED | IMAP_FLAG_FLAGGED | IMAP_FLAG_DELETED | IMAP_FLAG_DRAFT)
+
 static void what_goes_with_a_message_is_left_out_by_steps(void **state)
 {
     static const struct {
@@ -440,26 +442,37 @@ static void what_goes_with_a_message_is_left_out_by_steps(void **state)
         enum repair_when when;
         unsigned after;
     } rows[] = {
-        { 0, { SLICE("$Forwarded"), true, true, 0 }, "Message rejected", REPAIR_NAMED, 0 },
-        { 0, { SLICE("$Forwarded"), true, true, 0 }, "Message rejected", REPAIR_ANYTHING, REPAIR_KEYWORDS },
-        { 0, { SLICE("a/b $Forwarded"), true, true, 0 }, "Message rejected", REPAIR_NAMED, REPAIR_ODD_KEYWORDS },
-        { 0, { SLICE("$Forwarded"), false, true, 0 }, "Invalid keyword", REPAIR_NAMED, REPAIR_KEYWORDS },
-        { 0, { SLICE("a/b"), false, true, 0 }, "Invalid keyword", REPAIR_NAMED, REPAIR_ODD_KEYWORDS },
-        { REPAIR_ODD_KEYWORDS, { SLICE("a/b"), false, true, 0 }, "Invalid keyword", REPAIR_NAMED,
+        { 0, { SLICE("$Forwarded"), IMAP_FLAG_DELETED, true, 0 }, "Message rejected", REPAIR_NAMED, 0 },
+        { 0, { SLICE("$Forwarded"), IMAP_FLAG_DELETED, true, 0 }, "Message rejected", REPAIR_ANYTHING, REPAIR_KEYWORDS },
+        { 0, { SLICE("a/b $Forwarded"), IMAP_FLAG_DELETED, true, 0 }, "Message rejected", REPAIR_NAMED, REPAIR_ODD_KEYWORDS },
+        { 0, { SLICE("$Forwarded"), 0, true, 0 }, "Invalid keyword", REPAIR_NAMED, REPAIR_KEYWORDS },
+        { 0, { SLICE("a/b"), 0, true, 0 }, "Invalid keyword", REPAIR_NAMED, REPAIR_ODD_KEYWORDS },
+        { REPAIR_ODD_KEYWORDS, { SLICE("a/b"), 0, true, 0 }, "Invalid keyword", REPAIR_NAMED,
           REPAIR_ODD_KEYWORDS | REPAIR_KEYWORDS },
-        { REPAIR_NUL, { SLICE(""), true, true, 0 }, "Invalid flag", REPAIR_NAMED, REPAIR_NUL | REPAIR_DELETED },
-        { 0, { SLICE("x"), true, true, 0 }, "Invalid flag \\Deleted", REPAIR_NAMED, REPAIR_DELETED },
-        { 0, { SLICE("x"), false, true, 0 }, "Invalid date-time in Append command", REPAIR_NAMED, REPAIR_DATE },
-        { 0, { SLICE("x"), false, true, 0 }, "Validation failed", REPAIR_NAMED, 0 },
-        { REPAIR_KEYWORDS, { SLICE("x"), true, true, 0 }, "no", REPAIR_ANYTHING, REPAIR_KEYWORDS | REPAIR_DELETED },
-        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), true, true, 1577880000 }, "no", REPAIR_ANYTHING, 0 },
-        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), true, true, -86400 }, "no", REPAIR_ANYTHING,
+        { REPAIR_NUL, { SLICE(""), IMAP_FLAG_DELETED, true, 0 }, "Invalid flag", REPAIR_NAMED, REPAIR_NUL | REPAIR_DELETED },
+        { 0, { SLICE("x"), IMAP_FLAG_DELETED, true, 0 }, "Invalid flag \\Deleted", REPAIR_NAMED, REPAIR_DELETED },
+        { 0, { SLICE("x"), 0, true, 0 }, "Invalid date-time in Append command", REPAIR_NAMED, REPAIR_DATE },
+        { 0, { SLICE("x"), 0, true, 0 }, "Validation failed", REPAIR_NAMED, 0 },
+        { REPAIR_KEYWORDS, { SLICE("x"), IMAP_FLAG_DELETED, true, 0 }, "no", REPAIR_ANYTHING, REPAIR_KEYWORDS | REPAIR_DELETED },
+        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), IMAP_FLAG_DELETED, true, 1577880000 }, "no", REPAIR_ANYTHING, 0 },
+        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), IMAP_FLAG_DELETED, true, -86400 }, "no", REPAIR_ANYTHING,
           REPAIR_KEYWORDS | REPAIR_DELETED | REPAIR_DATE },
-        { 0, { SLICE(""), true, true, 1ll << 33 }, "no", REPAIR_ANYTHING, REPAIR_DELETED },
-        { 0, { SLICE(""), false, true, 1ll << 33 }, "no", REPAIR_NAMED, 0 },
-        { 0, { SLICE(""), false, true, 1ll << 33 }, "no", REPAIR_ANYTHING, REPAIR_DATE },
-        { REPAIR_DATE, { SLICE(""), false, true, 0 }, "Invalid date", REPAIR_ANYTHING, 0 },
-        { 0, { SLICE(""), false, false, 0 }, "Invalid date, flag and keyword", REPAIR_ANYTHING, 0 },
+        { 0, { SLICE(""), IMAP_FLAG_DELETED, true, 1ll << 33 }, "no", REPAIR_ANYTHING, REPAIR_DELETED },
+        { 0, { SLICE(""), 0, true, 1ll << 33 }, "no", REPAIR_NAMED, 0 },
+        { 0, { SLICE(""), 0, true, 1ll << 33 }, "no", REPAIR_ANYTHING, REPAIR_DATE },
+        { REPAIR_DATE, { SLICE(""), 0, true, 0 }, "Invalid date", REPAIR_ANYTHING, 0 },
+        { 0, { SLICE(""), 0, false, 0 }, "Invalid date, flag and keyword", REPAIR_ANYTHING, 0 },
+        { 0, { SLICE("x"), ALL, true, 0 }, "Invalid flag", REPAIR_NAMED, REPAIR_KEYWORDS },
+        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), ALL, true, 0 }, "Invalid flag", REPAIR_NAMED,
+          REPAIR_KEYWORDS | REPAIR_DELETED | REPAIR_FLAGS },
+        { REPAIR_FLAGS, { SLICE(""), IMAP_FLAG_FLAGGED | IMAP_FLAG_SEEN, true, 0 }, "Invalid flag", REPAIR_NAMED,
+          REPAIR_FLAGS | REPAIR_SEEN },
+        { 0, { SLICE("x"), ALL, true, 0 }, "no \\Flagged here", REPAIR_NAMED, REPAIR_FLAGS },
+        { 0, { SLICE("x"), ALL, true, 0 }, "cannot store \\SEEN", REPAIR_NAMED, REPAIR_SEEN },
+        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), ALL, true, 0 }, "no", REPAIR_ANYTHING,
+          REPAIR_KEYWORDS | REPAIR_DELETED | REPAIR_FLAGS | REPAIR_SEEN },
+        { 0, { SLICE(""), IMAP_FLAG_SEEN, true, 0 }, "no", REPAIR_ANYTHING, REPAIR_SEEN },
+        { 0, { SLICE(""), IMAP_FLAG_SEEN, true, 0 }, "no", REPAIR_NAMED, 0 },
     };
 
     (void)state;
