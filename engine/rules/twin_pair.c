@@ -42,6 +42,7 @@ struct twin_rows {
     struct unread *unread;
     size_t unread_count, unread_room;
     bool unread_sorted;
+    bool all_told; /* each of the expected has told what it could of the target's manners */
     bool exact, learnt, dates_kept; /* as the groups were planned */
 };
 
@@ -425,6 +426,31 @@ static bool is_premature(const struct twins *twins, const struct expected *e, si
     return false;
 }
 
+/* Nothing more is going to be known: what any of them can tell counts before the first is decided. */
+static void learn_all(struct twins *twins, struct twin_manners *manners, const struct twin_unread *unread)
+{
+    struct twin_rows *rows = twins->rows;
+    uint8_t key[TWIN_KEY_BYTES];
+
+    if (!unread->last || rows->all_told)
+        return;
+    rows->all_told = true;
+    for (uint32_t i = 0; i < rows->count; i++) {
+        struct twin_rules rules = { .manners = manners };
+        size_t first, count;
+        bool rival;
+
+        memcpy(key, twins->all[rows->all[i].group].key, sizeof key);
+        if (rows->all[i].done || rows->all[i].learnt)
+            continue;
+        rules.dates_kept = twin_dates_kept(manners, false);
+        rules.sizes_exact = twin_sizes_exact(manners, false);
+        count = twins_of_key(twins, key, &first);
+        rival = has_rival(twins, &rows->all[i], count, manners, &rules, unread);
+        learn(twins, &rows->all[i], count, rival, manners); /* others may have come to be expected */
+    }
+}
+
 static void forget_plans(struct twins *twins, const struct twin_manners *manners,
                          const struct twin_rules *rules)
 {
@@ -466,6 +492,8 @@ enum twin_verdict twins_pair(struct twins *twins, const struct twin_row *row,
     e = find(rows, row->uid);
     if (e->done)
         return e->doubtful ? TWIN_DOUBT : TWIN_NONE;
+    learn_all(twins, manners, unread);
+    e = find(rows, row->uid);
     decide(&rules, row, unread->last);
     rival = has_rival(twins, e, count, manners, &rules, unread);
     e = find(rows, row->uid); /* others may have come to be expected */

@@ -181,8 +181,6 @@ def draw(seed, overrides=None):
                                     ["MULTIAPPEND", "UIDPLUS"]])
     if s["connections"] == 4 and chance.random() < 0.8:
         s["answer_ms"] = chance.choice([12, 15])
-    if s["own_dates"]:
-        s["prefilled"] = 0  # whoever filled it before would have got other dates, too
     s["removed"] = s["folder"] == "Box" and chance.random() < 0.1
     kinds = chance.sample(list(WEIGHTS), chance.randrange(1, 6))
     commands = s["messages"] * s["users"] / (20 if s["target"] == "dovecot" and not s["drops"] else 1)
@@ -193,6 +191,9 @@ def draw(seed, overrides=None):
             chance.random() < 0.15:
         s["state_lost"] = True
     s.update(overrides or {})
+    if s["own_dates"]:
+        s["prefilled"] = 0  # whoever filled it before would have got other dates, too
+        s["state_lost"] = False  # what is not recognised then is not promised to be named
     return s
 
 

@@ -373,6 +373,28 @@ static void a_target_that_gives_dates_of_its_own_is_found_out(void **state)
     }
 }
 
+/* Two equal ones tell nothing of the dates; a third mail does, and all are known when the first must be decided. */
+static void all_that_is_known_is_asked_before_it_is_decided(void **state)
+{
+    static const char other[] = "Message-ID: <c@d>\r\n\r\n";
+    struct pairing p = pairing(false);
+    struct twin_row rows[] = { row_of(a_mail, &noon, 1000, 1), row_of(a_mail, &later, 1000, 2),
+                               row_of(other, &noon, 500, 3) };
+    static const struct imap_date own = { 1800000000, 0, true };
+
+    (void)state;
+    rows[1].digest = rows[0].digest;
+    holds(&p, a_mail, &own, 1000, 7);
+    holds(&p, a_mail, &own, 1000, 8);
+    holds(&p, other, &own, 500, 9);
+    for (unsigned i = 0; i < 3; i++)
+        twins_expect(p.twins, &rows[i]);
+    assert_int_not_equal(pair(&p, &rows[0], &nothing), 0);
+    assert_int_not_equal(pair(&p, &rows[1], &nothing), 0);
+    assert_int_equal(pair(&p, &rows[2], &nothing), 9);
+    twins_destroy(&p.twins);
+}
+
 static void where_dates_are_kept_another_date_is_another_mail(void **state)
 {
     struct pairing p = pairing(false);
@@ -619,6 +641,7 @@ int main(void)
         cmocka_unit_test(nothing_is_decided_by_what_is_only_assumed),
         cmocka_unit_test(a_target_that_tells_other_sizes_is_found_out),
         cmocka_unit_test(a_target_that_gives_dates_of_its_own_is_found_out),
+        cmocka_unit_test(all_that_is_known_is_asked_before_it_is_decided),
         cmocka_unit_test(where_dates_are_kept_another_date_is_another_mail),
         cmocka_unit_test(a_message_may_change_before_it_is_sent),
         cmocka_unit_test(a_near_size_is_enough_where_nothing_says_that_sizes_are_exact),
