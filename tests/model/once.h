@@ -1,8 +1,9 @@
 /* A model of how mail goes into one target folder exactly once (docs/architecture.md, steps 4 to 6), searched
  * exhaustively: every order of sending, storing, answering, losing, refusing, committing, looking, stopping and being
- * killed, on some connections that carry several messages each, pipelined or in one MULTIAPPEND. Bounded delay is
- * taken for granted: what the target was sent is stored before the look for it, or never. Each rule of the protocol
- * is a switch; without it the search finds a message that is doubled or lost. Every function is static.
+ * killed, on some connections that carry several messages each, pipelined or in one MULTIAPPEND. What the target was
+ * sent is stored before the look for it, or never; but for some (`lates`) that it stores at any time after: those may be
+ * doubled, and have to be named. Each rule of the protocol is a switch; without it the search finds a message that is
+ * doubled, and not named, or lost. Every function is static.
  */
 #ifndef TESTS_MODEL_ONCE_H
 #define TESTS_MODEL_ONCE_H
@@ -21,7 +22,7 @@
 #define ONCE_FOREIGN     200 /* somebody else's message */
 
 struct once_rules {
-    unsigned messages, connections, depth, losses, refusals, kills, stops, foreign;
+    unsigned messages, connections, depth, losses, refusals, kills, stops, foreign, lates;
     bool multi;         /* a connection's messages are one MULTIAPPEND, which the target stores one by one */
     bool twins;         /* messages 0 and 1 are the same mail */
     bool alike;         /* messages 0 and 1 have one key and differ; a row without a UID may be taken for either, and
@@ -39,10 +40,14 @@ struct once_rules {
     bool equal_waits;   /* what has the key of a message without an answer waits with it */
     bool found_holds;   /* what a look found holds the floor until the journal has it */
     bool stop_leaves;   /* a run that is stopped while an answer is missing leaves the folder open */
+    bool notes;         /* how often a message was sent without an answer is counted before it is sent again */
+    bool notes_killed;  /* the same of all that a killed run may have sent */
+    bool notes_refused; /* the same of what was refused in doubt */
 };
 
 struct once_row {
     uint8_t done, uid, from; /* uid 0: not told */
+    uint8_t noted; /* how often it was sent without an answer and not found since: so many copies of it are named */
 };
 
 struct once_journal {
@@ -51,7 +56,7 @@ struct once_journal {
 };
 
 struct once_end {
-    uint8_t message, uid, floor, highest;
+    uint8_t message, uid, floor, highest, found;
 };
 
 struct once_sent {
@@ -67,6 +72,7 @@ struct once_wire {
 struct once_state {
     uint8_t stored[ONCE_STORED], stored_count; /* UID - 1: message */
     uint8_t limbo[ONCE_STORED], limbo_count;   /* sent whole, the connection gone, not stored yet */
+    uint8_t late[ONCE_STORED], late_count;     /* not stored when the looks for it were over */
     struct once_wire wires[ONCE_CONNECTIONS];
     struct once_journal disk;
     struct once_journal mind; /* what the journal will hold */
@@ -76,7 +82,7 @@ struct once_state {
     uint8_t closed;     /* nothing is sent before a look */
     uint8_t unanswered; /* bits: messages that wait for the look, while others are sent */
     uint8_t snapshot;   /* how much an early look saw; ONCE_NONE: there was none */
-    uint8_t losses, refusals, kills, stops, foreign;
+    uint8_t losses, refusals, kills, stops, foreign, lates;
 };
 
 struct once_search {
@@ -119,6 +125,7 @@ static void once_push(struct once_search *s, const struct once_state *from)
     /* Which connection it is makes no difference. */
     qsort(state.wires, s->rules.connections, sizeof *state.wires, once_wire_order);
     qsort(state.limbo, state.limbo_count, 1, once_byte_order);
+    qsort(state.late, state.late_count, 1, once_byte_order);
     for (size_t i = 0; i < sizeof state; i++)
         hash = (hash ^ ((const uint8_t *)&state)[i]) * 1099511628211u;
     for (at = (hash ^ hash >> 29) & (s->room - 1); s->seen[at].running; at = (at + 1) & (s->room - 1))
@@ -184,7 +191,10 @@ static void once_apply(struct once_journal *j, const struct once_end *end)
 {
     struct once_row *row = &j->rows[end->message];
 
-    *row = (struct once_row){ .done = 1, .uid = end->uid, .from = end->uid ? 0 : j->floor };
+    *row = (struct once_row){ .done = 1,
+                              .uid = end->uid,
+                              .from = end->uid ? 0 : j->floor,
+                              .noted = (uint8_t)(row->noted - (end->found && row->noted)) };
     if (end->floor > j->floor) {
         j->floor = end->floor;
         j->highest = end->highest;
@@ -194,7 +204,7 @@ static void once_apply(struct once_journal *j, const struct once_end *end)
 /* last: of those answered with it, which are one operation, and so durable together with the floor. */
 static void once_end(const struct once_search *s, struct once_state *t, uint8_t message, uint8_t uid, bool last)
 {
-    struct once_end end = { message, uid, 0, 0 };
+    struct once_end end = { message, uid, 0, 0, 0 };
     uint8_t floor = last ? once_floor(s, t) : 0;
 
     if (floor > t->floor) {
@@ -282,7 +292,7 @@ static void once_look(const struct once_search *s, struct once_state *t)
         at = once_copy(s, t, taken, m, from, end, true);
         if (at >= 0) {
             taken[at] = true;
-            found[found_count++] = (struct once_end){ m, (uint8_t)(at + 1), 0, 0 };
+            found[found_count++] = (struct once_end){ m, (uint8_t)(at + 1), 0, 0, 1 };
         }
     }
     once_open(s, t, found_count && s->rules.found_holds ? from : (uint8_t)(t->stored_count + 1));
@@ -295,18 +305,21 @@ static void once_look(const struct once_search *s, struct once_state *t)
 /* Which mail is there too often, or was answered for and is not there at all. */
 static void once_judge(struct once_search *s, const struct once_state *t)
 {
-    bool all_done = t->limbo_count == 0 && once_idle(s, t);
+    bool all_done = t->limbo_count == 0 && t->late_count == 0 && once_idle(s, t);
 
     for (unsigned m = 0; m < s->rules.messages; m++)
         all_done &= t->disk.rows[m].done;
     for (unsigned m = 0; m < s->rules.messages; m++) {
-        unsigned wanted = 0, there = 0;
+        unsigned wanted = 0, there = 0, named = 0;
 
         for (unsigned k = 0; k < s->rules.messages; k++)
-            wanted += once_mail(s, (uint8_t)k) == once_mail(s, (uint8_t)m);
+            if (once_mail(s, (uint8_t)k) == once_mail(s, (uint8_t)m)) {
+                wanted++;
+                named += t->lates ? t->mind.rows[k].noted : 0u;
+            }
         for (unsigned i = 0; i < t->stored_count; i++)
             there += once_mail(s, t->stored[i]) == once_mail(s, (uint8_t)m);
-        s->doubled |= there > wanted;
+        s->doubled |= there > wanted + named;
         s->lost |= all_done && there < wanted;
     }
 }
@@ -344,6 +357,12 @@ static void once_off(struct once_wire *w, unsigned n)
     w->count = (uint8_t)(w->count - n);
 }
 
+/* It matters only where something comes late. */
+static void once_note(const struct once_search *s, struct once_state *t, uint8_t message)
+{
+    t->mind.rows[message].noted = (uint8_t)(t->mind.rows[message].noted + (s->rules.lates > 0));
+}
+
 static void once_holds(struct once_state *t, const struct once_sent *sent)
 {
     if (sent->at_send < t->lost_above)
@@ -373,6 +392,8 @@ static void once_lose(struct once_search *s, const struct once_state *from, unsi
         if (s->rules.alike && w->sent[i].message != 0)
             return;
         once_holds(&t, &w->sent[i]);
+        if (s->rules.notes)
+            once_note(s, &t, w->sent[i].message);
         if (s->rules.waits_alone)
             t.unanswered |= (uint8_t)(1u << w->sent[i].message);
     }
@@ -412,8 +433,15 @@ static void once_refuse(struct once_search *s, const struct once_state *from, un
     struct once_state t = *from;
 
     t.refusals++;
-    for (unsigned i = 0; i < n && s->rules.doubts; i++)
+    for (unsigned i = 0; i < n && s->rules.doubts; i++) {
         once_holds(&t, &w->sent[i]);
+        if (s->rules.notes_refused)
+            once_note(s, &t, w->sent[i].message);
+    }
+    /* Some front end gave up on it: the target may still be at it. */
+    for (unsigned i = 0; i < n && s->rules.lates; i++)
+        if (w->sent[i].uid == 0 && t.limbo_count < ONCE_STORED)
+            t.limbo[t.limbo_count++] = w->sent[i].message;
     t.closed |= s->rules.doubts;
     once_off(&t.wires[c], n);
     once_push(s, &t);
@@ -464,6 +492,9 @@ static void once_begin_again(struct once_search *s, struct once_state *t)
     t->highest = t->disk.highest;
     once_loss_over(t);
     t->closed = t->disk.open && waits;
+    for (uint8_t m = 0; m < s->rules.messages && t->closed && s->rules.notes_killed; m++)
+        if (!t->disk.rows[m].done)
+            once_note(s, t, m);
 }
 
 static void once_ends_of_runs(struct once_search *s, const struct once_state *from, bool looks)
@@ -493,8 +524,17 @@ static void once_looks(struct once_search *s, const struct once_state *from)
 
     if (from->end_count + r->messages > ONCE_ENDS)
         return;
-    if ((r->quiet && !once_idle(s, from)) || (r->settles && from->limbo_count))
+    if (r->quiet && !once_idle(s, from))
         return;
+    if (r->settles && from->lates + from->limbo_count > r->lates)
+        return;
+    if (r->lates) {
+        for (unsigned i = 0; i < from->limbo_count; i++)
+            t.late[t.late_count++] = from->limbo[i];
+        t.lates = (uint8_t)(t.lates + from->limbo_count);
+        memset(t.limbo, 0, sizeof t.limbo);
+        t.limbo_count = 0;
+    }
     once_look(s, &t);
     once_push(s, &t);
     if (!r->fresh && from->snapshot == ONCE_NONE) {
@@ -521,6 +561,15 @@ static void once_steps(struct once_search *s, const struct once_state *from)
                 once_store(s, &t, t.limbo[i]);
             t.limbo[i] = t.limbo[--t.limbo_count];
             t.limbo[t.limbo_count] = 0;
+            once_push(s, &t);
+        }
+    for (unsigned i = 0; i < from->late_count; i++)
+        for (int stores = 0; stores < 2; stores++) {
+            t = *from;
+            if (stores)
+                once_store(s, &t, t.late[i]);
+            t.late[i] = t.late[--t.late_count];
+            t.late[t.late_count] = 0;
             once_push(s, &t);
         }
     if (from->foreign < r->foreign) {

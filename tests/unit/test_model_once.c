@@ -31,7 +31,10 @@ static struct once_rules all_rules(void)
                                 .fresh = true,
                                 .equal_waits = true,
                                 .found_holds = true,
-                                .stop_leaves = true };
+                                .stop_leaves = true,
+                                .notes = true,
+                                .notes_killed = true,
+                                .notes_refused = true };
 }
 
 static void holds(const char *what, struct once_rules rules)
@@ -177,6 +180,41 @@ static void no_rule_of_waiting_alone_can_be_left_out(void **state)
     holds("the same, but the folder stops", r);
 }
 
+/* What the target stores after the looks is doubled, and then named: so many copies as were sent without an answer. */
+static void what_comes_late_is_named(void **state)
+{
+    struct once_rules r = all_rules();
+
+    r.lates = 2;
+    r.messages = 2;
+    holds("two come late", r);
+    r.twins = true;
+    holds("the same mail twice", r);
+    r.tells_uids = false;
+    holds("the same, no UID told", r);
+    r = all_rules();
+    r.lates = 1;
+    r.refusals = 0;
+    r.multi = true;
+    r.depth = 2;
+    holds("two in one command", r);
+    r = all_rules();
+    r.lates = 1;
+    r.kills = r.refusals = 0;
+    r.notes = false;
+    fails("a loss is not counted", r);
+    r = all_rules();
+    r.lates = 1;
+    r.losses = r.refusals = 0;
+    r.notes_killed = false;
+    fails("what a killed run has sent is not counted", r);
+    r = all_rules();
+    r.lates = 1;
+    r.losses = r.kills = 0;
+    r.notes_refused = false;
+    fails("a refusal in doubt is not counted", r);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -184,6 +222,7 @@ int main(void)
         cmocka_unit_test(several_are_on_their_way),
         cmocka_unit_test(no_rule_can_be_left_out),
         cmocka_unit_test(no_rule_of_waiting_alone_can_be_left_out),
+        cmocka_unit_test(what_comes_late_is_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
