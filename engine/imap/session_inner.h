@@ -12,7 +12,7 @@
 
 #define SESSION_OUTPUT_MAX (64u * 1024)
 #define SESSION_BARREN_MAX (64u << 20) /* received in a row without any of it being what a command waits for */
-#define SESSION_ROWS_MAX   4000000u    /* rows of one FETCH or LIST */
+#define SESSION_ROWS_MAX   4000000u    /* rows of one FETCH or LIST, ranges of one SEARCH */
 #define SESSION_TABLE 256 /* commands in flight by tag; a power of two above every limit */
 
 enum login_state {
@@ -68,6 +68,13 @@ struct receiving {
     bool junk;         /* what follows it is neither ")" nor another item */
 };
 
+/* Of the SEARCH that is being answered. */
+struct searched {
+    uint32_t highest;
+    unsigned ranges; /* told */
+    uint64_t again;  /* messages named at or below the highest of before */
+};
+
 /* A refusal that names no command, or one that was never sent: what is under way may get no other answer. */
 struct stray {
     bool came;
@@ -111,6 +118,7 @@ struct session {
     unsigned errors, damaged;
     uint64_t answer_count; /* tagged */
     unsigned search_told; /* SESSION_SEARCH_ bits, of the SEARCH that was answered last */
+    struct searched searched;
     bool body_nil;        /* the body that ended last */
     struct receiving receiving;
     struct doubt doubt;
@@ -138,6 +146,10 @@ bool output_put(struct session *s, struct slice text); /* login only; small */
 void output_fill(struct session *s);
 void output_deinit(struct output *out);
 bool session_nonsync(const struct session *s, uint64_t size_bytes);
+
+/* session_search.c; cmd: the SEARCH that is answered, or NULL */
+void replies_search(struct session *s, struct cmd *cmd, const struct resp *resp);
+void replies_esearch(struct session *s, struct cmd *cmd, const struct resp *resp);
 
 /* session_commands.c: LIST "" "", in place of a NAMESPACE that was refused */
 void session_root(struct session *s, void (*row)(void *context, const struct session_namespace *ns),

@@ -344,78 +344,6 @@ static void namespace_row(void *context, unsigned kind, struct slice prefix, cha
     cmd->u.namespaces.row(cmd->context, &ns);
 }
 
-/* ---- SEARCH, RFC 9051 7.3.4 and RFC 3501 7.2.5: either may come, whatever was asked (F26) ---- */
-
-static void search_answered(struct session *s, struct cmd *cmd)
-{
-    if (!cmd->got_data)
-        s->search_told = 0;
-    cmd->got_data = true;
-    s->search_told |= SESSION_SEARCH_ANSWERED;
-}
-
-static void search_received(struct session *s, const struct resp *resp)
-{
-    struct cmd *cmd = oldest(s, CMD_SEARCH);
-    struct token t = token_of(resp->rest);
-    struct slice word;
-    uint32_t uid, first = 0, last = 0;
-
-    if (!cmd)
-        return;
-    search_answered(s, cmd);
-    while (token_word(&t, &word)) {
-        if (!slice_u32(word, &uid) || uid == 0 || uid > SESSION_UID_MAX) {
-            if (!slice_equal_nocase(word, SLICE("NIL")))
-                s->search_told |= SESSION_SEARCH_UNREAD;
-            continue;
-        }
-        if (first && last != UINT32_MAX && uid == last + 1) {
-            last = uid;
-            continue;
-        }
-        if (first)
-            cmd->u.range(cmd->context, first, last);
-        first = last = uid;
-    }
-    if (first)
-        cmd->u.range(cmd->context, first, last);
-}
-
-static bool esearch_range(void *context, struct uidset_range range)
-{
-    struct cmd *cmd = context;
-
-    if (range.last > SESSION_UID_MAX)
-        return false;
-    cmd->u.range(cmd->context, range.first, range.last);
-    return true;
-}
-
-static void esearch_received(struct session *s, const struct resp *resp)
-{
-    struct cmd *cmd = oldest(s, CMD_SEARCH);
-    struct token t = token_of(resp->rest);
-    struct slice word;
-
-    if (!cmd)
-        return;
-    search_answered(s, cmd);
-    while (!token_done(&t)) {
-        if (token_peek(&t) == '(') {
-            if (!token_skip(&t))
-                return;
-            continue;
-        }
-        if (!token_word(&t, &word))
-            return;
-        if (slice_equal_nocase(word, SLICE("ALL")) && token_word(&t, &word)) {
-            s->search_told |= uidset_each(word, esearch_range, cmd) ? 0 : SESSION_SEARCH_UNREAD;
-            return;
-        }
-    }
-}
-
 /* ---- the rest ---- */
 
 static void flags_received(struct session *s, const struct resp *resp)
@@ -472,10 +400,10 @@ void replies_data(struct session *s, const struct resp *resp)
         status_received(s, resp);
         break;
     case RESP_SEARCH:
-        search_received(s, resp);
+        replies_search(s, oldest(s, CMD_SEARCH), resp);
         break;
     case RESP_ESEARCH:
-        esearch_received(s, resp);
+        replies_esearch(s, oldest(s, CMD_SEARCH), resp);
         break;
     case RESP_FLAGS:
         flags_received(s, resp);

@@ -123,23 +123,28 @@ static int compare(const void *a, const void *b)
     return (x->first > y->first) - (x->first < y->first);
 }
 
-unsigned uidset_parse(struct slice text, struct uidset_range *ranges_r, unsigned cap)
+unsigned uidset_merge(struct uidset_range *ranges, unsigned count)
 {
-    struct reading reading = { .ranges = ranges_r, .cap = cap };
     unsigned kept = 0;
 
-    if (!uidset_each(text, read_range, &reading))
-        return 0;
-    qsort(ranges_r, reading.count, sizeof *ranges_r, compare);
-    for (unsigned i = 0; i < reading.count; i++) {
-        if (kept && ranges_r[i].first <= ranges_r[kept - 1].last) {
-            if (ranges_r[i].last > ranges_r[kept - 1].last)
-                ranges_r[kept - 1].last = ranges_r[i].last;
+    if (count > 1)
+        qsort(ranges, count, sizeof *ranges, compare);
+    for (unsigned i = 0; i < count; i++) {
+        if (kept && ranges[i].first <= ranges[kept - 1].last) {
+            if (ranges[i].last > ranges[kept - 1].last)
+                ranges[kept - 1].last = ranges[i].last;
         } else {
-            ranges_r[kept++] = ranges_r[i];
+            ranges[kept++] = ranges[i];
         }
     }
     return kept;
+}
+
+unsigned uidset_parse(struct slice text, struct uidset_range *ranges_r, unsigned cap)
+{
+    struct reading reading = { .ranges = ranges_r, .cap = cap };
+
+    return uidset_each(text, read_range, &reading) ? uidset_merge(ranges_r, reading.count) : 0;
 }
 
 bool uidset_holds(const struct uidset_range *ranges, unsigned count, uint32_t uid)

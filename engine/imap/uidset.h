@@ -32,6 +32,8 @@ bool uidset_each(struct slice text, bool (*range)(void *context, struct uidset_r
 /* Reads at most cap ranges, sorted and merged. Returns how many, 0 when the text is no set or has
  * more. */
 unsigned uidset_parse(struct slice text, struct uidset_range *ranges_r, unsigned cap);
+/* Sorts ranges, makes one of those that overlap, and returns how many are left: each UID is in one at most. */
+unsigned uidset_merge(struct uidset_range *ranges, unsigned count);
 /* Whether sorted ranges hold uid; a lone "*" holds every one (which UID it means is not known). */
 bool uidset_holds(const struct uidset_range *ranges, unsigned count, uint32_t uid);
 /* Expands text in its written order (APPENDUID): exactly count UIDs, else false. */

@@ -26,7 +26,6 @@ struct look {
     bool counts;
     uint32_t exists, uidnext, uidvalidity;
     uint32_t below; /* SEARCH has told all from here on upwards; 0: nothing yet */
-    uint64_t told;  /* messages */
     struct uidset_range *ranges;
     uint32_t count, room;
     pull_looked *ended;
@@ -62,13 +61,6 @@ static bool breaks_off(struct look *look, const struct err *err)
     return true;
 }
 
-static int range_order(const void *a, const void *b)
-{
-    const struct uidset_range *x = a, *y = b;
-
-    return (x->first > y->first) - (x->first < y->first);
-}
-
 static bool told_well(const struct look *look)
 {
     return session_search_told(link_session(look->worker->link)) == SESSION_SEARCH_ANSWERED;
@@ -80,10 +72,13 @@ static void view_begin(struct look *look);
 static void view_ended(struct look *look)
 {
     struct folder *f = look->folder;
+    uint64_t told = 0;
 
-    if (look->count > 1)
-        qsort(look->ranges, look->count, sizeof *look->ranges, range_order);
-    if (!look->counts || look->told != look->exists) {
+    /* One that is named twice is one message, and does not stand for another. */
+    look->count = uidset_merge(look->ranges, look->count);
+    for (uint32_t i = 0; i < look->count; i++)
+        told += (uint64_t)look->ranges[i].last - look->ranges[i].first + 1;
+    if (!look->counts || told != look->exists) {
         if (look->views < VIEWS_MAX)
             view_begin(look);
         else
@@ -112,7 +107,6 @@ static void view_range(void *context, uint32_t first, uint32_t last)
         look->ranges = mem_resize(look->ranges, look->room, sizeof *look->ranges);
     }
     look->ranges[look->count++] = (struct uidset_range){ first, last };
-    look->told += (uint64_t)last - first + 1;
 }
 
 static void view_search(struct look *look);
@@ -176,7 +170,6 @@ static void view_begin(struct look *look)
 {
     look->views++;
     look->count = look->below = 0;
-    look->told = 0;
     look->counts = false;
     look->uidvalidity = 0;
     pull_select_again(look->worker, view_selected, view_opened, look);

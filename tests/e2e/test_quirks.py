@@ -266,8 +266,12 @@ class Bodies(Odd):
 
     def test_a_message_that_is_there_and_never_answered(self):
         """OK and no row, for a UID that SEARCH and EXISTS know: it has failed, it is not gone."""
+        others = " ".join(str(uid) for uid in range(1, 31) if uid != 7)
         for quirks in ({"silent": {7}}, {"silent_alone": {7}, "search": "* SEARCH"},
-                       {"silent_alone": {7}, "search": None}):
+                       {"silent_alone": {7}, "search": None},
+                       # As many as there are, for one is named twice.
+                       {"silent_alone": {7}, "search": "* SEARCH %s 30" % others},
+                       {"silent_alone": {7}, "search": "* ESEARCH UID ALL 1:6,8:30,25"}):
             with self.subTest(**quirks):
                 _, report = self.one_lost(nothing={7}, **quirks)
                 self.assertIn(("ParseError", "INBOX", 7), self.failures(report))

@@ -220,6 +220,27 @@ static void numbers_of_a_long_line(void **state)
         }
 }
 
+/* What was named before is nothing new: so much of it is a flood, however short the line is that says it. */
+static void messages_named_again_and_again(void **state)
+{
+    static const char *const lines[] = { "* ESEARCH (TAG \"a2\") UID ALL 1:100000\r\n", "* SEARCH 5 3 1\r\n",
+                                         "* ESEARCH (TAG \"a2\") UID ALL 4294967294:1\r\n" };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof lines / sizeof *lines; i++) {
+        struct counting c = { 0 };
+        size_t size;
+
+        begin(&c.one);
+        session_search(c.one.session, SLICE("ALL"), count_range, ended, &c);
+        free(said(&c.one, &size));
+        assert_true(flood(&c.one, lines[i]) < 200u << 20);
+        assert_int_equal(c.one.failed, 1);
+        assert_true(c.uids < 10000000ull + (i == 2 ? SESSION_UID_MAX : 0));
+        session_destroy(&c.one.session);
+    }
+}
+
 static unsigned looked, whole;
 
 static enum scan_literal literal_begins(void *context, struct slice line, uint64_t size_bytes)
@@ -296,6 +317,7 @@ int main(void)
         cmocka_unit_test(a_body_again_and_again),
         cmocka_unit_test(a_large_body),
         cmocka_unit_test(numbers_of_a_long_line),
+        cmocka_unit_test(messages_named_again_and_again),
         cmocka_unit_test(literals_without_end),
         cmocka_unit_test(a_command_begun_while_all_end),
     };
