@@ -69,12 +69,15 @@ uint64_t verify_keywords(struct slice keywords)
 
 /* ---- pairing ------------------------------------------------------------------------------- */
 
-/* An order over one side: by a key, then date. */
+/* The target's messages by a key; of one key by date, then size, or by size alone. What is paired is skipped without
+ * a look at each: of a hundred thousand messages that are alike the last costs no more than the first. */
 struct order {
     const struct verify_entry *entries;
     uint32_t *at; /* indices, sorted */
+    uint32_t *up, *down; /* of what is paired: where the next free one may be, upwards; and downwards, as one more
+                            than its place */
     uint32_t count;
-    bool by_date_key;
+    bool by_date_key, dated;
 };
 
 static const uint8_t *key_of(const struct order *o, const struct verify_entry *e)
@@ -82,12 +85,23 @@ static const uint8_t *key_of(const struct order *o, const struct verify_entry *e
     return o->by_date_key ? e->date_key : e->key;
 }
 
+/* By key, where dates count by date, by size. */
+static int compare_to(const struct order *o, const struct verify_entry *x, const uint8_t *key, int64_t seconds,
+                      uint64_t size)
+{
+    int by = memcmp(key_of(o, x), key, TWIN_KEY_BYTES);
+
+    if (by == 0 && o->dated)
+        by = (x->seconds > seconds) - (x->seconds < seconds);
+    return by ? by : (x->size > size) - (x->size < size);
+}
+
 static int compare(const void *a, const void *b, void *context)
 {
     const struct order *o = context;
     const struct verify_entry *x = &o->entries[*(const uint32_t *)a];
     const struct verify_entry *y = &o->entries[*(const uint32_t *)b];
-    int by = memcmp(key_of(o, x), key_of(o, y), TWIN_KEY_BYTES);
+    int by = compare_to(o, x, key_of(o, y), y->seconds, y->size);
 
     if (by == 0)
         by = (x->seconds > y->seconds) - (x->seconds < y->seconds);
@@ -95,31 +109,71 @@ static int compare(const void *a, const void *b, void *context)
 }
 
 static void order_init(struct order *o, const struct verify_entry *entries, uint32_t count,
-                       bool by_date_key)
+                       bool by_date_key, bool dated)
 {
-    *o = (struct order){ .entries = entries, .count = count, .by_date_key = by_date_key };
-    o->at = mem_zero(count, sizeof *o->at);
-    for (uint32_t i = 0; i < count; i++)
-        o->at[i] = i;
+    *o = (struct order){ .entries = entries, .count = count, .by_date_key = by_date_key, .dated = dated };
+    o->at = mem_zero(count + 1, sizeof *o->at);
+    o->up = mem_zero(count + 1, sizeof *o->up);
+    o->down = mem_zero(count + 1, sizeof *o->down);
+    for (uint32_t i = 0; i <= count; i++)
+        o->at[i] = o->up[i] = o->down[i] = i;
     qsort_r(o->at, count, sizeof *o->at, compare, o);
 }
 
-/* The first place whose key is not below, and with seconds whose date is not below. */
-static uint32_t lower(const struct order *o, const uint8_t *key, int64_t seconds)
+static void order_deinit(struct order *o)
+{
+    free(o->at);
+    free(o->up);
+    free(o->down);
+}
+
+static const struct verify_entry *entry_at(const struct order *o, uint32_t place)
+{
+    return &o->entries[o->at[place]];
+}
+
+/* The first place that is not below. */
+static uint32_t lower(const struct order *o, const uint8_t *key, int64_t seconds, uint64_t size)
 {
     uint32_t low = 0, high = o->count;
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        const struct verify_entry *e = &o->entries[o->at[middle]];
-        int by = memcmp(key_of(o, e), key, TWIN_KEY_BYTES);
 
-        if (by < 0 || (by == 0 && e->seconds < seconds))
+        if (compare_to(o, entry_at(o, middle), key, seconds, size) < 0)
             low = middle + 1;
         else
             high = middle;
     }
     return low;
+}
+
+/* The first free place from here on; count: none. What was walked over is stepped over the next time. */
+static uint32_t free_from(struct order *o, uint32_t place)
+{
+    uint32_t found = place, next;
+
+    while (found < o->count && entry_at(o, found)->pair != VERIFY_UNPAIRED)
+        found = o->up[found] > found ? o->up[found] : found + 1;
+    for (; place < found; place = next) {
+        next = o->up[place] > place ? o->up[place] : place + 1;
+        o->up[place] = found;
+    }
+    return found;
+}
+
+/* One more than the last free place below this one; 0: none. */
+static uint32_t free_before(struct order *o, uint32_t place)
+{
+    uint32_t found = place, next;
+
+    while (found > 0 && entry_at(o, found - 1)->pair != VERIFY_UNPAIRED)
+        found = o->down[found] < found ? o->down[found] : found - 1;
+    for (; place > found; place = next) {
+        next = o->down[place] < place ? o->down[place] : place - 1;
+        o->down[place] = found;
+    }
+    return found;
 }
 
 struct rule {
@@ -129,37 +183,46 @@ struct rule {
     uint8_t want;
 };
 
-/* The free partner nearest in size, VERIFY_UNPAIRED without one. */
-static uint32_t partner(const struct order *o, const struct verify_entry *e,
-                        const struct rule *rule)
+static bool is_alike(const struct order *o, const struct verify_entry *t, const struct verify_entry *e)
 {
-    const uint8_t *key = o->by_date_key ? e->date_key : e->key;
-    uint32_t best = VERIFY_UNPAIRED;
-    uint64_t best_gap = UINT64_MAX;
+    return memcmp(key_of(o, t), key_of(o, e), TWIN_KEY_BYTES) == 0 && (!o->dated || t->seconds == e->seconds);
+}
+
+/* The free partner nearest in size, VERIFY_UNPAIRED without one. Of two that are as near the smaller, of those of one size
+ * the first by date and UID. */
+static uint32_t partner(struct order *o, const struct verify_entry *e, const struct rule *rule)
+{
+    const uint8_t *key = key_of(o, e);
+    uint32_t at, above, below;
+    const struct verify_entry *larger = NULL, *smaller = NULL;
 
     /* Without anything that tells it from others a message is known by its date and very size. */
     if (key[0] == 'E' && !rule->dates)
         return VERIFY_UNPAIRED;
-    for (uint32_t i = lower(o, key, rule->dates ? e->seconds : INT64_MIN); i < o->count; i++) {
-        const struct verify_entry *t = &o->entries[o->at[i]];
-        uint64_t gap = t->size > e->size ? t->size - e->size : e->size - t->size;
-
-        if (memcmp(key_of(o, t), key, TWIN_KEY_BYTES) != 0 ||
-            (rule->dates && t->seconds != e->seconds))
-            break;
-        if (t->pair != VERIFY_UNPAIRED || gap >= best_gap ||
-            (gap != 0 && (rule->very_size || (key[0] == 'E' && !rule->rewrites))))
-            continue;
-        best = o->at[i];
-        best_gap = gap;
-        if (gap == 0)
-            break;
+    at = lower(o, key, e->seconds, e->size);
+    above = free_from(o, at);
+    if (above < o->count && is_alike(o, entry_at(o, above), e))
+        larger = entry_at(o, above);
+    if (larger && larger->size == e->size)
+        return o->at[above];
+    if (rule->very_size || (key[0] == 'E' && !rule->rewrites))
+        return VERIFY_UNPAIRED;
+    below = free_before(o, at);
+    if (below > 0 && is_alike(o, entry_at(o, below - 1), e)) {
+        smaller = entry_at(o, below - 1);
+        /* The last of that size: the first free one of it. */
+        below = free_from(o, lower(o, key, smaller->seconds, smaller->size));
+        smaller = entry_at(o, below);
     }
-    return best;
+    if (!larger)
+        return smaller ? o->at[below] : VERIFY_UNPAIRED;
+    if (!smaller || larger->size - e->size < e->size - smaller->size)
+        return o->at[above];
+    return o->at[below];
 }
 
 static void pass(struct verify_entry *sources, uint32_t count, struct verify_entry *targets,
-                 const struct order *o, const struct rule *rule)
+                 struct order *o, const struct rule *rule)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t found;
@@ -174,35 +237,46 @@ static void pass(struct verify_entry *sources, uint32_t count, struct verify_ent
     }
 }
 
-/* Does a paired message of the target look the same? */
-static bool has_twin(const struct order *o, const struct verify_entry *t, bool rewrites)
+/* Whether t looks like first, which stands before it in an order by date and size. */
+static bool looks_like(const struct verify_entry *first, const struct verify_entry *t, bool rewrites)
 {
-    bool plain = t->key[0] != 'E';
+    if (memcmp(first->key, t->key, TWIN_KEY_BYTES) != 0)
+        return false;
+    return t->key[0] != 'E' || (first->seconds == t->seconds && (rewrites || first->size == t->size));
+}
 
-    for (uint32_t i = lower(o, t->key, plain ? INT64_MIN : t->seconds); i < o->count; i++) {
-        const struct verify_entry *other = &o->entries[o->at[i]];
+/* Of those of the target that have no partner, the ones that look like one that has. o: by key and date. */
+static void tell_doubled(const struct order *o, bool rewrites,
+                         void (*tell)(void *context, enum verify_what what, uint32_t index), void *context)
+{
+    bool *doubled = mem_zero(o->count + 1, sizeof *doubled);
 
-        if (memcmp(other->key, t->key, TWIN_KEY_BYTES) != 0)
-            break;
-        if (other->pair != VERIFY_UNPAIRED &&
-            (plain || (other->seconds == t->seconds && (rewrites || other->size == t->size))))
-            return true;
+    for (uint32_t i = 0, end; i < o->count; i = end) {
+        bool has_paired = false;
+
+        for (end = i; end < o->count && looks_like(entry_at(o, i), entry_at(o, end), rewrites); end++)
+            has_paired |= entry_at(o, end)->pair != VERIFY_UNPAIRED;
+        for (uint32_t k = i; has_paired && k < end; k++)
+            doubled[o->at[k]] = entry_at(o, k)->pair == VERIFY_UNPAIRED;
     }
-    return false;
+    for (uint32_t i = 0; i < o->count; i++)
+        if (doubled[i])
+            tell(context, VERIFY_DOUBLED, i);
+    free(doubled);
 }
 
 void verify_match(struct verify_entry *sources, uint32_t source_count, struct verify_entry *targets,
                   uint32_t target_count, bool rewrites,
                   void (*tell)(void *context, enum verify_what what, uint32_t index), void *context)
 {
-    struct order by_key, by_date;
+    struct order orders[2][2]; /* by key, by key without the Message-ID; by size, by date and size */
 
     for (uint32_t i = 0; i < source_count; i++)
         sources[i].pair = VERIFY_UNPAIRED;
     for (uint32_t i = 0; i < target_count; i++)
         targets[i].pair = VERIFY_UNPAIRED;
-    order_init(&by_key, targets, target_count, false);
-    order_init(&by_date, targets, target_count, true);
+    for (unsigned i = 0; i < (rewrites ? 4 : 2); i++)
+        order_init(&orders[i / 2][i % 2], targets, target_count, i / 2, i % 2);
     /* The surest pairs first, so that a doubtful one never takes their partner. */
     for (unsigned sureness = rewrites ? 2 : 4; sureness-- > 0;)
         for (uint8_t want = VERIFY_REQUIRED; want <= VERIFY_OPTIONAL; want++)
@@ -211,7 +285,7 @@ void verify_match(struct verify_entry *sources, uint32_t source_count, struct ve
 
                 rule.dates = rewrites ? sureness == 1 : sureness >= 2;
                 rule.very_size = !rewrites && sureness % 2 == 1;
-                pass(sources, source_count, targets, other ? &by_date : &by_key, &rule);
+                pass(sources, source_count, targets, &orders[other][rule.dates], &rule);
             }
     for (uint32_t i = 0; i < source_count; i++) {
         const struct verify_entry *s = &sources[i];
@@ -223,9 +297,7 @@ void verify_match(struct verify_entry *sources, uint32_t source_count, struct ve
         else if (s->seconds != targets[s->pair].seconds && s->seconds != INT64_MIN)
             tell(context, VERIFY_DATE, i);
     }
-    for (uint32_t i = 0; i < target_count; i++)
-        if (targets[i].pair == VERIFY_UNPAIRED && has_twin(&by_key, &targets[i], rewrites))
-            tell(context, VERIFY_DOUBLED, i);
-    free(by_key.at);
-    free(by_date.at);
+    tell_doubled(&orders[0][1], rewrites, tell, context);
+    for (unsigned i = 0; i < (rewrites ? 4 : 2); i++)
+        order_deinit(&orders[i / 2][i % 2]);
 }

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -187,6 +189,130 @@ static void two_of_one_key_pair_by_their_very_sizes(void **state)
         }
 }
 
+/* ---- many that are alike ---- */
+
+/* The rules as they read, each partner looked for among all: what verify_match has to come to. */
+static void by_the_rules(struct verify_entry *s, uint32_t sn, struct verify_entry *t, uint32_t tn, bool rewrites)
+{
+    for (uint32_t i = 0; i < sn; i++)
+        s[i].pair = VERIFY_UNPAIRED;
+    for (uint32_t i = 0; i < tn; i++)
+        t[i].pair = VERIFY_UNPAIRED;
+    for (int sureness = rewrites ? 1 : 3; sureness >= 0; sureness--)
+        for (uint8_t want = VERIFY_REQUIRED; want <= VERIFY_OPTIONAL; want++)
+            for (unsigned other = 0; other <= rewrites; other++)
+                for (uint32_t i = 0; i < sn; i++) {
+                    bool dates = rewrites ? sureness == 1 : sureness >= 2, very = !rewrites && sureness % 2;
+                    const uint8_t *key = other ? s[i].date_key : s[i].key;
+                    uint64_t best_gap = UINT64_MAX;
+                    uint32_t best = VERIFY_UNPAIRED;
+
+                    if (s[i].pair != VERIFY_UNPAIRED || s[i].want != want || (key[0] == 'E' && !dates))
+                        continue;
+                    for (uint32_t k = 0; k < tn; k++) {
+                        uint64_t gap = t[k].size > s[i].size ? t[k].size - s[i].size : s[i].size - t[k].size;
+
+                        if (t[k].pair == VERIFY_UNPAIRED && gap < best_gap &&
+                            memcmp(other ? t[k].date_key : t[k].key, key, TWIN_KEY_BYTES) == 0 &&
+                            (!dates || t[k].seconds == s[i].seconds) &&
+                            (gap == 0 || (!very && !(key[0] == 'E' && !rewrites)))) {
+                            best = k;
+                            best_gap = gap;
+                        }
+                    }
+                    if (best != VERIFY_UNPAIRED) {
+                        s[i].pair = best;
+                        t[best].pair = i;
+                    }
+                }
+}
+
+static uint32_t random_below(uint32_t below)
+{
+    static uint64_t state = 7;
+
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(state >> 33) % below;
+}
+
+/* Few names, dates and sizes, so that most are alike in something. Sizes are far apart by powers, so that no two are
+ * equally near. */
+static struct verify_entry any_mail(uint32_t uid)
+{
+    static const char *const headers[] = { "Message-ID: <a@x>\r\nDate: d\r\nFrom: a\r\n\r\n",
+                                           "Message-ID: <b@x>\r\nDate: d\r\nFrom: a\r\n\r\n",
+                                           "Message-ID: <c@x>\r\nDate: e\r\nFrom: c\r\n\r\n", "\r\n" };
+    struct verify_entry e = entry(headers[random_below(4)], NOON + random_below(3), 1u << (3 * random_below(4)), uid);
+
+    e.want = random_below(4) ? VERIFY_REQUIRED : VERIFY_OPTIONAL;
+    return e;
+}
+
+static void pairs_are_those_of_the_rules(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 4000; round++) {
+        struct verify_entry s[24], t[24];
+        uint32_t sn = random_below(24), tn = random_below(24), doubled = 0, missing = 0;
+        bool rewrites = round % 2;
+        struct told told = { 0 };
+
+        for (uint32_t i = 0; i < sn; i++)
+            s[i] = any_mail(i + 1);
+        for (uint32_t i = 0; i < tn; i++)
+            t[i] = any_mail(i + 1);
+        by_the_rules(s, sn, t, tn, rewrites);
+        for (uint32_t i = 0; i < sn; i++)
+            missing += s[i].want == VERIFY_REQUIRED && s[i].pair == VERIFY_UNPAIRED;
+        for (uint32_t i = 0; i < tn; i++) {
+            bool twin = false;
+
+            for (uint32_t k = 0; k < tn && t[i].pair == VERIFY_UNPAIRED; k++)
+                twin |= t[k].pair != VERIFY_UNPAIRED && memcmp(t[k].key, t[i].key, TWIN_KEY_BYTES) == 0 &&
+                        (t[i].key[0] != 'E' ||
+                         (t[k].seconds == t[i].seconds && (rewrites || t[k].size == t[i].size)));
+            doubled += twin;
+        }
+        verify_match(s, sn, t, tn, rewrites, tell, &told);
+        assert_int_equal(told.counts[VERIFY_MISSING], missing);
+        assert_int_equal(told.counts[VERIFY_DOUBLED], doubled);
+        for (uint32_t i = 0; i < sn; i++)
+            if (s[i].pair != VERIFY_UNPAIRED)
+                assert_int_equal(t[s[i].pair].pair, i);
+    }
+}
+
+/* The owner of a mailbox may have one mail a hundred thousand times, and a server may show it so: by a look at each
+ * for each this takes hours. */
+static void very_many_that_are_alike(void **state)
+{
+    const uint32_t count = 200000;
+    struct verify_entry *s = malloc(count * sizeof *s), *t = malloc(count * sizeof *t);
+
+    (void)state;
+    for (unsigned form = 0; form < 4; form++) {
+        struct told told = { 0 };
+
+        for (uint32_t i = 0; i < count; i++) {
+            s[i] = form < 2 ? mail("a", NOON, i + 1) : entry("\r\n", NOON, 1000, i + 1);
+            t[i] = s[i];
+            if (form == 1) { /* none of the very size */
+                s[i].size = 2 * i + 1;
+                t[i].size = 2 * (count - i);
+            }
+        }
+        verify_match(s, count - 5, t, count, form == 3, tell, &told);
+        assert_int_equal(told.counts[VERIFY_MISSING], 0);
+        assert_int_equal(told.counts[VERIFY_DOUBLED], 5);
+        /* And where none of them has a partner. */
+        told = (struct told){ 0 };
+        verify_match(s, 0, t, count, form == 3, tell, &told);
+        assert_int_equal(told.counts[VERIFY_DOUBLED], 0);
+    }
+    free(s);
+    free(t);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -200,6 +326,8 @@ int main(void)
         cmocka_unit_test(a_target_that_renames_messages_is_seen_through),
         cmocka_unit_test(keywords_are_sets),
         cmocka_unit_test(grades),
+        cmocka_unit_test(pairs_are_those_of_the_rules),
+        cmocka_unit_test(very_many_that_are_alike),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
