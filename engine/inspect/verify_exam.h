@@ -8,6 +8,7 @@
 #include "engine/inspect/verify_user.h"
 #include "engine/move/roster.h"
 #include "engine/rules/names_index.h"
+#include "engine/rules/uid_window.h"
 #include "io/base/buf.h"
 
 /* What the journal knows of a message; parallel to the source's entries. */
@@ -30,7 +31,8 @@ struct exam_side {
     unsigned bare_at; /* 1 + the folder that opens without the delimiter at its name's end (C1); 0: none */
     struct verify_entry *entries; /* of the folder under way; ascending UIDs once listed */
     uint32_t count, room;
-    uint32_t from, to, width, uidnext, exists, uidvalidity;
+    struct uid_window window;
+    uint32_t uidnext, exists, uidvalidity;
     bool exists_told;
     uint32_t rows_before; /* count when the window began */
     struct hashing hashing;

@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WINDOW_UIDS 2000u
-#define WINDOW_ROWS 2000u
 #define ROWS_MOST   8000000u /* of a folder; more are not compared */
 #define IDS_MAX     (256u << 20)
 #define ID_BYTES    200u
@@ -41,7 +39,7 @@ static void side_row(void *context, const struct imap_message_row *row)
     struct exam_side *side = context;
     struct verify_entry *e;
 
-    if (row->uid < side->from)
+    if (row->uid < side->window.from)
         return;
     if (side->count == ROWS_MOST) {
         session_give_up(visit_session(side->visit), "the server sends more rows than can be kept");
@@ -153,12 +151,8 @@ static void window_ended(void *context, const struct err *err)
         return;
     }
     visit_went_well(side->visit);
-    if (side->to != UINT32_MAX) {
-        /* Few of so many: the UIDs are sparse here, or there are fewer messages than was said. */
-        if (side->count - side->rows_before < WINDOW_UIDS / 4 && side->width < UINT32_MAX / 8)
-            side->width *= 4;
-        side->rows_before = side->count;
-        side->from = side->to + 1;
+    if (!uid_window_is_last(&side->window)) {
+        uid_window_next(&side->window, side->count - side->rows_before);
         side_window(side);
     } else {
         side_listed(side);
@@ -169,14 +163,8 @@ static void side_window(struct exam_side *side)
 {
     char set[32];
 
-    if (side->uidnext == 0 || side->from >= side->uidnext ||
-        side->uidnext - side->from <= side->width) {
-        side->to = UINT32_MAX;
-        snprintf(set, sizeof set, "%" PRIu32 ":*", side->from);
-    } else {
-        side->to = side->from + side->width - 1;
-        snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, side->from, side->to);
-    }
+    side->rows_before = side->count;
+    uid_window_text(&side->window, set);
     side->busy = true;
     session_fetch_rows(visit_session(side->visit), slice_cstr(set),
                        SLICE("MESSAGE-ID DATE FROM SUBJECT"), side_row, window_ended, side);
@@ -195,13 +183,8 @@ static void side_selected(void *context, const struct imap_selected *s)
 
 static void side_list(struct exam_side *side)
 {
-    uint64_t spread = side->exists && side->uidnext ? side->uidnext / side->exists : 1;
-
     side->count = 0;
-    side->from = 1;
-    spread = (spread ? spread : 1) * WINDOW_UIDS;
-    side->rows_before = 0;
-    side->width = spread > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)spread;
+    uid_window_begin(&side->window, 1, side->uidnext, side->exists);
     if (side->side == SIDE_SOURCE)
         buf_clear(&side->exam->ids);
     if ((side->exists_told && side->exists == 0) || !exam_is_placed(side->exam))

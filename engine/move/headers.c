@@ -1,20 +1,23 @@
 #include "engine/move/headers.h"
 
+#include "engine/rules/uid_window.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WINDOW_UIDS 2000u
+/* A server may know of more messages than it told, but not of any number. */
+#define ROWS_SLACK 100000u
 
 struct headers {
     struct session *session;
     const struct headers_events *events;
     void *context;
-    uint32_t first, from, to, uidnext, exists;
+    uint32_t first, uidnext, exists;
+    struct uid_window window;
     uint32_t *uids; /* as they came */
-    uint32_t count, room;
+    uint32_t count, room, before; /* before: the window at hand */
     unsigned damaged;
     bool exists_told;
 };
@@ -54,6 +57,10 @@ static void row_told(void *context, const struct imap_message_row *row)
     /* `n:*` names the last message even when it is below n. */
     if (row->uid < h->first)
         return;
+    if (h->count - (h->count > h->exists ? h->exists : h->count) > ROWS_SLACK) {
+        session_give_up(h->session, "the server lists more messages than the folder holds");
+        return;
+    }
     if (h->count == h->room) {
         h->room = h->room ? h->room * 2 : 256;
         h->uids = mem_resize(h->uids, h->room, sizeof *h->uids);
@@ -73,8 +80,8 @@ static void window_ended(void *context, const struct err *err)
     struct headers *h = context;
     struct err part;
 
-    if (!err && h->to != UINT32_MAX) {
-        h->from = h->to + 1;
+    if (!err && !uid_window_is_last(&h->window)) {
+        uid_window_next(&h->window, h->count - h->before);
         window(h);
         return;
     }
@@ -91,13 +98,8 @@ static void window(struct headers *h)
 {
     char set[32];
 
-    if (h->uidnext == 0 || h->from >= h->uidnext || h->uidnext - h->from <= WINDOW_UIDS) {
-        h->to = UINT32_MAX;
-        snprintf(set, sizeof set, "%" PRIu32 ":*", h->from);
-    } else {
-        h->to = h->from + WINDOW_UIDS - 1;
-        snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, h->from, h->to);
-    }
+    h->before = h->count;
+    uid_window_text(&h->window, set);
     session_fetch_rows(h->session, slice_cstr(set), SLICE("MESSAGE-ID DATE FROM SUBJECT"), row_told,
                        window_ended, h);
 }
@@ -123,10 +125,12 @@ static void examined(void *context, const struct err *err)
                 "the server opens the folder and does not tell how many messages it holds");
         err = &untold;
     }
-    if (err || h->exists == 0)
+    if (err || h->exists == 0) {
         over(h, err);
-    else
-        window(h);
+        return;
+    }
+    uid_window_begin(&h->window, h->first, h->uidnext, h->exists);
+    window(h);
 }
 
 void headers_list(struct session *session, struct slice raw, uint32_t from_uid,
@@ -137,6 +141,6 @@ void headers_list(struct session *session, struct slice raw, uint32_t from_uid,
     h->session = session;
     h->events = events;
     h->context = context;
-    h->first = h->from = from_uid;
+    h->first = from_uid;
     session_select(session, raw, true, selected, examined, h);
 }

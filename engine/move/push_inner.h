@@ -3,7 +3,9 @@
 #ifndef ENGINE_MOVE_PUSH_INNER_H
 #define ENGINE_MOVE_PUSH_INNER_H
 
+#include "engine/imap/uidtable.h"
 #include "engine/move/push.h"
+#include "engine/rules/uid_window.h"
 
 enum push_step { PUSH_STEP_FREE, PUSH_STEP_OPENING, PUSH_STEP_MAKING };
 
@@ -13,8 +15,10 @@ enum push_step { PUSH_STEP_FREE, PUSH_STEP_OPENING, PUSH_STEP_MAKING };
 
 /* push_look: which rows a look got, and which it did not. */
 struct push_look {
-    uint32_t *seen, *missing;
-    unsigned seen_count, seen_room, missing_count;
+    struct uidtable seen;
+    struct uid_window window;
+    uint32_t *missing;
+    unsigned missing_count;
     unsigned at, lacking, seen_before; /* of those missing: asked for now; that did not come even so */
     unsigned damaged_before;           /* session_damaged_count when the look began */
     void (*ended)(struct worker *w, const struct err *err);

@@ -11,53 +11,11 @@
 
 /* More rows than this do not go missing one by one. */
 #define MISSING_MAX 1000u
-#define WINDOW_UIDS 2000u
-
-/* Where the UID stands among those seen, or would. */
-static unsigned place_of(const struct push_look *h, uint32_t uid)
-{
-    unsigned low = 0, high = h->seen_count;
-
-    while (low < high) {
-        unsigned middle = low + (high - low) / 2;
-
-        if (h->seen[middle] < uid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static bool was_seen(const struct push_look *h, uint32_t uid)
-{
-    unsigned at = place_of(h, uid);
-
-    return at < h->seen_count && h->seen[at] == uid;
-}
-
 void push_look_clear(struct push_look *h)
 {
-    free(h->seen);
+    uidtable_deinit(&h->seen);
     free(h->missing);
     *h = (struct push_look){ 0 };
-}
-
-/* False: it was seen before. */
-static bool saw(struct push_look *h, uint32_t uid)
-{
-    unsigned at = place_of(h, uid);
-
-    if (at < h->seen_count && h->seen[at] == uid)
-        return false;
-    if (h->seen_count == h->seen_room) {
-        h->seen_room = h->seen_room ? h->seen_room * 2 : 256;
-        h->seen = mem_resize(h->seen, h->seen_room, sizeof *h->seen);
-    }
-    /* Rows come in order, most often. */
-    memmove(h->seen + at + 1, h->seen + at, (h->seen_count++ - at) * sizeof *h->seen);
-    h->seen[at] = uid;
-    return true;
 }
 
 static void look_row(void *context, const struct imap_message_row *row)
@@ -67,7 +25,7 @@ static void look_row(void *context, const struct imap_message_row *row)
     uint8_t key[TWIN_KEY_BYTES];
 
     /* `n:*` names the last message even when it is below n. */
-    if (row->uid < p->from || row->uid > p->to || !row->has_header || !saw(&p->look, row->uid))
+    if (row->uid < p->from || row->uid > p->to || !row->has_header || !uidtable_add(&p->look.seen, row->uid))
         return;
     twin_key(row->header, key);
     twins_add(p->scan, key, &row->date, row->size_bytes, row->uid);
@@ -91,7 +49,7 @@ static void missing_range(void *context, uint32_t first, uint32_t last)
     if (p->uidnext && last >= p->uidnext)
         last = p->uidnext - 1;
     for (uint64_t uid = first; uid <= last && h->missing_count < MISSING_MAX; uid++) {
-        if (was_seen(h, (uint32_t)uid))
+        if (uidtable_has(&h->seen, (uint32_t)uid))
             continue;
         if (!h->missing)
             h->missing = mem_zero(MISSING_MAX, sizeof *h->missing);
@@ -110,7 +68,7 @@ static void one_ended(void *context, const struct err *err)
         h->ended(w, err);
         return;
     }
-    h->lacking += h->seen_count == h->seen_before;
+    h->lacking += h->seen.count == h->seen_before;
     h->at++;
     ask_next(w);
 }
@@ -124,7 +82,7 @@ static void ask_next(struct worker *w)
     struct err err;
 
     if (h->at < h->missing_count) {
-        h->seen_before = h->seen_count;
+        h->seen_before = h->seen.count;
         p->from = p->to = h->missing[h->at];
         snprintf(set, sizeof set, "%" PRIu32, h->missing[h->at]);
         ask_rows(w, slice_cstr(set), one_ended);
@@ -153,7 +111,7 @@ static void searched(void *context, const struct err *err)
     }
     if (h->missing_count)
         log_line(LOG_INFO, "look.missing", "user=%s folder=%s rows=%u missing=%u",
-                 w->account->user->email_address, w->folder->target_name, h->seen_count,
+                 w->account->user->email_address, w->folder->target_name, h->seen.count,
                  h->missing_count);
     ask_next(w);
 }
@@ -163,7 +121,7 @@ static void ask_what_is_missing(struct worker *w)
     struct push *p = w->work;
     struct push_look *h = &p->look;
     char criteria[32];
-    unsigned known = p->uidnext ? place_of(h, p->uidnext) : h->seen_count;
+    unsigned known = p->uidnext ? uidtable_below(&h->seen, p->uidnext) : h->seen.count;
 
     if (session_damaged_count(link_session(w->link)) == h->damaged_before && p->floor == 1 &&
         (w->folder->target_status.has & IMAP_STATUS_MESSAGES) &&
@@ -182,13 +140,10 @@ static void ask_window(struct worker *w)
     struct push *p = w->work;
     char set[32];
 
-    if (p->uidnext == 0 || p->uidnext - p->from <= WINDOW_UIDS || p->from >= p->uidnext) {
-        p->to = UINT32_MAX;
-        snprintf(set, sizeof set, "%" PRIu32 ":*", p->from);
-    } else {
-        p->to = p->from + WINDOW_UIDS - 1;
-        snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, p->from, p->to);
-    }
+    p->look.seen_before = p->look.seen.count;
+    p->from = p->look.window.from;
+    p->to = p->look.window.to;
+    uid_window_text(&p->look.window, set);
     ask_rows(w, slice_cstr(set), window_ended);
 }
 
@@ -196,11 +151,12 @@ static void window_ended(void *context, const struct err *err)
 {
     struct worker *w = context;
     struct push *p = w->work;
+    struct push_look *h = &p->look;
 
     if (err) {
-        p->look.ended(w, err);
-    } else if (p->to != UINT32_MAX) {
-        p->from = p->to + 1;
+        h->ended(w, err);
+    } else if (!uid_window_is_last(&h->window)) {
+        uid_window_next(&h->window, h->seen.count - h->seen_before);
         ask_window(w);
     } else {
         ask_what_is_missing(w);
@@ -221,9 +177,11 @@ void push_look(struct worker *w, void (*ended)(struct worker *w, const struct er
     push_look_clear(&p->look);
     p->look.ended = ended;
     p->look.damaged_before = session_damaged_count(link_session(w->link));
-    p->from = p->floor;
-    if (push_holds_nothing(w->folder))
+    if (push_holds_nothing(w->folder)) {
         ended(w, NULL);
-    else
-        ask_window(w);
+        return;
+    }
+    uid_window_begin(&p->look.window, p->floor, p->uidnext,
+                     w->folder->target_status.has & IMAP_STATUS_MESSAGES ? w->folder->target_status.messages : 0);
+    ask_window(w);
 }

@@ -2,6 +2,7 @@
 whole batch, memory without bound. Real Dovecots where they can be had, tests/support/quirky.py for the rest."""
 
 import mail
+from haul import Case
 from quirky import Mail, Quirky
 from test_quirks import Odd, message, messages
 
@@ -126,3 +127,23 @@ class Names(Odd):
             done = batch.call(*command)
             self.assertGreaterEqual(done.code, 0, "%s: %s" % (command, done))
             self.assertNotIn("Assertion", done.err)
+
+
+class Numbers(Case):
+    """UIDs that are far apart: a folder's numbers are walked through by what it holds, not by how many there may be."""
+
+    def test_a_target_whose_numbers_are_nearly_spent(self):
+        source, target = self.dovecot(["anna"]), self.target_for(["anna"])
+        both = {("INBOX",): [mail.tiny(i) for i in range(5)]}
+        source.seed("anna", both)
+        target.seed("anna@target.example", both)
+        for server, user in ((source, "anna"), (target, "anna@target.example")):
+            server.doveadm("mailbox", "update", "-u", user, "--min-next-uid", "4000000000", "INBOX")
+        more = {("INBOX",): [mail.tiny(100 + i) for i in range(3)]}
+        source.seed("anna", more)
+        target.seed("anna@target.example", more)
+        batch = self.batch(source, target, ["anna"])
+        self.ends(batch.call("run", limit_s=60), 0)
+        totals = self.balanced(batch.report())["totals"]
+        self.assertEqual((totals["present"], totals["uploaded"]), (8, 0))
+        self.ends(batch.call("verify", limit_s=60), 0)
