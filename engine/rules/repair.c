@@ -167,6 +167,12 @@ static bool field_begins(struct repair *r, struct slice *text)
             put(r, SLICE("X-Unparsed: "));
         return true;
     }
+    if (r->line_max && slice_find(*text, ':') >= r->line_max) {
+        /* Folded before its colon it would be no field, and the end of the header. */
+        r->place = REPAIR_PLACE_TEXT;
+        put(r, SLICE("X-Unparsed: "));
+        return true;
+    }
     r->place = repair_place_of(name);
     note_encoding(r, *text);
     if ((r->repairs & REPAIR_RECEIPTS) && repair_field_asks(name))

@@ -322,6 +322,39 @@ static void long_lines_break_where_their_encoding_hides_it(void **state)
     buf_deinit(&joined);
 }
 
+/* A field whose name alone is over the limit: what comes out is short, is header to its end, and has all of it. */
+static void a_name_that_is_too_long_stays_in_the_header(void **state)
+{
+    static const char *const ends[] = { ":\r\n", ": value\r\n", "   : value\r\n" };
+    struct buf in, out;
+
+    (void)state;
+    buf_init(&in, 1 << 16);
+    buf_init(&out, 1 << 16);
+    for (unsigned i = 0; i < 9; i++) {
+        struct slice rest;
+        size_t letters = 0;
+
+        buf_clear(&in);
+        for (unsigned k = 0; k < (i / 3 == 0 ? 997u : i / 3 == 1 ? 1098u : 30000u); k++)
+            assert_true(buf_append(&in, SLICE("N")));
+        assert_true(buf_append(&in, slice_cstr(ends[i % 3])));
+        assert_true(buf_append(&in, SLICE("Subject: s\r\n\r\nbody\r\n")));
+        mend(REPAIR_SHORT_LINES, buf_slice(&in), 1000, &out);
+        assert_true(found_in(buf_slice(&out), 100).longest_line <= REPAIR_SHORT_LINE_BYTES);
+        if (i / 3 == 1) /* what is not looked at so far in is no field to the scan */
+            assert_false(found_in(buf_slice(&out), 100).header_lines);
+        assert_false(found_in(buf_slice(&out), 100).header_end);
+        assert_true(slice_find_nocase(buf_slice(&out), SLICE("\r\nSubject: s\r\n\r\nbody\r\n")) != SIZE_MAX);
+        rest = buf_slice(&out);
+        for (size_t k = 0; k < rest.size; k++)
+            letters += rest.data[k] == 'N';
+        assert_int_equal(letters, i / 3 == 0 ? 997 : i / 3 == 1 ? 1098 : 30000);
+    }
+    buf_deinit(&in);
+    buf_deinit(&out);
+}
+
 static void the_servers_words_choose_else_the_least_change(void **state)
 {
     struct repair_found all = { 20000, true, true, true, true, true };
@@ -503,6 +536,7 @@ int main(void)
         cmocka_unit_test(nothing_asked_changes_nothing_and_cuts_do_not_matter),
         cmocka_unit_test(what_was_found_is_gone_afterwards),
         cmocka_unit_test(long_lines_break_where_their_encoding_hides_it),
+        cmocka_unit_test(a_name_that_is_too_long_stays_in_the_header),
         cmocka_unit_test(the_servers_words_choose_else_the_least_change),
         cmocka_unit_test(what_a_scan_finds),
         cmocka_unit_test(a_mail_of_nothing_but_one_thing),
