@@ -1,6 +1,7 @@
 #include "io/conn.h"
 
 #include "io/base/mem.h"
+#include "io/base/secret.h"
 #include "io/loop_inside.h"
 
 #include <assert.h>
@@ -44,9 +45,20 @@ static void socket_received(struct backend_socket *s, char *data, size_t size, i
     c->events->received(c->context, slice_of(data, size), error);
 }
 
+/* A login in clear is short; wiping what is long would cost more than it is worth. */
+#define WIPED_BYTES 8192u
+
+static void block_end(struct conn *c, char *block, size_t size)
+{
+    if (block && size <= WIPED_BYTES)
+        secret_wipe(block, size);
+    if (block)
+        blocks_give_back(&c->loop->blocks, block);
+}
+
 static void going_end(struct conn *c)
 {
-    blocks_give_back(&c->loop->blocks, c->going);
+    block_end(c, c->going, c->going_bytes);
     c->going = NULL;
     c->going_bytes = 0;
 }
@@ -69,10 +81,8 @@ static void socket_closed(struct backend_socket *s)
     struct conn *c = conn_of(s);
 
     c->loop->conn_count--;
-    if (c->going)
-        blocks_give_back(&c->loop->blocks, c->going);
-    if (c->held)
-        blocks_give_back(&c->loop->blocks, c->held);
+    block_end(c, c->going, c->going_bytes);
+    block_end(c, c->held, c->held_bytes);
     free(c);
 }
 

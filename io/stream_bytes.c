@@ -1,6 +1,7 @@
 #include "io/stream_inside.h"
 
 #include "io/base/mem.h"
+#include "io/base/secret.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -233,6 +234,7 @@ static void pending_move(struct stream *s)
         stream_fail(s, &err);
         return;
     }
+    secret_wipe(s->pending, s->pending_size); /* small pieces, and logins are among them */
     s->pending_size = 0;
 }
 
@@ -384,6 +386,8 @@ void stream_bytes_drop(struct stream *s)
 {
     aside_drop(&s->cipher);
     aside_drop(&s->squeezed);
+    if (s->pending)
+        secret_wipe(s->pending, s->pending_size);
     block_release(s, &s->packed, 0);
     block_release(s, &s->pending, 0);
 }

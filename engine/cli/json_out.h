@@ -7,4 +7,7 @@
 /* Writes all, safe for terminals, and a line end. Takes it over. */
 void json_out(json_t *all);
 
+/* To be called first of all: what the JSON library frees is wiped, for tokens and secrets go through it. */
+void json_wipes(void);
+
 #endif

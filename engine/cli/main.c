@@ -10,6 +10,7 @@
 #include "engine/cli/do_verify.h"
 #include "engine/cli/do_tidy.h"
 #include "engine/cli/exits.h"
+#include "engine/cli/json_out.h"
 #include "engine/cli/load.h"
 #include "engine/cli/notify.h"
 #include "engine/cli/outputs.h"
@@ -139,6 +140,7 @@ int main(int argc, char **argv)
     setlocale(LC_CTYPE, "");
     umask(077);
     secret_harden_process();
+    json_wipes();
     if (!opts_parse(&o, argc, argv, &err)) {
         code = load_complain(&err);
     } else if (o.version) {

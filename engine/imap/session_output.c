@@ -273,6 +273,8 @@ void session_output_taken(struct session *s, size_t bytes)
     struct output *out = &s->out;
 
     assert(bytes <= out->size);
+    if (bytes && s->login.state != LOGIN_READY)
+        secret_wipe(out->data + out->head, bytes);
     out->size -= bytes;
     out->head = out->size ? out->head + bytes : 0;
     out->taken += bytes;

@@ -350,3 +350,54 @@ class ChannelBinding(Login):
         self.assertEqual(step["type"], "TlsFailed")
         self.assertIn("taken it out", step["detail"])
         self.assertEqual(source.mechanisms, ["SCRAM-SHA-256"])
+
+
+class Memory(Login):
+    """What of a password is left in the process once it has logged in: what the settings hold, and no copy as it went
+    out, which would be in the next core file, swap or leak."""
+
+    PASSWORD = "a password, long as tokens are, " * 20 + "that is like no other 4711"
+
+    def held(self, pid, what):
+        count = 0
+        with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as memory:
+            for line in maps:
+                span, rights = line.split()[:2]
+                if not rights.startswith("rw") or "[v" in line:
+                    continue
+                first, last = (int(x, 16) for x in span.split("-"))
+                try:
+                    memory.seek(first)
+                    count += memory.read(last - first).count(what)
+                except OSError:
+                    pass
+        return count
+
+    def test_no_copy_of_a_password_that_was_sent(self):
+        if os.geteuid() != 0:
+            self.skipTest("the process lets nobody but root read its memory")
+        user = "anna"
+        # Later commands are shorter, so it is the ends that would be left.
+        sent = [base64.b64encode(("\0%s\0%s" % (user, self.PASSWORD)).encode())[-24:],
+                base64.b64encode(self.PASSWORD.encode())[-24:], b'no other 4711"']
+        for tls, way in ((True, "plain"), (True, "login"), (False, "plain"), (False, "login")):
+            with self.subTest(tls=tls, way=way):
+                mails = [quirky.Mail(1, b"Subject: s\r\n\r\n" + b"x" * 5000)]
+                source = self._started(quirky.Quirky({user: {"INBOX": mails}}, tls=tls, stall={1: 10}))
+                source.users[user] = self.PASSWORD
+                batch = self.batch(source, self.target_for([user]), [user])
+                batch.set("source", "auth", way)
+                if not tls:
+                    batch.set("source", "tls", "none")
+                    batch.sections["source"].pop("tls-ca", None)
+                run = batch.start("run")
+                limit = time.monotonic() + 30
+                while source.asked(r"BODY") == 0 and time.monotonic() < limit and not run.ended():
+                    time.sleep(0.02)
+                self.assertFalse(run.ended(), run.text())
+                time.sleep(0.2)
+                self.assertGreater(self.held(run.pid, self.PASSWORD.encode()), 0)  # so it can be seen
+                copies = [self.held(run.pid, text) for text in sent]
+                run.signal(15)
+                run.wait()
+                self.assertEqual(copies, [0, 0, 0])
