@@ -4,26 +4,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KNOWN_LEAST    8
-#define KNOWN_MANY     12   /* from here on they must agree better */
-#define OUTER_PART     5    /* one of so many at either end does not count */
-#define AGREE          1.25 /* fastest over slowest of the others */
-#define AGREE_STILL    1.5  /* the same, once they agreed, of few */
-#define SAME_WAIT      1.3
-#define SAFETY         0.97 /* of the middle one, which many measured */
-#define BELOW_PER_MIN  1.02
-#define GROW_PER_MIN   1.01
-#define QUIET_MS       600000 /* after cuts, before it grows again */
-#define CONFIRMED_MAX  4
-#define STEP_MS        2000  /* a longer time between two uses was not one of use */
-#define CUTS_WITHIN_MS 60000 /* after so long without any, they are counted anew */
-#define CUTS_LEAST     2     /* and one more of so many members */
-#define CUTS_PART      24
-#define REST_MS        1800000 /* after they were found to differ */
+#define KNOWN_LEAST   8
+#define KNOWN_MANY    12   /* from here on they must agree better */
+#define OUTER_PART    5    /* one of so many at either end does not count */
+#define AGREE         1.25 /* fastest over slowest of the others */
+#define AGREE_STILL   1.5  /* the same, once they agreed, of few */
+#define SAME_WAIT     1.3  /* times the other pause, or ... */
+#define SAME_WAIT_MS  1000 /* ... within so much of it */
+#define SAFETY        0.97 /* of the middle one, which many measured */
+#define BELOW_PER_MIN 1.02 /* growth while no members were cut ... */
+#define GROW_PER_MIN  1.01 /* ... and later */
+#define MINUTE_WAITS  4    /* pauses, where that is longer */
+#define QUIET_MIN     10   /* after cuts, before it grows again */
+#define CONFIRMED_MAX 4
+#define STEP_MS       2000 /* a longer time between two uses was not one of use */
+#define CUTS_LEAST    2    /* and one more of so many members */
+#define CUTS_PART     24
+#define REST_MS       1800000 /* after they were found to differ */
 
-static bool is_same_wait(uint64_t a, uint64_t b)
+bool kin_same_wait(uint64_t a, uint64_t b)
 {
-    return (double)a < SAME_WAIT * (double)b && (double)b < SAME_WAIT * (double)a;
+    double low = (double)(a < b ? a : b), high = (double)(a < b ? b : a);
+
+    return high < SAME_WAIT * low || high < low + SAME_WAIT_MS;
 }
 
 static int by_rate(const void *a, const void *b)
@@ -31,6 +34,11 @@ static int by_rate(const void *a, const void *b)
     double x = ((const struct kin_known *)a)->rate, y = ((const struct kin_known *)b)->rate;
 
     return (x > y) - (x < y);
+}
+
+double kin_minute_ms(const struct kin_class *c)
+{
+    return fmax(60000, MINUTE_WAITS * (double)c->wait_ms);
 }
 
 /* The rate in the middle; 0 where they do not agree. */
@@ -76,7 +84,7 @@ static struct kin_class *nearest(struct kin *k, uint64_t wait_ms)
     for (uint32_t i = 0; i < KIN_CLASSES; i++) {
         struct kin_class *c = &k->classes[i];
 
-        if (is_same_wait(c->wait_ms, wait_ms) &&
+        if (c->wait_ms > 0 && kin_same_wait(c->wait_ms, wait_ms) &&
             (!best || distance(c, wait_ms) < distance(best, wait_ms)))
             best = c;
     }
@@ -143,16 +151,16 @@ void kin_used(struct kin_class *c, uint64_t now)
     double dt = fmin((double)(now - c->grown_ms), STEP_MS), by;
 
     c->grown_ms = now;
-    if (!c->below && now < c->cut_ms + ((uint64_t)QUIET_MS << c->confirmed))
+    if (!c->below && (double)(now - c->cut_ms) < QUIET_MIN * kin_minute_ms(c) * (1 << c->confirmed))
         return;
-    by = pow(c->below ? BELOW_PER_MIN : GROW_PER_MIN, dt / 60000);
+    by = pow(c->below ? BELOW_PER_MIN : GROW_PER_MIN, dt / kin_minute_ms(c));
     c->lift *= by;
     c->rate *= by;
 }
 
 void kin_cut(struct kin_class *c, uint64_t now)
 {
-    if (now > c->cut_ms + CUTS_WITHIN_MS)
+    if ((double)(now - c->cut_ms) > kin_minute_ms(c))
         c->cuts = 0;
     c->cut_ms = now;
     if (++c->cuts < CUTS_LEAST + c->members / CUTS_PART)

@@ -40,12 +40,16 @@ struct kin {
     uint64_t made;
 };
 
+/* Two pauses that may be told by equal budgets. */
+bool kin_same_wait(uint64_t a_ms, uint64_t b_ms);
 /* A lane that was told to wait wait_ms knows its rate (>= 0). */
 void kin_learnt(struct kin *k, uint32_t lane, double rate, uint64_t wait_ms, uint64_t now);
 /* The lane is gone, or its limit. */
 void kin_forget(struct kin *k, uint32_t lane);
 /* The class of lanes that were told this pause, if it agrees; NULL none. */
 struct kin_class *kin_find(struct kin *k, uint64_t wait_ms);
+/* What counts as a minute where pauses are long: budgets are refilled slowly there. */
+double kin_minute_ms(const struct kin_class *c);
 /* A member uses its rate up: the class looks for more, soon at first, then as after any cut. */
 void kin_used(struct kin_class *c, uint64_t now);
 /* A member was cut. One of many says little (sizes differ); several end the growth. */

@@ -34,7 +34,10 @@ struct lane {
     struct average recent; /* accepted, 5 s */
     double cut_recent;     /* that, at the cut */
     bool guess;            /* rate_hat is from the first cut: the burst was in it */
+    bool cut_whole;        /* cut_est is of all the time since the cut before */
     double cut_cost;       /* accepted up to the cut, since the one before */
+    uint64_t cut_wait_ms;  /* the pause that was told with it */
+    uint64_t from_wait_ms; /* the same, of the cut that `accepted` counts from; 0 it is none */
     uint64_t told_ms;      /* the longest pause that it was told with a cut */
     uint64_t quiet_ms;     /* since when no own cut is known */
     uint64_t grown_ms;     /* last look at growth */
@@ -42,8 +45,11 @@ struct lane {
     struct kin_class *kin; /* whose rate it takes for its own, NULL none */
     uint64_t kin_made;     /* by which agreement */
     uint64_t kin_ms;       /* since when */
+    uint64_t kin_cut_ms;   /* its last cut as a member, 0 none */
     uint32_t kin_cuts;     /* since then */
     double kin_more;       /* its rate over the class's: whether it is alike is not known yet */
+    bool wary;             /* its rate is a precaution (engine/pace/wary.c) */
+    bool pilot;            /* it goes on while others are wary */
     bool alone;            /* its rate is another, as two cuts have shown */
 
     uint64_t reconnect_ms; /* no connect before */
@@ -74,6 +80,18 @@ struct trial {
     struct law_cut cut;
 };
 
+/* Lanes that are about to be refused go slow (engine/pace/wary.c). */
+struct wary {
+    uint64_t until_ms;      /* 0 they do not */
+    uint64_t rest_ms;       /* not again before */
+    uint64_t wait_ms;       /* the pause that others were told */
+    double cost;            /* what these had sent; 0 nothing is known */
+    double rate;            /* to go slow at */
+    uint32_t alike, others; /* pilots, as they turned out */
+    uint32_t learners;      /* lanes refused once since */
+    uint32_t slowed;        /* lanes, the pilots among them */
+};
+
 struct pace {
     struct pace_config config;
     struct law law;
@@ -93,6 +111,7 @@ struct pace {
     struct strikes throttles, drops;
     struct trial trial;
     struct kin kin;
+    struct wary wary;
     struct slots connects;
     struct bucket
         leaves; /* to connect, as they are given: places that come late together do not add up */
@@ -149,6 +168,16 @@ void pace_lane_cut(struct pace *p, struct lane *lane, uint64_t wait_ms);
 void pace_lane_judge(struct pace *p, struct lane *lane);
 /* One that has a rate is about to send: the rate grows with use and time. */
 void pace_lane_used(struct pace *p, struct lane *lane);
+/* Lanes were refused since then, and not by the tenant: others like them go slow. */
+void pace_wary_begin(struct pace *p, uint64_t since_ms);
+/* A message of the lane was taken. */
+void pace_wary_sent(struct pace *p, uint32_t lane);
+/* It was throttled; before anything is learnt from that. */
+void pace_wary_cut(struct pace *p, struct lane *lane, uint64_t wait_ms);
+/* Its first cut taught it a guess. */
+void pace_wary_guessed(struct pace *p, struct lane *lane);
+/* It wanted nothing for a while: what follows is measured afresh. */
+void pace_lane_was_idle(struct pace *p, struct lane *lane);
 /* The lane ends. */
 void pace_lane_leave(struct pace *p, struct lane *lane);
 

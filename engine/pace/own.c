@@ -6,7 +6,9 @@
 
 #define RATE_MIN       0.01
 #define LEARN_COST     20.0  /* accepted between two cuts: less teaches nothing */
-#define KIN_LEARN_COST 40.0  /* the same, for others */
+#define KIN_LEARN_COST 40.0  /* the same, for others, or ... */
+#define KIN_LEARN_S    20.0  /* ... over so long a time */
+#define WAIT_MOST      0.5   /* of that time; pauses that differ by more have another reason */
 #define TRUST_COST     200.0 /* accepted before more is tried: sizes differ, less tells little */
 #define CONFIRM_SHARE  0.15
 #define CONFIRMED_MAX  4     /* with thousands of lanes, each probing every 10 min is a flood */
@@ -15,6 +17,7 @@
 #define NO_LIMIT       8    /* times what was learnt: nobody enforces it any more */
 #define KIN_NEW_MS     30000 /* a cut so soon after joining is of what was sent before */
 #define KIN_CUTS_MOST  2     /* of a member, then it is none */
+#define KIN_MORE_MIN   10    /* minutes (kin_minute_ms) before a member tries more by itself */
 #define KIN_MORE_MOST  1.5   /* times the class's rate, and not cut: it is not alike */
 
 static uint32_t index_of(const struct pace *p, const struct lane *lane)
@@ -29,7 +32,9 @@ static bool is_member(const struct lane *lane)
 
 double pace_lane_rate_hat(const struct lane *lane)
 {
-    return is_member(lane) ? lane->kin->rate : lane->rate_hat;
+    if (is_member(lane))
+        return lane->kin->rate;
+    return lane->wary ? 0 : lane->rate_hat;
 }
 
 double pace_lane_burst(const struct lane *lane)
@@ -73,6 +78,8 @@ static bool may_join(const struct pace *p, struct lane *lane, const struct kin_c
 
     if (lane->alone)
         return false;
+    if (lane->wary)
+        return true;
     if (!lane->guess)
         return lane->rate_hat <= KIN_FAR * c->rate && c->rate <= KIN_FAR * lane->rate_hat;
     return est <= KIN_FAR * c->rate ||
@@ -123,8 +130,27 @@ static bool stays(struct lane *lane)
     if (!lane->kin || lane->cut_ms < lane->kin_ms + KIN_NEW_MS)
         return false;
     lane->kin_more = 1;
+    if ((double)(lane->cut_ms - lane->kin_cut_ms) > KIN_MORE_MIN * kin_minute_ms(lane->kin))
+        lane->kin_cuts = 0;
+    lane->kin_cut_ms = lane->cut_ms;
+    if (!lane->cut_whole)
+        return true;
     lane->alone = ++lane->kin_cuts >= KIN_CUTS_MOST || lane->cut_est < lane->kin->rate / KIN_FAR;
     return !lane->alone;
+}
+
+/* What was refilled a second since the cut that the meter was started at. At the end of a pause it
+ * is refilled what was too much, so the time runs from the end of that cut's to the end of this
+ * one's: the one may have been noticed as soon as it came, the other late. */
+static double refill(const struct pace *p, struct lane *lane, uint64_t wait_ms)
+{
+    double est = meter_rate(&lane->accepted, p->now);
+    double span_ms = (double)meter_span_ms(&lane->accepted, p->now);
+    double more_ms = (double)wait_ms - (double)lane->from_wait_ms;
+
+    if (lane->from_wait_ms == 0 || fabs(more_ms) > WAIT_MOST * span_ms)
+        return est;
+    return est * span_ms / (span_ms + more_ms);
 }
 
 void pace_lane_cut(struct pace *p, struct lane *lane, uint64_t wait_ms)
@@ -132,11 +158,16 @@ void pace_lane_cut(struct pace *p, struct lane *lane, uint64_t wait_ms)
     /* An answer that was on its way when the gate closed tells nothing new but its own hint. */
     if (p->now < p->law.gate_ms || lane->cut_pending)
         return;
+    pace_wary_cut(p, lane, wait_ms);
     lane->cut_pending = true;
     lane->cut_ms = p->now;
-    lane->cut_est = meter_rate(&lane->accepted, p->now);
+    lane->cut_est = refill(p, lane, wait_ms);
     lane->cut_recent = average_rate(&lane->recent, p->now);
-    lane->cut_cost = lane->cut_est * (double)meter_span_ms(&lane->accepted, p->now) / 1000;
+    lane->cut_cost =
+        meter_rate(&lane->accepted, p->now) * (double)meter_span_ms(&lane->accepted, p->now) / 1000;
+    lane->cut_wait_ms = wait_ms;
+    /* One that is older than what the meter remembers: the budget may have been saved up before. */
+    lane->cut_whole = p->now <= lane->accepted.start_ms + meter_span_ms(&lane->accepted, p->now);
     if (lane->cut_cost < LEARN_COST)
         lane->cut_est = -1;
     if (wait_ms > lane->told_ms)
@@ -144,6 +175,12 @@ void pace_lane_cut(struct pace *p, struct lane *lane, uint64_t wait_ms)
     follow(p, lane);
     if (lane->kin && lane->cut_est >= 0 && p->now >= lane->kin_ms + KIN_NEW_MS)
         kin_cut(lane->kin, p->now);
+}
+
+void pace_lane_was_idle(struct pace *p, struct lane *lane)
+{
+    meter_restart(&lane->accepted, p->now);
+    lane->from_wait_ms = 0;
 }
 
 static void take_up(struct pace *p, struct lane *lane, double learnt)
@@ -164,37 +201,50 @@ void pace_lane_judge(struct pace *p, struct lane *lane)
     lane->cut_pending = false;
     if (tenant_was_it(p, lane) || lane->cut_est < 0)
         return;
-    if (stays(lane)) {
-        lane->rate_hat = fmax(lane->cut_est, RATE_MIN);
-        lane->guess = false;
+    if (lane->wary && is_member(lane)) {
+        lane->rate_hat = lane->kin->rate;
+    } else if (stays(lane)) {
+        if (lane->cut_whole) {
+            lane->rate_hat = fmax(lane->cut_est, RATE_MIN);
+            lane->guess = false;
+        }
     } else {
         leave(lane);
+        if (lane->wary)
+            lane->rate_hat = 0;
         take_up(p, lane, fmax(learn(lane), RATE_MIN));
     }
-    if (!lane->guess && lane->cut_cost >= KIN_LEARN_COST)
+    lane->wary = false;
+    if (!lane->guess &&
+        (lane->cut_cost >= KIN_LEARN_COST || lane->cut_cost >= KIN_LEARN_S * lane->cut_est))
         kin_learnt(&p->kin, index_of(p, lane), lane->rate_hat, lane->told_ms, p->now);
-    bucket_init(&lane->tokens, 0, p->now);
     /* Counted from the throttle on: the pause belongs to the time in which the server refilled. */
     meter_restart(&lane->accepted, lane->cut_ms);
-    lane->quiet_ms = p->now;
-    lane->grown_ms = p->now;
+    lane->from_wait_ms = lane->cut_wait_ms;
+    lane->quiet_ms = lane->grown_ms = lane->hold_ms > p->now ? lane->hold_ms : p->now;
+    bucket_init(&lane->tokens, 0, lane->quiet_ms);
+    if (lane->guess)
+        pace_wary_guessed(p, lane);
     follow(p, lane);
 }
 
 static void grow(struct pace *p, struct lane *lane, double dt_ms)
 {
     if (lane->kin) {
-        lane->kin_more *= pow(p->config.probe_beyond_per_min, dt_ms / 60000);
+        lane->kin_more *= pow(p->config.probe_beyond_per_min, dt_ms / kin_minute_ms(lane->kin));
         if (lane->kin_more > KIN_MORE_MOST) {
             leave(lane);
             lane->alone = true;
         }
-    } else if (lane->guess) {
-        lane->rate *= exp2(dt_ms / GUESS_MS);
-    } else {
-        lane->rate = law_probe(&p->config, lane->rate, lane->rate_hat, dt_ms);
+        return;
     }
+    if (lane->guess)
+        lane->rate *= exp2(dt_ms / GUESS_MS);
+    else
+        lane->rate = law_probe(&p->config, lane->rate, lane->rate_hat, dt_ms);
     if (lane->rate > NO_LIMIT * lane->rate_hat) {
+        lane->alone |= lane->wary;
+        lane->wary = lane->guess = false;
         lane->rate = lane->rate_hat = 0;
         pace_lane_leave(p, lane);
     }
@@ -205,7 +255,8 @@ static void grow(struct pace *p, struct lane *lane, double dt_ms)
 static uint64_t grows_from(const struct pace *p, const struct lane *lane)
 {
     if (lane->kin)
-        return lane->guess ? lane->quiet_ms + p->config.probe_after_ms : PACE_NEVER;
+        return lane->guess ? lane->quiet_ms + (uint64_t)(KIN_MORE_MIN * kin_minute_ms(lane->kin))
+                           : PACE_NEVER;
     return lane->quiet_ms + (lane->guess ? 0 : trust_ms(p, lane));
 }
 
@@ -224,5 +275,6 @@ void pace_lane_used(struct pace *p, struct lane *lane)
         if (p->now > from)
             grow(p, lane, (double)(p->now - from));
     }
-    lane->grown_ms = p->now;
+    if (lane->grown_ms < p->now)
+        lane->grown_ms = p->now;
 }

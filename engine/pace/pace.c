@@ -160,6 +160,15 @@ void pace_lane_remove(struct pace *p, uint32_t index)
 /* Milliseconds `now` at which the lane may be served; <= p->now: at once. */
 static uint64_t lane_free_ms(struct pace *p, struct lane *lane)
 {
+    /* What a long hold teaches others need not wait for its end. */
+    if (lane->cut_pending && lane->cut_est >= 0 && lane->hold_ms > p->now) {
+        uint64_t known_ms = lane->cut_ms + STRIKES_WITHIN_MS + 1;
+
+        if (p->now >= known_ms)
+            pace_lane_judge(p, lane);
+        else if (known_ms < lane->hold_ms)
+            return known_ms;
+    }
     if (lane->hold_ms > p->now || lane->drop_hold_ms > p->now)
         return lane->hold_ms > lane->drop_hold_ms ? lane->hold_ms : lane->drop_hold_ms;
     pace_lane_judge(p, lane);
@@ -202,7 +211,7 @@ bool pace_want(struct pace *p, uint32_t index, uint64_t bytes, uint64_t now)
     if (p->idle_since_ms != 0 && now >= p->idle_since_ms + PACE_IDLE_MS && !law_gated(&p->law, now))
         law_was_idle(&p->law, now);
     if (lane->want_count == 0 && lane->in_flight == 0 && now >= lane->busy_ms + PACE_IDLE_MS)
-        meter_restart(&lane->accepted, now);
+        pace_lane_was_idle(p, lane);
     lane->wants[(lane->want_first + lane->want_count++) % PACE_WANTS_MAX] = bytes;
     pace_place(p, index);
     return true;
@@ -273,7 +282,7 @@ uint64_t pace_poll(struct pace *p, uint64_t now, pace_granted *granted, void *co
         uint32_t index;
 
         release_due(p);
-        if (fair_empty(&p->fair)) {
+        if (fair_empty(&p->fair) && !p->trial.on) {
             if (p->later.count > 0)
                 next = (uint64_t)heap_top_key(&p->later);
             if (p->later.count > 0 && law_gated(&p->law, now) && next < law_gate(&p->law))
@@ -296,6 +305,9 @@ uint64_t pace_poll(struct pace *p, uint64_t now, pace_granted *granted, void *co
                 break;
             if (!p->trial.on)
                 continue;
+            /* It may have waited for its own rate. */
+            heap_remove(&p->later, index);
+            fair_enter(&p->fair, index);
         } else {
             index = fair_first(&p->fair);
         }
@@ -333,6 +345,7 @@ void pace_answered(struct pace *p, uint32_t index, uint64_t bytes, uint32_t late
     meter_add(&lane->accepted, cost, now);
     average_add(&lane->recent, cost, now);
     lane->cost_accepted += cost;
+    pace_wary_sent(p, index);
     lane->throttle_step = 0;
     lane->drop_step = 0;
     lane->lost_ms = 0;

@@ -26,6 +26,19 @@ static bool has_witness(const struct pace *p, uint64_t since_ms)
     return false;
 }
 
+/* Each of those that were refused had a rate of its own that was a guess and grew: being refused is
+ * what it was for. */
+static bool all_guess(const struct pace *p, uint64_t since_ms)
+{
+    for (uint32_t i = 0; i < p->lane_count; i++) {
+        const struct lane *lane = &p->lanes[i];
+
+        if (lane->live && lane->struck_ms >= since_ms && (lane->rate <= 0 || !lane->guess))
+            return false;
+    }
+    return true;
+}
+
 /* A gate that closed meanwhile, for lost connections or told by another process, ends it: what was
  * refused since is explained by it, or will be asked again after it. */
 static bool overtaken(struct pace *p)
@@ -41,8 +54,10 @@ bool pace_trial_begin(struct pace *p, const struct strike_group *group)
 
     if (!overtaken(p))
         return true;
-    if (!law_limited(&p->law) || !has_witness(p, group->since_ms))
+    if (!law_limited(&p->law))
         return false;
+    if (!has_witness(p, group->since_ms))
+        return p->law.rate_hat <= 0 && all_guess(p, group->since_ms);
     p->trial = (struct trial){
         .on = true,
         .since_ms = group->since_ms,
@@ -72,13 +87,22 @@ static bool better(const struct lane *a, const struct lane *b)
     return a->cost_accepted < b->cost_accepted;
 }
 
+/* It waits for its turn, or for a rate of its own that is hardly too high: not for a guess. */
+static bool asks(const struct pace *p, uint32_t index)
+{
+    const struct lane *lane = &p->lanes[index];
+
+    return lane->want_count > 0 &&
+           (heap_has(&p->fair.waiting, index) || lane->wary || (lane->rate > 0 && !lane->guess));
+}
+
 /* The lane that was refused longest ago, or never, and served least; PACE_LANES_MAX none. */
 static uint32_t best_witness(const struct pace *p)
 {
     uint32_t best = PACE_LANES_MAX;
 
     for (uint32_t i = 0; i < p->lane_count; i++)
-        if (may_witness(p, &p->lanes[i], p->trial.since_ms) && heap_has(&p->fair.waiting, i) &&
+        if (may_witness(p, &p->lanes[i], p->trial.since_ms) && asks(p, i) &&
             (best == PACE_LANES_MAX || better(&p->lanes[i], &p->lanes[best])))
             best = i;
     return best;
@@ -112,8 +136,10 @@ void pace_trial_taken(struct pace *p, uint32_t lane, uint64_t sent_ms)
 {
     struct trial *t = &p->trial;
 
-    if (t->on && ((t->asked && lane == t->witness) || sent_ms > t->cut.at_ms))
+    if (t->on && ((t->asked && lane == t->witness) || sent_ms > t->cut.at_ms)) {
         t->on = false;
+        pace_wary_begin(p, t->since_ms);
+    }
 }
 
 void pace_trial_refused(struct pace *p, uint32_t lane, uint64_t wait_ms)
