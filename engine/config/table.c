@@ -36,6 +36,7 @@ static const char *const labels_words[] = { "one-copy", "every-folder", NULL };
 static const char *const order_words[] = { "newest-first", "oldest-first", NULL };
 static const char *const tls_words[] = { "verify", "no-verify", "none", NULL };
 static const char *const tls_level_words[] = { "system", "0", "1", "2", "3", "4", "5", NULL };
+static const char *const read_only_words[] = { "usual", "strict", NULL };
 static const char *const tls_min_words[] = { "1.0", "1.1", "1.2", "1.3", NULL };
 
 /* clang-format off */
@@ -123,6 +124,9 @@ const struct config_key config_keys[] = {
     { "compress", IN_EITHER, CONFIG_BOOL, OF_ENDPOINT(compress), .value_name = "yes|no",
       .fallback = "no",
       .help = "COMPRESS=DEFLATE where the server offers it; for slow lines, it costs processor time" },
+    { "read-only", IN_SOURCE, CONFIG_WORD, OF_ENDPOINT(read_only), .words = read_only_words, .value_name = "WORD",
+      .fallback = "usual",
+      .help = "strict: a folder that the server gives only where it is opened for writing fails" },
     { "bytes-per-day", IN_EITHER, CONFIG_SIZE, OF_ENDPOINT(bytes_per_day), 0, INT64_MAX,
       .value_name = "SIZE", .fallback = "0",
       .help = "what one user may move in any 24 hours; 0: no limit; a Gmail source: 2500MB" },

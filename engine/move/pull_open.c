@@ -226,6 +226,27 @@ static void changed_meanwhile(struct worker *w)
     worker_idle(w);
 }
 
+static bool is_strict(const struct folder *f)
+{
+    return f->account->hub->settings->source.read_only == SETTINGS_READ_ONLY_STRICT;
+}
+
+/* The batch file forbids SELECT. */
+static void refuse_writable(struct worker *w, const char *why)
+{
+    struct folder *f = w->folder;
+    struct err err;
+
+    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
+            "%s, and [source] read-only = strict forbids to open the folder in another way", why);
+    err_doing(&err, "EXAMINE %s", f->source_name);
+    account_failure(w->account, FAILURE_SOURCE, TROUBLE_SELECT, "SelectFailed", &err, f, 0);
+    folder_set_pull(f, PULL_REFUSED);
+    account_fail(w->account, "SelectFailed", true);
+    pull_folder_release(w);
+    worker_idle(w);
+}
+
 static void tell_writable(struct folder *f, const char *why)
 {
     char *text = mem_format("opened read-only (EXAMINE) %s; opened by SELECT instead, without a command that changes "
@@ -250,7 +271,7 @@ static bool try_select(struct worker *w, const struct err *err)
     struct folder *f = w->folder;
 
     if (err->origin != ERR_ORIGIN_BAD || err->class != ERR_CLASS_PERMANENT || !link_is_ready(w->link) ||
-        ((const struct pull *)w->work)->writable || f->opens_writable)
+        ((const struct pull *)w->work)->writable || f->opens_writable || is_strict(f))
         return false;
     f->opens_writable = true;
     tell_writable(f, "the server does not understand it");
@@ -269,7 +290,14 @@ static bool select_again(struct worker *w)
 
     if (f->selects)
         return false;
-    if (p->doubt == PULL_DOUBT_NONE) {
+    if (is_strict(f) && p->doubt == PULL_DOUBT_NONE) {
+        p->doubt = PULL_DOUBT_EXAMINED;
+        p->doubted_validity = p->uidvalidity;
+    } else if (is_strict(f) && p->uidvalidity != p->doubted_validity) {
+        p->doubt = PULL_DOUBT_NONE;
+        refuse_writable(w, "the server tells another UIDVALIDITY each time");
+        return true;
+    } else if (p->doubt == PULL_DOUBT_NONE) {
         p->doubt = PULL_DOUBT_SELECTED;
     } else if (p->doubt == PULL_DOUBT_SELECTED) {
         p->doubt = PULL_DOUBT_EXAMINED;
@@ -338,8 +366,8 @@ void pull_select_folder(struct worker *w)
         folder_set_pull(f, PULL_LISTING);
     /* Some broken indexes open for writing only (quirk S03): every other try is a SELECT, under
      * which nothing is asked for that would mark a message. */
-    p->writable =
-        f->open_failures % 2 == 1 || f->selects || f->opens_writable || p->doubt == PULL_DOUBT_SELECTED;
+    p->writable = !is_strict(f) && (f->open_failures % 2 == 1 || f->selects || f->opens_writable ||
+                                    p->doubt == PULL_DOUBT_SELECTED);
     session_select(link_session(w->link), f->bare ? bare_name(f) : f->record.source_raw,
                    !p->writable, selected, select_ended, w);
 }
@@ -356,7 +384,7 @@ void pull_select_again(struct worker *w,
 
 bool pull_try_writable(const struct worker *w, struct folder *f)
 {
-    if (((const struct pull *)w->work)->writable || !link_is_ready(w->link))
+    if (((const struct pull *)w->work)->writable || !link_is_ready(w->link) || is_strict(f))
         return false;
     if (f->opens_writable)
         return true;

@@ -96,6 +96,12 @@ struct settings_oauth {
 enum side { SIDE_SOURCE, SIDE_TARGET, SIDE_COUNT };
 
 /* One server. [source] and [target] have the same fields. */
+/* What is done with a folder that a server does not give as it is under EXAMINE. */
+enum settings_read_only {
+    SETTINGS_READ_ONLY_USUAL, /* it is opened by SELECT, and told */
+    SETTINGS_READ_ONLY_STRICT /* it fails: some servers write into a mailbox that is opened so */
+};
+
 struct settings_endpoint {
     enum settings_preset preset;
     enum settings_cloud cloud; /* Exchange Online only */
@@ -116,6 +122,7 @@ struct settings_endpoint {
     uint32_t stall_ms;             /* longest silence while an answer is due; 0: by kind of wait */
     unsigned append_pipeline;      /* target: APPENDs in flight on a connection, 0: automatic */
     bool accept_shared;            /* target: two users may have one mailbox */
+    unsigned read_only;            /* source: enum settings_read_only */
 };
 
 /* The administrator's credentials log in, not each user's own. */

@@ -608,6 +608,27 @@ class Listing(Odd):
         _, report = self.run_to(batch)
         self.arrived(batch, ("INBOX",), inbox)
 
+    def test_strictly_read_only(self):
+        """[source] read-only = strict: nothing is opened for writing, whatever that costs, and it is told."""
+        inbox = messages(60)
+        for quirks in ({"always_new_validity": {"INBOX"}}, {"no_examine": True}, {"blind": {"INBOX"}},
+                       {"new_validity": {"INBOX"}}):
+            with self.subTest(**quirks):
+                source = self.source({"INBOX": inbox, "Sent": messages(3)}, **quirks)
+                batch = self.job(source, source__read_only="strict", policy__bad_item_limit="unlimited",
+                                 policy__transient_failure_limit="2")
+                batch.call("run")
+                done = batch.call("run")  # it is in the second night that a UIDVALIDITY is another one
+                report = batch.report()
+                self.balanced(report)
+                self.assertEqual(source.asked(r"^SELECT"), 0, source.log_text())
+                self.assertNotIn("OpenedForWriting", self.problems(report))
+                if "blind" in quirks:
+                    self.assertEqual(self.counts(report, "INBOX")["failed"], 60)
+                else:
+                    self.assertEqual(done.code, 3, str(done))
+                    self.assertIn("SelectFailed", [f[0] for f in self.failures(report)])
+
     def test_a_server_that_does_so_many_messages_a_command(self):
         """RFC 9738: an OK with MESSAGELIMIT has done a part, of the listing and of the bodies."""
         capability = CAPABILITY + " MESSAGELIMIT=7"
