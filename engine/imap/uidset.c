@@ -45,7 +45,9 @@ static void flush(struct uidset *set)
 
 bool uidset_add(struct uidset *set, uint32_t uid)
 {
-    assert(uid > set->last);
+    assert(uid >= set->last);
+    if (set->first && uid == set->last)
+        return true; /* a row that came twice is one message */
     if (set->first && uid == set->last + 1) {
         if (set->size + range_size(set, set->first, uid) >= set->cap)
             return false;

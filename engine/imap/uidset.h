@@ -19,7 +19,7 @@ struct uidset {
 
 /* cap >= 24. */
 void uidset_init(struct uidset *set, char *text, size_t cap);
-/* Adds uid, which must be greater than all before it. False, and nothing changed, when the text
+/* Adds uid, which must not be less than one before it. False, and nothing changed, when the text
  * could then pass the cap: finish the set and start another. */
 bool uidset_add(struct uidset *set, uint32_t uid);
 /* The text so far; call once, at the end. Valid as long as the storage. */

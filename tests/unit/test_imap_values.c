@@ -73,12 +73,12 @@ static void a_name_longer_than_the_cap_is_refused(void **state)
 
 static void sets_are_written_ascending_and_collapsed(void **state)
 {
-    static const uint32_t uids[] = { 1, 2, 3, 7, 9, 10, UINT32_MAX - 1 };
+    static const uint32_t uids[] = { 1, 2, 2, 3, 7, 7, 9, 10, UINT32_MAX - 1, UINT32_MAX - 1 };
     char text[64];
     struct uidset set;
 
     uidset_init(&set, text, sizeof text);
-    for (unsigned i = 0; i < 7; i++)
+    for (unsigned i = 0; i < sizeof uids / sizeof *uids; i++)
         assert_true(uidset_add(&set, uids[i]));
     assert_true(slice_equal(uidset_finish(&set), SLICE("1:3,7,9:10,4294967294")));
 }
