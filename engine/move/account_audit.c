@@ -20,6 +20,8 @@ struct audit {
     struct verify_entry *there, *ours; /* what the folder holds; what the journal says it does */
     uint8_t *states;                   /* parallel to ours: enum message_state */
     uint32_t *target_uids;             /* likewise, 0: not told */
+    bool *went;                        /* likewise: it went with a target folder that is no more */
+    bool *lacks;                       /* likewise, once they are matched */
     uint32_t there_count, there_room, count, room;
     uint32_t from_uid;   /* of the target's UIDs only these, and of ours those that have such a UID; 1: all */
     bool searches;       /* the UIDs alone are asked for */
@@ -52,6 +54,8 @@ static void audit_over(struct audit *a)
     free(a->ours);
     free(a->states);
     free(a->target_uids);
+    free(a->went);
+    free(a->lacks);
     free(a->ranges);
     free(a->missing);
     free(a);
@@ -115,9 +119,11 @@ static bool each_ours(void *context, const struct message_record *m)
         a->ours = mem_resize(a->ours, a->room, sizeof *a->ours);
         a->states = mem_resize(a->states, a->room, sizeof *a->states);
         a->target_uids = mem_resize(a->target_uids, a->room, sizeof *a->target_uids);
+        a->went = mem_resize(a->went, a->room, sizeof *a->went);
     }
     a->states[a->count] = (uint8_t)m->state;
     a->target_uids[a->count] = m->target_uid;
+    a->went[a->count] = m->target_uid == 0 && m->target_uid_from == MESSAGE_NOT_THERE;
     e = &a->ours[a->count++];
     *e = (struct verify_entry){ .seconds = m->date_known ? m->date_seconds : INT64_MIN,
                                 .size = message_sent_bytes(m),
@@ -174,13 +180,69 @@ static void matched(void *context, enum verify_what what, uint32_t index)
     if (what != VERIFY_MISSING || is_there_by_uid(a, index))
         return;
     index = missing_of_equals(a, index);
-    a->missing = mem_resize(a->missing, a->missing_count + 1u, sizeof *a->missing);
-    a->missing[a->missing_count++] =
-        (struct store_end){ .uid = a->ours[index].uid, .state = MESSAGE_FOUND };
-    a->unproved += a->folder->proof_from == 1 || a->target_uids[index] >= a->folder->proof_from;
-    a->from[a->states[index]]++;
-    if (a->missing_from == 0 || a->target_uids[index] < a->missing_from)
-        a->missing_from = a->target_uids[index] ? a->target_uids[index] : 1;
+    a->missing_count += !a->lacks[index];
+    a->lacks[index] = true;
+}
+
+/* Equal messages: any copy may be of any of them. */
+static int by_likeness(const struct verify_entry *x, const struct verify_entry *y)
+{
+    int order = memcmp(x->key, y->key, sizeof x->key);
+
+    if (!order)
+        order = (x->size > y->size) - (x->size < y->size);
+    return order ? order : (x->seconds > y->seconds) - (x->seconds < y->seconds);
+}
+
+/* Then those that went come first, then those that lack as it is. */
+static int by_loss(const void *x, const void *y, void *context)
+{
+    const struct audit *a = context;
+    uint32_t i = *(const uint32_t *)x, k = *(const uint32_t *)y;
+    int order = by_likeness(&a->ours[i], &a->ours[k]);
+
+    if (!order)
+        order = a->went[k] - a->went[i];
+    return order ? order : a->lacks[k] - a->lacks[i];
+}
+
+/* Of equal messages the one that went with an earlier folder is the one that lacks: the other's copy would have no
+ * owner in the journal, and be taken for a second one. */
+static void lacks_who_went(struct audit *a)
+{
+    uint32_t *order = mem_alloc(a->count * sizeof *order), end;
+
+    for (uint32_t i = 0; i < a->count; i++)
+        order[i] = i;
+    qsort_r(order, a->count, sizeof *order, by_loss, a);
+    for (uint32_t at = 0; at < a->count; at = end) {
+        uint32_t lacking = 0;
+
+        for (end = at; end < a->count && by_likeness(&a->ours[order[at]], &a->ours[order[end]]) == 0; end++)
+            lacking += a->lacks[order[end]];
+        for (uint32_t i = at; i < end; i++)
+            a->lacks[order[i]] = i - at < lacking;
+    }
+    free(order);
+}
+
+static void note_missing(struct audit *a)
+{
+    uint32_t count = 0;
+
+    if (a->missing_count == 0)
+        return;
+    lacks_who_went(a);
+    a->missing = mem_zero(a->missing_count, sizeof *a->missing);
+    for (uint32_t i = 0; i < a->count; i++) {
+        if (!a->lacks[i])
+            continue;
+        a->missing[count++] = (struct store_end){ .uid = a->ours[i].uid, .state = MESSAGE_FOUND };
+        a->unproved += a->folder->proof_from == 1 || a->target_uids[i] >= a->folder->proof_from;
+        a->from[a->states[i]]++;
+        if (a->missing_from == 0 || a->target_uids[i] < a->missing_from)
+            a->missing_from = a->target_uids[i] ? a->target_uids[i] : 1;
+    }
 }
 
 /* ---- what follows from it ------------------------------------------------------------------ */
@@ -269,8 +331,10 @@ static void judge(struct audit *a)
     if (!load_ours(a))
         return;
     each_once(a);
+    a->lacks = mem_zero(a->count + 1u, sizeof *a->lacks);
     verify_match(a->ours, a->count, a->there, a->there_count,
                  settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE, matched, a);
+    note_missing(a);
     log_line(LOG_INFO, "folder.audited", "user=%s folder=%s from=%u ours=%u there=%u missing=%u",
              account->user->email_address, f->target_name, a->from_uid, a->count, a->there_count, a->missing_count);
     if (f->proves) {

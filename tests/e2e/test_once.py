@@ -289,6 +289,35 @@ class Anew(Case):
             self.assertEqual(len(mailbox.uids(("Box",))), len(new))
         self.assertEqual(batch.report()["users"][0]["failure"], "TargetCountDiffers")
 
+    def test_of_equal_mail_the_one_that_went_with_it_is_moved_again(self):
+        """Without UIDs the copy in the new folder may be of either, and of either a second one may come, since each was
+        sent once in vain; but only one of them has lost its own."""
+        source = self.dovecot(["anna"])
+        twin = mail.tiny(1)
+        source.seed("anna", {("Box",): [twin] + [mail.tiny(i) for i in range(2, 5)]})
+        loses = Rule("^APPEND", close=True, times=1)
+        meddler = self._started(Meddler(self.target_for(["anna"]), [loses],
+                                        lambda line: re.sub(rb"\[APPENDUID [^]]*\] ", b"", line)))
+        batch = self.batch(source, meddler, ["anna"])
+        batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none",
+                                    "settle-time": "200ms"}
+        batch.set("policy", "retry-wait", "20ms")
+        self.ends(batch.call("run"), 0)
+        time.sleep(1.1)  # its UIDVALIDITY is the second in which it was made
+        with meddler.connect(ADDRESS) as mailbox:
+            mailbox.imap.delete("Box")
+            mailbox.create(("Box",))
+        with source.connect("anna") as mailbox:
+            mailbox.append(("Box",), [twin])
+        loses.times = 1
+        self.ends(batch.call("run"), 3)  # four are gone, and that is told
+        self.ends(batch.call("retry"), 0)
+        self.moved(batch)
+        user = self.balanced(batch.report())["users"][0]
+        self.assertEqual(user["doubts"], [])
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(batch.report()["totals"]["doubled"], 0)
+
 
 class Twice(Case):
     """The same mail twice, where no UID is told."""
