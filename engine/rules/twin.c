@@ -198,6 +198,28 @@ size_t twins_of_key(struct twins *twins, const uint8_t key[TWIN_KEY_BYTES], size
     return bound(twins, key, true) - *first_r;
 }
 
+size_t twins_of_date(const struct twins *twins, size_t first, size_t count, int64_t seconds, size_t *from_r)
+{
+    size_t bounds[2];
+
+    for (unsigned above = 0; above < 2; above++) {
+        size_t low = first, high = first + count;
+
+        while (low < high) {
+            size_t middle = low + (high - low) / 2;
+
+            if (twins->all[middle].seconds < seconds ||
+                (above && twins->all[middle].seconds == seconds))
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        bounds[above] = low;
+    }
+    *from_r = bounds[0];
+    return bounds[1] - bounds[0];
+}
+
 size_t twins_count(const struct twins *twins)
 {
     return twins->left;

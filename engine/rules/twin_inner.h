@@ -27,6 +27,8 @@ void twins_sort(struct twins *twins);
 void twins_taken(struct twins *twins, struct candidate *candidate);
 /* How many have the key, taken ones as well, and where they begin. */
 size_t twins_of_key(struct twins *twins, const uint8_t key[TWIN_KEY_BYTES], size_t *first_r);
+/* Of those the ones that have this date; *from_r is where they begin. */
+size_t twins_of_date(const struct twins *twins, size_t first, size_t count, int64_t seconds, size_t *from_r);
 void twins_rows_free(struct twins *twins);
 
 #endif

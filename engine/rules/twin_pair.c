@@ -286,30 +286,6 @@ static void plan(struct twins *twins, size_t first, size_t count, const struct t
     free(places);
 }
 
-/* The candidates of the key that have this date; *from_r is where they begin. */
-static size_t of_date(const struct twins *twins, size_t first, size_t count, int64_t seconds,
-                      size_t *from_r)
-{
-    size_t bounds[2];
-
-    for (unsigned above = 0; above < 2; above++) {
-        size_t low = first, high = first + count;
-
-        while (low < high) {
-            size_t middle = low + (high - low) / 2;
-
-            if (twins->all[middle].seconds < seconds ||
-                (above && twins->all[middle].seconds == seconds))
-                low = middle + 1;
-            else
-                high = middle;
-        }
-        bounds[above] = low;
-    }
-    *from_r = bounds[0];
-    return bounds[1] - bounds[0];
-}
-
 /* It is the only one of its key (dated: and of its date) that is expected. */
 static bool is_alone(const struct twin_rows *rows, const struct expected *e, bool dated)
 {
@@ -346,6 +322,17 @@ static bool has_some_its_size(const struct twins *twins, const struct expected *
     return false;
 }
 
+/* The only copy of the key, or else one that is free and has the message's very size. */
+static const struct candidate *one_of_key(const struct twins *twins, const struct expected *e, size_t count)
+{
+    if (count == 1)
+        return &twins->all[e->group];
+    for (size_t i = e->group; i < e->group + count && i < e->group + LOOK_AT_MOST; i++)
+        if (twins->all[i].uid && twins->all[i].size == e->message.bytes)
+            return &twins->all[i];
+    return NULL;
+}
+
 /* A very size is no chance. Else a message tells what the target makes of mail where there is one of it, and one copy
  * at most. */
 static void learn(struct twins *twins, struct expected *e, size_t count, bool rival,
@@ -357,7 +344,7 @@ static void learn(struct twins *twins, struct expected *e, size_t count, bool ri
 
     if (e->learnt || twins->all[e->group].key[0] == 'E' || e->message.seconds == INT64_MIN)
         return;
-    dated = of_date(twins, e->group, count, e->message.seconds, &from);
+    dated = twins_of_date(twins, e->group, count, e->message.seconds, &from);
     if (has_some_its_size(twins, e, from, dated)) {
         e->learnt = true;
         twin_manners_size(manners, e->message.bytes, e->message.bytes, false);
@@ -368,8 +355,8 @@ static void learn(struct twins *twins, struct expected *e, size_t count, bool ri
         return;
     if (dated == 1 && is_alone(rows, e, true))
         c = &twins->all[from];
-    else if (dated == 0 && count == 1 && twins->all[e->group].key[0] == 'M' && is_alone(rows, e, false))
-        c = &twins->all[e->group];
+    else if (dated == 0 && twins->all[e->group].key[0] == 'M' && is_alone(rows, e, false))
+        c = one_of_key(twins, e, count);
     if (!c)
         return;
     e->learnt = true;
@@ -385,7 +372,7 @@ static bool has_rival(struct twins *twins, const struct expected *e, size_t coun
                       const struct twin_unread *unread)
 {
     struct twin_range range = { e->message.bytes, e->message.bytes };
-    size_t from, dated = of_date(twins, e->group, count, e->message.seconds, &from);
+    size_t from, dated = twins_of_date(twins, e->group, count, e->message.seconds, &from);
     int64_t seconds = e->message.seconds;
     bool rival;
 
@@ -408,7 +395,7 @@ static bool has_rival(struct twins *twins, const struct expected *e, size_t coun
 static bool is_premature(const struct twins *twins, const struct expected *e, size_t count,
                          const struct twin_manners *manners)
 {
-    size_t from, dated = of_date(twins, e->group, count, e->message.seconds, &from);
+    size_t from, dated = twins_of_date(twins, e->group, count, e->message.seconds, &from);
     bool dates = dated == 0 && twins->all[e->group].key[0] == 'M' && twin_dates_assumed(manners);
     bool sizes = dated > 0 && !manners->rewrites && twin_sizes_assumed(manners);
     struct twin_range range = twin_sizes_of(manners, e->message.bytes);
@@ -516,76 +503,4 @@ enum twin_verdict twins_pair(struct twins *twins, const struct twin_row *row,
     *uid_r = twins->all[e->message.pair].uid;
     twins_taken(twins, &twins->all[e->message.pair]);
     return TWIN_FOUND;
-}
-
-/* ---- messages whose UID nobody told -------------------------------------------------------- */
-
-static int latest_first(const void *a, const void *b)
-{
-    const struct twin_claim *x = a, *y = b;
-    int order = (x->from < y->from) - (x->from > y->from);
-
-    return order ? order : (x->row.uid > y->row.uid) - (x->row.uid < y->row.uid);
-}
-
-enum nearness { VERY_SIZE, POSSIBLE_SIZE };
-
-static struct candidate *claimable(struct twins *twins, const struct twin_claim *claim,
-                                   const struct twin_manners *manners,
-                                   enum nearness nearness, bool dated)
-{
-    struct twin_range range = twin_sizes_of(manners, claim->row.bytes);
-    size_t first, count = twins_of_key(twins, claim->row.key, &first);
-    struct candidate *best = NULL;
-    uint64_t best_gap = UINT64_MAX;
-
-    if (dated && !(claim->row.seconds == INT64_MIN && claim->row.key[0] == 'M'))
-        count = of_date(twins, first, count, claim->row.seconds, &first);
-    for (size_t i = first; i < first + count; i++) {
-        struct candidate *c = &twins->all[i];
-        uint64_t gap =
-            c->size > claim->row.bytes ? c->size - claim->row.bytes : claim->row.bytes - c->size;
-
-        if (c->uid < claim->from || c->uid == 0 || gap >= best_gap ||
-            (nearness == VERY_SIZE ? gap != 0 : c->size < range.least || c->size > range.most))
-            continue;
-        best = c;
-        best_gap = gap;
-        if (gap == 0)
-            break;
-    }
-    return best;
-}
-
-void twins_claim(struct twins *twins, struct twin_claim *claims, size_t count,
-                 const struct twin_manners *manners)
-{
-    bool any_size = !twin_sizes_exact(manners, true);
-    /* Where nothing tells: a copy that is claimed wrongly is sent again, one that is not claimed hides another. */
-    bool any_date = !twin_dates_kept(manners, false) || twin_dates_assumed(manners);
-
-    /* Those that may be fewest first. */
-    if (count)
-        qsort(claims, count, sizeof *claims, latest_first);
-    for (unsigned round = 0; round < 4; round++) {
-        enum nearness nearness = round & 1 ? POSSIBLE_SIZE : VERY_SIZE;
-        bool dated = round < 2;
-
-        if ((nearness == POSSIBLE_SIZE && !any_size) || (!dated && !any_date))
-            continue;
-        for (size_t i = 0; i < count; i++) {
-            /* Whatever its date, what has the name and size of one that is there is that one; without a name,
-             * what has its very size. */
-            bool any = dated || claims[i].row.key[0] == 'M' ||
-                       (claims[i].row.key[0] == 'D' && nearness == VERY_SIZE);
-            struct candidate *c = claims[i].done || !any
-                                      ? NULL
-                                      : claimable(twins, &claims[i], manners, nearness, dated);
-
-            if (c) {
-                claims[i].done = true;
-                twins_taken(twins, c);
-            }
-        }
-    }
 }

@@ -395,6 +395,26 @@ static void all_that_is_known_is_asked_before_it_is_decided(void **state)
     twins_destroy(&p.twins);
 }
 
+/* What was stored twice, with dates of the target's own, is recognised: else it would be sent once more each time. */
+static void a_second_copy_does_not_hide_that_dates_are_not_kept(void **state)
+{
+    static const struct imap_date own = { 1800000000, 0, true };
+    struct pairing p = pairing(false);
+    struct twin_row row = row_of(a_mail, &noon, 1000, 1);
+
+    (void)state;
+    holds(&p, a_mail, &own, 1000, 7);
+    holds(&p, a_mail, &own, 1000, 8);
+    assert_int_equal(pair(&p, &row, &nothing), 7);
+    twins_destroy(&p.twins);
+    /* Of another size they may be of another mail of this name. */
+    p = pairing(false);
+    holds(&p, a_mail, &own, 990, 7);
+    holds(&p, a_mail, &own, 1010, 8);
+    assert_int_equal(pair(&p, &row, &nothing), 0);
+    twins_destroy(&p.twins);
+}
+
 static void where_dates_are_kept_another_date_is_another_mail(void **state)
 {
     struct pairing p = pairing(false);
@@ -642,6 +662,7 @@ int main(void)
         cmocka_unit_test(a_target_that_tells_other_sizes_is_found_out),
         cmocka_unit_test(a_target_that_gives_dates_of_its_own_is_found_out),
         cmocka_unit_test(all_that_is_known_is_asked_before_it_is_decided),
+        cmocka_unit_test(a_second_copy_does_not_hide_that_dates_are_not_kept),
         cmocka_unit_test(where_dates_are_kept_another_date_is_another_mail),
         cmocka_unit_test(a_message_may_change_before_it_is_sent),
         cmocka_unit_test(a_near_size_is_enough_where_nothing_says_that_sizes_are_exact),

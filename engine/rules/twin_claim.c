@@ -1,0 +1,74 @@
+/* Messages that are on the target under UIDs that nobody told: which of what is there may be theirs. */
+#include "engine/rules/twin_inner.h"
+
+#include <stdlib.h>
+
+static int latest_first(const void *a, const void *b)
+{
+    const struct twin_claim *x = a, *y = b;
+    int order = (x->from < y->from) - (x->from > y->from);
+
+    return order ? order : (x->row.uid > y->row.uid) - (x->row.uid < y->row.uid);
+}
+
+enum nearness { VERY_SIZE, POSSIBLE_SIZE };
+
+static struct candidate *claimable(struct twins *twins, const struct twin_claim *claim,
+                                   const struct twin_manners *manners,
+                                   enum nearness nearness, bool dated)
+{
+    struct twin_range range = twin_sizes_of(manners, claim->row.bytes);
+    size_t first, count = twins_of_key(twins, claim->row.key, &first);
+    struct candidate *best = NULL;
+    uint64_t best_gap = UINT64_MAX;
+
+    if (dated && !(claim->row.seconds == INT64_MIN && claim->row.key[0] == 'M'))
+        count = twins_of_date(twins, first, count, claim->row.seconds, &first);
+    for (size_t i = first; i < first + count; i++) {
+        struct candidate *c = &twins->all[i];
+        uint64_t gap =
+            c->size > claim->row.bytes ? c->size - claim->row.bytes : claim->row.bytes - c->size;
+
+        if (c->uid < claim->from || c->uid == 0 || gap >= best_gap ||
+            (nearness == VERY_SIZE ? gap != 0 : c->size < range.least || c->size > range.most))
+            continue;
+        best = c;
+        best_gap = gap;
+        if (gap == 0)
+            break;
+    }
+    return best;
+}
+
+void twins_claim(struct twins *twins, struct twin_claim *claims, size_t count,
+                 const struct twin_manners *manners)
+{
+    bool any_size = !twin_sizes_exact(manners, true);
+    /* Where nothing tells: a copy that is claimed wrongly is sent again, one that is not claimed hides another. */
+    bool any_date = !twin_dates_kept(manners, false) || twin_dates_assumed(manners);
+
+    /* Those that may be fewest first. */
+    if (count)
+        qsort(claims, count, sizeof *claims, latest_first);
+    for (unsigned round = 0; round < 4; round++) {
+        enum nearness nearness = round & 1 ? POSSIBLE_SIZE : VERY_SIZE;
+        bool dated = round < 2;
+
+        if ((nearness == POSSIBLE_SIZE && !any_size) || (!dated && !any_date))
+            continue;
+        for (size_t i = 0; i < count; i++) {
+            /* Whatever its date, what has the name and size of one that is there is that one; without a name,
+             * what has its very size. */
+            bool any = dated || claims[i].row.key[0] == 'M' ||
+                       (claims[i].row.key[0] == 'D' && nearness == VERY_SIZE);
+            struct candidate *c = claims[i].done || !any
+                                      ? NULL
+                                      : claimable(twins, &claims[i], manners, nearness, dated);
+
+            if (c) {
+                claims[i].done = true;
+                twins_taken(twins, c);
+            }
+        }
+    }
+}
