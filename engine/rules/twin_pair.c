@@ -286,7 +286,7 @@ static void plan(struct twins *twins, size_t first, size_t count, const struct t
     free(places);
 }
 
-/* It is the only one of its key (dated: and of its date) that is expected. */
+/* It is the only one of its key that is expected, but for its equals; dated: the only one of its key and date. */
 static bool is_alone(const struct twin_rows *rows, const struct expected *e, bool dated)
 {
     unsigned looked = 0, alike = 0;
@@ -294,7 +294,9 @@ static bool is_alone(const struct twin_rows *rows, const struct expected *e, boo
     for (uint32_t i = rows->groups[e->group].first; i != NONE; i = rows->all[i].next) {
         if (++looked > LOOK_AT_MOST)
             return false;
-        alike += !dated || rows->all[i].message.seconds == e->message.seconds;
+        alike += dated ? rows->all[i].message.seconds == e->message.seconds
+                       : &rows->all[i] == e || rows->all[i].message.bytes != e->message.bytes ||
+                             rows->all[i].message.digest != e->message.digest;
     }
     return alike == 1;
 }

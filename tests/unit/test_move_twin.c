@@ -400,12 +400,20 @@ static void a_second_copy_does_not_hide_that_dates_are_not_kept(void **state)
 {
     static const struct imap_date own = { 1800000000, 0, true };
     struct pairing p = pairing(false);
-    struct twin_row row = row_of(a_mail, &noon, 1000, 1);
+    struct twin_row row = row_of(a_mail, &noon, 1000, 1), equal;
 
     (void)state;
     holds(&p, a_mail, &own, 1000, 7);
     holds(&p, a_mail, &own, 1000, 8);
     assert_int_equal(pair(&p, &row, &nothing), 7);
+    twins_destroy(&p.twins);
+    /* So is what was sent in two equal copies, of which one is there. */
+    p = pairing(false);
+    equal = row_of(a_mail, &later, 1000, 2);
+    holds(&p, a_mail, &own, 1000, 7);
+    twins_expect(p.twins, &row);
+    twins_expect(p.twins, &equal);
+    assert_int_equal(pair(&p, &equal, &nothing) + pair(&p, &row, &nothing), 7);
     twins_destroy(&p.twins);
     /* Of another size they may be of another mail of this name. */
     p = pairing(false);
