@@ -22,6 +22,7 @@ struct audit {
     uint32_t *target_uids;             /* likewise, 0: not told */
     bool *went;                        /* likewise: it went with a target folder that is no more */
     bool *lacks;                       /* likewise, once they are matched */
+    uint32_t *least_uids;              /* likewise: what its UID is, or is not below */
     uint32_t there_count, there_room, count, room;
     uint32_t from_uid;   /* of the target's UIDs only these, and of ours those that have such a UID; 1: all */
     bool searches;       /* the UIDs alone are asked for */
@@ -56,6 +57,7 @@ static void audit_over(struct audit *a)
     free(a->target_uids);
     free(a->went);
     free(a->lacks);
+    free(a->least_uids);
     free(a->ranges);
     free(a->missing);
     free(a);
@@ -107,22 +109,30 @@ static void each_once(struct audit *a)
     a->there_count = kept;
 }
 
+/* Its UID on the target, or one that it is not below; 0: not known, or it went with another folder. */
+static uint32_t least_uid_of(const struct message_record *m)
+{
+    return m->target_uid ? m->target_uid : m->target_uid_from == MESSAGE_NOT_THERE ? 0 : m->target_uid_from;
+}
+
 static bool each_ours(void *context, const struct message_record *m)
 {
     struct audit *a = context;
     struct verify_entry *e;
 
-    if (a->from_uid > 1 && m->target_uid < a->from_uid)
+    if (a->from_uid > 1 && least_uid_of(m) < a->from_uid)
         return true;
     if (a->count == a->room) {
         a->room = a->room ? a->room * 2 : 256;
         a->ours = mem_resize(a->ours, a->room, sizeof *a->ours);
         a->states = mem_resize(a->states, a->room, sizeof *a->states);
         a->target_uids = mem_resize(a->target_uids, a->room, sizeof *a->target_uids);
+        a->least_uids = mem_resize(a->least_uids, a->room, sizeof *a->least_uids);
         a->went = mem_resize(a->went, a->room, sizeof *a->went);
     }
     a->states[a->count] = (uint8_t)m->state;
     a->target_uids[a->count] = m->target_uid;
+    a->least_uids[a->count] = least_uid_of(m);
     a->went[a->count] = m->target_uid == 0 && m->target_uid_from == MESSAGE_NOT_THERE;
     e = &a->ours[a->count++];
     *e = (struct verify_entry){ .seconds = m->date_known ? m->date_seconds : INT64_MIN,
@@ -238,7 +248,7 @@ static void note_missing(struct audit *a)
         if (!a->lacks[i])
             continue;
         a->missing[count++] = (struct store_end){ .uid = a->ours[i].uid, .state = MESSAGE_FOUND };
-        a->unproved += a->folder->proof_from == 1 || a->target_uids[i] >= a->folder->proof_from;
+        a->unproved += a->folder->proof_from == 1 || a->least_uids[i] >= a->folder->proof_from;
         a->from[a->states[i]]++;
         if (a->missing_from == 0 || a->target_uids[i] < a->missing_from)
             a->missing_from = a->target_uids[i] ? a->target_uids[i] : 1;

@@ -211,6 +211,26 @@ class Missing(Scenario):
         self.done = batch.call("run")
         self.is_told(batch)
 
+    def of_a_later_run(self, **options):
+        """The user was Synced before, so that only what this run sent has to be there."""
+        plan = self.plan({}, **options)
+        batch = self.run_with(plan, lambda act, user, append: self.other(append))
+        self.ends(self.done, 0)
+        new = mail.tiny(50)
+        plan.chosen = {digest_of(new.body): "never-ok"}
+        self.wanted = [*self.MESSAGES, new]
+        with batch.source.connect("anna") as mailbox:
+            mailbox.append(("INBOX",), [new])
+        self.after = 0
+        self.done = batch.call("run")
+        self.is_told(batch)
+
+    def test_others_mail_takes_its_place_in_a_later_run(self):
+        self.of_a_later_run()
+
+    def test_others_mail_takes_its_place_in_a_later_run_where_uids_are_told_by_nobody(self):
+        self.of_a_later_run(uids="absent")
+
     def test_of_equal_mail_it_is_the_one_whose_uid_is_not_there(self):
         """Moved again in place of it, another one leaves a copy that is nobody's."""
         equal = rounds.odd(7, mail.FIRST_S, b"same")
