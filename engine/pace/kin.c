@@ -20,6 +20,10 @@
 #define STEP_MS       2000 /* a longer time between two uses was not one of use */
 #define CUTS_LEAST    2    /* and one more of so many members */
 #define CUTS_PART     24
+#define TRY_EVERY_MIN 0.15    /* one member; ... */
+#define TRY_RARER     1.1     /* ... the next later by so much for each that was alike */
+#define FOUND_LEAST   2       /* with more than the others, and ... */
+#define FOUND_PART    4       /* ... one of so many that tried: they differ */
 #define REST_MS       1800000 /* after they were found to differ */
 
 bool kin_same_wait(uint64_t a, uint64_t b)
@@ -122,6 +126,8 @@ static void agree(struct kin *k, struct kin_class *c, uint64_t now)
     c->cuts = 0;
     c->confirmed = 0;
     c->cut_ms = c->grown_ms = now;
+    c->try_ms = now;
+    c->tried = c->found = c->alike = 0;
 }
 
 void kin_learnt(struct kin *k, uint32_t lane, double rate, uint64_t wait_ms, uint64_t now)
@@ -156,6 +162,27 @@ void kin_used(struct kin_class *c, uint64_t now)
     by = pow(c->below ? BELOW_PER_MIN : GROW_PER_MIN, dt / kin_minute_ms(c));
     c->lift *= by;
     c->rate *= by;
+}
+
+bool kin_may_try(struct kin_class *c, uint64_t now)
+{
+    if (now < c->try_ms)
+        return false;
+    c->try_ms = now + (uint64_t)(TRY_EVERY_MIN * pow(TRY_RARER, c->alike) * kin_minute_ms(c));
+    return true;
+}
+
+void kin_tried(struct kin_class *c, bool more, uint64_t now)
+{
+    c->tried++;
+    c->found += more;
+    c->alike = more ? 0 : c->alike + 1;
+    if (more)
+        c->try_ms = now;
+    if (c->found < FOUND_LEAST || FOUND_PART * c->found < c->tried)
+        return;
+    c->rest_ms = now + REST_MS;
+    c->rate = 0;
 }
 
 void kin_cut(struct kin_class *c, uint64_t now)

@@ -22,17 +22,20 @@ struct kin_class {
     struct kin_known kept[KIN_KEPT]; /* one a lane, newest first */
     uint32_t count;
     uint32_t members;
-    uint64_t wait_ms;   /* the pause that its mailboxes are told */
-    uint64_t heard_ms;  /* when anything was learnt last */
-    double rate;        /* of each member; 0 they do not agree, or too few know */
-    double lift;        /* grown by, since members were cut last; in `rate` */
-    uint64_t made;      /* number of the agreement: a member of an older one is none */
-    uint64_t grown_ms;  /* last look at growth */
-    uint64_t rest_ms;   /* no agreement before */
-    uint64_t cut_ms;    /* a member's last cut, or since when they agree */
-    uint32_t cuts;      /* of members, lately */
-    uint32_t confirmed; /* times that growing ended at about the same rate */
-    bool below;         /* no members were cut yet: it grows soon */
+    uint64_t wait_ms;      /* the pause that its mailboxes are told */
+    uint64_t heard_ms;     /* when anything was learnt last */
+    double rate;           /* of each member; 0 they do not agree, or too few know */
+    double lift;           /* grown by, since members were cut last; in `rate` */
+    uint64_t made;         /* number of the agreement: a member of an older one is none */
+    uint64_t grown_ms;     /* last look at growth */
+    uint64_t rest_ms;      /* no agreement before */
+    uint64_t cut_ms;       /* a member's last cut, or since when they agree */
+    uint32_t cuts;         /* of members, lately */
+    uint32_t confirmed;    /* times that growing ended at about the same rate */
+    uint64_t try_ms;       /* a member whose rate was never measured tries more from then on */
+    uint32_t tried, found; /* such members since they agree, and those that had more */
+    uint32_t alike;        /* in a row that had not */
+    bool below;            /* no members were cut yet: it grows soon */
 };
 
 struct kin {
@@ -52,6 +55,10 @@ struct kin_class *kin_find(struct kin *k, uint64_t wait_ms);
 double kin_minute_ms(const struct kin_class *c);
 /* A member uses its rate up: the class looks for more, soon at first, then as after any cut. */
 void kin_used(struct kin_class *c, uint64_t now);
+/* May a member try whether it has more? One after another, the rarer the more were alike. */
+bool kin_may_try(struct kin_class *c, uint64_t now);
+/* What a try has shown. Where many have more they do not agree any longer. */
+void kin_tried(struct kin_class *c, bool more, uint64_t now);
 /* A member was cut. One of many says little (sizes differ); several end the growth. */
 void kin_cut(struct kin_class *c, uint64_t now);
 

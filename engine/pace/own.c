@@ -17,8 +17,11 @@
 #define NO_LIMIT       8    /* times what was learnt: nobody enforces it any more */
 #define KIN_NEW_MS     30000 /* a cut so soon after joining is of what was sent before */
 #define KIN_CUTS_MOST  2     /* of a member, then it is none */
-#define KIN_MORE_MIN   10    /* minutes (kin_minute_ms) before a member tries more by itself */
-#define KIN_MORE_MOST  1.5   /* times the class's rate, and not cut: it is not alike */
+#define KIN_CUTS_MIN   10    /* minutes (kin_minute_ms) after which they are counted anew */
+#define TRY_DOUBLE_MS  30000 /* a member that tries for more doubles in so long, or ... */
+#define TRY_WAITS      2     /* ... in so many pauses */
+#define TRY_SAVED      4     /* pauses' worth may have been saved up, ... */
+#define TRY_COST       20.0  /* ... and a little more */
 
 static uint32_t index_of(const struct pace *p, const struct lane *lane)
 {
@@ -102,6 +105,7 @@ static void follow(struct pace *p, struct lane *lane)
         lane->kin_ms = p->now;
         lane->kin_cuts = 0;
         lane->kin_more = 1;
+        lane->tries = false;
         lane->quiet_ms = lane->grown_ms = p->now;
         c->members++;
     }
@@ -129,8 +133,7 @@ static bool stays(struct lane *lane)
 {
     if (!lane->kin || lane->cut_ms < lane->kin_ms + KIN_NEW_MS)
         return false;
-    lane->kin_more = 1;
-    if ((double)(lane->cut_ms - lane->kin_cut_ms) > KIN_MORE_MIN * kin_minute_ms(lane->kin))
+    if ((double)(lane->cut_ms - lane->kin_cut_ms) > KIN_CUTS_MIN * kin_minute_ms(lane->kin))
         lane->kin_cuts = 0;
     lane->kin_cut_ms = lane->cut_ms;
     if (!lane->cut_whole)
@@ -173,8 +176,12 @@ void pace_lane_cut(struct pace *p, struct lane *lane, uint64_t wait_ms)
     if (wait_ms > lane->told_ms)
         lane->told_ms = wait_ms;
     follow(p, lane);
-    if (lane->kin && lane->cut_est >= 0 && p->now >= lane->kin_ms + KIN_NEW_MS)
+    if (lane->kin && lane->tries)
+        kin_tried(lane->kin, false, p->now);
+    else if (lane->kin && lane->cut_est >= 0 && p->now >= lane->kin_ms + KIN_NEW_MS)
         kin_cut(lane->kin, p->now);
+    lane->tries = false;
+    lane->kin_more = 1;
 }
 
 void pace_lane_was_idle(struct pace *p, struct lane *lane)
@@ -228,14 +235,33 @@ void pace_lane_judge(struct pace *p, struct lane *lane)
     follow(p, lane);
 }
 
+/* A member whose own rate was never measured: has it more than the others? What it sent beyond
+ * their rate is more than any of them may have saved up. */
+static void try_more(struct pace *p, struct lane *lane, double dt_ms)
+{
+    struct kin_class *c = lane->kin;
+    double wait_ms = (double)c->wait_ms, even;
+
+    if (!lane->tries) {
+        lane->tries = lane->guess && kin_may_try(c, p->now);
+        lane->try_ms = p->now;
+        lane->try_cost = lane->cost_accepted;
+        return;
+    }
+    lane->kin_more *= exp2(dt_ms / fmax(TRY_DOUBLE_MS, TRY_WAITS * wait_ms));
+    even = c->rate * ((double)(p->now - lane->try_ms) + TRY_SAVED * wait_ms) / 1000;
+    if (lane->cost_accepted - lane->try_cost <= even + TRY_COST)
+        return;
+    lane->alone = true;
+    lane->tries = false;
+    leave(lane);
+    kin_tried(c, true, p->now);
+}
+
 static void grow(struct pace *p, struct lane *lane, double dt_ms)
 {
     if (lane->kin) {
-        lane->kin_more *= pow(p->config.probe_beyond_per_min, dt_ms / kin_minute_ms(lane->kin));
-        if (lane->kin_more > KIN_MORE_MOST) {
-            leave(lane);
-            lane->alone = true;
-        }
+        try_more(p, lane, dt_ms);
         return;
     }
     if (lane->guess)
@@ -250,14 +276,10 @@ static void grow(struct pace *p, struct lane *lane, double dt_ms)
     }
 }
 
-/* From when on it may grow. A member whose rate was never measured shows in time whether it has
- * more; the others look for more together. */
+/* From when on it may grow. */
 static uint64_t grows_from(const struct pace *p, const struct lane *lane)
 {
-    if (lane->kin)
-        return lane->guess ? lane->quiet_ms + (uint64_t)(KIN_MORE_MIN * kin_minute_ms(lane->kin))
-                           : PACE_NEVER;
-    return lane->quiet_ms + (lane->guess ? 0 : trust_ms(p, lane));
+    return lane->quiet_ms + (lane->guess || lane->kin ? 0 : trust_ms(p, lane));
 }
 
 void pace_lane_used(struct pace *p, struct lane *lane)

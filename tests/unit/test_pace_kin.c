@@ -155,6 +155,43 @@ static void the_rate_grows_until_several_members_are_cut(void **state)
     assert_true(c->rate > 0.98);
 }
 
+static uint32_t tries(struct kin_class *c, uint64_t from, uint64_t to, bool more)
+{
+    uint32_t count = 0;
+
+    for (uint64_t now = from; now < to; now += 1000)
+        if (kin_may_try(c, now)) {
+            kin_tried(c, more, now);
+            count++;
+        }
+    return count;
+}
+
+/* Members that never learnt a rate try for more, the rarer the more of them were alike. */
+static void members_try_one_after_another(void **state)
+{
+    struct kin k = { 0 };
+    struct kin_class *c;
+    uint32_t first, later;
+
+    (void)state;
+    learn(&k, 0, alike, 8, 0);
+    c = kin_find(&k, PAUSE_MS);
+    assert_non_null(c);
+    first = tries(c, 20000, 20 * MINUTE_MS, false);
+    assert_true(first > 15 && first < 40);
+    later = tries(c, 20 * MINUTE_MS, 60 * MINUTE_MS, false);
+    assert_true(later > 0 && later < first);
+    assert_ptr_equal(kin_find(&k, PAUSE_MS), c);
+    /* One that has more brings others to try soon; many of them, and there is no class. */
+    kin_tried(c, true, 61 * MINUTE_MS);
+    assert_true(kin_may_try(c, 61 * MINUTE_MS));
+    assert_ptr_equal(kin_find(&k, PAUSE_MS), c);
+    for (int i = 0; i < 30 && kin_find(&k, PAUSE_MS); i++)
+        kin_tried(c, true, 62 * MINUTE_MS);
+    assert_null(kin_find(&k, PAUSE_MS));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +200,7 @@ int main(void)
         cmocka_unit_test(an_agreement_ends_and_rests),
         cmocka_unit_test(classes_are_few_and_the_oldest_makes_room),
         cmocka_unit_test(the_rate_grows_until_several_members_are_cut),
+        cmocka_unit_test(members_try_one_after_another),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
