@@ -1,24 +1,24 @@
 /* Mailboxes that are alike are used up together. Three were refused and it was not the tenant
  * (engine/pace/trial.c): many that have sent about as much may be refused next, each to learn the
  * same. So most of them go slow until some have learnt it (engine/pace/kin.h), and a few pilots go
- * on. Where pilots come much further, or are told about another pause, they are not alike, and all
- * go on as before. */
+ * on. Where pilots come much further, or are told about a much shorter pause, they are not alike,
+ * and all go on as before. */
 #include "engine/pace/lane.h"
 
 #include <math.h>
 
-#define SEEN_MOST     15  /* refused lanes that are looked at */
-#define SLOW_LEAST    16  /* lanes: fewer may as well learn for themselves */
-#define PILOT_EVERY   16  /* one of so many that would go slow */
-#define LEARNERS      12  /* refused once, that try a higher rate */
-#define AS_MUCH       0.6 /* of what those that were refused had sent */
-#define FURTHER       2   /* times as much: not alike */
-#define OTHER_WAIT    2   /* times the pause, and more than that */
-#define WAIT_SLACK_MS 1000
-#define OTHERS        2   /* such pilots, and half as many as alike ones */
-#define SHARE         0.5 /* of what was carried */
-#define RECENT_S      5   /* what the average of the last messages is of */
-#define FIRST_COST    2   /* about a message: not at once */
+#define SEEN_MOST     15   /* refused lanes that are looked at */
+#define SLOW_LEAST    16   /* lanes: fewer may as well learn for themselves */
+#define PILOT_EVERY   16   /* one of so many that would go slow */
+#define LEARNERS      12   /* refused once, that try a higher rate */
+#define AS_MUCH       0.6  /* of what those that were refused had sent */
+#define FURTHER       2    /* times as much: not alike */
+#define OTHER_WAIT    2    /* times as long a pause as that of a pilot: not alike ... */
+#define WAIT_SLACK_MS 1000 /* ... if by more than that */
+#define OTHERS        2    /* such pilots, and half as many as alike ones */
+#define SHARE         0.5  /* of what was carried */
+#define RECENT_S      5    /* what the average of the last messages is of */
+#define FIRST_COST    2    /* about a message: not at once */
 #define RATE_MIN      0.01
 #define UNTIL_MS      60000
 #define UNTIL_WAITS   3
@@ -169,12 +169,9 @@ void pace_wary_sent(struct pace *p, uint32_t index)
 
 void pace_wary_cut(struct pace *p, struct lane *lane, uint64_t wait_ms)
 {
-    uint64_t other_ms = p->wary.wait_ms;
-
+    /* A longer pause may be of one large message. */
     if (lane->pilot)
-        tell(p, lane,
-             wait_ms < OTHER_WAIT * other_ms + WAIT_SLACK_MS &&
-                 other_ms < OTHER_WAIT * wait_ms + WAIT_SLACK_MS);
+        tell(p, lane, p->wary.wait_ms < OTHER_WAIT * wait_ms + WAIT_SLACK_MS);
 }
 
 void pace_wary_guessed(struct pace *p, struct lane *lane)
