@@ -48,12 +48,12 @@ struct lane {
     uint64_t kin_cut_ms;   /* its last cut as a member, 0 none */
     uint32_t kin_cuts;     /* since then */
     double kin_more;       /* its rate over the class's, while it tries whether it has more */
-    bool tries;
-    uint64_t try_ms; /* since when */
-    double try_cost; /* cost_accepted then */
-    bool wary;       /* its rate is a precaution (engine/pace/wary.c) */
-    bool pilot;      /* it goes on while others are wary */
-    bool alone;      /* its rate is another, as two cuts have shown */
+    bool tries;            /* whether it has more than the class */
+    uint64_t try_ms;       /* since when */
+    double try_cost;       /* cost_accepted then */
+    bool wary;             /* its rate is a precaution (engine/pace/wary.c) */
+    bool pilot;            /* it goes on while others are wary */
+    bool alone;            /* its rate is another, as two cuts have shown */
 
     uint64_t reconnect_ms; /* no connect before */
     uint64_t slot_ms;      /* place in the order of connects, 0 none */

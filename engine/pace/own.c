@@ -190,7 +190,7 @@ void pace_lane_was_idle(struct pace *p, struct lane *lane)
     lane->from_wait_ms = 0;
 }
 
-static void take_up(struct pace *p, struct lane *lane, double learnt)
+static void take_up(struct lane *lane, double learnt)
 {
     lane->guess = lane->rate_hat <= 0;
     if (fabs(learnt - lane->rate_hat) > CONFIRM_SHARE * learnt)
@@ -219,10 +219,10 @@ void pace_lane_judge(struct pace *p, struct lane *lane)
         leave(lane);
         if (lane->wary)
             lane->rate_hat = 0;
-        take_up(p, lane, fmax(learn(lane), RATE_MIN));
+        take_up(lane, fmax(learn(lane), RATE_MIN));
     }
     lane->wary = false;
-    if (!lane->guess &&
+    if (!lane->guess && lane->cut_whole &&
         (lane->cut_cost >= KIN_LEARN_COST || lane->cut_cost >= KIN_LEARN_S * lane->cut_est))
         kin_learnt(&p->kin, index_of(p, lane), lane->rate_hat, lane->told_ms, p->now);
     /* Counted from the throttle on: the pause belongs to the time in which the server refilled. */
