@@ -313,6 +313,9 @@ static bool finished(struct account *account)
 static void resume(struct account *account)
 {
     account->resumes = false;
+    for (unsigned i = 0; i < account->folder_count; i++)
+        if (account->folders[i]->audited)
+            push_late_anew(account->folders[i]);
     account->phase = ACCOUNT_WORKING;
     push_touch_all(account);
     account_poke(account);

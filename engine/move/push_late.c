@@ -101,6 +101,12 @@ bool push_late_is_due(const struct folder *f)
            f->push != PUSH_REFUSED;
 }
 
+void push_late_anew(struct folder *f)
+{
+    f->late_looked = false;
+    f->late_tries = 0;
+}
+
 static bool has_doubt(const struct folder *f)
 {
     return account_doubts(f->account, f, "LateCopy", NULL) || account_doubts(f->account, f, "TwoSenders", NULL);

@@ -16,6 +16,8 @@ void push_late_again(struct folder *f, const struct folder_item *item);
  * have been sent. */
 void push_late_note_spooled(struct folder *f);
 
+/* More is sent to the folder after this run has looked: it looks again. */
+void push_late_anew(struct folder *f);
 /* The folder may hold such copies, and this run has not looked for them. */
 bool push_late_is_due(const struct folder *f);
 /* Looks, on the ready link of a worker of the target side without APPENDs under way; counts in account.proving

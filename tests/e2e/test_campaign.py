@@ -122,6 +122,13 @@ class LateAnd(Scenario):
         plan.chosen[digest_of(messages[4].body)] = "late-cut"
         self.is_doubled_and_named(self.run_with(plan, messages=messages))
 
+    def test_a_retry_names_the_copy_of_what_it_moves_again(self):
+        """It looks for second copies once before it moves anything again, and has to look once more."""
+        batch = self.run_with(self.plan({2: ["never-ok", "late-cut"]}))
+        self.ends(self.done, 3)
+        self.done = batch.call("retry")
+        self.is_doubled_and_named(batch)
+
     def comes_after_the_run(self, messages=None, **options):
         """The next run, which sends nothing and so learns nothing of the target, names the copy."""
         plan = self.plan({2: "late-cut"}, **options)

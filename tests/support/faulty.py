@@ -43,7 +43,7 @@ Append = collections.namedtuple("Append", "folder items tag raw")  # items: [(ar
 
 class Plan:
     """How the server behaves. shares: {act: how many of 1,000 APPENDs}; chosen: {digest of the first message of an
-    APPEND: act} for the first time it comes, where a test has its own mind."""
+    APPEND: act} for the first time it comes, or a list of acts for each time, where a test has its own mind."""
 
     def __init__(self, seed=0, shares=None, drops=(), uids="true", own_dates=False, answer_s=0.0, tries=2, chosen=None):
         self.seed, self.shares, self.drops = seed, shares or {}, frozenset(drops)
@@ -58,8 +58,11 @@ class Plan:
     def act(self, digest, number):
         """For the message's number-th try: (act, its own chance), act None for nothing."""
         chance = self.chance(digest, number)
-        if digest in self.chosen and number == 1:
-            return self.chosen[digest], chance
+        chosen = self.chosen.get(digest)
+        if isinstance(chosen, list):  # the first time, the second, ...
+            return (chosen[number - 1] if number <= len(chosen) else None), chance
+        if chosen and number == 1:
+            return chosen, chance
         if number > self.tries:
             return None, chance
         at = chance.random() * 1000

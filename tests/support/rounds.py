@@ -290,7 +290,7 @@ class Round:
         return self.batch.start(word, "--log", os.path.join(self.folder, "mailhaul.log"), "--log-level", "debug")
 
     def ended(self, running):
-        done = running.wait(15)
+        done = running.wait(60)
         self.log.write("%.3f === ends with %s\n%s%s" % (time.time(), done.code, done.out, done.err))
         if done.code not in (0, 2, 3, 4, -signal.SIGKILL, -signal.SIGTERM):
             self.verdict("exit code %d" % done.code)
