@@ -204,34 +204,51 @@ static int by_likeness(const struct verify_entry *x, const struct verify_entry *
     return order ? order : (x->seconds > y->seconds) - (x->seconds < y->seconds);
 }
 
-/* Then those that went come first, then those that lack as it is. */
-static int by_loss(const void *x, const void *y, void *context)
+struct loser {
+    const struct verify_entry *entry;
+    uint32_t index;
+    uint32_t above; /* no copy with a lower UID is its own: 0 when it has its own, UINT32_MAX when that is gone */
+    bool lacks;
+};
+
+/* Then those come first that fewer of the copies can be of, then those that lack as it is. */
+static int by_loss(const void *x, const void *y)
 {
-    const struct audit *a = context;
-    uint32_t i = *(const uint32_t *)x, k = *(const uint32_t *)y;
-    int order = by_likeness(&a->ours[i], &a->ours[k]);
+    const struct loser *a = x, *b = y;
+    int order = by_likeness(a->entry, b->entry);
 
     if (!order)
-        order = a->went[k] - a->went[i];
-    return order ? order : a->lacks[k] - a->lacks[i];
+        order = (a->above < b->above) - (a->above > b->above);
+    return order ? order : b->lacks - a->lacks;
 }
 
-/* Of equal messages the one that went with an earlier folder is the one that lacks: the other's copy would have no
- * owner in the journal, and be taken for a second one. */
-static void lacks_who_went(struct audit *a)
+static struct loser loser_of(const struct audit *a, uint32_t index)
 {
-    uint32_t *order = mem_alloc(a->count * sizeof *order), end;
+    struct verify_entry wanted = { .uid = a->target_uids[index] };
+    struct loser l = { &a->ours[index], index, a->went[index] ? UINT32_MAX : a->least_uids[index], a->lacks[index] };
+
+    if (wanted.uid)
+        l.above = a->there_count && bsearch(&wanted, a->there, a->there_count, sizeof *a->there, by_uid) ? 0 : UINT32_MAX;
+    return l;
+}
+
+/* Of equal messages it is the one that lacks of which none of the copies can be: it went with an earlier folder, or was
+ * sent later than they. Else another's copy would have no owner in the journal, and be taken for a second one. */
+static void lacks_who_must(struct audit *a)
+{
+    struct loser *order = mem_alloc(a->count * sizeof *order);
+    uint32_t end;
 
     for (uint32_t i = 0; i < a->count; i++)
-        order[i] = i;
-    qsort_r(order, a->count, sizeof *order, by_loss, a);
+        order[i] = loser_of(a, i);
+    qsort(order, a->count, sizeof *order, by_loss);
     for (uint32_t at = 0; at < a->count; at = end) {
         uint32_t lacking = 0;
 
-        for (end = at; end < a->count && by_likeness(&a->ours[order[at]], &a->ours[order[end]]) == 0; end++)
-            lacking += a->lacks[order[end]];
+        for (end = at; end < a->count && by_likeness(order[at].entry, order[end].entry) == 0; end++)
+            lacking += order[end].lacks;
         for (uint32_t i = at; i < end; i++)
-            a->lacks[order[i]] = i - at < lacking;
+            a->lacks[order[i].index] = i - at < lacking;
     }
     free(order);
 }
@@ -242,7 +259,7 @@ static void note_missing(struct audit *a)
 
     if (a->missing_count == 0)
         return;
-    lacks_who_went(a);
+    lacks_who_must(a);
     a->missing = mem_zero(a->missing_count, sizeof *a->missing);
     for (uint32_t i = 0; i < a->count; i++) {
         if (!a->lacks[i])

@@ -254,13 +254,20 @@ class Rounds(unittest.TestCase):
     """A few small ones, so that the campaign itself goes on working."""
 
     def rounds(self, seeds, **setting):
+        self.play(seeds, {"users": 1, "messages": 120, **setting})
+
+    def play(self, seeds, setting):
         with rounds.Arena(os.path.join(tempfile.gettempdir(), "mailhaul-once")) as arena:
             for seed in seeds:
-                result = arena.play(seed, {"users": 1, "messages": 120, **setting})
+                result = arena.play(seed, setting)
                 self.assertEqual(result.verdicts, [], "%s kept: %s" % (result.row(), result.kept))
 
     def test_into_dovecot(self):
         self.rounds([3, 7], target="dovecot", connections=4, own_dates=False, uids="true")
+
+    def test_of_equal_mail_what_was_sent_later_than_all_copies_came_is_what_lacks(self):
+        """Without UIDs, and sent in the opposite order over several runs that were killed."""
+        self.play([710091], {})
 
     def test_into_the_simulated_exchange(self):
         self.rounds([5, 9], target="exo", drops=[], connections=4, own_dates=False, uids="true", preset="imap")
