@@ -19,6 +19,8 @@ struct surplus {
     bool uids_lie, knows_sends, sorted;
     struct known *known; /* by the source's UIDs, then by key */
     size_t known_count, known_room;
+    struct known **nameless; /* of the known, once their order stays: sent without an answer, and without Message-ID */
+    size_t nameless_count;
     uint32_t *claimed;
     size_t claimed_count, claimed_room;
     struct twin_row *seen, *kept_seen;
@@ -46,6 +48,7 @@ void surplus_destroy(struct surplus **surplus)
     if (!s)
         return;
     free(s->known);
+    free(s->nameless);
     free(s->claimed);
     free(s->seen);
     free(s->kept_seen);
@@ -211,15 +214,49 @@ static struct known *owner_by_key(struct surplus *s, const struct twin_row *seen
     return best;
 }
 
+static int by_date(const void *a, const void *b)
+{
+    const struct known *x = *(struct known *const *)a, *y = *(struct known *const *)b;
+
+    return (x->row.seconds > y->row.seconds) - (x->row.seconds < y->row.seconds);
+}
+
+/* Those of which owner_by_date may be asked, by date; none where it is not. */
+static void find_nameless(struct surplus *s, const struct twin_manners *manners)
+{
+    if (!manners->rewrites || s->known_count == 0)
+        return;
+    s->nameless = mem_alloc(s->known_count * sizeof(struct known *));
+    for (size_t i = 0; i < s->known_count; i++) {
+        struct known *k = &s->known[i];
+
+        if (k->row.key[0] != 'M' && k->unanswered && may_be_twice(k) && k->row.seconds != INT64_MIN)
+            s->nameless[s->nameless_count++] = k;
+    }
+    if (s->nameless_count)
+        qsort(s->nameless, s->nameless_count, sizeof(struct known *), by_date);
+}
+
 /* A server that makes its own of a mail may have given it a Message-ID where it had none. */
 static struct known *owner_by_date(struct surplus *s, const struct twin_row *seen, const struct twin_manners *manners)
 {
-    for (size_t i = 0; manners->rewrites && seen->key[0] == 'M' && i < s->known_count; i++) {
-        struct known *k = &s->known[i];
+    size_t low = 0, high = s->nameless_count;
+
+    if (seen->key[0] != 'M')
+        return NULL;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (s->nameless[middle]->row.seconds < seen->seconds)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < s->nameless_count && s->nameless[low]->row.seconds == seen->seconds; low++) {
+        struct known *k = s->nameless[low];
         struct twin_range range = twin_sizes_of(manners, k->row.bytes);
 
-        if (k->row.key[0] != 'M' && k->used < k->unanswered && may_be_twice(k) && k->row.seconds != INT64_MIN &&
-            k->row.seconds == seen->seconds && seen->bytes >= range.least && seen->bytes <= range.most)
+        if (k->used < k->unanswered && seen->bytes >= range.least && seen->bytes <= range.most)
             return k;
     }
     return NULL;
@@ -245,6 +282,7 @@ void surplus_match(struct surplus *s, const struct twin_manners *manners)
     twins = unclaimed(s, manners);
     if (s->known_count)
         qsort(s->known, s->known_count, sizeof *s->known, by_key);
+    find_nameless(s, manners);
     s->copies = mem_zero(s->seen_count, sizeof *s->copies);
     s->places = mem_zero(s->seen_count, sizeof *s->places);
     s->kept = mem_zero(s->seen_count, sizeof *s->kept);
