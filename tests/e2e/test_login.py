@@ -376,6 +376,8 @@ class Memory(Login):
     def test_no_copy_of_a_password_that_was_sent(self):
         if os.geteuid() != 0:
             self.skipTest("the process lets nobody but root read its memory")
+        if os.environ.get("MAILHAUL_SANITIZED"):
+            self.skipTest("a sanitizer's memory is too large to be read, and keeps what was freed")
         user = "anna"
         # Later commands are shorter, so it is the ends that would be left.
         sent = [base64.b64encode(("\0%s\0%s" % (user, self.PASSWORD)).encode())[-24:],
