@@ -105,8 +105,11 @@ bool push_pair_settle(struct folder *f, uint32_t floor, struct err *err_r)
         ok = reader_messages(hub->reader, r->user, r->folder,
                              1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0,
                              settle_one, &s, err_r);
-    if (ok)
+    if (ok) {
+        if (twin_sizes_assumed(&hub->manners))
+            twins_learn_sizes(f->twins, s.claims, s.count, &hub->manners);
         twins_claim(f->twins, s.claims, s.count, s.manners);
+    }
     free(s.claims);
     /* Those that were put aside for what was seen before are looked at anew. */
     queue_recall(&f->ready);

@@ -145,6 +145,7 @@ static struct twins *unclaimed(struct surplus *s, const struct twin_manners *man
 {
     struct twin_claim *claims = mem_zero(s->known_count + 1, sizeof *claims);
     struct twins *twins = twins_create();
+    struct twin_manners learnt = *manners;
     size_t count = 0;
 
     for (size_t i = 0; i < s->seen_count; i++) {
@@ -155,7 +156,9 @@ static struct twins *unclaimed(struct surplus *s, const struct twin_manners *man
     for (size_t i = 0; i < s->known_count; i++)
         if (!s->known[i].target_uid)
             claims[count++] = (struct twin_claim){ .row = s->known[i].row, .from = s->known[i].from };
-    twins_claim(twins, claims, count, manners);
+    if (twin_sizes_assumed(&learnt))
+        twins_learn_sizes(twins, claims, count, &learnt);
+    twins_claim(twins, claims, count, &learnt);
     for (size_t i = 0; i < count; i++)
         if (claims[i].done) {
             struct known wanted = { .row.uid = claims[i].row.uid };

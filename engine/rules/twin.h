@@ -45,6 +45,9 @@ struct twin_claim {
     uint32_t from;
     bool done;
 };
+/* Learns what sizes the target tells from those of them that are alone in their key, with one copy: as a run knows it that
+ * has sent nothing yet, or to a target whose UIDs nobody knows. Before twins_claim; orders the claims. */
+void twins_learn_sizes(struct twins *twins, struct twin_claim *claims, size_t count, struct twin_manners *manners);
 /* Takes away what these messages may be: those of their very sizes first, for all of them, then the
  * nearest. The UIDs that are known are to be dropped before. Orders the claims. */
 void twins_claim(struct twins *twins, struct twin_claim *claims, size_t count,

@@ -2,6 +2,7 @@
 #include "engine/rules/twin_inner.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static int latest_first(const void *a, const void *b)
 {
@@ -38,6 +39,29 @@ static struct candidate *claimable(struct twins *twins, const struct twin_claim 
             break;
     }
     return best;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct twin_claim *x = a, *y = b;
+
+    return memcmp(x->row.key, y->row.key, sizeof x->row.key);
+}
+
+void twins_learn_sizes(struct twins *twins, struct twin_claim *claims, size_t count, struct twin_manners *manners)
+{
+    size_t end;
+
+    if (count)
+        qsort(claims, count, sizeof *claims, by_key);
+    for (size_t at = 0; at < count; at = end) {
+        size_t first;
+
+        for (end = at + 1; end < count && by_key(&claims[at], &claims[end]) == 0; end++)
+            ;
+        if (end == at + 1 && twins_of_key(twins, claims[at].row.key, &first) == 1)
+            twin_manners_size(manners, claims[at].row.bytes, twins->all[first].size, false);
+    }
 }
 
 void twins_claim(struct twins *twins, struct twin_claim *claims, size_t count,

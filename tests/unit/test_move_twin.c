@@ -537,6 +537,30 @@ static void claims_without_uid_take_their_own(void **state)
     }
 }
 
+/* One was acknowledged and not stored; the copy of its key is another's, of another size, as the target's sizes show. */
+static void a_claim_does_not_take_another_size_where_the_others_tell_exact_ones(void **state)
+{
+    (void)state;
+    for (unsigned told = 0; told < 2; told++) {
+        struct pairing p = pairing(false);
+        struct twin_row row = row_of(a_mail, &noon, 1030, 99);
+        struct twin_claim claims[6];
+
+        for (unsigned i = 0; i < 6; i++) {
+            char header[64];
+
+            snprintf(header, sizeof header, "Message-ID: <alone.%u@x>\r\n\r\n", i);
+            claims[i] = (struct twin_claim){ .row = row_of(i ? header : a_mail, &noon, 1000, i + 1) };
+            holds(&p, i ? header : a_mail, &noon, i ? 1000 + told * i : 1030, i + 1);
+        }
+        twins_learn_sizes(p.twins, claims, 6, &p.manners);
+        twins_claim(p.twins, claims, 6, &p.manners);
+        assert_int_equal(twins_count(p.twins), told ? 0 : 1);
+        assert_int_equal(pair(&p, &row, &nothing), told ? 0 : 1);
+        twins_destroy(&p.twins);
+    }
+}
+
 static void a_claim_takes_nothing_from_before_it_was_sent(void **state)
 {
     struct pairing p = pairing(false);
@@ -677,6 +701,7 @@ int main(void)
         cmocka_unit_test(nameless_mail_must_have_its_very_size),
         cmocka_unit_test(claimed_uids_are_nobodys_twin),
         cmocka_unit_test(claims_without_uid_take_their_own),
+        cmocka_unit_test(a_claim_does_not_take_another_size_where_the_others_tell_exact_ones),
         cmocka_unit_test(a_claim_takes_nothing_from_before_it_was_sent),
         cmocka_unit_test(two_looks_agree_only_when_equal),
         cmocka_unit_test(subjects_are_made_readable),
