@@ -54,14 +54,6 @@ static void mend_over(struct mend *m)
     account_poke(account);
 }
 
-/* Nothing is left that could mend it. */
-static void gives_up(struct mend *m)
-{
-    if (push_later_is_last(m->folder, &m->item, &m->refusal))
-        push_message_fails(m->folder, &m->item, &m->refusal, TROUBLE_APPEND);
-    mend_over(m);
-}
-
 static void fails(struct mend *m, const struct err *err, enum trouble_doing doing)
 {
     push_message_fails(m->folder, &m->item, err, doing);
@@ -145,20 +137,25 @@ static uint64_t take_mended(struct repair *repair, struct buf *header)
 
 static void pass_begin(struct mend *m);
 
-/* What the server names first, then the message, then whatever goes with it; 0: nothing is left that could help. */
-static unsigned next_of(const struct mend *m, const struct repair_found *found)
+static unsigned envelope_next(const struct mend *m, enum repair_when when)
 {
     const struct folder_item *item = &m->item;
-    struct slice said = slice_cstr(m->refusal.server_text);
     struct repair_envelope envelope = { .keywords = slice_cstr(item->keywords),
                                         .flags = item->flags,
                                         .dated = item->date_known,
                                         .date_seconds = item->date_seconds };
-    unsigned next = repair_envelope_next(item->repairs, &envelope, said, REPAIR_NAMED);
+
+    return repair_envelope_next(item->repairs, &envelope, slice_cstr(m->refusal.server_text), when);
+}
+
+/* What the server names first, then the message, then whatever goes with it; 0: nothing is left that could help. */
+static unsigned next_of(const struct mend *m, const struct repair_found *found)
+{
+    unsigned next = envelope_next(m, REPAIR_NAMED);
 
     if (!next)
-        next = repair_next(item->repairs, found, said);
-    return next ? next : repair_envelope_next(item->repairs, &envelope, said, REPAIR_ANYTHING);
+        next = repair_next(m->item.repairs, found, slice_cstr(m->refusal.server_text));
+    return next ? next : envelope_next(m, REPAIR_ANYTHING);
 }
 
 static void pass_done(struct mend *m)
@@ -175,8 +172,15 @@ static void pass_done(struct mend *m)
     }
     repair_scan_end(&m->scan, &found);
     next = next_of(m, &found);
+    if (!next && !push_later_is_last(m->folder, &m->item, &m->refusal)) {
+        mend_over(m);
+        return;
+    }
+    /* Others are taken, and this one is not, again: what would be taken from it for nothing else goes now. */
+    if (!next)
+        next = envelope_next(m, REPAIR_LAST);
     if (!next) {
-        gives_up(m);
+        fails(m, &m->refusal, TROUBLE_APPEND);
         return;
     }
     if (m->folder->account->hub->settings->policy.disarm_read_receipts)

@@ -44,6 +44,9 @@ unsigned repair_envelope_next(unsigned repairs, const struct repair_envelope *en
     if (envelope->date_seconds >= 0 && envelope->date_seconds <= INT32_MAX && !(named & REPAIR_DATE))
         there &= ~(unsigned)REPAIR_DATE;
     there &= ~repairs;
+    /* Nearly every message has some: a refusal that passes would take them from all that it meets. */
+    if (when != REPAIR_LAST)
+        there &= ~((REPAIR_FLAGS | REPAIR_SEEN) & ~named);
     if (when == REPAIR_NAMED)
         there &= named | REPAIR_ODD_KEYWORDS;
     else if (there & named)

@@ -502,9 +502,11 @@ static void what_goes_with_a_message_is_left_out_by_steps(void **state)
           REPAIR_FLAGS | REPAIR_SEEN },
         { 0, { SLICE("x"), ALL, true, 0 }, "no \\Flagged here", REPAIR_NAMED, REPAIR_FLAGS },
         { 0, { SLICE("x"), ALL, true, 0 }, "cannot store \\SEEN", REPAIR_NAMED, REPAIR_SEEN },
-        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), ALL, true, 0 }, "no", REPAIR_ANYTHING,
+        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), ALL, true, 0 }, "no", REPAIR_LAST,
           REPAIR_KEYWORDS | REPAIR_DELETED | REPAIR_FLAGS | REPAIR_SEEN },
-        { 0, { SLICE(""), IMAP_FLAG_SEEN, true, 0 }, "no", REPAIR_ANYTHING, REPAIR_SEEN },
+        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), ALL, true, 0 }, "no", REPAIR_ANYTHING, 0 },
+        { 0, { SLICE(""), IMAP_FLAG_SEEN, true, 0 }, "no", REPAIR_LAST, REPAIR_SEEN },
+        { 0, { SLICE(""), IMAP_FLAG_SEEN, true, 0 }, "no", REPAIR_ANYTHING, 0 },
         { 0, { SLICE(""), IMAP_FLAG_SEEN, true, 0 }, "no", REPAIR_NAMED, 0 },
     };
 
