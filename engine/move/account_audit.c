@@ -96,6 +96,14 @@ static int by_uid(const void *x, const void *y)
     return (a->uid > b->uid) - (a->uid < b->uid);
 }
 
+/* What the folder holds under this UID of the target, once each is there once; NULL: nothing, or 0. */
+static struct verify_entry *there_at(const struct audit *a, uint32_t uid)
+{
+    struct verify_entry wanted = { .uid = uid };
+
+    return uid && a->there_count ? bsearch(&wanted, a->there, a->there_count, sizeof *a->there, by_uid) : NULL;
+}
+
 /* A server may name a message twice. */
 static void each_once(struct audit *a)
 {
@@ -148,14 +156,13 @@ static bool each_ours(void *context, const struct message_record *m)
  * makes its own of a mail may have given it another name. */
 static bool is_there_by_uid(struct audit *a, uint32_t index)
 {
-    struct verify_entry wanted = { .uid = a->target_uids[index] }, *found;
+    struct verify_entry *found = there_at(a, a->target_uids[index]);
 
-    if (wanted.uid == 0 || a->account->hub->settings->target.preset != SETTINGS_PRESET_EXCHANGE_ONLINE ||
+    if (!found || a->account->hub->settings->target.preset != SETTINGS_PRESET_EXCHANGE_ONLINE ||
         (a->folder->record.target_uidvalidity && (a->status.has & IMAP_STATUS_UIDVALIDITY) &&
          a->status.uidvalidity != a->folder->record.target_uidvalidity))
         return false;
-    found = a->there_count ? bsearch(&wanted, a->there, a->there_count, sizeof *a->there, by_uid) : NULL;
-    if (!found || found->pair != VERIFY_UNPAIRED)
+    if (found->pair != VERIFY_UNPAIRED)
         return false;
     found->pair = index;
     return true;
@@ -166,13 +173,10 @@ static bool is_there_by_uid(struct audit *a, uint32_t index)
 static uint32_t missing_of_equals(const struct audit *a, uint32_t index)
 {
     for (uint32_t i = 0; i < a->count; i++) {
-        struct verify_entry wanted = { .uid = a->target_uids[index] }, *found;
+        struct verify_entry *found = there_at(a, a->target_uids[index]);
         uint32_t other;
 
-        found = wanted.uid && a->there_count
-                    ? bsearch(&wanted, a->there, a->there_count, sizeof *a->there, by_uid)
-                    : NULL;
-        if (!found || found->pair >= a->count || a->target_uids[found->pair] == wanted.uid ||
+        if (!found || found->pair >= a->count || a->target_uids[found->pair] == found->uid ||
             memcmp(a->ours[found->pair].key, a->ours[index].key, sizeof a->ours[index].key) != 0)
             break;
         other = found->pair;
@@ -224,11 +228,10 @@ static int by_loss(const void *x, const void *y)
 
 static struct loser loser_of(const struct audit *a, uint32_t index)
 {
-    struct verify_entry wanted = { .uid = a->target_uids[index] };
     struct loser l = { &a->ours[index], index, a->went[index] ? UINT32_MAX : a->least_uids[index], a->lacks[index] };
 
-    if (wanted.uid)
-        l.above = a->there_count && bsearch(&wanted, a->there, a->there_count, sizeof *a->there, by_uid) ? 0 : UINT32_MAX;
+    if (a->target_uids[index])
+        l.above = there_at(a, a->target_uids[index]) ? 0 : UINT32_MAX;
     return l;
 }
 

@@ -263,23 +263,32 @@ class Refused(AtDovecot):
         self.moved(self.run_with(answers=answers))
 
 
+def meddled(case, source, meddler):
+    """A batch of anna that goes through the meddler, and does not wait long."""
+    batch = case.batch(source, meddler, ["anna"])
+    batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none",
+                                "settle-time": "200ms"}
+    batch.set("policy", "retry-wait", "20ms")
+    return batch
+
+
 class Anew(Case):
     """The target folder is made anew between two runs; its UIDs begin again."""
+
+    def anew(self, meddler):
+        time.sleep(1.1)  # its UIDVALIDITY is the second in which it was made
+        with meddler.connect(ADDRESS) as mailbox:
+            mailbox.imap.delete("Box")
+            mailbox.create(("Box",))
 
     def test_what_was_in_the_folder_before_claims_nothing_of_the_new_one(self):
         source = self.dovecot(["anna"])
         source.seed("anna", {("Box",): [mail.tiny(i) for i in range(5)]})
         loses = Rule("^APPEND", after=True, times=0)
         meddler = self._started(Meddler(self.target_for(["anna"]), [loses]))
-        batch = self.batch(source, meddler, ["anna"])
-        batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none",
-                                    "settle-time": "200ms"}
-        batch.set("policy", "retry-wait", "20ms")
+        batch = meddled(self, source, meddler)
         self.ends(batch.call("run"), 0)
-        time.sleep(1.1)  # its UIDVALIDITY is the second in which it was made
-        with meddler.connect(ADDRESS) as mailbox:
-            mailbox.imap.delete("Box")
-            mailbox.create(("Box",))
+        self.anew(meddler)
         new = [mail.tiny(100 + i) for i in range(3)]
         with source.connect("anna") as mailbox:
             mailbox.append(("Box",), new)
@@ -298,15 +307,9 @@ class Anew(Case):
         loses = Rule("^APPEND", close=True, times=1)
         meddler = self._started(Meddler(self.target_for(["anna"]), [loses],
                                         lambda line: re.sub(rb"\[APPENDUID [^]]*\] ", b"", line)))
-        batch = self.batch(source, meddler, ["anna"])
-        batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none",
-                                    "settle-time": "200ms"}
-        batch.set("policy", "retry-wait", "20ms")
+        batch = meddled(self, source, meddler)
         self.ends(batch.call("run"), 0)
-        time.sleep(1.1)  # its UIDVALIDITY is the second in which it was made
-        with meddler.connect(ADDRESS) as mailbox:
-            mailbox.imap.delete("Box")
-            mailbox.create(("Box",))
+        self.anew(meddler)
         with source.connect("anna") as mailbox:
             mailbox.append(("Box",), [twin])
         loses.times = 1
@@ -328,10 +331,7 @@ class Twice(Case):
         loses = Rule("^APPEND", after=True, times=0)
         meddler = self._started(Meddler(self.target_for(["anna"]), [loses],
                                         lambda line: re.sub(rb"\[APPENDUID [^]]*\] ", b"", line)))
-        batch = self.batch(source, meddler, ["anna"])
-        batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none",
-                                    "settle-time": "200ms"}
-        batch.set("policy", "retry-wait", "20ms")
+        batch = meddled(self, source, meddler)
         self.ends(batch.call("run"), 0)
         with source.connect("anna") as mailbox:
             mailbox.append(("INBOX",), [mail.tiny(1)])
