@@ -2,6 +2,7 @@
 
 #include "io/base/buf.h"
 #include "io/base/mem.h"
+#include "io/base/whole.h"
 #include "store/durable.h"
 #include "store/seal.h"
 
@@ -25,21 +26,6 @@ static bool refuse(struct err *err_r, const char *path, const char *why)
                    why);
 }
 
-static bool write_all(int fd, const uint8_t *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, data, size);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        data += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
 static void make_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -60,7 +46,7 @@ static bool replace_file(const char *path, const uint8_t *data, size_t size, str
 
     make_folder(path);
     fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    ok = fd >= 0 && fchmod(fd, 0600) == 0 && write_all(fd, data, size) && fsync(fd) == 0;
+    ok = fd >= 0 && fchmod(fd, 0600) == 0 && whole_write(fd, data, size) && fsync(fd) == 0;
     error = errno;
     if (fd >= 0)
         close(fd); /* its errno is not of interest: all is synced */

@@ -1,6 +1,7 @@
 #include "engine/cli/export_file.h"
 
 #include "engine/imap/values.h"
+#include "io/base/whole.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -86,17 +87,8 @@ static void maildir_flags(unsigned flags, char out[8])
 
 static bool flush(struct export_file *f, struct err *err_r)
 {
-    size_t at = 0;
-
-    while (at < f->piece_size) {
-        ssize_t n = write(f->fd, f->piece + at, f->piece_size - at);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return failed(err_r, "write", f->path);
-        at += (size_t)n;
-    }
+    if (!whole_write(f->fd, f->piece, f->piece_size))
+        return failed(err_r, "write", f->path);
     f->piece_size = 0;
     return true;
 }

@@ -1,6 +1,7 @@
 #include "engine/cli/outfile.h"
 
 #include "io/base/mem.h"
+#include "io/base/whole.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,21 +70,6 @@ int outfile_begin(struct outfile *f, const char *path)
     return error ? error : EIO;
 }
 
-static bool all_written(int fd, const char *text, size_t size)
-{
-    while (size) {
-        ssize_t n = write(fd, text, size);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        text += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
 /* Room first, so that a full disk is found out while the old text stands. */
 static bool has_room(int fd, size_t size)
 {
@@ -106,7 +92,7 @@ static bool has_room(int fd, size_t size)
 static bool write_over(const struct outfile *f)
 {
     int fd = open(f->path, O_WRONLY | O_CLOEXEC), error;
-    bool good = fd >= 0 && has_room(fd, f->size) && all_written(fd, f->text, f->size) &&
+    bool good = fd >= 0 && has_room(fd, f->size) && whole_write(fd, f->text, f->size) &&
                 ftruncate(fd, (off_t)f->size) == 0 && fsync(fd) == 0;
 
     error = errno;

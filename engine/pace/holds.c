@@ -3,6 +3,7 @@
 #include "engine/pace/ledger_dir.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
+#include "io/base/whole.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -81,21 +82,6 @@ static bool os_error(struct err *err_r)
     return err_set_os(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_RUN, errno, "write to the ledger");
 }
 
-static bool all_written(int fd, const void *bytes, size_t size)
-{
-    const char *at = bytes;
-
-    while (size) {
-        ssize_t n = write(fd, at, size);
-
-        if (n <= 0)
-            return false;
-        at += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
 static bool write_list(int dir, struct list *l, struct err *err_r)
 {
     char part[64], name[64];
@@ -108,8 +94,8 @@ static bool write_list(int dir, struct list *l, struct err *err_r)
     fd = openat(dir, part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0660);
     if (fd < 0)
         return os_error(err_r);
-    ok = all_written(fd, &l->head, sizeof l->head) &&
-         (l->head.count == 0 || all_written(fd, l->mailboxes, l->head.count * sizeof *l->mailboxes));
+    ok = whole_write(fd, &l->head, sizeof l->head) &&
+         (l->head.count == 0 || whole_write(fd, l->mailboxes, l->head.count * sizeof *l->mailboxes));
     ok = close(fd) == 0 && ok;
     ok = ok && renameat(dir, part, dir, name) == 0;
     if (!ok) {
