@@ -100,7 +100,7 @@ size_t encode_folder(uint8_t *out, const struct key *key, const struct folder_re
     pack_number(&w, f->status_modseq);
     pack_byte(&w, (f->excluded ? 1u : 0u) | (f->target_open ? 2u : 0u) |
                       (f->target_scanned ? 4u : 0u) | (f->target_counted ? 8u : 0u) |
-                      (f->target_uids_lie ? 16u : 0u));
+                      (f->target_uids_lie ? 16u : 0u) | (f->target_sends_unknown ? 32u : 0u));
     pack_number(&w, f->target_uidvalidity);
     pack_number(&w, f->target_uid_floor);
     pack_number(&w, f->target_highest_seen);
@@ -134,12 +134,13 @@ bool decode_folder(struct slice key, struct slice value, struct folder_record *f
     f->status_uidnext = unpack_u32(&r);
     f->status_messages = unpack_u32(&r);
     f->status_modseq = unpack_number(&r);
-    bits = unpack_below(&r, 32);
+    bits = unpack_below(&r, 64);
     f->excluded = bits & 1;
     f->target_open = bits & 2;
     f->target_scanned = bits & 4;
     f->target_counted = bits & 8;
     f->target_uids_lie = bits & 16;
+    f->target_sends_unknown = bits & 32;
     f->target_uidvalidity = unpack_u32(&r);
     f->target_uid_floor = unpack_u32(&r);
     f->target_highest_seen = unpack_u32(&r);

@@ -224,11 +224,9 @@ int journal_forget(struct journal *j, const struct store_op *op)
 
     if (rc)
         return rc;
-    slot->record.uidnext_listed = 0;
     slot->record.status_uidnext = slot->record.status_messages = 0;
     slot->record.status_modseq = 0;
-    slot->record.target_scanned = false;
-    slot->record.target_counted = false;
+    folder_record_forget(&slot->record);
     slot->changed = true;
     rc = mdb_cursor_open(j->txn, j->spool->tables[TABLE_MESSAGE], &cursor);
     if (rc)

@@ -22,6 +22,18 @@ const char *user_state_name(enum user_state state)
     return user_names[state];
 }
 
+void folder_record_forget(struct folder_record *f)
+{
+    uint32_t from = f->target_uid_floor && !f->target_uids_lie ? f->target_uid_floor : 1;
+
+    if (f->target_open && (f->target_lost_from == 0 || f->target_lost_from > from))
+        f->target_lost_from = from;
+    f->target_sends_unknown |= f->target_lost_from != 0;
+    f->uidnext_listed = 0;
+    f->target_scanned = f->target_open = f->target_counted = false;
+    f->target_uid_floor = 0;
+}
+
 bool tally_balanced(const struct tally *t)
 {
     return t->found ==

@@ -94,6 +94,8 @@ struct folder_record {
     bool target_uids_lie;     /* APPENDUID told numbers that are not those of the messages: nothing here that was made
                                * of such numbers, nor in a message's row, is to be built on; from then on they are not
                                * taken over */
+    bool target_sends_unknown; /* messages were sent without an answer, and their rows are forgotten: whichever second copy
+                               * is there at or above target_lost_from may be theirs */
     uint32_t target_uidvalidity;
     uint32_t target_uid_floor; /* our unanswered APPENDs can only have UIDs at or above */
     uint32_t target_highest_seen; /* up to this UID it is known what the folder holds: looked at, or told by APPENDUID */
@@ -106,6 +108,10 @@ struct folder_record {
     struct slice source_name; /* UTF-8 */
     struct slice target_raw, target_name;
 };
+
+/* Its messages are forgotten: what the record says of them goes. What was sent without an answer may still come, or has
+ * come, and is waited for. */
+void folder_record_forget(struct folder_record *folder);
 
 #define RECORD_KEYWORDS_BYTES_MAX 1024u
 #define MESSAGE_NOT_THERE UINT32_MAX

@@ -209,14 +209,16 @@ static void matched(void *context, enum verify_what what, uint32_t index)
     } else {
         /* The source's twin lends it the name. */
         const struct exam_side *source = &exam->sides[SIDE_SOURCE];
-        uint32_t lost_from = exam->folders[exam->at].record.target_lost_from;
+        const struct folder_record *folder = &exam->folders[exam->at].record;
+        uint32_t lost_from = folder->target_lost_from;
 
         for (uint32_t i = 0; i < exam->known_at && (id.size == 0 || (lost_from && !late)) &&
                              exam->result->difference_count < VERIFY_DIFFERENCES_MAX;
              i++)
             if (memcmp(source->entries[i].key, e->key, sizeof e->key) == 0) {
                 id = id_of(exam, i);
-                late |= lost_from && e->uid >= lost_from && exam->known[i].unanswered;
+                late |= lost_from && e->uid >= lost_from &&
+                        (exam->known[i].unanswered || folder->target_sends_unknown);
             }
     }
     exam_tell(exam, what, folder_name(exam), e->uid, id);

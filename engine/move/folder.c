@@ -116,9 +116,8 @@ void folder_forget(struct folder *folder)
     tally_take(&folder->account->total, &r->tally);
     r->tally = (struct tally){ 0 };
     push_touch(folder);
-    r->uidnext_listed = 0;
-    r->target_scanned = r->target_open = r->target_counted = false;
-    r->target_uid_floor = folder->floor = 0;
+    folder_record_forget(r);
+    folder->floor = 0;
 }
 
 void folder_seen(struct folder *folder)

@@ -113,6 +113,12 @@ struct surplus *late_surplus(struct late_look *l)
     return l->surplus;
 }
 
+bool late_is_ours(const struct folder_record *folder, const struct surplus *surplus, const struct surplus_copy *copy,
+                  bool told_before)
+{
+    return copy->kind != SURPLUS_OTHERS || folder->target_sends_unknown || (!surplus_knows_sends(surplus) && told_before);
+}
+
 const struct imap_status *late_status(const struct late_look *l)
 {
     return &l->status;
@@ -347,5 +353,7 @@ void late_look_begin(const struct late_config *config, late_ended *ended, void *
     l->ended = ended;
     l->context = context;
     l->surplus = surplus_create(config->floor, config->uids_lie);
+    if (config->sends_unknown)
+        surplus_sends_unknown(l->surplus);
     session_select(config->session, config->raw, config->read_only, selected, examined, l);
 }

@@ -15,7 +15,7 @@ struct late_config {
     bool read_only;
     uint32_t floor, from; /* copies have at least this UID; those below `from` (0: none) have been judged before */
     uint32_t uidvalidity; /* the one that the journal's UIDs are of; 0: not known */
-    bool uids_lie;
+    bool uids_lie, sends_unknown; /* as in the folder's record */
     struct reader *reader;
     uint32_t user, folder;
     const struct twin_manners *manners;
@@ -37,6 +37,10 @@ void late_look_free(struct late_look **look);
 /* The folder is not the one that the journal's UIDs are of: then nothing else was asked, and nothing is found. */
 bool late_is_another(const struct late_look *look);
 struct surplus *late_surplus(struct late_look *look);
+/* The copy is one of this program's own, or nobody knows that it is not: the rows of earlier versions, and those that
+ * were forgotten, do not say what was sent without an answer. told_before: that the folder has such copies. */
+bool late_is_ours(const struct folder_record *folder, const struct surplus *surplus, const struct surplus_copy *copy,
+                  bool told_before);
 const struct imap_status *late_status(const struct late_look *look);
 /* NULL: it is none of those that nobody claims. */
 const struct late_seen *late_seen_at(const struct late_look *look, uint32_t uid);

@@ -119,13 +119,6 @@ struct found {
     const struct surplus_copy *late_first, *others_first;
 };
 
-/* What earlier versions marked has no count of sends: what they told of stays told. */
-static bool is_late(const struct folder *f, struct surplus *surplus, const struct surplus_copy *copy)
-{
-    return copy->kind != SURPLUS_OTHERS ||
-           (!surplus_knows_sends(surplus) && account_doubts(f->account, f, "LateCopy", NULL));
-}
-
 /* The copy of a message that was sent once is of interest where it came between those of this run, or was told before:
  * a person may copy mail. */
 static bool is_others(const struct folder *f, const struct surplus_copy *copy)
@@ -135,13 +128,14 @@ static bool is_others(const struct folder *f, const struct surplus_copy *copy)
 
 static struct found found_in(const struct folder *f, struct surplus *surplus)
 {
+    bool told_before = account_doubts(f->account, f, "LateCopy", NULL);
     struct found found = { 0 };
     const struct surplus_copy *copies;
     size_t n;
 
     copies = surplus_copies(surplus, &n);
     for (size_t i = 0; i < n; i++) {
-        if (is_late(f, surplus, &copies[i])) {
+        if (late_is_ours(&f->record, surplus, &copies[i], told_before)) {
             if (found.late++ == 0)
                 found.late_first = &copies[i];
         } else if (is_others(f, &copies[i]) && found.others++ == 0) {
@@ -268,6 +262,7 @@ void push_late_begin(struct worker *w, struct folder *f)
         .floor = r->target_lost_from && (!shared || r->target_lost_from < shared) ? r->target_lost_from : shared,
         .uidvalidity = r->target_uidvalidity,
         .uids_lie = r->target_uids_lie,
+        .sends_unknown = r->target_sends_unknown,
         .reader = w->account->hub->reader,
         .user = r->user,
         .folder = r->folder,

@@ -268,11 +268,6 @@ static bool settle_doom(struct tidy *t, const struct folder_record *f, const cha
 
 /* ---- the folder ---------------------------------------------------------------------------- */
 
-static bool is_ours(const struct surplus *surplus, const struct surplus_copy *copy, bool told_before)
-{
-    return copy->kind != SURPLUS_OTHERS || (!surplus_knows_sends(surplus) && told_before);
-}
-
 static bool each_problem(void *context, const struct problem_record *p)
 {
     struct problem_record *wanted = context;
@@ -302,7 +297,7 @@ static bool all_copies(struct tidy *t, const struct folder_record *f, const char
             t->result->stopped = true;
             return true;
         }
-        if (!is_ours(late_surplus(look), &copies[i], before.doubt))
+        if (!late_is_ours(f, late_surplus(look), &copies[i], before.doubt))
             continue;
         ok = one(t, f, name, look, &copies[i], &left);
         if (left > then && !first)

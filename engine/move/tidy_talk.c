@@ -158,6 +158,7 @@ bool tidy_look(struct tidy *t, const struct folder_record *f, struct late_look *
         .floor = f->target_lost_from,
         .uidvalidity = f->target_uidvalidity,
         .uids_lie = f->target_uids_lie,
+        .sends_unknown = f->target_sends_unknown,
         .reader = t->reader,
         .user = f->user,
         .folder = f->folder,

@@ -16,7 +16,7 @@ struct known {
 
 struct surplus {
     uint32_t floor;
-    bool uids_lie, knows_sends, sorted;
+    bool uids_lie, knows_sends, sends_unknown, sorted;
     struct known *known; /* by the source's UIDs, then by key */
     size_t known_count, known_room;
     struct known **nameless; /* of the known, once their order stays: sent without an answer, and without Message-ID */
@@ -77,6 +77,11 @@ static void claim(struct surplus *s, uint32_t uid)
     s->claimed[s->claimed_count++] = uid;
 }
 
+void surplus_sends_unknown(struct surplus *s)
+{
+    s->sends_unknown = true;
+}
+
 void surplus_know(struct surplus *s, const struct message_record *m)
 {
     uint32_t uid = s->uids_lie ? 0 : m->target_uid, from = s->uids_lie ? 0 : m->target_uid_from;
@@ -99,7 +104,7 @@ void surplus_know(struct surplus *s, const struct message_record *m)
                          .target_uid = uid,
                          .from = from,
                          .unanswered = m->unanswered,
-                         .ours = m->state == MESSAGE_UPLOADED };
+                         .ours = m->state == MESSAGE_UPLOADED || s->sends_unknown };
     memcpy(k->row.key, m->header_key, sizeof k->row.key);
 }
 

@@ -29,6 +29,8 @@ struct surplus;
 /* floor: no copy of interest has a lower UID, 1 or more. uids_lie: what APPENDUID told here is not true. */
 struct surplus *surplus_create(uint32_t floor, bool uids_lie);
 void surplus_destroy(struct surplus **surplus);
+/* Before the first row: what was sent is not known of all rows, so those that are PRESENT may have second copies too. */
+void surplus_sends_unknown(struct surplus *surplus);
 /* Each row that is UPLOADED or PRESENT. */
 void surplus_know(struct surplus *surplus, const struct message_record *m);
 /* Some row has this UID of the target. Not before the last surplus_know. */

@@ -159,6 +159,35 @@ class LateAnd(Scenario):
     def test_what_comes_after_the_run_where_uids_are_of_another_folder(self):
         self.comes_after_the_run(uids="other")
 
+    def test_what_comes_after_the_source_renumbered_the_folder(self):
+        """Its rows are forgotten then, and with them which messages were sent without an answer."""
+        plan = self.plan({2: "late-cut"})
+        plan.late = "ended"
+        batch = self.run_with(plan)
+        self.ends(self.done, 0)
+        batch.source.doveadm("mailbox", "update", "-u", "anna", "--uid-validity", "1700000001", "INBOX")
+        self.done = self.ends(batch.call("run"), 0)
+        self.assertEqual(self.proxy.messages, 7, "all of it was recognised")
+        self.proxy.release()
+        for _ in range(2):
+            self.done = batch.call("run")
+            self.is_doubled_and_named(batch)
+
+    def test_what_a_killed_run_sent_before_the_source_renumbered_the_folder(self):
+        """Nothing had been sent twice then."""
+        def kill(act, user, append):
+            self.running.signal(signal.SIGKILL)
+            self.running.wait()
+        plan = self.plan({2: "late-cut"})
+        plan.late = "ended"
+        batch = self.run_with(plan, kill, start=True)
+        batch.source.doveadm("mailbox", "update", "-u", "anna", "--uid-validity", "1700000001", "INBOX")
+        self.ends(batch.call("run"), 0)
+        self.proxy.release()
+        for _ in range(2):
+            self.done = batch.call("run")
+            self.is_doubled_and_named(batch)
+
     def test_a_floor_that_was_made_of_uids_that_lie_does_not_hide_the_copy(self):
         """The run is killed after such UIDs were told, and goes on; mail of others keeps the floor where it was. The
         third of two equal messages comes when all is over, and the next run, which sends nothing, has to know what the

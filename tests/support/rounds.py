@@ -24,6 +24,7 @@ import imap
 import mail
 import servers
 from faulty import Append, Faulty, Plan
+from meddler import Meddler, Rule
 
 PASSWORD = "secret"
 SETTLE_MS = 120
@@ -41,6 +42,7 @@ class Result:
         self.setting, self.acts = {}, {}
         self.together = self.kills = self.runs = self.messages = self.lost = self.doubled = self.named = self.late = 0
         self.foreign = self.removed = self.alike = self.swapped = self.unrecognised = 0
+        self.arrived = self.deleted = self.renumbered = self.source_cuts = 0
         self.states = []
         self.kept = None
 
@@ -190,11 +192,23 @@ def draw(seed, overrides=None):
     if not any(k.startswith("late") for k in kinds) and s["uids"] == "true" and not s["own_dates"] and \
             chance.random() < 0.15:
         s["state_lost"] = True
+    s.update(draw_source(seed))
     s.update(overrides or {})
     if s["own_dates"]:
         s["prefilled"] = 0  # whoever filled it before would have got other dates, too
-        s["state_lost"] = False  # what is not recognised then is not promised to be named
+        s["state_lost"] = s["renumbered"] = False  # what is not recognised then is not promised to be named
     return s
+
+
+def draw_source(seed):
+    """What the source does meanwhile. A chance of its own: what else a seed means stays as it is."""
+    chance = random.Random("source %d" % seed)
+    return {
+        "arrives": chance.choice([0] * 4 + [3, 20]),  # at most so many messages between two runs
+        "deletes": chance.choice([0] * 5 + [5]),
+        "renumbered": chance.random() < 0.05,  # UIDVALIDITY changes between two runs
+        "source_cuts": chance.choice([0] * 4 + [1, 4]),  # connections that go at a FETCH, a run
+    }
 
 
 class Round:
@@ -208,6 +222,8 @@ class Round:
         self.log = open(os.path.join(self.folder, "proxy.log"), "w")
         self.sides = []  # threads that meddle with the target
         self.foreign = collections.defaultdict(collections.Counter)
+        self.gone = collections.defaultdict(collections.Counter)  # deleted at the source: there or not
+        self.source = None  # what stands before the source, if anything does
 
     # ---- setting up
 
@@ -219,8 +235,7 @@ class Round:
         for name, address in zip(names, self.addresses):
             self.arena.source.users[name] = PASSWORD
             self.mail[address] = messages_of(chance, s["messages"])
-            self.arena.source.seed(name, {(s["folder"],): self.mail[address]} if s["folder"] == "INBOX" else
-                                   {("INBOX",): [], (s["folder"],): self.mail[address]})
+            self.arena.source.seed(name, {("INBOX",): [], self.path: self.mail[address]})
         self.result.messages = s["messages"] * s["users"]
         if s["target"] == "dovecot":
             self.target = DovecotTarget(self.arena.dovecot)
@@ -235,11 +250,14 @@ class Round:
                     mailbox.ensure((s["folder"],))
                     mailbox.append((s["folder"],), chance.sample(
                         self.mail[address], int(s["messages"] * s["prefilled"])))
-        self.batch = haul.Batch(os.path.join(self.folder, "batch"), self.arena.source, self.proxy,
+        source = self.arena.source
+        if s["source_cuts"]:
+            source = self.source = Meddler(source, []).start()
+        self.batch = haul.Batch(os.path.join(self.folder, "batch"), source, self.proxy,
                                 list(zip(names, self.addresses)))
         sections = self.batch.sections
         sections["batch"]["spool-max"] = "16MB"
-        sections["source"] = {"url": self.arena.source.url(False), "tls": "none"}
+        sections["source"] = {"url": source.url(False), "tls": "none"}
         sections["target"] = {"preset": s["preset"], "url": self.proxy.url(), "tls": "none",
                               "connections-per-mailbox": s["connections"], "settle-time": "%dms" % SETTLE_MS,
                               "stall-limit": "%dms" % STALL_MS}
@@ -248,6 +266,54 @@ class Round:
             self.target.exo.take(self.batch)
             sections["target"].update(own, preset=s["preset"])
         sections["policy"] = {"retry-wait": "10ms"}
+
+    @property
+    def path(self):
+        return (self.setting["folder"],)
+
+    # ---- the source, between two runs
+
+    def arrive(self, name, address):
+        """New mail, some of it equal to what is there."""
+        count = self.chance.randrange(1, 1 + self.setting["arrives"])
+        new = messages_of(self.chance, count)
+        new = [self.chance.choice(self.mail[address]) if self.chance.random() < 0.1 else m for m in new]
+        self.arena.source.seed(name, {self.path: new})
+        self.mail[address] += new
+        self.result.arrived += len(new)
+        self.log.write("%.3f arrived %s\n" % (time.time(), " ".join(faulty.digest_of(m.body)[:12] for m in new)))
+
+    def delete(self, name, address):
+        path = self.path
+        with self.arena.source.connect(name) as mailbox:
+            uids = mailbox.uids(path)
+            chosen = set(self.chance.sample(uids, min(len(uids), self.setting["deletes"])))
+            digests = [item.digest for uid, item in zip(uids, mailbox.read(path)) if uid in chosen]
+            if chosen:
+                mailbox.imap.select(path[0])
+                mailbox.imap.uid("STORE", ",".join(map(str, chosen)), "+FLAGS", "(\\Deleted)")
+                mailbox.imap.expunge()
+        self.gone[address].update(digests)
+        self.result.deleted += len(digests)
+        self.log.write("%.3f deleted %s\n" % (time.time(), " ".join(d[:12] for d in digests)))
+
+    def renumber(self, name):
+        """The folder has another UIDVALIDITY from now on."""
+        self.result.renumbered += 1
+        self.arena.source.doveadm("mailbox", "update", "-u", name, "--uid-validity",
+                                  str(1700000000 + self.seed % 1000000 + self.result.renumbered),
+                                  self.setting["folder"])
+        self.log.write("%.3f renumbered\n" % time.time())
+
+    def between_runs(self):
+        s, chance = self.setting, self.chance
+        for name, address in zip(self.names, self.addresses):
+            if s["arrives"] and chance.random() < 0.5:
+                self.arrive(name, address)
+            if s["deletes"] and chance.random() < 0.5:
+                self.delete(name, address)
+            if s["renumbered"] and chance.random() < 0.3:
+                self.renumber(name)
 
     def aside(self, event, work):
         def go():
@@ -287,6 +353,10 @@ class Round:
     def command(self, word):
         self.result.runs += 1
         self.log.write("%.3f === %s\n" % (time.time(), word))
+        if self.source:
+            self.source.rules[:] = [
+                Rule("^UID FETCH .*BODY", close=True, after=self.chance.random() < 0.5, times=1, skip=self.chance.randrange(30))
+                for _ in range(self.setting["source_cuts"])]
         return self.batch.start(word, "--log", os.path.join(self.folder, "mailhaul.log"), "--log-level", "debug")
 
     def ended(self, running):
@@ -337,6 +407,7 @@ class Round:
         for _ in range(s["stops"]):
             if self.stop_at(chance.choice(["run", "run", "run", "upload"])).code in (0, 4):
                 break  # it was done before it could be stopped
+            self.between_runs()
             if s.get("state_lost") and chance.random() < 0.5:
                 self.log.write("%.3f state lost\n" % time.time())
                 if os.path.exists(self.batch.state):
@@ -379,7 +450,9 @@ class Round:
         wanted = collections.Counter(faulty.digest_of(m.body) for m in self.mail[address])
         there = self.target.there(address, self.setting["folder"])
         there.subtract(self.foreign[address])
-        missing = {d: n - there[d] for d, n in wanted.items() if there[d] < n}  # others' mail may have gone with the folder
+        gone = self.gone[address]
+        # Others' mail may have gone with the folder.
+        missing = {d: n - gone[d] - there[d] for d, n in wanted.items() if there[d] < n - gone[d]}
         surplus = {d: n - wanted[d] for d, n in there.items() if n > wanted[d]}
         alike = told_apart_by_content_alone(self.mail[address])
         doubled = sum(n for d, n in surplus.items() if d not in alike)
@@ -410,7 +483,7 @@ class Round:
             self.verdict("%d lost, %s" % (lost, state))
         if doubled > named:
             self.verdict("%d doubled, %d named, %s" % (doubled, named, state))
-        if named > doubled + in_doubt:
+        if named > doubled + in_doubt + sum(gone.values()):
             self.verdict("%d named as doubled, %d are" % (named, doubled))
         if (lost or doubled) and state in ("Synced", "IncrementalSynced"):
             self.verdict("false %s" % state)
@@ -436,6 +509,9 @@ class Round:
             result.together, result.acts = self.proxy.together, dict(self.proxy.acts)
             result.late = sum(self.proxy.too_late.values())
             self.proxy.stop()
+        if self.source:
+            result.source_cuts = sum(rule.done for rule in self.source.rules)
+            self.source.stop()
         if hasattr(self, "target"):
             self.target.end(self.addresses)
         for name in self.names:

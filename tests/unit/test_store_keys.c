@@ -49,6 +49,7 @@ static const struct folder_record folder = {
     .target_scanned = true,
     .target_counted = true,
     .target_uids_lie = true,
+    .target_sends_unknown = true,
     .target_uidvalidity = 5,
     .target_uid_floor = 6,
     .target_highest_seen = 8,
@@ -221,7 +222,7 @@ static bool folder_same(struct slice key, struct slice value)
     return decode_folder(key, value, &r) && r.user == 7 && r.folder == 2 &&
            r.uidvalidity == UINT32_MAX && r.uidnext_listed == 12 && r.status_uidnext == 13 &&
            r.status_messages == 14 && r.status_modseq == UINT64_MAX && r.excluded &&
-           r.target_open && r.target_scanned && r.target_counted && r.target_uids_lie &&
+           r.target_open && r.target_scanned && r.target_counted && r.target_uids_lie && r.target_sends_unknown &&
            r.target_uidvalidity == 5 &&
            r.target_uid_floor == 6 && r.target_highest_seen == 8 &&
            r.target_lost_from == 5 && r.target_late_seen == 4000000002 &&
