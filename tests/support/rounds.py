@@ -127,6 +127,17 @@ class DovecotTarget:
             shutil.rmtree(self.server.home(user), True)
 
 
+class CyrusTarget(DovecotTarget):
+    """One of the round's own."""
+
+    def __init__(self, users):
+        super().__init__(servers.Cyrus(dict.fromkeys(users, PASSWORD), separator="/", altnamespace=True,
+                                       extra="virtdomains: userid").start())
+
+    def end(self, users):
+        self.server.stop()
+
+
 class ExoTarget:
     def __init__(self, seed, users, options):
         self.exo = exchange.Exchange(users, **{
@@ -240,6 +251,8 @@ class Round:
         if s["target"] == "dovecot":
             self.target = DovecotTarget(self.arena.dovecot)
             self.arena.dovecot.users.update(dict.fromkeys(self.addresses, PASSWORD))
+        elif s["target"] == "cyrus":
+            self.target = CyrusTarget(self.addresses)
         else:
             self.target = ExoTarget(self.seed, self.addresses, {"view": s["view"]})
         self.plan = Plan(self.seed, s["shares"], s["drops"], s["uids"], s["own_dates"], s["answer_ms"] / 1000)
