@@ -38,6 +38,7 @@ struct folder_item {
     uint8_t losses_alone; /* of those, while no other of its folder was sent */
     bool alone;      /* it is sent so */
     struct refused refused; /* by the target */
+    uint64_t not_before_ms; /* of the loop: tried again while others are sent, after it was refused in passing */
     bool refused_own; /* for its own sake, unless a look finds it */
     uint64_t took_before; /* messages that the target had taken when it was refused first, or became one of those alone */
     bool in_doubt;   /* it is sent though its copy may be there (TWIN_DOUBT) */

@@ -35,8 +35,18 @@ static void rested(void *context)
     account_poke(f->account);
 }
 
-/* Its server takes nothing: the folder is opened anew, after a while that grows, for one message at a time. */
-static void rest(struct folder *f, const struct folder_item *item, const struct err *err)
+/* One of those that were put off has not been tried since the last wait. */
+static bool another_has_turn(const struct folder *f)
+{
+    for (unsigned i = 0; i < f->ready.later_count; i++)
+        if (!push_later_is_lost(&f->ready.later[i]) && refusals_has_turn(&f->refusals, &f->ready.later[i].refused))
+            return true;
+    return false;
+}
+
+/* Its server takes nothing: the folder is opened anew, after a while that grows, for one message at a time. False:
+ * that was so for as long as it may be, of messages that are the last of a folder which took all others. */
+static bool rest(struct folder *f, const struct folder_item *item, const struct err *err)
 {
     struct account *account = f->account;
     struct hub *hub = account->hub;
@@ -44,8 +54,8 @@ static void rest(struct folder *f, const struct folder_item *item, const struct 
     struct err passing = *err;
     struct trouble_verdict verdict;
 
-    if (loop_timer_is_set(&f->refused_again))
-        return;
+    if (loop_timer_is_set(&f->refused_again) || (f->refusals.row < REFUSALS_ROW && another_has_turn(f)))
+        return true;
     passing.class = ERR_CLASS_TRANSIENT;
     passing.scope = ERR_SCOPE_FOLDER;
     trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, &passing, refusals_rests(&f->refusals, &item->refused),
@@ -54,10 +64,12 @@ static void rest(struct folder *f, const struct folder_item *item, const struct 
     log_line(LOG_INFO, "folder.rests", "user=%s folder=%s refused=%u waits=%u ms=%" PRIu32 " said=%s",
              account->user->email_address, f->target_name, f->refusals.row, f->refusals.rounds,
              verdict.wait_ms, err->server_text);
+    if (verdict.action == TROUBLE_STOP_ACCOUNT && f->refusals.took && !has_others(f))
+        return false;
     if (verdict.action == TROUBLE_STOP_ACCOUNT) {
         folder_set_push(f, PUSH_REFUSED);
         account_fail(account, verdict.type, true);
-        return;
+        return true;
     }
     push_stop_sending(f);
     account->resting += !had;
@@ -65,15 +77,28 @@ static void rest(struct folder *f, const struct folder_item *item, const struct 
         account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);
     loop_timer_set(hub->loop, &f->refused_again, verdict.wait_ms, rested, f);
     push_touch(f);
+    return true;
+}
+
+/* It is tried again while others are sent, but not at once where its server says that it passes. */
+static void wait_beside_others(const struct folder *f, struct folder_item *item, const struct err *err)
+{
+    const struct account *account = f->account;
+    struct trouble_verdict verdict;
+
+    if (err->class != ERR_CLASS_TRANSIENT)
+        return;
+    trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, err, item->refused.times - 1u, UINT32_MAX, account->id + item->uid,
+                  &verdict);
+    item->not_before_ms = loop_now_ms(account->hub->loop) + verdict.wait_ms;
 }
 
 /* True: it is the message, which stays the caller's. Else it was put off. */
 static bool follow(struct folder *f, struct folder_item *item, enum refusal refusal, const struct err *err)
 {
-    if (refusal == REFUSAL_OWN)
+    if (refusal == REFUSAL_OWN || (refusal == REFUSAL_REST && !rest(f, item, err)))
         return true;
-    if (refusal == REFUSAL_REST)
-        rest(f, item, err);
+    wait_beside_others(f, item, err);
     queue_put_off(&f->ready, item, false);
     item->keywords = NULL;
     push_touch(f);
@@ -89,9 +114,18 @@ static bool mailbox_rests(const struct folder *f, const struct folder_item *item
 /* How often a message may be refused that is the last of its folder. */
 static unsigned tries_of(const struct folder *f, const struct folder_item *item, const struct err *err)
 {
+    unsigned limit = (unsigned)f->account->hub->settings->policy.transient_failure_limit;
+
     if (f->account->took > item->took_before)
-        return LONELY_TRIES;
+        return limit < LONELY_TRIES ? limit : LONELY_TRIES;
     return err->class == ERR_CLASS_TRANSIENT || mailbox_rests(f, item) ? UINT8_MAX : LONELY_TRIES_FIRST;
+}
+
+static enum refusal_words words_of(const struct err *err)
+{
+    if (err->class == ERR_CLASS_TRANSIENT)
+        return REFUSAL_WORDS_PASSING;
+    return trouble_may_have_stored(err) ? REFUSAL_WORDS_ANY : REFUSAL_WORDS_OWN;
 }
 
 bool push_later_is_own(struct folder *f, struct folder_item *item, const struct err *err)
@@ -99,8 +133,7 @@ bool push_later_is_own(struct folder *f, struct folder_item *item, const struct 
     if (item->refused.times == 0)
         item->took_before = f->account->took;
     return follow(f, item,
-                  refusals_judge(&f->refusals, &item->refused, !trouble_may_have_stored(err), has_others(f),
-                                 tries_of(f, item, err)),
+                  refusals_judge(&f->refusals, &item->refused, words_of(err), has_others(f), tries_of(f, item, err)),
                   err);
 }
 
@@ -171,7 +204,8 @@ static bool may_go(const struct folder *f, const struct folder_item *item)
 {
     if (push_later_is_lost(item))
         return !has_others(f) && f->sending == 0;
-    return !has_others(f) || (!f->refusals.rests && refusals_may_try(&f->refusals, &item->refused));
+    return !has_others(f) || (!f->refusals.rests && refusals_may_try(&f->refusals, &item->refused) &&
+                              loop_now_ms(f->account->hub->loop) >= item->not_before_ms);
 }
 
 /* The first that may go; of those that were lost none while others are left. later_count: none. */
@@ -185,8 +219,8 @@ static unsigned first_of(const struct folder *f)
 
         if (push_later_is_lost(item) && lost == q->later_count)
             lost = i;
-        else if (!push_later_is_lost(item))
-            return may_go(f, item) ? i : q->later_count;
+        else if (!push_later_is_lost(item) && may_go(f, item))
+            return i;
     }
     return lost < q->later_count && may_go(f, &q->later[lost]) ? lost : q->later_count;
 }

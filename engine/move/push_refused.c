@@ -56,14 +56,15 @@ static void answer_lost(struct job *job)
 }
 
 static void again_after(struct folder *f, uint32_t uid, const struct err *err,
-                        const struct trouble_verdict *verdict)
+                        const struct trouble_verdict *verdict, bool holds)
 {
     struct account *account = f->account;
 
     account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict->type, err, f, uid);
     if (trouble_is_unavailable(err))
         push_asks_first(f);
-    account_hold(account, SIDE_TARGET, verdict->wait_ms, STALL_RETRY);
+    if (holds || trouble_is_unavailable(err))
+        account_hold(account, SIDE_TARGET, verdict->wait_ms, STALL_RETRY);
 }
 
 /* Refused for now, or never answered and known not to have been sent whole. */
@@ -86,22 +87,29 @@ static void append_again(struct job *job, const struct err *err,
 
         job->items[0].tries += job->items[0].tries < UINT8_MAX;
         if (!push_later_is_own(f, &job->items[0], err)) {
-            again_after(f, uid, err, verdict);
+            /* It alone waits; whether its folder does, those behind it tell. */
+            again_after(f, uid, err, verdict, false);
             return;
         }
         if (!doubtful) {
-            push_message_fails(f, &job->items[0], err, TROUBLE_APPEND);
+            push_message_fails_as(f, &job->items[0], "MessageRejected", err);
             return;
         }
         job->items[0].refused_own = true;
         push_job_requeue(job, false);
-        again_after(f, uid, err, verdict);
+        again_after(f, uid, err, verdict, false);
         return;
     }
     push_job_requeue(job, answered);
     if (!stands)
         return; /* its end tells the account */
-    again_after(f, job->items[0].uid, err, verdict);
+    again_after(f, job->items[0].uid, err, verdict, true);
+}
+
+/* It was refused as often as anything may be, and its folder says whether that is its own matter (push_later). */
+static bool is_of_one_message(const struct job *job, const struct trouble_verdict *verdict)
+{
+    return job->count == 1 && link_is_ready(job->worker->link) && strcmp(verdict->type, "TooManyTransientFailures") == 0;
 }
 
 void push_append_refused(struct job *job, const struct err *cause)
@@ -147,6 +155,11 @@ void push_append_refused(struct job *job, const struct err *cause)
         push_job_requeue(job, false);
         return;
     case TROUBLE_STOP_ACCOUNT:
+        if (is_of_one_message(job, &verdict)) {
+            verdict.type = trouble_type(TROUBLE_APPEND, FAILURE_TARGET, err);
+            append_again(job, err, &verdict, doubtful);
+            return;
+        }
         account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, err, f,
                         job->items[0].uid);
         push_job_requeue(job, false);

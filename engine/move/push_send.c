@@ -476,7 +476,7 @@ static bool next_item(struct worker *w, struct folder *f, bool first, struct fol
             continue;
         /* Refused as often as it may be, and looked for after the last time. */
         if (item_r->refused_own && f->refusal) {
-            push_message_fails(f, item_r, f->refusal, TROUBLE_APPEND);
+            push_message_fails_as(f, item_r, "MessageRejected", f->refusal);
             item_deinit(item_r);
             continue;
         }

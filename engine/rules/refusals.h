@@ -18,14 +18,23 @@
 /* Refusals behind each of which the folder took another message: it is the message. */
 #define REFUSALS_WITNESSED 2u
 
+/* What the words of a refusal are about. */
+enum refusal_words {
+    REFUSAL_WORDS_OWN,    /* the message itself */
+    REFUSAL_WORDS_ANY,    /* nobody knows */
+    REFUSAL_WORDS_PASSING /* something that passes: the message may be taken later */
+};
+
 /* A folder's. All zero: none yet. */
 struct refusals {
     uint32_t seen;     /* refusals so far */
     uint32_t vouched;  /* up to this one, a message that was sent after it was taken */
     uint32_t row_from; /* seen, when a message was taken last */
-    unsigned row;      /* different messages refused since then */
+    uint32_t waited;   /* seen, when the last wait began */
+    unsigned row;      /* different messages refused since then, but for those known to be refused beside others */
     unsigned rounds;   /* waits since then */
     bool rests;        /* it takes nothing: one message at a time, after a wait */
+    bool took;         /* it has taken a message at all */
 };
 
 /* A message's. All zero: never refused. */
@@ -42,14 +51,16 @@ enum refusal {
 
 /* A message was taken that was sent when so many refusals had been seen. */
 void refusals_took(struct refusals *r, uint32_t seen_at_send);
-/* The message was refused. words: in words about the message itself. others: more messages of the folder could be
- * sent now. most: how often one for which there are no others may be refused, 1.. . */
-enum refusal refusals_judge(struct refusals *r, struct refused *m, bool words, bool others, unsigned most);
+/* The message was refused. others: more messages of the folder could be sent now. most: how often one for which there
+ * are no others may be refused, 1.. ; as often at least one is whose words say that it passes. */
+enum refusal refusals_judge(struct refusals *r, struct refused *m, enum refusal_words words, bool others, unsigned most);
 /* It was judged to be the message, in words about it, and nothing is left that could mend it: has it failed? Not
  * before the folder took another one after it. */
 enum refusal refusals_judge_last(const struct refusals *r, const struct refused *m, bool others, unsigned most);
 /* A wait begins: how many waits went before, of the folder's row or of the message alone. */
 unsigned refusals_rests(struct refusals *r, const struct refused *m);
+/* It was refused before the last wait, and not tried since: it has its turn before there is another wait. */
+bool refusals_has_turn(const struct refusals *r, const struct refused *m);
 /* The message may be tried again before others are: the folder took one since, and nothing was refused after that. */
 bool refusals_may_try(const struct refusals *r, const struct refused *m);
 

@@ -47,6 +47,7 @@ class AtDovecot(Case):
     """A Dovecot that is sent to in a pipeline, and meddled with."""
 
     MESSAGES = 60
+    limit = None # transient-failure-limit
 
     def run_with(self, *rules, code=0, bad=(), flags=None, answers=None, **keys):
         """flags: of the message of this number."""
@@ -65,6 +66,8 @@ class AtDovecot(Case):
         batch.sections["target"] = {"preset": "imap", "url": self.meddler.url(), "tls": "none",
                                     "settle-time": "200ms", **keys}
         batch.set("policy", "retry-wait", "20ms")
+        if self.limit:
+            batch.set("policy", "transient-failure-limit", self.limit)
         self.ends(batch.call("run"), code)
         return self.balanced(batch.report())
 
@@ -101,6 +104,38 @@ class Passes(AtDovecot):
 
     def test_in_words_about_the_message(self):
         self.passes("NO [CANNOT] Access denied")
+
+
+class Passing(AtDovecot):
+    """Some messages are refused each time, in words that say that it passes; the others are taken."""
+
+    WORDS = "NO Message rejected, try again later"
+
+    def named_as_passing(self, bad, words):
+        report = self.run_with(Rule(self.BIG, answer=words), code=3, bad=bad)
+        user = report["users"][0]
+        self.assertEqual((user["uploaded"], user["failed"], user["pending"], user["failure"]),
+                         (self.MESSAGES, len(bad), 0, "TooManyBadItems"))
+        self.each_once(self.MESSAGES)
+        self.assertEqual(len({i["uid"] for i in user["failed_items"]}), len(bad), user["failed_items"])
+        said = [f["server_text"] for f in user["failures"] if f["type"] == "MessageRejected" and f["uid"]]
+        self.assertEqual(said, [words[3:]])
+
+    def test_among_the_others(self):
+        self.named_as_passing([5, 14, 23, 32, 41, 50], self.WORDS)
+
+    def test_a_state_of_the_server_before_the_others(self):
+        self.named_as_passing([54, 55, 56, 57, 58, 59], "NO [UNAVAILABLE] Backend is away")
+
+    def test_when_nothing_else_is_left(self):
+        self.limit = 6
+        self.named_as_passing([0, 0, 0, 0, 0, 0], self.WORDS)
+
+    def test_it_passes(self):
+        """Refused three times each, and then taken: nothing has failed."""
+        report = self.run_with(Rule(self.BIG, answer=self.WORDS, times=18), bad=[5, 14, 23, 32, 41, 50])
+        self.assertEqual((report["totals"]["uploaded"], report["totals"]["failed"]), (self.MESSAGES + 6, 0))
+        self.each_once(self.MESSAGES + 6)
 
 
 class Costly(AtDovecot):

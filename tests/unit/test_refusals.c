@@ -17,14 +17,14 @@ struct play {
     unsigned later[MESSAGES], later_count;
     bool stored[MESSAGES], failed[MESSAGES];
     unsigned sent, waits;
-    bool words;
+    enum refusal_words words;
 };
 
 typedef bool verdict(const struct play *p, unsigned message);
 
 static void play_begin(struct play *p, unsigned messages)
 {
-    *p = (struct play){ .count = messages };
+    *p = (struct play){ .count = messages, .words = REFUSAL_WORDS_ANY };
     for (unsigned i = 0; i < messages; i++)
         p->waiting[i] = i;
 }
@@ -45,6 +45,14 @@ static bool next(struct play *p, unsigned *message_r)
     return true;
 }
 
+static bool another_has_turn(const struct play *p)
+{
+    for (unsigned i = 0; i < p->later_count; i++)
+        if (refusals_has_turn(&p->folder, &p->messages[p->later[i]]))
+            return true;
+    return false;
+}
+
 /* Until nothing is left, or so many waits went by. */
 static void play_run(struct play *p, verdict *refuses, unsigned waits_max)
 {
@@ -63,15 +71,17 @@ static void play_run(struct play *p, verdict *refuses, unsigned waits_max)
         enum refusal refusal = refusals_judge(&p->folder, &p->messages[m], p->words, others, 5);
 
         /* Nothing mends these. */
-        if (refusal == REFUSAL_OWN && p->words)
+        if (refusal == REFUSAL_OWN && p->words == REFUSAL_WORDS_OWN)
             refusal = refusals_judge_last(&p->folder, &p->messages[m], others, 2);
         switch (refusal) {
         case REFUSAL_OWN:
             p->failed[m] = true;
             break;
         case REFUSAL_REST:
-            (void)refusals_rests(&p->folder, &p->messages[m]);
-            p->waits++;
+            if (p->folder.row >= REFUSALS_ROW || !another_has_turn(p)) {
+                (void)refusals_rests(&p->folder, &p->messages[m]);
+                p->waits++;
+            }
             p->later[p->later_count++] = m;
             break;
         case REFUSAL_LATER:
@@ -106,7 +116,7 @@ static void one_bad_among_many_is_found_without_a_wait(void **state)
     assert_true(p.failed[7]);
     assert_int_equal(p.sent, MESSAGES + REFUSALS_WITNESSED);
     play_begin(&p, MESSAGES);
-    p.words = true;
+    p.words = REFUSAL_WORDS_OWN;
     play_run(&p, the_seventh, 100);
     assert_int_equal(p.waits, 0);
     assert_int_equal(p.sent, MESSAGES + 1);
@@ -147,6 +157,42 @@ static void bad_ones_at_the_front_stop_nothing_for_good(void **state)
     assert_true(p.waits < 20);
 }
 
+static bool those_in_the_middle(const struct play *p, unsigned message)
+{
+    return message >= 20 && message < 26;
+}
+
+/* Their words say that it passes. They wait beside the others, and then share their waits. */
+static void what_never_passes_of_some_is_theirs(void **state)
+{
+    struct play p;
+
+    play_begin(&p, 30);
+    p.words = REFUSAL_WORDS_PASSING;
+    play_run(&p, those_in_the_middle, 100);
+    assert_int_equal(count(p.stored), 24);
+    assert_int_equal(count(p.failed), 6);
+    for (unsigned i = 20; i < 26; i++)
+        assert_true(p.messages[i].times >= 5);
+    assert_true(p.waits <= 6);
+}
+
+static bool those_for_a_while(const struct play *p, unsigned message)
+{
+    return message % 10 == 3 && p->messages[message].times < 3;
+}
+
+static void what_passes_of_some_costs_none(void **state)
+{
+    struct play p;
+
+    play_begin(&p, 60);
+    p.words = REFUSAL_WORDS_PASSING;
+    play_run(&p, those_for_a_while, 100);
+    assert_int_equal(count(p.stored), 60);
+    assert_int_equal(count(p.failed), 0);
+}
+
 static bool for_a_while(const struct play *p, unsigned message)
 {
     return p->sent > 10 && p->waits < 4;
@@ -158,7 +204,7 @@ static void an_outage_costs_no_message(void **state)
 
     for (unsigned words = 0; words < 2; words++) {
         play_begin(&p, MESSAGES);
-        p.words = words;
+        p.words = words ? REFUSAL_WORDS_OWN : REFUSAL_WORDS_ANY;
         play_run(&p, for_a_while, 100);
         assert_int_equal(count(p.stored), MESSAGES);
         assert_int_equal(count(p.failed), 0);
@@ -182,7 +228,7 @@ static void what_never_ends_is_an_outage_and_no_verdict_on_any(void **state)
     assert_int_equal(p.folder.rounds, 60);
     /* But words about the message, said of each one for so long, are true of each. */
     play_begin(&p, MESSAGES);
-    p.words = true;
+    p.words = REFUSAL_WORDS_OWN;
     play_run(&p, always, 60);
     assert_int_equal(p.waits, REFUSALS_ROUNDS_WORDS);
     assert_int_equal(count(p.failed), MESSAGES);
@@ -205,11 +251,11 @@ static void an_answer_to_what_was_sent_before_says_nothing_of_what_was_refused_a
     struct refused m = { 0 };
     uint32_t seen = r.seen;
 
-    assert_int_equal(refusals_judge(&r, &m, false, true, 5), REFUSAL_LATER);
+    assert_int_equal(refusals_judge(&r, &m, REFUSAL_WORDS_ANY, true, 5), REFUSAL_LATER);
     for (unsigned i = 0; i < 3; i++) {
         refusals_took(&r, seen);
         assert_false(refusals_may_try(&r, &m));
-        assert_int_equal(refusals_judge(&r, &m, false, true, 5), REFUSAL_LATER);
+        assert_int_equal(refusals_judge(&r, &m, REFUSAL_WORDS_ANY, true, 5), REFUSAL_LATER);
     }
     assert_int_equal(m.witnessed, 0);
 }
@@ -220,6 +266,8 @@ int main(void)
         cmocka_unit_test(one_bad_among_many_is_found_without_a_wait),
         cmocka_unit_test(many_bad_ones_among_good_ones_are_found),
         cmocka_unit_test(bad_ones_at_the_front_stop_nothing_for_good),
+        cmocka_unit_test(what_never_passes_of_some_is_theirs),
+        cmocka_unit_test(what_passes_of_some_costs_none),
         cmocka_unit_test(an_outage_costs_no_message),
         cmocka_unit_test(what_never_ends_is_an_outage_and_no_verdict_on_any),
         cmocka_unit_test(one_that_is_alone_is_tried_as_often_as_it_may_be),
