@@ -130,7 +130,9 @@ struct folder {
     unsigned late_tries;
     struct err *refusal; /* the last in doubt, or NULL */
     struct refusals refusals; /* of its messages */
-    struct loop_timer refused_again; /* nothing is sent before */
+    struct loop_timer refused_again; /* nothing is sent before, and the folder not opened */
+    uint8_t open_tries;   /* refusals in a row to make or open it, that may pass */
+    uint64_t open_took;   /* messages that the target had taken at the first of them */
     bool sends_alone;    /* a message that cost connections is under way */
     struct err *loss;    /* what the last of those ended in, or NULL */
     struct twins *first_look; /* the first of the two looks for it, or NULL */

@@ -114,6 +114,9 @@ bool push_later_is_own(struct folder *f, struct folder_item *item, const struct 
 /* push_later: the same where it was refused for its own sake in words about it, and nothing is left that could mend
  * it: has it failed? */
 bool push_later_is_last(struct folder *f, struct folder_item *item, const struct err *err);
+/* push_later: the folder is left alone for so long; so is the mailbox where several are, since it took a message.
+ * first: this one was not. */
+void push_later_rest(struct folder *f, uint32_t wait_ms, bool first);
 /* push_later: so many messages were taken; they were sent when so many refusals had been seen. */
 void push_later_took(struct folder *f, uint32_t seen_at_send, unsigned messages);
 /* push_later: the connection went while the message was under way; so often that it is put off for good. */

@@ -35,6 +35,17 @@ static void rested(void *context)
     account_poke(f->account);
 }
 
+void push_later_rest(struct folder *f, uint32_t wait_ms, bool first)
+{
+    struct account *account = f->account;
+
+    account->resting += first;
+    if (account->resting >= FOLDERS_RESTING)
+        account_hold(account, SIDE_TARGET, wait_ms, STALL_RETRY);
+    loop_timer_set(account->hub->loop, &f->refused_again, wait_ms, rested, f);
+    push_touch(f);
+}
+
 /* One of those that were put off has not been tried since the last wait. */
 static bool another_has_turn(const struct folder *f)
 {
@@ -72,11 +83,7 @@ static bool rest(struct folder *f, const struct folder_item *item, const struct 
         return true;
     }
     push_stop_sending(f);
-    account->resting += !had;
-    if (account->resting >= FOLDERS_RESTING)
-        account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);
-    loop_timer_set(hub->loop, &f->refused_again, verdict.wait_ms, rested, f);
-    push_touch(f);
+    push_later_rest(f, verdict.wait_ms, !had);
     return true;
 }
 

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* So often one folder is refused in passing while the target takes the mail of others. */
+#define OPEN_TRIES 8u
+
 bool push_twins_hold_floor(const struct folder *f)
 {
     return f->ours_from != UINT32_MAX && f->twins && twins_count(f->twins) > 0;
@@ -43,20 +46,38 @@ static bool is_no_mailbox(const struct folder *f, const struct err *err)
     return slice_equal_nocase(f->record.target_raw, SLICE("INBOX")) && trouble_is_gone(err);
 }
 
+/* The server lives, and says that it passes: others go on meanwhile. */
+static bool is_of_one_folder(const struct err *err)
+{
+    return err->class == ERR_CLASS_TRANSIENT && err->scope <= ERR_SCOPE_FOLDER &&
+           (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD);
+}
+
 bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *err, unsigned attempts,
                   bool again)
 {
     struct account *account = f->account;
+    bool alone = is_of_one_folder(err);
     struct trouble_verdict verdict;
 
+    if (alone && f->open_tries == 0)
+        f->open_took = account->took;
+    if (alone)
+        attempts = f->open_tries;
+    f->open_tries += alone && f->open_tries < UINT8_MAX;
     trouble_judge(doing, FAILURE_TARGET, err, attempts,
                   (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
                   &verdict);
+    if (alone && verdict.action == TROUBLE_RETRY && attempts + 1 >= OPEN_TRIES && account->took > f->open_took)
+        verdict.action = TROUBLE_SKIP_FOLDER;
     if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {
         account_throttled(account, SIDE_TARGET, 0, err, verdict.wait_ms);
     } else if (verdict.action == TROUBLE_RETRY) {
         account_failure(account, FAILURE_TARGET, doing, verdict.type, err, f, 0);
-        account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);
+        if (alone)
+            push_later_rest(f, verdict.wait_ms, attempts == 0);
+        else
+            account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);
     } else if (!again) {
         account_failure(account, FAILURE_TARGET, doing, verdict.type, err, f, 0);
         folder_set_push(f, PUSH_REFUSED);
@@ -480,6 +501,7 @@ static void opened(void *context, struct store_op *op, const struct err *err)
         return;
     p = w->work;
     folder_set_push(w->folder, PUSH_OPEN);
+    w->folder->open_tries = 0;
     loss_over(w->folder);
     w->folder->uids_told = true;
     p->step = PUSH_STEP_FREE;

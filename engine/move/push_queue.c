@@ -24,13 +24,13 @@ bool push_must_make(const struct folder *f)
 static bool wants_folder(const struct folder *f)
 {
     return f->target_raw && f->push == PUSH_CLOSED && f->pushers == 0 && f->sending == 0 &&
-           source_agrees(f) && (push_has_mail(f) || push_must_make(f));
+           !loop_timer_is_set(&f->refused_again) && source_agrees(f) && (push_has_mail(f) || push_must_make(f));
 }
 
 /* An APPEND without an answer: when all others have theirs, one worker looks. */
 static bool wants_look(const struct folder *f)
 {
-    return f->push == PUSH_SETTLING && f->sending == 0 && f->pushers == 0;
+    return f->push == PUSH_SETTLING && f->sending == 0 && f->pushers == 0 && !loop_timer_is_set(&f->refused_again);
 }
 
 static bool wants_worker(const struct folder *f)

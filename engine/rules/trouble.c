@@ -150,7 +150,7 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
             return "MessageUnreadable";
         return err->origin == ERR_ORIGIN_PROTOCOL ? "ParseError" : "TruncatedMessage";
     case TROUBLE_CREATE:
-        return "InvalidMailboxName";
+        return err->class == ERR_CLASS_TRANSIENT ? "TargetUnavailable" : "InvalidMailboxName";
     case TROUBLE_APPEND:
         return err->class != ERR_CLASS_TRANSIENT &&
                        (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD)

@@ -138,6 +138,37 @@ class Passing(AtDovecot):
         self.each_once(self.MESSAGES + 6)
 
 
+class Folders(Case):
+    """A folder that the target will not make, in words that say that it passes."""
+
+    def run_with(self, *rules, code=0):
+        source = self.dovecot(["anna"])
+        source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(3)],
+                             ("Bad",): [mail.tiny(20 + i) for i in range(20)],
+                             ("Good",): [mail.tiny(50 + i) for i in range(8)]})
+        self.meddler = self._started(Meddler(self.target_for(["anna"]), list(rules)))
+        batch = self.batch(source, self.meddler, ["anna"])
+        batch.sections["target"] = {"preset": "imap", "url": self.meddler.url(), "tls": "none", "settle-time": "200ms",
+                                    "connections-per-mailbox": "1"}
+        batch.set("policy", "retry-wait", "10ms")
+        self.ends(batch.call("run"), code)
+        return self.balanced(batch.report())["users"][0]
+
+    def test_never(self):
+        user = self.run_with(Rule(r'^CREATE "?Bad', answer="NO Try again later"), code=3)
+        self.assertEqual((user["uploaded"], user["pending"]), (11, 20))
+        self.assertEqual(user["failure"], "TargetUnavailable")
+        self.assertIn(("Bad", "Try again later"), {(f["folder"], f["server_text"]) for f in user["failures"]})
+        made = [i for i, line in enumerate(self.meddler.lines) if line.startswith("CREATE") and "Bad" in line]
+        self.assertLessEqual(len(made), 10)
+        sent = [i for i, line in enumerate(self.meddler.lines) if line.startswith("APPEND") and "Good" in line]
+        self.assertLess(sent[0], made[-2], "the others do not wait for it")
+
+    def test_not_at_first(self):
+        user = self.run_with(Rule(r'^CREATE "?Bad', answer="NO [UNAVAILABLE] Try again later", times=3))
+        self.assertEqual((user["uploaded"], user["state"]), (31, "Synced"))
+
+
 class Costly(AtDovecot):
     """One message ends the connection each time that it is sent."""
 
