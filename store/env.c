@@ -36,6 +36,16 @@ bool env_damaged(struct spool *spool, struct err *err_r, const char *what, const
     return err_doing(err_r, "%s", doing);
 }
 
+bool env_lost(struct spool *spool, struct err *err_r, const char *what)
+{
+    if (what)
+        return env_damaged(spool, err_r, what, "open the spool");
+    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, MDB_CORRUPTED,
+            "%.100s%s/data.mdb is missing, though a run began here. " ENV_DAMAGED_ADVICE, spool->place.folder,
+            strlen(spool->place.folder) > 100 ? "..." : "");
+    return err_doing(err_r, "open the spool");
+}
+
 bool env_error(struct spool *spool, struct err *err_r, int rc, const char *doing)
 {
     const char *text = mdb_strerror(rc);
@@ -98,14 +108,30 @@ bool env_not_begun(const struct spool *spool, struct err *err_r)
                    "%s: there is no spool in it; nothing has run yet", spool->place.folder);
 }
 
+/* A file that LMDB had not finished when the first run broke off stands in its way; nothing is in it. */
+static bool broken_off(struct spool *spool, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool is = fd >= 0 && begun_broke_off(fd);
+
+    if (fd >= 0)
+        close(fd);
+    return is && (spool->read_only || unlink(path) == 0);
+}
+
 static bool file_judged(struct spool *spool, struct err *err_r)
 {
     char *path = place_path(&spool->place, "data.mdb");
     struct stat st;
     int rc = stat(path, &st) == 0 ? 0 : errno;
+    bool empty = rc == ENOENT || (rc == 0 && st.st_size == 0);
 
+    if (!empty && rc == 0 && !spool->begun.was)
+        empty = broken_off(spool, path);
     free(path);
-    if (spool->read_only && (rc == ENOENT || (rc == 0 && st.st_size == 0)))
+    if (empty && spool->begun.was)
+        return env_lost(spool, err_r, rc == ENOENT ? NULL : "it is empty, though a run began here");
+    if (empty && spool->read_only)
         return env_not_begun(spool, err_r);
     if (rc && rc != ENOENT)
         return env_error(spool, err_r, rc, "open the spool");
@@ -220,6 +246,8 @@ static bool tables_opened(struct spool *spool, struct err *err_r)
     int rc = mdb_env_stat(spool->env, &root);
 
     /* A run that was killed before its first commit leaves an environment without tables. */
+    if (!rc && root.ms_entries == 0 && spool->begun.was)
+        return env_lost(spool, err_r, "nothing is in it, though a run began here");
     if (!rc && spool->read_only && root.ms_entries == 0)
         return env_not_begun(spool, err_r);
     if (!rc)

@@ -5,6 +5,7 @@
 #ifndef STORE_ENV_H
 #define STORE_ENV_H
 
+#include "store/begun.h"
 #include "store/codec.h"
 #include "store/place.h"
 #include "store/seal.h"
@@ -37,6 +38,8 @@ struct spool {
     MDB_env *env;
     MDB_dbi tables[TABLE_COUNT];
     bool read_only, distrust;
+    struct begun begun; /* as found at open */
+    uint64_t identity;  /* of this data.mdb; 0: it has none yet */
     char unsound[96]; /* sound_judged: a record that cannot be right, or "" */
     _Atomic bool damaged; /* something in data.mdb cannot be right */
     struct seal_key seal; /* seal.on false: bodies are not encrypted */
@@ -52,7 +55,7 @@ struct spool {
     _Atomic uint64_t free_bytes; /* on the disk, when it was last looked at */
 };
 
-/* Opens (or makes) the environment; on failure everything is closed again. */
+/* Opens (or makes) the environment, by what spool->begun tells of the folder; on failure everything is closed again. */
 bool env_open(struct spool *spool, struct err *err_r) ERR_CHECK;
 void env_close(struct spool *spool);
 /* Share of the file's pages that is free, 0..100, and the file's size in use. */
@@ -62,6 +65,10 @@ bool env_free_share(struct spool *spool, unsigned *percent_r, uint64_t *file_byt
 /* A state folder in which no run has come as far as its first commit, opened for reading: PERMANENT/RUN
  * code ENOENT. Returns false. */
 bool env_not_begun(const struct spool *spool, struct err *err_r);
+
+/* A folder in which a run has begun, without what that run had in data.mdb; what: where it shows, or NULL when
+ * the file itself is missing. PERMANENT/RUN, origin STORE. Returns false. */
+bool env_lost(struct spool *spool, struct err *err_r, const char *what);
 
 /* Words for an LMDB result, as PERMANENT/RUN origin STORE. Returns false. */
 bool env_error(struct spool *spool, struct err *err_r, int rc, const char *doing);

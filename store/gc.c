@@ -206,12 +206,15 @@ bool gc_compact(struct spool *spool, uint64_t file_bytes_least, struct err *err_
 
     if (!env_free_share(spool, &percent, &file_bytes, err_r))
         return false;
+    copy = place_path(&spool->place, "data.mdb.compact");
+    unlink(copy); /* a run that was killed amid it leaves a copy that takes as much room as the file */
     live_bytes = file_bytes / 100 * (100 - percent);
     if (file_bytes < file_bytes_least || percent <= 50 ||
         !place_disk(&spool->place, &free_bytes, &disk_bytes) ||
-        free_bytes < live_bytes + live_bytes / 4 + (64ull << 20))
+        free_bytes < live_bytes + live_bytes / 4 + (64ull << 20)) {
+        free(copy);
         return true;
-    copy = place_path(&spool->place, "data.mdb.compact");
+    }
     rc = copy_made(spool, copy);
     if (rc) {
         log_line(LOG_INFO, "spool.compact", "left as it is: %s", mdb_strerror(rc));

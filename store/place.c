@@ -73,7 +73,7 @@ static bool misnamed(struct err *err_r, int code, const char *folder, const char
 /* What mailhaul itself leaves in a state folder, or a file system at its root. */
 static bool name_is_ours(const char *name)
 {
-    static const char *const whole[] = { ".", "..", "lost+found", "lock", "lock.mdb", "ballast", "probe" };
+    static const char *const whole[] = { ".", "..", "lost+found", "lock", "lock.mdb", "ballast", "probe", "begun", "begun.new" };
 
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
         if (strcmp(name, whole[i]) == 0)
@@ -81,20 +81,28 @@ static bool name_is_ours(const char *name)
     return strncmp(name, "data.mdb", 8) == 0 || strncmp(name, "refresh-token.", 14) == 0;
 }
 
-/* A run was here: the lock is what lock_taken writes, or empty after a full disk. */
-static bool was_used(const char *folder)
+/* Does the file begin with what this program writes there? An empty lock is one too, after a full disk. */
+static bool file_is_ours(const char *folder, const char *name, const char *begins, bool may_be_empty)
 {
-    char *path = mem_format("%s/lock", folder), text[4];
+    char *path = mem_format("%s/%s", folder, name), text[16];
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     struct stat st;
-    bool used = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    bool ours = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 
-    if (used && st.st_size > 0)
-        used = read(fd, text, sizeof text) == sizeof text && memcmp(text, "pid ", sizeof text) == 0;
+    if (ours && (st.st_size > 0 || !may_be_empty))
+        ours = read(fd, text, strlen(begins)) == (ssize_t)strlen(begins) &&
+               memcmp(text, begins, strlen(begins)) == 0;
     if (fd >= 0)
         close(fd);
     free(path);
-    return used;
+    return ours;
+}
+
+/* A run was here. */
+static bool was_used(const char *folder)
+{
+    return file_is_ours(folder, "lock", "pid ", true) ||
+           file_is_ours(folder, "begun", "mailhaul begun", false);
 }
 
 /* `state = /home/anna` is a slip: that folder must not be narrowed, nor be filled. */
@@ -240,21 +248,43 @@ static bool locked(int fd)
     return true;
 }
 
+/* 1: somebody holds it; 0: nobody; -1: it cannot be told. */
+static int held_by(int fd)
+{
+    int got = flock(fd, LOCK_SH | LOCK_NB), error = errno;
+
+    close(fd);
+    return got == 0 ? 0 : error == EWOULDBLOCK ? 1 : -1;
+}
+
 bool place_is_held(const struct place *place, bool *held_r)
 {
     char *path = place_path(place, "lock");
-    int fd = open(path, O_RDONLY | O_CLOEXEC), got, error;
+    int folder_fd = open(place->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int folder = folder_fd < 0 ? -1 : held_by(folder_fd);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int file = fd >= 0 ? held_by(fd) : errno == ENOENT ? 0 : -1;
 
-    error = errno;
     free(path);
-    *held_r = false;
-    if (fd < 0)
-        return error == ENOENT;
-    got = flock(fd, LOCK_SH | LOCK_NB);
+    *held_r = folder == 1 || file == 1;
+    return *held_r || (folder == 0 && file == 0);
+}
+
+/* The folder itself too: the lock's file can be lost, by a hand or a tidying script, while a run holds it, and a
+ * second run would lock a new one. */
+static bool folder_locked(struct place *place, struct err *err_r)
+{
+    int error;
+
+    place->folder_fd = open(place->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (place->folder_fd >= 0 && locked(place->folder_fd))
+        return true;
     error = errno;
-    close(fd);
-    *held_r = got < 0 && error == EWOULDBLOCK;
-    return got == 0 || *held_r;
+    if (place->folder_fd < 0 || error != EWOULDBLOCK)
+        return refused(err_r, error, place->folder, strerror(error));
+    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, EWOULDBLOCK,
+            "%s: another run holds it; its file `lock` was removed", place->folder);
+    return err_doing(err_r, "open the state folder");
 }
 
 static bool lock_taken(struct place *place, struct err *err_r)
@@ -289,6 +319,8 @@ static bool lock_taken(struct place *place, struct err *err_r)
         place->lock_fd = -1;
         return false;
     }
+    if (!folder_locked(place, err_r))
+        return false;
     gethostname(host, sizeof host - 1);
     snprintf(text, sizeof text, "pid %ld on %s\n", (long)getpid(), host);
     /* Only for people: on a full disk an empty file still locks. */
@@ -301,7 +333,7 @@ static bool lock_taken(struct place *place, struct err *err_r)
 
 bool place_open(struct place *place, const char *folder, bool read_only, struct err *err_r)
 {
-    *place = (struct place){ .lock_fd = -1 };
+    *place = (struct place){ .lock_fd = -1, .folder_fd = -1 };
     if (!folder_ready(folder, read_only, err_r) || !disk_judged(folder, err_r))
         return false;
     place->folder = mem_text(folder);
@@ -317,8 +349,10 @@ void place_close(struct place *place)
 {
     if (place->lock_fd >= 0)
         close(place->lock_fd);
+    if (place->folder_fd >= 0)
+        close(place->folder_fd);
     free(place->folder);
-    *place = (struct place){ .lock_fd = -1 };
+    *place = (struct place){ .lock_fd = -1, .folder_fd = -1 };
 }
 
 bool place_disk(const struct place *place, uint64_t *free_bytes_r, uint64_t *disk_bytes_r)

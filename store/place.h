@@ -10,7 +10,8 @@
 
 struct place {
     char *folder;
-    int lock_fd; /* -1: not held */
+    int lock_fd;   /* -1: not held */
+    int folder_fd; /* the folder, locked with it; -1: not held */
     uint64_t ballast_bytes; /* what the file should have; 0: none on this disk */
 };
 

@@ -68,6 +68,21 @@ static bool key_judged(struct spool *spool, MDB_txn *txn, const struct secret *k
     return true;
 }
 
+/* The number by which the folder's mark knows this data.mdb. A spool of a program that gave none gets one. */
+static bool number_judged(struct spool *spool, MDB_txn *txn, struct err *err_r)
+{
+    int rc = env_number_get(spool, txn, "identity", &spool->identity);
+
+    if (!rc && spool->begun.identity && spool->begun.identity != spool->identity)
+        return env_lost(spool, err_r, "it is not the one of the run that began here");
+    while (!rc && !spool->read_only && spool->identity == 0) {
+        if (RAND_bytes((uint8_t *)&spool->identity, sizeof spool->identity) != 1)
+            return refused(spool, err_r, "no random bytes for the spool's number");
+        rc = spool->identity ? env_number_put(spool, txn, "identity", spool->identity) : 0;
+    }
+    return rc == 0 || env_error(spool, err_r, rc, "open the spool");
+}
+
 static bool identity_judged(struct spool *spool, MDB_txn *txn, const struct secret *key,
                             bool *changed_r, struct err *err_r)
 {
@@ -86,7 +101,9 @@ static bool identity_judged(struct spool *spool, MDB_txn *txn, const struct secr
     if (format == SPOOL_FORMAT && spool->unsound[0])
         return env_damaged(spool, err_r, spool->unsound, "open the spool");
     if (format == SPOOL_FORMAT)
-        return key_judged(spool, txn, key, err_r);
+        return number_judged(spool, txn, err_r) && key_judged(spool, txn, key, err_r);
+    if (format == 0 && users.ms_entries == 0 && spool->begun.was)
+        return env_lost(spool, err_r, "nothing is in it, though a run began here");
     /* Killed between the commit that made the tables and the one that set them up. */
     if (format == 0 && users.ms_entries == 0 && spool->read_only)
         return env_not_begun(spool, err_r);
@@ -105,7 +122,9 @@ static bool identity_judged(struct spool *spool, MDB_txn *txn, const struct secr
     }
     rc = identity_written(spool, txn, salt);
     *changed_r = true;
-    return rc == 0 || env_error(spool, err_r, rc, "set up the spool");
+    if (rc)
+        return env_error(spool, err_r, rc, "set up the spool");
+    return number_judged(spool, txn, err_r);
 }
 
 static bool numbers_read(struct spool *spool, MDB_txn *txn, struct err *err_r)
@@ -150,6 +169,13 @@ static bool contents_opened(struct spool *spool, const struct secret *key, struc
     return rc == 0 || env_error(spool, err_r, rc, "open the spool");
 }
 
+/* On a full disk the mark comes with a later run: uploading makes room, and needs none of it. */
+static void mark_kept(struct spool *spool, uint64_t identity)
+{
+    if (!begun_keep(&spool->place, identity))
+        log_line(LOG_WARN, "spool.begun", "the mark that a run began here could not be written: %s", strerror(errno));
+}
+
 /* A full disk from the last run: room is made before anything is written. */
 static bool opened(struct spool *spool, const struct spool_config *config, struct err *err_r)
 {
@@ -157,11 +183,16 @@ static bool opened(struct spool *spool, const struct spool_config *config, struc
     MDB_txn *txn;
     int rc;
 
+    begun_look(&spool->place, &spool->begun);
     if (!spool->read_only && place_is_full(&spool->place, 1u << 20))
         place_ballast_drop(&spool->place);
+    /* What else told it is taken away from here on. */
+    if (!spool->read_only && spool->begun.was)
+        mark_kept(spool, spool->begun.identity);
     if (!env_open(spool, err_r) || !contents_opened(spool, config->key, err_r))
         return false;
     if (!spool->read_only) {
+        mark_kept(spool, spool->identity);
         rc = gc_orphans(spool);
         if (rc)
             return env_error(spool, err_r, rc, "clear half-written bodies");
@@ -189,7 +220,7 @@ bool spool_open(const struct spool_config *config, struct spool **spool_r, struc
     spool->read_only = config->read_only;
     spool->distrust = config->distrust;
     spool->budget_config = config->budget_bytes;
-    spool->place.lock_fd = -1;
+    spool->place.lock_fd = spool->place.folder_fd = -1;
     if (!place_open(&spool->place, config->folder, config->read_only, err_r) ||
         !opened(spool, config, err_r)) {
         spool_close(&spool);
@@ -197,6 +228,15 @@ bool spool_open(const struct spool_config *config, struct spool **spool_r, struc
     }
     *spool_r = spool;
     return true;
+}
+
+bool spool_is_used(const char *folder)
+{
+    struct place place = { .folder = mem_text(folder), .lock_fd = -1, .folder_fd = -1 };
+    bool used = begun_is_state(&place);
+
+    place_close(&place);
+    return used;
 }
 
 void spool_close(struct spool **spool)

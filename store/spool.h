@@ -20,9 +20,11 @@ struct spool_config {
 
 /* Errors (all RUN scope, origin STORE or OS): PERMANENT with code EWOULDBLOCK when another run holds
  * the state (exit 75; the text names its pid); EROFS/EACCES/ENOSPC worded; a network file system; a
- * spool of another version or key; a damaged file. Orphans of a killed run (half-written bodies,
+ * spool of another version or key; a file that is damaged, or missing in a folder in which a run has begun. Orphans of a killed run (half-written bodies,
  * stale reader slots) are cleared. */
 bool spool_open(const struct spool_config *config, struct spool **spool_r, struct err *err_r) ERR_CHECK;
+/* Is the folder a state folder in which a run has begun, whole or damaged? Opens and makes nothing. */
+bool spool_is_used(const char *folder);
 /* After writer and all readers ended. Nulls; NULL is fine. */
 void spool_close(struct spool **spool);
 

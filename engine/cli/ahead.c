@@ -2,6 +2,7 @@
 
 #include "engine/cli/shards.h"
 #include "engine/report/format.h"
+#include "store/spool.h"
 
 #include <errno.h>
 #include <time.h>
@@ -36,7 +37,7 @@ static bool was_run(const char *folder, const struct settings *settings)
     int64_t last_ms;
     bool ran;
 
-    if (!shards_used(folder))
+    if (!spool_is_used(folder))
         return false;
     return shards_judge(folder, settings->spool_key, &ran, &last_ms, &err) ? ran : err.code != ENOENT;
 }

@@ -1,10 +1,10 @@
 #include "engine/cli/outputs.h"
 
-#include "engine/cli/shards.h"
 #include "engine/config/config.h"
 #include "engine/config/text.h"
 #include "engine/config/users.h"
 #include "io/base/mem.h"
+#include "store/spool.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -136,7 +136,7 @@ static bool has_state_above(char *path)
 {
     for (char *slash; (slash = strrchr(path, '/')) && slash != path;) {
         *slash = '\0';
-        if (shards_used(path))
+        if (spool_is_used(path))
             return true;
     }
     return false;
@@ -161,7 +161,7 @@ static bool is_free(const struct output *out, const struct kept *kept, struct er
     for (size_t i = 0; path && i < kept->folders.count && !in_state; i++)
         in_state = lies_in(path, kept->folders.items[i]);
     if (path && !in_state)
-        in_state = shards_used(path) || has_state_above(path);
+        in_state = spool_is_used(path) || has_state_above(path);
     free(path);
     return !in_state || refuse(out, err_r, "lies in a state folder");
 }

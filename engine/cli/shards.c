@@ -82,15 +82,6 @@ void shards_deinit(struct shards *found)
     *found = (struct shards){ 0 };
 }
 
-bool shards_used(const char *folder)
-{
-    char *path = mem_format("%s/data.mdb", folder);
-    bool there = access(path, F_OK) == 0;
-
-    free(path);
-    return there;
-}
-
 bool shards_judge(const char *folder, const struct secret *key, bool *ran_r, int64_t *last_ms_r,
                   struct err *err_r)
 {

@@ -20,8 +20,6 @@ void shards_find(const char *base, struct shards *found_r);
 void shards_deinit(struct shards *found);
 /* Is it a shard's name, of whatever batch? */
 bool shards_of_name(const char *folder, unsigned *number_r, unsigned *of_r);
-/* Has a run begun in this state folder? The folder alone may be there for a sign-in. */
-bool shards_used(const char *folder);
 /* ran_r: has anything been done in it besides looking (`plan`)? last_ms_r: wall clock of its last commit.
  * Errors: as spool_open's; ENOENT where no run came as far as its first commit. */
 bool shards_judge(const char *folder, const struct secret *key, bool *ran_r, int64_t *last_ms_r,

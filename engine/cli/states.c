@@ -91,7 +91,7 @@ static bool open_origin(struct states *s, const struct states_origin *origin, st
     for (size_t i = 0; ok && i < found.count; i++) {
         const struct shard_folder *f = &found.list[i];
 
-        if (f->of != origin->of || !shards_used(f->path) || is_open(s, f->path))
+        if (f->of != origin->of || !spool_is_used(f->path) || is_open(s, f->path))
             continue;
         /* A shard's run may have begun this very moment. */
         ok = open_one(s, origin, f->path, f->number, f->of, err_r) || err_r->code == ENOENT;
@@ -167,7 +167,7 @@ static bool choose(struct division *divisions, size_t count, const struct shards
             int64_t last_ms = 0;
             bool ran = false;
 
-            if ((d->of > 1 && found->list[k].of != d->of) || !shards_used(folder))
+            if ((d->of > 1 && found->list[k].of != d->of) || !spool_is_used(folder))
                 continue;
             if (!shards_judge(folder, settings->spool_key, &ran, &last_ms, err_r) && err_r->code != ENOENT)
                 return false;
@@ -212,10 +212,10 @@ static int batch_open(struct states *s, const struct settings *settings, bool qu
         return folder_open(s, base, settings->spool_key);
     shards_find(base, &found);
     divisions = mem_zero(found.count + 1, sizeof *divisions);
-    if (settings->shards < 2 && shards_used(base))
+    if (settings->shards < 2 && spool_is_used(base))
         divisions[count++] = (struct division){ .of = 1, .folder = base };
     for (size_t i = 0; i < found.count; i++)
-        if (shards_used(found.list[i].path) && (settings->shards == 0 || found.list[i].of == settings->shards) &&
+        if (spool_is_used(found.list[i].path) && (settings->shards == 0 || found.list[i].of == settings->shards) &&
             (count == 0 || divisions[count - 1].of != found.list[i].of))
             divisions[count++] = (struct division){ .of = found.list[i].of, .folder = found.list[i].path };
     if (count == 1)

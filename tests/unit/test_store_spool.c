@@ -301,7 +301,23 @@ static void a_spool_of_another_format_is_refused_and_left_alone(void **state)
     }
 }
 
-enum killed_at { KILLED_AT_FOLDER, KILLED_AT_FILE, KILLED_AT_ENVIRONMENT, KILLED_AT_TABLES, KILLED_COUNT };
+static void removed(struct kit *kit, const char *name)
+{
+    char path[400];
+
+    snprintf(path, sizeof path, "%s/%s", kit->state, name);
+    (void)unlink(path);
+}
+
+enum killed_at {
+    KILLED_AT_FOLDER,
+    KILLED_AT_FILE,
+    KILLED_AT_FIRST_PAGE,
+    KILLED_AT_ZEROS,
+    KILLED_AT_ENVIRONMENT,
+    KILLED_AT_TABLES,
+    KILLED_COUNT
+};
 
 /* What a run leaves that was killed so early that nothing of it is in the journal. */
 static void leave_beginning(struct kit *kit, enum killed_at at)
@@ -330,6 +346,17 @@ static void leave_beginning(struct kit *kit, enum killed_at at)
         assert_int_equal(mdb_del(txn, kit->spool->tables[TABLE_META], &k, NULL), 0);
         assert_int_equal(mdb_txn_commit(txn), 0);
         kit_close(kit);
+        /* What a run makes only after that commit. */
+        removed(kit, "begun");
+        removed(kit, "ballast");
+        removed(kit, "data.mdb.checked");
+        break;
+    case KILLED_AT_FIRST_PAGE:
+    case KILLED_AT_ZEROS:
+        snprintf(path, sizeof path, "%s/data.mdb", kit->state);
+        assert_non_null(f = fopen(path, "w"));
+        assert_int_equal(ftruncate(fileno(f), at == KILLED_AT_ZEROS ? 8192 : 4096), 0);
+        fclose(f);
         break;
     case KILLED_AT_FOLDER:
     case KILLED_COUNT:
