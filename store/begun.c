@@ -46,7 +46,8 @@ static bool mark_read(const struct place *place, uint64_t *identity_r)
 
 void begun_look(const struct place *place, struct begun *begun_r)
 {
-    begun_r->was = exists(place, MARK) || exists(place, "data.mdb.checked") || exists(place, "ballast");
+    begun_r->was =
+        exists(place, MARK) || exists(place, "data.mdb.checked") || exists(place, "ballast");
     (void)mark_read(place, &begun_r->identity);
 }
 
@@ -54,7 +55,8 @@ bool begun_is_state(const struct place *place)
 {
     uint64_t identity;
 
-    return exists(place, "data.mdb") || exists(place, "data.mdb.checked") || mark_read(place, &identity);
+    return exists(place, "data.mdb") || exists(place, "data.mdb.checked") ||
+           mark_read(place, &identity);
 }
 
 bool begun_keep(const struct place *place, uint64_t identity)

@@ -3,22 +3,26 @@
 
 NAME is part of a test's name (test_move, test_move.Move.test_starttls). --core: only those that
 are repeated on every loop back-end. --counts FILE: writes "passed failed skipped" there.
---jobs N: so many at once, each in a process of its own; the tests of a class that shares a
-set-up stay together. Exit code 0 when none failed and at least one ran.
+--jobs N: so many at once, each in a process of its own, forked off when all of the suite is loaded: to start a
+Python and load it costs more processor time than many a test. The tests of a class that shares a set-up stay
+together; it ends with what took most of the processors. Exit code 0 when none failed and at least one ran.
 """
 
 import argparse
+import atexit
 import os
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
 import time
+import traceback
 import unittest
 
+DEAREST = 12
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
+
+import servers  # noqa: E402
 
 
 class Lines(unittest.TestResult):
@@ -85,13 +89,8 @@ def every_test(suite):
             yield item
 
 
-def found(options):
-    """The tests to choose from. Of a process that runs a few by their whole names only those: to load all of
-    the suite costs more than many a test. A module that does not load is looked at with the others."""
-    loader = unittest.TestLoader()
-    if options.exact and not any("FailedTest" in name for name in options.names):
-        return every_test(loader.loadTestsFromNames(options.names))
-    return every_test(loader.discover(HERE, "test_*.py", HERE))
+def found():
+    return every_test(unittest.TestLoader().discover(HERE, "test_*.py", HERE))
 
 
 def is_core(test):
@@ -99,70 +98,104 @@ def is_core(test):
     return getattr(method, "core", False) or getattr(type(test), "core", False)
 
 
+def is_lasting(test):
+    return getattr(getattr(test, test._testMethodName, None), "lasting", False)
+
+
 def shares_setup(kind):
     return kind.setUpClass.__func__ is not unittest.TestCase.setUpClass.__func__
 
 
 def pieces(tests):
-    """What one process runs: lists of whole names."""
+    """What one process runs: lists of tests, those that take longest first."""
     together = {}
     for test in tests:
         kind = type(test)
-        key = kind if shares_setup(kind) else test.id()
-        together.setdefault(key, []).append(test.id())
-    return list(together.values())
+        together.setdefault(kind if shares_setup(kind) else test.id(), []).append(test)
+    return sorted(together.values(), key=lambda tests: not any(is_lasting(t) for t in tests))
+
+
+class Piece:
+    """Tests in a process of their own; what it prints and counts goes to files."""
+
+    def __init__(self, tests, label):
+        self.names = [t.id() for t in tests]
+        self.output, self.counts = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._be(tests, label)
+
+    def _be(self, tests, label):
+        code = 1
+        try:
+            for number, file in ((0, open(os.devnull, "rb")), (1, self.output), (2, self.output)):
+                os.dup2(file.fileno(), number)
+            result = Lines(label)
+            unittest.TestSuite(tests).run(result)
+            numbers = result.counts(len(tests))
+            self.counts.write(b"%d %d %d %.2f" % (*numbers, servers.processor_s()))
+            self.counts.flush()
+            code = 0
+        except BaseException:  # no more of the parent's than its memory is to be run here
+            traceback.print_exc()
+        finally:
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def ended(self, status):
+        """([passed, failed, skipped], processor seconds); prints its lines."""
+        self.output.seek(0)
+        self.counts.seek(0)
+        text, numbers = self.output.read().decode("utf-8", "replace"), self.counts.read().split()
+        self.output.close()
+        self.counts.close()
+        print(text.rstrip("\n"), flush=True)
+        if len(numbers) != 4:
+            print("FAIL %s: its process ended with %s before it had counted" % (
+                " ".join(self.names), os.waitstatus_to_exitcode(status)), flush=True)
+            return [0, len(self.names), 0], 0.0
+        return [int(n) for n in numbers[:3]], float(numbers[3])
 
 
 class Crew:
-    """Runs pieces in processes side by side; prints each one's lines when it has ended."""
+    """Runs pieces side by side. One thread alone: it forks."""
 
-    def __init__(self, work, jobs):
-        self.work, self.lock, self.running = list(reversed(work)), threading.Lock(), set()
-        self.sums = [0, 0, 0]
-        self.threads = [threading.Thread(target=self.member) for _ in range(min(jobs, len(work)))]
-
-    def member(self):
-        while True:
-            with self.lock:
-                if not self.work:
-                    return
-                names = self.work.pop()
-            self.one(names)
-
-    def one(self, names):
-        with tempfile.NamedTemporaryFile("r") as counts:
-            process = subprocess.Popen(
-                [sys.executable, os.path.abspath(__file__), "--exact", "--counts", counts.name,
-                 *names], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True, errors="replace")
-            self.running.add(process)
-            text = process.communicate()[0]
-            self.running.discard(process)
-            numbers = counts.read().split()
-        lines = [line for line in text.splitlines() if not line.startswith("end-to-end")]
-        with self.lock:
-            print("\n".join(lines), flush=True)
-            if len(numbers) != 3:
-                print("FAIL %s: its process ended with %s before it had counted" % (
-                    " ".join(names), process.returncode), flush=True)
-                numbers = [0, len(names), 0]
-            self.sums = [a + int(b) for a, b in zip(self.sums, numbers)]
+    def __init__(self, work, jobs, label):
+        self.work, self.jobs, self.label = work, jobs, label
+        self.sums, self.used = [0, 0, 0], []
 
     def run(self):
-        for thread in self.threads:
-            thread.start()
+        servers.authority()  # one for all of them
+        running, waiting = {}, list(reversed(self.work))
         try:
-            for thread in self.threads:
-                thread.join()
-        except BaseException:
-            with self.lock:
-                self.work.clear()
-            for process in list(self.running):
-                process.terminate()
-            for thread in self.threads:
-                thread.join()
-            raise
+            while waiting or running:
+                while waiting and len(running) < self.jobs:
+                    piece = Piece(waiting.pop(), self.label)
+                    running[piece.pid] = piece
+                pid, status = os.wait()
+                piece = running.pop(pid, None)
+                if piece:
+                    numbers, seconds = piece.ended(status)
+                    self.sums = [a + b for a, b in zip(self.sums, numbers)]
+                    self.used.append((seconds, piece.names))
+        finally:
+            for pid in running:
+                os.kill(pid, signal.SIGTERM)
+            for pid in running:
+                os.waitpid(pid, 0)
         return tuple(self.sums)
+
+    def dearest(self):
+        """Processor seconds, servers and children with it: in all, and of the dearest pieces."""
+        self.used.sort(reverse=True)
+        print("processor seconds: %.0f in all, of it" % sum(s for s, _ in self.used))
+        for seconds, names in self.used[:DEAREST]:
+            print("  %6.1f  %s%s" % (seconds, os.path.commonprefix(names).rstrip("."),
+                                     " (%d tests)" % len(names) if len(names) > 1 else ""))
 
 
 def main():
@@ -170,35 +203,36 @@ def main():
     parser.add_argument("names", nargs="*")
     parser.add_argument("--core", action="store_true")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--exact", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--counts")
     options = parser.parse_args()
 
     # Names that fit nothing and modules that do not load stay in: they are failures.
-    chosen = [t for t in found(options)
-              if (not options.core or is_core(t) or "FailedTest" in t.id())
-              and (t.id() in options.names if options.exact else
-                   not options.names or any(n in t.id() for n in options.names)
-                   or "FailedTest" in t.id())]
+    chosen = [t for t in found()
+              if "FailedTest" in t.id() or
+              (not options.core or is_core(t)) and
+              (not options.names or any(n in t.id() for n in options.names))]
     if options.list:
         print("\n".join(t.id() for t in chosen))
         return 0
     # Ctrl-C and a time limit's SIGTERM both end the servers on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     loop = os.environ.get("MAILHAUL_LOOP")
-    result = Lines(" [%s]" % loop if loop else "")
+    label = " [%s]" % loop if loop else ""
     began = time.monotonic()
     if options.jobs > 1:
-        passed, failed, skipped = Crew(pieces(chosen), options.jobs).run()
+        crew = Crew(pieces(chosen), options.jobs, label)
+        passed, failed, skipped = crew.run()
+        crew.dearest()
     else:
+        result = Lines(label)
         unittest.TestSuite(chosen).run(result)
         passed, failed, skipped = result.counts(len(chosen))
     if options.counts:
         with open(options.counts, "w") as f:
             f.write("%d %d %d\n" % (passed, failed, skipped))
     print("end-to-end%s: %d ok, %d not, %d left out, in %.0f s" % (
-        result.label, passed, failed, skipped, time.monotonic() - began))
+        label, passed, failed, skipped, time.monotonic() - began))
     if not chosen:
         print("no test is called " + " or ".join(options.names), file=sys.stderr)
     return 0 if chosen and failed == 0 else 1

@@ -12,7 +12,7 @@ import unittest
 
 import exchange
 import mail
-from haul import Case, DOMAIN
+from haul import Case, DOMAIN, lasting
 from meddler import Meddler, Rule
 
 
@@ -482,6 +482,7 @@ class Times(Case):
         self.assertEqual(status["users"][0]["stalled_by"], report["users"][0]["stalled_by"])
         return set(report["totals"]["stalled_by"][side])
 
+    @lasting
     def test_what_stalled_has_a_side_and_a_cause(self):
         cases = (
             ("target", Rule("^APPEND", wait=7, times=1), "SlowAnswer"),

@@ -17,7 +17,7 @@ import time
 
 import exchange
 import mail
-from haul import DOMAIN, crowd
+from haul import DOMAIN, crowd, lasting
 from meddler import Meddler, Rule
 
 ROUNDS = int(os.environ.get("MAILHAUL_CHAOS", "1"))
@@ -143,5 +143,6 @@ class Chaos(exchange.Into):
     def test_nothing_is_lost_or_doubled_at_exchange(self):
         self.rounds("exchange-online")
 
+    @lasting
     def test_nothing_is_lost_or_doubled_at_any_server(self):
         self.rounds("imap")

@@ -5,7 +5,7 @@ import time
 
 import exchange
 import quirky
-from haul import DOMAIN
+from haul import DOMAIN, lasting
 from test_quirks import messages
 
 
@@ -41,6 +41,7 @@ class Exchange(exchange.Into):
         self.assertEqual(report["totals"]["failed"], 0)
         self.assertEqual(report["totals"]["throttled"], stats["throttled"])
 
+    @lasting
     def test_tokens_that_end_amid_the_run_are_routine(self):
         users = ["anna", "ben", "cora"]
         batch, target, counts = self.into(users, 30, **{"token-life-s": 6, "append-ms": 400})
@@ -80,6 +81,7 @@ class Exchange(exchange.Into):
         totals = report["totals"]
         self.assertEqual(totals["uploaded"] + totals["failed"] + totals["skipped"], totals["found"])
 
+    @lasting
     def test_connections_cut_at_every_point_of_an_append(self):
         for point in ("before-plus", "mid-literal", "last-byte", "stored", "delayed", "ok"):
             with self.subTest(point=point):

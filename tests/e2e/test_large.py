@@ -3,7 +3,7 @@
 import os
 
 import mail
-from haul import Case
+from haul import Case, lasting
 
 MB = 1000 * 1000
 RSS_MAX = 150 * MB
@@ -30,6 +30,7 @@ class Large(Case):
         self.small_memory(self.ends(batch.call("run"), 0))
         self.moved(batch)
 
+    @lasting
     def test_folder_of_200000_messages(self):
         count = int(os.environ.get("MAILHAUL_MANY", "200000"))
         # mdbox: the other formats make a file a message, which would take longer than the move.

@@ -46,6 +46,7 @@ class Pace(exchange.Into):
             self.assertLess(time.monotonic(), limit, running.text())
             time.sleep(0.02)
 
+    @haul.lasting
     def test_a_cut_of_the_tenant_stops_every_mailbox_and_nobody_storms_back(self):
         users = ["user%d" % i for i in range(12)]
         # Logins are cheap here and each throttle reply is followed by BYE: whoever comes back comes
@@ -88,6 +89,7 @@ class Pace(exchange.Into):
         self.obeyed(stats)
         self.each_once(target, counts)
 
+    @haul.lasting
     def test_two_processes_share_a_tenant_through_the_ledger(self):
         users = ["user%d" % i for i in range(10)]
         batch, target, counts = self.into(

@@ -9,7 +9,7 @@ import stat
 
 import exchange
 import mail
-from haul import BINARY, DOMAIN, Case
+from haul import BINARY, Case, DOMAIN, lasting
 
 
 class SignIn(Case):
@@ -54,6 +54,7 @@ class SignIn(Case):
         self.ends(batch.call("run"), 0)
         self.assertEqual(target.stats()["device_polls_early"], 0)
 
+    @lasting
     def test_tokens_that_rotate_and_end_amid_a_run_with_several_loops(self):
         batch, target, counts = self.into(messages=16, **{"token-life-s": 5, "append-ms": 300})
         self.ends(batch.call("sign-in"), 0)

@@ -34,6 +34,7 @@ class Sizes(haul.Case):
         learnt = [s for s in batch.call(command, "--json").json()["servers"] if s["side"] == "target"]
         return [m["refuses_bytes"] for m in learnt[0]["mailboxes"] if m["refuses_bytes"]]
 
+    @haul.lasting
     def test_learnt_kept_told_and_lifted(self):
         batch, target = self.into([("A", 2 * MB), ("B", 1200000)], 1500000)
         user = self.run_once(batch)

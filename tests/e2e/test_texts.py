@@ -8,7 +8,7 @@ import time
 
 import exchange
 import mail
-from haul import DOMAIN
+from haul import DOMAIN, lasting
 from quirky import Mail, Quirky
 
 THROTTLE = "Request is throttled. Suggested Backoff Time: 1100 milliseconds"
@@ -66,6 +66,7 @@ class Texts(exchange.Into):
                 advice = report["users"][0]["failures"][0]["advice"]
                 self.assertIn("Nothing to do", advice)
 
+    @lasting
     def test_the_connection_is_ended(self):
         for text in ("Connection closed. 14", "Connection is closed. 13"):
             for point, command in (("command", "STATUS"), ("before-plus", ""), ("last-byte", "")):
@@ -81,6 +82,7 @@ class Texts(exchange.Into):
                 self.assertEqual(self.types(report), {"TargetUnavailable"})
                 self.assertIn("Server Unavailable. 15", report["users"][0]["failures"][0]["server_text"])
 
+    @lasting
     def test_the_session_is_over_and_another_goes_on(self):
         for text, point, command in (
                 ("BAD Command Error. 10", "before-plus", ""),

@@ -265,6 +265,13 @@ def core(test):
     return test
 
 
+def lasting(test):
+    """Marks a test that takes a minute or more, mostly by waiting: it is begun first, so that the suite does not end
+    with it alone."""
+    test.lasting = True
+    return test
+
+
 class Case(unittest.TestCase):
     """A test with servers and batches. One whose binary is missing fails, it does not skip."""
 

@@ -15,6 +15,7 @@ import atexit
 import grp
 import os
 import pwd
+import resource
 import shutil
 import signal
 import socket
@@ -28,6 +29,7 @@ import maildir
 
 HOST = "127.0.0.1"
 START_LIMIT_S = 30
+NAMES, DAYS = "DNS:localhost,IP:127.0.0.1", 30  # what a certificate is for, and how long
 
 # What Dovecot 2.3 announces after login; capability_drop takes words out of it.
 DOVECOT_CAPABILITY = (
@@ -41,6 +43,15 @@ CYRUS_IMAPD = ["/usr/lib/cyrus/bin/imapd", UNPACKED + "/cyrus-imapd/usr/lib/cyru
 
 _running = []
 _ca = None
+_killed_s = 0.0  # processor seconds of servers' processes that nobody waited for
+
+
+def processor_s():
+    """What this process, all that it waited for and the servers that it ended have used so far."""
+    for server in list(_running):
+        server.stop()
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used) + _killed_s
 
 
 class ServerError(Exception):
@@ -132,43 +143,69 @@ def openssl(*arguments):
         raise ServerError("openssl %s: %s" % (arguments[0], done.stdout.decode()))
 
 
+def processor_of(pid):
+    """Processor seconds of a process and of its children that have ended."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as f:
+            fields = f.read().rsplit(b")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
 class Authority:
     """A certificate authority in a folder of its own. .ca is its certificate's file."""
 
     def __init__(self, name="Test CA"):
         self.folder = new_folder("mhca")
-        atexit.register(shutil.rmtree, self.folder, True)
+        self.issued, self.maker = {}, os.getpid()
+        atexit.register(self.remove)
         os.chmod(self.folder, 0o755)
         self.ca, self.key = self.folder + "/ca.pem", self.folder + "/ca.key"
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                 "-days", "30", "-subj", "/CN=" + name, "-keyout", self.key, "-out", self.ca,
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
-    def issue(self, folder, names="DNS:localhost,IP:127.0.0.1", days=30):
-        """Writes folder/server.pem and server.key for these names."""
-        request, extensions = folder + "/server.csr", folder + "/server.ext"
-        with open(extensions, "w") as f:
+    def issue(self, folder, names=NAMES, days=DAYS):
+        """Writes folder/server.pem and server.key for these names. The same for the same names and days: to make
+        them costs more than to start many a server."""
+        made = self.issued.get((names, days)) or self.make(names, days)
+        self.issued[names, days] = made
+        shutil.copy(made + ".pem", folder + "/server.pem")
+        shutil.copy(made + ".key", folder + "/server.key")
+        os.chmod(folder + "/server.key", 0o600)
+
+    def make(self, names, days):
+        made = "%s/%d-%d" % (self.folder, os.getpid(), len(self.issued))
+        with open(made + ".ext", "w") as f:
             f.write("subjectAltName=%s\nextendedKeyUsage=serverAuth\n" % names)
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                "-subj", "/CN=localhost", "-keyout", folder + "/server.key", "-out", request)
-        openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.key,
-                "-CAcreateserial", "-days", str(days), "-extfile", extensions,
-                "-out", folder + "/server.pem")
-        os.chmod(folder + "/server.key", 0o600)
+                "-subj", "/CN=localhost", "-keyout", made + ".key", "-out", made + ".csr")
+        # Its number is drawn: a file of numbers would be written by several processes at once.
+        openssl("x509", "-req", "-in", made + ".csr", "-CA", self.ca, "-CAkey", self.key,
+                "-set_serial", "0x" + os.urandom(8).hex(), "-days", str(days), "-extfile", made + ".ext",
+                "-out", made + ".pem")
+        os.chmod(made + ".key", 0o600)
+        return made
+
+    def remove(self):
+        if os.getpid() == self.maker:  # not in a process that was forked off
+            shutil.rmtree(self.folder, True)
 
 
 def authority():
-    """The authority all servers of this process share."""
+    """The authority all servers of this process, and of those that it forks off, share."""
     global _ca
     if _ca is None:
         _ca = Authority()
+        _ca.issued[NAMES, DAYS] = _ca.make(NAMES, DAYS)
     return _ca
 
 
 class Server:
     kind = ""
 
-    def __init__(self, users, authority_used=None, names="DNS:localhost,IP:127.0.0.1"):
+    def __init__(self, users, authority_used=None, names=NAMES):
         self.users = dict(users)
         self.host = "localhost"
         self.folder = new_folder("mh" + self.kind[0])
@@ -225,6 +262,7 @@ class Server:
 
     def halt(self, gently=True):
         """Stops the processes and keeps the mail; start() brings the server back."""
+        global _killed_s
         if self.process is None:
             return
         if gently and self.process.poll() is None:
@@ -236,6 +274,8 @@ class Server:
         # Children of the session that outlived their master would keep the port.
         for pid in self.processes():
             try:
+                if pid != self.process.pid:
+                    _killed_s += processor_of(pid)
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
