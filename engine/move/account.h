@@ -28,6 +28,7 @@ struct worker {
     struct worker *next;
     struct loop_timer again; /* reconnect, or come back later */
     unsigned attempts; /* failed connects in a row */
+    unsigned came_seen; /* see hub_turned_away */
     enum stall_cause waits; /* why it was not connected when that was last wanted */
     struct secret *token;   /* OAuth: what this link logs in with; NULL without */
     uint64_t token_ends_ms; /* loop time */

@@ -161,7 +161,8 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     if (ready_before) {
         side->ready_count--;
         hub->presence[w->side].now--;
-    } else if (trouble_turned_away(err, greeted, w->attempts, hub->presence[w->side].now, &away)) {
+        w->came_seen = hub->presence[w->side].came;
+    } else if (hub_turned_away(hub, w->side, err, greeted, w->attempts, &w->came_seen, &away)) {
         turned_away = true;
         err = &away;
     }
@@ -217,7 +218,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
                   doing == TROUBLE_CONNECT ? w->attempts : side->failures, limit,
                   account->id + w->attempts, &verdict);
     /* A server that was there comes back, most often: it gets all the patience there is. */
-    if (doing == TROUBLE_CONNECT && hub->presence[w->side].ever && verdict.action == TROUBLE_STOP_ACCOUNT &&
+    if (doing == TROUBLE_CONNECT && hub->presence[w->side].came && verdict.action == TROUBLE_STOP_ACCOUNT &&
         err->class != ERR_CLASS_PERMANENT && w->attempts + 1 < limit)
         verdict.action = TROUBLE_RETRY;
     /* One outage takes all connections at once and counts once. */

@@ -356,7 +356,7 @@ static struct batch_did did(const struct batch *batch, const struct batch_view *
 static bool has_shut_door(const struct batch *batch)
 {
     for (unsigned side = 0; side < SIDE_COUNT; side++)
-        if (hub_uses(&batch->hubs[0], side) && !batch->house.presence[side].ever)
+        if (hub_uses(&batch->hubs[0], side) && batch->house.presence[side].came == 0)
             return true;
     return false;
 }

@@ -3,6 +3,7 @@
 #include "engine/move/account.h"
 #include "engine/move/batch.h"
 #include "engine/rules/sample.h"
+#include "engine/rules/trouble.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -341,4 +342,14 @@ void hub_begin(struct hub *hub)
 void hub_abort_run(struct hub *hub, const struct err *err)
 {
     batch_abort(hub->batch, err);
+}
+
+bool hub_turned_away(const struct hub *hub, enum side side, const struct err *err, bool greeted, unsigned attempts,
+                     unsigned *came_seen, struct err *err_r)
+{
+    const struct presence *presence = &hub->presence[side];
+    unsigned came = presence->came, since = came - *came_seen;
+
+    *came_seen = came;
+    return trouble_turned_away(err, greeted, attempts, presence->now, since, err_r);
 }

@@ -44,8 +44,8 @@ static inline void count(_Atomic uint64_t *counter, uint64_t by)
 
 /* This process's connections at one server, of all loops. */
 struct presence {
-    _Atomic unsigned now; /* logged in */
-    _Atomic bool ever;    /* one was: the server is there */
+    _Atomic unsigned now;  /* logged in */
+    _Atomic unsigned came; /* logged in since the process began; 0: whether the server is there is not known */
 };
 
 struct hub {
@@ -104,8 +104,11 @@ void hub_limit_links(struct hub *hub, enum side side, unsigned configured, unsig
 static inline void hub_stands(const struct hub *hub, enum side side)
 {
     hub->presence[side].now++;
-    hub->presence[side].ever = true;
+    hub->presence[side].came++;
 }
+/* trouble_turned_away for a connection of this process; *came_seen: the caller's, what `came` was at its attempt before. */
+bool hub_turned_away(const struct hub *hub, enum side side, const struct err *err, bool greeted, unsigned attempts,
+                     unsigned *came_seen, struct err *err_r);
 /* Is there room for one more connection of this side? */
 bool hub_has_link(const struct hub *hub, enum side side);
 /* May a connection be opened now? Counts it when yes; give back when it closed. */

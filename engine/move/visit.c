@@ -26,6 +26,7 @@ struct visit {
     struct secret *token;
     struct loop_timer again;
     unsigned failures; /* in a row */
+    unsigned came_seen; /* see hub_turned_away */
     bool ending;
     bool waits; /* the link is closed for a wait of wait_ms */
     uint32_t wait_ms;
@@ -120,7 +121,7 @@ static void give_up(struct visit *v, const char *type, const struct err *err)
 }
 
 /* Whether it comes back, and after which wait. */
-static bool patient(struct visit *v, enum trouble_doing doing, const struct err *err)
+static bool patient(struct visit *v, enum trouble_doing doing, const struct err *err, bool turned_away)
 {
     struct trouble_verdict verdict;
     enum failure_side side = v->side == SIDE_SOURCE ? FAILURE_SOURCE : FAILURE_TARGET;
@@ -128,8 +129,8 @@ static bool patient(struct visit *v, enum trouble_doing doing, const struct err 
     trouble_judge(doing, side, err, v->failures, ATTEMPTS_MAX, (uint32_t)(uintptr_t)v >> 4,
                   &verdict);
     v->wait_ms = verdict.wait_ms;
-    /* Its turn comes when one of those that stand has ended. */
-    if (verdict.action == TROUBLE_FEWER && v->visits->hub.presence[v->side].now > 0) {
+    /* Its turn comes when one of those that get in has ended. */
+    if (verdict.action == TROUBLE_FEWER && (turned_away || v->visits->hub.presence[v->side].now > 0)) {
         v->failures = 1;
         return true;
     }
@@ -161,19 +162,23 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     struct presence *presence = &v->visits->hub.presence[v->side];
     bool greeted = session_was_greeted(link_session(v->link));
     enum trouble_doing doing = ready_before ? TROUBLE_LIST : trouble_while_connecting(err, greeted);
+    bool turned_away = false;
     struct err away;
 
-    if (ready_before)
+    if (ready_before) {
         presence->now--;
-    else if (trouble_turned_away(err, greeted, v->failures, presence->now, &away))
+        v->came_seen = presence->came;
+    } else if (hub_turned_away(&v->visits->hub, v->side, err, greeted, v->failures, &v->came_seen, &away)) {
+        turned_away = true;
         err = &away;
+    }
     v->link = NULL;
     secret_destroy(&v->token);
     if (v->ending || v->given_up) {
         over(v);
         return;
     }
-    if (!v->waits && !patient(v, doing, err)) {
+    if (!v->waits && !patient(v, doing, err, turned_away)) {
         over(v);
         return;
     }
@@ -247,7 +252,7 @@ void visit_failed(struct visit *v, enum trouble_doing doing, const struct err *e
 {
     if (v->ending || v->given_up || v->waits)
         return;
-    if (patient(v, doing, err))
+    if (patient(v, doing, err, false))
         v->waits = true;
     if (v->link)
         link_finish(v->link);

@@ -180,16 +180,21 @@ enum trouble_doing trouble_while_connecting(const struct err *err, bool greeted)
                : TROUBLE_CONNECT;
 }
 
-bool trouble_turned_away(const struct err *err, bool greeted, unsigned attempts, unsigned standing,
+bool trouble_turned_away(const struct err *err, bool greeted, unsigned attempts, unsigned standing, unsigned came,
                          struct err *err_r)
 {
+    unsigned others = standing ? standing : came;
+
     /* A server of which each tenth connection fails by chance is not taken for one with a limit. */
-    if (greeted || attempts == 0 || standing == 0 || err->class != ERR_CLASS_TRANSIENT ||
+    if (greeted || attempts == 0 || others == 0 || err->class != ERR_CLASS_TRANSIENT ||
         (err->origin != ERR_ORIGIN_OS && err->origin != ERR_ORIGIN_TLS && err->origin != ERR_ORIGIN_PROTOCOL))
         return false;
     err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, 0,
-            "%.120s: taken for the server's limit of connections, since %u other%s of this run stand%s there",
-            err->server_text, standing, standing == 1 ? "" : "s", standing == 1 ? "s" : "");
+            "%.120s: taken for the server's limit of connections, since %u other%s of this run %s", err->server_text,
+            others, others == 1 ? "" : "s",
+            standing == 0   ? "got in there meanwhile"
+            : standing == 1 ? "stands there"
+                            : "stand there");
     err_doing(err_r, "%s", err->doing);
     snprintf(err_r->resp_code, sizeof err_r->resp_code, "LIMIT");
     return true;

@@ -53,9 +53,9 @@ enum trouble_doing trouble_while_connecting(const struct err *err, bool greeted)
 
 /* Whether a connection that ended before a greeting was turned away for a limit about which the server says nothing:
  * Courier's MAXPERIP closes it, a firewall refuses it or lets it wait, as Cyrus does with no process left. So it is
- * taken when it is not the first in a row (attempts as in trouble_judge) and `standing` others of this process are
- * logged in there. Then *err_r says so, and is judged as a limit. */
-bool trouble_turned_away(const struct err *err, bool greeted, unsigned attempts, unsigned standing,
+ * taken when it is not the first in a row (attempts as in trouble_judge), and `standing` others of this process are
+ * logged in there or `came` others got in since the attempt before. Then *err_r says so, and is judged as a limit. */
+bool trouble_turned_away(const struct err *err, bool greeted, unsigned attempts, unsigned standing, unsigned came,
                          struct err *err_r);
 
 /* NO or BAD to an APPEND that was sent whole, in words that say nothing about the message: a front end may answer

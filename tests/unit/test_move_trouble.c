@@ -184,20 +184,22 @@ static void turned_away(void **state)
         enum err_class class;
         enum err_origin origin;
         bool greeted;
-        unsigned attempts, standing;
+        unsigned attempts, standing, came;
         bool is;
     } cases[] = {
-        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_OS, false, 1, 3, true },
-        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_TLS, false, 1, 1, true },
-        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_PROTOCOL, false, 7, 1, true },
-        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_OS, false, 0, 3, false }, /* once is chance */
-        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_OS, false, 3, 0, false }, /* nobody gets in */
-        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_OS, true, 3, 3, false },  /* it was let in */
-        { ERR_CLASS_PERMANENT, ERR_ORIGIN_TLS, false, 3, 3, false },
-        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_DNS, false, 3, 3, false },
-        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_BYE, false, 3, 3, false }, /* it has words */
-        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_TOKEN, false, 3, 3, false },
-        { ERR_CLASS_CANCELED, ERR_ORIGIN_OS, false, 3, 3, false },
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_OS, false, 1, 3, 0, true },
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_TLS, false, 1, 1, 0, true },
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_PROTOCOL, false, 7, 1, 0, true },
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_OS, false, 0, 3, 0, false }, /* once is chance */
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_OS, false, 3, 0, 0, false }, /* nobody gets in */
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_OS, false, 3, 0, 2, true }, /* others did, and have left */
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_OS, false, 0, 0, 2, false },
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_OS, true, 3, 3, 0, false },  /* it was let in */
+        { ERR_CLASS_PERMANENT, ERR_ORIGIN_TLS, false, 3, 3, 0, false },
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_DNS, false, 3, 3, 0, false },
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_BYE, false, 3, 3, 0, false }, /* it has words */
+        { ERR_CLASS_TRANSIENT, ERR_ORIGIN_TOKEN, false, 3, 3, 0, false },
+        { ERR_CLASS_CANCELED, ERR_ORIGIN_OS, false, 3, 3, 0, false },
     };
 
     (void)state;
@@ -206,7 +208,8 @@ static void turned_away(void **state)
         struct trouble_verdict verdict;
 
         err_set(&err, cases[i].class, ERR_SCOPE_SESSION, cases[i].origin, 0, "the server closed the connection");
-        assert_int_equal(trouble_turned_away(&err, cases[i].greeted, cases[i].attempts, cases[i].standing, &away),
+        assert_int_equal(trouble_turned_away(&err, cases[i].greeted, cases[i].attempts, cases[i].standing,
+                                             cases[i].came, &away),
                          cases[i].is);
         if (!cases[i].is)
             continue;
@@ -214,8 +217,9 @@ static void turned_away(void **state)
         assert_int_equal(verdict.action, TROUBLE_FEWER);
         assert_string_equal(verdict.type, "ConnectionLimit");
         assert_non_null(strstr(away.server_text, "the server closed the connection: taken for"));
-        assert_non_null(strstr(away.server_text, cases[i].standing == 1 ? "1 other of this run stands there"
-                                                                        : "3 others of this run stand there"));
+        assert_non_null(strstr(away.server_text, cases[i].came            ? "2 others of this run got in there meanwhile"
+                                                 : cases[i].standing == 1 ? "1 other of this run stands there"
+                                                                          : "3 others of this run stand there"));
     }
 }
 
