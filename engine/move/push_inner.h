@@ -29,7 +29,6 @@ struct push_look {
 struct push_own {
     struct twin_row rows[PUSH_OWN_MAX];
     unsigned count, right, wrong;
-    bool lies; /* it was found out now that they are not */
     void (*ended)(struct worker *w, const struct err *err);
 };
 
@@ -140,9 +139,11 @@ bool push_is_full(struct folder *f, uint32_t uid, const struct err *err, struct 
 void push_asks_first(struct folder *f);
 
 /* push_own: the folder is selected for a look: asks for some of our own copies, and learns from them; maybe calls
- * ended at once. Sets target_uids_lie of the folder's record where the UIDs that were told are not those of the
- * messages. */
+ * ended at once. */
 void push_own_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err));
+/* The UIDs that the target told are not those of the messages: sets target_uids_lie of the folder's record, and forgets
+ * what was reckoned from them. */
+void push_uids_lie(struct folder *f);
 /* push_pair: as the journal has it. */
 struct twin_row push_row_of(const struct message_record *m);
 /* push_pair: f->twins is what was seen of the folder, from the UID floor on: takes out what the journal knows to be

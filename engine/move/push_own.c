@@ -45,31 +45,28 @@ static void own_row(void *context, const struct imap_message_row *row)
 
 /* Nor is what was reckoned from such numbers true: from which UID on messages without an answer are to be looked for,
  * and copies of them that come late. The next runs must know it, though they may send nothing. */
-static void lies(struct worker *w)
+void push_uids_lie(struct folder *f)
 {
-    struct folder *f = w->folder;
     struct folder_record *r = &f->record;
 
     if (r->target_uids_lie)
         return;
-    ((struct push *)w->work)->own.lies = r->target_uids_lie = true;
+    r->target_uids_lie = true;
     f->floor = r->target_uid_floor = 1;
     if (r->target_lost_from)
         r->target_lost_from = 1;
     folder_put(f);
+    account_problem(f->account, r->folder, "TargetUidsWrong",
+                    "the target told other numbers for messages it stored than they have there; they are known "
+                    "again by their headers instead",
+                    "nothing to do");
 }
 
-static void tell(struct worker *w)
+static void tell_dates(struct worker *w)
 {
     struct account *account = w->account;
-    struct push *p = w->work;
     struct folder *f = w->folder;
 
-    if (p->own.lies)
-        account_problem(account, f->record.folder, "TargetUidsWrong",
-                        "the target told other numbers for messages it stored than they have there; they are known "
-                        "again by their headers instead",
-                        "nothing to do");
     if (!account->dates_told && !twin_dates_kept(&account->hub->manners, false)) {
         account->dates_told = true;
         account_problem(account, f->record.folder, "TargetDatesOwn",
@@ -86,8 +83,8 @@ static void own_ended(void *context, const struct err *err)
 
     if (!err) {
         if (own->wrong > own->right)
-            lies(w);
-        tell(w);
+            push_uids_lie(w->folder);
+        tell_dates(w);
     }
     own->ended(w, err);
 }
@@ -114,7 +111,7 @@ void push_own_ask(struct worker *w, void (*ended)(struct worker *w, const struct
     }
     /* No UID that was told is below this one, and it never falls. */
     if (p->uidnext && (p->uidnext <= f->highest_seen || p->uidnext <= f->record.target_highest_seen))
-        lies(w);
+        push_uids_lie(f);
     if (!reader_messages(w->account->hub->reader, f->record.user, f->record.folder, 1u << MESSAGE_UPLOADED,
                          UINT32_MAX, true, 0, take_one, &p->own, &err)) {
         hub_abort_run(w->account->hub, &err);

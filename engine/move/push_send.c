@@ -188,17 +188,20 @@ static size_t body_pull(void *context, unsigned item, char *out, size_t cap)
     return got;
 }
 
-/* A message that is stored gets a UID above all that were told before it was sent, in the folder that was opened. */
+/* A message that is stored gets a UID above all that were told before it was sent, in the folder that was opened. One
+ * that is not above them shows that it, or one of those, is wrong; and the floor may have been made of that. */
 static bool uids_may_be_true(const struct job *job, uint32_t uidvalidity, const uint32_t *uids, unsigned count)
 {
-    const struct folder *f = job->folder;
+    struct folder *f = job->folder;
 
     if (f->record.target_uids_lie || count != job->count ||
         (f->record.target_uidvalidity && uidvalidity != f->record.target_uidvalidity))
         return false;
     for (unsigned i = 0; i < count; i++)
-        if (uids[i] <= job->highest_at_send)
+        if (uids[i] <= job->highest_at_send) {
+            push_uids_lie(f);
             return false;
+        }
     return true;
 }
 

@@ -213,6 +213,37 @@ class LateAnd(Scenario):
             self.is_doubled_and_named(batch, foreign=1)
 
 
+class WrongUids(Scenario):
+    """APPENDUID that is wrong, always or now and then, and an answer that is lost."""
+
+    MESSAGES = [mail.tiny(i) for i in range(14)]
+
+    def each_once(self, uids, acts, deliver=None):
+        with self.subTest(uids=uids, acts=acts):
+            batch = self.run_with(self.plan(acts, uids=uids), deliver)
+            self.ends(self.done, 0)
+            found, wanted = self.there()
+            self.assertEqual((found - wanted, wanted - found), ({}, {}), "doubled, missing")
+            self.assertEqual(batch.report()["users"][0]["state"], "Synced")
+            return batch
+
+    def test_stored_and_the_answer_lost(self):
+        for uids in ("high", "other", "next", "some", "once"):
+            self.each_once(uids, {3: "stored-cut"})
+
+    def test_several_are_lost(self):
+        for uids in ("next", "once"):
+            self.each_once(uids, {2: "stored-cut", 6: "never-cut", 9: "stored-cut", 11: "stored-cut"})
+
+    def test_a_foreign_delivery_hides_nothing(self):
+        for uids in ("high", "once"):
+            with self.subTest(uids=uids):
+                self.run_with(self.plan({8: "never-ok"}, uids=uids), lambda act, user, append: self.other(append))
+                found, wanted = self.there()
+                self.assertEqual(sum((wanted - found).values()), 1)
+                self.ends(self.done, 3)
+
+
 class Missing(Scenario):
     """A message that was acknowledged and never stored, and something else that makes the number agree."""
 

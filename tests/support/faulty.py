@@ -48,7 +48,7 @@ class Plan:
     def __init__(self, seed=0, shares=None, drops=(), uids="true", own_dates=False, answer_s=0.0, tries=2, chosen=None):
         self.seed, self.shares, self.drops = seed, shares or {}, frozenset(drops)
         self.chosen = chosen or {}
-        self.uids = uids  # true, absent, high, other
+        self.uids = uids  # true, absent, high, other (of another folder), next (message's), some (are high), once
         self.late = None  # one of LATE for all that is late
         self.own_dates, self.answer_s, self.tries = own_dates, answer_s, tries
 
@@ -88,6 +88,7 @@ class Late:
 
 class Faulty:
     def __init__(self, server, plan, log=None):
+        self.uids_told = 0  # answers with an APPENDUID
         self.server, self.plan, self.users = server, plan, server.users
         self.host, self.ca = "127.0.0.1", server.ca
         self.inner_port = server.port_plain
@@ -539,6 +540,10 @@ class Talk:
         if kind == "other":
             new = b"[APPENDUID %d %s]" % (int(found.group(1)) + 7, found.group(2))
         else:
+            with self.proxy.lock:
+                self.proxy.uids_told += 1
+                some, once = self.proxy.uids_told % 4 == 2, self.proxy.uids_told == 2
+            add = {"high": 1000, "next": 1, "some": 3 * some, "once": 3 * once}[kind]
             new = b"[APPENDUID %s %s]" % (found.group(1), re.sub(
-                rb"\d+", lambda n: b"%d" % (int(n.group(0)) + 1000), found.group(2)))
+                rb"\d+", lambda n: b"%d" % (int(n.group(0)) + add), found.group(2)))
         return line.replace(found.group(0), new)
