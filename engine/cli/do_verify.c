@@ -126,9 +126,9 @@ static void user_text(const struct verify_user *u)
         printf("    not read whole: %s: %s\n    do: %s\n", u->type,
                err_line(&u->err, line, sizeof line), advice_find(u->type)->remedy);
     if (u->late)
-        printf("    %s of the doubled %s stored late, after %s had been sent again (LateCopy): `mailhaul tidy` lists and "
-               "removes %s\n", format_count(u->late).text, u->late == 1 ? "one was" : "ones were",
-               u->late == 1 ? "it" : "they", u->late == 1 ? "it" : "them");
+        printf("    %s of the doubled %s of a message that was sent again, as no look had found it (LateCopy): `mailhaul tidy` "
+               "lists %s, and removes what is this program's own\n", format_count(u->late).text,
+               u->late == 1 ? "is" : "are each", u->late == 1 ? "it" : "them");
     if (u->doubts)
         printf("    %u doubt%s left by the runs, so this cannot be Perfect: `mailhaul report` names %s\n", u->doubts,
                u->doubts == 1 ? " was" : "s were", u->doubts == 1 ? "it" : "them");

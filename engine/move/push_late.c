@@ -116,6 +116,7 @@ static bool has_doubt(const struct folder *f)
 
 struct found {
     uint64_t late, others;
+    bool unrecognised; /* of some that are late it is not known that they are */
     const struct surplus_copy *late_first, *others_first;
 };
 
@@ -138,6 +139,7 @@ static struct found found_in(const struct folder *f, struct surplus *surplus)
         if (late_is_ours(&f->record, surplus, &copies[i], told_before)) {
             if (found.late++ == 0)
                 found.late_first = &copies[i];
+            found.unrecognised |= !surplus_came_late(&copies[i]);
         } else if (is_others(f, &copies[i]) && found.others++ == 0) {
             found.others_first = &copies[i];
         }
@@ -161,10 +163,9 @@ static void tell(struct folder *f, const struct found *found)
 
     if (found->late)
         account_doubt(f->account, f, "LateCopy", found->late,
-                      "%s holds %llu second cop%s of messages that were stored late, after no look had found them "
-                      "and they had been sent again: %s",
-                      f->target_name, (unsigned long long)found->late, found->late == 1 ? "y" : "ies",
-                      example(found->late_first, found->late, text, sizeof text));
+                      "%s holds %llu second cop%s of messages that %s: %s", f->target_name,
+                      (unsigned long long)found->late, found->late == 1 ? "y" : "ies",
+                      surplus_words(!found->unrecognised), example(found->late_first, found->late, text, sizeof text));
     else
         account_doubt_clear(f->account, f, "LateCopy");
     if (found->others)

@@ -157,16 +157,16 @@ static bool put_verdict(struct tidy *t)
     return put(t, &op, 1);
 }
 
-bool tidy_put_left(struct tidy *t, uint32_t folder, const char *folder_name, uint64_t count, const char *example)
+bool tidy_put_left(struct tidy *t, uint32_t folder, const char *folder_name, uint64_t count, bool late,
+                   const char *example)
 {
     struct store_op *op = problem_op(t, STORE_OP_DOUBT, folder, "LateCopy");
 
     op->problem.doubt = count > 0;
     op->problem.count = count;
     snprintf(op->problem.text, sizeof op->problem.text,
-             "%.100s holds %llu second cop%s of messages that were stored late, after they had been sent again: %s%s",
-             folder_name, (unsigned long long)count, count == 1 ? "y" : "ies", example,
-             count == 1 ? "" : " is the first");
+             "%.100s holds %llu second cop%s of messages that %s: %s%s", folder_name, (unsigned long long)count,
+             count == 1 ? "y" : "ies", surplus_words(late), example, count == 1 ? "" : " is the first");
     return put(t, &op, 1) && put_verdict(t);
 }
 

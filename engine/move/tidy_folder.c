@@ -284,7 +284,7 @@ static bool all_copies(struct tidy *t, const struct folder_record *f, const char
     const struct surplus_copy *copies, *first = NULL;
     char example[64] = "";
     uint64_t left = 0;
-    bool ok = true;
+    bool ok = true, late = true;
     size_t count;
 
     copies = surplus_copies(late_surplus(look), &count);
@@ -302,13 +302,14 @@ static bool all_copies(struct tidy *t, const struct folder_record *f, const char
         ok = one(t, f, name, look, &copies[i], &left);
         if (left > then && !first)
             first = &copies[i];
+        late &= left == then || surplus_came_late(&copies[i]);
     }
     if (!ok)
         return false;
     if (first)
         example_of(first->seen.uid, first->kept_uid, example, sizeof example);
     t->result->left += left;
-    return tidy_put_left(t, f->folder, name, left, example);
+    return tidy_put_left(t, f->folder, name, left, late, example);
 }
 
 bool tidy_folder(struct tidy *t, const struct folder_record *f, const char *name)
@@ -321,7 +322,7 @@ bool tidy_folder(struct tidy *t, const struct folder_record *f, const char *name
 
     if (ok && late_is_another(look)) {
         /* It was made anew, and what was in it went. */
-        ok = tidy_put_left(t, f->folder, name, 0, "");
+        ok = tidy_put_left(t, f->folder, name, 0, true, "");
     } else if (ok) {
         for (size_t i = 0; ok && i < d.count; i++)
             ok = settle_doom(t, f, name, look, &d.all[i]);

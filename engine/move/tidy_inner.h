@@ -58,7 +58,8 @@ bool tidy_may_expunge(struct tidy *t);
 bool tidy_put_doom(struct tidy *t, uint32_t folder, uint32_t message, uint32_t doomed_uid, bool removed);
 bool tidy_put_removed(struct tidy *t, uint32_t folder, uint64_t count, const char *example);
 /* How many copies there are still; the user's verdict follows. */
-bool tidy_put_left(struct tidy *t, uint32_t folder, const char *folder_name, uint64_t count, const char *example);
+bool tidy_put_left(struct tidy *t, uint32_t folder, const char *folder_name, uint64_t count, bool late,
+                   const char *example);
 
 /* ---- tidy_folder ----------------------------------------------------------------------------- */
 

@@ -163,7 +163,7 @@ static const struct advice rows[] = {
       "Run `verify --user` to see which are missing: a person, a rule or a retention policy may have removed "
       "them, or `--accept-counts` took it so. Wanted back: run with a new state folder, which "
       "recognises what is there.", NULL, true },
-    { "LateCopy", "The target stored a message late, after it had been sent again: there are two copies.",
+    { "LateCopy", "There are two copies of a message that was sent again: the target stored it late, or it was not recognised.",
       "Nothing is lost. `verify --user` names the surplus copies; `tidy` lists those that this program stored, "
       "and `tidy --remove` removes them.", NULL, true },
     { "TwoSenders", "Somebody else moved the same mail into the folder while this run did: there are two copies.",

@@ -385,6 +385,18 @@ const struct surplus_copy *surplus_copies(const struct surplus *s, size_t *count
     return s->copies;
 }
 
+bool surplus_came_late(const struct surplus_copy *copy)
+{
+    return copy->kept_uid && copy->seen.uid > copy->kept_uid;
+}
+
+const char *surplus_words(bool late)
+{
+    return late ? "were stored late, after no look had found them and they had been sent again"
+                : "were sent again as no look had found them: what was sent first came later, or is shown there in "
+                  "another way than it was sent and was not recognised";
+}
+
 bool surplus_knows_sends(const struct surplus *s)
 {
     return s->knows_sends;

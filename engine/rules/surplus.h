@@ -46,6 +46,11 @@ void surplus_see_kept(struct surplus *surplus, const struct twin_row *seen);
 void surplus_judge(struct surplus *surplus);
 /* By ascending UIDs. */
 const struct surplus_copy *surplus_copies(const struct surplus *surplus, size_t *count_r);
+/* It came after the copy that is the message's: so it was stored late. Of another it is not known whether it was, or was
+ * there when it was looked for and not recognised. */
+bool surplus_came_late(const struct surplus_copy *copy);
+/* What such copies are of: "... messages that ". late: surplus_came_late of all of them. */
+const char *surplus_words(bool late);
 /* Some row was sent without an answer. The rows of earlier versions do not say so. */
 bool surplus_knows_sends(const struct surplus *surplus);
 

@@ -61,10 +61,11 @@ class Scenario(Case):
         body = b"Message-ID: <other@x>\r\nSubject: Other\r\n\r\nOf somebody else.\r\n"
         self.proxy.store(ADDRESS, Append(append.folder, [(b"", body)], b"", None))
 
-    def is_doubled_and_named(self, batch, foreign=0):
+    def is_doubled_and_named(self, batch, foreign=0, words="second cop"):
         found, wanted = self.there()
         self.assertEqual((sum((found - wanted).values()) - foreign, wanted - found), (1, {}), "doubled, missing")
         self.assertEqual([(d["type"], d["count"]) for d in batch.report()["users"][0]["doubts"]], [("LateCopy", 1)])
+        self.assertIn(words, batch.report()["users"][0]["doubts"][0]["text"])
         self.ends(self.done, 4)
 
 
@@ -106,7 +107,7 @@ class LateAnd(Scenario):
         messages = [*self.MESSAGES[:4], rounds.odd(7, mail.FIRST_S, b"no name", False)]
         plan = self.plan({}, own_dates=True)
         plan.chosen = {digest_of(messages[4].body): "stored-cut"}
-        self.is_doubled_and_named(self.run_with(plan, messages=messages))
+        self.is_doubled_and_named(self.run_with(plan, messages=messages), words="was not recognised")
 
     def test_equal_mail_without_a_name_does_not_hide_the_copy(self):
         """Two of the same are wanted, three are there."""
@@ -139,7 +140,7 @@ class LateAnd(Scenario):
         self.ends(self.done, 0)
         self.proxy.release()
         self.done = batch.call("run")
-        self.is_doubled_and_named(batch)
+        self.is_doubled_and_named(batch, words="second cop" if options else "were stored late")
 
     def test_what_comes_after_the_run_is_named_by_the_next(self):
         self.comes_after_the_run()
