@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -144,7 +145,8 @@ static uint64_t cost_of(const struct store_op *op)
     else if (op->kind == STORE_OP_META)
         bytes += op->meta.size;
     else if (op->kind == STORE_OP_FOUND)
-        bytes += op->found.count * sizeof *op->found.rows;
+        bytes += op->found.count * (sizeof *op->found.rows + (op->found.notes ? sizeof *op->found.notes : 0)) +
+                 (op->text ? strlen(op->text) : 0);
     else if (op->kind == STORE_OP_END)
         bytes += op->end.count * sizeof *op->end.ends;
     else if (op->kind == STORE_OP_UNANSWERED)

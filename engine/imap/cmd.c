@@ -125,6 +125,7 @@ void cmd_destroy(struct cmd *cmd)
     }
     free((char *)(uintptr_t)cmd->name.data);
     buf_deinit(&cmd->text);
+    quota_let_go(&cmd->held);
     free(cmd);
 }
 

@@ -56,6 +56,7 @@ struct cmd {
     enum cmd_kind kind;
     enum cmd_phase phase;
     uint32_t tag; /* 0 while queued */
+    struct quota_hold held; /* by who keeps what it was told, at least until it ends */
     struct buf text;
     size_t written;              /* of text */
     size_t stops[CMD_STOPS_MAX]; /* offsets in text before which "+" must come */

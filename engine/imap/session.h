@@ -16,6 +16,7 @@
 #include "engine/imap/caps.h"
 #include "engine/imap/values.h"
 #include "io/base/err.h"
+#include "io/base/quota.h"
 
 struct session;
 struct scram_work;
@@ -32,6 +33,7 @@ struct session_config {
                                  for is then no missing right (quirk L01) */
     uint32_t inflight_max;    /* commands on the wire at once; 0: 8 (quirk P09 wants <= 10) */
     uint32_t append_inflight_max; /* APPENDs with LITERAL+ on the wire at once; 0: 32 */
+    struct quota_part *memory; /* what its lines and its owner's lists are counted in, or NULL; borrowed */
     struct auth_config auth;  /* copied; secrets inside are borrowed until `ready` or session end */
 };
 
@@ -114,6 +116,8 @@ const char *session_waiting_for(const struct session *session);
 /* Ends the session from within a callback: the server does what nobody can go on with, in these words.
  * TRANSIENT/SESSION, origin PROTOCOL. */
 void session_give_up(struct session *session, const char *why);
+/* session_config.memory: for who keeps what the session tells. */
+struct quota_part *session_memory(const struct session *session);
 /* It has failed or ended: a command that ends now ends for that reason, whatever its error's scope. */
 bool session_is_over(const struct session *session);
 /* Milliseconds that the oldest wait may last without any byte before it is a stall: by command and

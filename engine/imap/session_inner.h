@@ -126,6 +126,7 @@ struct session {
     struct imap_selected selected; /* what is told while SELECT is in flight */
     struct buf keywords;           /* of selected.permanent */
     struct buf scratch;
+    struct quota_hold held; /* lines under way */
     char greeting[256], server_id[256], last_words[160];
 };
 
@@ -134,6 +135,9 @@ void session_fail(struct session *s, const struct err *err); /* takes effect whe
 bool session_fail_protocol(struct session *s, const char *why); /* returns false */
 /* What only somebody between here and the server has a use for. */
 void session_fail_tls(struct session *s, const char *what);
+/* Something was told that its receiver keeps, until cmd ends or longer, in so many bytes: is there memory for more?
+ * False: the session fails. */
+bool session_keeps(struct session *s, struct cmd *cmd, size_t bytes);
 void session_notify(struct session *s);
 uint32_t session_tag(struct session *s);
 void session_start(struct session *s, struct cmd *cmd); /* queues it; takes ownership */

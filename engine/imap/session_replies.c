@@ -13,6 +13,8 @@
 #define ROWS_SLACK       1000u
 #define OPEN_SLACK       100000u /* a server may know of more than it told */
 #define LIST_ROWS_USEFUL 200000u
+/* Of a row, in an array that is moved when it grows. */
+#define ROW_KEPT_BYTES   256u
 
 static struct cmd *oldest(const struct session *s, enum cmd_kind kind)
 {
@@ -230,7 +232,8 @@ static void row_received(struct session *s, struct cmd *cmd, const struct imap_m
         session_fail_protocol(s, "the server sends more rows than there are messages");
         return;
     }
-    cmd->u.fetch.row(cmd->context, row);
+    if (session_keeps(s, cmd, ROW_KEPT_BYTES + row->flags.keywords.size))
+        cmd->u.fetch.row(cmd->context, row);
 }
 
 static void fetch_received(struct session *s, const struct resp *resp)
@@ -297,6 +300,8 @@ static void list_received(struct session *s, const struct resp *resp)
     if (cmd->u.list.rows++ < LIST_ROWS_USEFUL)
         session_useful(s);
     cmd->u.list.row(cmd->context, &row);
+    /* Counted by the list itself, which outlives the command. */
+    (void)session_keeps(s, cmd, 0);
 }
 
 static bool same_mailbox(struct slice a, struct slice b)

@@ -3,6 +3,9 @@
 #include "engine/imap/token.h"
 #include "engine/imap/uidset.h"
 
+/* Of a range, in an array that is moved when it grows. */
+#define RANGE_KEPT_BYTES 16u
+
 static void answered(struct session *s, struct cmd *cmd)
 {
     if (!cmd->got_data) {
@@ -25,6 +28,8 @@ static bool tell(struct session *s, struct cmd *cmd, uint32_t first, uint32_t la
         so_far->highest = last;
     if (++so_far->ranges > SESSION_ROWS_MAX || so_far->again > SESSION_ROWS_MAX)
         return session_fail_protocol(s, "SEARCH names more messages than a folder can hold");
+    if (!session_keeps(s, cmd, RANGE_KEPT_BYTES))
+        return false;
     cmd->u.range(cmd->context, first, last);
     return true;
 }

@@ -31,6 +31,7 @@ struct exam_side {
     unsigned bare_at; /* 1 + the folder that opens without the delimiter at its name's end (C1); 0: none */
     struct verify_entry *entries; /* of the folder under way; ascending UIDs once listed */
     uint32_t count, room;
+    struct quota_hold held;
     struct uid_window window;
     uint32_t uidnext, exists, uidvalidity;
     bool exists_told;

@@ -69,6 +69,9 @@ static void side_row(void *context, const struct imap_message_row *row)
             id.size = 0; /* the names of so many are not kept */
         exam->id_ends[side->count - 1] = (uint32_t)exam->ids.size;
     }
+    /* With what judging them takes. */
+    quota_hold(&side->held, session_memory(visit_session(side->visit)),
+               2 * side->room * sizeof *side->entries + (side->side == SIDE_SOURCE ? side->exam->ids.room : 0));
 }
 
 static bool ascending(const struct exam_side *side)
@@ -406,8 +409,10 @@ static void exam_free(struct exam *exam)
     }
     free(exam->folders);
     sides_clear(exam);
-    for (unsigned i = 0; i < SIDE_COUNT; i++)
+    for (unsigned i = 0; i < SIDE_COUNT; i++) {
         free(exam->sides[i].entries);
+        quota_let_go(&exam->sides[i].held);
+    }
     exam_strange_end(exam);
     roster_deinit(&exam->roster);
     names_index_deinit(&exam->folders_by_raw);

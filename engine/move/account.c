@@ -177,6 +177,7 @@ static void account_free(struct account *account)
     free(account->folders);
     listing_deinit(account);
     free(account->permanent_keywords);
+    quota_leave(&account->memory);
     hub_account_ended(hub, account);
     free(account);
 }
@@ -495,6 +496,7 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
     account->index = index;
     account->id = id;
     account->user = &hub->settings->users[index];
+    account->memory = quota_join(hub->memory);
     account->begun_ms = account->last_tick_ms = loop_now_ms(hub->loop);
     account->next = hub->accounts;
     if (hub->accounts)

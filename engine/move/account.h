@@ -112,6 +112,7 @@ struct account {
     bool gives_others;      /* the source gave the body of another message: each one is looked at */
     unsigned fetch_most;    /* bodies a FETCH asks for at most, 0: as many as is usual; learnt */
     unsigned told;          /* store operations whose answer is awaited */
+    struct quota_part *memory; /* its lists */
     uint64_t large_items; /* left behind for their size, in all runs; known when proven */
     uint64_t fetched_bytes, uploaded_bytes; /* in this run */
     uint64_t rate_bytes, rate_ms, rate;     /* bytes per second over the last seconds */

@@ -507,6 +507,7 @@ static void init_hubs(struct batch *batch)
         hub->spool = batch->spool;
         hub->https = batch->house.https;
         hub->presence = batch->house.presence;
+        hub->memory = batch->house.memory;
         for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
             hub->tls[side] = batch->house.tls[side];
             limit_links(batch, hub, side);

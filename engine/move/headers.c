@@ -9,6 +9,8 @@
 
 /* A server may know of more messages than it told, but not of any number. */
 #define ROWS_SLACK 100000u
+/* What the receiver keeps of a row, until it has the last. */
+#define ROW_KEPT_BYTES 96u
 
 struct headers {
     struct session *session;
@@ -20,12 +22,14 @@ struct headers {
     uint32_t count, room, before; /* before: the window at hand */
     unsigned damaged;
     bool exists_told;
+    struct quota_hold held; /* by the receiver */
 };
 
 static void window(struct headers *h);
 
 static void over(struct headers *h, const struct err *err)
 {
+    quota_let_go(&h->held);
     h->events->ended(h->context, err);
     free(h->uids);
     free(h);
@@ -66,6 +70,7 @@ static void row_told(void *context, const struct imap_message_row *row)
         h->uids = mem_resize(h->uids, h->room, sizeof *h->uids);
     }
     h->uids[h->count++] = row->uid;
+    quota_hold_more(&h->held, session_memory(h->session), ROW_KEPT_BYTES);
     h->events->row(h->context, row);
 }
 

@@ -19,6 +19,7 @@
 
 struct account;
 struct batch;
+struct quota;
 
 /* Written by one hub, read by anyone. */
 struct counters {
@@ -58,6 +59,7 @@ struct hub {
     struct spool *spool;
     struct tls_role *tls[SIDE_COUNT];
     struct presence *presence; /* [SIDE_COUNT]; the house's */
+    struct quota *memory; /* for lists that servers feed; the house's */
     struct https *https;   /* NULL when no side uses OAuth; shared, the batch's */
     struct tokens *tokens; /* likewise; the hub's own */
     struct account *accounts; /* active ones */

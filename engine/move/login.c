@@ -203,4 +203,5 @@ void login_describe(struct worker *w, struct link_config *config_r)
     config_r->target.unacknowledged_ms = w->side == SIDE_TARGET ? config_r->stall_ms : 0;
     config_r->session.auth.tried = account->hub->broken_ways[w->side];
     config_r->session.mailbox_worked = account->sides[w->side].listed;
+    config_r->session.memory = account->memory;
 }

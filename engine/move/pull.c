@@ -46,6 +46,7 @@ void pull_end(struct worker *worker)
     pull_folder_release(worker);
     free(p->rows);
     free(p->notes);
+    quota_let_go(&p->held);
     pull_missing_clear(&p->missing);
     buf_deinit(&p->words);
     free(p);

@@ -29,6 +29,7 @@ struct pull_missing {
     bool unread;    /* it told a number that is none */
     struct pull_known *known; /* ascending; none where the listing begins behind them */
     uint32_t known_count, known_room, shown_count;
+    struct quota_hold held;
     void (*ended)(struct worker *w, const struct err *err);
 };
 
@@ -42,6 +43,7 @@ struct pull {
     struct message_record *rows; /* of the window; keywords hold offsets into words */
     unsigned row_count, row_room;
     struct buf words;
+    struct quota_hold held; /* notes; rows are counted by their FETCH, and by the writer */
     uint64_t listed; /* rows seen in this folder in this listing */
     unsigned windows;
     uint64_t expected_before; /* tally.found when the listing began */
@@ -77,7 +79,7 @@ void pull_list_row(void *context, const struct imap_message_row *row);
 /* pull_missing: compares what was listed from base on with what SEARCH knows, and asks for the rest
  * one by one; those come by pull_list_row, without flags and date where nothing tells them. ended: err
  * is a lost connection or a throttled answer; a server without SEARCH has told nothing. */
-void pull_missing_saw(struct pull_missing *m, uint32_t uid);
+void pull_missing_saw(struct worker *w, uint32_t uid);
 void pull_missing_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err));
 void pull_missing_clear(struct pull_missing *m);
 /* pull_hidden: must the folder be listed from its first message on, since some were hidden in an earlier run? Then

@@ -17,10 +17,20 @@
 #define WINDOW_ROWS_MOST 200000u
 /* Connections that a folder may cost while others do well. */
 #define LOSSES_MAX 4u
+/* The same where its rows took more memory than there is. */
+#define LISTINGS_TOO_LARGE 2u
 /* Windows refused in a row, each half of the one before: then it is the folder. */
 #define REFUSED_MAX 40u
 
 static void list_window(struct worker *w);
+
+/* The folder is given up, and the rest of the mailbox goes on. */
+static void refuse_listed(struct folder *f, const char *type, const struct err *err)
+{
+    account_failure(f->account, FAILURE_SOURCE, TROUBLE_SELECT, type, err, f, 0);
+    folder_set_pull(f, PULL_REFUSED);
+    account_fail(f->account, type, true);
+}
 
 /* The connection went while the folder was opened (for its list or, later, for its bodies) or listed. When
  * that happens again and again, and all else goes well in the meantime, it is the folder (quirk C6): it is
@@ -37,8 +47,13 @@ static void folder_lost(struct folder *f, bool opening, const struct err *cause)
         return;
     if (f->losses++ == 0)
         f->losses_progress = progress;
-    if (f->losses < LOSSES_MAX || progress == f->losses_progress)
+    if (trouble_is_memory(cause) ? f->losses < LISTINGS_TOO_LARGE
+                                 : f->losses < LOSSES_MAX || progress == f->losses_progress)
         return;
+    if (trouble_is_memory(cause)) {
+        refuse_listed(f, "ListTooLarge", cause);
+        return;
+    }
     err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_BYE, 0,
             "the server ended the connection each of %u times that the folder was opened: %.150s",
             f->losses, cause->server_text);
@@ -46,9 +61,7 @@ static void folder_lost(struct folder *f, bool opening, const struct err *cause)
     type = trouble_type(TROUBLE_SELECT, FAILURE_SOURCE, &err);
     if (strcmp(type, "ServerBug") == 0)
         pull_tell_bug(f, cause);
-    account_failure(account, FAILURE_SOURCE, TROUBLE_SELECT, type, &err, f, 0);
-    folder_set_pull(f, PULL_REFUSED);
-    account_fail(account, type, true);
+    refuse_listed(f, type, &err);
 }
 
 void pull_step_failed(struct worker *w, enum trouble_doing doing, const struct err *err)
@@ -205,8 +218,10 @@ static void drop_window(struct pull *p)
 {
     p->row_count = 0;
     buf_clear(&p->words);
+    buf_trim(&p->words);
     free(p->notes);
     p->notes = NULL;
+    quota_let_go(&p->held);
 }
 
 /* A command of more is done in part only, where the server has a limit (RFC 9738). */
@@ -233,7 +248,7 @@ static void window_done(struct worker *w)
     for (unsigned i = 0; i < p->row_count; i++) {
         struct message_record *m = &p->rows[i];
 
-        pull_missing_saw(&p->missing, m->uid);
+        pull_missing_saw(w, m->uid);
         if (!gmail_claims(f, m->source_id)) {
             m->state = MESSAGE_SKIPPED;
             m->reason = SKIP_DUPLICATE;
@@ -274,6 +289,8 @@ static void window_done(struct worker *w)
     p->listed += p->row_count;
     p->row_count = p->row_room = 0;
     buf_clear(&p->words);
+    buf_trim(&p->words);
+    quota_let_go(&p->held);
     seen = op->found.count;
     if (seen)
         account_found_mail(account);
@@ -372,8 +389,10 @@ static void ask_notes(struct worker *w)
         window_done(w);
         return;
     }
-    if (!p->notes)
+    if (!p->notes) {
         p->notes = mem_zero(p->row_count, sizeof *p->notes);
+        quota_hold(&p->held, w->account->memory, p->row_count * sizeof *p->notes);
+    }
     session_fetch_rows(link_session(w->link), uidset_finish(&set),
                        SLICE("DATE SUBJECT MESSAGE-ID"), note_row, notes_ended, w);
 }

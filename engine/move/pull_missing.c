@@ -15,14 +15,18 @@ void pull_missing_clear(struct pull_missing *m)
     free(m->seen);
     free(m->uids);
     free(m->known);
+    quota_let_go(&m->held);
     *m = (struct pull_missing){ 0 };
 }
 
-void pull_missing_saw(struct pull_missing *m, uint32_t uid)
+void pull_missing_saw(struct worker *w, uint32_t uid)
 {
+    struct pull_missing *m = &((struct pull *)w->work)->missing;
+
     if (m->seen_count == m->seen_room) {
         m->seen_room = m->seen_room ? m->seen_room * 2 : 1024;
         m->seen = mem_resize(m->seen, m->seen_room, sizeof *m->seen);
+        quota_hold(&m->held, w->account->memory, m->seen_room * sizeof *m->seen + m->known_room * sizeof *m->known);
     }
     m->seen[m->seen_count++] = uid;
 }

@@ -173,7 +173,7 @@ void push_look(struct worker *w, void (*ended)(struct worker *w, const struct er
     struct push *p = w->work;
 
     twins_destroy(&p->scan);
-    p->scan = twins_create();
+    p->scan = twins_create(w->account->memory);
     push_look_clear(&p->look);
     p->look.ended = ended;
     p->look.damaged_before = session_damaged_count(link_session(w->link));

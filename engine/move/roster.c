@@ -16,6 +16,10 @@
 #define LEVELS_MAX       250u
 /* Hidden parents that are asked for by name. */
 #define PARENTS_MAX 500u
+/* What a folder takes while its user is at work, in this list and in what is made of it, besides its name, which stands in
+ * so many places. */
+#define ROW_BYTES 4000u
+#define ROW_NAMES 12u
 /* Namespaces of others and of all. */
 #define FOREIGN_MAX 1000u
 
@@ -35,6 +39,7 @@ static void rows_drop(struct roster *r)
         free(r->rows[i].raw);
     r->count = r->inbox = 0;
     r->bytes = 0;
+    quota_let_go(&r->held);
     r->cut = false;
     r->looks += r->raws.looks;
     names_index_deinit(&r->raws);
@@ -130,6 +135,8 @@ static void list_row(void *context, const struct imap_list_row *row)
     if (!r->delimiter)
         r->delimiter = row->delimiter;
     r->bytes += row->name.size;
+    quota_hold_more(&r->held, r->session ? session_memory(r->session) : NULL,
+                    ROW_BYTES + ROW_NAMES * row->name.size);
     r->rows[r->count++] = (struct roster_row){ .raw = slice_dup(row->name),
                                                .delimiter = row->delimiter,
                                                .attributes = row->attributes };

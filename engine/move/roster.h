@@ -38,6 +38,7 @@ struct roster {
     struct roster_row *rows;
     unsigned count, room;
     size_t bytes;                 /* of their names */
+    struct quota_hold held;       /* by all that is made of the rows */
     char *prefix;                 /* personal namespace, raw; NULL: not told */
     char delimiter;               /* the namespace's, else the first row's */
     struct settings_list foreign; /* prefixes of other users' and shared namespaces, raw */

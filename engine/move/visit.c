@@ -11,6 +11,8 @@
 /* A person waits for the end of it, and no mail is at stake. */
 #define ATTEMPTS_MAX  6u
 #define TOKEN_LOOK_MS 200u
+/* Of memory-max: the rest is for bodies on their way, connections and the program itself. */
+#define LISTS_SHARE 2u
 
 struct visits {
     struct hub hub; /* as far as tokens need one */
@@ -23,6 +25,7 @@ struct visit {
     const struct visit_events *events;
     void *context;
     struct link *link;
+    struct quota_part *memory;
     struct secret *token;
     struct loop_timer again;
     unsigned failures; /* in a row */
@@ -52,6 +55,7 @@ bool visit_house_open(struct visit_house *house, const struct settings *settings
 {
     *house = (struct visit_house){ .settings = settings };
     house->presence = mem_zero(SIDE_COUNT, sizeof *house->presence);
+    house->memory = quota_create(settings->memory_max_bytes / LISTS_SHARE);
     if (!make_tls(house, SIDE_SOURCE, err_r) || !make_tls(house, SIDE_TARGET, err_r))
         return false;
     if (settings->source.oauth.grant == SETTINGS_GRANT_NONE &&
@@ -67,11 +71,16 @@ void visit_house_close(struct visit_house *house)
         tls_role_destroy(&house->tls[side]);
     free(house->presence);
     house->presence = NULL;
+    quota_destroy(&house->memory);
 }
 
 void visit_house_hub(const struct visit_house *house, struct loop *loop, struct hub *hub_r)
 {
-    *hub_r = (struct hub){ .settings = house->settings, .loop = loop, .presence = house->presence, .https = house->https };
+    *hub_r = (struct hub){ .settings = house->settings,
+                           .loop = loop,
+                           .presence = house->presence,
+                           .memory = house->memory,
+                           .https = house->https };
     for (unsigned side = 0; side < SIDE_COUNT; side++)
         hub_r->tls[side] = house->tls[side];
     hub_r->tokens = tokens_create(hub_r);
@@ -104,6 +113,7 @@ static void over(struct visit *v)
 
     loop_timer_clear(loop, &v->again);
     secret_destroy(&v->token);
+    quota_leave(&v->memory);
     v->events->over(v->context, v->given_up ? &v->err : NULL, v->type);
     free(v);
 }
@@ -220,6 +230,7 @@ static void connect_now(void *context)
     snprintf(label, sizeof label, "%s user=%s", v->side == SIDE_SOURCE ? "source" : "target",
              v->user->email_address);
     login_as(settings, v->side, v->user, hub->tls[v->side], v->token, &config);
+    config.session.memory = v->memory;
     config.label = label;
     v->link = link_open(hub->loop, &config, &link_events, v);
 }
@@ -234,6 +245,7 @@ struct visit *visit_start(struct visits *visits, enum side side, const struct se
     v->user = user;
     v->events = events;
     v->context = context;
+    v->memory = quota_join(visits->hub.memory);
     loop_timer_set(visits->hub.loop, &v->again, 0, connect_now, v);
     return v;
 }

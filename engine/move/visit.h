@@ -8,6 +8,7 @@
 #include "engine/move/hub.h"
 #include "engine/move/link.h"
 #include "engine/rules/trouble.h"
+#include "io/base/quota.h"
 
 /* What the visits of one process share: TLS and, with OAuth, the token client. Any thread. */
 struct visit_house {
@@ -15,6 +16,7 @@ struct visit_house {
     struct tls_role *tls[SIDE_COUNT];
     struct https *https; /* NULL without OAuth */
     struct presence *presence; /* [SIDE_COUNT]; owned */
+    struct quota *memory; /* for lists that servers feed; owned */
 };
 /* Errors: PERMANENT/RUN, origin TLS for certificate files; visit_house_close is due either way. */
 bool visit_house_open(struct visit_house *house, const struct settings *settings,

@@ -113,6 +113,10 @@ static const struct advice rows[] = {
       "Look at the named folder in webmail: a share or link to what is gone is best removed there; "
       "then run again. All folders that were listed are copied.", NULL, true },
 
+    { "ListTooLarge", "A server's lists take more memory than memory-max leaves for lists.",
+      "So many folders or messages are hardly real: look at the mailbox. If they are, raise memory-max in the batch "
+      "file and run again. The other users and folders were copied.", NULL, true },
+
     /* Messages of the source. */
     { "ParseError", "The source's answer breaks the IMAP rules at this message or folder.",
       "Open the message in webmail, move or forward it, then run `retry`. All other messages were "

@@ -186,6 +186,14 @@ static void see_twice(struct describing *d)
         first = &d->rows[names_index_find(&d->raws, slice_cstr(r->raw))];
         first->attributes |=
             r->attributes & ~(unsigned)(IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT);
+        /* With the delimiter that leaves a name of it. */
+        if (first->name[0] == '\0') {
+            char *nothing = first->name;
+
+            first->name = r->name;
+            first->delimiter = r->delimiter;
+            r->name = nothing;
+        }
         first->selectable |= r->selectable;
         r->selectable = false;
     }

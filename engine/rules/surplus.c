@@ -149,7 +149,7 @@ static int by_key(const void *a, const void *b)
 static struct twins *unclaimed(struct surplus *s, const struct twin_manners *manners)
 {
     struct twin_claim *claims = mem_zero(s->known_count + 1, sizeof *claims);
-    struct twins *twins = twins_create();
+    struct twins *twins = twins_create(NULL);
     struct twin_manners learnt = *manners;
     size_t count = 0;
 

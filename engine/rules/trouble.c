@@ -18,6 +18,8 @@
 #define MESSAGE_ATTEMPTS     3u
 #define UNAVAILABLE   "server unavailable"
 #define NOT_CONNECTED "authenticated but not connected"
+/* Memory that others hold may be free a little later. */
+#define LISTS_ATTEMPTS 3u
 /* A host that refuses TCP from the start is not there; later it is a reboot worth waiting for. */
 #define CONNECT_ATTEMPTS_QUICK 5u
 
@@ -121,6 +123,8 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
         return "TokenFailed";
     if (err->origin == ERR_ORIGIN_TLS && doing <= TROUBLE_LOGIN)
         return "TlsFailed";
+    if (trouble_is_memory(err))
+        return "ListTooLarge";
     /* Of a mailbox that was open before: too many or too frequent connections. */
     if (err->class == ERR_CLASS_THROTTLED && says(err, NOT_CONNECTED))
         return "ConnectionLimit";
@@ -161,6 +165,11 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
         break;
     }
     return "SpoolError";
+}
+
+bool trouble_is_memory(const struct err *err)
+{
+    return err->origin == ERR_ORIGIN_CONFIG && err->class == ERR_CLASS_TRANSIENT;
 }
 
 static uint32_t first_wait_ms = 1000;
@@ -299,8 +308,10 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
             verdict_r->action = TROUBLE_FEWER;
             return;
         }
-        if (attempts + 1 >= limit)
+        if (attempts + 1 >= limit || (trouble_is_memory(err) && attempts + 1 >= LISTS_ATTEMPTS))
             verdict_r->action = TROUBLE_STOP_ACCOUNT;
+        if (trouble_is_memory(err))
+            return;
         if (attempts + 1 >= limit)
             verdict_r->type = "TooManyTransientFailures";
         if (doing == TROUBLE_CONNECT && attempts + 1 >= CONNECT_ATTEMPTS_QUICK && err->origin != ERR_ORIGIN_BYE) {

@@ -48,6 +48,9 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
                    unsigned attempts, unsigned limit, uint32_t seed,
                    struct trouble_verdict *verdict_r);
 
+/* Lists of servers took what memory-max leaves for them (session_config.memory). */
+bool trouble_is_memory(const struct err *err);
+
 /* What was being done when a connection ended before it was ready for commands. greeted: the server had let it in. */
 enum trouble_doing trouble_while_connecting(const struct err *err, bool greeted);
 

@@ -54,14 +54,18 @@ void twin_key(struct slice header, uint8_t key_r[TWIN_KEY_BYTES])
     key_r[0] = (uint8_t)text[0];
 }
 
-struct twins *twins_create(void)
+struct twins *twins_create(struct quota_part *memory)
 {
-    return mem_zero(1, sizeof(struct twins));
+    struct twins *twins = mem_zero(1, sizeof *twins);
+
+    twins->memory = memory;
+    return twins;
 }
 
 void twins_destroy(struct twins **twins)
 {
     if (*twins) {
+        quota_let_go(&(*twins)->held);
         free((*twins)->all);
         free((*twins)->by_uid);
         twins_rows_free(*twins);
@@ -79,6 +83,7 @@ void twins_add(struct twins *twins, const uint8_t key[TWIN_KEY_BYTES], const str
     if (twins->count == twins->room) {
         twins->room = twins->room ? twins->room * 2 : 256;
         twins->all = mem_resize(twins->all, twins->room, sizeof *twins->all);
+        quota_hold(&twins->held, twins->memory, twins->room * sizeof *twins->all);
     }
     c = &twins->all[twins->count++];
     memcpy(c->key, key, TWIN_KEY_BYTES);

@@ -8,6 +8,7 @@
 
 #include "engine/imap/values.h"
 #include "engine/rules/twin_manners.h"
+#include "io/base/quota.h"
 
 #define TWIN_KEY_BYTES 16
 
@@ -20,7 +21,8 @@ void twin_key(struct slice header, uint8_t key_r[TWIN_KEY_BYTES]);
 struct twins; /* a folder's candidates; about 40 bytes each, and 24 for each message that waits to
                  be fetched */
 
-struct twins *twins_create(void);
+/* Counts what it takes in memory from now on; NULL: nobody counts. */
+struct twins *twins_create(struct quota_part *memory);
 void twins_destroy(struct twins **twins);
 /* Adds a message of the target; all of them before the first that is expected to be there. */
 void twins_add(struct twins *twins, const uint8_t key[TWIN_KEY_BYTES], const struct imap_date *date,

@@ -19,6 +19,8 @@ struct twins {
     struct candidate *all;
     size_t count, room, left;
     bool sorted;
+    struct quota_part *memory;
+    struct quota_hold held;
     size_t *by_uid; /* positions in UID order, made for twins_at; goes with any reordering */
     struct twin_rows *rows; /* what is to be paired with them; twin_pair's */
 };

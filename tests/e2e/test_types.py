@@ -40,7 +40,7 @@ TYPES = {
     "MessageVanished": "test_types.Gone", "MessageUnreadable": "test_quirks", "ReservedName": "test_plan",
     "DailyLimit": "test_pace", "MultipleRoots": "test_six_errors", "TrailingDelimiter": "test_six_errors",
     "OpenedForWriting": "test_quirks", "SizeDiffers": "test_quirks", "NamesLeftOut": "test_quirks",
-    "KeywordsDropped": "test_hostile", "FlagsNotKept": "test_refusals",
+    "KeywordsDropped": "test_hostile", "ListTooLarge": "test_attacks", "FlagsNotKept": "test_refusals",
     "TargetUidsWrong": "test_pairing", "TargetDatesOwn": "test_pairing",
     "FolderNameClash": "test_plan", "FolderRenamed": "test_plan", "MessageRejected": "test_repair",
 }

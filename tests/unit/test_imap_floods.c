@@ -241,6 +241,69 @@ static void messages_named_again_and_again(void **state)
     }
 }
 
+/* What is told and kept counts against what all may keep, until the command ends; so do the lines themselves. */
+static void memory_is_counted(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct quota *all = quota_create(1u << 20);
+        struct counting c = { 0 };
+        size_t size;
+
+        begin_within(&c.one, quota_join(all));
+        if (i == 0)
+            session_fetch_rows(c.one.session, SLICE("1:1000000"), SLICE(""), count_row, ended, &c);
+        else
+            session_search(c.one.session, SLICE("ALL"), count_range, ended, &c);
+        free(said(&c.one, &size));
+        for (uint32_t uid = 1; !c.one.failed && uid < 2000000; uid += 2) {
+            char line[100];
+
+            snprintf(line, sizeof line, i ? "* SEARCH %u\r\n" : "* 1 FETCH (UID %u FLAGS (a b) RFC822.SIZE 5)\r\n", uid);
+            feed(&c.one, line);
+            assert_true(quota_used(all) <= 1u << 20);
+        }
+        assert_int_equal(c.one.failed, 1);
+        assert_int_equal(c.one.ended, 1);
+        assert_int_equal(c.one.err.origin, ERR_ORIGIN_CONFIG);
+        assert_int_equal(c.one.err.class, ERR_CLASS_TRANSIENT);
+        assert_true(c.rows + c.ranges > 1000 && c.rows + c.ranges < 100000);
+        session_destroy(&c.one.session);
+        assert_int_equal(quota_used(all), 0);
+        quota_leave(&c.one.memory);
+        quota_destroy(&all);
+    }
+}
+
+/* One of many connections that each hold half a line. */
+static void a_line_that_never_ends_is_counted(void **state)
+{
+    struct quota *all = quota_create(400000);
+    struct one many[8] = { 0 };
+    char some[65536];
+    size_t size;
+    unsigned over = 0;
+
+    (void)state;
+    memset(some, 'x', sizeof some);
+    for (unsigned i = 0; i < 8; i++) {
+        begin_within(&many[i], quota_join(all));
+        session_noop(many[i].session, ended, &many[i]);
+        free(said(&many[i], &size));
+        session_feed(many[i].session, slice_of(some, sizeof some));
+        session_feed(many[i].session, slice_of(some, sizeof some));
+    }
+    for (unsigned i = 0; i < 8; i++)
+        over += many[i].failed;
+    assert_true(over >= 4 && over < 8);
+    for (unsigned i = 0; i < 8; i++) {
+        session_destroy(&many[i].session);
+        quota_leave(&many[i].memory);
+    }
+    assert_int_equal(quota_used(all), 0);
+    quota_destroy(&all);
+}
+
 static unsigned looked, whole;
 
 static enum scan_literal literal_begins(void *context, struct slice line, uint64_t size_bytes)
@@ -318,6 +381,8 @@ int main(void)
         cmocka_unit_test(a_large_body),
         cmocka_unit_test(numbers_of_a_long_line),
         cmocka_unit_test(messages_named_again_and_again),
+        cmocka_unit_test(memory_is_counted),
+        cmocka_unit_test(a_line_that_never_ends_is_counted),
         cmocka_unit_test(literals_without_end),
         cmocka_unit_test(a_command_begun_while_all_end),
     };

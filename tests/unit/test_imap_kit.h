@@ -13,6 +13,7 @@ struct one {
     struct session *session;
     unsigned ended, failed;
     struct err err;
+    struct quota_part *memory;
 };
 
 static void nothing(void *context)
@@ -62,17 +63,22 @@ static char *said(struct one *one, size_t *size_r)
     return text;
 }
 
-static void begin(struct one *one)
+static void begin_within(struct one *one, struct quota_part *memory)
 {
-    struct session_config config = { .tls = true, .auth.user = "anna", .auth.mechanism = AUTH_EXTERNAL };
+    struct session_config config = { .tls = true, .auth.user = "anna", .auth.mechanism = AUTH_EXTERNAL, .memory = memory };
     size_t size;
 
-    *one = (struct one){ 0 };
+    *one = (struct one){ .memory = memory };
     one->session = session_create(&config, &events, one);
     feed(one, "* PREAUTH hello\r\n");
     free(said(one, &size));
     feed(one, "* CAPABILITY IMAP4rev1 UIDPLUS LITERAL+ LIST-EXTENDED QUOTA\r\na1 OK\r\n");
     free(said(one, &size));
+}
+
+static void begin(struct one *one)
+{
+    begin_within(one, NULL);
 }
 
 #endif

@@ -93,7 +93,7 @@ struct pairing {
 
 static struct pairing pairing(bool rewrites)
 {
-    return (struct pairing){ twins_create(), { .rewrites = rewrites } };
+    return (struct pairing){ twins_create(NULL), { .rewrites = rewrites } };
 }
 
 static void holds(struct pairing *p, const char *header, const struct imap_date *date,
@@ -580,7 +580,7 @@ static void a_claim_takes_nothing_from_before_it_was_sent(void **state)
 
 static void two_looks_agree_only_when_equal(void **state)
 {
-    struct twins *a = twins_create(), *b = twins_create();
+    struct twins *a = twins_create(NULL), *b = twins_create(NULL);
     uint8_t key[TWIN_KEY_BYTES];
 
     (void)state;
