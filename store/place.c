@@ -58,7 +58,9 @@ const char *place_remote_name(unsigned long f_type)
 
 static bool refused(struct err *err_r, int code, const char *folder, const char *what)
 {
-    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_OS, code, "%s: %s", folder, what);
+    /* The reason must find room behind a long name. */
+    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_OS, code, "%.100s%s: %s", folder,
+            strlen(folder) > 100 ? "..." : "", what);
     return err_doing(err_r, "open the state folder");
 }
 
@@ -186,7 +188,11 @@ static bool folder_ready(const char *folder, bool read_only, struct err *err_r)
     } else if (!read_only && errno != EEXIST) {
         switch (errno) {
         case ENOTDIR:
-            return refused(err_r, ENOTDIR, folder, "a part of the path is a file, not a folder");
+            return misnamed(err_r, ENOTDIR, folder, "a part of the path is a file, not a folder");
+        case ENAMETOOLONG:
+            return misnamed(err_r, ENAMETOOLONG, folder, "the name is too long for the file system");
+        case ELOOP:
+            return misnamed(err_r, ELOOP, folder, "a link of the path leads back to itself");
         case ENOENT:
             return misnamed(err_r, ENOENT, folder, "the folder it should stand in does not exist");
         case EROFS:

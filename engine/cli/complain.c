@@ -24,6 +24,11 @@ int complain_of_state(const struct err *err)
                                                                : EXIT_DISK);
 }
 
+int complain_of_start(const struct err *err)
+{
+    return complain(err, err->origin == ERR_ORIGIN_TLS || err->origin == ERR_ORIGIN_CONFIG ? EXIT_BATCH_FILE : EXIT_DISK);
+}
+
 int complain_not_there(const char *folder, int error)
 {
     if (error == ENOENT) {
@@ -31,7 +36,7 @@ int complain_not_there(const char *folder, int error)
         return EXIT_USAGE;
     }
     fprintf(stderr, "mailhaul: %s: %s\n", folder, strerror(error));
-    return EXIT_DISK;
+    return error == ENAMETOOLONG || error == ENOTDIR || error == ELOOP ? EXIT_BATCH_FILE : EXIT_DISK;
 }
 
 int complain_unknown_user(struct slice user)
@@ -43,12 +48,12 @@ int complain_unknown_user(struct slice user)
     return EXIT_USAGE;
 }
 
-int complain_of_file(const char *file, int error)
+int complain_of_file(const char *option, const char *file, int error)
 {
     bool mistaken = error == ENOENT || error == ENOTDIR || error == EISDIR || error == EACCES ||
                     error == ENAMETOOLONG;
 
-    fprintf(stderr, "mailhaul: %s: %s\n", file, strerror(error));
+    fprintf(stderr, "mailhaul: %s%s%s: %s\n", option ? option : "", option ? " " : "", file, strerror(error));
     return mistaken ? EXIT_USAGE : EXIT_DISK;
 }
 

@@ -14,8 +14,10 @@ int complain_of_state(const struct err *err);
 int complain_not_there(const char *folder, int error);
 /* A user whom --user names and no state folder knows. */
 int complain_unknown_user(struct slice user);
-/* A file that the command line names cannot be written. */
-int complain_of_file(const char *file, int error);
+/* A run, a plan or a tidying cannot be set up: what the batch file names may not do. */
+int complain_of_start(const struct err *err);
+/* A file that the command line names cannot be written; option: as "--html", or NULL. */
+int complain_of_file(const char *option, const char *file, int error);
 /* A server could not be read at all. of: a user, or what was wanted of it; type: the report's. Prints the
  * error and what `address` (a user's) is to do; returns the exit code, EXIT_LOGIN_REFUSED or
  * EXIT_UNREACHABLE. */

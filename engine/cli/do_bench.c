@@ -134,7 +134,7 @@ static int write_page(const char *file, const char *server, const struct drain_s
     int error = outfile_begin(&to, file);
 
     if (error)
-        return complain_of_file(file, error);
+        return complain_of_file("--html", file, error);
     bench_page_write(to.out, server, steps, count, knee, reason);
     return outfile_end(&to, true, &err) ? EXIT_DONE : complain(&err, EXIT_DISK);
 }

@@ -137,7 +137,7 @@ int do_plan(const struct opts *o, const struct settings *settings)
     config.loops = team_loops(settings->threads);
     config.looks = mem_zero(settings->user_count, sizeof *config.looks);
     if (!batch_run(&config, &result, &err)) {
-        code = complain(&err, err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_DISK);
+        code = complain_of_start(&err);
     } else {
         bool nobody = result.end == BATCH_UNREACHABLE || result.end == BATCH_REFUSED;
 

@@ -59,7 +59,7 @@ int do_status(const struct opts *o, const struct settings *settings)
 }
 
 /* Writes one form into a file, whole or not at all, or to standard output. */
-static int write_form(struct report *report, const char *file,
+static int write_form(struct report *report, const char *option, const char *file,
                       bool (*write)(struct report *report, FILE *out, struct err *err_r))
 {
     struct outfile to;
@@ -70,7 +70,7 @@ static int write_form(struct report *report, const char *file,
     if (!file || strcmp(file, "-") == 0)
         return write(report, stdout, &err) ? EXIT_DONE : complain(&err, EXIT_DISK);
     if ((error = outfile_begin(&to, file)) != 0)
-        return complain_of_file(file, error);
+        return complain_of_file(option, file, error);
     ok = write(report, to.out, &err);
     if (ok)
         ok = outfile_end(&to, true, &err);
@@ -93,7 +93,7 @@ static int write_json(struct report **report)
     if ((*report)->batch.running && fstat(STDOUT_FILENO, &st) == 0 && !S_ISREG(st.st_mode))
         made = tmpfile();
     if (!made)
-        return write_form(*report, NULL, report_write_json);
+        return write_form(*report, NULL, NULL, report_write_json);
     ok = report_write_json(*report, made, &err);
     report_free(report);
     rewind(made);
@@ -130,9 +130,9 @@ int do_report(const struct opts *o, const struct settings *settings)
                 "and its course are of all users\n",
                 report->user_count, format_s(report->user_count));
     if (code == EXIT_DONE && o->html_file)
-        code = write_form(report, o->html_file, report_write_html);
+        code = write_form(report, "--html", o->html_file, report_write_html);
     if (code == EXIT_DONE && o->csv_file)
-        code = write_form(report, o->csv_file, write_csv);
+        code = write_form(report, "--csv", o->csv_file, write_csv);
     if (code == EXIT_DONE && (o->json || (!o->html_file && !o->csv_file))) {
         /* A program reads JSON; a person at a terminal gets what a person can read. */
         if (!o->json && isatty(STDOUT_FILENO))
@@ -271,7 +271,7 @@ int do_export(const struct opts *o, const struct settings *settings)
         }
     }
     if (code == EXIT_DONE && !export_run(s.spools, s.opened, &options, &result, &err))
-        code = complain(&err, EXIT_DISK);
+        code = complain(&err, err.origin == ERR_ORIGIN_CONFIG ? EXIT_USAGE : EXIT_DISK);
     else if (code == EXIT_DONE)
         code = tell_export(o, &options, &result);
     if (!o->quiet)

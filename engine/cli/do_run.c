@@ -364,7 +364,7 @@ int do_run_beside(const struct opts *o, const struct settings *settings, const c
     if (!batch_run(&config, &result, &err)) {
         progress_finish(&show.progress);
         spool_close(&spool);
-        return complain(&err, err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_DISK);
+        return complain_of_start(&err);
     }
     progress_finish(&show.progress);
     code = exit_of(o, &result);

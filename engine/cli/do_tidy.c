@@ -179,7 +179,7 @@ static int one_state(const struct settings *settings, const char *folder, struct
     tidy.spool = spool;
     ok = tidy_run(&tidy, r, &err);
     spool_close(&spool);
-    return ok ? EXIT_DONE : complain(&err, err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_DISK);
+    return ok ? EXIT_DONE : complain_of_start(&err);
 }
 
 static int exit_of(const struct tidied *t, const struct tidy_result *r)

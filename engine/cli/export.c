@@ -403,7 +403,27 @@ static bool shard(struct export *x, struct spool *spool, unsigned number, struct
 
 /* --- the folder of it all --- */
 
-static bool open_root(struct export *x, struct err *err_r)
+/* The option names a folder that will not do; of the disk it is nothing. */
+static bool misnamed(struct err *err_r)
+{
+    switch (err_r->code) {
+    case EACCES:
+    case EEXIST:
+    case EISDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case ENOENT:
+    case ENOTDIR:
+    case EPERM:
+        err_r->origin = ERR_ORIGIN_CONFIG;
+        break;
+    default:
+        break;
+    }
+    return false;
+}
+
+static bool root_opened(struct export *x, struct err *err_r)
 {
     const char *to = x->options->to;
     DIR *dir;
@@ -414,14 +434,14 @@ static bool open_root(struct export *x, struct err *err_r)
 
     if (mkdir(to, 0700) != 0 && errno != EEXIST) {
         err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "mkdir");
-        return err_doing(err_r, "make %s", to);
+        return err_doing(err_r, "make --to %s", to);
     }
     x->file.root = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (x->file.root >= 0 &&
         (fstat(x->file.root, &st) != 0 || st.st_uid != geteuid())) {
         err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_OS, EPERM,
                 "the folder is another user's; name one that does not exist yet");
-        return err_doing(err_r, "export to %s", to);
+        return err_doing(err_r, "export --to %s", to);
     }
     copy = x->file.root < 0 ? -1 : dup(x->file.root);
     dir = copy < 0 ? NULL : fdopendir(copy);
@@ -429,7 +449,7 @@ static bool open_root(struct export *x, struct err *err_r)
         err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "open");
         if (copy >= 0)
             close(copy);
-        return err_doing(err_r, "open %s", to);
+        return err_doing(err_r, "open --to %s", to);
     }
     while ((entry = readdir(dir)))
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
@@ -438,7 +458,7 @@ static bool open_root(struct export *x, struct err *err_r)
     if (!empty) {
         err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_OS, EEXIST,
                 "the folder is not empty; an export never writes over anything");
-        return err_doing(err_r, "export to %s", to);
+        return err_doing(err_r, "export --to %s", to);
     }
     fd = openat(x->file.root, "index.csv", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     x->index = fd < 0 ? NULL : fdopen(fd, "w");
@@ -450,6 +470,11 @@ static bool open_root(struct export *x, struct err *err_r)
     }
     fputs("user,folder,uid,date,subject,message-id,state,reason,bytes,file\r\n", x->index);
     return true;
+}
+
+static bool open_root(struct export *x, struct err *err_r)
+{
+    return root_opened(x, err_r) || misnamed(err_r);
 }
 
 static bool finish(struct export *x, struct err *err_r)

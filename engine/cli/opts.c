@@ -307,6 +307,9 @@ static bool read_option(struct opts *o, const char *text, char *const **next, un
                                  option->name, option->name, option->value_name, option->help);
         value = *(*next)++;
     }
+    /* A flag says the same twice; of two values one would be lost. */
+    if (*given_r & 1u << (option - options) && option->kind != OPTION_FLAG && option->kind != OPTION_LIST)
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s is given twice; give it once", option->name);
     *given_r |= 1u << (option - options);
     return store(o, option, value, err_r);
 }
@@ -350,6 +353,9 @@ static bool check_all(const struct opts *o, unsigned given, struct err *err_r)
                                  options[i].name, command);
     if (o->batch_files.count == 0)
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "%s: the batch file is missing", command);
+    for (size_t i = 0; i < o->batch_files.count; i++)
+        if (*o->batch_files.items[i] == '\0')
+            return config_refuse(err_r, CONFIG_EXIT_USAGE, "%s: the name of the batch file is empty", command);
     if (o->batch_files.count > 1 && !commands[o->command].several_files)
         return config_refuse(err_r, CONFIG_EXIT_USAGE,
                              "%.*s: %s takes one batch file, and there is one already", SHOWN_MAX,

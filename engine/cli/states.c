@@ -258,7 +258,7 @@ static int share_file(struct states *s, enum opts_command command, const char *p
             return EXIT_DONE;
     s->shares = mem_resize(s->shares, s->share_count + 1u, sizeof(struct share *));
     if (!share_open(path, &s->shares[s->share_count], &err))
-        return err.origin == ERR_ORIGIN_OS ? complain_of_file(path, err.code) : complain_of_state(&err);
+        return err.origin == ERR_ORIGIN_OS ? complain_of_file(NULL, path, err.code) : complain_of_state(&err);
     s->share_count++;
     return EXIT_DONE;
 }

@@ -339,6 +339,6 @@ void config_describe(void (*tell)(void *context, const struct config_key_info *k
                 tell(context, &(struct config_key_info){
                                   config_section_name((enum config_section)section), key->name,
                                   key->value_name, key->fallback ? key->fallback : key->otherwise,
-                                  key->help, key->hidden });
+                                  key->help, key->hidden, key->words });
         }
 }

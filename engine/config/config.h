@@ -30,6 +30,7 @@ struct config_key_info {
     const char *fallback;   /* the default, as text */
     const char *help;
     bool hidden;
+    const char *const *words; /* all that it takes, NULL at the end; or NULL */
 };
 /* Each key of each section, in the manual's order. */
 void config_describe(void (*tell)(void *context, const struct config_key_info *key), void *context);

@@ -214,8 +214,9 @@ bool config_ini_read(struct slice text, const char *name,
         unsigned line, column;
 
         config_text_position(text, fault, &line, &column);
-        return config_refuse(err_r, CONFIG_EXIT_BATCH, "%s:%u: %s at column %u", name, line,
-                             text.data[fault] ? "not UTF-8" : "a NUL byte", column);
+        return config_refuse(err_r, CONFIG_EXIT_BATCH, "%s:%u: %s at column %u%s", name, line,
+                             text.data[fault] ? "not UTF-8" : "a NUL byte", column,
+                             text.data[fault] ? CONFIG_TEXT_CONVERT : "");
     }
     if (&ini_max_line)
         ini_max_line = CONFIG_INI_LINE_MAX + 3;

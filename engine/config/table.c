@@ -63,7 +63,7 @@ const struct config_key config_keys[] = {
     { "window", IN_BATCH, CONFIG_WINDOW, OF_BATCH(window), .value_name = "HH:MM-HH:MM",
       .otherwise = "none", .help = "local time of day outside which a run stops cleanly" },
     { "time-limit", IN_BATCH, CONFIG_SECONDS, OF_BATCH(time_limit_s), .value_name = "DURATION",
-      .otherwise = "none", .help = "a run stops cleanly after this time" },
+      .otherwise = "none", .help = "a run stops cleanly after this time; 0: no limit" },
     { "shards", IN_BATCH, CONFIG_NUMBER, OF_BATCH(shards), 0, SETTINGS_SHARDS_MAX,
       .value_name = "N", .fallback = "0",
       .help = "how many shards the users are split in; --shard must agree; 0: --shard decides" },
@@ -132,7 +132,7 @@ const struct config_key config_keys[] = {
       .help = "what one user may move in any 24 hours; 0: no limit; a Gmail source: 2500MB" },
     { "stall-limit", IN_EITHER, CONFIG_MILLISECONDS, OF_ENDPOINT(stall_ms), 0, 3600000,
       .value_name = "DURATION", .otherwise = "120s within a message, 10m for SELECT and SEARCH, else 5m",
-      .help = "a connection that stays silent for longer than this while an answer is due is given up" },
+      .help = "a connection that stays silent for longer than this while an answer is due is given up; 0: the default" },
     { "tenant", IN_EITHER, CONFIG_TEXT, OF_ENDPOINT(oauth.tenant), .value_name = "NAME",
       .otherwise = "none: preset = exchange-online needs it",
       .help = "Microsoft tenant, such as contoso.onmicrosoft.com, or its GUID" },
@@ -188,7 +188,7 @@ const struct config_key config_keys[] = {
       .help = "a user with more messages that cannot be read or are refused is Failed; the rest is moved" },
     { "transient-failure-limit", IN_POLICY, CONFIG_LIMIT, OF_POLICY(transient_failure_limit),
       .value_name = "N|unlimited", .fallback = "60",
-      .help = "a user with so many failures of one cause in a row is Failed" },
+      .help = "a user with so many failures of one cause in a row is Failed; 0: by the first one" },
     { "retry-wait", IN_POLICY, CONFIG_MILLISECONDS, OF_POLICY(retry_wait_ms), 1, 3600000,
       .value_name = "DURATION", .fallback = "1s",
       .help = "wait before a first failure is tried again; later waits grow to 300 times this" },
@@ -467,16 +467,16 @@ static void expect_words(const struct config_key *key, char *out, size_t cap)
         used += (size_t)snprintf(out + used, cap - used, "%s %s", i ? "," : "", key->words[i]);
 }
 
-static void expect(const struct config_key *key, char *out, size_t cap)
+static void expect(const struct config_key *key, bool quoted, char *out, size_t cap)
 {
     const char *words = NULL;
 
     switch (key->kind) {
     case CONFIG_TEXT:
-        words = "a text; what begins with a quote must end with one";
+        words = quoted ? "a text; what begins with a quote must end with one" : "a text";
         break;
     case CONFIG_PATH:
-        words = "a path; what begins with a quote must end with one";
+        words = quoted ? "a path; what begins with a quote must end with one" : "a path";
         break;
     case CONFIG_FILE:
     case CONFIG_SECRET:
@@ -491,12 +491,13 @@ static void expect(const struct config_key *key, char *out, size_t cap)
     case CONFIG_SIZE:
         snprintf(out, cap, "a size such as 35MB or 2GiB%s%s",
                  key->max == SETTINGS_MESSAGE_BYTES_MAX ? ", from 1B to 150MB" : "",
-                 key->max == INT64_MAX && key->min
-                     ? key->min == 64000000 ? ", at least 64MB" : ", at least 1MB"
-                     : "");
+                 key->max != INT64_MAX      ? ""
+                 : key->min == 64000000     ? ", from 64MB to 9000000TB"
+                 : key->min                 ? ", from 1MB to 9000000TB"
+                                            : ", at most 9000000TB");
         return;
     case CONFIG_SECONDS:
-        words = "a duration such as 7h30m, 90s or 2d";
+        words = "a duration in whole seconds such as 7h30m, 90s or 2d, at most 1000d";
         break;
     case CONFIG_MILLISECONDS:
         words = key->min ? "a duration such as 90s or 500ms, from 1ms to 1h"
@@ -547,8 +548,8 @@ bool config_key_store(const struct config_key *key, void *base, struct slice val
     } else if (key->kind == CONFIG_URL) {
         snprintf(fault_r, fault_cap, "%s", value_imap_url_fault(value));
     } else {
-        expect(key, expected, sizeof expected);
-        snprintf(fault_r, fault_cap, "expected %s", expected);
+        expect(key, slice_starts(value, SLICE("\"")), expected, sizeof expected);
+        snprintf(fault_r, fault_cap, "%sexpected %s", value.size ? "" : "the value is empty; ", expected);
     }
     return false;
 }

@@ -29,6 +29,11 @@ bool config_text_read(const char *path, size_t cap_bytes, int exit_code, struct 
 void config_text_warn(const struct config_text *text, const char *path, struct settings_list *warnings);
 void config_text_deinit(struct config_text *text);
 
+/* What to do with a file in an 8-bit encoding, behind "not UTF-8". */
+#define CONFIG_TEXT_CONVERT                                                                              \
+    ": most likely in a Windows or ISO code page. Save it as UTF-8 (Excel: CSV UTF-8), or convert it: " \
+    "iconv -f WINDOWS-1252 -t UTF-8 OLD >NEW"
+
 /* Offset of the first byte that is not UTF-8 text (malformed, or NUL), or SIZE_MAX. */
 size_t config_text_fault(struct slice text);
 /* Line and column of an offset, both from 1; columns count characters, not bytes. */

@@ -350,6 +350,14 @@ static void count_blanks(struct csv *f, const struct cell *cell)
         f->first_blank = cell->at;
 }
 
+/* A cell with a line end is two that a lost quote made one, most often. A password may hold what it likes. */
+static bool text_sane(struct csv *f, enum column column, struct slice text, struct users_place at)
+{
+    const char *fault = column == COLUMN_PASSWORD || column == COLUMN_TARGET_PASSWORD ? NULL : value_line_fault(text);
+
+    return !fault || refuse(f, at, "%s: has %s; is a quote missing?", columns[column].name, fault);
+}
+
 static bool store_cell(struct csv *f, struct settings_user *user, enum column column,
                        const struct cell *cell)
 {
@@ -361,6 +369,8 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum column co
     if ((column <= COLUMN_USER_NAME || column == COLUMN_TARGET_USER_NAME) && invisible_in(text))
         return refuse(f, cell->at, "%s: %.*s: has a character within that is not seen (U+%04X); type it anew",
                       columns[column].name, shown(text), text.data, (unsigned)invisible_in(text));
+    if (!text_sane(f, column, text, cell->at))
+        return false;
     switch (column) {
     case COLUMN_ADDRESS:
         if (!value_address(text))
@@ -503,7 +513,7 @@ static bool parse(struct csv *f)
         struct users_place at;
 
         config_text_position(slice_of(f->data, f->size), fault, &at.line, &at.column);
-        return refuse(f, at, "%s", f->data[fault] ? "not UTF-8" : "a NUL byte");
+        return refuse(f, at, "%s", f->data[fault] ? "not UTF-8" CONFIG_TEXT_CONVERT : "a NUL byte");
     }
     if (!read_header(f))
         return false;
@@ -574,31 +584,6 @@ bool users_parse(struct settings *s, char *text, size_t size, const char *name,
         settings_finish(s);
     }
     *has_passwords_r = f.has_passwords;
-    return ok;
-}
-
-bool users_load(struct settings *s, struct users_need need, struct settings_list *warnings,
-                struct users_place *place_r, struct err *err_r)
-{
-    const char *name = config_text_name(s->users_file);
-    struct config_text text;
-    bool ok, has_passwords, by_others;
-
-    *place_r = (struct users_place){ 0, 0 };
-    if (!config_text_read(s->users_file, USERS_BYTES_MAX, CONFIG_EXIT_USERS, &text, err_r))
-        return false;
-    by_others = text.readable_by_others;
-    config_text_warn(&text, s->users_file, warnings);
-    ok = users_parse(s, text.data, text.size, s->users_file, need, warnings, &has_passwords,
-                     place_r, err_r);
-    config_text_deinit(&text);
-    if (ok && has_passwords && by_others) {
-        char line[256];
-
-        snprintf(line, sizeof line, "%s: holds passwords and others may read it; chmod 600 helps",
-                 name);
-        settings_list_add(warnings, slice_cstr(line));
-    }
     return ok;
 }
 

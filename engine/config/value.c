@@ -440,6 +440,19 @@ bool value_login_form(struct slice text, bool *has_admin_r)
     return has_user;
 }
 
+const char *value_line_fault(struct slice text)
+{
+    if (text.size > SETTINGS_LOGIN_BYTES_MAX)
+        return "more than the 2048 bytes that it may have";
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] == '\n' || text.data[i] == '\r')
+            return "a line end within";
+        else if ((unsigned char)text.data[i] < ' ' || text.data[i] == 0x7F)
+            return "a control character within";
+    return NULL;
+}
+_Static_assert(SETTINGS_LOGIN_BYTES_MAX == 2048, "as told");
+
 bool value_address(struct slice text)
 {
     size_t at = slice_find(text, '@');

@@ -119,10 +119,13 @@ static bool folder_there(const char *path, struct err *err_r)
     return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "make the folder");
 }
 
-/* The folder and the key that names it. */
+/* The folder and the key that names it; a name that will not do is no trouble of the disk. */
 static bool refuse(const char *folder, const struct err *why, struct err *err_r)
 {
-    err_set(err_r, why->class, why->scope, why->origin, why->code, "%.120s: %.80s; the key ledger of [batch] names it",
+    bool misnamed = why->code == ENOTDIR || why->code == ENOENT || why->code == ENAMETOOLONG || why->code == ELOOP ||
+                    why->code == EACCES;
+
+    err_set(err_r, why->class, why->scope, misnamed ? ERR_ORIGIN_CONFIG : why->origin, why->code, "%.120s: %.80s; the key ledger of [batch] names it",
             folder, why->server_text);
     return err_doing(err_r, "preparing the ledger");
 }

@@ -1,11 +1,14 @@
 #include "engine/rules/settings.h"
 
 #include "io/base/mem.h"
+#include "store/codec.h"
 
 #include <assert.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+_Static_assert(SETTINGS_LOGIN_BYTES_MAX == CODEC_USER_NAME_BYTES_MAX, "what is taken can be kept");
 
 #define TLS_1_2 0x0303
 

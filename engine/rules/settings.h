@@ -20,6 +20,7 @@
 #define SETTINGS_NO_BEFORE         INT64_MAX
 #define SETTINGS_SETTLE_AUTO       UINT32_MAX /* until settings_finish */
 #define SETTINGS_SHARDS_MAX        100000u
+#define SETTINGS_LOGIN_BYTES_MAX   2048u /* of a login, as the journal takes it */
 
 /* Texts in the order in which they were written. */
 struct settings_list {

@@ -627,6 +627,10 @@ class Export(Case):
         batch = self.batch(source, self.target_for(["anna"]), ["anna"])
         self.ends(batch.call("fetch"), 0)
         bodies = sorted(m.body for m in mails + [mail.tiny(50)])
+        for option in ("--html", "--csv"):
+            self.assertIn("mailhaul: %s .: Is a directory" % option, self.ends(batch.call("report", option, "."), 64).err)
+        for to in ("no/such/folder", "users.csv", "users.csv/below", "x" * 300):
+            self.assertIn("--to " + to[:60], self.ends(batch.call("export", "--to", to), 64).err)
         for form in ("eml", "maildir", "mbox"):
             with self.subTest(form):
                 to = os.path.join(self.folder, form)

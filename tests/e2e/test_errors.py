@@ -116,9 +116,19 @@ class Config(Case):
 
     def test_missing_users_file(self):
         os.unlink(self.csv)
-        done = self.call("run", self.ini)
-        self.assertIn(done.returncode, (65, 78), done.stderr)
-        self.assertIn("users.csv", done.stderr)
+        self.refused(65, "users.csv: No such file or directory; the key users of [batch] names it")
+
+    def test_names_that_will_not_do_are_told_by_what_names_them(self):
+        """What the batch file or an option names wrongly is no trouble of the disk (74)."""
+        self.refused(64, "check: the name of the batch file is empty", arguments=("check", ""))
+        self.refused(64, "--threads is given twice", arguments=("run", "--threads", "1", "--threads", "2", self.ini))
+        long = "batch.state=" + "s" * 300
+        for command in ("run", "plan", "status", "report"):
+            self.refused(78, "too long", arguments=(command, "--set", long, self.ini))
+        for command in ("run", "status"):
+            self.refused(78, "users.csv/state", arguments=(command, "--set", "batch.state=users.csv/state", self.ini))
+        self.refused(78, "the key ledger of [batch] names it",
+                     arguments=("run", "--set", "batch.ledger=users.csv", self.ini))
 
 
 class Servers(Case):
@@ -315,7 +325,7 @@ class Disk(Case):
         with open(os.path.join(batch.folder, "file"), "w"):
             pass
         batch.set("batch", "state", "file/state")  # also root cannot make a folder in a file
-        done = self.ends(batch.call("run"), 74)
+        done = self.ends(batch.call("run"), 78)
         self.assertIn("file/state", done.err)
 
     def test_a_folder_of_other_things_is_no_state_folder(self):

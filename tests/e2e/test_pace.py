@@ -267,7 +267,7 @@ class Pace(exchange.Into):
     def test_a_ledger_that_cannot_be_written_is_said_before_anything_is_moved(self):
         batch, target, _ = self.into(["anna"], 3)
         batch.set("batch", "ledger", "users.csv/ledger")
-        done = self.ends(batch.call("run"), 74)
+        done = self.ends(batch.call("run"), 78)
         self.assertIn("users.csv/ledger: Not a directory; the key ledger of [batch] names it", done.err)
         self.assertEqual(target.stats()["connects"], 0)
 

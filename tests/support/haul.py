@@ -187,7 +187,7 @@ class Batch:
     def start(self, command, *arguments, wrapper=(), limits=None, write=True):
         if write:
             self.write()
-        quiet = ["--progress", "never"] if command in MOVING else []
+        quiet = ["--progress", "never"] if command in MOVING and "--progress" not in arguments else []
         running = Running([command, *quiet, *arguments, self.path], self.folder, self.environment,
                           wrapper, limits)
         if command in MOVING:

@@ -47,6 +47,11 @@ static const struct {
     { "run --user= a.ini",
       "--user: the value is empty (U: only this EmailAddress or UserName; repeatable)" },
     { "run", "run: the batch file is missing" },
+    { "run --threads 2 --threads 3 a.ini", "--threads is given twice; give it once" },
+    { "run --log a --log=b a.ini", "--log is given twice; give it once" },
+    { "run --shard 1/2 --shard 1/2 a.ini", "--shard is given twice; give it once" },
+    { "bench --connections 1 --connections 2 a.ini", "--connections is given twice; give it once" },
+    { "export --what all --what failed --to d a.ini", "--what is given twice; give it once" },
     { "run a.ini b.ini", "b.ini: run takes one batch file, and there is one already" },
     { "run --thread 3 a.ini", "--thread: unknown option; did you mean --threads?" },
     { "run --tarce a.ini", "--tarce: unknown option" },
@@ -264,6 +269,20 @@ static void nearest_finds_slips_and_nothing_far(void **state)
     }
 }
 
+static void names_of_one_line(void **state)
+{
+    char *longest = mem_alloc(SETTINGS_LOGIN_BYTES_MAX + 1);
+
+    (void)state;
+    memset(longest, 'a', SETTINGS_LOGIN_BYTES_MAX + 1);
+    assert_null(value_line_fault(slice_of(longest, SETTINGS_LOGIN_BYTES_MAX)));
+    assert_non_null(strstr(value_line_fault(slice_of(longest, SETTINGS_LOGIN_BYTES_MAX + 1)), "more than the 2048 bytes"));
+    assert_null(value_line_fault(SLICE("J\xC3\xBCrgen \\ O'Neil")));
+    assert_string_equal(value_line_fault(SLICE("a\rb")), "a line end within");
+    assert_string_equal(value_line_fault(SLICE("\x7F")), "a control character within");
+    free(longest);
+}
+
 /* The manual: every name of the three tables is in it. Its dashes are written "\-". */
 
 static char *manual;
@@ -298,6 +317,37 @@ static void has_option(void *context, const char *name, const char *value_name, 
                value_name ? " " : "\n");
 }
 
+/* Each word that a key takes stands in a paragraph of that key. */
+static void manual_has_word(const char *name, const char *word)
+{
+    char key[80], wanted[80];
+    size_t used = 0;
+
+    for (const char *at = name; *at; at++) {
+        if (*at == '-')
+            key[used++] = '\\';
+        key[used++] = *at;
+    }
+    key[used] = '\0';
+    used = 0;
+    for (const char *at = word; *at; at++) {
+        if (*at == '-')
+            wanted[used++] = '\\';
+        wanted[used++] = *at;
+    }
+    wanted[used] = '\0';
+    for (const char *at = manual; (at = strstr(at, "\n.BI ")); at++) {
+        const char *end = strstr(at, "\nDefault:"), *found;
+
+        if (strncmp(at + 5, key, strlen(key)) != 0 || strncmp(at + 5 + strlen(key), " \" = ", 5) != 0)
+            continue;
+        for (found = at; end && (found = strstr(found, wanted)) && found < end; found++)
+            if (strchr(" ,", found[-1]) && strchr(" ,.\n", found[strlen(wanted)]))
+                return;
+    }
+    fail_msg("docs/man/mailhaul.1 does not name \"%s\", which %s takes", word, name);
+}
+
 static void has_key(void *context, const struct config_key_info *key)
 {
     char *part = context;
@@ -308,6 +358,8 @@ static void has_key(void *context, const struct config_key_info *key)
     }
     manual_has("key", "\n.BI ", key->name, " \" = ");
     manual_has("default", "Default: ", key->fallback, ".\n");
+    for (unsigned i = 0; key->words && key->words[i]; i++)
+        manual_has_word(key->name, key->words[i]);
 }
 
 static void has_column(void *context, const char *column, const char *help)
@@ -350,6 +402,7 @@ int main(void)
         cmocka_unit_test(help_lists_what_a_command_takes),
         cmocka_unit_test(sizes_and_durations),
         cmocka_unit_test(nearest_finds_slips_and_nothing_far),
+        cmocka_unit_test(names_of_one_line),
         cmocka_unit_test(the_manual_names_everything),
     };
 

@@ -125,10 +125,19 @@ static const struct {
       "a carriage return without line feed" },
     { "columns count characters, not bytes", HEAD "a@b.c,\xC3\xA9\xC3\xA9\",p\n", 2, 9,
       "a quote inside a cell; put the cell in quotes and write it \"\"" },
-    { "lines within quotes count", HEAD "a@b.c,\"a\nb\",p\nd@e.f,d\n", 4, 1,
+    { "lines within quotes count", HEAD "a@b.c,a,\"p\nq\"\nd@e.f,d\n", 4, 1,
       "the row has 2 cells, the header 3" },
-    { "Latin-1", HEAD "a@b.c,J\xFCrgen,p\n", 2, 8, "not UTF-8" },
-    { "an overlong slash", HEAD "a@b.c,\xC0\xAF,p\n", 2, 7, "not UTF-8" },
+    { "Latin-1", HEAD "a@b.c,J\xFCrgen,p\n", 2, 8, "not UTF-8"
+      ": most likely in a Windows or ISO code page. Save it as UTF-8 (Excel: CSV UTF-8), or convert it: "
+      "iconv -f WINDOWS-1252 -t UTF-8 OLD >NEW" },
+    { "an overlong slash", HEAD "a@b.c,\xC0\xAF,p\n", 2, 7, "not UTF-8"
+      ": most likely in a Windows or ISO code page. Save it as UTF-8 (Excel: CSV UTF-8), or convert it: "
+      "iconv -f WINDOWS-1252 -t UTF-8 OLD >NEW" },
+    { "a login with a line end", HEAD "a@b.c,\"a\r\nb\",p\n", 2, 7, "UserName: has a line end within; is a quote missing?" },
+    { "a login with a control character", HEAD "a@b.c,a\x01z,p\n", 2, 7,
+      "UserName: has a control character within; is a quote missing?" },
+    { "a folder prefix with a line end", "EmailAddress,UserName,Password,UserRoot\na@b.c,a,p,\"x\ny\"\n", 2, 11,
+      "UserRoot: has a line end within; is a quote missing?" },
     { "a password twice over", "EmailAddress,UserName,Password,PasswordFile\na@b.c,a,p,f\n", 2, 11,
       "PasswordFile: contradicts Password; keep one of them" },
     { "a password file that is not there", "EmailAddress,UserName,PasswordFile\na@b.c,a,no/such\n",
