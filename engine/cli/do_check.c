@@ -186,7 +186,19 @@ static void folders_told(void *context, struct roster *roster)
     check->listed++;
 }
 
-static const struct probe_events events = { .step = step_told, .folders = folders_told, .done = probe_done };
+static void wait_told(void *context, const char *what, double seconds)
+{
+    const struct target *t = context;
+    const struct settings_endpoint *e = endpoint(t->check, t->side);
+
+    if (t->check->o->quiet)
+        return;
+    fflush(stdout);
+    fprintf(stderr, "mailhaul: %s %s:%u as %s: no answer for %.0f s; waiting for %s\n", side_name(t->side), e->host,
+            e->port, login_of(t), seconds, what);
+}
+
+static const struct probe_events events = { .step = step_told, .waits = wait_told, .folders = folders_told, .done = probe_done };
 
 static void start_again(void *context)
 {

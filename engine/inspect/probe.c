@@ -4,6 +4,7 @@
 #include "engine/move/tokens.h"
 #include "engine/oauth/diagnose.h"
 #include "engine/rules/advice.h"
+#include "engine/rules/names.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
@@ -14,6 +15,7 @@
 
 #define EXPIRY_WARNING_S (21 * 86400)
 #define TOKEN_LOOK_MS    100u
+#define WAIT_TELL_MS     3000u /* so long a wait is told */
 /* A token server that does not answer is told of after this; a run would be more patient. */
 #define TOKEN_PATIENCE_MS 15000u
 
@@ -44,6 +46,7 @@ struct probe {
     struct err token_err;
     double token_ms;
     struct loop_timer look; /* whether the token is there */
+    struct loop_timer still; /* a wait that is long enough to be told */
     enum side of_hub;
     enum failure_side side;
     const struct probe_events *events;
@@ -66,12 +69,16 @@ static void tell(struct probe *p, enum at at, double ms, const char *detail)
     p->events->step(p->context, &step);
 }
 
+static void still_waiting(void *context);
+
 static double lap_ms(struct probe *p)
 {
     uint64_t now = now_ns();
     double ms = (double)(now - p->began_ns) / 1e6;
 
     p->began_ns = now;
+    if (p->events->waits)
+        loop_timer_set(p->hub->loop, &p->still, WAIT_TELL_MS, still_waiting, p);
     return ms;
 }
 
@@ -240,9 +247,41 @@ static enum at reached(struct probe *p, const struct err *err)
                : AT_CAPABILITY;
 }
 
+static const char *waited_for(struct probe *p)
+{
+    static const char *const answers[] = { [AT_NAMESPACE] = "its answer to NAMESPACE", [AT_LIST] = "its answer to LIST",
+                                           [AT_SELECT] = "its answer to EXAMINE INBOX" };
+    struct err none = { .class = ERR_CLASS_NONE };
+
+    if (!p->link)
+        return "a token";
+    if (p->at >= AT_NAMESPACE)
+        return answers[p->at];
+    switch (reached(p, &none)) {
+    case AT_DNS:
+    case AT_TCP:
+        return "its address, or the connection to be taken";
+    case AT_TLS:
+        return "its part of the TLS handshake";
+    case AT_GREETING:
+        return "its greeting";
+    default:
+        return "its answer to STARTTLS, CAPABILITY or the login";
+    }
+}
+
+static void still_waiting(void *context)
+{
+    struct probe *p = context;
+
+    p->events->waits(p->context, waited_for(p), (double)(now_ns() - p->began_ns) / 1e9);
+    loop_timer_set(p->hub->loop, &p->still, 2 * WAIT_TELL_MS, still_waiting, p);
+}
+
 static void over(struct probe *p)
 {
     loop_timer_clear(p->hub->loop, &p->look);
+    loop_timer_clear(p->hub->loop, &p->still);
     secret_destroy(&p->token);
     roster_deinit(&p->roster);
     p->events->done(p->context, !p->failed);
@@ -302,6 +341,33 @@ static bool usable(void *context)
     return link_is_ready(p->link);
 }
 
+/* What would fail a run as soon as it has listed the folders. */
+static bool root_holds(struct probe *p)
+{
+    const struct roster *r = &p->roster;
+    struct names_rules rules = { .settings = p->hub->settings,
+                                 .user = p->row,
+                                 .source_prefix = r->prefix ? r->prefix : "",
+                                 .target_prefix = "",
+                                 .source_foreign = &r->foreign };
+    struct names_source *rows;
+    char detail[480];
+    struct err err;
+    bool holds;
+
+    if (p->side != FAILURE_SOURCE)
+        return true;
+    rows = roster_sources(r);
+    names_describe(rows, r->count, &rules, NULL, NULL);
+    holds = names_root_holds(rows, r->count, p->row, &err);
+    for (unsigned i = 0; i < r->count; i++)
+        names_source_deinit(&rows[i]);
+    free(rows);
+    if (!holds)
+        fail_as(p, AT_LIST, NAMES_ROOT_TYPE, err_line(&err, detail, sizeof detail), NULL);
+    return holds;
+}
+
 static void list_ended(void *context, const struct err *err)
 {
     struct probe *p = context;
@@ -314,6 +380,10 @@ static void list_ended(void *context, const struct err *err)
         return;
     if (err) {
         fail(p, AT_LIST, err);
+        link_finish(p->link);
+        return;
+    }
+    if (!root_holds(p)) {
         link_finish(p->link);
         return;
     }
@@ -446,6 +516,8 @@ void probe_start(struct hub *hub, enum side side, const struct settings_user *us
     p->began_ns = now_ns();
     roster_init(&p->roster, !source && p->endpoint->preset == SETTINGS_PRESET_EXCHANGE_ONLINE, source, 0);
     snprintf(p->user, sizeof p->user, "%s", source ? user->user_name : user->target_user_name);
+    if (probe_events->waits)
+        loop_timer_set(hub->loop, &p->still, WAIT_TELL_MS, still_waiting, p);
     /* From the loop, so that done never comes from inside this call. */
     loop_timer_set(hub->loop, &p->look, 0, start, p);
 }

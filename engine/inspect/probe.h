@@ -26,6 +26,8 @@ struct probe_step {
 struct probe_events {
     /* A step is known; borrowed for the call. */
     void (*step)(void *context, const struct probe_step *step);
+    /* Nothing came for some seconds, and this is waited for: "its greeting". Told again while it lasts. May be NULL. */
+    void (*waits)(void *context, const char *what, double seconds);
     /* The folders, as a run would see them; borrowed for the call. May be NULL. */
     void (*folders)(void *context, struct roster *roster);
     /* It is over and frees itself; ok: every step held. */

@@ -6,17 +6,10 @@ void listing_judge_root(struct account *account, const struct names_source *rows
 {
     struct err err;
 
-    if (!account->user->user_root || account->user->user_root[0] == '\0')
+    if (names_root_holds(rows, count, account->user, &err))
         return;
-    for (unsigned i = 0; i < count; i++)
-        if (rows[i].selectable)
-            return;
-    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
-            "no folder lies in the UserRoot \"%.100s\" of users.csv line %u",
-            account->user->user_root, account->user->line);
-    err_doing(&err, "LIST");
-    account_failure(account, FAILURE_SOURCE, TROUBLE_LIST, "InvalidMailboxName", &err, NULL, 0);
-    account_fail(account, "InvalidMailboxName", true);
+    account_failure(account, FAILURE_SOURCE, TROUBLE_LIST, NAMES_ROOT_TYPE, &err, NULL, 0);
+    account_fail(account, NAMES_ROOT_TYPE, true);
 }
 
 void listing_tell_gaps(struct account *account)

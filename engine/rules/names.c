@@ -466,3 +466,16 @@ void names_describe(struct names_source *rows, size_t count, const struct names_
     free(d.order);
     free(d.root_raw);
 }
+
+bool names_root_holds(const struct names_source *rows, size_t count, const struct settings_user *user,
+                      struct err *err_r)
+{
+    if (!user->user_root || user->user_root[0] == '\0')
+        return true;
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].selectable)
+            return true;
+    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
+            "no folder lies in the UserRoot \"%.100s\" of users.csv line %u", user->user_root, user->line);
+    return err_doing(err_r, "LIST");
+}

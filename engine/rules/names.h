@@ -49,6 +49,11 @@ typedef void names_tell(void *context, size_t index, const char *type, const cha
                         const char *remedy);
 names_tell names_tell_nothing; /* what stands in for NULL below */
 
+/* With a UserRoot: is there a folder within, after names_describe? Else the failure of the user is NAMES_ROOT_TYPE, and
+ * err_r says so: PERMANENT/ACCOUNT, origin CONFIG. */
+#define NAMES_ROOT_TYPE "InvalidMailboxName"
+bool names_root_holds(const struct names_source *rows, size_t count, const struct settings_user *user,
+                      struct err *err_r) ERR_CHECK;
 /* Fills name, role, selectable and excluded of every row. Not selectable is also what the user does
  * not own: with a UserRoot all that lies outside it (the root itself is the user's INBOX), without
  * one the namespaces of others; and a row that stands for a folder which another row stands for

@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 
 import exchange
 import mail
@@ -31,6 +32,32 @@ class Strangers(Case):
             self.assertIn(shown, done.out)
             self.assertNotIn("\x1b", done.out)
             self.assertLess(max(map(len, done.out.split("\n"))), 200)
+
+
+    def test_a_server_that_says_nothing_is_told_while_it_is_waited_for(self):
+        batch = self.batch(self.dovecot(["anna"]), self.target_for(["anna"]), ["anna"])
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            batch.sections["source"] = {"url": "imap://127.0.0.1:%d" % server.getsockname()[1], "tls": "none"}
+            server.settimeout(20)
+            run = batch.start("check", "--source")
+            with server.accept()[0]:
+                while "waiting for its greeting" not in run.text() and not run.ended():
+                    time.sleep(0.05)
+        done = self.ends(run.wait(), 69)
+        self.assertRegex(done.err, r"source 127\.0\.0\.1:\d+ as anna: no answer for \d+ s; waiting for its greeting")
+
+    def test_a_user_root_that_holds_no_folder_fails_here_as_in_a_run(self):
+        source = self.dovecot(["anna"])
+        source.seed("anna", {("Work",): [mail.tiny(1)]})
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        for root, code, run in (("../../x", 69, 3), ("Work", 0, 0)):
+            batch.extra_columns = {"UserRoot": {"anna": root}}
+            done = self.ends(batch.call("check", "--json"), code)
+            lists = [s for s in done.json()["steps"] if s["step"] == "list"]
+            self.assertEqual([s["type"] for s in lists], [None if code == 0 else "InvalidMailboxName", None])
+            if code:
+                self.assertIn('no folder lies in the UserRoot "%s" of users.csv line 2' % root, lists[0]["detail"])
+            self.ends(batch.call("run", *(["--set", "batch.state=other"] if code == 0 else [])), run)
 
 
 class Token(Case):
