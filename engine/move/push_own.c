@@ -7,15 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Those with the highest UIDs are asked for: the floor is made of them. */
 static bool take_one(void *context, const struct message_record *m)
 {
     struct push_own *own = context;
+    unsigned lowest = 0;
 
-    if (m->target_uid) {
-        own->rows[own->count] = push_row_of(m);
-        own->rows[own->count++].uid = m->target_uid;
-    }
-    return own->count < PUSH_OWN_MAX;
+    if (m->target_uid == 0)
+        return true;
+    for (unsigned i = 1; i < own->count; i++)
+        if (own->rows[i].uid < own->rows[lowest].uid)
+            lowest = i;
+    if (own->count < PUSH_OWN_MAX)
+        lowest = own->count++;
+    else if (own->rows[lowest].uid >= m->target_uid)
+        return true;
+    own->rows[lowest] = push_row_of(m);
+    own->rows[lowest].uid = m->target_uid;
+    return true;
 }
 
 static void own_row(void *context, const struct imap_message_row *row)

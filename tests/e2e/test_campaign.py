@@ -231,6 +231,7 @@ class WrongUids(Scenario):
     def test_stored_and_the_answer_lost(self):
         for uids in ("high", "other", "next", "some", "once"):
             self.each_once(uids, {3: "stored-cut"})
+        self.each_once("last", {8: "stored-cut"})
 
     def test_several_are_lost(self):
         for uids in ("next", "once"):

@@ -48,7 +48,7 @@ class Plan:
     def __init__(self, seed=0, shares=None, drops=(), uids="true", own_dates=False, answer_s=0.0, tries=2, chosen=None):
         self.seed, self.shares, self.drops = seed, shares or {}, frozenset(drops)
         self.chosen = chosen or {}
-        self.uids = uids  # true, absent, high, other (of another folder), next (message's), some (are high), once
+        self.uids = uids  # true, absent, high, other (of another folder), next (message's), some (are high), once, last (before the loss)
         self.late = None  # one of LATE for all that is late
         self.own_dates, self.answer_s, self.tries = own_dates, answer_s, tries
 
@@ -543,7 +543,8 @@ class Talk:
             with self.proxy.lock:
                 self.proxy.uids_told += 1
                 some, once = self.proxy.uids_told % 4 == 2, self.proxy.uids_told == 2
-            add = {"high": 1000, "next": 1, "some": 3 * some, "once": 3 * once}[kind]
+                last = self.proxy.uids_told == 8
+            add = {"high": 1000, "next": 1, "some": 3 * some, "once": 3 * once, "last": last}[kind]
             new = b"[APPENDUID %s %s]" % (found.group(1), re.sub(
                 rb"\d+", lambda n: b"%d" % (int(n.group(0)) + add), found.group(2)))
         return line.replace(found.group(0), new)
