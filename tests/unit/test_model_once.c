@@ -34,7 +34,14 @@ static struct once_rules all_rules(void)
                                 .stop_leaves = true,
                                 .notes = true,
                                 .notes_killed = true,
-                                .notes_refused = true };
+                                .notes_refused = true,
+                                .sizes_pair = true,
+                                .learns_dates = true,
+                                .checks_uids = true,
+                                .whole_looks = true,
+                                .knows_anew = true,
+                                .proves_all = true,
+                                .proves_header = true };
 }
 
 static void holds(const char *what, struct once_rules rules)
@@ -215,6 +222,123 @@ static void what_comes_late_is_named(void **state)
     fails("a refusal in doubt is not counted", r);
 }
 
+/* Each way of sending with each kind of target, in small. */
+static void it_holds_for_each_configuration(void **state)
+{
+    size_t states = 0;
+    unsigned searched = 0;
+
+    for (unsigned i = 0; i < 3u * 3 * 16; i++) {
+        struct once_rules r = all_rules();
+        struct once_search s;
+
+        r.connections = i / 48 + 1;
+        r.depth = i / 16 % 3 + 1;
+        r.tells_uids = i & 1;
+        r.multi = i & 2;
+        r.twins = i & 4;
+        r.foreign = i & 8 ? 1 : 0;
+        if (r.multi && r.depth == 1)
+            continue;
+        r.messages = r.depth > 2 || r.connections > 2 ? 3 : 2;
+        r.losses = 1;
+        r.kills = r.messages == 2;
+        r.stops = r.messages == 2;
+        once_search(&s, &r);
+        states += s.count;
+        searched++;
+        if (s.doubled || s.lost || s.full)
+            fail_msg("%u connections, depth %u, UIDs %d, multi %d, equal %d, foreign %u: doubled %d lost %d full %d",
+                     r.connections, r.depth, r.tells_uids, r.multi, r.twins, r.foreign, s.doubled, s.lost, s.full);
+    }
+    printf("%u configurations %31s %zu states\n", searched, "", states);
+}
+
+/* What the target holds and is not this run's. */
+static void what_is_there_before_is_told_by_its_size(void **state)
+{
+    struct once_rules r = all_rules();
+
+    r.losses = r.refusals = 0;
+    r.prefilled = 1;
+    r.alike = true;
+    holds("it holds one of two that differ by size", r);
+    r.sizes_pair = false;
+    fails("the first of them takes the other's copy", r);
+    r = all_rules();
+    r.prefilled = 1;
+    holds("it holds one", r);
+    r.own_dates = true;
+    holds("the same, with a date of its own", r);
+    r = all_rules();
+    r.prefilled = 1;
+    r.cut = true;
+    holds("it holds one that lacks its end", r);
+    r.sizes_pair = false;
+    fails("a copy without its end is taken for the message", r);
+}
+
+/* A target that does not do as it should. */
+static void what_a_target_says_is_believed_as_far_as_it_can_be_true(void **state)
+{
+    struct once_rules r = all_rules();
+
+    r.lies = 16;
+    r.refusals = 0;
+    holds("UIDs that are wrong, or not", r);
+    r.checks_uids = false;
+    fails("UIDs that are wrong are believed", r);
+    r = all_rules();
+    r.own_dates = true;
+    holds("dates of its own", r);
+    r.learns_dates = false;
+    fails("its dates are believed", r);
+    r = all_rules();
+    r.refusals = 0;
+    r.whole_looks = false;
+    fails("a look that lacks a row is believed", r);
+    r = all_rules();
+    r.refusals = 0;
+    r.anew = 1;
+    holds("the folder is made anew", r);
+    r.stops = 1;
+    r.kills = 0;
+    holds("the same between two runs", r);
+    r.knows_anew = r.checks_uids = false;
+    fails("UIDs of the folder before are believed", r);
+}
+
+/* What lacks in the end is at least told. */
+static void what_lacks_is_told(void **state)
+{
+    struct once_rules r = all_rules();
+
+    r.refusals = 0;
+    r.losses = 1;
+    r.unstored = 1;
+    holds("an OK that stored nothing", r);
+    r.foreign = 1;
+    holds("the same, and somebody else's mail comes", r);
+    r.proves_header = false;
+    fails("the number is believed", r);
+    r = all_rules();
+    r.unstored = r.lates = 1;
+    r.losses = 1;
+    r.refusals = r.kills = 0;
+    r.messages = 2;
+    holds("an OK that stored nothing, and a late copy", r);
+    r.proves_header = false;
+    fails("a late copy makes up the number", r);
+    r = all_rules();
+    r.refusals = 0;
+    r.losses = 1;
+    r.removals = 1;
+    holds("all of it is removed between two runs", r);
+    r.proves_all = false;
+    r.proves_header = false;
+    fails("what came since it was opened is enough", r);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -223,6 +347,10 @@ int main(void)
         cmocka_unit_test(no_rule_can_be_left_out),
         cmocka_unit_test(no_rule_of_waiting_alone_can_be_left_out),
         cmocka_unit_test(what_comes_late_is_named),
+        cmocka_unit_test(it_holds_for_each_configuration),
+        cmocka_unit_test(what_is_there_before_is_told_by_its_size),
+        cmocka_unit_test(what_a_target_says_is_believed_as_far_as_it_can_be_true),
+        cmocka_unit_test(what_lacks_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
