@@ -64,6 +64,9 @@ void push_uids_lie(struct folder *f)
     f->floor = r->target_uid_floor = 1;
     if (r->target_lost_from)
         r->target_lost_from = 1;
+    /* What is sent again after this, too. */
+    if (f->again_from)
+        f->again_from = 1;
     folder_put(f);
     account_problem(f->account, r->folder, "TargetUidsWrong",
                     "the target told other numbers for messages it stored than they have there; they are known "
