@@ -97,6 +97,8 @@ void folder_destroy(struct folder **folder)
     push_unanswered_drop(f);
     twins_destroy(&f->twins);
     twins_destroy(&f->first_look);
+    free(f->refused_raw);
+    free(f->refused_name);
     free(f->refusal);
     free(f->loss);
     free(f->view);

@@ -82,6 +82,7 @@ struct folder {
     unsigned attributes; /* of LIST in this pass, IMAP_MAILBOX_ bits */
     bool exists_on_target;
     bool made_alone;     /* it could not be made together with others */
+    char *refused_raw, *refused_name; /* what the target would not make; it is being tried by another name */
     uint32_t list_width; /* UIDs a listing asks for at most, 0: as many as is usual; learnt */
     bool selects;        /* SELECT in place of EXAMINE, whose UIDVALIDITY changes (quirk S03) */
     bool opens_writable; /* SELECT in place of EXAMINE, which shows nothing of it */

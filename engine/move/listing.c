@@ -62,7 +62,7 @@ static bool exchange_target(const struct account *account)
     return account->hub->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
 }
 
-static struct names_rules rules_of(const struct account *account)
+struct names_rules listing_rules(const struct account *account)
 {
     const struct roster *source = &account->sides[SIDE_SOURCE].roster;
     const struct roster *target = &account->sides[SIDE_TARGET].roster;
@@ -114,7 +114,7 @@ static void find_on_target(struct folder *f, struct names_index *index,
 /* Both sides are known: each folder gets its place on the target. */
 static void map(struct account *account)
 {
-    struct names_rules rules = rules_of(account);
+    struct names_rules rules = listing_rules(account);
     struct names_source *rows;
     struct names_target *targets;
     struct names_index index;
@@ -541,7 +541,7 @@ static void roster_ready(void *context, const struct err *err)
             ask_limits(l);
         return;
     }
-    rules = rules_of(account);
+    rules = listing_rules(account);
     l->rows = roster_sources(&account->sides[SIDE_SOURCE].roster);
     l->count = account->sides[SIDE_SOURCE].roster.count;
     names_describe(l->rows, l->count, &rules, remember, &l->remarks);

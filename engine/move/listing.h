@@ -13,5 +13,7 @@ void listing_resume(struct account *account);
 /* On a ready worker, which is busy until the side is listed. */
 void listing_begin(struct worker *worker);
 void listing_deinit(struct account *account);
+/* What the target's names have to keep to, once it is listed; borrows from the account. */
+struct names_rules listing_rules(const struct account *account);
 
 #endif

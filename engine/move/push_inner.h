@@ -99,6 +99,14 @@ bool push_holds_nothing(const struct folder *f);
 /* Twins that may be ours and are not paired yet keep the floor where it is. */
 bool push_twins_hold_floor(const struct folder *f);
 
+/* push_name: err is the target's refusal to make the folder. True: it has another name now, by which it is to be tried; that
+ * may be the only one that the target can hold. False: there is none, and it has its first one again. */
+bool push_name_other(struct folder *f, const struct err *err);
+/* Would there be one? Nothing changes. */
+bool push_name_may_differ(const struct folder *f, const struct err *err);
+/* push_name: the folder is there. Was it by another name, that is told, and stays. */
+void push_name_stands(struct folder *f);
+
 /* push_mend: the target refused the message for its content. Takes item (its keywords too): it comes
  * back into the queue mended by one step more, or has failed when nothing is left to try. */
 void push_mend(struct folder *f, struct folder_item *item, const struct err *refusal);

@@ -133,7 +133,7 @@ static void made(void *context, const struct err *err)
 
     if (err) { /* also that it exists: which one does is asked when it is made alone */
         f->made_alone = true;
-        if (!push_exists_already(err))
+        if (!push_exists_already(err) && !push_name_may_differ(f, err))
             refused(m, TROUBLE_CREATE, err);
         command_ended(m);
         return;

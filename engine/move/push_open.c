@@ -152,6 +152,7 @@ static void existence_told(struct worker *w, const struct err *err)
         f->exists_on_target = true;
         f->has_target_status = false; /* it was there all along: look at what it holds */
         push_touch(f);
+        push_name_stands(f);
         session_subscribe(link_session(w->link), f->record.target_raw, subscribed, w);
     }
 }
@@ -163,10 +164,13 @@ static void created(void *context, const struct err *err)
 
     if (err && link_is_ready(w->link) && push_exists_already(err)) {
         push_exists_ask(w, existence_told);
+    } else if (err && link_is_ready(w->link) && push_name_other(f, err)) {
+        session_create_mailbox(link_session(w->link), f->record.target_raw, created, w);
     } else if (err) {
         step_failed(w, TROUBLE_CREATE, err);
     } else {
         push_made(f);
+        push_name_stands(f);
         session_subscribe(link_session(w->link), f->record.target_raw, subscribed, w);
     }
 }

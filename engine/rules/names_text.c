@@ -163,6 +163,20 @@ static bool append_look_alike(struct buf *out, unsigned char c)
         return buf_append(out, SLICE("\xE2\x88\xA3")); /* U+2223 */
     case '^':
         return buf_append(out, SLICE("\xCB\x86")); /* U+02C6 */
+    case ':':
+        return buf_append(out, SLICE("\xEA\x9E\x89")); /* U+A789 */
+    case '"':
+        return buf_append(out, SLICE("\xE2\x80\x9D")); /* U+201D */
+    case '<':
+        return buf_append(out, SLICE("\xE2\x80\xB9")); /* U+2039 */
+    case '>':
+        return buf_append(out, SLICE("\xE2\x80\xBA")); /* U+203A */
+    case '?':
+        return buf_append(out, SLICE("\xEF\xBC\x9F")); /* U+FF1F */
+    case '~':
+        return buf_append(out, SLICE("\xE2\x88\xBC")); /* U+223C */
+    case '#':
+        return buf_append(out, SLICE("\xEF\xBC\x83")); /* U+FF03 */
     case 0x7F:
         return buf_append(out, SLICE("\xE2\x90\xA1")); /* U+2421 */
     default:
@@ -350,6 +364,26 @@ unsigned names_to_target(const struct names_place *parent, const char *path, uns
     buf_deinit(&name);
     buf_deinit(&one);
     return change;
+}
+
+char *names_cautious(const char *path)
+{
+    struct buf out;
+    bool begins = true, changed = false, ok = true;
+    char *name = NULL;
+
+    buf_init(&out, NAMES_BYTES_MAX);
+    for (; *path && ok; path++) {
+        bool odd = *path != '/' && (strchr(".*%\\|^:\"<>?", *path) || (begins && strchr("~#", *path)));
+
+        begins = *path == '/';
+        changed |= odd;
+        ok = odd ? append_look_alike(&out, (unsigned char)*path) : buf_append(&out, slice_of(path, 1));
+    }
+    if (changed && ok)
+        name = slice_dup(buf_slice(&out));
+    buf_deinit(&out);
+    return name;
 }
 
 const char *names_change_words(unsigned change)

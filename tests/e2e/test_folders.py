@@ -3,6 +3,7 @@
 import exchange
 import mail
 from haul import DOMAIN, Case
+from test_quirks import Odd, message, messages
 from quirky import CAPABILITY, Folder, Mail, Quirky
 
 
@@ -96,3 +97,32 @@ class Folders(Case):
         told = [p["type"] for f in self.tree(batch)["folders"] for p in f["problems"]]
         self.assertNotIn("NotOwned", told)
         self.assertIn("MultipleRoots", told)
+
+
+class Refused(Odd):
+    """Names that the target refuses although its delimiter is another sign: a real Dovecot that keeps folders as
+    Maildir++, whatever its delimiter is."""
+
+    def test_another_name_is_tried_and_told(self):
+        names = ["v1.2", "~backup", "a.b/c", "a&ICQ-b", "plain/deep.er/~x", "plain"]
+        source = self.source({"INBOX": messages(1), **{n: [message(i + 10)] for i, n in enumerate(names)}})
+        target = self.target_for(["anna"], format="maildir")
+        batch = self.batch(source, target, ["anna"])
+        del batch.sections["source"]["tls-ca"]
+        batch.set("source", "tls", "none")
+        for _ in range(2):
+            self.ends(batch.call("run"), 0)
+            user = self.balanced(batch.report())["users"][0]
+            self.assertEqual((user["state"][-6:], user["found"], user["uploaded"]), ("Synced", 7, 7))
+            renamed = {f["source"]: f["target"] for f in user["folders"]
+                       if "FolderRenamed" in [p["type"] for p in f["problems"]]}
+            self.assertEqual(renamed, {"v1.2": "v1\u20242", "~backup": "\u223cbackup", "a.b/c": "a\u2024b/c",
+                                       "plain/deep.er/~x": "plain/deep\u2024er/\u223cx"})
+        with target.connect("anna@" + DOMAIN) as mailbox:
+            there = {p: len(mailbox.uids(p)) for p in mailbox.folders()}
+        self.assertEqual(there[("a\u2024b",)], 1)
+        self.assertEqual(there[("plain", "deep\u2024er", "\u223cx")], 1)
+        # Found again when nothing is known of it.
+        batch.drop_state()
+        self.ends(batch.call("run"), 0)
+        self.assertEqual(self.balanced(batch.report())["totals"]["present"], 7)
