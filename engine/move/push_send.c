@@ -264,11 +264,32 @@ void push_job_requeue(struct job *job, bool again)
     }
 }
 
+/* The server's words say nothing of it, and what else it refused and took does. */
+static bool is_for_size(struct folder *f, const struct folder_item *item, const char *type, const struct err *err,
+                        struct err *err_r)
+{
+    char words[160];
+    size_t size;
+
+    if (strcmp(type ? type : trouble_type(TROUBLE_APPEND, FAILURE_TARGET, err), "MessageRejected") != 0 ||
+        !size_limit_is_why(f->account, item_sent_bytes(item), words, sizeof words))
+        return false;
+    *err_r = *err;
+    size = strlen(err_r->server_text);
+    snprintf(err_r->server_text + (size < 80 ? size : 80), sizeof err_r->server_text - 80, " (%s)", words);
+    return true;
+}
+
 static void message_fails(struct folder *f, struct folder_item *item, enum trouble_doing doing, const char *type,
                           const struct err *err)
 {
     struct account *account = f->account;
+    struct err by_size;
 
+    if (doing == TROUBLE_APPEND && is_for_size(f, item, type, err, &by_size)) {
+        type = "MessageTooLarge";
+        err = &by_size;
+    }
     account_failure(account, doing == TROUBLE_SPOOL ? FAILURE_LOCAL : FAILURE_TARGET, doing, type,
                     err, f, item->uid);
     account->sides[SIDE_TARGET].failures = 0; /* the next one fails for a reason of its own */

@@ -8,6 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* What is common to fewer may be chance. */
+#define SUSPECTS_LEAST 3u
+#define TAKEN_LEAST    10u
+
 static const char *name_of(const struct account *account, char *out)
 {
     return learnt_name(LEARNT_SIZE, learnt_server_of(&account->hub->settings->target), account->id,
@@ -62,10 +66,32 @@ void size_limit_refused(struct account *account, uint64_t bytes)
     keep(account);
 }
 
+bool size_limit_is_why(struct account *account, uint64_t bytes, char *words_r, size_t cap)
+{
+    struct size_limit *limit = &account->size_limit;
+
+    if (bytes < SIZE_LIMIT_LEAST_BYTES || bytes <= limit->taken_most_bytes)
+        return false;
+    if (limit->suspects++ == 0 || bytes < limit->suspect_bytes)
+        limit->suspect_bytes = bytes;
+    if (limit->suspects < SUSPECTS_LEAST || limit->taken < TAKEN_LEAST)
+        return false;
+    snprintf(words_r, cap, "all %u that it refused so have %" PRIu64 " bytes or more, and all %u that it took %" PRIu64 " at most",
+             limit->suspects, limit->suspect_bytes, limit->taken, limit->taken_most_bytes);
+    size_limit_refused(account, limit->suspect_bytes);
+    return true;
+}
+
 void size_limit_taken(struct account *account, uint64_t bytes)
 {
-    struct learnt_size *learnt = &account->size_limit.learnt;
+    struct size_limit *limit = &account->size_limit;
+    struct learnt_size *learnt = &limit->learnt;
 
+    limit->taken++;
+    if (bytes > limit->taken_most_bytes)
+        limit->taken_most_bytes = bytes;
+    if (bytes >= limit->suspect_bytes)
+        limit->suspects = 0;
     if (!learnt->refused_bytes || bytes < learnt->refused_bytes)
         return;
     log_line(LOG_INFO, "size_limit.lifted", "user=%s taken=%" PRIu64, account->user->email_address,

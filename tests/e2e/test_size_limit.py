@@ -2,6 +2,7 @@
 
 import exchange
 import haul
+import hostile
 from quirky import Mail, Quirky
 
 ANNA = "anna@" + haul.DOMAIN
@@ -112,3 +113,28 @@ class Sizes(haul.Case):
         target.set("message-bytes-max", 150 * MB)
         user = self.run_once(batch, "retry")
         self.assertEqual((user["failed"], user["uploaded"]), (0, 2))
+
+    def test_what_all_refused_have_in_common(self):
+        """A target that never says what it refuses a message for: all that it refused are larger than all it took."""
+        class Mute(hostile.Attacked):
+            def do_append(self, rest):
+                return super().do_append(rest) if len(rest) < 1500000 else "NO Invalid message"
+
+        sizes = [1000 + i for i in range(12)] + [1700000, 2 * MB, 1600000, 3 * MB]
+        self.source = self._started(Quirky({"anna": {"INBOX": [
+            Mail(i + 1, message(i, size), 1704103200 + i) for i, size in enumerate(sizes)]}}))
+        target = hostile.Hostile([ANNA], mails=0)
+        target.session = Mute
+        batch = self.batch(self.source, self._started(target), ["anna"])
+        for side in ("source", "target"):
+            del batch.sections[side]["tls-ca"]
+            batch.set(side, "tls", "none").set(side, "connections-per-%s" % ("user" if side == "source" else "mailbox"), 1)
+        batch.set("policy", "bad-item-limit", 100)
+        user = self.run_once(batch)
+        self.assertEqual((user["failed"], user["uploaded"]), (4, 12))
+        failures = {f["type"]: f for f in user["failures"]}
+        self.assertIn("MessageTooLarge", failures, user["failures"])
+        self.assertRegex(failures["MessageTooLarge"]["server_text"], "all [34] that it refused so have .* all 12 that it took")
+        limits = self.limits(batch, "report")
+        self.assertEqual(len(limits), 1)
+        self.assertTrue(1500000 <= limits[0] <= 1700000, limits)
