@@ -2,6 +2,7 @@
 
 #include "io/base/landlock.h"
 #include "io/base/log.h"
+#include "io/base/secret.h"
 #include "io/base/mem.h"
 
 #include <fcntl.h>
@@ -56,6 +57,8 @@ static void give_up(const struct opts *o, const struct settings *settings, const
 
 void confine(const struct opts *o, const struct settings *settings, const char *more)
 {
+    if (!secret_is_locked())
+        log_line(LOG_INFO, "secrets.unlocked", "why=RLIMIT_MEMLOCK");
     if (o->no_sandbox) {
         log_line(LOG_INFO, "sandbox.off", "why=--no-sandbox");
         return;
@@ -82,4 +85,6 @@ void confine_describe(FILE *out)
         fprintf(out, "sandbox: Landlock (ABI %u): what talks to servers writes into its own folders only\n", abi);
     else
         fprintf(out, "sandbox: none; this kernel has no Landlock, or none from version 5.19 on\n");
+    fprintf(out, secret_is_locked() ? "secrets: locked in memory, in no core file\n"
+                                    : "secrets: in no core file; RLIMIT_MEMLOCK keeps them from being locked in memory\n");
 }

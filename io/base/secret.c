@@ -5,7 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -18,9 +21,123 @@ struct secret {
     char bytes[];
 };
 
+/* ---- memory that is neither swapped nor dumped --------------------------------------------- */
+
+/* Pages that hold nothing but secrets, in slots; a secret has as many in a row as it needs. Those of a batch are some
+ * thousands, and a page that is locked is one of few (RLIMIT_MEMLOCK). */
+#define REGION_BYTES 65536u
+#define SLOT_BYTES   64u
+#define SLOTS        (REGION_BYTES / SLOT_BYTES)
+
+struct region {
+    struct region *next;
+    char *bytes;
+    size_t size; /* REGION_BYTES, or of the one secret that is larger */
+    unsigned taken;
+    bool slots[SLOTS];
+};
+
+static pthread_mutex_t regions_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct region *regions;
+static _Atomic bool unlocked; /* some page could not be locked */
+
+static struct region *region_create(size_t size)
+{
+    struct region *r = mem_zero(1, sizeof *r);
+
+    r->size = size;
+    r->bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (r->bytes == MAP_FAILED)
+        r->bytes = mem_alloc(SIZE_MAX / 2); /* says so, and ends */
+    (void)madvise(r->bytes, size, MADV_DONTDUMP);
+    if (mlock(r->bytes, size) != 0)
+        unlocked = true;
+    r->next = regions;
+    regions = r;
+    return r;
+}
+
+/* The first of `count` free slots in a row; SLOTS: there are none. */
+static unsigned slots_find(const struct region *r, unsigned count)
+{
+    unsigned row = 0;
+
+    if (r->size != REGION_BYTES || count > SLOTS - r->taken)
+        return SLOTS;
+    for (unsigned i = 0; i < SLOTS; i++) {
+        row = r->slots[i] ? 0 : row + 1;
+        if (row == count)
+            return i + 1 - count;
+    }
+    return SLOTS;
+}
+
+static unsigned slots_of(size_t size)
+{
+    return (unsigned)((size + SLOT_BYTES - 1) / SLOT_BYTES);
+}
+
+static void *place_take(size_t size)
+{
+    unsigned count = size <= REGION_BYTES ? slots_of(size) : 0, at = SLOTS;
+    struct region *r = NULL;
+
+    pthread_mutex_lock(&regions_lock);
+    for (r = count ? regions : NULL; r; r = r->next)
+        if ((at = slots_find(r, count)) != SLOTS)
+            break;
+    if (!r) {
+        r = region_create(count ? REGION_BYTES : size);
+        at = 0;
+    }
+    for (unsigned i = 0; i < count; i++)
+        r->slots[at + i] = true;
+    r->taken += count;
+    pthread_mutex_unlock(&regions_lock);
+    return r->bytes + (size_t)at * SLOT_BYTES;
+}
+
+/* A region of slots stays for the next secret. */
+static void place_give(void *place, size_t size)
+{
+    char *bytes = place;
+
+    OPENSSL_cleanse(place, size);
+    pthread_mutex_lock(&regions_lock);
+    for (struct region **link = &regions, *r; (r = *link) != NULL; link = &r->next) {
+        unsigned at;
+
+        if (bytes < r->bytes || bytes >= r->bytes + r->size)
+            continue;
+        if (r->size != REGION_BYTES) {
+            *link = r->next;
+            (void)munmap(r->bytes, r->size);
+            free(r);
+            break;
+        }
+        at = (unsigned)((size_t)(bytes - r->bytes) / SLOT_BYTES);
+        for (unsigned i = 0; i < slots_of(size); i++)
+            r->slots[at + i] = false;
+        r->taken -= slots_of(size);
+        break;
+    }
+    pthread_mutex_unlock(&regions_lock);
+}
+
+bool secret_is_locked(void)
+{
+    /* Asked before there is any: it is tried. */
+    struct secret *one = secret_create(SLICE("x"));
+
+    secret_destroy(&one);
+    return !unlocked;
+}
+
+/* ---- one secret ---------------------------------------------------------------------------- */
+
 struct secret *secret_create(struct slice value)
 {
-    struct secret *s = mem_alloc(sizeof *s + value.size + 1);
+    struct secret *s = place_take(sizeof *s + value.size + 1);
 
     s->size = value.size;
     if (value.size)
@@ -32,8 +149,7 @@ struct secret *secret_create(struct slice value)
 void secret_destroy(struct secret **s)
 {
     if (*s) {
-        OPENSSL_cleanse(*s, sizeof **s + (*s)->size);
-        free(*s);
+        place_give(*s, sizeof **s + (*s)->size + 1);
         *s = NULL;
     }
 }

@@ -9,7 +9,7 @@
 
 struct secret; /* immutable, reference-free: one owner */
 
-/* Copies value into memory of its own. */
+/* Copies value into memory of its own, which is in no core file, and locked (mlock) as far as RLIMIT_MEMLOCK lets. */
 struct secret *secret_create(struct slice value);
 /* Wipes, frees and nulls. *s may be NULL. */
 void secret_destroy(struct secret **s);
@@ -19,6 +19,8 @@ struct slice secret_peek(const struct secret *s);
  * *readable_by_others_r when group or others may read or change it. PERMANENT/RUN, origin CONFIG. */
 bool secret_read_file(const char *path, struct secret **secret_r, bool *readable_by_others_r,
                       struct err *err_r) ERR_CHECK;
+/* All of them so far are in memory that is not swapped out. Any thread. */
+bool secret_is_locked(void);
 /* Wipes size bytes in a way the compiler keeps. */
 void secret_wipe(void *data, size_t size);
 /* Once at start: no core files, no ptrace by others of the same user. */

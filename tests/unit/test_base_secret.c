@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -96,9 +97,60 @@ static void test_wiping_and_nothing(void **state)
     secret_destroy(&s);
 }
 
+/* Of the mapping that has this address: VmFlags of smaps. */
+static void flags_of(const void *address, char *flags_r, size_t cap)
+{
+    FILE *file = fopen("/proc/self/smaps", "re");
+    char line[1000];
+    bool here = false;
+
+    assert_non_null(file);
+    flags_r[0] = '\0';
+    while (fgets(line, sizeof line, file)) {
+        unsigned long from, to;
+
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+            here = (unsigned long)address >= from && (unsigned long)address < to;
+        else if (here && strncmp(line, "VmFlags:", 8) == 0)
+            snprintf(flags_r, cap, "%s", line);
+    }
+    fclose(file);
+}
+
+#define MANY 3000
+
+static void test_many_are_kept_apart_and_out_of_core_files(void **state)
+{
+    static struct secret *all[MANY];
+    static char text[70000];
+    char flags[1000];
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = round ? 1 : 0; i < MANY; i += round ? 2 : 1)
+            all[i] = secret_create(slice_of(text, i == 17 ? sizeof text : i % 301));
+        for (unsigned i = 0; i < MANY; i++) {
+            struct slice s = secret_peek(all[i]);
+
+            assert_int_equal(s.size, i == 17 ? sizeof text : i % 301);
+            assert_memory_equal(s.data, text, s.size);
+            assert_int_equal(s.data[s.size], '\0');
+        }
+        flags_of(secret_peek(all[round]).data, flags, sizeof flags);
+        assert_non_null(strstr(flags, " dd"));
+        assert_true(!secret_is_locked() || strstr(flags, " lo"));
+        for (unsigned i = 1; i < MANY; i += 2)
+            secret_destroy(&all[i]);
+    }
+    for (unsigned i = 0; i < MANY; i++)
+        secret_destroy(&all[i]);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_many_are_kept_apart_and_out_of_core_files),
         cmocka_unit_test(test_the_first_line_is_the_secret),
         cmocka_unit_test(test_files_that_are_no_secret),
         cmocka_unit_test(test_a_file_others_can_read_is_noticed),
