@@ -112,6 +112,17 @@ static void left_words(struct buf *line, const struct progress_view *v,
             format_seconds((double)r->left_s).text);
 }
 
+static unsigned users_over(const struct progress_view *v)
+{
+    return v->synced + v->failed;
+}
+
+/* All mail is where it belongs, and the target is asked for its counts: it is not done before. */
+static const char *proving(const struct progress_view *v)
+{
+    return v->found_final && v->pending == 0 && v->found && users_over(v) < v->users ? ", being proved" : "";
+}
+
 static void draw_line(const struct progress_view *v, const struct progress_rates *r,
                       const struct progress_style *style, struct buf *line)
 {
@@ -120,10 +131,13 @@ static void draw_line(const struct progress_view *v, const struct progress_rates
         say(line, " (%u with doubts)", v->doubted);
     if (v->failed)
         say(line, ", %u failed", v->failed);
-    say(line, ", %s of %s%s messages (%s), %s in, %s out", format_count(done(v)).text,
-        v->found_final ? "" : "~", format_count(v->found).text,
-        format_percent(done(v), v->found).text, format_rate(r->in_bytes_s).text,
-        format_rate(r->out_bytes_s).text);
+    say(line, ", %s of %s messages ", format_count(done(v)).text, format_count(v->found).text);
+    /* Of what is found so far a share says nothing of the whole. */
+    if (v->found_final)
+        say(line, "(%s%s)", format_percent(done(v), v->found).text, proving(v));
+    else
+        say(line, "found so far");
+    say(line, ", %s in, %s out", format_rate(r->in_bytes_s).text, format_rate(r->out_bytes_s).text);
     say(line, ", ");
     spool_words(line, v);
     if (v->throttled_mailboxes)
@@ -165,9 +179,14 @@ static void draw_block(const struct progress_view *v, const struct progress_rate
     left_words(&line, v, r);
     put(out, &line, style, v->stopping ? "1;33" : "1");
 
-    format_bar(&line, done(v), v->found, style->columns / 2, style->utf8);
-    say(&line, " %s of %s messages%s", format_percent(done(v), v->found).text,
-        format_count(v->found).text, v->found_final ? "" : " found so far");
+    if (v->found_final) {
+        format_bar(&line, done(v), v->found, style->columns / 2, style->utf8);
+        say(&line, " %s of %s messages%s", format_percent(done(v), v->found).text, format_count(v->found).text,
+            proving(v));
+    } else {
+        format_bar(&line, users_over(v), v->users, style->columns / 2, style->utf8);
+        say(&line, " %u of %u users; %s messages found so far", users_over(v), v->users, format_count(v->found).text);
+    }
     put(out, &line, style, "34");
 
     say(&line, "users     %u synced", v->synced);

@@ -88,10 +88,41 @@ static void the_single_line_reads_as_promised(void **state)
     progress_draw(&v, &r, &style, &b);
     assert_true(buf_append(&b, slice_of("", 1)));
     assert_string_equal(buf_slice(&b).data,
-                        "12:31:05 users 3/10 synced, 1 failed, 12,345 of ~40,000 messages (30 %), "
+                        "12:31:05 users 3/10 synced, 1 failed, 12,345 of 40,000 messages found so far, "
                         "85 MB/s in, 60 MB/s out, spool 1.2 GB of 200 GB (0 %), "
                         "2 mailboxes throttled, at least 4 min left\n");
     buf_deinit(&b);
+}
+
+static bool draws(const struct progress_view *v, enum progress_mode mode, const char *words)
+{
+    struct progress_rates r = { 0 };
+    struct progress_style style = { mode, 100, false, true, NULL };
+    struct buf b;
+    bool there;
+
+    buf_init(&b, 65536);
+    progress_draw(v, &r, &style, &b);
+    there = slice_find_nocase(buf_slice(&b), slice_cstr(words)) != SIZE_MAX;
+    buf_deinit(&b);
+    return there;
+}
+
+/* Not before all folders are listed, and done not before each user is proved. */
+static void a_share_is_told_of_a_whole_only(void **state)
+{
+    struct progress_view v = sample();
+
+    v.pending = 0;
+    v.failed_messages = 0;
+    assert_false(draws(&v, PROGRESS_LINES, "messages (")); /* "100 %" of what is found so far */
+    assert_true(draws(&v, PROGRESS_LIVE, "4 of 10 users; 40,000 messages found so far"));
+    v.found_final = true;
+    assert_true(draws(&v, PROGRESS_LINES, "(100 %, being proved)"));
+    assert_true(draws(&v, PROGRESS_LIVE, "100 % of 40,000 messages, being proved"));
+    v.synced = v.users - v.failed;
+    assert_true(draws(&v, PROGRESS_LINES, "(100 %)"));
+    assert_false(draws(&v, PROGRESS_LIVE, "being proved"));
 }
 
 static void a_steady_stream_is_measured_from_the_first_seconds_on(void **state)
@@ -224,6 +255,7 @@ int main(void)
         cmocka_unit_test(every_line_fits_every_width),
         cmocka_unit_test(colours_come_only_when_allowed),
         cmocka_unit_test(the_single_line_reads_as_promised),
+        cmocka_unit_test(a_share_is_told_of_a_whole_only),
         cmocka_unit_test(a_steady_stream_is_measured_from_the_first_seconds_on),
         cmocka_unit_test(repaints_are_bounded_and_notes_stand_above),
         cmocka_unit_test(without_a_terminal_a_line_comes_every_half_minute),
