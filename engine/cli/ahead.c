@@ -5,6 +5,7 @@
 #include "store/spool.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <time.h>
 
 #define NAMED_MAX 3u
@@ -74,4 +75,22 @@ void ahead_tell_other_states(const struct settings *settings, FILE *out)
                 sharded ? "without --shard, or in another number of shards," : "in shards", names,
                 others > NAMED_MAX ? ", ..." : "", settings->state_folder, format_s(others),
                 others == 1 ? "s" : "");
+}
+
+void ahead_tell_other_batch(struct spool *spool, const struct settings *settings, FILE *out)
+{
+    struct slice name = { 0 };
+    struct err err;
+    char *shown;
+
+    if (spool_meta_get(spool, "batch.name", &name, &err) && name.size &&
+        !slice_equal(name, slice_cstr(settings->batch_name))) {
+        shown = format_printable(name);
+        fprintf(out,
+                "mailhaul: warning: the state folder %s was of the batch \"%s\" so far, and this one is \"%s\". If that is "
+                "another batch, name another state: one folder belongs to one batch and one target\n",
+                settings->state_folder, shown, settings->batch_name);
+        free(shown);
+    }
+    free((char *)name.data);
 }

@@ -346,6 +346,8 @@ int do_run_beside(const struct opts *o, const struct settings *settings, const c
         ahead_tell_other_states(settings, stderr);
     if (!spool_open(&spool_config, &spool, &err))
         return complain_of_state(&err);
+    if (!o->quiet)
+        ahead_tell_other_batch(spool, settings, stderr);
     confine(o, settings, folder);
     do_run_catch_signals();
     show.color = o->color == OPTS_ALWAYS ||

@@ -97,6 +97,11 @@ class Other(Account):
         batch.sections["target"]["url"] = first.url(True)
         self.ends(batch.call("run"), 0)
         self.moved(batch)
+        # A folder belongs to one batch too: another's name is told, once.
+        batch.set("batch", "name", "other")
+        for told in (True, False):
+            done = self.ends(batch.call("run"), 0)
+            self.assertEqual('was of the batch "night-1" so far, and this one is "other"' in done.err, told, done.err)
 
 
 class Proof(Account):
