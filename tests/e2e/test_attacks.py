@@ -71,9 +71,12 @@ class Attacks(Attacked):
         for user in self.addresses(users):  # nothing is there, and nobody attacks
             target.messages[user] = {"INBOX": type(target.messages[user]["INBOX"])()}
         batch = self.job(source, target, users)
-        _, states = self.settle(batch, source, users[3:])
+        report, states = self.settle(batch, source, users[3:])
         self.assertGreaterEqual(len(source.tried), 60)
         self.assertGreater(list(states.values()).count("Failed"), 20)
+        foreign = next(u for u in report["users"] if u["address"].startswith("namespace-foreign@"))
+        self.assertEqual(foreign["failure"], "FolderListIncomplete")
+        self.assertIn("more than 1000 namespaces", foreign["failures"][0]["server_text"])
         for user in self.addresses(GOOD):
             self.assertEqual([len(target.messages[user][n].mails) for n in ("INBOX", "Other")], [3, 3])
 

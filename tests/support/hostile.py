@@ -135,7 +135,7 @@ ATTACKS = {
     # namespaces and lists
     "namespace-many": ("namespace", once("* NAMESPACE (" + "".join('("n%d/" "/")' % i for i in range(12000)) + ") NIL NIL\r\n")),
     "namespace-foreign": ("namespace", once(*("* NAMESPACE NIL (" + "".join('("u%d%d/" "/")' % (k, i) for i in range(12000)) + ") NIL\r\n"
-                                              for k in range(20)))),
+                                              for k in range(5)))),
     "namespace-line": ("namespace", begun("* NAMESPACE (", '("a/" "/")')),
     "list-new": ("list", numbered('* LIST () "/" "folder number %d"\r\n')),
     "list-new-long": ("list", numbered('* LIST () "/" "' + "n" * 900 + '%d"\r\n')),
