@@ -5,14 +5,12 @@
 #include "io/base/mem.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define INFLIGHT_DEFAULT        8
 #define APPEND_INFLIGHT_DEFAULT 32
 #define LITERAL_PATIENCE_MS     120000
-#define USUAL_LINE_BYTES        65536
 /* Of the time for an answer, what is still waited once the server has said something that may have been it. */
 #define STRAY_SHARE 20u
 
@@ -196,38 +194,6 @@ void session_fail_tls(struct session *s, const char *what)
             "imaps:// leaves no such gap", what);
     err_doing(&err, "STARTTLS");
     session_fail(s, &err);
-}
-
-static bool has_room(struct session *s)
-{
-    struct err err;
-
-    if (!quota_is_over(s->config.memory))
-        return true;
-    err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_CONFIG, 0,
-            "what the server lists takes more memory than memory-max leaves for lists: %" PRIu64
-            " MB are held for this user",
-            quota_part_used(s->config.memory) / 1000000);
-    session_fail(s, &err);
-    return false;
-}
-
-bool session_keeps(struct session *s, struct cmd *cmd, size_t bytes)
-{
-    quota_hold_more(&cmd->held, s->config.memory, bytes);
-    return has_room(s);
-}
-
-/* Counts the line under way; one of usual length is no reason to end anything. */
-static void hold_line(struct session *s)
-{
-    size_t bytes = s->scan.line.room + s->scratch.room + s->keywords.room;
-
-    if (bytes == s->held.bytes)
-        return;
-    quota_hold(&s->held, s->config.memory, bytes);
-    if (bytes > USUAL_LINE_BYTES && s->life == SESSION_ALIVE)
-        (void)has_room(s);
 }
 
 void session_useful(struct session *s)
@@ -487,7 +453,7 @@ void session_feed(struct session *s, struct slice bytes)
         session_fail(s, &err);
     else if (s->barren_bytes > SESSION_BARREN_MAX && s->life == SESSION_ALIVE)
         session_fail_protocol(s, "the server sends without end what was not asked for");
-    hold_line(s);
+    session_hold_line(s);
     if (s->life == SESSION_ALIVE && s->starting_tls) {
         s->starting_tls = false;
         s->events->start_tls(s->context);
@@ -527,11 +493,6 @@ void session_computed(struct session *s, struct scram_work *work)
 const struct caps *session_caps(const struct session *s)
 {
     return &s->caps;
-}
-
-struct quota_part *session_memory(const struct session *s)
-{
-    return s->config.memory;
 }
 
 const char *session_greeting(const struct session *s)

@@ -138,6 +138,8 @@ void session_fail_tls(struct session *s, const char *what);
 /* Something was told that its receiver keeps, until cmd ends or longer, in so many bytes: is there memory for more?
  * False: the session fails. */
 bool session_keeps(struct session *s, struct cmd *cmd, size_t bytes);
+/* After each piece of what came: counts the line under way. */
+void session_hold_line(struct session *s);
 void session_notify(struct session *s);
 uint32_t session_tag(struct session *s);
 void session_start(struct session *s, struct cmd *cmd); /* queues it; takes ownership */
