@@ -95,7 +95,7 @@ class Made(Case):
         meddler = self._started(Meddler(target, list(rules)))
         batch = self.batch(source, meddler, ["anna"])
         batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none",
-                                    "settle-time": "1s"}
+                                    "settle-time": "1s", "connections-per-mailbox": "1"}
         batch.set("policy", "retry-wait", "1s")
         self.ends(batch.call("run"), 0)
         self.assertEqual(self.moved(batch).missing, [])

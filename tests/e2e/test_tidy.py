@@ -26,7 +26,7 @@ class Late(Case):
         self.meddler = self._started(Meddler(self.target_for(["anna"]), [self.lost, *rules], answers))
         batch = self.batch(source, self.meddler, ["anna"])
         batch.sections["target"] = {"preset": "imap", "url": self.meddler.url(), "tls": "none",
-                                    "settle-time": "200ms"}
+                                    "settle-time": "200ms", "connections-per-mailbox": "1"}
         batch.set("policy", "retry-wait", "20ms")
         return batch
 

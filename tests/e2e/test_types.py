@@ -289,7 +289,8 @@ class Target(Typed):
         """A target of which some answers are another server's."""
         batch = self.job(self.source({name: messages(3) for name in folders}))
         meddler = self._started(Meddler(batch.target, rules))
-        batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none"}
+        batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none",
+                                    "connections-per-mailbox": "1"}
         return batch, meddler
 
     def test_a_login_for_a_mailbox_that_does_not_exist(self):
