@@ -45,7 +45,9 @@ static enum stall_cause why_it_rests(struct account *account, enum side side)
 {
     if (side == SIDE_SOURCE)
         return account->parked ? STALL_RETRY : STALL_NONE;
-    return push_settles(account) ? STALL_LOST_ANSWER : STALL_NONE;
+    if (push_settles(account))
+        return STALL_LOST_ANSWER;
+    return push_waits(account) ? STALL_RETRY : STALL_NONE;
 }
 
 static bool has_something_to_do(struct account *account, enum side side)

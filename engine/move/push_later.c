@@ -156,6 +156,7 @@ void push_later_took(struct folder *f, uint32_t seen_at_send, unsigned messages)
 {
     refusals_took(&f->refusals, seen_at_send);
     loop_timer_clear(f->account->hub->loop, &f->refused_again);
+    push_touch(f);
     f->account->took += messages;
     f->account->resting = 0;
 }

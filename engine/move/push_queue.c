@@ -116,6 +116,7 @@ static void look_at(struct push_queue *q, struct folder *f)
     recount(&q->unfinished, &p->unfinished, !is_finished(f));
     recount(&q->restless, &p->restless, !rests(f));
     recount(&q->settling, &p->settling, f->push == PUSH_SETTLING);
+    recount(&q->refused, &p->refused, loop_timer_is_set(&f->refused_again));
     if (wanted == p->line)
         return;
     if (p->line)
@@ -188,6 +189,11 @@ bool push_rests(struct account *account)
 bool push_settles(struct account *account)
 {
     return settled(account)->settling > 0;
+}
+
+bool push_waits(struct account *account)
+{
+    return settled(account)->refused > 0;
 }
 
 bool push_has_room(struct account *account, uint64_t messages)

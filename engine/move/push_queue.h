@@ -23,6 +23,7 @@ struct push_queue {
     unsigned unfinished;  /* folders for which something is to be done on the target, or under way */
     unsigned restless;    /* folders that are not as a target rests (account_target_rests) */
     unsigned settling;    /* folders with a lost answer */
+    unsigned refused;     /* folders that wait after a refusal (push_later) */
     unsigned sending;     /* messages in APPENDs without an answer */
     struct folder *unanswered; /* those of which messages wait for a look (push_unanswered) */
     struct folder *unmade; /* those to be made together with others, in the order of the folders */
@@ -35,7 +36,7 @@ struct push_place {
     struct folder *next, *previous; /* in its line */
     struct folder *next_unmade, *next_unanswered;
     uint8_t line; /* + 1; 0: in none */
-    bool touched, unfinished, restless, settling;
+    bool touched, unfinished, restless, settling, refused;
 };
 
 /* What decides over the folder's place has changed, or is about to in this turn. */
@@ -54,6 +55,8 @@ bool push_finished(struct account *account);
 bool push_rests(struct account *account);
 /* Some folder waits for the answer that was lost. */
 bool push_settles(struct account *account);
+/* A folder waits after a refusal that may pass. */
+bool push_waits(struct account *account);
 /* One more connection would find a folder to work on, and at least so many messages. */
 bool push_has_room(struct account *account, uint64_t messages);
 
