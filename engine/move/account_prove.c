@@ -240,8 +240,8 @@ static bool others_put_mail(const struct folder *f, const struct imap_status *st
 }
 
 /* The number may agree by chance: something else may have taken the place of what is lacking, as others' mail, also of
- * the time between two runs, or a second copy that came late. An OK that names no UID where others do may be one of
- * those that stored nothing. */
+ * the time between two runs, or a second copy that came late. An OK that names no UID may be one of those that stored
+ * nothing, and where none names any, as without UIDPLUS, others' mail does not show. */
 static bool number_proves_nothing(const struct folder *f, const struct imap_status *status)
 {
     return others_put_mail(f, status) || f->unproved_before || f->uids_withheld || f->record.target_lost_from;

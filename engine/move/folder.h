@@ -139,7 +139,7 @@ struct folder {
     struct twins *first_look; /* the first of the two looks for it, or NULL */
     uint64_t first_look_ms;   /* loop time of its end */
     bool uids_told;      /* every OK so far came with APPENDUID: the floor may rise */
-    bool uids_withheld;  /* some OK came without one that is believed, though the target offers UIDPLUS */
+    bool uids_withheld;  /* some OK came without one that is believed */
     struct job *jobs;    /* APPENDs without an answer; push's */
     struct imap_status source_status, target_status;
     bool has_source_status, has_target_status;

@@ -337,7 +337,7 @@ static void append_ended(void *context, const struct err *err)
                     f->highest_seen = job->uids[i];
         } else {
             f->uids_told = false;
-            f->uids_withheld |= !link_lost && caps_has(session_caps(link_session(w->link)), CAP_UIDPLUS);
+            f->uids_withheld |= !link_lost;
         }
         f->uploaded_now += job->count;
         items_end(f, job->items, job->has_uids ? job->uids : NULL, job->count, MESSAGE_UPLOADED, false);

@@ -280,9 +280,20 @@ class Missing(Scenario):
         self.done = batch.call("run")
         self.is_told(batch)
 
-    def of_a_later_run(self, **options):
+    def test_others_mail_takes_its_place_where_the_target_has_no_uidplus(self):
+        """Nothing shows that it is others': as many are there as were moved, and the next UID is as it should be."""
+        plan = self.plan({4: "never-ok"}, uids="absent")
+        plan.drops |= {"UIDPLUS"}
+        self.after = 0
+        self.is_told(self.run_with(plan, lambda act, user, append: self.other(append)))
+
+    def test_nor_does_it_in_a_later_run(self):
+        self.of_a_later_run(uids="absent", drops={"UIDPLUS"})
+
+    def of_a_later_run(self, drops=(), **options):
         """The user was Synced before, so that only what this run sent has to be there."""
         plan = self.plan({}, **options)
+        plan.drops |= set(drops)
         batch = self.run_with(plan, lambda act, user, append: self.other(append))
         self.ends(self.done, 0)
         new = mail.tiny(50)
