@@ -29,6 +29,8 @@ struct worker {
     struct loop_timer again; /* reconnect, or come back later */
     unsigned attempts; /* failed connects in a row */
     unsigned came_seen; /* see hub_turned_away */
+    unsigned losses;    /* of connections that were ready, in a row without progress of its side */
+    uint64_t losses_progress; /* the side's, at the first of them */
     enum stall_cause waits; /* why it was not connected when that was last wanted */
     struct secret *token;   /* OAuth: what this link logs in with; NULL without */
     uint64_t token_ends_ms; /* loop time */

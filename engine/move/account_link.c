@@ -144,6 +144,24 @@ static uint32_t wait_to_return(const struct worker *w, uint32_t judged_ms, bool 
     return judged_ms <= most_ms ? judged_ms : (uint32_t)(most_ms + judged_ms % (most_ms / 2 + 1));
 }
 
+/* Others are ready, so that this loss alone is no failure of the side. But where each connection is let in and lost
+ * again, in turn, one of them always stands: what counts then is how often the same one was lost with no progress. */
+static void count_losses(struct worker *w)
+{
+    struct account_side *side = &w->account->sides[w->side];
+
+    if (w->losses == 0 || w->losses_progress != side->progress) {
+        w->losses = 0;
+        w->losses_progress = side->progress;
+    }
+    w->losses++;
+    if (side->ready_count == 0 || side->failures + 1 >= w->losses)
+        return;
+    if (side->failures == 0)
+        side->failing_ms = loop_now_ms(w->account->hub->loop);
+    side->failures = w->losses - 1;
+}
+
 static void link_closed(void *context, const struct err *err, bool ready_before)
 {
     struct worker *w = context;
@@ -211,6 +229,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
         (doing != TROUBLE_LOGIN || err->origin == ERR_ORIGIN_BYE))
         governor_dropped(account, 0);
     if (ready_before) {
+        count_losses(w);
         account->record.reconnects++;
         count(&hub->counters.reconnects, 1);
     }

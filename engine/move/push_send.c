@@ -326,6 +326,7 @@ static void append_ended(void *context, const struct err *err)
         if (job->count == 1 && job->bytes <= ANSWER_BYTES_MAX)
             account_answered(w, job->sent_ms);
         w->account->sides[SIDE_TARGET].failures = 0;
+        w->account->sides[SIDE_TARGET].progress++;
         push_took(w->account);
         push_later_took(f, job->refusals_at_send, job->count);
         push_unanswered_lives(w->account, job->sent_ms);
