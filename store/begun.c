@@ -1,6 +1,5 @@
 #include "store/begun.h"
 
-#include "io/base/whole.h"
 #include "store/durable.h"
 
 #include <errno.h>
@@ -72,16 +71,10 @@ bool begun_keep(const struct place *place, uint64_t identity)
     made = place_path(place, MARK_NEW);
     path = place_path(place, MARK);
     fd = place_file(place, MARK_NEW, O_WRONLY | O_CREAT | O_TRUNC);
-    ok = fd >= 0 && whole_write(fd, text, strlen(text)) && fsync(fd) == 0;
+    ok = durable_replace(path, made, fd, text, strlen(text));
     error = errno;
-    if (fd >= 0)
-        close(fd);
-    if (ok && (rename(made, path) != 0 || !durable_name(path))) {
-        ok = false;
-        error = errno;
-    }
-    if (!ok)
-        unlink(made);
+    if (fd < 0)
+        unlink(made); /* no plain file of this user's stands in the way of the next run */
     free(made);
     free(path);
     errno = error;

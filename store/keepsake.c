@@ -2,7 +2,6 @@
 
 #include "io/base/buf.h"
 #include "io/base/mem.h"
-#include "io/base/whole.h"
 #include "store/durable.h"
 #include "store/seal.h"
 
@@ -46,16 +45,8 @@ static bool replace_file(const char *path, const uint8_t *data, size_t size, str
 
     make_folder(path);
     fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    ok = fd >= 0 && fchmod(fd, 0600) == 0 && whole_write(fd, data, size) && fsync(fd) == 0;
+    ok = durable_replace(path, next, fd, data, size);
     error = errno;
-    if (fd >= 0)
-        close(fd); /* its errno is not of interest: all is synced */
-    if (ok && (rename(next, path) != 0 || !durable_name(path))) {
-        ok = false;
-        error = errno;
-    }
-    if (!ok && fd >= 0)
-        unlink(next);
     free(next);
     return ok || err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, error, path);
 }
