@@ -178,8 +178,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
 
     if (ready_before) {
         side->ready_count--;
-        hub->presence[w->side].now--;
-        w->came_seen = hub->presence[w->side].came;
+        hub_falls(hub, w->side, &w->came_seen);
     } else if (hub_turned_away(hub, w->side, err, greeted, w->attempts, &w->came_seen, &away)) {
         turned_away = true;
         err = &away;

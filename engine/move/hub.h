@@ -102,11 +102,17 @@ void hub_submit_lazy(struct hub *hub, struct store_op *op);
 /* Before hub_begin: this hub's part of `configured` connections; it begins with the part of `learnt`
  * of them, the most that the server bore before. */
 void hub_limit_links(struct hub *hub, enum side side, unsigned configured, unsigned learnt);
-/* A connection is logged in; the caller counts it down again when it ends. Its loop's thread. */
+/* A connection is logged in; hub_falls when it ends. Its loop's thread. */
 static inline void hub_stands(const struct hub *hub, enum side side)
 {
     hub->presence[side].now++;
     hub->presence[side].came++;
+}
+/* That connection has ended. *came_seen: see hub_turned_away. */
+static inline void hub_falls(const struct hub *hub, enum side side, unsigned *came_seen)
+{
+    hub->presence[side].now--;
+    *came_seen = hub->presence[side].came;
 }
 /* trouble_turned_away for a connection of this process; *came_seen: the caller's, what `came` was at its attempt before. */
 bool hub_turned_away(const struct hub *hub, enum side side, const struct err *err, bool greeted, unsigned attempts,

@@ -37,18 +37,23 @@ static bool is_about_name(const struct err *err)
            strcmp(trouble_type(TROUBLE_CREATE, FAILURE_TARGET, err), "InvalidMailboxName") == 0;
 }
 
+/* The look-alike to try after this refusal, malloc'ed, or NULL. */
+static char *other_name(const struct folder *f, const struct err *err)
+{
+    return f->refused_raw || !is_about_name(err) ? NULL : names_cautious(f->target_name);
+}
+
 bool push_name_may_differ(const struct folder *f, const struct err *err)
 {
-    char *cautious = f->refused_raw || !is_about_name(err) ? NULL : names_cautious(f->target_name);
+    char *cautious = other_name(f, err);
     bool may = cautious != NULL;
 
     free(cautious);
     return may;
 }
 
-static void take_back(struct folder *f)
+static void forget_refused(struct folder *f)
 {
-    folder_set_names(f, NULL, NULL, f->refused_raw, f->refused_name);
     free(f->refused_raw);
     free(f->refused_name);
     f->refused_raw = f->refused_name = NULL;
@@ -58,15 +63,14 @@ bool push_name_other(struct folder *f, const struct err *err)
 {
     struct names_rules rules = listing_rules(f->account);
     struct names_place place = { 0 };
-    char *cautious;
+    char *cautious = other_name(f, err);
 
     if (f->refused_raw) {
-        take_back(f);
-        return false;
+        folder_set_names(f, NULL, NULL, f->refused_raw, f->refused_name);
+        forget_refused(f);
     }
-    if (!push_name_may_differ(f, err))
+    if (!cautious)
         return false;
-    cautious = names_cautious(f->target_name);
     for (unsigned number = 1; number < NUMBERS_MAX; number++) {
         free(place.raw);
         free(place.name);
@@ -93,8 +97,6 @@ void push_name_stands(struct folder *f)
              f->target_name);
     account_problem(f->account, f->record.folder, "FolderRenamed", text,
                     "nothing to do; to choose another name, set it under [folders]");
-    free(f->refused_raw);
-    free(f->refused_name);
-    f->refused_raw = f->refused_name = NULL;
+    forget_refused(f);
     folder_put(f);
 }

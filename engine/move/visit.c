@@ -169,15 +169,13 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
 {
     struct visit *v = context;
     struct loop *loop = v->visits->hub.loop;
-    struct presence *presence = &v->visits->hub.presence[v->side];
     bool greeted = session_was_greeted(link_session(v->link));
     enum trouble_doing doing = ready_before ? TROUBLE_LIST : trouble_while_connecting(err, greeted);
     bool turned_away = false;
     struct err away;
 
     if (ready_before) {
-        presence->now--;
-        v->came_seen = presence->came;
+        hub_falls(&v->visits->hub, v->side, &v->came_seen);
     } else if (hub_turned_away(&v->visits->hub, v->side, err, greeted, v->failures, &v->came_seen, &away)) {
         turned_away = true;
         err = &away;
