@@ -2,8 +2,8 @@
 
 #include "io/base/landlock.h"
 #include "io/base/log.h"
-#include "io/base/secret.h"
 #include "io/base/mem.h"
+#include "io/base/secret.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

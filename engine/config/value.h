@@ -44,10 +44,10 @@ bool value_https_url(struct slice text) ERR_CHECK;
 /* A login form: has {user}; {domain} and {admin} besides; no other braces. has_admin_r tells of
  * {admin}. */
 bool value_login_form(struct slice text, bool *has_admin_r) ERR_CHECK;
-/* something@something, no blanks, control bytes, quotes, or brackets; at most 320 bytes. */
 /* What a name or path in one cell cannot have, as "a line end within"; NULL when it is fine. At most
  * SETTINGS_LOGIN_BYTES_MAX bytes. */
 const char *value_line_fault(struct slice text);
+/* something@something, no blanks, control bytes, quotes, or brackets; at most 320 bytes. */
 bool value_address(struct slice text) ERR_CHECK;
 
 #endif

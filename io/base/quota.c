@@ -35,11 +35,6 @@ void quota_destroy(struct quota **quota)
     *quota = NULL;
 }
 
-uint64_t quota_max(const struct quota *quota)
-{
-    return quota->max;
-}
-
 uint64_t quota_used(const struct quota *quota)
 {
     return atomic_load_explicit(&quota->used, memory_order_relaxed);

@@ -15,7 +15,6 @@ struct quota;
 struct quota *quota_create(uint64_t max_bytes);
 /* After the last part is gone. NULL is fine; nulls. */
 void quota_destroy(struct quota **quota);
-uint64_t quota_max(const struct quota *quota);
 /* All parts together, now. */
 uint64_t quota_used(const struct quota *quota);
 

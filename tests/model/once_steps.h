@@ -282,6 +282,25 @@ static void once_meddle(struct once_search *s, const struct once_state *from)
     }
 }
 
+/* One of those that nobody waits for, or that are late: it is stored, or never will be. */
+static void once_steps_of_waiting(struct once_search *s, const struct once_state *from, bool late)
+{
+    unsigned count = late ? from->late_count : from->limbo_count;
+
+    for (unsigned i = 0; i < count; i++)
+        for (int stores = 0; stores < 2; stores++) {
+            struct once_state t = *from;
+            uint8_t *waiting = late ? t.late : t.limbo;
+
+            if (stores)
+                once_store(s, &t, waiting[i]);
+            waiting[i] = waiting[count - 1];
+            waiting[count - 1] = 0;
+            *(late ? &t.late_count : &t.limbo_count) = (uint8_t)(count - 1);
+            once_push(s, &t);
+        }
+}
+
 static void once_steps(struct once_search *s, const struct once_state *from)
 {
     const struct once_rules *r = &s->rules;
@@ -292,24 +311,8 @@ static void once_steps(struct once_search *s, const struct once_state *from)
         left |= !from->mind.rows[m].done;
     for (unsigned c = 0; c < r->connections; c++)
         once_steps_of_wire(s, from, c);
-    for (unsigned i = 0; i < from->limbo_count; i++)
-        for (int stores = 0; stores < 2; stores++) {
-            t = *from;
-            if (stores)
-                once_store(s, &t, t.limbo[i]);
-            t.limbo[i] = t.limbo[--t.limbo_count];
-            t.limbo[t.limbo_count] = 0;
-            once_push(s, &t);
-        }
-    for (unsigned i = 0; i < from->late_count; i++)
-        for (int stores = 0; stores < 2; stores++) {
-            t = *from;
-            if (stores)
-                once_store(s, &t, t.late[i]);
-            t.late[i] = t.late[--t.late_count];
-            t.late[t.late_count] = 0;
-            once_push(s, &t);
-        }
+    once_steps_of_waiting(s, from, false);
+    once_steps_of_waiting(s, from, true);
     if (from->foreign < r->foreign) {
         t = *from;
         t.foreign++;
