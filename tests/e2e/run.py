@@ -2,7 +2,8 @@
 """Runs the end-to-end tests, one line each: run.py [--core] [--list] [--jobs N] [NAME ...]
 
 NAME is part of a test's name (test_move, test_move.Move.test_starttls). --core: only those that
-are repeated on every loop back-end. --counts FILE: writes "passed failed skipped" there.
+are repeated on every loop back-end. --counts FILE: writes "passed failed skipped" there. --failures FILE: adds
+what failed there, so that whoever starts several runs can tell it at the end once more.
 --jobs N: so many at once, each in a process of its own, forked off when all of the suite is loaded: to start a
 Python and load it costs more processor time than many a test. The tests of a class that shares a set-up stay
 together; it ends with what took most of the processors. Exit code 0 when none failed and at least one ran.
@@ -11,6 +12,7 @@ together; it ends with what took most of the processors. Exit code 0 when none f
 import argparse
 import atexit
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -115,6 +117,11 @@ def pieces(tests):
     return sorted(together.values(), key=lambda tests: not any(is_lasting(t) for t in tests))
 
 
+def failures_of(text):
+    """Each FAIL of a piece's output, with the lines that belong to it."""
+    return [m.group().rstrip("\n") for m in re.finditer(r"^FAIL .*\n?(?:^ .*\n?)*", text, re.MULTILINE)]
+
+
 class Piece:
     """Tests in a process of their own; what it prints and counts goes to files."""
 
@@ -154,9 +161,11 @@ class Piece:
         self.output.close()
         self.counts.close()
         print(text.rstrip("\n"), flush=True)
+        self.failures = failures_of(text)
         if len(numbers) != 4:
-            print("FAIL %s: its process ended with %s before it had counted" % (
-                " ".join(self.names), os.waitstatus_to_exitcode(status)), flush=True)
+            self.failures.append("FAIL %s: its process ended with %s before it had counted" % (
+                " ".join(self.names), os.waitstatus_to_exitcode(status)))
+            print(self.failures[-1], flush=True)
             return [0, len(self.names), 0], 0.0
         return [int(n) for n in numbers[:3]], float(numbers[3])
 
@@ -166,7 +175,7 @@ class Crew:
 
     def __init__(self, work, jobs, label):
         self.work, self.jobs, self.label = work, jobs, label
-        self.sums, self.used = [0, 0, 0], []
+        self.sums, self.used, self.failures = [0, 0, 0], [], []
 
     def run(self):
         servers.authority()  # one for all of them
@@ -182,6 +191,7 @@ class Crew:
                     numbers, seconds = piece.ended(status)
                     self.sums = [a + b for a, b in zip(self.sums, numbers)]
                     self.used.append((seconds, piece.names))
+                    self.failures += piece.failures
         finally:
             for pid in running:
                 os.kill(pid, signal.SIGTERM)
@@ -205,6 +215,7 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--counts")
+    parser.add_argument("--failures")
     options = parser.parse_args()
 
     # Names that fit nothing and modules that do not load stay in: they are failures.
@@ -220,14 +231,12 @@ def main():
     loop = os.environ.get("MAILHAUL_LOOP")
     label = " [%s]" % loop if loop else ""
     began = time.monotonic()
-    if options.jobs > 1:
-        crew = Crew(pieces(chosen), options.jobs, label)
-        passed, failed, skipped = crew.run()
-        crew.dearest()
-    else:
-        result = Lines(label)
-        unittest.TestSuite(chosen).run(result)
-        passed, failed, skipped = result.counts(len(chosen))
+    crew = Crew(pieces(chosen), max(options.jobs, 1), label)
+    passed, failed, skipped = crew.run()
+    crew.dearest()
+    if options.failures and crew.failures:
+        with open(options.failures, "a") as f:
+            f.write("\n".join(crew.failures) + "\n")
     if options.counts:
         with open(options.counts, "w") as f:
             f.write("%d %d %d\n" % (passed, failed, skipped))
