@@ -46,8 +46,7 @@ struct cmd_append {
     struct session_append_item *items; /* owned, with their keywords */
     unsigned count, item;
     uint64_t left;           /* bytes of the current literal not yet pulled */
-    uint64_t last_byte;      /* offset in the session's output behind the last literal byte */
-    bool bodies_out;         /* last_byte is known */
+    uint64_t first_whole;    /* offset in the session's output behind the first literal's last byte; once item > 0 */
     const struct session_append_events *events;
 };
 

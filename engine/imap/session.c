@@ -124,10 +124,11 @@ void session_end_cmd(struct session *s, struct cmd *cmd, const struct err *err)
     cmd_destroy(cmd);
 }
 
-/* Whether the last byte of an APPEND's literals may have reached the server. */
+/* Whether the last byte of one of an APPEND's literals may have reached the server: some store the messages of a
+ * MULTIAPPEND as they come, though RFC 3502 wants all or nothing. */
 static bool is_uncertain(const struct session *s, const struct cmd *cmd)
 {
-    return cmd->kind == CMD_APPEND && cmd->u.append.bodies_out && cmd->u.append.last_byte <= s->out.given &&
+    return cmd->kind == CMD_APPEND && cmd->u.append.item > 0 && cmd->u.append.first_whole <= s->out.given &&
            !cmd->answered;
 }
 

@@ -85,7 +85,7 @@ void session_computed(struct session *session, struct scram_work *work);
 void session_set_ssl(struct session *session, struct ssl_st *ssl);
 
 /* The stream ended or a wait was too long: every command ends with *err, except that an APPEND
- * whose last literal byte was given out by session_output, and not refused since, ends with class
+ * of which a whole literal was given out by session_output, and which was not refused since, ends with class
  * UNCERTAIN. unsent does not change that: it cannot tell the literal from the CR LF behind it. Bytes
  * given out but not counted by session_output_taken are known not to have gone. Only
  * session_destroy is allowed afterwards. */
@@ -272,7 +272,7 @@ struct session_append_events {
  * exchange: never above 64 KiB; else never above 1 MiB, nor behind a line that a server may refuse). Keywords that
  * are no atoms, and a date that is none, are left out. A tagged answer in place of `+` ends the command without the body
  * (quirk P06). items are copied; events borrowed until ended. ended: err class UNCERTAIN when the
- * connection went after the last byte was given out. */
+ * connection went after the last byte of a first literal was given out. */
 void session_append(struct session *session, struct slice name,
                     const struct session_append_item *items, unsigned count,
                     const struct session_append_events *events, session_ended *ended,

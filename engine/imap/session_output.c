@@ -152,9 +152,9 @@ static void body_done(struct session *s, struct cmd *cmd)
     struct cmd_append *append = &cmd->u.append;
 
     append->item++;
+    if (append->item == 1)
+        append->first_whole = s->out.taken + s->out.size;
     if (append->item == append->count) {
-        append->bodies_out = true;
-        append->last_byte = s->out.taken + s->out.size;
         cmd_end_text(cmd);
     } else {
         bool nonsync =

@@ -34,5 +34,7 @@ void push_job_requeue(struct job *job, bool again);
 /* push_refused: the APPEND was refused or had no answer; its messages are where they belong after that, and the
  * account knows. */
 void push_append_refused(struct job *job, const struct err *cause);
+/* push_refused: likewise; it ended by *err because the body of one of them cannot be read from the spool. */
+void push_append_unreadable(struct job *job, const struct err *err);
 
 #endif

@@ -5,6 +5,7 @@
 #include "engine/move/size_limit.h"
 #include "io/base/mem.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* Until the folder was looked at, what this one may have stored is above the floor. */
@@ -14,45 +15,90 @@ static void hold_floor(const struct job *job)
         job->folder->lost_above = job->highest_at_send;
 }
 
-/* Refused after its last byte, in words that do not say that nothing was stored, or as one of several that may
- * have been stored singly. */
+/* So many of its messages, from the first on, went out whole. Some servers store each as it comes, whatever becomes of
+ * the rest of the command. */
+static unsigned went_whole(const struct job *job)
+{
+    uint64_t bytes = 0;
+    unsigned n = 0;
+
+    while (n < job->count && (bytes += item_sent_bytes(&job->items[n])) <= job->given_bytes)
+        n++;
+    return n;
+}
+
+/* Refused after its last byte, in words that do not say that nothing was stored; or as one of several of which some may
+ * have been stored before. */
 static bool refusal_is_doubtful(const struct job *job, const struct err *err)
 {
     bool answered = err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD;
 
-    return answered && job->given_bytes == job->bytes && (trouble_may_have_stored(err) || job->count > 1);
+    return answered && went_whole(job) > 0 && (trouble_may_have_stored(err) || job->count > 1);
 }
 
 /* The server has ended with it, so nothing is waited for: but the folder is looked at before more is sent. */
 static void refusal_doubted(struct job *job, const struct err *err)
 {
     struct folder *f = job->folder;
+    unsigned whole = went_whole(job);
 
     hold_floor(job);
-    f->lost_count += job->count;
-    push_late_note(f, job->items, job->count);
+    f->lost_count += whole;
+    push_late_note(f, job->items, whole);
     if (!f->refusal)
         f->refusal = mem_zero(1, sizeof *f->refusal);
     *f->refusal = *err;
     push_stop_sending(f);
 }
 
-/* It was sent whole, and what became of it nobody said: it is looked for before it is sent again. */
+/* The first of a job's messages are not its any more. */
+static void job_drop_first(struct job *job, unsigned n)
+{
+    job->count -= n;
+    memmove(job->items, job->items + n, job->count * sizeof *job->items);
+}
+
+/* What was sent whole, and nobody said what became of it: it is looked for before it is sent again. The rest was not
+ * sent. */
 static void answer_lost(struct job *job)
 {
     struct folder *f = job->folder;
+    unsigned whole = went_whole(job);
 
     f->settle_from_ms = 0;
     f->lost_ms = loop_now_ms(f->account->hub->loop);
-    f->lost_count += job->count;
+    f->lost_count += whole;
     twins_destroy(&f->first_look);
     hold_floor(job);
-    push_late_note(f, job->items, job->count);
-    for (unsigned i = 0; i < job->count; i++)
+    push_late_note(f, job->items, whole);
+    for (unsigned i = 0; i < whole; i++)
         push_unanswered_put(f, &job->items[i]);
+    job_drop_first(job, whole);
+    push_job_requeue(job, false);
     /* It had stopped for something else. */
     if (f->push == PUSH_CLOSED)
         push_stop_sending(f);
+}
+
+void push_append_unreadable(struct job *job, const struct err *err)
+{
+    struct folder_item bad = job->items[job->body_item];
+
+    /* What of it was given out counts for none of the others. */
+    job->given_bytes = 0;
+    for (unsigned i = 0; i < job->body_item; i++)
+        job->given_bytes += item_sent_bytes(&job->items[i]);
+    job->count--;
+    memmove(job->items + job->body_item, job->items + job->body_item + 1,
+            (job->count - job->body_item) * sizeof *job->items);
+    if (err->class == ERR_CLASS_UNCERTAIN)
+        answer_lost(job);
+    else
+        push_job_requeue(job, false);
+    job->count = 1;
+    job->items[0] = bad;
+    err_doing(&job->read_err, "reading the spooled body of UID %" PRIu32, bad.uid);
+    push_message_fails(job->folder, &job->items[0], &job->read_err, TROUBLE_SPOOL);
 }
 
 static void again_after(struct folder *f, uint32_t uid, const struct err *err,

@@ -6,7 +6,6 @@
 #include "engine/rules/repair.h"
 #include "io/base/mem.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -343,15 +342,7 @@ static void append_ended(void *context, const struct err *err)
         f->uploaded_now += job->count;
         items_end(f, job->items, job->has_uids ? job->uids : NULL, job->count, MESSAGE_UPLOADED, false);
     } else if (job->unreadable) {
-        /* The body is lost, not the others of the command: those were never stored. */
-        struct folder_item bad = job->items[job->body_item];
-
-        job->items[job->body_item] = job->items[--job->count];
-        push_job_requeue(job, false);
-        job->count = 1;
-        job->items[0] = bad;
-        err_doing(&job->read_err, "reading the spooled body of UID %" PRIu32, bad.uid);
-        push_message_fails(f, &job->items[0], &job->read_err, TROUBLE_SPOOL);
+        push_append_unreadable(job, err);
         governor_gave_back(w->account, job->bytes, messages);
     } else {
         if (err->class == ERR_CLASS_CANCELED)

@@ -8,6 +8,7 @@ import signal
 import time
 
 import exchange
+import faulty
 import imap
 import mail
 from haul import DOMAIN, Case
@@ -261,6 +262,25 @@ class Refused(AtDovecot):
                 return line.split(b" ")[0] + b" NO Message contains invalid header\r\n"
             return line
         self.moved(self.run_with(answers=answers))
+
+    def amid(self, act):
+        """The first of two was stored as it came; the second was not sent whole."""
+        source = self.dovecot(["anna"])
+        messages = [mail.tiny(i) for i in range(self.MESSAGES)]
+        source.seed("anna", {("INBOX",): messages})
+        plan = faulty.Plan(drops=["LITERAL+"], chosen={faulty.digest_of(m.body): act for m in messages})
+        proxy = self._started(faulty.Faulty(self.target_for(["anna"], mechanisms="plain"), plan))
+        batch = meddled(self, source, proxy)
+        self.ends(batch.call("run"), 0)
+        self.assertIsNone(proxy.broken)
+        self.moved(batch)
+        self.assertGreater(proxy.acts[act], 0)
+
+    def test_the_connection_goes_amid_several(self):
+        self.amid("amid-cut")
+
+    def test_refused_amid_several(self):
+        self.amid("amid-refused")
 
 
 def meddled(case, source, meddler):

@@ -34,6 +34,7 @@ struct once_rules {
     bool tells_uids;    /* APPENDUID */
     bool waits_alone;   /* only what has no answer waits for the look: the folder goes on */
     bool lost_holds;    /* an answer that is lost holds the floor, whatever others are told */
+    bool parts_doubted; /* of a MULTIAPPEND that broke off, what had been sent whole counts as sent */
     bool doubts;        /* a refusal after the last byte is looked into */
     bool claims_from;   /* a row without a UID claims nothing below where its copy may be */
     bool flushes;       /* what was answered is in the journal before a look is compared with it */

@@ -63,13 +63,30 @@ static void once_gone(struct once_search *s, struct once_state *t, unsigned c)
     once_off(w, w->count);
 }
 
-static void once_lose(struct once_search *s, const struct once_state *from, unsigned c)
+/* So many of its messages, from the first on, were sent whole; no other is stored. */
+static bool once_may_be_whole(const struct once_wire *w, unsigned whole)
+{
+    for (unsigned i = whole; i < w->count; i++)
+        if (w->sent[i].uid != 0)
+            return false;
+    return true;
+}
+
+/* The rest is on no wire any more, nor anywhere. */
+static void once_keep_whole(struct once_wire *w, unsigned whole)
+{
+    memset(w->sent + whole, 0, (w->count - whole) * sizeof *w->sent);
+    w->count = (uint8_t)whole;
+}
+
+static void once_lose(struct once_search *s, const struct once_state *from, unsigned c, unsigned whole)
 {
     struct once_state t = *from;
     const struct once_wire *w = &from->wires[c];
+    bool doubted = whole == w->count || s->rules.parts_doubted;
 
     t.losses++;
-    for (unsigned i = 0; i < w->count; i++) {
+    for (unsigned i = 0; i < whole && doubted; i++) {
         if (s->rules.alike && w->sent[i].message != 0)
             return;
         once_holds(&t, &w->sent[i]);
@@ -78,9 +95,10 @@ static void once_lose(struct once_search *s, const struct once_state *from, unsi
         if (s->rules.waits_alone)
             t.unanswered |= (uint8_t)(1u << w->sent[i].message);
     }
-    t.closed |= !s->rules.waits_alone;
+    t.closed |= doubted && !s->rules.waits_alone;
     if (s->rules.fresh)
         t.snapshot = ONCE_NONE;
+    once_keep_whole(&t.wires[c], whole);
     once_gone(s, &t, c);
     once_push(s, &t);
 }
@@ -132,23 +150,24 @@ static void once_answer(struct once_search *s, const struct once_state *from, un
 }
 
 /* NO, whatever of it is stored: then the whole folder is looked at before more is sent. */
-static void once_refuse(struct once_search *s, const struct once_state *from, unsigned c)
+static void once_refuse(struct once_search *s, const struct once_state *from, unsigned c, unsigned whole)
 {
     const struct once_wire *w = &from->wires[c];
     unsigned n = s->rules.multi ? w->count : 1;
     struct once_state t = *from;
+    bool doubted = s->rules.doubts && (whole == n || s->rules.parts_doubted);
 
     t.refusals++;
-    for (unsigned i = 0; i < n && s->rules.doubts; i++) {
+    for (unsigned i = 0; i < whole && doubted; i++) {
         once_holds(&t, &w->sent[i]);
         if (s->rules.notes_refused)
             once_note(s, &t, w->sent[i].message);
     }
     /* Some front end gave up on it: the target may still be at it. */
-    for (unsigned i = 0; i < n && s->rules.lates; i++)
+    for (unsigned i = 0; i < whole && s->rules.lates; i++)
         if (w->sent[i].uid == 0 && t.limbo_count < ONCE_STORED)
             t.limbo[t.limbo_count++] = w->sent[i].message;
-    t.closed |= s->rules.doubts;
+    t.closed |= doubted;
     once_off(&t.wires[c], n);
     once_push(s, &t);
 }
@@ -181,10 +200,15 @@ static void once_steps_of_wire(struct once_search *s, const struct once_state *f
             break;
         }
     once_answer(s, from, c);
-    if (from->losses < r->losses)
-        once_lose(s, from, c);
-    if (from->refusals < r->refusals)
-        once_refuse(s, from, c);
+    /* Of several in one command the first may have been sent whole and stored, and the rest never sent. */
+    for (unsigned whole = r->multi ? 1 : w->count; whole <= w->count; whole++) {
+        if (!once_may_be_whole(w, whole))
+            continue;
+        if (from->losses < r->losses)
+            once_lose(s, from, c, whole);
+        if (from->refusals < r->refusals)
+            once_refuse(s, from, c, r->multi ? whole : 1);
+    }
 }
 
 /* The process ends, and begins again with what the journal holds. */

@@ -26,7 +26,7 @@ REFUSALS = ["NO Server Unavailable. 15", "NO [SERVERBUG] Internal error occurred
             "NO That went wrong.", "BAD Command Error. 10"]
 
 # What may become of an APPEND. The first word is what the server does with it, the second what the client hears.
-ACTS = ["stored-cut", "never-cut", "half-cut", "stored-refused", "never-refused", "stored-silent", "never-silent",
+ACTS = ["stored-cut", "never-cut", "half-cut", "amid-cut", "stored-refused", "never-refused", "stored-silent", "never-silent",
         "part-refused", "part-cut", "never-ok", "late-cut", "late-silent"]
 # When what is late is stored: before the second look begins, after it when more is sent, just before the message
 # itself comes again, or when the run has ended.
@@ -379,6 +379,9 @@ class Talk:
             if not literal:
                 break
             size = int(literal.group(2))
+            amid = self.amid(folder, items)
+            if amid:
+                return self.stores_first(amid, Append(folder, items, tag, None))
             if not literal.group(3):
                 self.tell(b"+ go on\r\n")
             half = not items and proxy.plan.chance(folder, size, proxy.appends).random() * 1000 < \
@@ -408,6 +411,28 @@ class Talk:
         if act == "half-cut":
             act = None
         return self.perform(act, chance, append)
+
+    def amid(self, folder, items):
+        """What becomes of a MULTIAPPEND of which these came, and more is to come; None: it goes on. It takes all or
+        nothing only where RFC 3502 is kept."""
+        plan = self.proxy.plan
+        if not items:
+            return None
+        digest = digest_of(items[0][1])
+        act = plan.chosen.get(digest)
+        if act in ("amid-cut", "amid-refused"):
+            return act if not self.proxy.tries[(folder, digest)] else None
+        chance = plan.chance(folder, digest, "amid")
+        if chance.random() * 1000 < plan.shares.get("amid-cut", 0) and len(items) == chance.randrange(1, 5):
+            return "amid-cut" if self.proxy.acts["amid-cut"] < HALF_CUTS_MAX else None
+        return None
+
+    def stores_first(self, act, append):
+        """What is whole of a MULTIAPPEND is stored; in place of the rest its client hears NO, or nothing any more."""
+        chance = self.proxy.plan.chance(digest_of(append.items[0][1]), self.proxy.number_of(append))
+        self.act_is(act, append.folder, [digest_of(b) for _, b in append.items])
+        self.forward(append, "cut" if act == "amid-cut" else chance.choice(REFUSALS).encode())
+        return act != "amid-cut"
 
     def dated(self, arguments):
         if self.proxy.plan.own_dates:

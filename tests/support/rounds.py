@@ -205,6 +205,8 @@ def draw(seed, overrides=None):
         s["state_lost"] = True
     s.update(draw_source(seed))
     s.update(overrides or {})
+    if "MULTIAPPEND" not in s["drops"] and random.Random("amid %d" % seed).random() < 0.4:
+        s["shares"]["amid-cut"] = 60  # likewise
     if s["own_dates"]:
         s["prefilled"] = 0  # whoever filled it before would have got other dates, too
         s["state_lost"] = s["renumbered"] = False  # what is not recognised then is not promised to be named

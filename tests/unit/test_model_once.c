@@ -22,6 +22,7 @@ static struct once_rules all_rules(void)
                                 .tells_uids = true,
                                 .waits_alone = true,
                                 .lost_holds = true,
+                                .parts_doubted = true,
                                 .doubts = true,
                                 .claims_from = true,
                                 .flushes = true,
@@ -135,6 +136,17 @@ static void no_rule_can_be_left_out(void **state)
     r = all_rules();
     r.doubts = false;
     fails("a refusal is believed", r);
+    for (unsigned refused = 0; refused < 2; refused++) {
+        r = all_rules();
+        r.connections = 1;
+        r.depth = 3;
+        r.multi = true;
+        r.parts_doubted = false;
+        r.kills = 0;
+        r.losses = !refused;
+        r.refusals = refused;
+        fails("of several that broke off none is looked for", r);
+    }
     r = all_rules();
     r.open_durable = false;
     fails("the intent is not durable", r);
