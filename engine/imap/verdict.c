@@ -41,7 +41,7 @@ static const struct row {
     { ANY, ALL, NULL, "request is throttled", THROTTLED, ERR_SCOPE_ACCOUNT, 0 },
     { ANY, ALL, NULL, "exceeded command or bandwidth limits", THROTTLED, ERR_SCOPE_ACCOUNT, 3600000 },
     { ANY, ALL, "THROTTLED", "[throttled]", THROTTLED, ERR_SCOPE_ACCOUNT, 0 },
-    { ANY, ALL, NULL, "rate limit hit", THROTTLED, ERR_SCOPE_ACCOUNT, 60000 },
+    { ANY, ALL, NULL, "rate limit", THROTTLED, ERR_SCOPE_ACCOUNT, 60000 },
     { ANY, ALL, NULL, "too many simultaneous connections", THROTTLED, ERR_SCOPE_ACCOUNT, 60000 },
     { ANY, ALL, NULL, "maximum number of connections", THROTTLED, ERR_SCOPE_ACCOUNT, 60000 },
     { ANY, ALL, NULL, "too many open connections", THROTTLED, ERR_SCOPE_ACCOUNT, 60000 },

@@ -107,7 +107,7 @@ static const struct {
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, "TOOBIG", "maximum size", "MessageTooLarge" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "message size exceed", "MessageTooLarge" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "size limit", "MessageTooLarge" },
-    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "limit exceeded", "MessageTooLarge" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "line limit exceeded", "MessageTooLarge" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too large", "MessageTooLarge" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too big", "MessageTooLarge" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "append command exceeds",
@@ -214,21 +214,46 @@ bool trouble_is_unavailable(const struct err *err)
     return err->class == ERR_CLASS_TRANSIENT && err->origin == ERR_ORIGIN_NO && says(err, UNAVAILABLE);
 }
 
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* Says a word of its own that begins so, or (whole) is this: "offline", a "deadline" or an "information store" are no
+ * words about a line or a format. */
+static bool says_word(const struct err *err, const char *word, bool whole)
+{
+    struct slice text = slice_cstr(err->server_text), wanted = slice_cstr(word);
+    size_t at;
+
+    for (; (at = slice_find_nocase(text, wanted)) != SIZE_MAX; text = slice_from(text, at + 1)) {
+        const char *begin = text.data + at, *end = begin + wanted.size;
+        bool first = begin == err->server_text || !is_letter(begin[-1]) || (begin[0] <= 'Z' && begin[-1] >= 'a');
+
+        if (first && (!whole || end == text.data + text.size || !is_letter(*end)))
+            return true;
+    }
+    return false;
+}
+
 /* Words and codes by which a server says that it read the message, or the command, and does not want it. */
 static bool is_about_message(const struct err *err)
 {
     static const char *const codes[] = { "TOOBIG", "OVERQUOTA",   "CANNOT",     "NOPERM",    "TRYCREATE",
                                          "LIMIT",  "NONEXISTENT", "BADCHARSET", "CLIENTBUG", "PARSE" };
-    static const char *const words[] = { "argument", "invalid", "illegal",   "bare",   "nul ",  "nul char",
-                                         "header",   "8-bit",   "8bit",      "line",   "size",  "too large",
-                                         "quota",    "full",    "permission", "denied", "exist", "not allowed",
-                                         "virus",    "spam",    "syntax",    "parse",  "format", "exceeds" };
+    static const char *const begin[] = { "argument", "invalid", "illegal", "nuls", "header",     "8-bit",  "8bit",
+                                         "line",     "size",    "too large", "quota", "permission", "denied", "exist",
+                                         "not allowed", "virus", "spam",    "syntax", "parse",     "format", "exceeds" };
+    static const char *const whole[] = { "bare", "nul", "full" };
 
     for (unsigned i = 0; i < sizeof codes / sizeof *codes; i++)
         if (coded(err, codes[i]))
             return true;
-    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
-        if (says(err, words[i]))
+    for (unsigned i = 0; i < sizeof begin / sizeof *begin; i++)
+        if (says_word(err, begin[i], false))
+            return true;
+    for (unsigned i = 0; i < sizeof whole / sizeof *whole; i++)
+        if (says_word(err, whole[i], true))
             return true;
     return false;
 }

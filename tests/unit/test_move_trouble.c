@@ -127,6 +127,47 @@ static void every_row_gets_its_action(void **state)
     }
 }
 
+/* Is it a refusal of the message, after which it need not be looked for? */
+static void words_about_the_message_are_words_of_their_own(void **state)
+{
+    static const struct {
+        const char *text;
+        bool about;
+    } says[] = {
+        { "Message contains bare newlines", true },
+        { "Message contains NUL characters", true },
+        { "Message contains NULs", true },
+        { "Line too long", true },
+        { "too many lines", true },
+        { "Invalid header", true },
+        { "Badly formatted message", true },
+        { "ErrorMessageSizeExceeded", true },
+        { "[ILLEGAL]", true },
+        { "mailbox full", true },
+        { "Backend is offline", false },
+        { "Deadline exceeded", false },
+        { "pipeline stalled", false },
+        { "the information store is not there", false },
+        { "not successfully completed", false },
+        { "null pointer", false },
+        { "Time limit exceeded", false },
+        { "That went wrong.", false },
+        { "", false },
+    };
+
+    for (size_t i = 0; i < sizeof says / sizeof *says; i++) {
+        struct trouble_verdict verdict;
+        struct err err;
+
+        err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_NO, 0, "%s", says[i].text);
+        if (trouble_may_have_stored(&err) == says[i].about)
+            fail_msg("%s", says[i].text);
+        trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, &err, 0, 60, 7, &verdict);
+        if (!says[i].about)
+            assert_string_equal(verdict.type, "MessageRejected");
+    }
+}
+
 static void waits_grow_and_end_somewhere(void **state)
 {
     struct trouble_verdict verdict;
@@ -229,6 +270,7 @@ int main(void)
         cmocka_unit_test(turned_away),
         cmocka_unit_test(what_is_not_there_is_told_from_what_does_not_open),
         cmocka_unit_test(every_row_gets_its_action),
+        cmocka_unit_test(words_about_the_message_are_words_of_their_own),
         cmocka_unit_test(waits_grow_and_end_somewhere),
     };
 

@@ -155,6 +155,11 @@ static const struct row rows[] = {
       ERR_CLASS_THROTTLED, ERR_SCOPE_ACCOUNT, 60000, TROUBLE_FEWER, "ConnectionLimit", "fewer are used" },
     { "a1 NO APPEND failed", VERDICT_APPEND, TROUBLE_APPEND, WORKED,
       ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, 0, TROUBLE_SKIP_MESSAGE, "MessageRejected", "export --what failed" },
+    /* Another limit than that of the size. */
+    { "a1 NO Time limit exceeded", VERDICT_APPEND, TROUBLE_APPEND, WORKED,
+      ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, 0, TROUBLE_SKIP_MESSAGE, "MessageRejected", "export --what failed" },
+    { "a1 NO Rate limit exceeded", VERDICT_APPEND, TROUBLE_APPEND, WORKED,
+      ERR_CLASS_THROTTLED, ERR_SCOPE_ACCOUNT, 60000, TROUBLE_HOLD, "TargetThrottled", "Nothing to do" },
     { "a1 NO LimitExceeded", VERDICT_APPEND, TROUBLE_APPEND, WORKED,
       ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, 0, TROUBLE_SKIP_MESSAGE, "MessageRejected", "export --what failed" },
     /* 23: what Microsoft's own migration says of a full mailbox. */
