@@ -99,8 +99,7 @@ void folder_destroy(struct folder **folder)
     twins_destroy(&f->first_look);
     free(f->refused_raw);
     free(f->refused_name);
-    free(f->refusal);
-    free(f->loss);
+    push_said_drop(f);
     free(f->view);
     free(f->source_raw);
     free(f->source_name);

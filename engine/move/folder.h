@@ -129,13 +129,13 @@ struct folder {
     bool others_came;    /* somebody else put mail there while this run sent to it */
     bool late_looked;    /* what came late was looked for in this run, or could not be */
     unsigned late_tries;
-    struct err *refusal; /* the last in doubt, or NULL */
+    struct said *said;   /* what was said of messages that have failed unless a look finds them (push_said) */
+    unsigned said_count;
     struct refusals refusals; /* of its messages */
     struct loop_timer refused_again; /* nothing is sent before, and the folder not opened */
     uint8_t open_tries;   /* refusals in a row to make or open it, that may pass */
     uint64_t open_took;   /* messages that the target had taken at the first of them */
     bool sends_alone;    /* a message that cost connections is under way */
-    struct err *loss;    /* what the last of those ended in, or NULL */
     struct twins *first_look; /* the first of the two looks for it, or NULL */
     uint64_t first_look_ms;   /* loop time of its end */
     bool uids_told;      /* every OK so far came with APPENDUID: the floor may rise */

@@ -136,6 +136,11 @@ bool push_later_next(struct worker *w, struct folder *f, struct folder_item *ite
 /* push_later: before it is sent: it cost its connections, and has failed for that; then item is taken. */
 bool push_later_ends(struct folder *f, struct folder_item *item);
 
+/* push_said: the last that was said of the message; NULL: nothing is kept. Kept until the message has ended. */
+void push_said_keep(struct folder *f, uint32_t uid, const struct err *err);
+const struct err *push_said(const struct folder *f, uint32_t uid);
+void push_said_forget(struct folder *f, uint32_t uid);
+
 /* push_full: an APPEND was stored / a folder of this mailbox could be asked for its numbers. */
 void push_took(struct account *account);
 void push_opens(struct account *account);

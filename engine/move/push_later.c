@@ -172,9 +172,7 @@ void push_later_lost(struct folder *f, struct folder_item *item, const struct er
     if (!item->alone)
         return;
     item->losses_alone++;
-    if (!f->loss)
-        f->loss = mem_zero(1, sizeof *f->loss);
-    *f->loss = *err;
+    push_said_keep(f, item->uid, err);
 }
 
 bool push_later_is_lost(const struct folder_item *item)
@@ -185,18 +183,19 @@ bool push_later_is_lost(const struct folder_item *item)
 /* It was looked for after the last loss, and is not there. */
 static bool is_condemned(const struct folder *f, const struct folder_item *item)
 {
-    return item->losses_alone && f->loss &&
+    return item->losses_alone && push_said(f, item->uid) &&
            (f->account->took > item->took_before || item->losses_alone >= LOSSES_ALONE_MAX);
 }
 
 static void lost_for_good(struct folder *f, struct folder_item *item)
 {
+    const struct err *loss = push_said(f, item->uid);
     struct err err;
 
-    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, f->loss->origin, 0,
+    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, loss->origin, 0,
             "the connection ended each of %u times that this message was sent, at last alone: %.160s",
-            item->losses, f->loss->server_text);
-    err_doing(&err, "%s", f->loss->doing);
+            item->losses, loss->server_text);
+    err_doing(&err, "%s", loss->doing);
     push_message_fails_as(f, item, "MessageRejected", &err);
     item_deinit(item);
 }

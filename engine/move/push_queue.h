@@ -48,6 +48,8 @@ void push_folders_placed(struct account *account);
 
 /* push_unanswered: forgets those that wait for a look; the journal has them. */
 void push_unanswered_drop(struct folder *f);
+/* push_said: likewise what was said of its messages. */
+void push_said_drop(struct folder *f);
 
 /* All that can be done on the target is done. */
 bool push_finished(struct account *account);

@@ -37,7 +37,7 @@ static bool refusal_is_doubtful(const struct job *job, const struct err *err)
 }
 
 /* The server has ended with it, so nothing is waited for: but the folder is looked at before more is sent. */
-static void refusal_doubted(struct job *job, const struct err *err)
+static void refusal_doubted(struct job *job)
 {
     struct folder *f = job->folder;
     unsigned whole = went_whole(job);
@@ -45,9 +45,6 @@ static void refusal_doubted(struct job *job, const struct err *err)
     hold_floor(job);
     f->lost_count += whole;
     push_late_note(f, job->items, whole);
-    if (!f->refusal)
-        f->refusal = mem_zero(1, sizeof *f->refusal);
-    *f->refusal = *err;
     push_stop_sending(f);
 }
 
@@ -142,6 +139,7 @@ static void append_again(struct job *job, const struct err *err,
             return;
         }
         job->items[0].refused_own = true;
+        push_said_keep(f, uid, err);
         push_job_requeue(job, false);
         again_after(f, uid, err, verdict, false);
         return;
@@ -172,7 +170,7 @@ void push_append_refused(struct job *job, const struct err *cause)
         for (unsigned i = 0; i < job->count; i++)
             push_later_lost(f, &job->items[i], err);
     if (doubtful)
-        refusal_doubted(job, err);
+        refusal_doubted(job);
     trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, err, job->items[0].tries,
                   (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
                   &verdict);

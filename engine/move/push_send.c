@@ -108,6 +108,7 @@ static void items_end(struct folder *f, struct folder_item *items, const uint32_
         op->end.ends[i].in_doubt = items[i].in_doubt;
         unclear += items[i].in_doubt;
         op->end.ends[i].found = found;
+        push_said_forget(f, items[i].uid);
         bytes += items[i].body_bytes;
     }
     if (floor > f->floor) {
@@ -491,8 +492,8 @@ static bool next_item(struct worker *w, struct folder *f, bool first, struct fol
         if (push_unanswered_waits(f, item_r) || push_paired(f, item_r))
             continue;
         /* Refused as often as it may be, and looked for after the last time. */
-        if (item_r->refused_own && f->refusal) {
-            push_message_fails_as(f, item_r, "MessageRejected", f->refusal);
+        if (item_r->refused_own && push_said(f, item_r->uid)) {
+            push_message_fails_as(f, item_r, "MessageRejected", push_said(f, item_r->uid));
             item_deinit(item_r);
             continue;
         }

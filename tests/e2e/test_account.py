@@ -232,10 +232,10 @@ class Proof(Account):
         batch, _ = self.lacking([2, 8], [mail.tiny(7), mail.tiny(7)])
         self.ends(batch.call("run"), 3)
         self.ends(batch.call("retry"), 0)
+        self.moved(batch)
         user = self.user(batch)
         self.assertEqual((user["state"], user["uploaded"], user["doubts"]), ("Synced", 9, []))
         self.assertIn("MovedAgain", self.problems(user))
-        self.moved(batch)
         self.ends(batch.call("verify"), 0)
 
     def test_a_lower_count_is_taken_for_who_is_named_only(self):

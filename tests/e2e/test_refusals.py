@@ -48,11 +48,16 @@ class AtDovecot(Case):
 
     MESSAGES = 60
     limit = None # transient-failure-limit
+    WAIT = "20ms"
+
+    @staticmethod
+    def too_big(place, at):
+        return mail.tiny(900 + place + 100 * at, extra=b"x" * (70 * 300 + at))
 
     def run_with(self, *rules, code=0, bad=(), flags=None, answers=None, **keys):
         """flags: of the message of this number."""
         source = self.dovecot(["anna"])
-        self.bad = [mail.tiny(900 + i, extra=b"x" * 70 * 300) for i in bad]
+        self.bad = [self.too_big(i, at) for at, i in enumerate(bad)]
         messages = [mail.tiny(i) for i in range(self.MESSAGES)]
         if flags:
             messages = [mail.Message(m.body, m.date, flags(i)) for i, m in enumerate(messages)]
@@ -65,7 +70,7 @@ class AtDovecot(Case):
         batch = self.job = self.batch(source, self.meddler, ["anna"])
         batch.sections["target"] = {"preset": "imap", "url": self.meddler.url(), "tls": "none",
                                     "settle-time": "200ms", **keys}
-        batch.set("policy", "retry-wait", "20ms")
+        batch.set("policy", "retry-wait", self.WAIT)
         if self.limit:
             batch.set("policy", "transient-failure-limit", self.limit)
         self.ends(batch.call("run"), code)
@@ -104,6 +109,23 @@ class Passes(AtDovecot):
 
     def test_in_words_about_the_message(self):
         self.passes("NO [CANNOT] Access denied")
+
+
+class Own(AtDovecot):
+    """Several messages that are refused each time, in one pipeline, each in words of its own."""
+
+    MESSAGES = 400
+    WAIT = "1ms"
+
+    def test_each_is_told_with_its_own(self):
+        words = ["[SERVERBUG] That one, %d, went wrong" % at for at in range(4)]
+        rules = [Rule(r"^APPEND .*\{%d\+?\}" % len(self.too_big(390, at).body), answer="NO " + text)
+                 for at, text in enumerate(words)]
+        report = self.run_with(*rules, code=3, bad=[390] * 4)
+        user = report["users"][0]
+        self.assertEqual((user["uploaded"], user["failed"]), (self.MESSAGES, 4))
+        self.assertEqual({f["server_text"]: f["count"] for f in user["failures"] if f["type"] == "MessageRejected"},
+                         {text: 1 for text in words})
 
 
 class Passing(AtDovecot):

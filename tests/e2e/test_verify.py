@@ -141,8 +141,8 @@ class Verify(Case):
             users = {u["address"]: u for u in done.json()["users"]}
             self.assertEqual(users["anna@" + DOMAIN]["grade"], "Perfect")
             ben = users["ben@" + DOMAIN]
+            self.assertEqual([ben[k] for k in ("target", "missing", "doubled", "differing")], [None] * 4, command)
             self.assertEqual((ben["grade"], ben["source"], ben["not_judged"]), ("not judged", 5, 5), command)
-            self.assertEqual([ben[k] for k in ("target", "missing", "doubled", "differing")], [None] * 4)
             self.assertEqual([(d["what"], d["folder"]) for d in ben["differences"]], [("not judged", "INBOX")])
             told = self.ends(self.one.call("verify"), 3).out
             self.assertRegex(told, r"ben@\S+ +not judged +5 at the source; no run has begun with it yet")
