@@ -5,7 +5,10 @@ import hashlib
 import os
 import re
 import signal
+import socket
+import subprocess
 import time
+import unittest
 
 import exchange
 import faulty
@@ -78,6 +81,59 @@ class Late(AtDovecot):
             time.sleep(3 + 1.5)  # it answers, and after less than the settle time from then on it stores
             return True
         self.moved(self.run_with(still, Rule("^APPEND", late=late, times=1)))
+
+    @unittest.skipIf(os.environ.get("MAILHAUL_SANITIZED"), "a sanitizer wants to be loaded first")
+    def test_no_clock_tells_how_long_ago_a_killed_run_sent_its_last(self):
+        """An hour is over by the clock on the wall, which was set; what was sent is on its way still."""
+        library = os.path.join(self.folder, "late_clock.so")
+        subprocess.run(["cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", library,
+                        os.path.join(mail.ROOT, "tests", "support", "late_clock.c")], check=True)
+        source, before, self.SETTLE = self.dovecot(["anna"]), [], "3s"
+        source.seed("anna", {("INBOX",): [mail.tiny(1)]})
+
+        def late():
+            return before and self.meddler.asked("^(STATUS|SELECT|EXAMINE)") > before[0]
+        lost = Rule("^APPEND", late=late, times=1)
+        batch = self.batch_with(source, [lost])
+        running = batch.start("run")
+        while not lost.done:
+            time.sleep(0.01)
+        running.signal(signal.SIGKILL)
+        running.wait()
+        before.append(self.meddler.asked("^(STATUS|SELECT|EXAMINE)"))
+        batch.environment = {"LD_PRELOAD": library}
+        self.ends(batch.call("run"), 0)
+        self.moved(batch)
+
+
+class Killed(AtDovecot):
+    """What the kernel has not sent goes with the program: else it went on with a message that nobody waits for."""
+
+    def unsent(self):
+        """Bytes that the kernel keeps for a connection to the meddler."""
+        with open("/proc/net/tcp") as f:
+            rows = [line.split() for line in f][1:]
+        return max((int(row[4].split(":")[0], 16) for row in rows if row[2].endswith(":%04X" % self.meddler.port)),
+                   default=0)
+
+    def test_a_message_that_the_target_has_not_read(self):
+        source, killed = self.dovecot(["anna"]), []
+        message = mail.tiny(1, extra=b"0123456789 123456789 123456789 123456789\r\n" * 5000)
+        source.seed("anna", {("INBOX",): [message]})
+        batch = self.batch_with(source, [Rule("^APPEND", until=lambda: killed, times=1)])
+        self.meddler.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        running = batch.start("run")
+        while self.unsent() < len(message.body) - 65536 and not running.ended():
+            time.sleep(0.01)
+        running.signal(signal.SIGKILL)
+        running.wait()
+        killed.append(True)
+        while self.meddler.peers:
+            time.sleep(0.01)
+        with self.meddler.connect(ADDRESS) as mailbox:
+            self.assertEqual(len(mailbox.uids(("INBOX",))), 0)
+        self.ends(batch.call("run"), 0)
+        self.moved(batch)
 
 
 def never():
