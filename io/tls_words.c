@@ -79,6 +79,9 @@ bool tls_peer_certificate(struct ssl_st *ssl, struct tls_certificate *certificat
     return true;
 }
 
+/* What comes with the connection proves nothing of who is at its other end. */
+#define BY_FINGERPRINT "by tls-fingerprint if its administrator reads you the same, by another way"
+
 void tls_words_certificate(const struct tls_fault *fault, const char *host, struct err *err_r)
 {
     const struct tls_certificate *c = &fault->certificate;
@@ -89,8 +92,7 @@ void tls_words_certificate(const struct tls_fault *fault, const char *host, stru
     err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, fault->code, __VA_ARGS__)
     switch (fault->code) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
-        REFUSED("%s (%.60s) expired on %s; renew it on the server, or trust this one with "
-                "tls-fingerprint",
+        REFUSED("%s (%.60s) expired on %s; renew it on the server, or trust this one " BY_FINGERPRINT,
                 whose, c->subject, now_rfc3339(c->not_after * 1000, when, sizeof when));
         break;
     case X509_V_ERR_CERT_NOT_YET_VALID:
@@ -100,8 +102,7 @@ void tls_words_certificate(const struct tls_fault *fault, const char *host, stru
         break;
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        REFUSED("the certificate is not for %.60s but for %.90s; write a name it has into url, or "
-                "trust it with tls-fingerprint",
+        REFUSED("the certificate is not for %.45s but for %.60s; put such a name into url, or trust it " BY_FINGERPRINT,
                 host, c->names[0] ? c->names : c->subject);
         break;
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
@@ -112,8 +113,7 @@ void tls_words_certificate(const struct tls_fault *fault, const char *host, stru
                 c->issuer);
         break;
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-        REFUSED("the certificate is self-signed (%.60s); trust it with tls-fingerprint = %s once the server's "
-                "administrator has read you the same",
+        REFUSED("the certificate is self-signed (%.40s), SHA-256 %s. Trust it " BY_FINGERPRINT,
                 c->subject, c->sha256);
         break;
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
@@ -136,13 +136,13 @@ void tls_words_certificate(const struct tls_fault *fault, const char *host, stru
     case X509_V_ERR_CA_MD_TOO_WEAK:
     case X509_V_ERR_EE_KEY_TOO_SMALL:
     case X509_V_ERR_CA_KEY_TOO_SMALL:
-        REFUSED("%s (%.60s) is too weak by today's measure (%s); renew it on the server, or trust "
-                "this one with tls-fingerprint",
+        REFUSED("%s (%.40s) is too weak by today's measure (%s); renew it on the server, or trust "
+                "this one " BY_FINGERPRINT,
                 whose, c->subject, X509_verify_cert_error_string(fault->code));
         break;
     case X509_V_ERR_APPLICATION_VERIFICATION:
-        REFUSED("the certificate is not the pinned one: its fingerprint is %s, "
-                "tls-fingerprint says %s",
+        REFUSED("the certificate is not the pinned one but %s (tls-fingerprint: %s); ask the server's administrator "
+                "before you believe it",
                 c->sha256, fault->expected);
         break;
     default:

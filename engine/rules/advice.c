@@ -32,8 +32,9 @@ static const struct advice rows[] = {
       "Check host name, port and firewall; when the server was only down or too busy to answer, run "
       "again.", NULL, true },
     { "TlsFailed", "The encrypted connection failed: certificate, name or TLS version.",
-      "By its words: mend the url (imaps:// or imap://), renew the certificate, name its CA with tls-ca or itself "
-      "with tls-fingerprint; for an old server tls-min or tls-security-level.", NULL, false },
+      "By its words: mend the url (imaps:// or imap://), renew the certificate, name its CA with tls-ca, or itself with "
+      "tls-fingerprint once the server's administrator read it to you; for an old server tls-min or "
+      "tls-security-level.", NULL, false },
     { "PrivacyRequired", "The server takes passwords over TLS only.",
       "Use imaps:// or imap:// with STARTTLS in the batch file's url.", NULL, false },
     { "ConnectionLimit", "The server allows no more connections for this account or address.",

@@ -59,6 +59,9 @@ static void refused(const struct pair *pair, const char *host, const struct tls_
     assert_int_equal(c.err.code, code);
     if (!strstr(c.err.server_text, words) || !strstr(c.err.server_text, remedy))
         fail_msg("\"%s\" says neither \"%s\" nor \"%s\"", c.err.server_text, words, remedy);
+    /* Who is in between has a fingerprint, too: none is told to be trusted just so. */
+    if (strstr(c.err.server_text, "fingerprint") && !strstr(c.err.server_text, "administrator"))
+        fail_msg("\"%s\" does not say whom to ask", c.err.server_text);
 }
 
 static void test_each_fault_in_words(void **state)
@@ -92,6 +95,26 @@ static void test_each_fault_in_words(void **state)
         refused(&p, "127.0.0.1", &config, cases[i].code, cases[i].words, cases[i].remedy);
         pair_free(&p);
     }
+}
+
+/* Names of any length leave room for what to do. */
+static void test_long_names_leave_room_for_the_advice(void **state)
+{
+    static const char name[] = "a-very-long-name-of-a-mail-server-in-a-department.of.an.example";
+    char alt[300];
+    struct tls_config config = { .ca_file = ca_file, .verify = true };
+    struct pair own, late, other;
+
+    snprintf(alt, sizeof alt, "DNS:%s,DNS:b%s,DNS:c%s", name, name + 1, name + 1);
+    own = pair_make(name, "IP:127.0.0.1", NULL, -1, 10, false);
+    late = pair_make(name, "IP:127.0.0.1", &ca, -20, -10, false);
+    other = pair_make(name, alt, &ca, -1, 10, false);
+    refused(&own, "127.0.0.1", &config, X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, "self-signed", "by another way");
+    refused(&late, "127.0.0.1", &config, X509_V_ERR_CERT_HAS_EXPIRED, "expired", "by another way");
+    refused(&other, "127.0.0.1", &config, X509_V_ERR_IP_ADDRESS_MISMATCH, "url", "by another way");
+    pair_free(&own);
+    pair_free(&late);
+    pair_free(&other);
 }
 
 static void test_a_name_that_is_not_in_the_certificate(void **state)
@@ -311,6 +334,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_fault_in_words),
+        cmocka_unit_test(test_long_names_leave_room_for_the_advice),
         cmocka_unit_test(test_a_name_that_is_not_in_the_certificate),
         cmocka_unit_test(test_a_certificate_without_alternative_names),
         cmocka_unit_test(test_no_verification_when_asked_for),
