@@ -8,6 +8,7 @@
 #include "store/codec.h"
 #include "store/journal.h"
 #include "tests/fault/store_kit.h"
+#include "tests/unit/test_record_texts.h"
 
 /* Texts of the journal come from servers, mail and files. Whatever their length, an operation either
  * keeps what it can or is refused with an error: it never ends the process. */
@@ -259,6 +260,78 @@ static void named_values(void **state)
     }
 }
 
+/* One of each record, encoded and read back. */
+union any_record {
+    struct user_record user;
+    struct folder_record folder;
+    struct message_record message;
+    struct message_note note;
+    struct failure_record failure;
+    struct problem_record problem;
+};
+
+#define IS(t, record_) (strcmp((t)->record, record_) == 0)
+
+static size_t encode_any(const struct record_text *t, uint8_t *out, struct key *key, const union any_record *r)
+{
+    key_message(key, 1, 1, 7);
+    if (IS(t, "user_record")) {
+        key_user(key, 1);
+        return encode_user(out, key, &r->user);
+    }
+    if (IS(t, "folder_record")) {
+        key_folder(key, 1, 1);
+        return encode_folder(out, key, &r->folder);
+    }
+    return IS(t, "message_record")   ? encode_message(out, key, &r->message)
+           : IS(t, "message_note")   ? encode_note(out, key, &r->note)
+           : IS(t, "failure_record") ? encode_failure(out, key, &r->failure)
+                                     : encode_problem(out, key, &r->problem);
+}
+
+static bool decode_any(const struct record_text *t, struct slice key, struct slice value, union any_record *r)
+{
+    return IS(t, "user_record")      ? decode_user(key, value, &r->user)
+           : IS(t, "folder_record")  ? decode_folder(key, value, &r->folder)
+           : IS(t, "message_record") ? decode_message(key, value, &r->message)
+           : IS(t, "message_note")   ? decode_note(key, value, &r->note)
+           : IS(t, "failure_record") ? decode_failure(key, value, &r->failure)
+                                     : decode_problem(key, value, &r->problem);
+}
+
+/* Each field of the table by itself at its bound, one above and far above: kept whole up to the bound, and past it cut
+ * or refused. */
+static void each_text_of_each_record(void **state)
+{
+    for EACH_RECORD_TEXT(t)
+        EACH_SIZE(size, t->max)
+        {
+            char *text = words_of(size);
+            union any_record record, back;
+            uint8_t bytes[RECORD_BYTES_MAX];
+            struct slice kept, given = slice_of(text, size);
+            struct key key;
+            size_t encoded;
+
+            memset(&record, 0, sizeof record);
+            if (IS(t, "message_record"))
+                record.message = (struct message_record){ .uid = 7, .state = MESSAGE_FOUND };
+            record_text_set(&record, t, text, size);
+            encoded = encode_any(t, bytes, &key, &record);
+            if (size > t->max && t->fate == TEXT_REFUSED) {
+                assert_int_equal(encoded, 0);
+            } else {
+                if (!encoded || !decode_any(t, key_slice(&key), slice_of((char *)bytes, encoded), &back))
+                    fail_msg("%s.%s of %zu bytes", t->record, t->field, size);
+                kept = record_text_get(&back, t);
+                assert_true(slice_starts(given, kept));
+                if (size <= t->max ? kept.size != size : kept.size > t->max || kept.size + 8 < t->max)
+                    fail_msg("%s.%s of %zu bytes: %zu are kept", t->record, t->field, size, kept.size);
+            }
+            free(text);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +344,8 @@ int main(void)
         cmocka_unit_test(registered_users),
         cmocka_unit_test(remarks_without_an_end),
         cmocka_unit_test(named_values),
+        cmocka_unit_test(record_texts_are_all),
+        cmocka_unit_test(each_text_of_each_record),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
