@@ -51,6 +51,15 @@ static void stalled_by(FILE *out, const struct stalls *stalls)
                 stall_name(list[i].cause), (double)list[i].ms / 1000.0);
 }
 
+/* A word of ours stands as it is. A report that is read again may have any text in its place. */
+static void failure_type(FILE *out, const char *type)
+{
+    if (type[strspn(type, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")])
+        report_csv_field(out, slice_cstr(type), false);
+    else
+        fprintf(out, "%s,", type);
+}
+
 bool report_write_csv(const struct report *r, FILE *out, struct err *err_r)
 {
     fputs("address,user_name,state,failure,found,uploaded,present,skipped,failed,pending,"
@@ -66,7 +75,8 @@ bool report_write_csv(const struct report *r, FILE *out, struct err *err_r)
 
         report_csv_field(out, slice_cstr(u->address), false);
         report_csv_field(out, slice_cstr(u->user_name), false);
-        fprintf(out, "%s,%s,", user_state_name(u->state), u->failure);
+        fprintf(out, "%s,", user_state_name(u->state));
+        failure_type(out, u->failure);
         fprintf(out, "%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",",
                 t->found, t->uploaded, t->present, t->skipped, t->failed, t->waiting + t->spooled);
         fprintf(out, "%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64,

@@ -42,6 +42,7 @@ struct spool {
     struct fake_meta *metas;
     unsigned user_count, folder_count, message_count, failure_count, problem_count, sample_count,
         meta_count;
+    const char *every_meta; /* of any name that is not in metas */
     int64_t last_commit_ms;
     enum spool_holder holder;
     bool broken_bodies, broken_reader;
@@ -202,7 +203,7 @@ bool reader_samples(struct reader *reader, bool (*each)(void *, int64_t, const u
 
 bool spool_meta_get(struct spool *spool, const char *name, struct slice *value_r, struct err *err_r)
 {
-    *value_r = slice_of(NULL, 0);
+    *value_r = spool->every_meta ? slice_cstr(mem_text(spool->every_meta)) : slice_of(NULL, 0);
     for (unsigned i = 0; i < spool->meta_count; i++)
         if (strcmp(spool->metas[i].name, name) == 0)
             *value_r = slice_cstr(mem_text(spool->metas[i].value));
