@@ -332,7 +332,7 @@ static bool scram_begin(struct auth *auth, const struct caps *caps, struct ssl_s
                                    ways[auth->way].mechanism == AUTH_SCRAM_SHA_1, binding, ssl);
     buf_deinit(&name);
     return auth->scram || failed(err_r, ways[auth->way].name,
-                                 "the user name is none that SASLprep (RFC 4013) takes");
+                                 "the user name is too long, or none that SASLprep (RFC 4013) takes");
 }
 
 static bool wants_work(const struct auth *auth)

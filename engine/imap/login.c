@@ -198,6 +198,8 @@ static bool command_string(struct session *s, struct slice text)
 
     if (quote_form(text) == QUOTE_QUOTED)
         return quote_append(&login->text, text);
+    /* Who refuses the command must not read a line of it as another. */
+    nonsync = nonsync && slice_find(text, '\r') == SIZE_MAX && slice_find(text, '\n') == SIZE_MAX;
     if (!buf_append_format(&login->text, "{%zu%s}\r\n", text.size, nonsync ? "+" : ""))
         return false;
     if (!nonsync)

@@ -98,6 +98,80 @@ static void names_of_any_length(void **state)
             }
 }
 
+/* What only this program writes: numbers and words of its own. Past what a command holds it is refused like any other
+ * (a set to FETCH is held against its bound, which is in its description). */
+static void own_texts_of_any_length(void **state)
+{
+    static const size_t sizes[] = { 1, 1000, 65535, 65536, 65537, 1u << 20 };
+
+    for (unsigned kind = 0; kind < 5; kind++)
+        for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            char *digits = mem_alloc(sizes[i]), *text;
+            struct slice given = slice_of(digits, sizes[i]);
+            struct one one;
+            size_t size;
+
+            begin(&one);
+            feed(&one, "* OK\r\n");
+            memset(digits, '1', sizes[i]);
+            if (kind == 0)
+                session_search(one.session, given, NULL, ended, &one);
+            else if (kind == 1)
+                session_store_flags(one.session, given, SLICE("\\Deleted"), ended, &one);
+            else if (kind == 2)
+                session_clear_flags(one.session, SLICE("1"), given, ended, &one);
+            else if (kind == 3)
+                session_expunge(one.session, given, ended, &one);
+            else
+                session_fetch_rows(one.session, SLICE("1"), given, NULL, ended, &one);
+            text = said(&one, &size);
+            assert_int_equal(one.ended, sizes[i] > 65500);
+            assert_int_equal(size > 0, sizes[i] <= 65500);
+            free(text);
+            session_destroy(&one.session);
+            free(digits);
+        }
+}
+
+/* Each call of session.h that takes a text is tried by one of these tests. */
+static void every_call_that_takes_a_text_is_known(void **state)
+{
+    static const char *const tried[] = {
+        "session_feed", /* tests/dialogue, tests/fuzz, test_imap_floods */
+        "session_status", "session_list", "session_select", "session_quota", "session_create_mailbox",
+        "session_subscribe", "session_append", "session_search", "session_store_flags", "session_clear_flags",
+        "session_expunge", "session_fetch_rows",
+        "session_fetch_bodies", /* a set, as session_fetch_rows */
+    };
+    FILE *file = fopen(TESTS_FOLDER "/../engine/imap/session.h", "r");
+    char text[65536];
+    size_t size;
+    unsigned count = 0;
+
+    assert_non_null(file);
+    size = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[size] = '\0';
+    for (char *at = text; (at = strstr(at, "\nvoid session_")); at++) {
+        char *name = at + 6, *open = strchr(name, '('), *end = strchr(name, ';');
+        unsigned i;
+
+        *open = *end = '\0';
+        if (strncmp(name, "session_", 8) == 0 && strstr(open + 1, "struct slice") &&
+            !strstr(open + 1, "(*row)(void *context, struct slice")) {
+            for (i = 0; i < sizeof tried / sizeof *tried; i++)
+                if (strcmp(tried[i], name) == 0)
+                    break;
+            if (i == sizeof tried / sizeof *tried)
+                fail_msg("%s takes a text that no test gives it", name);
+            count++;
+        }
+        *open = '(';
+        *end = ';';
+    }
+    assert_int_equal(count, sizeof tried / sizeof *tried);
+}
+
 /* Several at once: each ends, in turn. */
 static void refused_ones_among_others(void **state)
 {
@@ -180,6 +254,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_of_any_length),
+        cmocka_unit_test(own_texts_of_any_length),
+        cmocka_unit_test(every_call_that_takes_a_text_is_known),
         cmocka_unit_test(refused_ones_among_others),
         cmocka_unit_test(what_an_old_journal_says),
         cmocka_unit_test(each_byte_of_a_keyword),

@@ -325,7 +325,8 @@ static void each_text_of_a_report_read_again(void **state)
     for (unsigned which = 0;; which++) {
         bool met = false;
 
-        for EACH_FILL(f) {
+        /* Every third fill for each: one string's are not another's. */
+        for (unsigned f = which % 3; f < sizeof fills / sizeof *fills; f += 3) {
             json_t *json = json_loadb(whole, size, 0, NULL);
             size_t n = strlen(fills[f]);
             char *text = filled(strcmp(fills[f], "\xff") == 0 ? "\xc2\x85" : fills[f], /* it is UTF-8 */
