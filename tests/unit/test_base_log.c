@@ -64,6 +64,44 @@ static void test_repeated_lines_are_counted(void **state)
     assert_non_null(strstr(text, "(99 more like this in the last minute)"));
 }
 
+/* Whatever is told, and whoever said it: one line, of at most so many bytes, and whole characters. */
+static void test_texts_of_any_length_are_one_line(void **state)
+{
+    static const size_t sizes[] = { 0, 1, 900, 1000, 1022, 1023, 1024, 1025, 100000 };
+    static const char *const fills[] = { "x", "\n", "\x1b[2J", "\xc3\xa4", "\xff", "%s", "\xe2\x80\xae" };
+
+    log_to(file, LOG_INFO);
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (unsigned f = 0; f < sizeof fills / sizeof *fills; f++) {
+            char *said = malloc(sizes[i] + 1);
+            size_t before, n = strlen(fills[f]);
+            struct err e;
+
+            assert_non_null(said);
+            for (size_t k = 0; k < sizes[i]; k++)
+                said[k] = fills[f][k % n];
+            said[sizes[i]] = '\0';
+            fflush(file);
+            before = text_size;
+            log_line(LOG_INFO, "server.said", "n=%u.%u text=%s", i, f, said);
+            err_set(&e, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_NO, (int)(i * 100 + f), "%u.%u %s", i, f, said);
+            err_doing(&e, "SELECT %s", said);
+            log_err(LOG_WARN, "server.refused", &e);
+            fflush(file);
+            assert_in_range(text_size - before, 1, 2 * 1300);
+            for (unsigned lines = 0; lines < 2; lines++) {
+                char *end = memchr(text + before, '\n', text_size - before);
+
+                assert_non_null(end);
+                for (char *c = text + before; c < end; c++)
+                    assert_true((unsigned char)*c >= ' ' && *c != '\x7f' && *c != '\xff');
+                before = (size_t)(end - text) + 1;
+            }
+            assert_int_equal(before, text_size);
+            free(said);
+        }
+}
+
 static void test_level_names(void **state)
 {
     enum log_level level;
@@ -81,6 +119,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_levels_and_form, begin, end),
         cmocka_unit_test_setup_teardown(test_no_line_breaks_another, begin, end),
         cmocka_unit_test_setup_teardown(test_repeated_lines_are_counted, begin, end),
+        cmocka_unit_test_setup_teardown(test_texts_of_any_length_are_one_line, begin, end),
         cmocka_unit_test_setup_teardown(test_level_names, begin, end),
     };
 

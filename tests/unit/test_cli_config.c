@@ -529,6 +529,54 @@ static void defaults_in_the_table_are_true(void **state)
         }
 }
 
+struct tried {
+    size_t size;
+    char fill;
+    unsigned keys;
+};
+
+/* The key with a value of that size: taken, or refused in words that name the file. */
+static void try_key(void *context, const struct config_key_info *key)
+{
+    struct tried *t = context;
+    struct settings_list warnings = { NULL, 0 };
+    struct settings *s = NULL;
+    struct err e;
+    size_t room = t->size + 1000, used;
+    char *text = mem_alloc(room);
+    bool good;
+
+    t->keys++;
+    used = (size_t)snprintf(text, room, "%s[%s]\n%s = ", strcmp(key->section, "folders") == 0 ? IMAP : CLOUD, key->section,
+                            key->name);
+    memset(text + used, t->fill, t->size);
+    text[used + t->size] = '\n';
+    good = load(text, used + t->size + 1, NULL, &s, &warnings, &e);
+    if (!good) {
+        if (e.origin != ERR_ORIGIN_CONFIG || (e.code != 78 && e.code != 64) || !strstr(e.server_text, "night.ini"))
+            fail_msg("[%s] %s of %zu bytes: %s", key->section, key->name, t->size, e.server_text);
+    } else {
+        settings_destroy(&s);
+    }
+    settings_list_deinit(&warnings);
+    free(text);
+}
+
+static void each_key_with_values_of_any_length(void **state)
+{
+    static const size_t sizes[] = { 0, 1, 40, 255, 256, 1023, 1024, 2047, 2048, 2049, 4096, 7000, 8001, 100000 };
+    static const char fills[] = { 'a', '9', ' ', '"', ',', '%', '/', '\x1b', '\xff', '{' };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (size_t f = 0; f < sizeof fills; f++) {
+            struct tried t = { sizes[i], fills[f], 0 };
+
+            config_describe(try_key, &t);
+            assert_true(t.keys > 50);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -540,6 +588,7 @@ int main(void)
         cmocka_unit_test(shards_have_folders_of_their_own),
         cmocka_unit_test(local_commands_need_no_secrets),
         cmocka_unit_test(defaults_in_the_table_are_true),
+        cmocka_unit_test(each_key_with_values_of_any_length),
     };
 
     return cmocka_run_group_tests(tests, enter, leave);
