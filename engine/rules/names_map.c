@@ -309,7 +309,6 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
         free(folded);
     }
     for (size_t i = 0; i < count; i++) {
-        (void)names_index_add(&m.names, slice_cstr(rows[i].name), i);
         if (rows[i].target_raw)
             (void)take(&m, rows[i].target_name, i);
         m.has_archive |= strcmp(rows[i].role, "archive") == 0;
@@ -321,6 +320,9 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
         m.turns[i] = turn_of(&m, i);
     }
     qsort_r(m.order, count, sizeof *m.order, order_of, &m);
+    /* Of those that are shown alike the first in order is who others lie below, not the first in LIST. */
+    for (size_t i = 0; i < count; i++)
+        (void)names_index_add(&m.names, slice_cstr(rows[m.order[i]].name), m.order[i]);
     for (size_t i = 0; i < count; i++)
         if (rows[m.order[i]].name[0])
             place_row(&m, m.order[i]);

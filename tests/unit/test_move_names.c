@@ -203,6 +203,27 @@ static void two_names_never_become_one(void **state)
     assert_true(was_told(&told, 7, "MultipleRoots"));
 }
 
+/* Two namespaces may write one path in two ways. Whichever LIST shows first, what lies below goes to the same place. */
+static void the_order_of_list_decides_nothing(void **state)
+{
+    static const struct in first[] = {
+        { "p.q", '.', 0, "p/q", "", "p/q" },
+        { "p/q", '/', 0, "p/q", "", "p/q (2)" },
+        { "p/q/c", '/', 0, "p/q/c", "", "p/q/c" },
+    };
+    static const struct in second[] = {
+        { "p/q/c", '/', 0, "p/q/c", "", "p/q/c" },
+        { "p/q", '/', 0, "p/q", "", "p/q (2)" },
+        { "p.q", '.', 0, "p/q", "", "p/q" },
+    };
+    struct names_rules rules = { .source_prefix = "", .target_prefix = "", .target_delimiter = '/' };
+    struct told told;
+
+    (void)state;
+    run(first, 3, NULL, 0, &rules, &told);
+    run(second, 3, NULL, 0, &rules, &told);
+}
+
 static void on_a_case_sensitive_target_both_keep_their_names(void **state)
 {
     static const struct in in[] = {
@@ -315,6 +336,7 @@ int main(void)
         cmocka_unit_test(the_namespaces_of_others_are_left_alone),
         cmocka_unit_test(a_target_with_a_prefix_of_its_own),
         cmocka_unit_test(two_names_never_become_one),
+        cmocka_unit_test(the_order_of_list_decides_nothing),
         cmocka_unit_test(on_a_case_sensitive_target_both_keep_their_names),
         cmocka_unit_test(the_users_word_comes_first),
         cmocka_unit_test(all_mail_of_gmail_is_the_archive),
