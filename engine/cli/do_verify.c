@@ -56,6 +56,8 @@ static void user_json(struct emit *e, const struct verify_user *u)
         char line[512];
 
         emit_cstr(e, "failure", u->type);
+        if (u->failed_side < SIDE_COUNT)
+            emit_cstr(e, "failure_side", u->failed_side == SIDE_SOURCE ? "source" : "target");
         emit_cstr(e, "failure_text", err_line(&u->err, line, sizeof line));
         emit_cstr(e, "advice", advice_line(u->type, slice_cstr(u->user->email_address), line, 256));
     }
@@ -90,23 +92,30 @@ static const char not_begun[] =
     "no run has begun with it yet, so what the target holds of it was not looked at; `mailhaul run` recognises there "
     "what an earlier run or tool has moved, then verify again";
 
+/* Whose password it is that does not do, say. */
+static const char *where(const struct verify_user *u)
+{
+    return u->failed_side == SIDE_SOURCE ? "at the source: " : u->failed_side == SIDE_TARGET ? "at the target: " : "";
+}
+
 static void user_text(const struct verify_user *u)
 {
     char line[512];
 
+    format_left(stdout, slice_cstr(u->user->email_address), 40);
     if (unseen(u)) {
-        printf("%-40s  %-11s  could not look: %s: %s\n    do: %s\n", u->user->email_address, "not seen", u->type,
+        printf("  %-11s  could not look: %s: %s%s\n    do: %s\n", "not seen", u->type, where(u),
                err_line(&u->err, line, sizeof line), advice_find(u->type)->remedy);
         fflush(stdout);
         return;
     }
     if (u->compared == 0 && u->complete) {
-        printf("%-40s  %-11s  %s at the source; %s\n", u->user->email_address, verify_grade_name(u->grade),
+        printf("  %-11s  %s at the source; %s\n", verify_grade_name(u->grade),
                format_count(u->source).text, not_begun);
         fflush(stdout);
         return;
     }
-    printf("%-40s  %-11s  %s at the source, %s on the target", u->user->email_address,
+    printf("  %-11s  %s at the source, %s on the target",
            verify_grade_name(u->grade), format_count(u->source).text, format_count(u->target).text);
     if (u->skipped)
         printf(", %s skipped by policy", format_count(u->skipped).text);
@@ -123,7 +132,7 @@ static void user_text(const struct verify_user *u)
         printf("    %s not judged: of a folder no run has begun with it yet, of a message a server gives no text; "
                "`mailhaul run`, then verify again\n", format_count(u->unjudged).text);
     if (!u->complete)
-        printf("    not read whole: %s: %s\n    do: %s\n", u->type,
+        printf("    not read whole: %s: %s%s\n    do: %s\n", u->type, where(u),
                err_line(&u->err, line, sizeof line), advice_find(u->type)->remedy);
     if (u->late)
         printf("    %s of the doubled %s of a message that was sent again, as no look had found it (LateCopy): `mailhaul tidy` "

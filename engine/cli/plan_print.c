@@ -103,8 +103,9 @@ void plan_print_json(const struct plan *plan)
 
 static void print_user(const struct plan_user *u)
 {
-    printf("%-40s  found %9s  move %9s  %10s  skip %9s  moved before %9s  on the target %9s\n",
-           u->user->email_address, format_count(u->found).text, format_count(u->move).text,
+    format_left(stdout, slice_cstr(u->user->email_address), 40);
+    printf("  found %9s  move %9s  %10s  skip %9s  moved before %9s  on the target %9s\n",
+           format_count(u->found).text, format_count(u->move).text,
            format_bytes(u->bytes_move).text, format_count(skipped_of(u)).text,
            format_count(u->done).text,
            u->known && u->counted ? format_count(u->target_messages).text : "?");

@@ -40,7 +40,8 @@ struct verify_user {
     unsigned difference_count;
     uint64_t more; /* differences that are not listed */
     unsigned doubts; /* that the runs left: what could not be proved; with one the user is not Perfect */
-    bool complete; /* false: err and type say why the user could not be read whole */
+    bool complete; /* false: err and type say why the user could not be read whole, failed_side at which server */
+    enum side failed_side; /* SIDE_COUNT: at none */
     struct err err;
     char type[40];
 };

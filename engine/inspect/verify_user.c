@@ -20,11 +20,12 @@ bool exam_side_lost(const struct exam_side *side)
     return side->exam->phase == EXAM_OVER || !visit_is_ready(side->visit);
 }
 
-static void fail(struct exam *exam, const struct err *err, const char *type)
+static void fail(struct exam *exam, enum side side, const struct err *err, const char *type)
 {
     if (exam->result->complete) {
         exam->result->complete = false;
         exam->result->err = *err;
+        exam->result->failed_side = side;
         snprintf(exam->result->type, sizeof exam->result->type, "%s", type);
     }
     exam_stop(exam);
@@ -341,7 +342,7 @@ static void judge(struct exam *exam)
     struct err err;
 
     if (!exam_judge_folder(exam, &err)) {
-        fail(exam, &err, "SpoolError");
+        fail(exam, SIDE_COUNT, &err, "SpoolError");
     } else if (exam->sides[SIDE_SOURCE].hashing.count) {
         exam->phase = EXAM_SHORT;
         hash_begin(&exam->sides[SIDE_SOURCE], false);
@@ -430,7 +431,7 @@ static void over(void *context, const struct err *err, const char *type)
 
     side->visit = NULL;
     if (err)
-        fail(exam, err, type);
+        fail(exam, side->side, err, type);
     if (exam->sides[SIDE_SOURCE].visit || exam->sides[SIDE_TARGET].visit)
         return;
     r->grade = verify_grade_of(r->required, r->missing, r->doubled, r->content, r->flags + r->date);
@@ -452,6 +453,7 @@ void exam_stop(struct exam *exam)
         exam->result->complete) {
         err_set(&exam->result->err, ERR_CLASS_CANCELED, ERR_SCOPE_RUN, ERR_ORIGIN_OS, 0,
                 "stopped before all folders were compared");
+        exam->result->failed_side = SIDE_COUNT;
         snprintf(exam->result->type, sizeof exam->result->type, "Canceled");
         exam->result->complete = false;
     }
@@ -529,7 +531,7 @@ struct exam *exam_start(struct verifier *verifier, const struct settings_user *u
             visit_start(verifier->visits, (enum side)i, user, &visit_events, &exam->sides[i]);
     }
     if (!read)
-        fail(exam, &err, "SpoolError");
+        fail(exam, SIDE_COUNT, &err, "SpoolError");
     return exam;
 }
 

@@ -200,6 +200,13 @@ void format_cell(struct buf *out, struct slice text, unsigned columns, bool righ
         add_blanks(out, columns - used);
 }
 
+void format_left(FILE *out, struct slice text, unsigned columns)
+{
+    unsigned width = format_width(text);
+
+    fprintf(out, "%.*s%*s", (int)text.size, text.data, width < columns ? (int)(columns - width) : 0, "");
+}
+
 void format_bar(struct buf *out, uint64_t part, uint64_t whole, unsigned columns, bool utf8)
 {
     unsigned full = whole ? format_hundredths(part, whole) * columns / 100 : 0;

@@ -5,6 +5,8 @@
 
 #include "io/base/buf.h"
 
+#include <stdio.h>
+
 /* All write a terminated text into out and return it; 32 bytes always suffice. */
 struct format_text {
     char text[32];
@@ -21,6 +23,8 @@ unsigned format_width(struct slice text);
 /* Appends text padded with blanks, or cut with a mark, to exactly `columns`. utf8 false: every
  * character outside ASCII becomes '?', the mark is '~'. What does not fit the buf is left out. */
 void format_cell(struct buf *out, struct slice text, unsigned columns, bool right, bool utf8);
+/* Writes text as it is, and blanks up to `columns`; nothing is cut. */
+void format_left(FILE *out, struct slice text, unsigned columns);
 /* A bar of `columns` filled to part/whole. */
 void format_bar(struct buf *out, uint64_t part, uint64_t whole, unsigned columns, bool utf8);
 /* A printable copy (err_printable) of the caller's to free. */

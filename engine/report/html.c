@@ -336,11 +336,13 @@ static void groups(struct emit *e, const struct report *r)
     for (unsigned i = 0; i < r->group_count; i++) {
         const struct report_group *g = &r->groups[i];
         const struct advice *advice = advice_find(g->type);
+        char where[80];
 
         emit_object(e, NULL);
         emit_cstr(e, "type", g->type);
         emit_number(e, "count", g->count);
         emit_number(e, "users", g->users);
+        emit_cstr(e, "where", report_group_where(g, where, sizeof where));
         emit_number(e, "verdicts", g->verdicts);
         emit_number(e, "waits", report_group_waits(g));
         emit_cstr(e, "meaning", advice->meaning);

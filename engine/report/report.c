@@ -124,6 +124,17 @@ static void add_verdict(struct report *r, unsigned user)
     add_group(r, type, i == r->group_count, user)->verdicts++;
 }
 
+static void add_side(struct report_side *side, const struct failure_record *failure, unsigned user)
+{
+    if (side->last_user != user + 1) {
+        side->last_user = user + 1;
+        side->users++;
+    }
+    if (side->server_text[0] == '\0')
+        err_printable(side->server_text, sizeof side->server_text, failure->server_text,
+                      strnlen(failure->server_text, sizeof failure->server_text));
+}
+
 static bool each_failure(void *context, const struct failure_record *failure)
 {
     struct loading *l = context;
@@ -135,11 +146,10 @@ static bool each_failure(void *context, const struct failure_record *failure)
         l->report->users[l->user].retries += failure->count;
     group = add_group(l->report, type, failure->count, l->user);
     group->lasting |= failure->class == ERR_CLASS_PERMANENT;
-    if (group->server_text[0] == '\0') {
-        group->side = failure->side;
-        err_printable(group->server_text, sizeof group->server_text, failure->server_text,
-                      strnlen(failure->server_text, sizeof failure->server_text));
-    }
+    if (failure->side < REPORT_SIDES)
+        add_side(&group->sides[failure->side], failure, l->user);
+    if (failure->side < REPORT_SIDES && strcmp(type, l->report->users[l->user].failure) == 0)
+        l->report->users[l->user].failure_sides |= (uint8_t)(1u << failure->side);
     return true;
 }
 
@@ -209,6 +219,18 @@ static int frequent_first(const void *a, const void *b)
 bool report_group_waits(const struct report_group *group)
 {
     return group->verdicts > 0 || group->lasting || !advice_find(group->type)->rerun;
+}
+
+const char *report_group_where(const struct report_group *group, char *out, size_t cap)
+{
+    unsigned source = group->sides[FAILURE_SOURCE].users, target = group->sides[FAILURE_TARGET].users;
+
+    out[0] = '\0';
+    if (source && target)
+        snprintf(out, cap, " (%s at the source, %s at the target)", format_count(source).text, format_count(target).text);
+    else if (source || target)
+        snprintf(out, cap, " at the %s", source ? "source" : "target");
+    return out;
 }
 
 static int urgent_first(const void *a, const void *b)

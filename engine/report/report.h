@@ -32,10 +32,12 @@ struct report_user {
     struct tally tally;       /* sum of the folders */
     unsigned folders;
     unsigned unbalanced;      /* folders that do not balance: a bug */
+    uint8_t failure_sides;    /* a bit, 1 << enum failure_side, for each side at which `failure` happened */
 };
 
 /* Failures of one type in the whole batch. */
 #define REPORT_WHO 3u
+#define REPORT_SIDES 3u
 struct report_group {
     char type[40];
     uint64_t count; /* as often as it happened */
@@ -44,8 +46,10 @@ struct report_group {
     bool lasting;       /* some were permanent: a message or folder is left behind */
     unsigned last_user; /* index + 1, while counting */
     unsigned who[REPORT_WHO], who_count; /* the first users that it happened to; indexes */
-    char server_text[256]; /* of the first; printable */
-    uint8_t side;          /* of it, enum failure_side */
+    struct report_side {   /* by enum failure_side */
+        unsigned users, last_user;
+        char server_text[256]; /* of the first; printable */
+    } sides[REPORT_SIDES];
 };
 
 /* Doubts of one type in the whole batch. */
@@ -59,6 +63,8 @@ struct report_doubt {
 
 /* A person has to do something about it. */
 bool report_group_waits(const struct report_group *group);
+/* " at the source", " (2 at the source, 1 at the target)", or "" where no side is known or it is this computer. */
+const char *report_group_where(const struct report_group *group, char *out, size_t cap);
 
 struct report_skips {
     uint64_t messages[SKIP_REASON_COUNT];

@@ -115,7 +115,7 @@ const char report_script[] =
     "}\n"
     "D.groups.forEach(function (g) {\n"
     "  var card = h('div', 'card failure', h('h3', '', g.type, h('span', '', (g.count === g.users ? '' :\n"
-    "    count(g.count) + ' times, ') + count(g.users) + (g.users === 1 ? ' user' : ' users')),\n"
+    "    count(g.count) + ' times, ') + count(g.users) + (g.users === 1 ? ' user' : ' users') + g.where),\n"
     "    g.verdicts ? h('span', 'bad', count(g.verdicts) + ' failed by it') : null), h('p', '', g.meaning),\n"
     "    prose('soft', g.remedy));\n"
     "  var list = byType[g.type] || [];\n"

@@ -58,14 +58,15 @@ static void wrapped(const struct screen *s, unsigned indent, const char *text)
 static void group(const struct screen *s, const struct report *r, const struct report_group *g)
 {
     const struct advice *advice = advice_find(g->type);
-    char line[900];
+    char line[900], where[80];
     size_t used = 0;
 
     fputs("  ", s->out);
     paint(s, g->verdicts ? "1;31" : "1", g->type);
     if (g->count != g->users)
         fprintf(s->out, "  %s time%s in", format_count(g->count).text, format_s(g->count));
-    fprintf(s->out, " %s%s user%s", g->count == g->users ? " " : "", format_count(g->users).text, format_s(g->users));
+    fprintf(s->out, " %s%s user%s%s", g->count == g->users ? " " : "", format_count(g->users).text, format_s(g->users),
+            report_group_where(g, where, sizeof where));
     if (g->verdicts)
         fprintf(s->out, ", %s failed by it", format_count(g->verdicts).text);
     putc('\n', s->out);
@@ -80,12 +81,13 @@ static void group(const struct screen *s, const struct report *r, const struct r
                  at == SIZE_MAX ? "" : rest.data + at + strlen("{mailbox}"));
         fprintf(s->out, "       %s\n", at == SIZE_MAX ? advice->command : line);
     }
-    if (g->server_text[0]) {
-        snprintf(line, sizeof line, "%s: %s",
-                 g->side == FAILURE_LOCAL ? "Here" : g->side == FAILURE_SOURCE ? "The source said" : "The target said",
-                 g->server_text);
-        wrapped(s, 4, line);
-    }
+    for (unsigned side = 0; side < REPORT_SIDES; side++)
+        if (g->sides[side].server_text[0]) {
+            snprintf(line, sizeof line, "%s: %s",
+                     side == FAILURE_LOCAL ? "Here" : side == FAILURE_SOURCE ? "The source said" : "The target said",
+                     g->sides[side].server_text);
+            wrapped(s, 4, line);
+        }
     for (unsigned i = 0; i < g->who_count && used < sizeof line; i++)
         used += (size_t)snprintf(line + used, sizeof line - used, "%s%s",
                                  i ? ", " : "Users: ", r->users[g->who[i]].address);
@@ -178,6 +180,14 @@ static unsigned address_width(const struct screen *s, const struct report *r)
     return width < most ? width : most;
 }
 
+/* Where it failed: a password of which side, say. */
+static const char *side_of(const struct report_user *u)
+{
+    return u->failure_sides == 1u << FAILURE_SOURCE   ? " (source)"
+           : u->failure_sides == 1u << FAILURE_TARGET ? " (target)"
+                                                      : "";
+}
+
 /* First those that somebody has to look at, then those that another run finishes. */
 static void users(const struct screen *s, const struct report *r)
 {
@@ -201,10 +211,10 @@ static void users(const struct screen *s, const struct report *r)
                 continue;
             buf_init(&b, 4096);
             format_cell(&b, slice_cstr(u->address), width, false, s->style->utf8);
-            fprintf(s->out, "  %.*s %-17s %8s %8s %8s  %s\n", (int)buf_slice(&b).size,
+            fprintf(s->out, "  %.*s %-17s %8s %8s %8s  %s%s\n", (int)buf_slice(&b).size,
                     buf_slice(&b).data, user_state_name(u->state),
                     format_count(u->tally.found).text, format_count(u->tally.failed).text,
-                    format_count(u->tally.waiting + u->tally.spooled).text, u->failure);
+                    format_count(u->tally.waiting + u->tally.spooled).text, u->failure, side_of(u));
             buf_deinit(&b);
             shown++;
         }

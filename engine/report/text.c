@@ -265,9 +265,11 @@ static void errors(const struct report *r, FILE *out)
     for (unsigned i = 0; i < r->group_count && i < GROUPS_SHOWN; i++) {
         const struct report_group *g = &r->groups[i];
 
-        fprintf(out, "  %-23s %s: %s time%s, %s user%s. %s\n", i ? "" : "Errors by type", g->type,
+        char where[80];
+
+        fprintf(out, "  %-23s %s: %s time%s, %s user%s%s. %s\n", i ? "" : "Errors by type", g->type,
                 format_count(g->count).text, format_s(g->count), format_count(g->users).text,
-                format_s(g->users), advice_find(g->type)->meaning);
+                format_s(g->users), report_group_where(g, where, sizeof where), advice_find(g->type)->meaning);
     }
     if (r->group_count > GROUPS_SHOWN)
         fprintf(out, "  %-23s and %u more types\n", "", r->group_count - GROUPS_SHOWN);

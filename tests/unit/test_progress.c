@@ -249,10 +249,27 @@ static void cells_are_exact_and_tame(void **state)
             }
 }
 
+static void a_column_is_as_wide_as_it_looks(void **state)
+{
+    static const char *const texts[] = { "", "a", "j\xc3\xbcrgen@x.org", "日本@x.org", "longer than the column is" };
+    char text[100];
+
+    for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
+        unsigned width = format_width(slice_cstr(texts[i]));
+        FILE *f = fmemopen(text, sizeof text, "w");
+
+        format_left(f, slice_cstr(texts[i]), 20);
+        fclose(f);
+        assert_int_equal(strncmp(text, texts[i], strlen(texts[i])), 0);
+        assert_int_equal(format_width(slice_cstr(text)), width < 20 ? 20 : width);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_line_fits_every_width),
+        cmocka_unit_test(a_column_is_as_wide_as_it_looks),
         cmocka_unit_test(colours_come_only_when_allowed),
         cmocka_unit_test(the_single_line_reads_as_promised),
         cmocka_unit_test(a_share_is_told_of_a_whole_only),

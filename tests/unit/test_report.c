@@ -98,7 +98,7 @@ static struct report *load(struct spool *const *spools, unsigned count)
     return r;
 }
 
-enum form { JSON, CSV, HTML, TEXT, STATUS, STATUS_JSON };
+enum form { JSON, CSV, HTML, TEXT, TERMINAL, STATUS, STATUS_JSON };
 
 static char *written(struct report *r, struct spool *s, enum form form)
 {
@@ -123,6 +123,9 @@ static char *written(struct report *r, struct spool *s, enum form form)
         break;
     case TEXT:
         good = report_write_text(r, REPORT_WHOLE, NULL, out, &err);
+        break;
+    case TERMINAL:
+        good = report_write_terminal(r, &style, out, &err);
         break;
     case STATUS:
         good = status_write_text(&state, 1, &style, out, &err);
@@ -273,6 +276,59 @@ static void a_page_tells_what_it_leaves_out(void **state)
     assert_int_equal(r->skips.messages[SKIP_OUTSIDE_DATES], 250);
     text = written(r, NULL, HTML);
     assert_non_null(strstr(text, "\"failures\":30,\"skipped\":150,"));
+    free(text);
+    report_free(&r);
+    fake_free(&s);
+}
+
+/* One type at both servers: each with its own words, and of each user whose password it is. */
+static void a_failure_is_told_of_the_side_where_it_happened(void **state)
+{
+    static const struct {
+        uint8_t side;
+        const char *said;
+    } failures[] = { { FAILURE_SOURCE, "NO wrong at the old one" }, { FAILURE_TARGET, "NO wrong at the new one" },
+                     { FAILURE_TARGET, "NO the same again" } };
+    struct spool s = { 0 }, *one = &s;
+    struct fake_failure f = { .record = { .type = "LoginFailed", .count = 1, .class = ERR_CLASS_PERMANENT } };
+    struct report *r;
+    char *text;
+
+    add_user(&s, 1, "ann@x.org", USER_FAILED, "LoginFailed");
+    add_user(&s, 2, "bob@x.org", USER_FAILED, "LoginFailed");
+    add_user(&s, 3, "eve@x.org", USER_FAILED, "LoginFailed");
+    for (unsigned i = 0; i < 3; i++) {
+        f.user = i + 1;
+        f.record.side = failures[i].side;
+        snprintf(f.record.server_text, sizeof f.record.server_text, "%s", failures[i].said);
+        FAKE_ADD(s.failures, s.failure_count, f);
+    }
+    f.user = 2;
+    snprintf(f.record.type, sizeof f.record.type, "ConnectFailed");
+    snprintf(f.record.server_text, sizeof f.record.server_text, "connection refused");
+    f.record.side = FAILURE_SOURCE;
+    FAKE_ADD(s.failures, s.failure_count, f);
+    r = load(&one, 1);
+    text = written(r, NULL, TERMINAL);
+    assert_non_null(strstr(text, "LoginFailed  3 users (1 at the source, 2 at the target), 3 failed by it\n"));
+    assert_non_null(strstr(text, "The source said: NO wrong at the old one\n"));
+    assert_non_null(strstr(text, "The target said: NO wrong at the new one\n"));
+    assert_non_null(strstr(text, "ConnectFailed  1 user at the source\n"));
+    assert_null(strstr(text, "the same again"));
+    for (unsigned i = 1; i <= 3; i++) {
+        char *line = strstr(text, i == 1 ? "\n  ann@x.org" : i == 2 ? "\n  bob@x.org" : "\n  eve@x.org");
+
+        assert_non_null(line);
+        line[1 + strcspn(line + 1, "\n")] = '\0';
+        assert_non_null(strstr(line, i == 1 ? "LoginFailed (source)" : "LoginFailed (target)"));
+        line[strlen(line)] = '\n';
+    }
+    free(text);
+    text = written(r, NULL, TEXT);
+    assert_non_null(strstr(text, "LoginFailed: 3 times, 3 users (1 at the source, 2 at the target). The server"));
+    free(text);
+    text = written(r, NULL, HTML);
+    assert_non_null(strstr(text, "\"where\":\" (1 at the source, 2 at the target)\""));
     free(text);
     report_free(&r);
     fake_free(&s);
@@ -942,6 +998,7 @@ int main(void)
         cmocka_unit_test(the_json_is_what_the_interface_says),
         cmocka_unit_test(the_page_holds_no_text_that_could_become_markup),
         cmocka_unit_test(a_page_tells_what_it_leaves_out),
+        cmocka_unit_test(a_failure_is_told_of_the_side_where_it_happened),
         cmocka_unit_test(csv_has_a_line_a_user_and_no_formula),
         cmocka_unit_test(no_cell_of_a_field_is_a_formula),
         cmocka_unit_test(json_has_nothing_that_a_terminal_obeys),
