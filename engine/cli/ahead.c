@@ -1,11 +1,14 @@
 #include "engine/cli/ahead.h"
 
 #include "engine/cli/shards.h"
+#include "engine/move/batch.h"
 #include "engine/report/format.h"
+#include "io/base/mem.h"
 #include "store/spool.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define NAMED_MAX 3u
@@ -93,4 +96,46 @@ void ahead_tell_other_batch(struct spool *spool, const struct settings *settings
         free(shown);
     }
     free((char *)name.data);
+}
+
+/* One server at its two usual ports: with and without STARTTLS. */
+static bool is_usual_port(struct slice port)
+{
+    return slice_equal(port, SLICE("143")) || slice_equal(port, SLICE("993"));
+}
+
+static bool is_other_port(const char *known, const struct settings_endpoint *e)
+{
+    char port[16];
+    struct slice host = slice_cstr(known);
+    const char *colon = strrchr(known, ':');
+
+    if (!colon || !e->host || e->oauth.tenant)
+        return false;
+    host.size = (size_t)(colon - known);
+    snprintf(port, sizeof port, "%u", e->port);
+    return slice_equal_nocase(host, slice_cstr(e->host)) && is_usual_port(slice_cstr(colon + 1)) &&
+           is_usual_port(slice_cstr(port));
+}
+
+void ahead_tell_other_server(struct spool *spool, const struct settings *settings, enum side side, FILE *out)
+{
+    const struct settings_endpoint *e = settings_endpoint(settings, side);
+    char *known = batch_known_server(spool, settings, side), *shown, *now;
+
+    if (known && !is_other_port(known, e)) {
+        shown = format_printable(slice_cstr(known));
+        now = e->oauth.tenant ? mem_text(e->oauth.tenant) : mem_format("%s:%u", e->host ? e->host : "", e->port);
+        fprintf(out,
+                "mailhaul: warning: the state folder %s is of mail that was %s %s, and the %s is %s now. The same server "
+                "under another name: nothing is lost or doubled. Another server: name another state; %s\n",
+                settings->state_folder, side == SIDE_SOURCE ? "read from" : "moved to", shown,
+                side == SIDE_SOURCE ? "source" : "target", now,
+                side == SIDE_SOURCE
+                    ? "a folder there with the UIDVALIDITY of one here counts as that one, and its mail as moved"
+                    : "what was moved is not moved there again, and its users end as TargetCountDiffers");
+        free(now);
+        free(shown);
+    }
+    free(known);
 }

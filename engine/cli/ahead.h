@@ -16,5 +16,8 @@ void ahead_tell_other_states(const struct settings *settings, FILE *out);
 
 /* Warns on `out` where the state folder was another batch's, by its name. A run that begins takes the name. */
 void ahead_tell_other_batch(struct spool *spool, const struct settings *settings, FILE *out);
+/* Warns on `out` where the state folder's mail is of another server on this side, by its name. A run in which all
+ * users are Synced takes the name. */
+void ahead_tell_other_server(struct spool *spool, const struct settings *settings, enum side side, FILE *out);
 
 #endif

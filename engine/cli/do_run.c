@@ -326,6 +326,16 @@ static void summarize(const struct opts *o, const struct settings *settings, con
     free(text);
 }
 
+/* Whose the state folder was so far. */
+static void tell_others(const struct opts *o, struct spool *spool, const struct settings *settings)
+{
+    ahead_tell_other_batch(spool, settings, stderr);
+    if (o->command != OPTS_UPLOAD)
+        ahead_tell_other_server(spool, settings, SIDE_SOURCE, stderr);
+    if (o->command != OPTS_FETCH)
+        ahead_tell_other_server(spool, settings, SIDE_TARGET, stderr);
+}
+
 int do_run_beside(const struct opts *o, const struct settings *settings, const char *folder)
 {
     struct spool_config spool_config = {
@@ -347,7 +357,7 @@ int do_run_beside(const struct opts *o, const struct settings *settings, const c
     if (!spool_open(&spool_config, &spool, &err))
         return complain_of_state(&err);
     if (!o->quiet)
-        ahead_tell_other_batch(spool, settings, stderr);
+        tell_others(o, spool, settings);
     confine(o, settings, folder);
     do_run_catch_signals();
     show.color = o->color == OPTS_ALWAYS ||

@@ -1,5 +1,6 @@
 #include "engine/cli/do_tidy.h"
 
+#include "engine/cli/ahead.h"
 #include "engine/cli/complain.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
@@ -21,7 +22,7 @@ struct unseen {
 
 struct tidied {
     struct emit emit;
-    bool json, removes;
+    bool json, removes, quiet;
     struct unseen *unseen;
     size_t unseen_count;
     unsigned unreachable, refused; /* users */
@@ -177,6 +178,8 @@ static int one_state(const struct settings *settings, const char *folder, struct
     if (!spool_open(&config, &spool, &err))
         return complain_of_state(&err);
     tidy.spool = spool;
+    if (!t->quiet)
+        ahead_tell_other_server(spool, settings, SIDE_TARGET, stderr);
     ok = tidy_run(&tidy, r, &err);
     spool_close(&spool);
     return ok ? EXIT_DONE : complain_of_start(&err);
@@ -197,7 +200,7 @@ static int exit_of(const struct tidied *t, const struct tidy_result *r)
 
 int do_tidy(const struct opts *o, const struct settings *settings)
 {
-    struct tidied t = { .json = o->json, .removes = o->remove };
+    struct tidied t = { .json = o->json, .removes = o->remove, .quiet = o->quiet };
     struct settings_list folders = { 0 };
     struct tidy_result r = { 0 };
     int code = find_folders(o, settings, &folders);

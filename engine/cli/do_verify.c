@@ -1,5 +1,6 @@
 #include "engine/cli/do_verify.h"
 
+#include "engine/cli/ahead.h"
 #include "engine/cli/complain.h"
 #include "engine/cli/confine.h"
 #include "engine/cli/do_run.h"
@@ -226,6 +227,9 @@ int do_verify(const struct opts *o, const struct settings *settings)
         states_close(&s);
         return code;
     }
+    for (unsigned i = 0; i < s.opened && !o->quiet; i++)
+        for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++)
+            ahead_tell_other_server(s.spools[i], settings, side, stderr);
     config.spools = s.spools;
     config.spool_count = s.opened;
     if (!o->quiet)

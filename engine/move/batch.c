@@ -445,8 +445,8 @@ static void tell_end(struct batch *batch, const struct batch_result *r)
 
     if (!batch_only_looks(batch)) {
         batch_put(batch, "batch.state", state_word(batch, r, &moved));
-        if (batch->other_target && moved)
-            batch_put_target(batch);
+        if (moved)
+            batch_put_servers(batch);
         put_number(batch, "batch.finished_ms", now_wall_ms());
     } else if (was(batch, "")) {
         batch_put(batch, "batch.state", "Created");
@@ -470,8 +470,7 @@ static void begin(struct batch *batch)
     batch_put(batch, "batch.state", was(batch, "Synced") ? "IncrementalSyncing" : "Syncing");
     put_number(batch, "batch.started_ms", now_wall_ms());
     put_number(batch, "batch.finished_ms", 0);
-    if (hub_uses(&batch->hubs[0], SIDE_TARGET))
-        batch_take_target(batch);
+    batch_take_servers(batch);
 }
 
 static unsigned share(unsigned total, unsigned parts, unsigned index)

@@ -60,9 +60,9 @@ void batch_tell_sometimes(struct batch *batch, const struct batch_view *view);
 void batch_tell_all(struct batch *batch, const struct batch_view *view);
 /* What earlier runs learnt, if it was from these servers; one that cannot be read is none. */
 void batch_take_learnt(struct batch *batch);
-/* Is the target the one that earlier runs moved mail to? Of the first run it is put. */
-void batch_take_target(struct batch *batch);
-/* All users are Synced: from now on it is this one. */
-void batch_put_target(struct batch *batch);
+/* Are the servers those that earlier runs moved mail between? Of the first run they are put. */
+void batch_take_servers(struct batch *batch);
+/* All users are Synced: from now on it is these. */
+void batch_put_servers(struct batch *batch);
 
 #endif

@@ -9,7 +9,6 @@
 
 #define SAMPLE_EVERY_MS 5000
 #define LIVE_EVERY_MS   2000
-#define TARGET_NAME     "batch.target"
 
 void batch_show(struct batch *batch, unsigned hub, const struct batch_show *show, unsigned count,
                 const struct sample_live *live, unsigned live_count)
@@ -206,34 +205,57 @@ void batch_take_learnt(struct batch *batch)
     }
 }
 
-static char *target_of(const struct batch *batch)
-{
-    const struct settings_endpoint *target = settings_endpoint(batch->settings, SIDE_TARGET);
-    const char *server = learnt_server_of(target);
+static const char *const server_names[SIDE_COUNT] = { "batch.source", "batch.target" };
 
-    return target->oauth.tenant ? mem_text(server) : mem_format("%s:%u", server, target->port);
+static char *server_of(const struct settings *settings, enum side side)
+{
+    const struct settings_endpoint *e = settings_endpoint(settings, side);
+    const char *server = learnt_server_of(e);
+
+    return e->oauth.tenant ? mem_text(server) : mem_format("%s:%u", server, e->port);
 }
 
-void batch_put_target(struct batch *batch)
+char *batch_known_server(struct spool *spool, const struct settings *settings, enum side side)
 {
-    char *name = target_of(batch);
-
-    batch_put(batch, TARGET_NAME, name);
-    free(name);
-}
-
-void batch_take_target(struct batch *batch)
-{
-    char *name = target_of(batch);
+    char *name = server_of(settings, side), *other = NULL;
     struct slice known = { 0 };
     struct err err;
 
-    if (!spool_meta_get(batch->spool, TARGET_NAME, &known, &err) || !known.data)
-        batch_put_target(batch);
-    else if (!slice_equal_nocase(known, slice_cstr(name)))
-        batch->other_target = slice_dup(known);
+    if (spool_meta_get(spool, server_names[side], &known, &err) && known.data &&
+        !slice_equal_nocase(known, slice_cstr(name)))
+        other = slice_dup(known);
     free((char *)known.data);
     free(name);
+    return other;
+}
+
+static void put_server(struct batch *batch, enum side side)
+{
+    char *name = server_of(batch->settings, side);
+
+    batch_put(batch, server_names[side], name);
+    free(name);
+}
+
+void batch_put_servers(struct batch *batch)
+{
+    for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++)
+        if (hub_uses(&batch->hubs[0], side))
+            put_server(batch, side);
+}
+
+void batch_take_servers(struct batch *batch)
+{
+    for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
+        char *other = hub_uses(&batch->hubs[0], side) ? batch_known_server(batch->spool, batch->settings, side) : NULL;
+
+        if (!other && hub_uses(&batch->hubs[0], side))
+            put_server(batch, side);
+        if (side == SIDE_TARGET)
+            batch->other_target = other;
+        else
+            free(other);
+    }
 }
 
 const char *batch_other_target(const struct batch *batch)

@@ -96,9 +96,21 @@ class Other(Account):
         batch.state = os.path.join(batch.folder, "new.state")
         self.ends(batch.call("run"), 0)
         self.moved(batch)
+        # Which of the two it is nobody can know but the administrator, who is told, until all is moved there.
+        other = "was moved to 127.0.0.1:%d, and the target is localhost:%d now" % (
+            first.port_tls, first.port_tls)
         batch.sections["target"]["url"] = first.url(True)
-        self.ends(batch.call("run"), 0)
-        self.moved(batch)
+        self.assertIn(other, self.ends(batch.call("verify"), 0).err)
+        for told in (True, False):
+            done = self.ends(batch.call("run"), 0)
+            self.assertEqual(other in done.err, told, done.err)
+            self.moved(batch)
+        other = "was read from localhost:%d, and the source is 127.0.0.1:%d now" % (
+            source.port_tls, source.port_tls)
+        batch.sections["source"]["url"] = source.url(True).replace("localhost", "127.0.0.1")
+        for told in (True, False):
+            done = self.ends(batch.call("run"), 0)
+            self.assertEqual(other in done.err, told, done.err)
         # A folder belongs to one batch too: another's name is told, once.
         batch.set("batch", "name", "other")
         for told in (True, False):
