@@ -11,8 +11,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define SHOWN_MAX 60
+#define SHOWN_MAX  60
+#define FAULTS_MAX 5u /* rows named by their line, beside the first */
 
 enum column {
     COLUMN_ADDRESS,
@@ -73,7 +75,8 @@ struct csv {
     bool has_passwords;
     size_t open_files; /* password files that others may read */
     size_t blanks;     /* passwords without quotes that begin or end with a blank */
-    struct users_place first_blank, first_tiny;
+    size_t line_ends;  /* passwords with a line end within */
+    struct users_place first_blank, first_line_end, first_tiny;
     unsigned tiny_bytes; /* the first MaxMessageSize below 1 KB; 0: none */
     bool target_password_unused;
 };
@@ -229,11 +232,20 @@ static bool is_header(const struct cell *cells, unsigned count)
     return known;
 }
 
+static const char *column_names(char *out, size_t cap)
+{
+    size_t used = 0;
+
+    for (unsigned i = 0; i < COLUMN_COUNT && used < cap; i++)
+        used += (size_t)snprintf(out + used, cap - used, "%s%s", i ? ", " : "; those there are: ", columns[i].name);
+    return out;
+}
+
 static bool read_column(struct csv *f, const struct cell *cell)
 {
     struct slice name = invisible_trim(cell->text);
     struct nearest near;
-    char hint[80];
+    char hint[80], all[200];
 
     nearest_init(&near, name);
     for (unsigned i = 0; i < COLUMN_COUNT; i++) {
@@ -249,9 +261,11 @@ static bool read_column(struct csv *f, const struct cell *cell)
     if (name.size == 0)
         return refuse(f, cell->at, "a column without a name");
     if (slice_find(name, ';') != SIZE_MAX || slice_find(name, '\t') != SIZE_MAX)
-        return refuse(f, cell->at, "columns must be separated by commas");
+        return refuse(f, cell->at, "columns must be separated by commas, not by %s",
+                      slice_find(name, ';') != SIZE_MAX ? "semicolons" : "tabs");
+    nearest_text(&near, "", "", hint, sizeof hint);
     return refuse(f, cell->at, "%.*s: unknown column%s", shown(name), name.data,
-                  nearest_text(&near, "", "", hint, sizeof hint));
+                  hint[0] ? hint : column_names(all, sizeof all));
 }
 
 static bool read_header(struct csv *f)
@@ -350,6 +364,14 @@ static void count_blanks(struct csv *f, const struct cell *cell)
         f->first_blank = cell->at;
 }
 
+static void count_line_ends(struct csv *f, const struct cell *cell)
+{
+    if (slice_find(cell->text, '\n') == SIZE_MAX && slice_find(cell->text, '\r') == SIZE_MAX)
+        return;
+    if (f->line_ends++ == 0)
+        f->first_line_end = cell->at;
+}
+
 /* A cell with a line end is two that a lost quote made one, most often. A password may hold what it likes. */
 static bool text_sane(struct csv *f, enum column column, struct slice text, struct users_place at)
 {
@@ -383,6 +405,7 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum column co
         break;
     case COLUMN_PASSWORD:
         count_blanks(f, cell);
+        count_line_ends(f, cell);
         user->password = secret_create(cell->text);
         f->has_passwords = true;
         break;
@@ -394,6 +417,7 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum column co
         break;
     case COLUMN_TARGET_PASSWORD:
         count_blanks(f, cell);
+        count_line_ends(f, cell);
         user->target_password = secret_create(cell->text);
         f->has_passwords = true;
         f->target_password_unused |= f->settings->target.preset != SETTINGS_PRESET_IMAP;
@@ -448,8 +472,8 @@ static bool store_row(struct csv *f, const struct cell *cells, unsigned count,
     struct settings_user *user;
 
     if (count != f->width)
-        return refuse(f, begin, "the row has %u cell%s, the header %u", count,
-                      count == 1 ? "" : "s", f->width);
+        return refuse(f, begin, "the row has %u cell%s, the header %u%s", count, count == 1 ? "" : "s", f->width,
+                      count > f->width ? "; a cell with a comma within stands in quotes" : "");
     if (index >= USERS_ROWS_MAX)
         return refuse(f, begin, "more than %u users; split the batch", USERS_ROWS_MAX);
     if ((index & (index - 1)) == 0)
@@ -503,11 +527,65 @@ static bool check_twice(struct csv *f)
 
 /* The file */
 
+/* As spreadsheets leave them below the last user: blanks, or commas alone. */
+static bool is_blank_row(const struct cell *cells, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (i == COLUMN_COUNT || cells[i].quoted || invisible_trim(cells[i].text).size)
+            return false;
+    return true;
+}
+
+/* The first fault is told in words, of the others where they are: else each would cost a run. */
+static bool tell_faults(struct csv *f, const unsigned *lines, unsigned faults)
+{
+    size_t cap = sizeof f->err_r->server_text, used = strlen(f->err_r->server_text);
+    unsigned more = faults - 1;
+
+    if (more && used < cap)
+        used += (size_t)snprintf(f->err_r->server_text + used, cap - used, ". %u more row%s faults: line%s", more,
+                                 more == 1 ? " has" : "s have", more == 1 ? "" : "s");
+    for (unsigned i = 0; i < more && i < FAULTS_MAX && used < cap; i++)
+        used += (size_t)snprintf(f->err_r->server_text + used, cap - used, "%s %u", i ? "," : "", lines[i]);
+    if (more > FAULTS_MAX && used < cap)
+        snprintf(f->err_r->server_text + used, cap - used, ", ...");
+    return false;
+}
+
+static bool read_rows(struct csv *f)
+{
+    struct users_place *place_r = f->place_r;
+    struct err *err_r = f->err_r;
+    unsigned lines[FAULTS_MAX], faults = 0;
+
+    while (skip_blank_rows(f)) {
+        struct users_place begin = f->here, other_place;
+        struct cell cells[COLUMN_COUNT];
+        struct err other_err;
+        unsigned count;
+        bool whole;
+
+        if (faults) {
+            f->place_r = &other_place;
+            f->err_r = &other_err;
+        }
+        whole = read_row(f, cells, COLUMN_COUNT, &count);
+        if (whole && (is_blank_row(cells, count) || store_row(f, cells, count, begin)))
+            continue;
+        if (faults > 0 && faults <= FAULTS_MAX)
+            lines[faults - 1] = begin.line;
+        faults++;
+        if (!whole)
+            break; /* nobody knows where the next row begins */
+    }
+    f->place_r = place_r;
+    f->err_r = err_r;
+    return faults == 0 || tell_faults(f, lines, faults);
+}
+
 static bool parse(struct csv *f)
 {
-    struct cell cells[COLUMN_COUNT];
     size_t fault = config_text_fault(slice_of(f->data, f->size));
-    unsigned count;
 
     if (fault != SIZE_MAX) {
         struct users_place at;
@@ -515,14 +593,8 @@ static bool parse(struct csv *f)
         config_text_position(slice_of(f->data, f->size), fault, &at.line, &at.column);
         return refuse(f, at, "%s", f->data[fault] ? "not UTF-8" CONFIG_TEXT_CONVERT : "a NUL byte");
     }
-    if (!read_header(f))
+    if (!read_header(f) || !read_rows(f))
         return false;
-    while (skip_blank_rows(f)) {
-        struct users_place begin = f->here;
-
-        if (!read_row(f, cells, COLUMN_COUNT, &count) || !store_row(f, cells, count, begin))
-            return false;
-    }
     if (f->settings->user_count == f->first_user)
         return refuse(f, f->here, "no users after the header");
     return check_twice(f);
@@ -539,6 +611,11 @@ static void warn(struct csv *f)
                  "of it. If it is meant, put it in quotes; if not, take it out",
                  f->name, f->first_blank.line, f->first_blank.column,
                  f->blanks > 1 ? ", and others do" : "");
+        settings_list_add(f->warnings, slice_cstr(text));
+    }
+    if (f->line_ends) {
+        snprintf(text, sizeof text, "%s:%u:%u: a password has a line end within%s; is a quote missing?", f->name,
+                 f->first_line_end.line, f->first_line_end.column, f->line_ends > 1 ? ", and others do" : "");
         settings_list_add(f->warnings, slice_cstr(text));
     }
     if (f->tiny_bytes) {

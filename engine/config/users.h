@@ -23,7 +23,8 @@ struct users_need {
 /* Reads s->users_file and appends its rows to s->users; s has been through config_load. Passwords
  * go to secrets at once and the file's buffer is wiped. PasswordFile is relative to users.csv.
  * warnings: sentences are added. Errors: PERMANENT/RUN, origin CONFIG, code 65, text
- * "FILE:LINE:COLUMN: what"; s->users then holds the rows before it. */
+ * "FILE:LINE:COLUMN: what" of the first fault, and the lines of the next ones; s->users then holds some of the
+ * rows. */
 bool users_load(struct settings *s, struct users_need need, struct settings_list *warnings,
                 struct users_place *place_r, struct err *err_r) ERR_CHECK;
 /* The same for a text in memory, which is overwritten. name: the file's, for messages and for

@@ -48,12 +48,14 @@ static const struct {
     { "an unknown column and the nearest one", "EmailAdress,UserName\n", 1, 1,
       "EmailAdress: unknown column; did you mean EmailAddress?" },
     { "a column that nothing resembles", "EmailAddress,UserName,Shoe\n", 1, 23,
-      "Shoe: unknown column" },
+      "Shoe: unknown column; those there are: EmailAddress, UserName, Password, UserRoot, TargetUserName, "
+      "TargetPassword, PasswordFile, MaxMessageSize, ExcludeFolders" },
     { "a column twice", "EmailAddress,UserName,username\n", 1, 23,
       "UserName: the column is there twice" },
     { "a column without name", "EmailAddress,UserName,\n", 1, 23, "a column without a name" },
     { "semicolons", "EmailAddress;UserName;Password\n", 1, 1,
-      "columns must be separated by commas" },
+      "columns must be separated by commas, not by semicolons" },
+    { "tabs", "EmailAddress\tUserName\tPassword\n", 1, 1, "columns must be separated by commas, not by tabs" },
     { "no header, and the first line is not repeated", "hunter2SECRET,ann,ann@x.org\n", 1, 1,
       "line 1 must be the header: EmailAddress,UserName,Password,..." },
     { "no header below an empty line", "\nhunter2SECRET,ann\n", 2, 1,
@@ -71,9 +73,18 @@ static const struct {
     { "a header and nothing more", HEAD "\n", 3, 1, "no users after the header" },
     { "a cell too few", HEAD "a@b.c,a,p\nd@e.f,d\n", 3, 1, "the row has 2 cells, the header 3" },
     { "one cell alone", HEAD "ann\n", 2, 1, "the row has 1 cell, the header 3" },
-    { "a cell too many", HEAD "a@b.c,a,p,\n", 2, 1, "the row has 4 cells, the header 3" },
+    { "a cell too many", HEAD "a@b.c,a,p,\n", 2, 1, "the row has 4 cells, the header 3; a cell with a comma within stands in quotes" },
     { "a hundred cells", HEAD ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\n", 2, 1,
-      "the row has 60 cells, the header 3" },
+      "the row has 60 cells, the header 3; a cell with a comma within stands in quotes" },
+    { "two faulty rows", HEAD "ann,a,p\nd@e.f,d,p\ng@h.i\n", 2, 1,
+      "EmailAddress: ann: expected an address such as ann@x.org. 1 more row has faults: line 4" },
+    { "many faulty rows, and a quote that ends the reading", HEAD "a,a,p\nb,b,p\nc,c,p\nd,d,p\ne,e,p\nf,f,p\ng@h.i,g,p\n\"h",
+      2, 1,
+      "EmailAddress: a: expected an address such as ann@x.org. 6 more rows have faults: lines 3, 4, 5, 6, 7, ..." },
+    { "a quote that never ends below a faulty row", HEAD "a,a,p\nb@c.d,b,\"p\nc@d.e,c,p\n", 2, 1,
+      "EmailAddress: a: expected an address such as ann@x.org. 1 more row has faults: line 3" },
+    { "a row of quoted nothing", HEAD "\"\",,\n", 2, 1, "EmailAddress: the cell is empty" },
+    { "rows of commas alone", HEAD ",,\n \n,,,,\n", 5, 1, "no users after the header" },
     { "no address in its cell", HEAD ",a,p\n", 2, 1, "EmailAddress: the cell is empty" },
     { "no user name in its cell", HEAD "a@b.c,  ,p\n", 2, 1, "UserName: the cell is empty" },
     { "no password at all", HEAD "a@b.c,a,\n", 2, 1,
@@ -222,10 +233,11 @@ static void good_rows_are_read(void **state)
     assert_int_equal(s->users[1].exclude_folders->count, 2);
     assert_string_equal(s->users[1].exclude_folders->items[1], "a,b");
     assert_int_equal(s->users[1].line, 6);
-    assert_int_equal(warnings.count, 1); /* of the blanks in quotes none */
+    assert_int_equal(warnings.count, 2); /* of the blanks in quotes none */
     assert_string_equal(warnings.items[0],
                         "users.csv:6:22: a password begins or ends with a blank or with what is not seen; that "
                         "counts as part of it. If it is meant, put it in quotes; if not, take it out");
+    assert_string_equal(warnings.items[1], "users.csv:3:21: a password has a line end within; is a quote missing?");
     settings_list_deinit(&warnings);
     settings_destroy(&s);
 }
@@ -294,6 +306,32 @@ static void warned(struct settings *s, const char *text, const char *warning)
         assert_string_equal(warnings.items[0], warning);
     settings_list_deinit(&warnings);
     settings_destroy(&s);
+}
+
+static void rows_without_anything_are_none(void **state)
+{
+    static const char text[] = HEAD "a@b.c,a,p\n,,\n  \t\n\xC2\xA0,,\n,\nd@e.f,d,q\n,,,,\n";
+    struct settings *s = cloud_settings();
+    struct settings_list warnings = { NULL, 0 };
+    struct users_place place;
+    struct err e;
+
+    if (!parse(s, text, sizeof text - 1, &warnings, &place, &e))
+        fail_msg("%s", e.server_text);
+    assert_int_equal(s->user_count, 2);
+    assert_string_equal(s->users[1].email_address, "d@e.f");
+    assert_int_equal(s->users[1].line, 7);
+    assert_int_equal(warnings.count, 0);
+    settings_destroy(&s);
+}
+
+static void a_password_over_two_lines_is_taken_and_told(void **state)
+{
+    warned(cloud_settings(), HEAD "a@b.c,a,\"p\nq\"\n",
+           "users.csv:2:9: a password has a line end within; is a quote missing?");
+    warned(cloud_settings(), HEAD "a@b.c,a,\"p\nq\"\nd@e.f,d,\"r\r\ns\"\n",
+           "users.csv:2:9: a password has a line end within, and others do; is a quote missing?");
+    warned(cloud_settings(), HEAD "a@b.c,a,\"p,\"\"q\"\n", NULL);
 }
 
 static struct settings *same_server(void)
@@ -494,6 +532,8 @@ int main(void)
         cmocka_unit_test(good_rows_are_read),
         cmocka_unit_test(what_is_not_seen_at_the_ends_is_left_out),
         cmocka_unit_test(slips_that_are_allowed_are_told_once),
+        cmocka_unit_test(rows_without_anything_are_none),
+        cmocka_unit_test(a_password_over_two_lines_is_taken_and_told),
         cmocka_unit_test(one_mailbox_under_two_names_is_told),
         cmocka_unit_test(no_password_is_fine_with_an_administrator),
         cmocka_unit_test(a_file_is_loaded),
