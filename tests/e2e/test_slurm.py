@@ -14,11 +14,13 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import haul
 import mail
 from haul import Case, DOMAIN, check_balance
+from meddler import Meddler, Rule
 
 SCRIPT = os.path.join(mail.ROOT, "scripts", "slurm", "mailhaul-array.sbatch")
 USERS = ["u%02d" % k for k in range(20)]
@@ -130,7 +132,9 @@ class Nights(Slurm):
         # One message at a time, so that a kill finds one under way.
         self.source = self.dovecot(USERS, format="maildir", separator=".")
         self.target = self.target_for(USERS, capability_drop=("MULTIAPPEND", "LITERAL+"))
-        self.one = self.batch(self.source, self.target, USERS)
+        self.meddler = self._started(Meddler(self.target, []))
+        self.one = self.batch(self.source, self.meddler, USERS)
+        self.one.sections["target"] = {"preset": "imap", "url": self.meddler.url(), "tls": "none", "settle-time": "1s"}
         self.one.write()
         self.victim = share_of(USERS[0])
         self.seeded = collections.Counter()
@@ -139,26 +143,32 @@ class Nights(Slurm):
         for k, user in enumerate(USERS):
             count = large if k == 0 else 6
             first = 1000 * k + self.seeded[user]
-            self.source.seed(user, {("INBOX",): [mail.tiny(first + i) for i in range(count)]})
+            self.source.seed(user, {("Large" if k == 0 else "INBOX",): [mail.tiny(first + i) for i in range(count)]})
             self.seeded[user] += count
 
     def night(self, job, large):
         """Returns what each share said of its own night."""
         self.new_mail(large)
+        # The target does not get it before the task was killed: what is to be killed cannot be over before.
+        killed = threading.Event()
+        self.held = Rule('^APPEND "?Large', skip=20, times=1, until=killed.is_set)
+        self.meddler.rules[:] = [self.held]
+        self.addCleanup(killed.set)
         tasks = {share: Task(self, self.one, share, job=job) for share in range(1, SHARES + 1)}
         self.kill(tasks.pop(self.victim), job)
+        killed.set()
         said = {share: self.over(task, 0, "share %d of 4: exit code 0" % share, "synced") for share, task in tasks.items()}
         said[self.victim] = self.over(Task(self, self.one, self.victim, job=10 * job), 0)
         return said
 
     def kill(self, task, job):
-        address = "%s@%s" % (USERS[0], DOMAIN)
-        before, limit = self.arrived(address), time.monotonic() + 60
-        while self.arrived(address) < before + 20:
+        limit = time.monotonic() + 60 * haul.crowd()
+        while not self.held.done:
             self.assertIsNone(task.process.poll(), task.text())
             self.assertLess(time.monotonic(), limit, task.text())
             time.sleep(0.02)
         pid, words = task.program()
+        self.assertGreater(pid, 0, task.text())
         self.assertNotIn("--progress never", words, "hours without a sign of life")
         os.kill(pid, signal.SIGSTOP)
         self.over(Task(self, self.one, self.victim, job=job + 500), 75, "another task is at work with it", str(pid))
@@ -166,10 +176,6 @@ class Nights(Slurm):
         self.over(task, 137, "killed by signal 9", "--array=%d it goes on where it was" % self.victim)
         with open(self.one.path[:-4] + ".share-%d.json" % self.victim) as f:
             self.assertIn("was killed", json.load(f)["verdict"])
-
-    def arrived(self, address):
-        with self.target.connect(address) as mailbox:
-            return len(mailbox.uids(("INBOX",)))
 
     def this_night(self, text):
         found = re.search(r"This run +([\d,]+) messages? fetched .*?, ([\d,]+) uploaded .*?, ([\d,]+) found on", text)
