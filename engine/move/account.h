@@ -108,6 +108,8 @@ struct account {
     } unavailable;            /* push_full's */
     uint64_t took;          /* messages that the target took in this run */
     unsigned resting;       /* folders that rest since it took one (push_later) */
+    uint64_t came;          /* bodies that the source gave in this run */
+    struct refusals unread; /* of bodies, by the source (pull_refused) */
     struct size_limit size_limit; /* of the target */
     bool dates_told;        /* that its target gives messages dates of its own */
     bool puts_aside;        /* messages waited, or wait, until more is known of their folder (push_pair) */

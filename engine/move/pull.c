@@ -59,7 +59,7 @@ void pull_end(struct worker *worker)
 bool pull_has_bodies(const struct folder *f)
 {
     return !account_only_looks(f->account) && !f->account->day_over[SIDE_SOURCE] && f->pull == PULL_BODIES &&
-           (f->wanted.count > 0 || f->wanted.more);
+           (f->wanted.count > 0 || f->wanted.more || f->wanted.later_count > 0);
 }
 
 static bool has_room(const struct folder *f)

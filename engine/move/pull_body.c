@@ -86,7 +86,7 @@ static void body_is_whole(struct fetch *fetch, unsigned index)
     struct folder_item *item = &fetch->items[index];
 
     fetch->got[index] = true;
-    fetch->folder->bodies_came = true;
+    pull_came(fetch->folder);
     if (pull_doubts_body(fetch->worker, item, fetch->in.got))
         pull_check_body(fetch->worker, &fetch->in, item);
     else
@@ -186,15 +186,21 @@ static void has_failed(struct folder *f, struct folder_item *item, const char *t
     message_fails(f, item, type, err);
 }
 
-/* The item waits to be asked for in its next form, or has failed when there is none: then, of a folder that
- * gave no body at all, once more from the first form with the folder opened another way. */
+/* The item waits to be asked for in its next form, or has failed when there is none and the source gives others: then,
+ * of a folder that gave no body at all, once more from the first form with the folder opened another way. */
 static void next_rung(struct worker *w, struct folder *f, struct folder_item *item, const char *type,
                       const struct err *err)
 {
+    bool more = link_is_ready(w->link) ? ladder_goes_on(&item->ladder, is_writable(w)) : !is_through(w, item);
+
     folder_count_fetching(f, -1);
-    if (is_through(w, item) && !f->bodies_came && pull_try_writable(w, f))
+    if (!more && !pull_refused_is_own(f, item, err))
+        return;
+    if (!more && !f->bodies_came && pull_try_writable(w, f)) {
         item->ladder.tries = 0;
-    if (link_is_ready(w->link) ? ladder_goes_on(&item->ladder, is_writable(w)) : !is_through(w, item))
+        more = true;
+    }
+    if (more)
         queue_push_front(&f->wanted, item);
     else
         has_failed(f, item, type, err);
@@ -243,6 +249,8 @@ static void try_again(struct worker *w, struct folder *f, struct folder_item *it
 {
     struct err silent;
 
+    if (item->ladder.tries == 0)
+        pull_refused_first(f, item);
     if (blamed)
         ladder_failed(&item->ladder);
     if (!err && !answered && (item->ladder.tries == 2 || is_through(w, item)) && link_is_ready(w->link)) {
@@ -478,8 +486,11 @@ static bool next_wanted(struct folder *f, struct folder_item *item_r)
             hub_abort_run(f->account->hub, &err);
             return false;
         }
-        if (!queue_pop(&f->wanted, item_r))
-            return false;
+        if (!queue_pop(&f->wanted, item_r)) {
+            if (f->wanted.later_count == 0)
+                return false;
+            queue_take_put_off(&f->wanted, 0, item_r);
+        }
         if (!size_limit_forbids(f->account, f->append_limit, item_r->listed_bytes))
             return true;
         leave_too_large(f, item_r);

@@ -131,6 +131,14 @@ bool pull_fetch_some(struct worker *w);
 void pull_body_refused(struct worker *w, struct folder *f, struct folder_item *item, const char *type,
                        const struct err *err);
 
+/* pull_refused: the source gave a whole body of the folder. */
+void pull_came(struct folder *f);
+/* pull_refused: the message did not come in the first form. */
+void pull_refused_first(struct folder *f, struct folder_item *item);
+/* pull_refused: it did not come in any, of which *err was the last. True: for its own sake. Else item is taken: it is asked
+ * for again behind the others. */
+bool pull_refused_is_own(struct folder *f, struct folder_item *item, const struct err *err);
+
 /* pull_body: a whole body is the item's: it is stored, unless its size speaks against it. Takes both over;
  * the item counts as fetching. */
 void pull_body_came(struct worker *w, struct incoming *in, struct folder_item *item);

@@ -49,6 +49,17 @@ enum refusal refusals_judge_last(const struct refusals *r, const struct refused 
     return r->row < REFUSALS_ROW && m->times >= most ? REFUSAL_OWN : REFUSAL_REST;
 }
 
+enum refusal refusals_judge_unread(struct refusals *r, struct refused *m, bool others, unsigned rounds)
+{
+    bool counted = m->at > r->row_from, given_since = m->at && r->vouched >= m->at;
+
+    m->at = ++r->seen;
+    r->row += !counted;
+    if (given_since || r->rounds >= rounds)
+        return REFUSAL_OWN;
+    return r->row < REFUSALS_UNREAD_ROW && others ? REFUSAL_LATER : REFUSAL_REST;
+}
+
 unsigned refusals_rests(struct refusals *r, const struct refused *m)
 {
     r->rests = true;

@@ -15,6 +15,11 @@
 #define REFUSALS_ROW_WORDS 64u
 /* After so many waits words about the message are believed of each one. */
 #define REFUSALS_ROUNDS_WORDS 5u
+/* Of a source that refuses bodies: different messages in a row, each in every form, that make an outage; and so many
+ * waits while nothing comes, by what its words say, until they are believed of each message. */
+#define REFUSALS_UNREAD_ROW            20u
+#define REFUSALS_UNREAD_ROUNDS         4u
+#define REFUSALS_UNREAD_ROUNDS_PASSING 8u
 /* Refusals behind each of which the folder took another message: it is the message. */
 #define REFUSALS_WITNESSED 2u
 
@@ -57,6 +62,9 @@ enum refusal refusals_judge(struct refusals *r, struct refused *m, enum refusal_
 /* It was judged to be the message, in words about it, and nothing is left that could mend it: has it failed? Not
  * before the folder took another one after it. */
 enum refusal refusals_judge_last(const struct refusals *r, const struct refused *m, bool others, unsigned most);
+/* Of a source: it gave no form of the message's body, nor any other body since it was asked for first. others: as above.
+ * rounds: waits that it is given, counted in `rounds` by the caller. */
+enum refusal refusals_judge_unread(struct refusals *r, struct refused *m, bool others, unsigned rounds);
 /* A wait begins: how many waits went before, of the folder's row or of the message alone. */
 unsigned refusals_rests(struct refusals *r, const struct refused *m);
 /* It was refused before the last wait, and not tried since: it has its turn before there is another wait. */

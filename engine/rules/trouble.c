@@ -1,5 +1,6 @@
 #include "engine/rules/trouble.h"
 
+#include "engine/imap/verdict.h"
 #include "io/base/slice.h"
 
 #include <assert.h>
@@ -264,6 +265,12 @@ bool trouble_may_have_stored(const struct err *err)
         return false;
     return err->class == ERR_CLASS_TRANSIENT || err->class == ERR_CLASS_THROTTLED ||
            (err->class == ERR_CLASS_PERMANENT && !is_about_message(err));
+}
+
+bool trouble_says_it_passes(const struct err *err)
+{
+    return coded(err, "UNAVAILABLE") || coded(err, "INUSE") || coded(err, "TEMPFAIL") || says(err, UNAVAILABLE) ||
+           verdict_is_busy(slice_cstr(err->server_text));
 }
 
 bool trouble_is_login(const char *type)

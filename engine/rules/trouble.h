@@ -64,6 +64,9 @@ bool trouble_turned_away(const struct err *err, bool greeted, unsigned attempts,
 /* NO or BAD to an APPEND that was sent whole, in words that say nothing about the message: a front end may answer
  * so for a back end that goes on and stores it. */
 bool trouble_may_have_stored(const struct err *err);
+/* The words of a refusal say that it passes; of all that are known to be said so, but those that servers also use of a
+ * message that they cannot read ([SERVERBUG]). */
+bool trouble_says_it_passes(const struct err *err);
 /* A tagged `Server Unavailable. 15`: out of order for now, or, to APPEND, a full mailbox. */
 bool trouble_is_unavailable(const struct err *err);
 

@@ -1,6 +1,8 @@
 """Refusals that pass, and messages that a target never takes: an outage costs no message, and one bad message
 costs itself alone."""
 
+import re
+
 import mail
 from exchange import Exchange
 from haul import DOMAIN, Case
@@ -211,6 +213,59 @@ class Costly(AtDovecot):
         report = self.run_with(Rule(self.BIG, after=True), bad=[30])
         self.assertEqual(report["totals"]["failed"], 0)
         self.each_once(self.MESSAGES + 1)
+
+
+class Source(Case):
+    """A source that refuses bodies, in every form of asking."""
+
+    MESSAGES = 60
+
+    def run_with(self, rule, code=0):
+        inner = self.dovecot(["anna"])
+        inner.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(self.MESSAGES)]})
+        self.meddler = self._started(Meddler(inner, [rule]))
+        batch = self.batch(self.meddler, self.target_for(["anna"]), ["anna"])
+        batch.sections["source"] = {"url": self.meddler.url(), "tls": "none"}
+        batch.set("policy", "retry-wait", "20ms")
+        self.ends(batch.call("run"), code)
+        return self.balanced(batch.report())["users"][0]
+
+    def passes(self, times, text):
+        rule = Rule(self.BODY % r"\S+", answer=text, times=times)
+        user = self.run_with(rule)
+        self.assertEqual((user["state"], user["uploaded"], user["failed"]), ("Synced", self.MESSAGES, 0))
+        self.assertEqual(rule.times, 0)
+        self.assertIn(("ServerBug", text[3:]), {(f["type"], f["server_text"]) for f in user["failures"]})
+        # It is asked in no way that would leave marks.
+        self.assertEqual([p["type"] for f in user["folders"] for p in f["problems"]], [])
+
+    # A command that asks for bodies of these messages.
+    BODY = r"^UID FETCH %s \(?.*(BODY|RFC822)(?!\.SIZE)"
+
+    def test_it_gives_nothing_for_a_while(self):
+        self.passes(200, "NO [UNAVAILABLE] Try again later")
+
+    def test_nor_in_words_that_nobody_knows(self):
+        self.passes(150, "NO System I/O error")
+
+    def test_it_gives_nothing_ever(self):
+        """Then each of them has failed by name."""
+        user = self.run_with(Rule(self.BODY % r"\S+", answer="NO System I/O error"), code=3)
+        self.assertEqual((user["failed"], len({i["uid"] for i in user["failed_items"]})), (self.MESSAGES,) * 2)
+
+    def test_one_that_it_never_gives(self):
+        class Names31:
+            """Alone or in a set."""
+
+            @staticmethod
+            def search(line):
+                asked = re.match(Source.BODY % r"(\S+)", line)
+                ranges = [part.partition(":") for part in asked.group(1).split(",")] if asked else []
+                return any(int(first) <= 31 <= int(last or first) for first, _, last in ranges)
+        rule = Rule("", answer="NO [UNAVAILABLE] Try again later")
+        rule.pattern = Names31
+        user = self.run_with(rule, code=3)
+        self.assertEqual((user["uploaded"], [i["uid"] for i in user["failed_items"]]), (self.MESSAGES - 1, [31]))
 
 
 class Flags(AtDovecot):

@@ -260,6 +260,44 @@ static void an_answer_to_what_was_sent_before_says_nothing_of_what_was_refused_a
     assert_int_equal(m.witnessed, 0);
 }
 
+/* ---- bodies that a source refuses ---------------------------------------------------------- */
+
+static void of_a_source_that_gives_others_one_is_refused_itself(void **state)
+{
+    struct refusals r = { 0 };
+    struct refused m = { 0 };
+
+    assert_int_equal(refusals_judge_unread(&r, &m, true, 4), REFUSAL_LATER);
+    refusals_took(&r, r.seen);
+    assert_int_equal(refusals_judge_unread(&r, &m, false, 4), REFUSAL_OWN);
+}
+
+static void a_source_that_gives_nothing_is_waited_for(void **state)
+{
+    struct refused all[REFUSALS_UNREAD_ROW + 5] = { 0 };
+    struct refusals r = { 0 };
+
+    for (unsigned i = 0; i + 1 < REFUSALS_UNREAD_ROW; i++)
+        assert_int_equal(refusals_judge_unread(&r, &all[i], true, 4), REFUSAL_LATER);
+    /* However often the same ones are refused, each counts once. */
+    for (unsigned i = 0; i + 1 < REFUSALS_UNREAD_ROW; i++)
+        assert_int_equal(refusals_judge_unread(&r, &all[i], true, 4), REFUSAL_LATER);
+    for (r.rounds = 0; r.rounds < 4; r.rounds++)
+        assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW], true, 4), REFUSAL_REST);
+    /* It never gave any: then it is true of each, until one comes. */
+    assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW + 1], true, 4), REFUSAL_OWN);
+    refusals_took(&r, r.seen);
+    assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW + 2], true, 4), REFUSAL_LATER);
+}
+
+static void where_there_are_no_others_it_is_waited_for_at_once(void **state)
+{
+    struct refusals r = { 0 };
+    struct refused m = { 0 };
+
+    assert_int_equal(refusals_judge_unread(&r, &m, false, 4), REFUSAL_REST);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +310,9 @@ int main(void)
         cmocka_unit_test(what_never_ends_is_an_outage_and_no_verdict_on_any),
         cmocka_unit_test(one_that_is_alone_is_tried_as_often_as_it_may_be),
         cmocka_unit_test(an_answer_to_what_was_sent_before_says_nothing_of_what_was_refused_after),
+        cmocka_unit_test(of_a_source_that_gives_others_one_is_refused_itself),
+        cmocka_unit_test(a_source_that_gives_nothing_is_waited_for),
+        cmocka_unit_test(where_there_are_no_others_it_is_waited_for_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
