@@ -408,8 +408,8 @@ class Talk:
         act, chance = proxy.plan.act(digest_of(items[0][1]), proxy.number_of(append))
         if act in ("part-refused", "part-cut") and len(items) < 2:
             act = "stored-" + act.split("-")[1]
-        if act == "half-cut":
-            act = None
+        if act in ("half-cut", "amid-cut", "amid-refused"):
+            act = None  # it came whole
         return self.perform(act, chance, append)
 
     def amid(self, folder, items):
