@@ -37,6 +37,7 @@ struct drainer {
     unsigned folder_count, folder_at;
     struct message *messages;
     unsigned count, room, next, inflight;
+    struct quota_hold names, rows; /* of the folders and messages above */
     unsigned empty_rounds; /* folders in a row without mail */
     bool gone;
 };
@@ -92,6 +93,13 @@ static void note_error(struct drainer *d, const struct err *err, const char *typ
     snprintf(s->type, sizeof s->type, "%s", type);
 }
 
+/* What is listed does not fit into memory-max: the connection is over, and a new one will not do better. */
+static void note_memory(struct drainer *d, enum trouble_doing doing, const struct err *err)
+{
+    if (err && trouble_is_memory(err))
+        note_error(d, err, trouble_type(doing, FAILURE_SOURCE, err));
+}
+
 /* A command failed: noted. True when the visit waits or ends because of it, as with a throttle answer;
  * else the drainer goes on with something else. */
 static bool visit_hurt(struct drainer *d, enum trouble_doing doing, const struct err *err)
@@ -108,8 +116,7 @@ static bool is_out(const struct drainer *d)
     return d->part->ending || !d->visit || !visit_is_ready(d->visit);
 }
 
-/* ---- bodies ------------------------------------------------------------------------------------
- */
+/* ---- bodies ---------------------------------------------------------------------------------- */
 
 static void pull_some(struct drainer *d);
 
@@ -243,8 +250,7 @@ static void pull_some(struct drainer *d)
         folder_next(d);
 }
 
-/* ---- folders -----------------------------------------------------------------------------------
- */
+/* ---- folders --------------------------------------------------------------------------------- */
 
 static int by_uid(const void *a, const void *b)
 {
@@ -285,22 +291,31 @@ static void rows_ended(void *context, const struct err *err)
 {
     struct drainer *d = context;
 
+    note_memory(d, TROUBLE_FETCH, err);
     if (is_out(d))
         return;
     if (err && visit_hurt(d, TROUBLE_FETCH, err))
         return;
     sort_rows(d);
+    /* As long as they were told, their FETCH counted them. */
+    quota_hold(&d->rows, session_memory(visit_session(d->visit)), d->room * sizeof *d->messages);
     d->empty_rounds = d->count ? 0 : d->empty_rounds + 1;
     pull_some(d);
+}
+
+static void messages_drop(struct drainer *d)
+{
+    quota_let_go(&d->rows);
+    free(d->messages);
+    d->messages = NULL;
+    d->room = d->count = d->next = 0;
 }
 
 static void selected(void *context, const struct imap_selected *told)
 {
     struct drainer *d = context;
 
-    d->room = d->count = d->next = 0;
-    free(d->messages);
-    d->messages = NULL;
+    messages_drop(d);
     d->empty_rounds += told->status.messages == 0;
 }
 
@@ -342,6 +357,7 @@ static void folder_next(struct drainer *d)
 
 static void folders_drop(struct drainer *d)
 {
+    quota_let_go(&d->names);
     for (unsigned i = 0; i < d->folder_count; i++)
         free(d->folders[i]);
     free(d->folders);
@@ -358,12 +374,14 @@ static void list_row(void *context, const struct imap_list_row *r)
         return;
     d->folders = mem_resize(d->folders, d->folder_count + 1u, sizeof *d->folders);
     d->folders[d->folder_count++] = slice_dup(r->name);
+    quota_hold_more(&d->names, session_memory(visit_session(d->visit)), sizeof *d->folders + r->name.size + 1);
 }
 
 static void list_ended(void *context, const struct err *err)
 {
     struct drainer *d = context;
 
+    note_memory(d, TROUBLE_LIST, err);
     if (is_out(d))
         return;
     if (err) {
@@ -376,8 +394,7 @@ static void list_ended(void *context, const struct err *err)
     folder_next(d);
 }
 
-/* ---- connections -------------------------------------------------------------------------------
- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static void ready(void *context)
 {
@@ -408,6 +425,8 @@ static void over(void *context, const struct err *err, const char *type)
     struct part *part = d->part;
 
     d->visit = NULL;
+    folders_drop(d);
+    messages_drop(d);
     if (err)
         note_error(d, err, type);
     if (--part->open == 0)
@@ -473,7 +492,7 @@ static void part_run(struct part *part)
     loop_destroy(&part->loop);
     for (unsigned i = 0; i < part->count; i++) {
         folders_drop(&part->drainers[i]);
-        free(part->drainers[i].messages);
+        messages_drop(&part->drainers[i]);
     }
 }
 

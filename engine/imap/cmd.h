@@ -73,7 +73,8 @@ struct cmd {
         } namespaces;
         struct {
             enum session_list_form form;
-            unsigned rows; /* received */
+            unsigned rows;  /* received */
+            uint64_t bytes; /* of their names */
             void (*row)(void *context, const struct imap_list_row *row);
             void (*status)(void *context, struct slice name, const struct imap_status *status);
         } list;

@@ -12,7 +12,9 @@
 
 #define ROWS_SLACK       1000u
 #define OPEN_SLACK       100000u /* a server may know of more than it told */
-#define LIST_ROWS_USEFUL 200000u
+/* More than these is no list of a mailbox's folders: who goes on is waited for as for one who says nothing of use. */
+#define LIST_ROWS_USEFUL  200000u
+#define LIST_BYTES_USEFUL (128u << 20) /* of names */
 /* Of a row, in an array that is moved when it grows. */
 #define ROW_KEPT_BYTES   256u
 
@@ -297,7 +299,8 @@ static void list_received(struct session *s, const struct resp *resp)
     if (resp->data == RESP_LSUB)
         row.attributes |= IMAP_MAILBOX_SUBSCRIBED;
     cmd->got_data = true;
-    if (cmd->u.list.rows++ < LIST_ROWS_USEFUL)
+    cmd->u.list.bytes += row.name.size;
+    if (cmd->u.list.rows++ < LIST_ROWS_USEFUL && cmd->u.list.bytes <= LIST_BYTES_USEFUL)
         session_useful(s);
     cmd->u.list.row(cmd->context, &row);
     /* Counted by the list itself, which outlives the command. */

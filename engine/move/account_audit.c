@@ -32,7 +32,18 @@ struct audit {
     uint64_t from[MESSAGE_STATE_COUNT]; /* of those, by state */
     uint32_t missing_count, surplus, unproved; /* unproved: those of the missing that a proof must find */
     uint32_t missing_from; /* the lowest UID that one of them had on the target, 1: not known */
+    struct quota_hold held; /* by all of these lists */
 };
+
+/* What the lists take from here on; while a server told them, its command counted its own. */
+static void count_held(struct audit *a)
+{
+    size_t each_ours = sizeof *a->ours + sizeof *a->states + sizeof *a->target_uids + sizeof *a->least_uids +
+                       sizeof *a->went + sizeof *a->lacks;
+
+    quota_hold(&a->held, a->account->memory,
+               a->there_room * sizeof *a->there + a->range_room * sizeof *a->ranges + a->room * each_ours);
+}
 
 static bool link_stands(const struct audit *a)
 {
@@ -51,6 +62,7 @@ static void audit_over(struct audit *a)
     struct account *account = a->account;
 
     account->proving--;
+    quota_let_go(&a->held);
     free(a->there);
     free(a->ours);
     free(a->states);
@@ -137,6 +149,7 @@ static bool each_ours(void *context, const struct message_record *m)
         a->target_uids = mem_resize(a->target_uids, a->room, sizeof *a->target_uids);
         a->least_uids = mem_resize(a->least_uids, a->room, sizeof *a->least_uids);
         a->went = mem_resize(a->went, a->room, sizeof *a->went);
+        count_held(a);
     }
     a->states[a->count] = (uint8_t)m->state;
     a->target_uids[a->count] = m->target_uid;
@@ -365,8 +378,9 @@ static void judge(struct audit *a)
     verify_match(a->ours, a->count, a->there, a->there_count,
                  settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE, matched, a);
     note_missing(a);
-    log_line(LOG_INFO, "folder.audited", "user=%s folder=%s from=%u ours=%u there=%u missing=%u",
-             account->user->email_address, f->target_name, a->from_uid, a->count, a->there_count, a->missing_count);
+    log_line(LOG_INFO, "folder.audited", "user=%s folder=%s from=%u ours=%u there=%u missing=%u bytes=%zu",
+             account->user->email_address, f->target_name, a->from_uid, a->count, a->there_count, a->missing_count,
+             a->held.bytes);
     if (f->proves) {
         take_proof(a);
     } else if (a->missing_count == 0) {
@@ -465,6 +479,7 @@ static void listed(void *context, const struct err *err)
     struct account *account = a->account;
 
     if (!err) {
+        count_held(a);
         /* Everything answered so far must be in the journal before it is compared. */
         account->told++;
         hub_submit(account->hub, store_op_new(STORE_OP_FLUSH, 0, 0), flushed, a);

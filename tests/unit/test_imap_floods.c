@@ -119,6 +119,23 @@ static void a_folder_again_and_again(void **state)
     session_destroy(&c.one.session);
 }
 
+/* Each is another folder, and one answer has as many bytes as it likes: no list of a mailbox's folders is so long. */
+static void folders_with_names_without_end(void **state)
+{
+    struct counting c = { 0 };
+    char line[60100];
+    size_t size;
+
+    begin(&c.one);
+    session_list(c.one.session, SESSION_LIST_PLAIN, SLICE("*"), 0, folder, NULL, ended, &c);
+    free(said(&c.one, &size));
+    size = (size_t)snprintf(line, sizeof line, "* LIST () \"/\" \"%060000d\"\r\n", 7);
+    assert_in_range(flood(&c.one, line), 128u << 20, 400u << 20);
+    assert_int_equal(c.one.failed, 1);
+    assert_in_range(c.rows, 2000, 8000);
+    session_destroy(&c.one.session);
+}
+
 static void rows_again_and_again(void **state)
 {
     struct counting c = { 0 };
@@ -375,6 +392,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_without_end),
         cmocka_unit_test(a_folder_again_and_again),
+        cmocka_unit_test(folders_with_names_without_end),
         cmocka_unit_test(rows_again_and_again),
         cmocka_unit_test(more_rows_than_messages),
         cmocka_unit_test(a_body_again_and_again),
