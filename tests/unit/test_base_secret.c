@@ -119,6 +119,13 @@ static void flags_of(const void *address, char *flags_r, size_t cap)
 
 #define MANY 3000
 
+/* Sanitizers take mlock away and say that it went well. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define LOCKS_REALLY false
+#else
+#define LOCKS_REALLY true
+#endif
+
 static void test_many_are_kept_apart_and_out_of_core_files(void **state)
 {
     static struct secret *all[MANY];
@@ -139,7 +146,7 @@ static void test_many_are_kept_apart_and_out_of_core_files(void **state)
         }
         flags_of(secret_peek(all[round]).data, flags, sizeof flags);
         assert_non_null(strstr(flags, " dd"));
-        assert_true(!secret_is_locked() || strstr(flags, " lo"));
+        assert_true(!secret_is_locked() || !LOCKS_REALLY || strstr(flags, " lo"));
         for (unsigned i = 1; i < MANY; i += 2)
             secret_destroy(&all[i]);
     }
