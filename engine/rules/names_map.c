@@ -23,6 +23,7 @@ struct mapping {
     const struct names_target *special[ROLES_COUNT]; /* the target's own folder of a role */
     struct names_index names;   /* source name -> row */
     struct names_index taken;   /* key of a target name -> row */
+    struct names_index raws;    /* key of the same name as the target writes it -> row */
     struct names_index numbers; /* key of a wanted name -> the number that is tried next */
     struct names_index words;   /* folded source name -> line of [folders] */
     struct names_place *places; /* of every row, also of those that only others lie below */
@@ -73,12 +74,19 @@ static void find_special(struct mapping *m)
 
 /* ---- names that are given away ------------------------------------------------------------- */
 
-static bool take(struct mapping *m, const char *name, size_t row)
+/* False: the name is another's, as people read it or as the target writes it. Where the target has no levels, a/b is
+ * written a-b, and that may be the name of another folder. */
+static bool take(struct mapping *m, const char *name, const char *raw, size_t row)
 {
     char *key = names_key(name, m->rules->exchange);
-    bool free_so_far = names_index_add(&m->taken, slice_cstr(key), row);
+    char *raw_key = names_raw_key(slice_cstr(raw), m->rules->target_delimiter, m->rules);
+    bool free_so_far = names_index_find(&m->taken, slice_cstr(key)) == NAMES_INDEX_NONE &&
+                       names_index_add(&m->raws, slice_cstr(raw_key), row);
 
+    if (free_so_far)
+        (void)names_index_add(&m->taken, slice_cstr(key), row);
     free(key);
+    free(raw_key);
     return free_so_far;
 }
 
@@ -209,7 +217,7 @@ static void place_row(struct mapping *m, size_t i)
         change = names_to_target(parent, wish.path, 1, m->rules, &got);
     if (moves) {
         key = names_key(got.name, m->rules->exchange);
-        while (!take(m, got.name, i)) {
+        while (!take(m, got.name, got.raw, i)) {
             size_t next = names_index_find(&m->numbers, slice_cstr(key));
 
             number = next == NAMES_INDEX_NONE ? 2 : (unsigned)next;
@@ -294,6 +302,7 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
 
     names_index_init(&m.names);
     names_index_init(&m.taken);
+    names_index_init(&m.raws);
     names_index_init(&m.numbers);
     names_index_init(&m.words);
     m.places = mem_zero(count, sizeof *m.places);
@@ -310,7 +319,7 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
     }
     for (size_t i = 0; i < count; i++) {
         if (rows[i].target_raw)
-            (void)take(&m, rows[i].target_name, i);
+            (void)take(&m, rows[i].target_name, rows[i].target_raw, i);
         m.has_archive |= strcmp(rows[i].role, "archive") == 0;
         m.levels[i] = levels_of(rows[i].name);
         m.order[i] = i;
@@ -327,7 +336,7 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
         if (rows[m.order[i]].name[0])
             place_row(&m, m.order[i]);
     if (rules->work)
-        *rules->work += m.names.looks + m.taken.looks + m.numbers.looks + m.words.looks;
+        *rules->work += m.names.looks + m.taken.looks + m.raws.looks + m.numbers.looks + m.words.looks;
     for (size_t i = 0; i < count; i++) {
         free(m.places[i].raw);
         free(m.places[i].name);
@@ -339,6 +348,7 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
     free(m.order);
     names_index_deinit(&m.names);
     names_index_deinit(&m.taken);
+    names_index_deinit(&m.raws);
     names_index_deinit(&m.numbers);
     names_index_deinit(&m.words);
 }

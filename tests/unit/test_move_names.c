@@ -203,6 +203,24 @@ static void two_names_never_become_one(void **state)
     assert_true(was_told(&told, 7, "MultipleRoots"));
 }
 
+/* A target without levels writes a/b as a-b, and a folder of that name may be there. */
+static void where_there_are_no_levels_no_two_become_one(void **state)
+{
+    static const struct in in[] = {
+        { "a/b", '/', 0, "a/b", "", "a-b (2)" },
+        { "a-b", '/', 0, "a-b", "", "a-b" },
+        { "a/b/c", '/', 0, "a/b/c", "", "a-b (2)-c" },
+        { "a/b-c", '/', 0, "a/b-c", "", "a-b-c (2)" },
+        { "a-b/c", '/', 0, "a-b/c", "", "a-b-c" },
+    };
+    struct names_rules rules = { .source_prefix = "", .target_prefix = "", .target_delimiter = '\0' };
+    struct told told;
+
+    (void)state;
+    run(in, sizeof in / sizeof *in, NULL, 0, &rules, &told);
+    assert_true(was_told(&told, 0, "FolderNameClash"));
+}
+
 /* Two namespaces may write one path in two ways. Whichever LIST shows first, what lies below goes to the same place. */
 static void the_order_of_list_decides_nothing(void **state)
 {
@@ -336,6 +354,7 @@ int main(void)
         cmocka_unit_test(the_namespaces_of_others_are_left_alone),
         cmocka_unit_test(a_target_with_a_prefix_of_its_own),
         cmocka_unit_test(two_names_never_become_one),
+        cmocka_unit_test(where_there_are_no_levels_no_two_become_one),
         cmocka_unit_test(the_order_of_list_decides_nothing),
         cmocka_unit_test(on_a_case_sensitive_target_both_keep_their_names),
         cmocka_unit_test(the_users_word_comes_first),
