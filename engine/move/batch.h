@@ -132,7 +132,7 @@ struct brake *batch_brake(struct batch *batch);
  * it is not the one of the batch; else NULL. Any thread. */
 const char *batch_other_target(const struct batch *batch);
 /* The server of this side, named so, that the mail of the state folder is of, where that is not the batch's; else,
- * and where no run had it yet, NULL. The caller's to free. Needs no run. */
+ * and where it holds none yet, NULL. The caller's to free. Needs no run. */
 char *batch_known_server(struct spool *spool, const struct settings *settings, enum side side);
 bool batch_stopping(const struct batch *batch);
 struct governor *batch_governor(struct batch *batch);

@@ -3,6 +3,7 @@
 #include "engine/move/governor.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
+#include "store/reader.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,6 +216,45 @@ static char *server_of(const struct settings *settings, enum side side)
     return e->oauth.tenant ? mem_text(server) : mem_format("%s:%u", server, e->port);
 }
 
+struct holding {
+    enum side side;
+    uint32_t *users;
+    size_t count;
+    bool mail;
+};
+
+static bool add_user(void *context, const struct user_record *user)
+{
+    struct holding *h = context;
+
+    h->users = mem_resize(h->users, h->count + 1, sizeof *h->users);
+    h->users[h->count++] = user->id;
+    return true;
+}
+
+static bool look_at_folder(void *context, const struct folder_record *f)
+{
+    struct holding *h = context;
+
+    h->mail |= h->side == SIDE_SOURCE ? f->tally.found > 0 : f->tally.uploaded + f->tally.present > 0;
+    return true;
+}
+
+/* Anything of that server; after a first run with a misspelt name there is not. */
+static bool holds_mail_of(struct spool *spool, enum side side)
+{
+    struct holding h = { .side = side };
+    struct reader *reader = NULL;
+    struct err err;
+    bool ok = reader_create(spool, &reader, &err) && reader_users(reader, add_user, &h, &err);
+
+    for (size_t i = 0; ok && !h.mail && i < h.count; i++)
+        ok = reader_folders(reader, h.users[i], look_at_folder, &h, &err);
+    reader_destroy(&reader);
+    free(h.users);
+    return h.mail || !ok;
+}
+
 char *batch_known_server(struct spool *spool, const struct settings *settings, enum side side)
 {
     char *name = server_of(settings, side), *other = NULL;
@@ -222,7 +262,7 @@ char *batch_known_server(struct spool *spool, const struct settings *settings, e
     struct err err;
 
     if (spool_meta_get(spool, server_names[side], &known, &err) && known.data &&
-        !slice_equal_nocase(known, slice_cstr(name)))
+        !slice_equal_nocase(known, slice_cstr(name)) && holds_mail_of(spool, side))
         other = slice_dup(known);
     free((char *)known.data);
     free(name);

@@ -71,6 +71,22 @@ class Exists(Account):
 class Other(Account):
     """A state folder belongs to one target."""
 
+    def test_a_server_of_which_there_is_no_mail_is_no_news(self):
+        source = self.dovecot(["anna"])
+        source.seed("anna", {("INBOX",): [mail.tiny(1)]})
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        right = {side: batch.sections[side]["url"] for side in ("source", "target")}
+        for side, url in right.items():
+            batch.sections[side]["url"] = url.replace("localhost", "127.0.0.1")
+        batch.passwords["anna"] = "not this one"
+        self.ends(batch.call("run"), 77)
+        for side, url in right.items():
+            batch.sections[side]["url"] = url
+        batch.passwords.clear()
+        done = self.ends(batch.call("run"), 0)
+        self.assertNotIn("warning", done.err)
+        self.moved(batch)
+
     def test_another_server_is_told(self):
         source = self.dovecot(["anna"])
         source.seed("anna", {("INBOX",): [mail.tiny(i) for i in range(6)], ("Work",): [mail.tiny(10)]})
