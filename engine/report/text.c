@@ -177,13 +177,27 @@ static bool say_killed(const struct report *r, struct buf *b)
                              now_rfc3339(r->batch.killed_ms, when, sizeof when));
 }
 
+/* The sums are what was moved; of some it is known that the target holds it no more. */
+static bool say_short(const struct report *r, struct buf *b)
+{
+    unsigned users = 0;
+
+    for (unsigned i = 0; i < r->user_count; i++)
+        users += r->users[i].state == USER_FAILED && strcmp(r->users[i].failure, "TargetCountDiffers") == 0;
+    return users == 0 ||
+           buf_append_format(b,
+                             " The target holds less of %s user%s than was moved there: what is called transferred or "
+                             "already there is how it was then.",
+                             format_count(users).text, format_s(users));
+}
+
 const char *report_verdict(const struct report *r, char *out, size_t cap)
 {
     struct buf b;
     bool whole;
 
     buf_init(&b, 4096);
-    whole = say_killed(r, &b) && say(r, &b);
+    whole = say_killed(r, &b) && say(r, &b) && say_short(r, &b);
     (void)whole;
     report_shards_say_unheard(r, &b);
     report_shards_say_missing(r, &b);

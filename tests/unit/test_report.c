@@ -629,6 +629,30 @@ static void verdicts(void **state)
     }
 }
 
+/* "Already there" beside a target that counts less would be two accounts of one thing. */
+static void a_verdict_says_what_the_target_holds_no_more(void **state)
+{
+    struct spool s = { 0 }, *one = &s;
+    struct report *r;
+    char text[600];
+
+    add_user(&s, 1, "a@x", USER_FAILED, "TargetCountDiffers");
+    add_folder(&s, 1, 1, "I", "I", (struct tally){ .found = 3, .present = 3 }, false);
+    add_user(&s, 2, "b@x", USER_FAILED, "LoginFailed");
+    /* It went once; that user is all right again. */
+    add_user(&s, 3, "c@x", USER_SYNCED, "TargetCountDiffers");
+    r = load(&one, 1);
+    report_verdict(r, text, sizeof text);
+    assert_non_null(strstr(text, " The target holds less of 1 user than was moved there: what is called transferred or "
+                                 "already there is how it was then."));
+    report_free(&r);
+    snprintf(s.users[0].failure, sizeof s.users[0].failure, "LoginFailed");
+    r = load(&one, 1);
+    assert_null(strstr(report_verdict(r, text, sizeof text), "holds less"));
+    report_free(&r);
+    fake_free(&s);
+}
+
 static void add_doubt(struct spool *s, uint32_t user, uint32_t folder, const char *type, uint64_t count, bool marked)
 {
     struct fake_problem p = { .user = user,
@@ -1006,6 +1030,7 @@ int main(void)
         cmocka_unit_test(only_users_that_are_asked_for),
         cmocka_unit_test(shards_that_are_not_there_are_told),
         cmocka_unit_test(verdicts),
+        cmocka_unit_test(a_verdict_says_what_the_target_holds_no_more),
         cmocka_unit_test(who_is_in_doubt_is_not_called_synced),
         cmocka_unit_test(a_verdict_names_the_failure_that_all_share),
         cmocka_unit_test(the_summary_has_the_labels),
