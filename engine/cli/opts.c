@@ -284,6 +284,19 @@ static bool unknown_option(const struct opts *o, struct slice name, struct err *
                          nearest_text(&near, "--", "", hint, sizeof hint));
 }
 
+/* With the commands that take it: most often one option of a few was meant for another of them. */
+static bool refuse_option(const struct option *option, enum opts_command command, struct err *err_r)
+{
+    char takers[120];
+    size_t used = 0;
+
+    for (unsigned i = 0; i < OPTS_COMMAND_COUNT && used < sizeof takers; i++)
+        if (option->commands & 1u << i)
+            used += (size_t)snprintf(takers + used, sizeof takers - used, "%s%s", used ? ", " : "", commands[i].name);
+    return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s: not an option of %s; it is one of %s", option->name,
+                         commands[command].name, takers);
+}
+
 /* One argument that begins with "--"; *next is the one after, advanced when it is the value. */
 static bool read_option(struct opts *o, const char *text, char *const **next, unsigned *given_r,
                         struct err *err_r)
@@ -299,6 +312,9 @@ static bool read_option(struct opts *o, const char *text, char *const **next, un
             option = &options[i];
     if (!option)
         return unknown_option(o, name, err_r);
+    /* Before its value: that it has none is then beside the point. */
+    if (o->command != OPTS_COMMAND_COUNT && !(option->commands & 1u << o->command))
+        return refuse_option(option, o->command, err_r);
     if (!option->value_name && value)
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s: takes no value", option->name);
     if (option->value_name && !value) {
@@ -319,7 +335,11 @@ static bool read_command(struct opts *o, const char *text, struct err *err_r)
 {
     struct nearest near;
     char hint[80];
+    size_t size = strlen(text);
 
+    if (size > 4 && strcmp(text + size - 4, ".ini") == 0)
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "%.*s: the command comes before the batch file; mailhaul --help lists them",
+                             SHOWN_MAX, text);
     nearest_init(&near, slice_cstr(text));
     for (unsigned i = 0; i < OPTS_COMMAND_COUNT; i++) {
         if (strcmp(text, commands[i].name) == 0) {
@@ -349,8 +369,7 @@ static bool check_all(const struct opts *o, unsigned given, struct err *err_r)
     command = commands[o->command].name;
     for (size_t i = 0; i < OPTION_COUNT; i++)
         if (given & 1u << i && !(options[i].commands & 1u << o->command))
-            return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s: not an option of %s",
-                                 options[i].name, command);
+            return refuse_option(&options[i], o->command, err_r);
     if (o->batch_files.count == 0)
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "%s: the batch file is missing", command);
     for (size_t i = 0; i < o->batch_files.count; i++)
