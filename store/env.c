@@ -46,6 +46,14 @@ bool env_lost(struct spool *spool, struct err *err_r, const char *what)
     return err_doing(err_r, "open the spool");
 }
 
+/* What may not be looked into is somebody else's too, most often: a folder above it is closed. */
+static bool is_another_users(const char *folder)
+{
+    struct stat st;
+
+    return stat(folder, &st) == 0 ? st.st_uid != geteuid() : errno == EACCES;
+}
+
 bool env_error(struct spool *spool, struct err *err_r, int rc, const char *doing)
 {
     const char *text = mdb_strerror(rc);
@@ -77,7 +85,9 @@ bool env_error(struct spool *spool, struct err *err_r, int rc, const char *doing
         text = "the file system is read-only";
         break;
     case EACCES:
-        text = "no permission on the spool's files";
+        text = is_another_users(spool->place.folder)
+                   ? "it belongs to another user, who alone may read it: run this as that user"
+                   : "no permission on the spool's files";
         break;
     case ENOSPC:
         text = "no space left on the disk";

@@ -118,6 +118,16 @@ static void a_folder_of_another_user_is_refused(void **state)
     assert_non_null(strstr(err.server_text, "another user"));
     assert_int_equal(stat(kit.state, &st), 0);
     assert_int_equal(st.st_uid, 65534);
+    /* Who may not even read it is told whose it is. */
+    {
+        struct spool other = { .place.folder = kit.state };
+
+        assert_false(env_error(&other, &err, EACCES, "open the spool"));
+        assert_non_null(strstr(err.server_text, "belongs to another user"));
+        other.place.folder = kit.folder;
+        assert_false(env_error(&other, &err, EACCES, "open the spool"));
+        assert_non_null(strstr(err.server_text, "no permission on the spool's files"));
+    }
     kit_remove(kit.folder);
     /* And a link that somebody else made to one of ours. */
     kit_folder(&kit);
