@@ -167,6 +167,17 @@ static bool tell_unfetched(const struct opts *o, const struct batch_result *r)
     return true;
 }
 
+/* One who was Synced before and was not looked at again still is by the verdict below. */
+static const char *unfinished(const struct batch_result *r, char *out, size_t cap)
+{
+    unsigned users = r->synced + r->failed + r->stopped;
+
+    out[0] = '\0';
+    if (r->stopped)
+        snprintf(out, cap, " with %u of %u user%s not looked at to the end", r->stopped, users, format_s(users));
+    return out;
+}
+
 static int exit_of(const struct opts *o, const struct batch_result *r)
 {
     char line[512];
@@ -181,10 +192,11 @@ static int exit_of(const struct opts *o, const struct batch_result *r)
                             "or mailhaul run does both\n");
             return EXIT_STOPPED;
         }
-        fprintf(stderr, "mailhaul: stopped early (%s); run again to go on\n",
+        fprintf(stderr, "mailhaul: stopped early (%s)%s; run again to go on\n",
                 !r->stop_reason                         ? "not finished"
                 : strcmp(r->stop_reason, "window") == 0 ? "the window has closed"
-                                                        : r->stop_reason);
+                                                        : r->stop_reason,
+                unfinished(r, line, sizeof line));
         return EXIT_STOPPED;
     case BATCH_WITH_FAILURES:
         return EXIT_FAILED_USERS;

@@ -56,6 +56,8 @@ class Stop(Case):
         report = self.balanced(self.one.report())
         self.assertGreater(report["totals"]["pending"], 0, "the stop came too late: %s" % done)
         self.assertEqual(report["batch"]["state"], "Stopped")
+        self.assertRegex(done.err, r"stopped early \(%s\) with [12] of 2 users not looked at to the end; run again" %
+                         signal.Signals(number).name)
         self.ends(self.one.call("run"), 0)
         self.moved(self.one)
         self.balanced(self.one.report())
