@@ -174,12 +174,12 @@ void plan_print_text(const struct plan *plan)
     for (size_t i = 0; i < plan->settings->user_count; i++)
         print_user(&plan->users[i]);
     sum_up(plan, &t);
-    printf("\n%zu user%s: %s message%s to move (%s), %s skipped\n", plan->settings->user_count,
+    printf("\n%s user%s: %s message%s to move (%s), %s skipped\n", format_count(plan->settings->user_count).text,
            format_s(plan->settings->user_count), format_count(t.move).text, format_s(t.move),
            format_bytes(t.bytes).text, format_count(t.skip).text);
     if (plan->unplanned)
-        printf("%u of them could not be planned and %s missing from these figures, or in them as last "
+        printf("%s of them could not be planned and %s missing from these figures, or in them as last "
                "seen\n",
-               plan->unplanned, plan->unplanned == 1 ? "is" : "are");
+               format_count(plan->unplanned).text, plan->unplanned == 1 ? "is" : "are");
     print_time(plan);
 }

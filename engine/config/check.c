@@ -277,8 +277,8 @@ static bool check_exchange(const struct config_state *c, struct err *err_r)
         return true;
     if (!e->oauth.tenant)
         return config_fail(c, CONFIG_TARGET, "tenant", err_r,
-                           "missing; preset = exchange-online needs it, such as "
-                           "contoso.onmicrosoft.com");
+                           "missing; preset = exchange-online%s needs it, such as contoso.onmicrosoft.com",
+                           has(c, CONFIG_TARGET, "preset") ? "" : ", which is the default (preset = imap: another server),");
     if (!e->oauth.client_id)
         return config_fail(c, CONFIG_TARGET, "client-id", err_r,
                            "missing; preset = exchange-online needs the application's ID");

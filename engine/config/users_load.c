@@ -16,8 +16,8 @@ bool users_load(struct settings *s, struct users_need need, struct settings_list
 
     *place_r = (struct users_place){ 0, 0 };
     if (access(s->users_file, F_OK) != 0)
-        return config_refuse(err_r, CONFIG_EXIT_USERS, "%s: %s; the key users of [batch] names it", name,
-                             strerror(errno));
+        return config_refuse(err_r, CONFIG_EXIT_USERS, "%s: %s; the key users of [batch] names it%s", name,
+                             strerror(errno), strchr(name, '#') ? ". A comment behind a value begins with ; and not with #" : "");
     if (!config_text_read(s->users_file, USERS_BYTES_MAX, CONFIG_EXIT_USERS, &text, err_r))
         return false;
     by_others = text.readable_by_others;

@@ -196,8 +196,10 @@ static const struct {
     { "no target for preset imap", SOURCE "[target]\npreset=imap\n", NULL,
       "night.ini: [target] url: missing; expected a server such as imaps://imap.example.edu" },
     { "a cloud without tenant", SOURCE "[target]\n", NULL,
-      "night.ini: [target] tenant: missing; preset = exchange-online needs it, such as "
-      "contoso.onmicrosoft.com" },
+      "night.ini: [target] tenant: missing; preset = exchange-online, which is the default (preset = imap: another "
+      "server), needs it, such as contoso.onmicrosoft.com" },
+    { "a cloud by name without tenant", SOURCE "[target]\npreset = exchange-online\n", NULL,
+      "night.ini: [target] tenant: missing; preset = exchange-online needs it, such as contoso.onmicrosoft.com" },
     { "a cloud without application", SOURCE "[target]\ntenant = a.b\n", NULL,
       "night.ini: [target] client-id: missing; preset = exchange-online needs the application's "
       "ID" },

@@ -452,6 +452,21 @@ static void a_file_is_loaded(void **state)
 }
 
 /* Every user is in exactly one shard, and in the same one whatever the case and the order. */
+static void a_comment_behind_the_name_is_recognised(void **state)
+{
+    struct settings *s = cloud_settings();
+    struct settings_list warnings = { NULL, 0 };
+    struct users_place place;
+    struct err e;
+
+    free(s->users_file);
+    s->users_file = mem_text("no/such/u.csv # of Monday");
+    assert_false(users_load(s, (struct users_need){ true, true }, &warnings, &place, &e));
+    assert_string_equal(e.server_text, "no/such/u.csv # of Monday: No such file or directory; the key users of [batch] names it. A "
+                                       "comment behind a value begins with ; and not with #");
+    settings_destroy(&s);
+}
+
 static void shards_part_the_users(void **state)
 {
     unsigned sizes[7] = { 0 };
@@ -537,6 +552,7 @@ int main(void)
         cmocka_unit_test(one_mailbox_under_two_names_is_told),
         cmocka_unit_test(no_password_is_fine_with_an_administrator),
         cmocka_unit_test(a_file_is_loaded),
+        cmocka_unit_test(a_comment_behind_the_name_is_recognised),
         cmocka_unit_test(shards_part_the_users),
         cmocka_unit_test(users_are_selected),
         cmocka_unit_test(a_window_may_pass_midnight),
