@@ -33,6 +33,7 @@ struct drainer {
     struct visit *visit;
     uint64_t since_us; /* login or select began */
     bool ready_once;
+    bool answered; /* it stands, or was turned away */
     char **folders;
     unsigned folder_count, folder_at;
     struct message *messages;
@@ -60,7 +61,7 @@ struct part {
     unsigned count, open;
     struct loop_timer tick;
     struct drain_step step;
-    uint64_t started_ms, counted_ms; /* counted: from when the first connection stood */
+    uint64_t started_ms, counted_ms; /* counted: from when this part counts */
     bool counting, ending;
 };
 
@@ -68,7 +69,9 @@ struct drain {
     const struct visit_house *house;
     unsigned seconds, loops;
     bool (*stop)(void);
-    _Atomic uint64_t stands_ms; /* when the first connection of all stood; 0: none yet */
+    atomic_uint unanswered;     /* connections that neither stand nor were turned away */
+    atomic_uint stand;          /* connections that stood at least once */
+    _Atomic uint64_t stands_ms; /* from when on bodies count; 0: not yet */
     struct part *parts;
     pthread_mutex_t lock;
     bool failed;
@@ -396,6 +399,14 @@ static void list_ended(void *context, const struct err *err)
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
+static void answered(struct drainer *d)
+{
+    if (d->answered)
+        return;
+    d->answered = true;
+    atomic_fetch_sub(&d->part->drain->unanswered, 1);
+}
+
 static void ready(void *context)
 {
     struct drainer *d = context;
@@ -405,18 +416,18 @@ static void ready(void *context)
         d->ready_once = true;
         part->step.connected++;
         hist_add(&part->step.login, now_us() - d->since_us);
+        atomic_fetch_add(&part->drain->stand, 1);
     }
-    if (!part->counting && !part->ending) {
-        uint64_t none = 0, now = loop_now_ms(part->loop);
-
-        part->counting = true;
-        part->counted_ms = now;
-        atomic_compare_exchange_strong(&part->drain->stands_ms, &none, now);
-    }
+    answered(d);
     d->inflight = 0;
     folders_drop(d);
     session_list(visit_session(d->visit), SESSION_LIST_PLAIN, SLICE("*"), 0, list_row, NULL,
                  list_ended, d);
+}
+
+static void waits(void *context)
+{
+    answered(context);
 }
 
 static void over(void *context, const struct err *err, const char *type)
@@ -424,6 +435,7 @@ static void over(void *context, const struct err *err, const char *type)
     struct drainer *d = context;
     struct part *part = d->part;
 
+    answered(d);
     d->visit = NULL;
     folders_drop(d);
     messages_drop(d);
@@ -433,7 +445,7 @@ static void over(void *context, const struct err *err, const char *type)
         loop_stop(part->loop);
 }
 
-static const struct visit_events events = { ready, over };
+static const struct visit_events events = { .ready = ready, .waits = waits, .over = over };
 
 static void part_ends(struct part *part)
 {
@@ -446,17 +458,33 @@ static void part_ends(struct part *part)
             visit_end(part->drainers[i].visit);
 }
 
+/* When the step's time began; 0: not yet. A slow login is none of it, and no limit of the server's. */
+static uint64_t counts_since(struct part *part, uint64_t now)
+{
+    struct drain *drain = part->drain;
+    bool all = atomic_load(&drain->unanswered) == 0, late = now - part->started_ms >= LOGIN_LIMIT_MS;
+    uint64_t none = 0;
+
+    if (atomic_load(&drain->stand) > 0 && (all || late))
+        atomic_compare_exchange_strong(&drain->stands_ms, &none, now);
+    return atomic_load(&drain->stands_ms);
+}
+
 static void tick(void *context)
 {
     struct part *part = context;
-    uint64_t now = loop_now_ms(part->loop), stands = atomic_load(&part->drain->stands_ms);
+    uint64_t now = loop_now_ms(part->loop), since;
 
     loop_timer_set(part->loop, &part->tick, TICK_MS, tick, part);
     if (part->ending)
         return;
+    since = counts_since(part, now);
+    if (since && !part->counting) {
+        part->counting = true;
+        part->counted_ms = now;
+    }
     if ((part->drain->stop && part->drain->stop()) ||
-        (stands ? now >= stands + part->drain->seconds * 1000ull
-                : now - part->started_ms >= LOGIN_LIMIT_MS))
+        (since ? now >= since + part->drain->seconds * 1000ull : now - part->started_ms >= LOGIN_LIMIT_MS))
         part_ends(part);
 }
 
@@ -533,6 +561,7 @@ bool drain_step_run(const struct visit_house *house, unsigned connections, unsig
     bool ok;
 
     drain.loops = loops < connections ? loops : connections;
+    atomic_init(&drain.unanswered, connections);
     pthread_mutex_init(&drain.lock, NULL);
     drain.parts = mem_zero(drain.loops, sizeof *drain.parts);
     for (unsigned i = 0; i < drain.loops; i++) {

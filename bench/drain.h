@@ -22,7 +22,7 @@ struct drain_step {
     char type[40];  /* its report type */
 };
 
-/* Runs one step of `seconds`, counted from when the first connection stands. loops: threads, 1.. .
+/* Runs one step of `seconds`, counted from when each connection stands or was turned away, or a minute has gone by. loops: threads, 1.. .
  * False when the team could not be had. stop: asked a few times a second, ends the step early. */
 bool drain_step_run(const struct visit_house *house, unsigned connections, unsigned seconds,
                     unsigned loops, bool (*stop)(void), struct drain_step *step_r,

@@ -56,7 +56,7 @@ static void over(void *context, const struct err *err, const char *type)
     woken(f);
 }
 
-static const struct visit_events events = { ready, over };
+static const struct visit_events events = { .ready = ready, .over = over };
 
 bool fetcher_create(const struct visit_house *house, struct fetcher **fetcher_r, struct err *err_r)
 {

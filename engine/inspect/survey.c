@@ -261,7 +261,7 @@ static void over(void *context, const struct err *err, const char *type)
     take_users(s);
 }
 
-static const struct visit_events events = { ready, over };
+static const struct visit_events events = { .ready = ready, .over = over };
 
 /* ---- all of them --------------------------------------------------------------------------- */
 

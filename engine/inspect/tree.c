@@ -345,8 +345,8 @@ static void target_over(void *context, const struct err *err, const char *type)
 }
 
 static const struct visit_events events[SIDE_COUNT] = {
-    [SIDE_SOURCE] = { source_ready, source_over },
-    [SIDE_TARGET] = { target_ready, target_over },
+    [SIDE_SOURCE] = { .ready = source_ready, .over = source_over },
+    [SIDE_TARGET] = { .ready = target_ready, .over = target_over },
 };
 
 bool tree_read(const struct visit_house *house, const struct settings_user *user, bool with_target,

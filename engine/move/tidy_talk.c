@@ -32,7 +32,7 @@ static void over(void *context, const struct err *err, const char *type)
     woken(t);
 }
 
-static const struct visit_events events = { ready, over };
+static const struct visit_events events = { .ready = ready, .over = over };
 
 static void tick(void *context)
 {

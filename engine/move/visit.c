@@ -194,6 +194,8 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
         tokens_forget(v->visits->hub.tokens, v->side, v->user);
     v->waits = false;
     loop_timer_set(loop, &v->again, v->wait_ms, connect_now, v);
+    if (v->events->waits)
+        v->events->waits(v->context);
 }
 
 static const struct link_events link_events = { .ready = link_ready, .closed = link_closed };

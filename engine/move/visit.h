@@ -36,6 +36,8 @@ struct visit;
 struct visit_events {
     /* Logged in, the first time or again: nothing is selected. */
     void (*ready)(void *context);
+    /* May be NULL. A connection ended before it stood, or was lost; it is tried again later. */
+    void (*waits)(void *context);
     /* It is over and frees itself after this call. err NULL: by visit_end. Else why it was given
      * up; type is the report's. */
     void (*over)(void *context, const struct err *err, const char *type);

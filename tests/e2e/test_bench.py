@@ -6,6 +6,7 @@ import os
 import mail
 import quirky
 from haul import Case
+from meddler import Meddler, Rule
 
 
 class Bench(Case):
@@ -51,6 +52,18 @@ class Bench(Case):
         self.assertGreater(last["errors"], 0)
         self.assertGreater(last["messages"], 0, "those that got in went on")
         self.assertEqual(bench["knee"]["connections"] <= 2, True)
+
+    def test_a_slow_login_is_no_limit(self):
+        """The step's time begins when each connection has had its answer."""
+        source = self.dovecot(["u0"])
+        source.seed("u0", mail.mailbox(0, 60))
+        # The second to ask is let in after the time that the step would take.
+        meddler = self._started(Meddler(source, [Rule("^(LOGIN|AUTHENTICATE)", skip=1, times=1, wait=2.5)]))
+        batch = self.batch(meddler, self.target_for(["u0"]), ["u0"])
+        batch.sections["source"] = {"url": meddler.url(), "tls": "none"}
+        step = self.ends(batch.call("bench", "--connections", "2", "--seconds", "1", "--json"), 0).json()["steps"][0]
+        self.assertEqual((meddler.rules[0].done, step["connected"], step["errors"]), (1, 2, 0), step)
+        self.assertGreater(step["messages"], 0)
 
     def test_rows_that_come_twice_and_in_disorder(self):
         mails = [quirky.Mail(uid, mail.tiny(uid).body, 1704103200 + uid)
