@@ -3,7 +3,8 @@
 
 NAME is part of a test's name (test_move, test_move.Move.test_starttls). --core: only those that
 are repeated on every loop back-end. --counts FILE: writes "passed failed skipped" there. --failures FILE: adds
-what failed there, so that whoever starts several runs can tell it at the end once more.
+what failed there, so that whoever starts several runs can tell it at the end once more. --lag SEED: servers
+behind lines of random lag (tests/support/lag.py).
 --jobs N: so many at once, each in a process of its own, forked off when all of the suite is loaded: to start a
 Python and load it costs more processor time than many a test. The tests of a class that shares a set-up stay
 together; it ends with what took most of the processors. Exit code 0 when none failed and at least one ran.
@@ -24,6 +25,7 @@ DEAREST = 12
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
 
+import lag  # noqa: E402
 import servers  # noqa: E402
 
 
@@ -216,6 +218,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--counts")
     parser.add_argument("--failures")
+    parser.add_argument("--lag", type=int)
     options = parser.parse_args()
 
     # Names that fit nothing and modules that do not load stay in: they are failures.
@@ -226,6 +229,8 @@ def main():
     if options.list:
         print("\n".join(t.id() for t in chosen))
         return 0
+    if options.lag is not None:
+        lag.install(options.lag)
     # Ctrl-C and a time limit's SIGTERM both end the servers on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     loop = os.environ.get("MAILHAUL_LOOP")
