@@ -14,6 +14,7 @@ static bool is_refused(const struct err *err)
 void pull_refused_first(struct folder *f, struct folder_item *item)
 {
     item->took_before = f->account->came;
+    refusals_unread_first(&f->account->unread, &item->refused);
 }
 
 void pull_came(struct folder *f)

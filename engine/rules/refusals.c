@@ -49,13 +49,23 @@ enum refusal refusals_judge_last(const struct refusals *r, const struct refused 
     return r->row < REFUSALS_ROW && m->times >= most ? REFUSAL_OWN : REFUSAL_REST;
 }
 
+void refusals_unread_first(const struct refusals *r, struct refused *m)
+{
+    m->times = (uint8_t)r->rounds;
+}
+
 enum refusal refusals_judge_unread(struct refusals *r, struct refused *m, bool others, unsigned rounds)
 {
     bool counted = m->at > r->row_from, given_since = m->at && r->vouched >= m->at;
 
     m->at = ++r->seen;
     r->row += !counted;
-    if (given_since || r->rounds >= rounds)
+    if (given_since)
+        return REFUSAL_OWN;
+    /* Most of its forms were refused before the last wait. */
+    if (m->times != (uint8_t)r->rounds)
+        return REFUSAL_LATER;
+    if (r->rounds >= rounds)
         return REFUSAL_OWN;
     return r->row < REFUSALS_UNREAD_ROW && others ? REFUSAL_LATER : REFUSAL_REST;
 }

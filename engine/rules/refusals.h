@@ -62,7 +62,9 @@ enum refusal refusals_judge(struct refusals *r, struct refused *m, enum refusal_
 /* It was judged to be the message, in words about it, and nothing is left that could mend it: has it failed? Not
  * before the folder took another one after it. */
 enum refusal refusals_judge_last(const struct refusals *r, const struct refused *m, bool others, unsigned most);
-/* Of a source: it gave no form of the message's body, nor any other body since it was asked for first. others: as above.
+/* Of a source: the message did not come in the first form. */
+void refusals_unread_first(const struct refusals *r, struct refused *m);
+/* It gave no form of the message's body, nor any other body since it was asked for first. others: as above.
  * rounds: waits that it is given, counted in `rounds` by the caller. */
 enum refusal refusals_judge_unread(struct refusals *r, struct refused *m, bool others, unsigned rounds);
 /* A wait begins: how many waits went before, of the folder's row or of the message alone. */

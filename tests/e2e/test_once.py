@@ -327,9 +327,11 @@ class Refused(AtDovecot):
         plan = faulty.Plan(drops=["LITERAL+"], chosen={faulty.digest_of(m.body): act for m in messages})
         proxy = self._started(faulty.Faulty(self.target_for(["anna"], mechanisms="plain"), plan))
         batch = meddled(self, source, proxy)
-        self.ends(batch.call("run"), 0)
+        self.ends(batch.call("fetch"), 0)  # all of it waits, so that one command takes several
+        done = batch.call("upload")
         self.assertIsNone(proxy.broken)
         self.moved(batch)
+        self.ends(done, 0)
         self.assertGreater(proxy.acts[act], 0)
 
     def test_the_connection_goes_amid_several(self):

@@ -282,9 +282,14 @@ static void a_source_that_gives_nothing_is_waited_for(void **state)
     /* However often the same ones are refused, each counts once. */
     for (unsigned i = 0; i + 1 < REFUSALS_UNREAD_ROW; i++)
         assert_int_equal(refusals_judge_unread(&r, &all[i], true, 4), REFUSAL_LATER);
-    for (r.rounds = 0; r.rounds < 4; r.rounds++)
+    for (r.rounds = 0; r.rounds < 4; r.rounds++) {
+        refusals_unread_first(&r, &all[REFUSALS_UNREAD_ROW]);
         assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW], true, 4), REFUSAL_REST);
+    }
+    /* One that was asked for before the last wait is no witness of the time after. */
+    assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW], true, 4), REFUSAL_LATER);
     /* It never gave any: then it is true of each, until one comes. */
+    refusals_unread_first(&r, &all[REFUSALS_UNREAD_ROW + 1]);
     assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW + 1], true, 4), REFUSAL_OWN);
     refusals_took(&r, r.seen);
     assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW + 2], true, 4), REFUSAL_LATER);
