@@ -35,6 +35,7 @@ struct cmd_fetch {
     unsigned range_count;
     uint32_t only; /* the UID, when there is exactly one, else 0 */
     uint64_t rows, bodies; /* received */
+    uint64_t row_bytes;    /* of headers and keywords in them */
     uint64_t closed;       /* UIDs in the ranges without "*" */
     bool open;             /* one has "*" */
     void (*row)(void *context, const struct imap_message_row *row);

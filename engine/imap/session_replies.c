@@ -15,6 +15,9 @@
 /* More than these is no list of a mailbox's folders: who goes on is waited for as for one who says nothing of use. */
 #define LIST_ROWS_USEFUL  200000u
 #define LIST_BYTES_USEFUL (128u << 20) /* of names */
+/* Fields of a header and keywords of a message: more, in the mean of many, are no answer to a listing either. */
+#define ROW_BYTES_USEFUL (8u << 10)
+#define ROWS_SLACK_BYTES (16u << 20)
 /* Of a row, in an array that is moved when it grows. */
 #define ROW_KEPT_BYTES   256u
 
@@ -228,7 +231,9 @@ static void row_received(struct session *s, struct cmd *cmd, const struct imap_m
     uint64_t most = most_of(s, &cmd->u.fetch);
 
     cmd->got_data = true;
-    if (cmd->u.fetch.rows++ < most)
+    cmd->u.fetch.row_bytes += row->header.size + row->flags.keywords.size;
+    if (cmd->u.fetch.rows++ < most &&
+        cmd->u.fetch.row_bytes <= ROWS_SLACK_BYTES + cmd->u.fetch.rows * ROW_BYTES_USEFUL)
         session_useful(s);
     else if (cmd->u.fetch.rows > 2 * most + ROWS_SLACK) {
         session_fail_protocol(s, "the server sends more rows than there are messages");

@@ -150,6 +150,27 @@ static void rows_again_and_again(void **state)
     session_destroy(&c.one.session);
 }
 
+/* No more rows than there are messages, and each as long as a line may be. */
+static void rows_with_headers_without_end(void **state)
+{
+    struct counting c = { 0 };
+    char line[60200], header[60001];
+    size_t size;
+
+    begin(&c.one);
+    session_fetch_rows(c.one.session, SLICE("1:200000"), SLICE("SUBJECT"), count_row, ended, &c);
+    free(said(&c.one, &size));
+    memset(header, 's', sizeof header - 1);
+    memcpy(header, "Subject: ", 9);
+    header[sizeof header - 1] = '\0';
+    snprintf(line, sizeof line, "* 1 FETCH (UID 1 FLAGS () RFC822.SIZE 5 BODY[HEADER.FIELDS (SUBJECT)] {60000}\r\n%s)\r\n",
+             header);
+    assert_in_range(flood(&c.one, line), 16u << 20, 400u << 20);
+    assert_int_equal(c.one.failed, 1);
+    assert_true(c.rows > 200);
+    session_destroy(&c.one.session);
+}
+
 /* Also where nobody knows how many there are: no more than were told, and some. */
 static void more_rows_than_messages(void **state)
 {
@@ -394,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_folder_again_and_again),
         cmocka_unit_test(folders_with_names_without_end),
         cmocka_unit_test(rows_again_and_again),
+        cmocka_unit_test(rows_with_headers_without_end),
         cmocka_unit_test(more_rows_than_messages),
         cmocka_unit_test(a_body_again_and_again),
         cmocka_unit_test(a_large_body),
