@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -131,6 +132,13 @@ static int run_command(const struct opts *o)
     return code;
 }
 
+/* Helper threads are not waited for at the end: one may be amid a hash of a login, or a token's request. What OpenSSL
+ * keeps is not freed under it. Before anything else makes OpenSSL begin. */
+static void keep_openssl_to_the_end(void)
+{
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct opts o;
@@ -139,6 +147,7 @@ int main(int argc, char **argv)
 
     setlocale(LC_CTYPE, "");
     umask(077);
+    keep_openssl_to_the_end();
     secret_harden_process();
     json_wipes();
     if (!opts_parse(&o, argc, argv, &err)) {
