@@ -3,12 +3,12 @@
 #include "engine/config/invisible.h"
 #include "engine/config/nearest.h"
 #include "engine/config/text.h"
+#include "engine/config/users_rows.h"
 #include "engine/config/users_twice.h"
 #include "engine/config/value.h"
 #include "engine/rules/names_match.h"
 #include "io/base/mem.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,29 +44,17 @@ static const struct {
     { "ExcludeFolders", "in place of the policy's exclude-folders" },
 };
 
-/* One cell; text is borrowed from the file's buffer, where it was decoded in place. */
-struct cell {
-    struct slice text;
-    bool quoted;
-    struct users_place at;
-};
-
 /* Where two cells of a row stand; 0: the cell is not there. */
 struct row_columns {
     unsigned address, target;
 };
 
 struct csv {
-    char *data;
-    size_t size, at;
-    struct users_place here;
+    struct users_rows in;
     const char *path; /* PasswordFile goes by it */
-    const char *name; /* for messages */
     struct settings *settings;
     struct users_need need;
     struct settings_list *warnings;
-    struct users_place *place_r;
-    struct err *err_r;
     enum column order[COLUMN_COUNT]; /* by position in a row */
     unsigned width;                  /* cells a row */
     bool has_column[COLUMN_COUNT];
@@ -81,125 +69,9 @@ struct csv {
     bool target_password_unused;
 };
 
-static bool refuse(struct csv *f, struct users_place at, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static bool refuse(struct csv *f, struct users_place at, const char *format, ...)
-{
-    char text[sizeof f->err_r->server_text];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    *f->place_r = at;
-    return config_refuse(f->err_r, CONFIG_EXIT_USERS, "%s:%u:%u: %s", f->name, at.line, at.column,
-                         text);
-}
-
 static int shown(struct slice text)
 {
     return (int)(text.size < SHOWN_MAX ? text.size : SHOWN_MAX);
-}
-
-/* RFC 4180 */
-
-static char take(struct csv *f)
-{
-    char c = f->data[f->at++];
-
-    if (c == '\n') {
-        f->here.line++;
-        f->here.column = 1;
-    } else if (((unsigned char)c & 0xC0) != 0x80) {
-        f->here.column++;
-    }
-    return c;
-}
-
-static bool next_is(const struct csv *f, char c)
-{
-    return f->at < f->size && f->data[f->at] == c;
-}
-
-static bool at_row_end(const struct csv *f)
-{
-    return f->at == f->size || next_is(f, '\n') ||
-           (next_is(f, '\r') && f->at + 1 < f->size && f->data[f->at + 1] == '\n');
-}
-
-static bool read_quoted(struct csv *f, struct cell *cell)
-{
-    char *out = f->data + f->at;
-    size_t used = 0;
-
-    take(f);
-    for (;;) {
-        char c;
-
-        if (f->at == f->size)
-            return refuse(f, cell->at, "a quote begins here and never ends");
-        c = take(f);
-        if (c == '"') {
-            if (!next_is(f, '"'))
-                break;
-            take(f);
-        }
-        out[used++] = c;
-    }
-    cell->text = slice_of(out, used);
-    cell->quoted = true;
-    if (!at_row_end(f) && !next_is(f, ','))
-        return refuse(f, f->here, "text after the closing quote; a quote within is written \"\"");
-    return true;
-}
-
-static bool read_cell(struct csv *f, struct cell *cell)
-{
-    size_t begin = f->at;
-
-    cell->at = f->here;
-    cell->quoted = false;
-    if (next_is(f, '"'))
-        return read_quoted(f, cell);
-    while (!at_row_end(f) && !next_is(f, ',')) {
-        if (next_is(f, '"'))
-            return refuse(f, f->here,
-                          "a quote inside a cell; put the cell in quotes and write it \"\"");
-        if (next_is(f, '\r'))
-            return refuse(f, f->here, "a carriage return without line feed");
-        take(f);
-    }
-    cell->text = slice_of(f->data + begin, f->at - begin);
-    return true;
-}
-
-/* Goes past line ends; false at the end of the file. */
-static bool skip_blank_rows(struct csv *f)
-{
-    while (f->at < f->size && at_row_end(f))
-        take(f);
-    return f->at < f->size;
-}
-
-/* The row that begins here: at most max cells are kept, all are counted. */
-static bool read_row(struct csv *f, struct cell *cells, unsigned max, unsigned *count_r)
-{
-    struct cell spare;
-    unsigned count = 0;
-
-    for (;;) {
-        if (!read_cell(f, count < max ? &cells[count] : &spare))
-            return false;
-        count++;
-        if (!next_is(f, ','))
-            break;
-        take(f);
-    }
-    while (f->at < f->size && take(f) != '\n')
-        ;
-    *count_r = count;
-    return true;
 }
 
 /* The header */
@@ -216,7 +88,7 @@ static bool names_column(struct slice text)
 }
 
 /* Whether the first row is a header at all. If it is not, it is a user's, and nothing of it may be shown. */
-static bool is_header(const struct cell *cells, unsigned count)
+static bool is_header(const struct users_cell *cells, unsigned count)
 {
     bool known = false;
 
@@ -241,7 +113,7 @@ static const char *column_names(char *out, size_t cap)
     return out;
 }
 
-static bool read_column(struct csv *f, const struct cell *cell)
+static bool read_column(struct csv *f, const struct users_cell *cell)
 {
     struct slice name = invisible_trim(cell->text);
     struct nearest near;
@@ -251,7 +123,7 @@ static bool read_column(struct csv *f, const struct cell *cell)
     for (unsigned i = 0; i < COLUMN_COUNT; i++) {
         if (slice_equal_nocase(name, slice_cstr(columns[i].name))) {
             if (f->has_column[i])
-                return refuse(f, cell->at, "%s: the column is there twice", columns[i].name);
+                return users_refuse(&f->in, cell->at, "%s: the column is there twice", columns[i].name);
             f->has_column[i] = true;
             f->order[f->width++] = (enum column)i;
             return true;
@@ -259,34 +131,34 @@ static bool read_column(struct csv *f, const struct cell *cell)
         nearest_offer(&near, columns[i].name);
     }
     if (name.size == 0)
-        return refuse(f, cell->at, "a column without a name");
+        return users_refuse(&f->in, cell->at, "a column without a name");
     if (slice_find(name, ';') != SIZE_MAX || slice_find(name, '\t') != SIZE_MAX)
-        return refuse(f, cell->at, "columns must be separated by commas, not by %s",
+        return users_refuse(&f->in, cell->at, "columns must be separated by commas, not by %s",
                       slice_find(name, ';') != SIZE_MAX ? "semicolons" : "tabs");
     nearest_text(&near, "", "", hint, sizeof hint);
-    return refuse(f, cell->at, "%.*s: unknown column%s", shown(name), name.data,
+    return users_refuse(&f->in, cell->at, "%.*s: unknown column%s", shown(name), name.data,
                   hint[0] ? hint : column_names(all, sizeof all));
 }
 
 static bool read_header(struct csv *f)
 {
-    struct cell cells[COLUMN_COUNT + 1];
+    struct users_cell cells[COLUMN_COUNT + 1];
     struct users_place begin;
     unsigned count;
 
-    skip_blank_rows(f);
-    begin = f->here;
-    if (!read_row(f, cells, COLUMN_COUNT + 1, &count))
+    users_skip_blank(&f->in);
+    begin = f->in.here;
+    if (!users_read_row(&f->in, cells, COLUMN_COUNT + 1, &count))
         return false;
     if (!is_header(cells, count <= COLUMN_COUNT ? count : COLUMN_COUNT + 1))
-        return refuse(f, begin, "line %u must be the header: EmailAddress,UserName,Password,...",
+        return users_refuse(&f->in, begin, "line %u must be the header: EmailAddress,UserName,Password,...",
                       begin.line);
     for (unsigned i = 0; i < count && i <= COLUMN_COUNT; i++)
         if (!read_column(f, &cells[i]))
             return false;
     for (unsigned i = COLUMN_ADDRESS; i <= COLUMN_USER_NAME; i++)
         if (!f->has_column[i])
-            return refuse(f, begin, "%s: the column is missing from the header", columns[i].name);
+            return users_refuse(&f->in, begin, "%s: the column is missing from the header", columns[i].name);
     return true;
 }
 
@@ -322,7 +194,7 @@ static void keep_input(struct settings *s, const char *path)
         settings_list_add(&s->input_files, slice_cstr(path));
 }
 
-static bool store_password_file(struct csv *f, struct settings_user *user, const struct cell *cell)
+static bool store_password_file(struct csv *f, struct settings_user *user, const struct users_cell *cell)
 {
     bool by_others = false;
     struct err why;
@@ -332,21 +204,21 @@ static bool store_password_file(struct csv *f, struct settings_user *user, const
     if (!f->need.source)
         return true;
     if (!secret_read_file(user->password_file, &user->password, &by_others, &why))
-        return refuse(f, cell->at, "PasswordFile: %s", why.server_text);
+        return users_refuse(&f->in, cell->at, "PasswordFile: %s", why.server_text);
     f->open_files += by_others;
     return true;
 }
 
-static bool store_exclude(struct csv *f, struct settings_user *user, const struct cell *cell)
+static bool store_exclude(struct csv *f, struct settings_user *user, const struct users_cell *cell)
 {
     struct settings_list list = { NULL, 0 };
     const char *fault;
 
     if (!value_list(slice_trim(cell->text), &list))
-        return refuse(f, cell->at, "ExcludeFolders: expected names separated by commas");
+        return users_refuse(&f->in, cell->at, "ExcludeFolders: expected names separated by commas");
     fault = names_pattern_fault(&list);
     if (fault) {
-        (void)refuse(f, cell->at, "ExcludeFolders: %.80s: no such role", fault);
+        (void)users_refuse(&f->in, cell->at, "ExcludeFolders: %.80s: no such role", fault);
         settings_list_deinit(&list);
         return false;
     }
@@ -356,7 +228,7 @@ static bool store_exclude(struct csv *f, struct settings_user *user, const struc
 }
 
 /* It is part of the password all the same: such a password there may be. In quotes it is meant. */
-static void count_blanks(struct csv *f, const struct cell *cell)
+static void count_blanks(struct csv *f, const struct users_cell *cell)
 {
     if (cell->quoted || invisible_trim(cell->text).size == cell->text.size)
         return;
@@ -364,7 +236,7 @@ static void count_blanks(struct csv *f, const struct cell *cell)
         f->first_blank = cell->at;
 }
 
-static void count_line_ends(struct csv *f, const struct cell *cell)
+static void count_line_ends(struct csv *f, const struct users_cell *cell)
 {
     if (slice_find(cell->text, '\n') == SIZE_MAX && slice_find(cell->text, '\r') == SIZE_MAX)
         return;
@@ -377,11 +249,11 @@ static bool text_sane(struct csv *f, enum column column, struct slice text, stru
 {
     const char *fault = column == COLUMN_PASSWORD || column == COLUMN_TARGET_PASSWORD ? NULL : value_line_fault(text);
 
-    return !fault || refuse(f, at, "%s: has %s; is a quote missing?", columns[column].name, fault);
+    return !fault || users_refuse(&f->in, at, "%s: has %s; is a quote missing?", columns[column].name, fault);
 }
 
 static bool store_cell(struct csv *f, struct settings_user *user, enum column column,
-                       const struct cell *cell)
+                       const struct users_cell *cell)
 {
     struct slice text = invisible_trim(cell->text);
 
@@ -389,14 +261,14 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum column co
     if (text.size == 0)
         return true;
     if ((column <= COLUMN_USER_NAME || column == COLUMN_TARGET_USER_NAME) && invisible_in(text))
-        return refuse(f, cell->at, "%s: %.*s: has a character within that is not seen (U+%04X); type it anew",
+        return users_refuse(&f->in, cell->at, "%s: %.*s: has a character within that is not seen (U+%04X); type it anew",
                       columns[column].name, shown(text), text.data, (unsigned)invisible_in(text));
     if (!text_sane(f, column, text, cell->at))
         return false;
     switch (column) {
     case COLUMN_ADDRESS:
         if (!value_address(text))
-            return refuse(f, cell->at, "EmailAddress: %.*s: expected an address such as ann@x.org",
+            return users_refuse(&f->in, cell->at, "EmailAddress: %.*s: expected an address such as ann@x.org",
                           shown(text), text.data);
         user->email_address = slice_dup(text);
         break;
@@ -424,12 +296,12 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum column co
         break;
     case COLUMN_PASSWORD_FILE:
         if (user->password)
-            return refuse(f, cell->at, "PasswordFile: contradicts Password; keep one of them");
+            return users_refuse(&f->in, cell->at, "PasswordFile: contradicts Password; keep one of them");
         return store_password_file(f, user, cell);
     case COLUMN_MAX_MESSAGE_SIZE:
         if (!value_size(text, &user->max_message_bytes) || user->max_message_bytes == 0 ||
             user->max_message_bytes > SETTINGS_MESSAGE_BYTES_MAX)
-            return refuse(f, cell->at,
+            return users_refuse(&f->in, cell->at,
                           "MaxMessageSize: %.*s: expected a size such as 35MB, at most 150MB",
                           shown(text), text.data);
         if (user->max_message_bytes < 1000 && f->tiny_bytes == 0) {
@@ -452,19 +324,19 @@ static bool check_row(struct csv *f, const struct settings_user *user, struct us
                                                : NULL;
 
     if (missing)
-        return refuse(f, begin, "%s: the cell is empty", missing);
+        return users_refuse(&f->in, begin, "%s: the cell is empty", missing);
     if (!user->password && !user->password_file && source_needs_password(f))
-        return refuse(f, begin,
+        return users_refuse(&f->in, begin,
                       "%s: no Password and no PasswordFile; without them the batch file "
                       "needs admin-user or a way to get tokens",
                       user->email_address);
     if (!user->target_password && target_needs_password(f))
-        return refuse(f, begin, "%s: no TargetPassword; without it [target] needs admin-user",
+        return users_refuse(&f->in, begin, "%s: no TargetPassword; without it [target] needs admin-user",
                       user->email_address);
     return true;
 }
 
-static bool store_row(struct csv *f, const struct cell *cells, unsigned count,
+static bool store_row(struct csv *f, const struct users_cell *cells, unsigned count,
                       struct users_place begin)
 {
     struct settings *s = f->settings;
@@ -472,10 +344,10 @@ static bool store_row(struct csv *f, const struct cell *cells, unsigned count,
     struct settings_user *user;
 
     if (count != f->width)
-        return refuse(f, begin, "the row has %u cell%s, the header %u%s", count, count == 1 ? "" : "s", f->width,
+        return users_refuse(&f->in, begin, "the row has %u cell%s, the header %u%s", count, count == 1 ? "" : "s", f->width,
                       count > f->width ? "; a cell with a comma within stands in quotes" : "");
     if (index >= USERS_ROWS_MAX)
-        return refuse(f, begin, "more than %u users; split the batch", USERS_ROWS_MAX);
+        return users_refuse(&f->in, begin, "more than %u users; split the batch", USERS_ROWS_MAX);
     if ((index & (index - 1)) == 0)
         f->columns = mem_resize(f->columns, index ? 2 * index : 1, sizeof *f->columns);
     user = settings_user_add(s);
@@ -512,12 +384,12 @@ static bool check_twice(struct csv *f)
     struct users_twice twice;
 
     if (users_find_twice(users, count, users_address, NULL, &twice))
-        return refuse(f, place_of(f, twice.second, false),
+        return users_refuse(&f->in, place_of(f, twice.second, false),
                       "EmailAddress: %.*s: is there twice, first in line %u", SHOWN_MAX,
                       users[twice.second].email_address, users[twice.first].line);
     if (!f->settings->target.accept_shared &&
         users_find_twice(users, count, users_target_mailbox, NULL, &twice))
-        return refuse(f, place_of(f, twice.second, users[twice.second].target_user_name != NULL),
+        return users_refuse(&f->in, place_of(f, twice.second, users[twice.second].target_user_name != NULL),
                       "%s: %.*s: is the target mailbox of line %u too, so that the mail of two people would "
                       "lie in one mailbox; if that is meant, write accept-shared = yes under [target]",
                       users[twice.second].target_user_name ? "TargetUserName" : "EmailAddress", SHOWN_MAX,
@@ -527,50 +399,41 @@ static bool check_twice(struct csv *f)
 
 /* The file */
 
-/* As spreadsheets leave them below the last user: blanks, or commas alone. */
-static bool is_blank_row(const struct cell *cells, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        if (i == COLUMN_COUNT || cells[i].quoted || invisible_trim(cells[i].text).size)
-            return false;
-    return true;
-}
-
 /* The first fault is told in words, of the others where they are: else each would cost a run. */
 static bool tell_faults(struct csv *f, const unsigned *lines, unsigned faults)
 {
-    size_t cap = sizeof f->err_r->server_text, used = strlen(f->err_r->server_text);
+    size_t cap = sizeof f->in.err_r->server_text, used = strlen(f->in.err_r->server_text);
     unsigned more = faults - 1;
 
     if (more && used < cap)
-        used += (size_t)snprintf(f->err_r->server_text + used, cap - used, ". %u more row%s faults: line%s", more,
+        used += (size_t)snprintf(f->in.err_r->server_text + used, cap - used, ". %u more row%s faults: line%s", more,
                                  more == 1 ? " has" : "s have", more == 1 ? "" : "s");
     for (unsigned i = 0; i < more && i < FAULTS_MAX && used < cap; i++)
-        used += (size_t)snprintf(f->err_r->server_text + used, cap - used, "%s %u", i ? "," : "", lines[i]);
+        used += (size_t)snprintf(f->in.err_r->server_text + used, cap - used, "%s %u", i ? "," : "", lines[i]);
     if (more > FAULTS_MAX && used < cap)
-        snprintf(f->err_r->server_text + used, cap - used, ", ...");
+        snprintf(f->in.err_r->server_text + used, cap - used, ", ...");
     return false;
 }
 
 static bool read_rows(struct csv *f)
 {
-    struct users_place *place_r = f->place_r;
-    struct err *err_r = f->err_r;
+    struct users_place *place_r = f->in.place_r;
+    struct err *err_r = f->in.err_r;
     unsigned lines[FAULTS_MAX], faults = 0;
 
-    while (skip_blank_rows(f)) {
-        struct users_place begin = f->here, other_place;
-        struct cell cells[COLUMN_COUNT];
+    while (users_skip_blank(&f->in)) {
+        struct users_place begin = f->in.here, other_place;
+        struct users_cell cells[COLUMN_COUNT];
         struct err other_err;
         unsigned count;
         bool whole;
 
         if (faults) {
-            f->place_r = &other_place;
-            f->err_r = &other_err;
+            f->in.place_r = &other_place;
+            f->in.err_r = &other_err;
         }
-        whole = read_row(f, cells, COLUMN_COUNT, &count);
-        if (whole && (is_blank_row(cells, count) || store_row(f, cells, count, begin)))
+        whole = users_read_row(&f->in, cells, COLUMN_COUNT, &count);
+        if (whole && (users_row_is_blank(cells, count, COLUMN_COUNT) || store_row(f, cells, count, begin)))
             continue;
         if (faults > 0 && faults <= FAULTS_MAX)
             lines[faults - 1] = begin.line;
@@ -578,25 +441,25 @@ static bool read_rows(struct csv *f)
         if (!whole)
             break; /* nobody knows where the next row begins */
     }
-    f->place_r = place_r;
-    f->err_r = err_r;
+    f->in.place_r = place_r;
+    f->in.err_r = err_r;
     return faults == 0 || tell_faults(f, lines, faults);
 }
 
 static bool parse(struct csv *f)
 {
-    size_t fault = config_text_fault(slice_of(f->data, f->size));
+    size_t fault = config_text_fault(slice_of(f->in.data, f->in.size));
 
     if (fault != SIZE_MAX) {
         struct users_place at;
 
-        config_text_position(slice_of(f->data, f->size), fault, &at.line, &at.column);
-        return refuse(f, at, "%s", f->data[fault] ? "not UTF-8" CONFIG_TEXT_CONVERT : "a NUL byte");
+        config_text_position(slice_of(f->in.data, f->in.size), fault, &at.line, &at.column);
+        return users_refuse(&f->in, at, "%s", f->in.data[fault] ? "not UTF-8" CONFIG_TEXT_CONVERT : "a NUL byte");
     }
     if (!read_header(f) || !read_rows(f))
         return false;
     if (f->settings->user_count == f->first_user)
-        return refuse(f, f->here, "no users after the header");
+        return users_refuse(&f->in, f->in.here, "no users after the header");
     return check_twice(f);
 }
 
@@ -604,34 +467,34 @@ static void warn(struct csv *f)
 {
     char text[256];
 
-    users_warn_of_source(f->settings, f->first_user, f->name, f->warnings);
+    users_warn_of_source(f->settings, f->first_user, f->in.name, f->warnings);
     if (f->blanks) {
         snprintf(text, sizeof text,
                  "%s:%u:%u: a password begins or ends with a blank or with what is not seen%s; that counts as part "
                  "of it. If it is meant, put it in quotes; if not, take it out",
-                 f->name, f->first_blank.line, f->first_blank.column,
+                 f->in.name, f->first_blank.line, f->first_blank.column,
                  f->blanks > 1 ? ", and others do" : "");
         settings_list_add(f->warnings, slice_cstr(text));
     }
     if (f->line_ends) {
-        snprintf(text, sizeof text, "%s:%u:%u: a password has a line end within%s; is a quote missing?", f->name,
+        snprintf(text, sizeof text, "%s:%u:%u: a password has a line end within%s; is a quote missing?", f->in.name,
                  f->first_line_end.line, f->first_line_end.column, f->line_ends > 1 ? ", and others do" : "");
         settings_list_add(f->warnings, slice_cstr(text));
     }
     if (f->tiny_bytes) {
-        snprintf(text, sizeof text, "%s:%u:%u: MaxMessageSize: %u bytes; was %uMB meant?", f->name,
+        snprintf(text, sizeof text, "%s:%u:%u: MaxMessageSize: %u bytes; was %uMB meant?", f->in.name,
                  f->first_tiny.line, f->first_tiny.column, f->tiny_bytes, f->tiny_bytes);
         settings_list_add(f->warnings, slice_cstr(text));
     }
     if (f->open_files) {
         snprintf(text, sizeof text,
-                 "%s: others may read %zu of the password files; chmod 600 helps", f->name,
+                 "%s: others may read %zu of the password files; chmod 600 helps", f->in.name,
                  f->open_files);
         settings_list_add(f->warnings, slice_cstr(text));
     }
     if (f->target_password_unused && f->need.target) {
         snprintf(text, sizeof text, "%s: TargetPassword is not used with preset = exchange-online",
-                 f->name);
+                 f->in.name);
         settings_list_add(f->warnings, slice_cstr(text));
     }
 }
@@ -640,16 +503,16 @@ bool users_parse(struct settings *s, char *text, size_t size, const char *name,
                  struct users_need need, struct settings_list *warnings, bool *has_passwords_r,
                  struct users_place *place_r, struct err *err_r)
 {
-    struct csv f = { .data = text,
-                     .size = size,
-                     .here = { 1, 1 },
+    struct csv f = { .in = { .data = text,
+                             .size = size,
+                             .here = { 1, 1 },
+                             .name = config_text_name(name),
+                             .place_r = place_r,
+                             .err_r = err_r },
                      .path = name,
-                     .name = config_text_name(name),
                      .settings = s,
                      .need = need,
-                     .warnings = warnings,
-                     .place_r = place_r,
-                     .err_r = err_r };
+                     .warnings = warnings };
     bool ok;
 
     f.first_user = s->user_count;
