@@ -161,12 +161,13 @@ static void end_told(struct stream *s)
 
     if (error)
         err_set_os(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, error, "");
+    else if (s->state == STREAM_HANDSHAKE)
+        err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_TLS, 0,
+                "the server closed the connection during the TLS handshake");
     else if (s->tls && !s->tls_ended)
-        err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_TLS, 0, "%s",
-                s->state == STREAM_HANDSHAKE
-                    ? "the server closed the connection during the TLS handshake"
-                    : "the connection ended without TLS close_notify, so its last bytes may be "
-                      "missing");
+        /* A connection that is lost, as one without TLS: nothing is wrong with a certificate. */
+        err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, 0,
+                "the connection ended without TLS close_notify, so its last bytes may be missing");
     else
         err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, 0,
                 "the server closed the connection");
