@@ -111,6 +111,7 @@ struct account {
     uint64_t came;          /* bodies that the source gave in this run */
     struct refusals unread; /* of bodies, by the source (pull_refused) */
     struct size_limit size_limit; /* of the target */
+    bool tells_uids;        /* the target offers UIDPLUS */
     bool dates_told;        /* that its target gives messages dates of its own */
     bool puts_aside;        /* messages waited, or wait, until more is known of their folder (push_pair) */
     bool gives_others;      /* the source gave the body of another message: each one is looked at */

@@ -33,9 +33,16 @@ static bool wants_look(const struct folder *f)
     return f->push == PUSH_SETTLING && f->sending == 0 && f->pushers == 0 && !loop_timer_is_set(&f->refused_again);
 }
 
+/* A target that tells no UIDs keeps a folder in one file, most often, and a simple one loses mail that it has
+ * acknowledged where two connections append to it (quirk P13). It gets one connection a folder. */
+static bool takes_another(const struct folder *f)
+{
+    return f->account->tells_uids || (f->pushers == 0 && f->sending == 0);
+}
+
 static bool wants_worker(const struct folder *f)
 {
-    return wants_folder(f) || wants_look(f) || (f->push == PUSH_OPEN && push_has_mail(f));
+    return wants_folder(f) || wants_look(f) || (f->push == PUSH_OPEN && push_has_mail(f) && takes_another(f));
 }
 
 static bool is_finished(const struct folder *f)

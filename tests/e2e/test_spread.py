@@ -3,12 +3,14 @@
 import os
 import re
 import signal
+import threading
 import time
 
 import exchange
 import mail
 from distant import Distant
 from haul import DOMAIN, Case
+from meddler import Meddler, Rule
 
 
 def address(user):
@@ -103,6 +105,30 @@ class Spread(Case):
         batch.set("target", "connections-per-mailbox", 3)
         self.ends(self.run_logged(batch), 0)
         self.assertTrue(all(1 < n <= 3 for n in self.most(target).values()), self.most(target))
+
+    def test_who_tells_no_uids_gets_one_connection_a_folder(self):
+        """Answers are so late that a second connection is opened: it has nothing to do in the only folder."""
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("Big",): tiny(1, 80)})
+        target = self.target_for(["anna"], capability_drop=("MULTIAPPEND", "LITERAL+", "UIDPLUS"))
+        lock, now, most = threading.Lock(), [], []
+
+        def late():
+            with lock:
+                now.append(None)
+                most.append(len(now))
+            time.sleep(0.06)
+            with lock:
+                now.pop()
+            return True
+
+        meddler = self._started(Meddler(target, [Rule("^APPEND", until=late)]))
+        batch = self.batch(source, meddler, ["anna"])
+        batch.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none", "connections-per-mailbox": "3"}
+        self.ends(batch.call("fetch"), 0)
+        self.ends(self.run_logged(batch, "upload"), 0)
+        self.assertEqual((len(most), max(most)), (80, 1))
+        self.moved(batch)
 
     def test_one_is_given_back_to_a_mailbox_that_waits(self):
         """The server lets fewer in when a mailbox comes back after its connection was lost: another mailbox,
