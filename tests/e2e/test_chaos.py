@@ -22,6 +22,8 @@ from meddler import Meddler, Rule
 
 ROUNDS = int(os.environ.get("MAILHAUL_CHAOS", "1"))
 SEED = int(os.environ.get("MAILHAUL_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
+LOGGED = ("--log", "log", "--log-level", "debug")
+LOG_LINES = 60
 USERS = ["anna", "ben", "carla"]
 TREE = [(5, ("INBOX",)), (2, ("Archive", "2020")), (2, ("Sent",)), (1, ("Übung",))]
 
@@ -111,18 +113,19 @@ class Chaos(exchange.Into):
     def round(self, seed, preset):
         chance = random.Random(seed)
         batch, target, wanted = self.setting(chance, preset)
+        self.one = batch
         for _ in range(chance.randrange(2, 6)):
-            running = batch.start("run")
+            running = batch.start("run", *LOGGED)
             limit = time.monotonic() + chance.choice([0.3, 1, 4]) * chance.random()
             while time.monotonic() < limit and not running.ended():
                 time.sleep(0.002)
             running.signal(chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
             running.wait()
-        done = batch.call("run")
+        done = batch.call("run", *LOGGED)
         for _ in range(3):  # what stopped a user by mere accumulation of accidents
             if done.code == 0:
                 break
-            done = batch.call("retry")
+            done = batch.call("retry", *LOGGED)
         self.ends(done, 0)
         report = self.balanced(batch.report())
         self.assertEqual(report["totals"]["failed"] + report["totals"]["pending"], 0)
@@ -138,7 +141,20 @@ class Chaos(exchange.Into):
     def rounds(self, preset):
         for number in range(ROUNDS):
             with self.subTest(seed=SEED + number):
-                self.round(SEED + number, preset)
+                try:
+                    self.round(SEED + number, preset)
+                except BaseException:
+                    print("     MAILHAUL_SEED=%d, the end of its log:" % (SEED + number))
+                    print("     " + "     ".join(self.log_end()), flush=True)
+                    raise
+
+    def log_end(self):
+        """The last lines of the round's log, which goes with its folder."""
+        try:
+            with open(os.path.join(self.one.folder, "log"), errors="replace") as f:
+                return f.readlines()[-LOG_LINES:]
+        except OSError as error:
+            return [str(error)]
 
     def test_nothing_is_lost_or_doubled_at_exchange(self):
         self.rounds("exchange-online")
