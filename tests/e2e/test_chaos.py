@@ -143,17 +143,16 @@ class Chaos(exchange.Into):
             with self.subTest(seed=SEED + number):
                 try:
                     self.round(SEED + number, preset)
-                except BaseException:
-                    print("     MAILHAUL_SEED=%d, the end of its log:" % (SEED + number))
-                    print("     " + "     ".join(self.log_end()), flush=True)
-                    raise
+                except Exception as error:
+                    raise AssertionError("MAILHAUL_SEED=%d, the end of its log:\n%s" % (
+                        SEED + number, "".join(self.log_end()))) from error
 
     def log_end(self):
         """The last lines of the round's log, which goes with its folder."""
         try:
             with open(os.path.join(self.one.folder, "log"), errors="replace") as f:
                 return f.readlines()[-LOG_LINES:]
-        except OSError as error:
+        except (OSError, AttributeError) as error:
             return [str(error)]
 
     def test_nothing_is_lost_or_doubled_at_exchange(self):
