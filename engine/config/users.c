@@ -238,7 +238,7 @@ static void count_blanks(struct csv *f, const struct users_cell *cell)
 
 static void count_line_ends(struct csv *f, const struct users_cell *cell)
 {
-    if (slice_find(cell->text, '\n') == SIZE_MAX && slice_find(cell->text, '\r') == SIZE_MAX)
+    if (!slice_has_line_end(cell->text))
         return;
     if (f->line_ends++ == 0)
         f->first_line_end = cell->at;

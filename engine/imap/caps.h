@@ -33,6 +33,12 @@ static inline bool caps_has(const struct caps *caps, enum cap cap)
     return (caps->bits[cap / 64] >> (cap % 64)) & 1;
 }
 
+/* Answers tell the UIDs of what was stored, and UID EXPUNGE is known (RFC 4315; RFC 9051 has both). */
+static inline bool caps_have_uidplus(const struct caps *caps)
+{
+    return caps_has(caps, CAP_UIDPLUS) || caps_has(caps, CAP_IMAP4REV2);
+}
+
 /* Replaces the set by the words of a CAPABILITY line or code; unknown and empty words are fine. */
 void caps_parse(struct caps *caps, struct slice words);
 void caps_clear(struct caps *caps);

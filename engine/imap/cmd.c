@@ -187,7 +187,7 @@ void cmd_string(struct cmd *cmd, struct slice text, bool nonsync)
         cmd_quoted(cmd, text);
         return;
     }
-    nonsync = nonsync && slice_find(text, '\r') == SIZE_MAX && slice_find(text, '\n') == SIZE_MAX;
+    nonsync = nonsync && !slice_has_line_end(text);
     cmd_format(cmd, "{%zu%s}\r\n", text.size, nonsync ? "+" : "");
     if (!nonsync) {
         assert(cmd->stop_count < CMD_STOPS_MAX);

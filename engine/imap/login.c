@@ -194,12 +194,11 @@ static void command_part(struct session *s)
 static bool command_string(struct session *s, struct slice text)
 {
     struct login *login = &s->login;
-    bool nonsync = caps_has(&s->caps, CAP_LITERAL_PLUS) || caps_has(&s->caps, CAP_LITERAL_MINUS);
+    bool offered = caps_has(&s->caps, CAP_LITERAL_PLUS) || caps_has(&s->caps, CAP_LITERAL_MINUS);
+    bool nonsync = offered && !slice_has_line_end(text); /* who refuses it must not read a line of it as a command */
 
     if (quote_form(text) == QUOTE_QUOTED)
         return quote_append(&login->text, text);
-    /* Who refuses the command must not read a line of it as another. */
-    nonsync = nonsync && slice_find(text, '\r') == SIZE_MAX && slice_find(text, '\n') == SIZE_MAX;
     if (!buf_append_format(&login->text, "{%zu%s}\r\n", text.size, nonsync ? "+" : ""))
         return false;
     if (!nonsync)

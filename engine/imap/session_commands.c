@@ -36,7 +36,7 @@ static void name(struct session *s, struct cmd *cmd, struct slice raw)
     cmd_set_name(cmd, slice_first(raw, NAME_MAX_BYTES));
     if (!fits(cmd, raw))
         return;
-    if (s->enabled_utf8 && slice_find(raw, '\r') == SIZE_MAX && slice_find(raw, '\n') == SIZE_MAX &&
+    if (s->enabled_utf8 && !slice_has_line_end(raw) &&
         slice_find(raw, '\0') == SIZE_MAX)
         cmd_quoted(cmd, raw);
     else
@@ -322,7 +322,7 @@ void session_expunge(struct session *s, struct slice set, session_ended *ended, 
 {
     struct cmd *cmd = begin(s, CMD_EXPUNGE, ended, context);
 
-    assert(caps_has(&s->caps, CAP_UIDPLUS) || caps_has(&s->caps, CAP_IMAP4REV2));
+    assert(caps_have_uidplus(&s->caps));
     cmd_text(cmd, SLICE("UID EXPUNGE "));
     cmd_text(cmd, set);
     finish(s, cmd);

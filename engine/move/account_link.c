@@ -64,8 +64,7 @@ static void link_ready(void *context)
     if (w->side == SIDE_TARGET) {
         governor_connected(account);
         size_limit_offered(account, session_caps(link_session(w->link))->appendlimit_bytes);
-        account->tells_uids = caps_has(session_caps(link_session(w->link)), CAP_UIDPLUS) ||
-                              caps_has(session_caps(link_session(w->link)), CAP_IMAP4REV2);
+        account->tells_uids = caps_have_uidplus(session_caps(link_session(w->link)));
     }
     side->ready_count++;
     side->worked = true;

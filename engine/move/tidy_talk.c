@@ -239,7 +239,7 @@ bool tidy_may_expunge(struct tidy *t)
 {
     const struct caps *caps = stands(t) ? session_caps(visit_session(t->visit)) : NULL;
 
-    return caps && (caps_has(caps, CAP_UIDPLUS) || caps_has(caps, CAP_IMAP4REV2));
+    return caps && caps_have_uidplus(caps);
 }
 
 bool tidy_expunge(struct tidy *t, uint32_t uid)

@@ -52,6 +52,11 @@ bool slice_ends(struct slice s, struct slice suffix);
 
 /* Position of the first `byte` or `needle`, or SIZE_MAX. An empty needle is found at 0. */
 size_t slice_find(struct slice s, char byte);
+/* It holds CR or LF: it is no part of one line. */
+static inline bool slice_has_line_end(struct slice s)
+{
+    return slice_find(s, '\r') != SIZE_MAX || slice_find(s, '\n') != SIZE_MAX;
+}
 size_t slice_find_nocase(struct slice s, struct slice needle);
 
 /* Without blanks (space, tab, CR, LF) at both ends. */
