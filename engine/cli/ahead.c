@@ -3,7 +3,6 @@
 #include "engine/cli/shards.h"
 #include "engine/move/batch.h"
 #include "engine/report/format.h"
-#include "io/base/mem.h"
 #include "store/spool.h"
 
 #include <errno.h>
@@ -125,7 +124,7 @@ void ahead_tell_other_server(struct spool *spool, const struct settings *setting
 
     if (known && !is_other_port(known, e)) {
         shown = format_printable(slice_cstr(known));
-        now = e->oauth.tenant ? mem_text(e->oauth.tenant) : mem_format("%s:%u", e->host ? e->host : "", e->port);
+        now = batch_server_name(settings, side);
         fprintf(out,
                 "mailhaul: warning: the state folder %s is of mail that was %s %s, and the %s is %s now. The same server "
                 "under another name: nothing is lost or doubled. Another server: name another state; %s\n",

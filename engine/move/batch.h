@@ -131,6 +131,8 @@ struct brake *batch_brake(struct batch *batch);
 /* The target ("host:port", or an Exchange Online tenant) to which this state folder's mail was moved, where
  * it is not the one of the batch; else NULL. Any thread. */
 const char *batch_other_target(const struct batch *batch);
+/* The batch's server of this side: "host:port", or an Exchange Online tenant. The caller's to free. */
+char *batch_server_name(const struct settings *settings, enum side side);
 /* The server of this side, named so, that the mail of the state folder is of, where that is not the batch's; else,
  * and where it holds none yet, NULL. The caller's to free. Needs no run. */
 char *batch_known_server(struct spool *spool, const struct settings *settings, enum side side);

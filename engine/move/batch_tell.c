@@ -208,7 +208,7 @@ void batch_take_learnt(struct batch *batch)
 
 static const char *const server_names[SIDE_COUNT] = { "batch.source", "batch.target" };
 
-static char *server_of(const struct settings *settings, enum side side)
+char *batch_server_name(const struct settings *settings, enum side side)
 {
     const struct settings_endpoint *e = settings_endpoint(settings, side);
     const char *server = learnt_server_of(e);
@@ -257,7 +257,7 @@ static bool holds_mail_of(struct spool *spool, enum side side)
 
 char *batch_known_server(struct spool *spool, const struct settings *settings, enum side side)
 {
-    char *name = server_of(settings, side), *other = NULL;
+    char *name = batch_server_name(settings, side), *other = NULL;
     struct slice known = { 0 };
     struct err err;
 
@@ -271,7 +271,7 @@ char *batch_known_server(struct spool *spool, const struct settings *settings, e
 
 static void put_server(struct batch *batch, enum side side)
 {
-    char *name = server_of(batch->settings, side);
+    char *name = batch_server_name(batch->settings, side);
 
     batch_put(batch, server_names[side], name);
     free(name);
