@@ -2,7 +2,7 @@
 
 #include "io/base/mem.h"
 #include "io/base/secret.h"
-#include "io/loop_inside.h"
+#include "io/loop_private.h"
 
 #include <assert.h>
 #include <netinet/in.h>

@@ -1,7 +1,7 @@
 #include "io/dial.h"
 
 #include "io/base/mem.h"
-#include "io/loop_inside.h"
+#include "io/loop_private.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "io/loop_inside.h"
+#include "io/loop_private.h"
 
 #include "io/base/log.h"
 #include "io/base/mem.h"

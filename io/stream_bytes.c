@@ -1,4 +1,4 @@
-#include "io/stream_inside.h"
+#include "io/stream_private.h"
 
 #include "io/base/mem.h"
 #include "io/base/secret.h"

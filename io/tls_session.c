@@ -1,4 +1,4 @@
-#include "io/tls_inside.h"
+#include "io/tls_private.h"
 
 #include "io/base/mem.h"
 

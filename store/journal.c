@@ -1,7 +1,7 @@
 #include "store/journal.h"
 
 #include "io/base/mem.h"
-#include "store/journal_inside.h"
+#include "store/journal_private.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* The operations on users and folders: their records, counts, intents, and forgetting. */
 #include "io/base/mem.h"
 #include "store/gc.h"
-#include "store/journal_inside.h"
+#include "store/journal_private.h"
 
 #include <assert.h>
 #include <stdlib.h>

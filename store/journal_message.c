@@ -1,6 +1,6 @@
 /* The operations on messages: found, their bodies, and their ends. */
 #include "store/gc.h"
-#include "store/journal_inside.h"
+#include "store/journal_private.h"
 
 #include <assert.h>
 

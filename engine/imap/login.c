@@ -2,7 +2,7 @@
  * state; login_go alone assigns it. RFC 9051 6.1, 6.2; RFC 2971, 4978, 5161. */
 #include "engine/imap/quote.h"
 #include "engine/imap/scram.h"
-#include "engine/imap/session_inner.h"
+#include "engine/imap/session_private.h"
 #include "engine/imap/token.h"
 #include "io/base/log.h"
 

@@ -1,5 +1,5 @@
 /* The life of a session: bytes in, lines to their handlers, ends. */
-#include "engine/imap/session_inner.h"
+#include "engine/imap/session_private.h"
 
 #include "io/base/log.h"
 #include "io/base/mem.h"

@@ -1,7 +1,7 @@
 /* The public calls: each writes one command and queues it. */
 #include "engine/imap/date.h"
 #include "engine/imap/keyword.h"
-#include "engine/imap/session_inner.h"
+#include "engine/imap/session_private.h"
 
 #include "io/base/mem.h"
 

@@ -1,5 +1,5 @@
 /* What a session, and who keeps what it tells, may hold: io/base/quota asked where lines come in. */
-#include "engine/imap/session_inner.h"
+#include "engine/imap/session_private.h"
 
 #include <inttypes.h>
 

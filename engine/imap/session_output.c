@@ -1,6 +1,6 @@
 /* Bytes out: commands in the order they were started, as far as cmd_may_send allows, bodies pulled
  * straight into the output. */
-#include "engine/imap/session_inner.h"
+#include "engine/imap/session_private.h"
 
 #include "io/base/mem.h"
 

@@ -1,7 +1,7 @@
 /* Untagged data to the command that it is for; body literals to their owner. The number of commands
  * in flight costs nothing here: rows go to the one command of their kind, FETCH responses to the
  * oldest FETCH first, which servers answer in order. */
-#include "engine/imap/session_inner.h"
+#include "engine/imap/session_private.h"
 
 #include "engine/imap/fetchitem.h"
 #include "engine/imap/keyword.h"

@@ -1,5 +1,5 @@
 /* SEARCH, RFC 9051 7.3.4 and RFC 3501 7.2.5: either form of answer may come, whatever was asked (F26). */
-#include "engine/imap/session_inner.h"
+#include "engine/imap/session_private.h"
 #include "engine/imap/token.h"
 #include "engine/imap/uidset.h"
 

@@ -1,4 +1,4 @@
-#include "engine/inspect/verify_exam.h"
+#include "engine/inspect/verify_private.h"
 #include "engine/rules/policy.h"
 #include "engine/rules/repair.h"
 #include "io/base/mem.h"

@@ -1,5 +1,5 @@
 /* Which folders does the source have that the journal does not know? Their messages are counted. */
-#include "engine/inspect/verify_exam.h"
+#include "engine/inspect/verify_private.h"
 #include "io/base/mem.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "engine/inspect/verify_exam.h"
+#include "engine/inspect/verify_private.h"
 #include "engine/rules/advice.h"
 #include "engine/rules/header.h"
 #include "engine/rules/names_text.h"

@@ -2,7 +2,7 @@
  * journal knows to be there and is not goes back to be fetched and sent again, unless the person who runs the
  * retry takes it as it is. Where others put mail into it, so that its count proves nothing: by the UIDs that were
  * told, and what no UID proves by its header. */
-#include "engine/move/account_inner.h"
+#include "engine/move/account_private.h"
 #include "engine/move/headers.h"
 #include "engine/rules/verify_match.h"
 #include "io/base/log.h"

@@ -1,5 +1,5 @@
 /* What could not be proved of a user: kept in the journal, and here as far as the verdict needs it. */
-#include "engine/move/account_inner.h"
+#include "engine/move/account_private.h"
 
 #include "engine/rules/advice.h"
 #include "io/base/log.h"

@@ -1,4 +1,4 @@
-#include "engine/move/account_inner.h"
+#include "engine/move/account_private.h"
 #include "engine/move/batch.h"
 #include "engine/move/push_late.h"
 

@@ -1,7 +1,7 @@
 /* How connections are spread over mailboxes: who gets one more, and who gives one back. engine/rules/spread decides;
  * what it decides by is gathered here.
  */
-#include "engine/move/account_inner.h"
+#include "engine/move/account_private.h"
 
 #include "engine/move/batch.h"
 #include "engine/move/login.h"

@@ -1,7 +1,7 @@
 /* What the time of an account is spent on: one kind at any moment, and when it stands still, the
  * side that is waited for and the cause. The only place that decides it.
  */
-#include "engine/move/account_inner.h"
+#include "engine/move/account_private.h"
 
 #include "engine/move/governor.h"
 #include "engine/move/pull.h"

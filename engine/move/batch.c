@@ -1,4 +1,4 @@
-#include "engine/move/batch_inner.h"
+#include "engine/move/batch_private.h"
 
 #include "engine/move/account.h"
 #include "engine/move/brake.h"

@@ -1,4 +1,4 @@
-#include "engine/move/batch_inner.h"
+#include "engine/move/batch_private.h"
 
 #include "engine/move/governor.h"
 #include "io/base/mem.h"

@@ -1,6 +1,6 @@
 #include "engine/move/gmail.h"
 
-#include "engine/move/pull_inner.h"
+#include "engine/move/pull_private.h"
 #include "engine/rules/claims.h"
 #include "engine/rules/names_match.h"
 #include "engine/rules/policy.h"

@@ -1,6 +1,6 @@
 /* The accounts' half of the governor: on each account's own loop. */
 #include "engine/move/batch.h"
-#include "engine/move/governor_inner.h"
+#include "engine/move/governor_private.h"
 #include "engine/move/learnt.h"
 #include "io/base/mem.h"
 

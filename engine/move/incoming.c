@@ -1,7 +1,7 @@
 #include "engine/move/incoming.h"
 
 #include "engine/imap/date.h"
-#include "engine/move/pull_inner.h"
+#include "engine/move/pull_private.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 

@@ -1,7 +1,7 @@
 /* The governor's half on the first hub's loop: it owns the pace controller, hands out permits and
  * keeps what was learnt. */
 #include "engine/move/batch.h"
-#include "engine/move/governor_inner.h"
+#include "engine/move/governor_private.h"
 #include "engine/move/learnt.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"

@@ -1,4 +1,4 @@
-#include "engine/move/listing_inner.h"
+#include "engine/move/listing_private.h"
 
 #include "engine/move/gmail.h"
 #include "engine/move/pull.h"

@@ -1,7 +1,7 @@
 #include "engine/imap/uidset.h"
 #include "engine/move/allowance.h"
 #include "engine/move/gmail.h"
-#include "engine/move/pull_inner.h"
+#include "engine/move/pull_private.h"
 #include "engine/rules/ladder.h"
 #include "engine/rules/placeholder.h"
 #include "engine/rules/policy.h"

@@ -5,7 +5,7 @@
  * asked than CHECKS_FREE and one for each CHECKS_EVERY bodies of the right size. Once a server gave
  * the body of another message, each of the user's further ones is checked.
  */
-#include "engine/move/pull_inner.h"
+#include "engine/move/pull_private.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

@@ -1,4 +1,4 @@
-#include "engine/move/pull_inner.h"
+#include "engine/move/pull_private.h"
 #include "engine/move/rejudge.h"
 #include "engine/rules/names_text.h"
 #include "io/base/mem.h"

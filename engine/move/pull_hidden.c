@@ -1,6 +1,6 @@
 /* Messages that the server counts and does not list (quirk S18). That is told, and at the next run the folder is
  * listed from its first message on: what shows by then is copied, and the doubt goes when all is there. */
-#include "engine/move/pull_inner.h"
+#include "engine/move/pull_private.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>

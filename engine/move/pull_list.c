@@ -1,7 +1,7 @@
 #include "engine/imap/keyword.h"
 #include "engine/imap/uidset.h"
 #include "engine/move/gmail.h"
-#include "engine/move/pull_inner.h"
+#include "engine/move/pull_private.h"
 #include "engine/rules/header.h"
 #include "engine/rules/policy.h"
 #include "io/base/log.h"

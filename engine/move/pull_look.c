@@ -5,7 +5,7 @@
  * further ones cost nothing.
  */
 #include "engine/imap/uidset.h"
-#include "engine/move/pull_inner.h"
+#include "engine/move/pull_private.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

@@ -1,4 +1,4 @@
-#include "engine/move/pull_inner.h"
+#include "engine/move/pull_private.h"
 
 #include "io/base/log.h"
 #include "io/base/mem.h"

@@ -1,5 +1,5 @@
 #include "engine/move/gmail.h"
-#include "engine/move/pull_inner.h"
+#include "engine/move/pull_private.h"
 #include "engine/rules/names_text.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"

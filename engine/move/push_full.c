@@ -1,7 +1,7 @@
 /* A full mailbox of Exchange Online has no words of its own: APPEND is answered `Server Unavailable. 15`,
  * as everything is in an outage, and as it may be to one odd message. What tells them apart is that
  * everything else still works, and that it is not one message alone. */
-#include "engine/move/push_inner.h"
+#include "engine/move/push_private.h"
 
 #include <stdio.h>
 

@@ -4,7 +4,7 @@
  * messages that no row claims. Such a copy beside ours is told, not removed (`tidy` does). The same look tells of
  * somebody else who moves the same mail at the same time. */
 #include "engine/move/late.h"
-#include "engine/move/push_inner.h"
+#include "engine/move/push_private.h"
 #include "engine/move/push_late.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"

@@ -1,7 +1,7 @@
 /* Messages that wait behind the others of their folder: refused in words that may mean anything, or under way when
  * connections went. Others go first, and what becomes of them tells whether it was the message (rules/refusals);
  * where none is taken the folder rests, and then the mailbox. */
-#include "engine/move/push_job.h"
+#include "engine/move/push_job_private.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

@@ -1,7 +1,7 @@
 /* A look at what a target folder holds, and whether it is whole. A row that was damaged or left out would count as a message that was
  * never stored, and that would be sent again. The count of the folder tells it where all of it was asked for;
  * else SEARCH tells which UIDs there are, and what did not come is asked for once more, alone. */
-#include "engine/move/push_inner.h"
+#include "engine/move/push_private.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

@@ -3,7 +3,7 @@
  * CREATEs go out first, then SUBSCRIBE and STATUS of what was made (RFC 9051 5.5; the order is kept
  * by cmd_may_send). Nothing depends on it: what gets NO here is made, and its refusal judged, when
  * the folder is opened (push_open). */
-#include "engine/move/push_inner.h"
+#include "engine/move/push_private.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

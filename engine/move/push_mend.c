@@ -1,7 +1,7 @@
 /* A message that the target refused: looked at for what servers refuse, and mended by one step more.
  * The spooled original stays as it is; the journal has the repairs durably, and the key by which the
  * mended message is known again on the target, before it is sent. */
-#include "engine/move/push_inner.h"
+#include "engine/move/push_private.h"
 #include "engine/rules/header.h"
 #include "engine/rules/repair.h"
 #include "io/base/buf.h"

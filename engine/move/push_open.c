@@ -1,4 +1,4 @@
-#include "engine/move/push_inner.h"
+#include "engine/move/push_private.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

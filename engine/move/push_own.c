@@ -1,7 +1,7 @@
 /* Our own copies in a target folder, before a look at what else it holds is built on their UIDs: is what APPENDUID told
  * true, and what does this target make of sizes and dates? */
 #include "engine/imap/uidset.h"
-#include "engine/move/push_inner.h"
+#include "engine/move/push_private.h"
 #include "io/base/log.h"
 
 #include <stdlib.h>

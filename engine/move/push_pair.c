@@ -1,6 +1,6 @@
 /* What a target folder was seen to hold against what the journal knows: which of it is of messages
  * that are told to be there, and which messages need not be sent. */
-#include "engine/move/push_inner.h"
+#include "engine/move/push_private.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

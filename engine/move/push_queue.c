@@ -1,5 +1,5 @@
 #include "engine/move/gmail.h"
-#include "engine/move/push_inner.h"
+#include "engine/move/push_private.h"
 
 /* ---- what holds for a folder --------------------------------------------------------------- */
 

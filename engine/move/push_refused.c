@@ -1,6 +1,6 @@
 /* What follows from an APPEND that was refused, or that was not answered. */
 #include "engine/move/governor.h"
-#include "engine/move/push_job.h"
+#include "engine/move/push_job_private.h"
 #include "engine/move/push_late.h"
 #include "engine/move/size_limit.h"
 #include "io/base/mem.h"

@@ -1,7 +1,7 @@
 #include "engine/imap/keyword.h"
 #include "engine/move/allowance.h"
 #include "engine/move/governor.h"
-#include "engine/move/push_job.h"
+#include "engine/move/push_job_private.h"
 #include "engine/move/push_late.h"
 #include "engine/rules/repair.h"
 #include "io/base/mem.h"

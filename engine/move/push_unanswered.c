@@ -4,7 +4,7 @@
  * user has nothing else left to send, the folder stops and is looked at (push_open), and they come back into its
  * queue. */
 #include "engine/move/pull.h"
-#include "engine/move/push_inner.h"
+#include "engine/move/push_private.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>

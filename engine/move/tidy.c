@@ -1,5 +1,5 @@
 /* tidy: user by user, and what the journal is told. */
-#include "engine/move/tidy_inner.h"
+#include "engine/move/tidy_private.h"
 
 #include "engine/move/batch.h"
 #include "engine/rules/advice.h"

@@ -4,7 +4,7 @@
  * journal names the copy; it is marked; in a new view of the folder the copy that stays is there and not marked (of two
  * that mark each other's, one at least sees the other's mark); then it alone is expunged. */
 #include "engine/move/batch.h"
-#include "engine/move/tidy_inner.h"
+#include "engine/move/tidy_private.h"
 #include "engine/rules/repair.h"
 #include "io/base/mem.h"
 

@@ -1,6 +1,6 @@
 /* Commands of tidy, one at a time and waited for. */
 #include "engine/move/batch.h"
-#include "engine/move/tidy_inner.h"
+#include "engine/move/tidy_private.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 #include "engine/oauth/device.h"
 
-#include "engine/oauth/inner.h"
+#include "engine/oauth/oauth_private.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "engine/oauth/inner.h"
+#include "engine/oauth/oauth_private.h"
 
 #include "io/base/mem.h"
 

@@ -1,6 +1,6 @@
 /* A share's head and its rows of users, and the small readers of members that all of it is made
  * with. */
-#include "engine/report/share_inner.h"
+#include "engine/report/share_private.h"
 
 #include "engine/report/format.h"
 #include "engine/report/time.h"

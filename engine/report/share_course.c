@@ -1,5 +1,5 @@
 /* What a share's report tells of the servers and of the course. */
-#include "engine/report/share_inner.h"
+#include "engine/report/share_private.h"
 
 #include "engine/report/course.h"
 #include "io/base/mem.h"

@@ -1,5 +1,5 @@
 /* What a share's report tells of one user, as the records that store/reader would give. */
-#include "engine/report/share_inner.h"
+#include "engine/report/share_private.h"
 
 #include "engine/rules/repair.h"
 #include "io/base/mem.h"

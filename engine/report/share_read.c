@@ -1,5 +1,5 @@
 /* The file of a share: its outermost object, member by member, and its users one by one. */
-#include "engine/report/share_inner.h"
+#include "engine/report/share_private.h"
 
 #include "io/base/mem.h"
 

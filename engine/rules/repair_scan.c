@@ -1,4 +1,4 @@
-#include "engine/rules/repair_inner.h"
+#include "engine/rules/repair_private.h"
 
 #include "io/base/mem.h"
 

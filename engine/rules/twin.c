@@ -1,5 +1,5 @@
 #include "engine/rules/header.h"
-#include "engine/rules/twin_inner.h"
+#include "engine/rules/twin_private.h"
 #include "io/base/mem.h"
 
 #include <assert.h>

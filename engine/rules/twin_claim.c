@@ -1,5 +1,5 @@
 /* Messages that are on the target under UIDs that nobody told: which of what is there may be theirs. */
-#include "engine/rules/twin_inner.h"
+#include "engine/rules/twin_private.h"
 
 #include <stdlib.h>
 #include <string.h>

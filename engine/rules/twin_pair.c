@@ -1,5 +1,5 @@
 #include "engine/rules/twin_assign.h"
-#include "engine/rules/twin_inner.h"
+#include "engine/rules/twin_private.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>

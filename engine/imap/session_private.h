@@ -1,8 +1,8 @@
 /* What the parts of a session share: session (life, bytes in), output (bytes out), login, replies
  * (untagged data to its command), commands (the public calls). Private to engine/imap.
  */
-#ifndef ENGINE_IMAP_SESSION_INNER_H
-#define ENGINE_IMAP_SESSION_INNER_H
+#ifndef ENGINE_IMAP_SESSION_PRIVATE_H
+#define ENGINE_IMAP_SESSION_PRIVATE_H
 
 #include "engine/imap/auth.h"
 #include "engine/imap/cmd.h"

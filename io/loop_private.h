@@ -1,8 +1,8 @@
 /* The loop as the other modules of io see it: the back-end, work put off to the next turn, and what
  * the streams of one thread share. Private to io.
  */
-#ifndef IO_LOOP_INSIDE_H
-#define IO_LOOP_INSIDE_H
+#ifndef IO_LOOP_PRIVATE_H
+#define IO_LOOP_PRIVATE_H
 
 #include "io/backend.h"
 #include "io/blocks.h"

@@ -1,7 +1,7 @@
 /* Between oauth.c and oauth_device.c. Included by these two only.
  */
-#ifndef ENGINE_OAUTH_INNER_H
-#define ENGINE_OAUTH_INNER_H
+#ifndef ENGINE_OAUTH_OAUTH_PRIVATE_H
+#define ENGINE_OAUTH_OAUTH_PRIVATE_H
 
 #include "engine/oauth/oauth.h"
 

@@ -1,7 +1,7 @@
 /* What the parts of the journal share: the folders a transaction has touched, and one function for
  * each operation, called by journal_apply() alone. Their results are those of journal_apply(). */
-#ifndef STORE_JOURNAL_INSIDE_H
-#define STORE_JOURNAL_INSIDE_H
+#ifndef STORE_JOURNAL_PRIVATE_H
+#define STORE_JOURNAL_PRIVATE_H
 
 #include "store/journal.h"
 

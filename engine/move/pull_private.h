@@ -1,7 +1,7 @@
 /* What pull, pull_list and pull_body share. Internal to the pull side of engine/move.
  */
-#ifndef ENGINE_MOVE_PULL_INNER_H
-#define ENGINE_MOVE_PULL_INNER_H
+#ifndef ENGINE_MOVE_PULL_PRIVATE_H
+#define ENGINE_MOVE_PULL_PRIVATE_H
 
 #include "engine/move/incoming.h"
 #include "engine/move/pull.h"

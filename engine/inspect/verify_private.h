@@ -1,8 +1,8 @@
 /* The state of one user's examination; private to verify_user (asks both sides) and verify_judge
  * (compares what they said with each other and with the journal).
  */
-#ifndef ENGINE_INSPECT_VERIFY_EXAM_H
-#define ENGINE_INSPECT_VERIFY_EXAM_H
+#ifndef ENGINE_INSPECT_VERIFY_PRIVATE_H
+#define ENGINE_INSPECT_VERIFY_PRIVATE_H
 
 #include "engine/inspect/verify_hash.h"
 #include "engine/inspect/verify_user.h"

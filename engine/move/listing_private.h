@@ -1,7 +1,7 @@
 /* What listing tells of the folder list itself. Internal to engine/move/listing*.c.
  */
-#ifndef ENGINE_MOVE_LISTING_INNER_H
-#define ENGINE_MOVE_LISTING_INNER_H
+#ifndef ENGINE_MOVE_LISTING_PRIVATE_H
+#define ENGINE_MOVE_LISTING_PRIVATE_H
 
 #include "engine/move/listing.h"
 

@@ -1,6 +1,6 @@
 /* What the files of engine/report/share*.c have in common. */
-#ifndef ENGINE_REPORT_SHARE_INNER_H
-#define ENGINE_REPORT_SHARE_INNER_H
+#ifndef ENGINE_REPORT_SHARE_PRIVATE_H
+#define ENGINE_REPORT_SHARE_PRIVATE_H
 
 #include "engine/report/share.h"
 

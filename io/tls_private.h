@@ -1,6 +1,6 @@
 /* What io/tls (roles), io/tls_session and io/tls_words know of each other. */
-#ifndef IO_TLS_INSIDE_H
-#define IO_TLS_INSIDE_H
+#ifndef IO_TLS_PRIVATE_H
+#define IO_TLS_PRIVATE_H
 
 #include "io/tls_session.h"
 

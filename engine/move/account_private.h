@@ -1,7 +1,7 @@
 /* What account, account_link, account_prove and account_tell share. Internal to accounts.
  */
-#ifndef ENGINE_MOVE_ACCOUNT_INNER_H
-#define ENGINE_MOVE_ACCOUNT_INNER_H
+#ifndef ENGINE_MOVE_ACCOUNT_PRIVATE_H
+#define ENGINE_MOVE_ACCOUNT_PRIVATE_H
 
 #include "engine/move/account.h"
 #include "engine/move/pull.h"

@@ -1,7 +1,7 @@
 /* What push, push_queue, push_make, push_open and push_send share. Internal to the push side of engine/move.
  */
-#ifndef ENGINE_MOVE_PUSH_INNER_H
-#define ENGINE_MOVE_PUSH_INNER_H
+#ifndef ENGINE_MOVE_PUSH_PRIVATE_H
+#define ENGINE_MOVE_PUSH_PRIVATE_H
 
 #include "engine/imap/uidtable.h"
 #include "engine/move/push.h"

@@ -1,10 +1,10 @@
 /* One APPEND from its sending to its end: what push_send and push_refused share. Internal to the push side of
  * engine/move.
  */
-#ifndef ENGINE_MOVE_PUSH_JOB_H
-#define ENGINE_MOVE_PUSH_JOB_H
+#ifndef ENGINE_MOVE_PUSH_JOB_PRIVATE_H
+#define ENGINE_MOVE_PUSH_JOB_PRIVATE_H
 
-#include "engine/move/push_inner.h"
+#include "engine/move/push_private.h"
 
 /* One APPEND on the wire. */
 struct job {

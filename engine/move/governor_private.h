@@ -2,8 +2,8 @@
  * account's own loop; engine/move/keeper.c is the keeper's, on the first hub's. Nobody else includes
  * this.
  */
-#ifndef ENGINE_MOVE_GOVERNOR_INNER_H
-#define ENGINE_MOVE_GOVERNOR_INNER_H
+#ifndef ENGINE_MOVE_GOVERNOR_PRIVATE_H
+#define ENGINE_MOVE_GOVERNOR_PRIVATE_H
 
 #include "engine/move/governor.h"
 #include "engine/move/mates.h"

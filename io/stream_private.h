@@ -5,13 +5,13 @@
  *      is copied aside (at most one receive), so that the shared receive buffer is free again.
  * Out: stream_write -> [squeeze -> packed] -> [pending, one record -> tls] -> conn.
  */
-#ifndef IO_STREAM_INSIDE_H
-#define IO_STREAM_INSIDE_H
+#ifndef IO_STREAM_PRIVATE_H
+#define IO_STREAM_PRIVATE_H
 
 #include "io/base/now.h"
 #include "io/conn.h"
 #include "io/dial.h"
-#include "io/loop_inside.h"
+#include "io/loop_private.h"
 #include "io/resolve.h"
 #include "io/squeeze.h"
 #include "io/stream.h"

@@ -1,6 +1,6 @@
 /* What twin and twin_pair share. Internal to the two. */
-#ifndef ENGINE_RULES_TWIN_INNER_H
-#define ENGINE_RULES_TWIN_INNER_H
+#ifndef ENGINE_RULES_TWIN_PRIVATE_H
+#define ENGINE_RULES_TWIN_PRIVATE_H
 
 #include "engine/rules/twin.h"
 

@@ -1,7 +1,7 @@
 /* What repair and repair_header share. Internal to repairs.
  */
-#ifndef ENGINE_RULES_REPAIR_INNER_H
-#define ENGINE_RULES_REPAIR_INNER_H
+#ifndef ENGINE_RULES_REPAIR_PRIVATE_H
+#define ENGINE_RULES_REPAIR_PRIVATE_H
 
 #include "engine/rules/repair.h"
 

@@ -1,8 +1,8 @@
 /* What tidy (users, and what the journal is told), tidy_talk (commands that are waited for) and tidy_folder (one
  * folder) share. Internal to them.
  */
-#ifndef ENGINE_MOVE_TIDY_INNER_H
-#define ENGINE_MOVE_TIDY_INNER_H
+#ifndef ENGINE_MOVE_TIDY_PRIVATE_H
+#define ENGINE_MOVE_TIDY_PRIVATE_H
 
 #include "engine/move/late.h"
 #include "engine/move/tidy.h"

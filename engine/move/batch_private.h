@@ -1,8 +1,8 @@
 /* What batch (the team, the users in turn, the end) and batch_tell (what display, status and the
  * next run are told) share. Internal to the batch.
  */
-#ifndef ENGINE_MOVE_BATCH_INNER_H
-#define ENGINE_MOVE_BATCH_INNER_H
+#ifndef ENGINE_MOVE_BATCH_PRIVATE_H
+#define ENGINE_MOVE_BATCH_PRIVATE_H
 
 #include "engine/move/batch.h"
 #include "engine/move/learnt.h"
