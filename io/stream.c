@@ -39,7 +39,7 @@ static void finish(struct stream *s)
     conn_close(&s->conn);
     s->events->closed(s->context, failed ? &s->err : NULL);
     tls_session_destroy(&s->tls);
-    squeeze_destroy(&s->squeeze);
+    compression_destroy(&s->compression);
     wire_destroy(&s->wire);
     free(s->host);
     free(s);
@@ -281,8 +281,8 @@ void stream_start_tls(struct stream *s)
 
 void stream_start_deflate(struct stream *s)
 {
-    assert(!s->squeeze);
-    s->squeeze = squeeze_create();
+    assert(!s->compression);
+    s->compression = compression_create();
 }
 
 void stream_facts(const struct stream *s, struct stream_facts *facts_r)

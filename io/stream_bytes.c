@@ -54,7 +54,7 @@ static void inflate_some(struct stream *s, struct slice *bytes)
     char *out = loop_scratch(&s->loop->inflated);
     size_t size = 0;
     struct err err;
-    bool ok = squeeze_inflate(s->squeeze, bytes, out, LOOP_SCRATCH_BYTES, &size, &err);
+    bool ok = compression_inflate(s->compression, bytes, out, LOOP_SCRATCH_BYTES, &size, &err);
 
     s->inflate_more = ok && size == LOOP_SCRATCH_BYTES;
     if (size)
@@ -67,7 +67,7 @@ static void inflate_some(struct stream *s, struct slice *bytes)
 static struct slice deliver(struct stream *s, struct slice bytes)
 {
     while ((bytes.size || s->inflate_more) && may_deliver(s)) {
-        if (s->squeeze) {
+        if (s->compression) {
             inflate_some(s, &bytes);
         } else {
             size_t line = s->by_line ? slice_find(bytes, '\n') : SIZE_MAX;
@@ -215,7 +215,7 @@ bool stream_unsent(const struct stream *s)
 
 bool stream_withheld(const struct stream *s)
 {
-    return s->pending_size || s->packed_size || (s->squeeze && squeeze_holds(s->squeeze)) ||
+    return s->pending_size || s->packed_size || (s->compression && compression_holds(s->compression)) ||
            (s->conn && conn_held(s->conn));
 }
 
@@ -311,7 +311,7 @@ static size_t deflate_write(struct stream *s, struct slice bytes)
         if (!s->packed)
             s->packed = blocks_lend(&s->loop->blocks);
         s->packed_at = 0;
-        s->packed_size = squeeze_deflate(s->squeeze, &rest, s->packed, BLOCK_BYTES);
+        s->packed_size = compression_deflate(s->compression, &rest, s->packed, BLOCK_BYTES);
     }
     return bytes.size - rest.size;
 }
@@ -322,7 +322,7 @@ static void deflate_flush(struct stream *s)
         if (!s->packed)
             s->packed = blocks_lend(&s->loop->blocks);
         s->packed_at = 0;
-        s->packed_size = squeeze_flush(s->squeeze, s->packed, BLOCK_BYTES);
+        s->packed_size = compression_flush(s->compression, s->packed, BLOCK_BYTES);
         if (!s->packed_size)
             break;
     }
@@ -335,7 +335,7 @@ static bool may_write(const struct stream *s)
 
 size_t stream_write_space(const struct stream *s)
 {
-    if (!s->conn || !may_write(s) || (s->squeeze && s->packed_size))
+    if (!s->conn || !may_write(s) || (s->compression && s->packed_size))
         return 0;
     return lower_space(s);
 }
@@ -345,7 +345,7 @@ size_t stream_write(struct stream *s, struct slice bytes)
     size_t taken = 0;
 
     if (s->conn && may_write(s)) {
-        taken = s->squeeze ? deflate_write(s, bytes) : lower_write(s, bytes);
+        taken = s->compression ? deflate_write(s, bytes) : lower_write(s, bytes);
         wire_sent(s->wire, slice_first(bytes, taken));
     }
     s->short_write |= taken < bytes.size;
@@ -365,7 +365,7 @@ static void block_release(struct stream *s, char **block, size_t size)
 void stream_output(struct stream *s)
 {
     if (!s->send_error) {
-        if (s->squeeze && s->state == STREAM_OPEN)
+        if (s->compression && s->state == STREAM_OPEN)
             deflate_flush(s);
         pending_move(s);
         conn_flush(s->conn);

@@ -1,9 +1,9 @@
 /* The stream's state, shared by io/stream (its life: names, TCP, TLS, end) and io/stream_bytes (its
  * bytes, in and out). Private to these two.
  *
- * In:  conn -> [tls] -> [squeeze] -> received.   What cannot be delivered because the user paused
+ * In:  conn -> [tls] -> [compression] -> received.   What cannot be delivered because the user paused
  *      is copied aside (at most one receive), so that the shared receive buffer is free again.
- * Out: stream_write -> [squeeze -> packed] -> [pending, one record -> tls] -> conn.
+ * Out: stream_write -> [compression -> packed] -> [pending, one record -> tls] -> conn.
  */
 #ifndef IO_STREAM_PRIVATE_H
 #define IO_STREAM_PRIVATE_H
@@ -13,7 +13,7 @@
 #include "io/dial.h"
 #include "io/loop_private.h"
 #include "io/resolve.h"
-#include "io/squeeze.h"
+#include "io/compression.h"
 #include "io/stream.h"
 #include "io/tls_session.h"
 #include "io/wire.h"
@@ -52,14 +52,14 @@ struct stream {
     struct dial *dial;
     struct conn *conn;
     struct tls_session *tls;
-    struct squeeze *squeeze;
+    struct compression *compression;
     struct wire *wire;
 
     bool want_read, by_line, by_line_asked;
     bool drops_unsent;
     uint32_t unacknowledged_ms;
     bool input_more;   /* tls may give more without new ciphertext */
-    bool inflate_more; /* squeeze may give more without new bytes */
+    bool inflate_more; /* compression may give more without new bytes */
     bool tls_ended;    /* close_notify came */
     bool ended;        /* TCP ended, by end_error or in order (0) */
     int end_error, send_error;

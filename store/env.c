@@ -3,7 +3,7 @@
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "store/durable.h"
-#include "store/sound.h"
+#include "store/integrity.h"
 
 #include <sys/mman.h>
 #include <assert.h>
@@ -30,8 +30,8 @@ bool env_damaged(struct spool *spool, struct err *err_r, const char *what, const
 {
     atomic_store(&spool->damaged, true);
     err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, MDB_CORRUPTED,
-            "%.120s%s/data.mdb is damaged%s%s%s. " ENV_DAMAGED_ADVICE, spool->place.folder,
-            strlen(spool->place.folder) > 120 ? "..." : "", what ? " (" : "", what ? what : "",
+            "%.120s%s/data.mdb is damaged%s%s%s. " ENV_DAMAGED_ADVICE, spool->state_dir.folder,
+            strlen(spool->state_dir.folder) > 120 ? "..." : "", what ? " (" : "", what ? what : "",
             what ? ")" : "");
     return err_doing(err_r, "%s", doing);
 }
@@ -41,8 +41,8 @@ bool env_lost(struct spool *spool, struct err *err_r, const char *what)
     if (what)
         return env_damaged(spool, err_r, what, "open the spool");
     err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, MDB_CORRUPTED,
-            "%.100s%s/data.mdb is missing, though a run began here. " ENV_DAMAGED_ADVICE, spool->place.folder,
-            strlen(spool->place.folder) > 100 ? "..." : "");
+            "%.100s%s/data.mdb is missing, though a run began here. " ENV_DAMAGED_ADVICE, spool->state_dir.folder,
+            strlen(spool->state_dir.folder) > 100 ? "..." : "");
     return err_doing(err_r, "open the spool");
 }
 
@@ -85,7 +85,7 @@ bool env_error(struct spool *spool, struct err *err_r, int rc, const char *doing
         text = "the file system is read-only";
         break;
     case EACCES:
-        text = is_another_users(spool->place.folder)
+        text = is_another_users(spool->state_dir.folder)
                    ? "it belongs to another user, who alone may read it: run this as that user"
                    : "no permission on the spool's files";
         break;
@@ -96,7 +96,7 @@ bool env_error(struct spool *spool, struct err *err_r, int rc, const char *doing
         break;
     }
     err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, rc, "%.160s: %s",
-            spool->place.folder, text);
+            spool->state_dir.folder, text);
     return err_doing(err_r, "%s", doing);
 }
 
@@ -115,14 +115,14 @@ static uint64_t map_bytes_first(void)
 bool env_not_begun(const struct spool *spool, struct err *err_r)
 {
     return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, ENOENT,
-                   "%s: there is no spool in it; nothing has run yet", spool->place.folder);
+                   "%s: there is no spool in it; nothing has run yet", spool->state_dir.folder);
 }
 
 /* A file that LMDB had not finished when the first run broke off stands in its way; nothing is in it. */
 static bool broken_off(struct spool *spool, const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool is = fd >= 0 && begun_broke_off(fd);
+    bool is = fd >= 0 && run_mark_broke_off(fd);
 
     if (fd >= 0)
         close(fd);
@@ -131,7 +131,7 @@ static bool broken_off(struct spool *spool, const char *path)
 
 static bool file_judged(struct spool *spool, struct err *err_r)
 {
-    char *path = place_path(&spool->place, "data.mdb");
+    char *path = state_dir_path(&spool->state_dir, "data.mdb");
     struct stat st;
     int rc = stat(path, &st) == 0 ? 0 : errno;
     bool empty = rc == ENOENT || (rc == 0 && st.st_size == 0);
@@ -145,7 +145,7 @@ static bool file_judged(struct spool *spool, struct err *err_r)
         return env_not_begun(spool, err_r);
     if (rc && rc != ENOENT)
         return env_error(spool, err_r, rc, "open the spool");
-    return sound_judged(spool, err_r);
+    return integrity_check(spool, err_r);
 }
 
 static int open_sized(struct spool *spool, uint64_t map_bytes)
@@ -163,7 +163,7 @@ static int open_sized(struct spool *spool, uint64_t map_bytes)
     if (!rc)
         rc = mdb_env_set_mapsize(spool->env, map_bytes);
     if (!rc)
-        rc = mdb_env_open(spool->env, spool->place.folder, flags, 0600);
+        rc = mdb_env_open(spool->env, spool->state_dir.folder, flags, 0600);
     if (rc) {
         mdb_env_close(spool->env);
         spool->env = NULL;
@@ -243,8 +243,8 @@ static bool measured(struct spool *spool, struct err *err_r)
     spool->page_bytes = stat_env.ms_psize;
     spool->map_bytes = info.me_mapsize;
     spool->map = map_of(&st);
-    path = place_path(&spool->place, "data.mdb");
-    sound_watched(spool, path);
+    path = state_dir_path(&spool->state_dir, "data.mdb");
+    integrity_watch(spool, path);
     free(path);
     return true;
 }
@@ -272,7 +272,7 @@ static bool tables_opened(struct spool *spool, struct err *err_r)
         if (rc == MDB_NOTFOUND)
             return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, rc,
                            "%s: the spool is not one of mailhaul's",
-                           spool->place.folder);
+                           spool->state_dir.folder);
         return env_error(spool, err_r, rc, "open the spool");
     }
     /* Also in a read-only environment: it keeps the handles. */
@@ -283,7 +283,7 @@ static bool tables_opened(struct spool *spool, struct err *err_r)
 /* LMDB makes the file and syncs what it holds, but not the folder in which it has its name. */
 static bool named_durably(struct spool *spool, struct err *err_r)
 {
-    char *path = place_path(&spool->place, "data.mdb");
+    char *path = state_dir_path(&spool->state_dir, "data.mdb");
     bool ok = spool->read_only || durable_name(path);
     int error = errno;
 
@@ -296,7 +296,7 @@ bool env_open(struct spool *spool, struct err *err_r)
     uint64_t map_bytes = map_bytes_first();
     int rc, dead = 0;
 
-    if (!file_judged(spool, err_r) || (!spool->read_only && !sound_begun(spool, err_r)))
+    if (!file_judged(spool, err_r) || (!spool->read_only && !integrity_run_begins(spool, err_r)))
         return false;
     while ((rc = open_sized(spool, map_bytes)) == ENOMEM && map_bytes > MAP_BYTES_LEAST)
         map_bytes /= 2;
@@ -316,10 +316,10 @@ void env_close(struct spool *spool)
 {
     if (!spool->env)
         return;
-    sound_unwatched(spool);
+    integrity_unwatch(spool);
     mdb_env_close(spool->env);
     spool->env = NULL;
-    sound_left(spool);
+    integrity_run_ended(spool);
 }
 
 bool env_free_share(struct spool *spool, unsigned *percent_r, uint64_t *file_bytes_r,
@@ -384,7 +384,7 @@ void env_measure_fill(struct spool *spool)
     MDB_envinfo info;
 
     budget = spool->map_bytes - spool->map_bytes / 4;
-    if (place_disk(&spool->place, &free_bytes, &disk_bytes) &&
+    if (state_dir_disk(&spool->state_dir, &free_bytes, &disk_bytes) &&
         mdb_env_info(spool->env, &info) == 0) {
         atomic_store_explicit(&spool->free_bytes, free_bytes, memory_order_relaxed);
         reserve = disk_bytes / 10;

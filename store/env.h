@@ -5,9 +5,9 @@
 #ifndef STORE_ENV_H
 #define STORE_ENV_H
 
-#include "store/begun.h"
+#include "store/run_mark.h"
 #include "store/codec.h"
-#include "store/place.h"
+#include "store/state_dir.h"
 #include "store/seal.h"
 #include "store/spool.h"
 
@@ -34,13 +34,13 @@ enum table {
 };
 
 struct spool {
-    struct place place;
+    struct state_dir state_dir;
     MDB_env *env;
     MDB_dbi tables[TABLE_COUNT];
     bool read_only, distrust;
-    struct begun begun; /* as found at open */
+    struct run_mark begun; /* as found at open */
     uint64_t identity;  /* of this data.mdb; 0: it has none yet */
-    char unsound[96]; /* sound_judged: a record that cannot be right, or "" */
+    char unsound[96]; /* integrity_check: a record that cannot be right, or "" */
     _Atomic bool damaged; /* something in data.mdb cannot be right */
     struct seal_key seal; /* seal.on false: bodies are not encrypted */
     uint64_t budget_config;

@@ -145,7 +145,7 @@ int gc_orphans(struct spool *spool)
 static int readers_kept_out(const struct spool *spool)
 {
     struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0 };
-    char *path = place_path(&spool->place, "lock.mdb");
+    char *path = state_dir_path(&spool->state_dir, "lock.mdb");
     int fd = open(path, O_RDWR | O_CLOEXEC);
 
     free(path);
@@ -183,7 +183,7 @@ static void swap_in(const struct spool *spool, const char *copy)
         unlink(copy);
         return;
     }
-    data = place_path(&spool->place, "data.mdb");
+    data = state_dir_path(&spool->state_dir, "data.mdb");
     /* The copy counts transactions from 1 again; a lock file that remembers a later one would point
      * the next opener at the wrong meta page. Without its magic LMDB sets it up anew. */
     if (pwrite(lock_fd, nothing, sizeof nothing, 0) == (ssize_t)sizeof nothing &&
@@ -206,11 +206,11 @@ bool gc_compact(struct spool *spool, uint64_t file_bytes_least, struct err *err_
 
     if (!env_free_share(spool, &percent, &file_bytes, err_r))
         return false;
-    copy = place_path(&spool->place, "data.mdb.compact");
+    copy = state_dir_path(&spool->state_dir, "data.mdb.compact");
     unlink(copy); /* a run that was killed amid it leaves a copy that takes as much room as the file */
     live_bytes = file_bytes / 100 * (100 - percent);
     if (file_bytes < file_bytes_least || percent <= 50 ||
-        !place_disk(&spool->place, &free_bytes, &disk_bytes) ||
+        !state_dir_disk(&spool->state_dir, &free_bytes, &disk_bytes) ||
         free_bytes < live_bytes + live_bytes / 4 + (64ull << 20)) {
         free(copy);
         return true;

@@ -17,7 +17,7 @@ int gc_release(struct spool *spool, MDB_txn *txn, const struct message_record *m
 int gc_orphans(struct spool *spool);
 
 /* Bodies below this many raw bytes are not shared: their index entry would cost more writes than the
- * rare twin saves. */
+ * rare equal body saves. */
 #define GC_SHARE_BYTES_LEAST 16384u
 
 /* At a clean start, before anybody uses the spool: rewrites the file without its free pages when more

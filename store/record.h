@@ -128,7 +128,7 @@ struct message_record {
     uint64_t body;            /* spool sequence number, 0: none */
     uint64_t body_bytes;      /* exact, 0 until spooled */
     uint8_t digest[16];       /* first half of the body's SHA-256 */
-    uint8_t header_key[16];   /* engine's twin key of what is sent, zero until spooled; see message_was_lost */
+    uint8_t header_key[16];   /* engine's match key of what is sent, zero until spooled; see message_was_lost */
     uint32_t target_uid;      /* 0: not told */
     uint32_t target_uid_from; /* not told: it is not below; 0: not known; MESSAGE_NOT_THERE: it went with the target
                                * folder that it was sent to */

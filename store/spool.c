@@ -25,7 +25,7 @@ static bool blob_get(struct spool *spool, MDB_txn *txn, const char *name, MDB_va
 static bool refused(struct spool *spool, struct err *err_r, const char *why)
 {
     return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "%s: %s",
-                   spool->place.folder, why);
+                   spool->state_dir.folder, why);
 }
 
 /* A new spool gets its format and, with a key, a salt and a proof of the key. */
@@ -111,7 +111,7 @@ static bool identity_judged(struct spool *spool, MDB_txn *txn, const struct secr
         err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, 0,
                 "%s: the spool has format %llu, this program reads %d; finish the batch with the "
                 "program that began it, or begin with a new state folder",
-                spool->place.folder, (unsigned long long)format, SPOOL_FORMAT);
+                spool->state_dir.folder, (unsigned long long)format, SPOOL_FORMAT);
         return false;
     }
     if (key) {
@@ -172,7 +172,7 @@ static bool contents_opened(struct spool *spool, const struct secret *key, struc
 /* On a full disk the mark comes with a later run: uploading makes room, and needs none of it. */
 static void mark_kept(struct spool *spool, uint64_t identity)
 {
-    if (!begun_keep(&spool->place, identity))
+    if (!run_mark_keep(&spool->state_dir, identity))
         log_line(LOG_WARN, "spool.begun", "the mark that a run began here could not be written: %s", strerror(errno));
 }
 
@@ -183,9 +183,9 @@ static bool opened(struct spool *spool, const struct spool_config *config, struc
     MDB_txn *txn;
     int rc;
 
-    begun_look(&spool->place, &spool->begun);
-    if (!spool->read_only && place_is_full(&spool->place, 1u << 20))
-        place_ballast_drop(&spool->place);
+    run_mark_look(&spool->state_dir, &spool->begun);
+    if (!spool->read_only && state_dir_is_full(&spool->state_dir, 1u << 20))
+        state_dir_ballast_drop(&spool->state_dir);
     /* What else told it is taken away from here on. */
     if (!spool->read_only && spool->begun.was)
         mark_kept(spool, spool->begun.identity);
@@ -206,7 +206,7 @@ static bool opened(struct spool *spool, const struct spool_config *config, struc
         if (rc)
             return env_error(spool, err_r, rc, "open the spool");
         atomic_store(&spool->held_bytes, held);
-        if (!place_ballast_load(&spool->place, config->budget_bytes))
+        if (!state_dir_ballast_load(&spool->state_dir, config->budget_bytes))
             log_line(LOG_DEBUG, "spool.ballast", "none: the disk is small or nearly full");
     }
     env_measure_fill(spool);
@@ -220,8 +220,8 @@ bool spool_open(const struct spool_config *config, struct spool **spool_r, struc
     spool->read_only = config->read_only;
     spool->distrust = config->distrust;
     spool->budget_config = config->budget_bytes;
-    spool->place.lock_fd = spool->place.folder_fd = -1;
-    if (!place_open(&spool->place, config->folder, config->read_only, err_r) ||
+    spool->state_dir.lock_fd = spool->state_dir.folder_fd = -1;
+    if (!state_dir_open(&spool->state_dir, config->folder, config->read_only, err_r) ||
         !opened(spool, config, err_r)) {
         spool_close(&spool);
         return false;
@@ -232,10 +232,10 @@ bool spool_open(const struct spool_config *config, struct spool **spool_r, struc
 
 bool spool_is_used(const char *folder)
 {
-    struct place place = { .folder = mem_text(folder), .lock_fd = -1, .folder_fd = -1 };
-    bool used = begun_is_state(&place);
+    struct state_dir state_dir = { .folder = mem_text(folder), .lock_fd = -1, .folder_fd = -1 };
+    bool used = run_mark_is_state(&state_dir);
 
-    place_close(&place);
+    state_dir_close(&state_dir);
     return used;
 }
 
@@ -244,7 +244,7 @@ void spool_close(struct spool **spool)
     if (!*spool)
         return;
     env_close(*spool);
-    place_close(&(*spool)->place);
+    state_dir_close(&(*spool)->state_dir);
     seal_wipe(&(*spool)->seal);
     free(*spool);
     *spool = NULL;
@@ -390,7 +390,7 @@ enum spool_holder spool_holder(const struct spool *spool)
 {
     bool held = true;
 
-    if (spool->place.lock_fd < 0 && !place_is_held(&spool->place, &held))
+    if (spool->state_dir.lock_fd < 0 && !state_dir_is_held(&spool->state_dir, &held))
         return SPOOL_HELD_UNKNOWN;
     return held ? SPOOL_HELD_BY_RUN : SPOOL_HELD_BY_NONE;
 }

@@ -3,7 +3,7 @@
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
-#include "store/drain.h"
+#include "store/disk_full.h"
 #include "store/gc.h"
 #include "store/journal.h"
 
@@ -28,8 +28,8 @@
 #define IDLE_NS (10 * NS_PER_MS)
 #define PATIENCE_MS 60000u
 #define HOPELESS_MS 2000u /* for room that no upload can make, since the spool holds nothing */
-#define DRAIN_WALK_MAX 4096u /* waiting operations looked at in one pass */
-#define DRAIN_RETRY_NS (250 * NS_PER_MS)
+#define DISK_FULL_WALK_MAX 4096u /* waiting operations looked at in one pass */
+#define DISK_FULL_RETRY_NS (250 * NS_PER_MS)
 
 enum rest { REST_AWAKE, REST_ASLEEP /* anything wakes */, REST_GATHERING /* only a full batch does */ };
 
@@ -46,7 +46,7 @@ struct writer {
     uint64_t waiting_records, waiting_bytes;
     unsigned urgent_count, asked_count;
     uint64_t committed_ns, tried_ns;
-    bool gave_up; /* something was lost for want of room: drain_outlives_loss */
+    bool gave_up; /* something was lost for want of room: disk_full_outlives_loss */
     bool dead;    /* nothing can be written any more; `why` */
     struct err why;
 };
@@ -273,7 +273,7 @@ static bool means_full(struct writer *w, int rc)
 {
     if (rc == ENOSPC || rc == EDQUOT || rc == MDB_MAP_FULL)
         return true;
-    return rc == EIO && place_is_full(&w->spool->place, BATCH_BYTES_MAX);
+    return rc == EIO && state_dir_is_full(&w->spool->state_dir, BATCH_BYTES_MAX);
 }
 
 static void commit_failed(struct writer *w, int rc)
@@ -286,7 +286,7 @@ static void commit_failed(struct writer *w, int rc)
     if (!atomic_load(&w->spool->draining)) {
         atomic_store(&w->spool->draining, true);
         log_line(LOG_WARN, "spool.full", "no space left: nothing is fetched until uploads made room");
-        place_ballast_drop(&w->spool->place);
+        state_dir_ballast_drop(&w->spool->state_dir);
     }
     env_measure_fill(w->spool);
 }
@@ -343,10 +343,10 @@ static bool front_committed(struct writer *w)
 static bool may_pass(struct journal *j, const struct store_op *op, struct store_op *const *waiting,
                      unsigned waiting_count)
 {
-    if (drain_inserts(op))
+    if (disk_full_inserts(op))
         return false;
     for (unsigned i = 0; i < waiting_count; i++)
-        if (drain_blocked_by(op, waiting[i]))
+        if (disk_full_blocked_by(op, waiting[i]))
             return false;
     return op->kind != STORE_OP_END || journal_ends_legal(j, op);
 }
@@ -363,13 +363,13 @@ static bool passing_committed(struct writer *w)
         commit_failed(w, rc);
         return false;
     }
-    waiting = mem_zero(DRAIN_WALK_MAX, sizeof(struct store_op *));
+    waiting = mem_zero(DISK_FULL_WALK_MAX, sizeof(struct store_op *));
     passing = mem_zero(BATCH_RECORDS_MAX, sizeof(struct store_op *));
     for (struct store_op *op = w->first;
-         op && waiting_count < DRAIN_WALK_MAX && passing_count < BATCH_RECORDS_MAX && !rc;
+         op && waiting_count < DISK_FULL_WALK_MAX && passing_count < BATCH_RECORDS_MAX && !rc;
          op = op->next) {
         /* Refused in its turn: who flushes is told when nothing of it is under way any more. */
-        if (w->gave_up && !drain_outlives_loss(op))
+        if (w->gave_up && !disk_full_outlives_loss(op))
             continue;
         rc = may_pass(&j, op, waiting, waiting_count) ? journal_apply(&j, op) : JOURNAL_ILLEGAL;
         if (rc == 0) {
@@ -413,13 +413,13 @@ static bool passing_committed(struct writer *w)
 static void given_up(struct writer *w)
 {
     uint64_t free_bytes = 0, disk_bytes, waiting = atomic_load(&w->pressure_bytes);
-    uint64_t need_mb = (2 * waiting + PLACE_BALLAST_BYTES) / 1000000 + 1;
+    uint64_t need_mb = (2 * waiting + STATE_DIR_BALLAST_BYTES) / 1000000 + 1;
 
-    (void)place_disk(&w->spool->place, &free_bytes, &disk_bytes);
+    (void)state_dir_disk(&w->spool->state_dir, &free_bytes, &disk_bytes);
     err_set(&w->why, ERR_CLASS_TRANSIENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, ENOSPC,
             "no space left: %llu KB free, %llu KB wait to be written; free at least %llu MB for %s",
             (unsigned long long)free_bytes / 1000, (unsigned long long)(waiting + 999) / 1000,
-            (unsigned long long)need_mb, w->spool->place.folder);
+            (unsigned long long)need_mb, w->spool->state_dir.folder);
     if (err_doing(&w->why, "write the spool"))
         return;
     w->gave_up = true;
@@ -432,7 +432,7 @@ static void drain_left(struct writer *w)
         return;
     atomic_store(&w->spool->draining, false);
     log_line(LOG_INFO, "spool.room", "there is room again");
-    place_ballast_load(&w->spool->place, w->spool->budget_config);
+    state_dir_ballast_load(&w->spool->state_dir, w->spool->budget_config);
     env_measure_fill(w->spool);
 }
 
@@ -457,7 +457,7 @@ static void drained(struct writer *w)
         all_failed(w, &w->why);
         return;
     }
-    if (moved && (stopping || now - w->tried_ns >= DRAIN_RETRY_NS)) {
+    if (moved && (stopping || now - w->tried_ns >= DISK_FULL_RETRY_NS)) {
         while (w->first && front_committed(w)) {
         }
         if (w->dead)
@@ -471,7 +471,7 @@ static void drained(struct writer *w)
         given_up(w);
         return;
     }
-    rested(w, REST_ASLEEP, DRAIN_RETRY_NS / 5);
+    rested(w, REST_ASLEEP, DISK_FULL_RETRY_NS / 5);
 }
 
 /* 0: commit now; else how long to let more gather. *how_r: what ends it sooner. */

@@ -3,7 +3,7 @@
  *
  * An operation is made by the calling thread, owned by the writer from writer_submit until done is
  * called on the writer's thread; done frees it (store_op_free) or posts it home to its loop. Without
- * done the writer frees it after the commit ("lazy"). Operations of one thread keep their order.
+ * done the writer frees it after the commit, and nobody waits for it. Operations of one thread keep their order.
  */
 #ifndef STORE_WRITER_H
 #define STORE_WRITER_H

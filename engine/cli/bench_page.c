@@ -26,12 +26,12 @@ static void put_escaped(FILE *out, const char *text)
         }
 }
 
-static double mb_per_s(const struct drain_step *s)
+static double mb_per_s(const struct read_bench_step *s)
 {
     return s->seconds > 0 ? (double)s->bytes / s->seconds / 1e6 : 0;
 }
 
-static void put_plot(FILE *out, const struct drain_step *steps, unsigned count, unsigned knee)
+static void put_plot(FILE *out, const struct read_bench_step *steps, unsigned count, unsigned knee)
 {
     double most = 1e-9, width = PLOT_WIDTH - PLOT_LEFT - 20,
            height = PLOT_HEIGHT - PLOT_BOTTOM - 20;
@@ -63,7 +63,7 @@ static void put_plot(FILE *out, const struct drain_step *steps, unsigned count, 
     fputs("</svg>", out);
 }
 
-void bench_page_write(FILE *out, const char *server, const struct drain_step *steps, unsigned count,
+void bench_page_write(FILE *out, const char *server, const struct read_bench_step *steps, unsigned count,
                       unsigned knee, const char *reason)
 {
     fputs("<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
@@ -88,7 +88,7 @@ void bench_page_write(FILE *out, const char *server, const struct drain_step *st
           "<th>login ms<th>select ms<th>first byte ms<th>message ms (p50)<th>(p99)",
           out);
     for (unsigned i = 0; i < count; i++) {
-        const struct drain_step *s = &steps[i];
+        const struct read_bench_step *s = &steps[i];
 
         fprintf(
             out,

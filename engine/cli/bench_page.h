@@ -2,12 +2,12 @@
 #ifndef ENGINE_CLI_BENCH_PAGE_H
 #define ENGINE_CLI_BENCH_PAGE_H
 
-#include "bench/drain.h"
+#include "bench/read_bench.h"
 
 #include <stdio.h>
 
 /* server: its greeting; any text, it is escaped. The caller looks at the stream's error. */
-void bench_page_write(FILE *out, const char *server, const struct drain_step *steps, unsigned count,
+void bench_page_write(FILE *out, const char *server, const struct read_bench_step *steps, unsigned count,
                       unsigned knee, const char *reason);
 
 #endif

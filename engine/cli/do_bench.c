@@ -1,9 +1,9 @@
 #include "engine/cli/do_bench.h"
 
-#include "bench/drain.h"
+#include "bench/read_bench.h"
 #include "engine/cli/bench_page.h"
 #include "engine/cli/complain.h"
-#include "engine/cli/confine.h"
+#include "engine/cli/sandbox.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/json_out.h"
@@ -52,15 +52,15 @@ static void probe_done(void *context, bool ok)
 static bool look(const struct visit_house *house, struct server *server, struct err *err_r)
 {
     static const struct probe_events events = { .step = step_told, .done = probe_done };
-    struct hub hub;
+    struct reactor reactor;
 
     *server = (struct server){ 0 };
     if (!loop_create(&server->loop, err_r))
         return false;
-    visit_house_hub(house, server->loop, &hub);
-    probe_start(&hub, SIDE_SOURCE, &house->settings->users[0], &events, server);
+    visit_house_reactor(house, server->loop, &reactor);
+    probe_start(&reactor, SIDE_SOURCE, &house->settings->users[0], &events, server);
     loop_run(server->loop);
-    tokens_destroy(&hub.tokens);
+    tokens_destroy(&reactor.tokens);
     loop_destroy(&server->loop);
     return true;
 }
@@ -72,7 +72,7 @@ static json_t *latency(const struct hist *h)
                      (double)hist_quantile(h, 99) / 1000, "max", (double)h->max / 1000);
 }
 
-static json_t *step_json(const struct drain_step *s)
+static json_t *step_json(const struct read_bench_step *s)
 {
     double seconds = s->seconds > 0 ? s->seconds : 1;
     json_t *step = json_pack(
@@ -107,7 +107,7 @@ static unsigned per_user(unsigned knee, const struct settings *s)
     return each < 1 ? 1 : each > 8 ? 8 : each;
 }
 
-static void print_step(const struct drain_step *s)
+static void print_step(const struct read_bench_step *s)
 {
     double seconds = s->seconds > 0 ? s->seconds : 1;
 
@@ -126,7 +126,7 @@ static bool stopped(void)
     return batch_stopping(NULL);
 }
 
-static int write_page(const char *file, const char *server, const struct drain_step *steps,
+static int write_page(const char *file, const char *server, const struct read_bench_step *steps,
                       unsigned count, unsigned knee, const char *reason)
 {
     struct outfile to;
@@ -146,9 +146,9 @@ static int measure(const struct opts *o, const struct visit_house *house)
         o->connections_count ? o->connections_count : sizeof steps_default / sizeof *steps_default;
     unsigned seconds = o->seconds ? o->seconds : SECONDS_DEFAULT, done = 0, knee;
     unsigned loops = team_loops(s->threads);
-    struct drain_step *steps = mem_zero(count, sizeof *steps);
+    struct read_bench_step *steps = mem_zero(count, sizeof *steps);
     struct server server;
-    char reason[DRAIN_REASON_BYTES];
+    char reason[READ_BENCH_REASON_BYTES];
     struct err err;
     int code = EXIT_DONE;
 
@@ -164,7 +164,7 @@ static int measure(const struct opts *o, const struct visit_house *house)
     while (done < count && code == EXIT_DONE && !stopped()) {
         unsigned connections = o->connections_count ? o->connections[done] : steps_default[done];
 
-        if (!drain_step_run(house, connections, seconds, loops, stopped, &steps[done], &err)) {
+        if (!read_bench_step_run(house, connections, seconds, loops, stopped, &steps[done], &err)) {
             code = complain(&err, EXIT_INTERNAL);
         } else if (steps[done].connected == 0 && steps[done].errors) {
             /* No connection at all: what stood in the way. */
@@ -175,7 +175,7 @@ static int measure(const struct opts *o, const struct visit_house *house)
         }
         done++;
     }
-    knee = drain_knee(steps, code == EXIT_DONE ? done : 0, reason);
+    knee = read_bench_knee(steps, code == EXIT_DONE ? done : 0, reason);
     if (code == EXIT_DONE && o->json) {
         json_t *rows = json_array(), *all;
 
@@ -208,7 +208,7 @@ int do_bench(const struct opts *o, const struct settings *settings)
         fprintf(stderr, "mailhaul: there is no user to log in as\n");
         return EXIT_USERS_FILE;
     }
-    confine(o, settings, NULL);
+    sandbox(o, settings, NULL);
     do_run_catch_signals();
     stream_resolver_start();
     if (!visit_house_open(&house, settings, &err)) {

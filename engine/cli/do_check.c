@@ -2,12 +2,12 @@
 
 #include "engine/cli/check_summary.h"
 #include "engine/cli/complain.h"
-#include "engine/cli/confine.h"
+#include "engine/cli/sandbox.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/json_out.h"
 #include "engine/cli/unmatched.h"
 #include "engine/inspect/probe.h"
-#include "engine/move/brake.h"
+#include "engine/move/login_guard.h"
 #include "engine/move/tokens.h"
 #include "engine/move/visit.h"
 #include "io/base/mem.h"
@@ -35,8 +35,8 @@ struct target {
 struct check {
     const struct opts *o;
     const struct settings *settings;
-    struct hub hub; /* as far as probes need one */
-    struct brake *brake;
+    struct reactor reactor; /* as far as probes need one */
+    struct login_guard *login_guard;
     struct target *targets;
     struct check_result *results;
     size_t count, next, running;
@@ -128,18 +128,18 @@ static bool enough(struct target *t)
     const char *type = t->result->type;
 
     if (t->result->end == CHECK_OK) {
-        brake_logged_in(check->brake, t->side);
+        login_guard_logged_in(check->login_guard, t->side);
         return false;
     }
     if (strcmp(type, "TlsFailed") == 0) {
         if (t->scout)
-            brake_given_up(check->brake, t->side);
-        return brake_tls_failed(check->brake, t->side);
+            login_guard_given_up(check->login_guard, t->side);
+        return login_guard_tls_failed(check->login_guard, t->side);
     }
     if (strcmp(t->result->step, "login") == 0)
-        return brake_refused(check->brake, t->side, t->scout, loop_now_ms(check->hub.loop));
+        return login_guard_refused(check->login_guard, t->side, t->scout, loop_now_ms(check->reactor.loop));
     if (t->scout)
-        brake_given_up(check->brake, t->side);
+        login_guard_given_up(check->login_guard, t->side);
     return false;
 }
 
@@ -160,24 +160,24 @@ static void probe_done(void *context, bool ok)
     start_some(check);
 }
 
-static void folders_told(void *context, struct roster *roster)
+static void folders_told(void *context, struct folder_list *folder_list)
 {
     const struct target *t = context;
     struct check *check = t->check;
     struct names_rules rules = {
         .settings = check->settings,
         .user = t->user,
-        .source_prefix = roster->prefix ? roster->prefix : "",
+        .source_prefix = folder_list->prefix ? folder_list->prefix : "",
         .target_prefix = "",
-        .source_foreign = &roster->foreign,
+        .source_foreign = &folder_list->foreign,
     };
     struct names_source *rows;
 
     if (t->side != SIDE_SOURCE)
         return;
-    rows = roster_sources(roster);
-    names_describe(rows, roster->count, &rules, NULL, NULL);
-    for (unsigned i = 0; i < roster->count; i++) {
+    rows = folder_list_sources(folder_list);
+    names_describe(rows, folder_list->count, &rules, NULL, NULL);
+    for (unsigned i = 0; i < folder_list->count; i++) {
         if (rows[i].name && !rows[i].outside)
             unmatched_meet(check->unmatched, rows[i].name, rows[i].role);
         names_source_deinit(&rows[i]);
@@ -210,25 +210,25 @@ static bool start_next(struct check *check)
 {
     struct target *t = &check->targets[check->next];
     const struct settings_endpoint *e = endpoint(check, t->side);
-    uint64_t now = loop_now_ms(check->hub.loop);
+    uint64_t now = loop_now_ms(check->reactor.loop);
 
     if (check->left_alone[t->side]) {
         check->next++;
         return true;
     }
     if (check->started_ms && now < check->started_ms + PROBE_EVERY_MS) {
-        loop_timer_set(check->hub.loop, &check->again, check->started_ms + PROBE_EVERY_MS - now,
+        loop_timer_set(check->reactor.loop, &check->again, check->started_ms + PROBE_EVERY_MS - now,
                        start_again, check);
         return false;
     }
-    if (!brake_may_login(check->brake, t->side, &t->scout))
+    if (!login_guard_may_login(check->login_guard, t->side, &t->scout))
         return false;
     check->next++;
     check->running++;
     check->started_ms = now;
     if (!check->brief && !check->o->json)
         printf("%s %s:%u as %s\n", side_name(t->side), e->host, e->port, login_of(t));
-    probe_start(&check->hub, t->side, t->user, &events, t);
+    probe_start(&check->reactor, t->side, t->user, &events, t);
     return true;
 }
 
@@ -240,7 +240,7 @@ static void start_some(struct check *check)
     while (check->running < most && check->next < check->count && start_next(check))
         ;
     if (check->running == 0 && check->next == check->count)
-        loop_stop(check->hub.loop);
+        loop_stop(check->reactor.loop);
 }
 
 static bool wanted(const struct opts *o, size_t index)
@@ -331,7 +331,7 @@ static int try_all(struct check *check)
                              settings_admin_logs_in(&settings->target) };
     int code;
 
-    check->brake = brake_create(shared);
+    check->login_guard = login_guard_create(shared);
     check->steps = json_array();
     check->warnings = json_array();
     check->unmatched = unmatched_create(settings);
@@ -339,7 +339,7 @@ static int try_all(struct check *check)
     stream_resolver_start();
     start_some(check);
     if (check->running > 0)
-        loop_run(check->hub.loop);
+        loop_run(check->reactor.loop);
     stream_resolver_stop();
     code = check->unreachable ? EXIT_UNREACHABLE : check->refused ? EXIT_LOGIN_REFUSED : EXIT_DONE;
     tell_unmatched(check);
@@ -366,19 +366,19 @@ int do_check(const struct opts *o, const struct settings *settings)
     struct err err;
     int code;
 
-    confine(o, settings, NULL);
+    sandbox(o, settings, NULL);
     if (!visit_house_open(&house, settings, &err) || !loop_create(&loop, &err)) {
         (void)complain(&err, 0);
         visit_house_close(&house);
         return err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_INTERNAL;
     }
-    visit_house_hub(&house, loop, &check.hub);
+    visit_house_reactor(&house, loop, &check.reactor);
     code = try_all(&check);
     loop_timer_clear(loop, &check.again);
-    tokens_destroy(&check.hub.tokens);
+    tokens_destroy(&check.reactor.tokens);
     loop_destroy(&loop);
     visit_house_close(&house);
-    brake_destroy(&check.brake);
+    login_guard_destroy(&check.login_guard);
     free(check.targets);
     free(check.results);
     return code;

@@ -1,7 +1,7 @@
 #include "engine/cli/do_folders.h"
 
 #include "engine/cli/complain.h"
-#include "engine/cli/confine.h"
+#include "engine/cli/sandbox.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/json_out.h"
 #include "engine/inspect/tree.h"
@@ -120,7 +120,7 @@ int do_folders(const struct opts *o, const struct settings *settings)
     struct err err;
     int code = EXIT_DONE;
 
-    confine(o, settings, NULL);
+    sandbox(o, settings, NULL);
     stream_resolver_start();
     if (!visit_house_open(&house, settings, &err)) {
         code = complain(&err, EXIT_BATCH_FILE);

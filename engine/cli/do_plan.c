@@ -1,7 +1,7 @@
 #include "engine/cli/do_plan.h"
 
 #include "engine/cli/complain.h"
-#include "engine/cli/confine.h"
+#include "engine/cli/sandbox.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/plan.h"
@@ -132,7 +132,7 @@ int do_plan(const struct opts *o, const struct settings *settings)
     if (!spool_open(&spool_config, &config.spool, &err)) {
         return complain_of_state(&err);
     }
-    confine(o, settings, NULL);
+    sandbox(o, settings, NULL);
     do_run_catch_signals();
     config.loops = team_loops(settings->threads);
     config.looks = mem_zero(settings->user_count, sizeof *config.looks);

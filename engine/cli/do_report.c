@@ -1,7 +1,7 @@
 #include "engine/cli/do_report.h"
 
 #include "engine/cli/complain.h"
-#include "engine/cli/confine.h"
+#include "engine/cli/sandbox.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/export.h"
 #include "engine/cli/outfile.h"
@@ -262,7 +262,7 @@ int do_export(const struct opts *o, const struct settings *settings)
     for (size_t i = 0; i < o->users.count; i++)
         users[i] = slice_cstr(o->users.items[i]);
     if (code == EXIT_DONE && settings) {
-        confine(o, settings, NULL);
+        sandbox(o, settings, NULL);
         if (origin_open(&origin, settings, &err)) {
             options.fetch_body = fetch_body;
             options.context = &origin;

@@ -2,7 +2,7 @@
 
 #include "engine/cli/ahead.h"
 #include "engine/cli/complain.h"
-#include "engine/cli/confine.h"
+#include "engine/cli/sandbox.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/notify.h"
 #include "engine/cli/progress.h"
@@ -370,7 +370,7 @@ int do_run_beside(const struct opts *o, const struct settings *settings, const c
         return complain_of_state(&err);
     if (!o->quiet)
         tell_others(o, spool, settings);
-    confine(o, settings, folder);
+    sandbox(o, settings, folder);
     do_run_catch_signals();
     show.color = o->color == OPTS_ALWAYS ||
                  (o->color == OPTS_AUTO && isatty(STDERR_FILENO) && !getenv("NO_COLOR"));

@@ -2,7 +2,7 @@
 
 #include "engine/cli/ahead.h"
 #include "engine/cli/complain.h"
-#include "engine/cli/confine.h"
+#include "engine/cli/sandbox.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/states.h"
@@ -234,7 +234,7 @@ int do_verify(const struct opts *o, const struct settings *settings)
     config.spool_count = s.opened;
     if (!o->quiet)
         states_tell_missing(&s, "known of what the runs left; their users are compared all the same", stderr);
-    confine(o, settings, NULL);
+    sandbox(o, settings, NULL);
     do_run_catch_signals();
     config.loops = team_loops(settings->threads);
     emit_init(&v.emit, stdout, true);

@@ -1,5 +1,5 @@
 /* mailhaul: the command line's dispatch. Each command is one row; each returns its exit code. */
-#include "engine/cli/confine.h"
+#include "engine/cli/sandbox.h"
 #include "engine/cli/do_bench.h"
 #include "engine/cli/do_check.h"
 #include "engine/cli/do_folders.h"
@@ -154,7 +154,7 @@ int main(int argc, char **argv)
         code = load_complain(&err);
     } else if (o.version) {
         printf("mailhaul %s\n", MAILHAUL_VERSION);
-        confine_describe(stdout);
+        sandbox_describe(stdout);
         code = EXIT_DONE;
     } else if (o.help || o.command == OPTS_COMMAND_COUNT) {
         opts_help(stdout, o.command);

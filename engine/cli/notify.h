@@ -1,6 +1,6 @@
 /* The hook at the end of a run: a command of the administrator's, for mail or chat. It is run by a helper that
  * is forked before anything is read, so that it has no secret and no open file of the run, and may do what
- * the run itself has given up (engine/cli/confine). */
+ * the run itself has given up (engine/cli/sandbox). */
 #ifndef ENGINE_CLI_NOTIFY_H
 #define ENGINE_CLI_NOTIFY_H
 

@@ -1,6 +1,6 @@
 #include "engine/cli/plan.h"
 
-#include "engine/move/learnt.h"
+#include "engine/move/limits.h"
 #include "engine/report/format.h"
 #include "engine/report/report.h"
 #include "engine/rules/names_index.h"
@@ -136,7 +136,7 @@ static bool problem_told(void *context, const struct problem_record *p)
     return true;
 }
 
-static bool meet(struct plan *plan, unsigned index, const struct roster *target, struct err *err_r)
+static bool meet(struct plan *plan, unsigned index, const struct folder_list *target, struct err *err_r)
 {
     struct plan_user *u = &plan->users[index];
     struct names_rules rules = {
@@ -147,7 +147,7 @@ static bool meet(struct plan *plan, unsigned index, const struct roster *target,
         .target_delimiter = target ? target->delimiter : '/',
         .exchange = plan->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE,
     };
-    struct names_target *targets = target ? roster_targets(target) : NULL;
+    struct names_target *targets = target ? folder_list_targets(target) : NULL;
     struct folders all = { .u = u };
     bool ok = u->id == 0 || (reader_folders(plan->reader, u->id, add_folder, &all, err_r) &&
                              reader_problems(plan->reader, u->id, problem_told, &all, err_r));
@@ -184,7 +184,7 @@ bool plan_meet(struct plan *plan, const struct survey_mailbox *box, struct err *
     if (!box->known)
         warn(u, box->type, "the target's mailbox was not seen: %s",
              err_line(&box->err, line, sizeof line));
-    return meet(plan, box->index, box->known ? &box->roster : NULL, err_r);
+    return meet(plan, box->index, box->known ? &box->folder_list : NULL, err_r);
 }
 
 /* ---- messages ------------------------------------------------------------------------------ */
@@ -335,12 +335,12 @@ static bool add_sample(void *context, int64_t wall_ms, const uint64_t values[SAM
 static double learnt_rate(const struct plan *plan)
 {
     struct pace_saved saved;
-    char name[LEARNT_NAME_BYTES];
+    char name[LIMITS_NAME_BYTES];
     struct slice value;
     double rate = 0;
     struct err err;
 
-    learnt_name(LEARNT_PACE, learnt_server_of(&plan->settings->target), 0, name);
+    limits_name(LIMITS_PACE, limits_server_of(&plan->settings->target), 0, name);
     if (spool_meta_get(plan->spool, name, &value, &err) &&
         pace_saved_decode((const uint8_t *)value.data, value.size, &saved))
         rate = pace_saved_rate(&saved, now_wall_ms());
@@ -351,15 +351,15 @@ static double learnt_rate(const struct plan *plan)
 /* Earlier runs uploaded to another target: their samples say nothing of this one. */
 static bool was_elsewhere(const struct plan *plan)
 {
-    struct learnt learnt;
+    struct limits learnt;
     struct slice value;
     bool elsewhere;
     struct err err;
 
-    elsewhere = spool_meta_get(plan->spool, LEARNT_TARGET, &value, &err) &&
-                learnt_decode(value, &learnt) &&
+    elsewhere = spool_meta_get(plan->spool, LIMITS_TARGET, &value, &err) &&
+                limits_decode(value, &learnt) &&
                 !slice_equal_nocase(slice_cstr(learnt.server),
-                                    slice_cstr(learnt_server_of(&plan->settings->target)));
+                                    slice_cstr(limits_server_of(&plan->settings->target)));
     free((char *)value.data);
     return elsewhere;
 }

@@ -4,7 +4,7 @@
 #include "engine/oauth/device.h"
 #include "io/base/now.h"
 #include "io/https.h"
-#include "store/keepsake.h"
+#include "store/secret_file.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -108,7 +108,7 @@ static bool keep(const struct settings *settings, const struct settings_endpoint
     if (!token->refresh)
         return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_TOKEN, 0,
                        "the server gave no refresh token; has scope offline_access in it?");
-    return keepsake_write(path, token->refresh, settings->spool_key, err_r);
+    return secret_file_write(path, token->refresh, settings->spool_key, err_r);
 }
 
 static int sign_in(const struct settings *settings, enum side which)
@@ -180,7 +180,7 @@ int sign_in_if_needed(const struct settings *settings, bool source, bool target,
         const struct settings_oauth *oauth = &settings_endpoint(settings, side)->oauth;
 
         if ((side == SIDE_SOURCE ? source : target) && oauth->device_code &&
-            !keepsake_exists(oauth->refresh_token_file))
+            !secret_file_exists(oauth->refresh_token_file))
             code = sign_in(settings, side);
     }
     return code;

@@ -27,7 +27,7 @@ struct session_config {
     bool starttls;            /* STARTTLS must succeed before any credential is sent */
     bool compress;            /* COMPRESS=DEFLATE when offered */
     bool send_id;             /* ID with name and version after login, when offered (quirk L14) */
-    bool exchange;            /* target manners: never ENABLE, no LIST RETURN, no LSUB, XLIST,
+    bool exchange;            /* what a target takes: never ENABLE, no LIST RETURN, no LSUB, XLIST,
                                  synchronizing literals, NAMESPACE after login is fine */
     bool mailbox_worked;      /* another session had this mailbox open: what a first command is refused
                                  for is then no missing right (quirk L01) */

@@ -36,7 +36,7 @@ static const char *const names[] = { "dns",   "tcp",   "tls",       "greeting", 
                                      "token", "login", "namespace", "list",     "select" };
 
 struct probe {
-    struct hub *hub;
+    struct reactor *reactor;
     struct link *link;
     const struct settings_endpoint *endpoint;
     const struct settings_user *row;
@@ -47,14 +47,14 @@ struct probe {
     double token_ms;
     struct loop_timer look; /* whether the token is there */
     struct loop_timer still; /* a wait that is long enough to be told */
-    enum side of_hub;
+    enum side of_reactor;
     enum failure_side side;
     const struct probe_events *events;
     void *context;
     char user[256];
     enum at at;        /* the step that is being taken */
     uint64_t began_ns; /* of that step */
-    struct roster roster;
+    struct folder_list folder_list;
     char prefix[128];
     char delimiter;
     uint32_t inbox_messages;
@@ -78,7 +78,7 @@ static double lap_ms(struct probe *p)
 
     p->began_ns = now;
     if (p->events->waits)
-        loop_timer_set(p->hub->loop, &p->still, WAIT_TELL_MS, still_waiting, p);
+        loop_timer_set(p->reactor->loop, &p->still, WAIT_TELL_MS, still_waiting, p);
     return ms;
 }
 
@@ -155,7 +155,7 @@ static void gather(struct probe *p, struct diagnosis_facts *f)
         .claims = p->token ? &p->claims : NULL,
     };
     if (with_token(p))
-        f->skew_known = tokens_skew(p->hub->tokens, p->of_hub, p->row, &f->skew_s);
+        f->skew_known = tokens_skew(p->reactor->tokens, p->of_reactor, p->row, &f->skew_s);
 }
 
 /* With a token, whose fault it is can often be told better than by the type alone. */
@@ -275,15 +275,15 @@ static void still_waiting(void *context)
     struct probe *p = context;
 
     p->events->waits(p->context, waited_for(p), (double)(now_ns() - p->began_ns) / 1e9);
-    loop_timer_set(p->hub->loop, &p->still, 2 * WAIT_TELL_MS, still_waiting, p);
+    loop_timer_set(p->reactor->loop, &p->still, 2 * WAIT_TELL_MS, still_waiting, p);
 }
 
 static void over(struct probe *p)
 {
-    loop_timer_clear(p->hub->loop, &p->look);
-    loop_timer_clear(p->hub->loop, &p->still);
+    loop_timer_clear(p->reactor->loop, &p->look);
+    loop_timer_clear(p->reactor->loop, &p->still);
     secret_destroy(&p->token);
-    roster_deinit(&p->roster);
+    folder_list_deinit(&p->folder_list);
     p->events->done(p->context, !p->failed);
     free(p);
 }
@@ -344,8 +344,8 @@ static bool usable(void *context)
 /* What would fail a run as soon as it has listed the folders. */
 static bool root_holds(struct probe *p)
 {
-    const struct roster *r = &p->roster;
-    struct names_rules rules = { .settings = p->hub->settings,
+    const struct folder_list *r = &p->folder_list;
+    struct names_rules rules = { .settings = p->reactor->settings,
                                  .user = p->row,
                                  .source_prefix = r->prefix ? r->prefix : "",
                                  .target_prefix = "",
@@ -357,7 +357,7 @@ static bool root_holds(struct probe *p)
 
     if (p->side != FAILURE_SOURCE)
         return true;
-    rows = roster_sources(r);
+    rows = folder_list_sources(r);
     names_describe(rows, r->count, &rules, NULL, NULL);
     holds = names_root_holds(rows, r->count, p->row, &err);
     for (unsigned i = 0; i < r->count; i++)
@@ -371,7 +371,7 @@ static bool root_holds(struct probe *p)
 static void list_ended(void *context, const struct err *err)
 {
     struct probe *p = context;
-    const struct roster *r = &p->roster;
+    const struct folder_list *r = &p->folder_list;
     unsigned folders = r->count - r->inbox_supposed, noselect = 0;
     char detail[400], line[200];
     size_t used;
@@ -398,7 +398,7 @@ static void list_ended(void *context, const struct err *err)
                  err_line(&r->gaps[0].err, line, sizeof line));
     tell(p, AT_LIST, lap_ms(p), detail);
     if (p->events->folders)
-        p->events->folders(p->context, &p->roster);
+        p->events->folders(p->context, &p->folder_list);
     p->at = AT_SELECT;
     session_select(link_session(p->link), SLICE("INBOX"), true, selected, select_ended, p);
 }
@@ -435,7 +435,7 @@ static void namespaces_ended(void *context, const struct err *err)
     tell(p, AT_NAMESPACE, lap_ms(p), detail);
     p->at = AT_LIST;
     /* As a run asks. */
-    roster_ask(&p->roster, link_session(p->link), usable, list_ended, p);
+    folder_list_ask(&p->folder_list, link_session(p->link), usable, list_ended, p);
 }
 
 static void link_ready(void *context)
@@ -460,9 +460,9 @@ static void connect_now(struct probe *p)
     struct link_config config;
 
     p->began_ns = now_ns();
-    login_as(p->hub->settings, p->of_hub, p->row, p->hub->tls[p->of_hub], p->token, &config);
+    login_as(p->reactor->settings, p->of_reactor, p->row, p->reactor->tls[p->of_reactor], p->token, &config);
     config.label = "check";
-    p->link = link_open(p->hub->loop, &config, &events, p);
+    p->link = link_open(p->reactor->loop, &config, &events, p);
 }
 
 static void look_for_token(void *context)
@@ -470,14 +470,14 @@ static void look_for_token(void *context)
     struct probe *p = context;
     uint64_t ends_ms;
 
-    switch (tokens_get(p->hub->tokens, p->of_hub, p->row, &p->token, &ends_ms, &p->token_err)) {
+    switch (tokens_get(p->reactor->tokens, p->of_reactor, p->row, &p->token, &ends_ms, &p->token_err)) {
     case TOKENS_WAIT:
         if (p->token_err.class != ERR_CLASS_NONE &&
             now_ns() - p->began_ns > TOKEN_PATIENCE_MS * 1000000ull) {
             p->token_refused = true;
             break;
         }
-        loop_timer_set(p->hub->loop, &p->look, TOKEN_LOOK_MS, look_for_token, p);
+        loop_timer_set(p->reactor->loop, &p->look, TOKEN_LOOK_MS, look_for_token, p);
         return;
     case TOKENS_READY:
         oauth_claims(secret_peek(p->token), &p->claims);
@@ -500,24 +500,24 @@ static void start(void *context)
         connect_now(p);
 }
 
-void probe_start(struct hub *hub, enum side side, const struct settings_user *user,
+void probe_start(struct reactor *reactor, enum side side, const struct settings_user *user,
                  const struct probe_events *probe_events, void *context)
 {
     bool source = side == SIDE_SOURCE;
     struct probe *p = mem_zero(1, sizeof *p);
 
-    p->hub = hub;
-    p->of_hub = side;
+    p->reactor = reactor;
+    p->of_reactor = side;
     p->row = user;
-    p->endpoint = source ? &hub->settings->source : &hub->settings->target;
+    p->endpoint = source ? &reactor->settings->source : &reactor->settings->target;
     p->side = source ? FAILURE_SOURCE : FAILURE_TARGET;
     p->events = probe_events;
     p->context = context;
     p->began_ns = now_ns();
-    roster_init(&p->roster, !source && p->endpoint->preset == SETTINGS_PRESET_EXCHANGE_ONLINE, source, 0);
+    folder_list_init(&p->folder_list, !source && p->endpoint->preset == SETTINGS_PRESET_EXCHANGE_ONLINE, source, 0);
     snprintf(p->user, sizeof p->user, "%s", source ? user->user_name : user->target_user_name);
     if (probe_events->waits)
-        loop_timer_set(hub->loop, &p->still, WAIT_TELL_MS, still_waiting, p);
+        loop_timer_set(reactor->loop, &p->still, WAIT_TELL_MS, still_waiting, p);
     /* From the loop, so that done never comes from inside this call. */
-    loop_timer_set(hub->loop, &p->look, 0, start, p);
+    loop_timer_set(reactor->loop, &p->look, 0, start, p);
 }

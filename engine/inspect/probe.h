@@ -6,9 +6,9 @@
 #ifndef ENGINE_INSPECT_PROBE_H
 #define ENGINE_INSPECT_PROBE_H
 
-#include "engine/move/hub.h"
+#include "engine/move/reactor.h"
 #include "engine/move/link.h"
-#include "engine/move/roster.h"
+#include "engine/move/folder_list.h"
 #include "engine/rules/trouble.h"
 
 struct probe;
@@ -29,14 +29,14 @@ struct probe_events {
     /* Nothing came for some seconds, and this is waited for: "its greeting". Told again while it lasts. May be NULL. */
     void (*waits)(void *context, const char *what, double seconds);
     /* The folders, as a run would see them; borrowed for the call. May be NULL. */
-    void (*folders)(void *context, struct roster *roster);
+    void (*folders)(void *context, struct folder_list *folder_list);
     /* It is over and frees itself; ok: every step held. */
     void (*done)(void *context, bool ok);
 };
 
-/* hub: its settings, loop, tls and, with OAuth, https and tokens; the rest is not looked at. All is
+/* reactor: its settings, loop, tls and, with OAuth, https and tokens; the rest is not looked at. All is
  * borrowed until done. */
-void probe_start(struct hub *hub, enum side side, const struct settings_user *user,
+void probe_start(struct reactor *reactor, enum side side, const struct settings_user *user,
                  const struct probe_events *events, void *context);
 
 #endif

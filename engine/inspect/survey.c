@@ -59,7 +59,7 @@ static bool usable(void *context)
 
 /* ---- folders ------------------------------------------------------------------------------- */
 
-static void roster_ready(void *context, const struct err *err)
+static void folder_list_ready(void *context, const struct err *err)
 {
     struct caller *c = context;
 
@@ -112,7 +112,7 @@ static void quota_ended(void *context, const struct err *err)
 
 /* ---- counts -------------------------------------------------------------------------------- */
 
-static bool is_own_mail(const struct roster *r, const struct roster_row *row)
+static bool is_own_mail(const struct folder_list *r, const struct folder_list_row *row)
 {
     if (row->attributes & (IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT | IMAP_MAILBOX_ALL |
                            IMAP_MAILBOX_FLAGGED | IMAP_MAILBOX_IMPORTANT))
@@ -127,10 +127,10 @@ static bool is_own_mail(const struct roster *r, const struct roster_row *row)
 static void count_all(struct survey_mailbox *box)
 {
     box->counted = true;
-    for (unsigned i = 0; i < box->roster.count; i++) {
-        const struct roster_row *row = &box->roster.rows[i];
+    for (unsigned i = 0; i < box->folder_list.count; i++) {
+        const struct folder_list_row *row = &box->folder_list.rows[i];
 
-        if (!is_own_mail(&box->roster, row))
+        if (!is_own_mail(&box->folder_list, row))
             continue;
         if (row->status.has & IMAP_STATUS_MESSAGES)
             box->messages += row->status.messages;
@@ -143,7 +143,7 @@ static void status_told(void *context, const struct imap_status *status)
 {
     struct question *q = context;
 
-    q->caller->box.roster.rows[q->row].status = *status;
+    q->caller->box.folder_list.rows[q->row].status = *status;
 }
 
 static void status_ended(void *context, const struct err *err)
@@ -167,7 +167,7 @@ static void status_ended(void *context, const struct err *err)
 
 static void ask_counts(struct caller *c)
 {
-    struct roster *r = &c->box.roster;
+    struct folder_list *r = &c->box.folder_list;
     unsigned asked = 0;
 
     c->waiting = 1;
@@ -198,7 +198,7 @@ static void go_on(struct caller *c)
 
     switch (c->step) {
     case CALLER_FOLDERS:
-        roster_ask(&c->box.roster, session, usable, roster_ready, c);
+        folder_list_ask(&c->box.folder_list, session, usable, folder_list_ready, c);
         break;
     case CALLER_QUOTA:
         c->box.has_free_bytes = c->box.has_free_messages = false;
@@ -256,7 +256,7 @@ static void over(void *context, const struct err *err, const char *type)
         memcpy(c->box.type, s->why_type, sizeof c->box.type);
     }
     s->told(s->context, &c->box);
-    roster_deinit(&c->box.roster);
+    folder_list_deinit(&c->box.folder_list);
     s->active--;
     take_users(s);
 }
@@ -273,7 +273,7 @@ static void begin(struct survey *s, unsigned index)
     while (s->callers[at].visit)
         at++;
     s->callers[at] = (struct caller){ .survey = s, .box = { .index = index } };
-    roster_init(&s->callers[at].box.roster,
+    folder_list_init(&s->callers[at].box.folder_list,
                 settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE, false,
                 IMAP_STATUS_MESSAGES);
     s->active++;

@@ -6,7 +6,7 @@
 #ifndef ENGINE_INSPECT_SURVEY_H
 #define ENGINE_INSPECT_SURVEY_H
 
-#include "engine/move/roster.h"
+#include "engine/move/folder_list.h"
 #include "engine/move/visit.h"
 
 struct survey_mailbox {
@@ -14,7 +14,7 @@ struct survey_mailbox {
     bool known;     /* its folders were read; else err and type say why not */
     struct err err;
     char type[40];
-    struct roster roster;
+    struct folder_list folder_list;
     bool counted;      /* every folder's messages are known */
     uint64_t messages; /* in the user's own folders; views of others left out */
     /* The least that any quota root leaves. */

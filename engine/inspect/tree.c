@@ -1,6 +1,6 @@
 #include "engine/inspect/tree.h"
 
-#include "engine/move/roster.h"
+#include "engine/move/folder_list.h"
 #include "engine/rules/names_text.h"
 #include "engine/rules/trouble.h"
 #include "io/base/mem.h"
@@ -19,7 +19,7 @@ struct reading {
     struct visit *visits[SIDE_COUNT];
     unsigned open; /* visits that are not over */
     /* of each side */
-    struct roster rosters[SIDE_COUNT];
+    struct folder_list folder_lists[SIDE_COUNT];
     bool listed[SIDE_COUNT], settled[SIDE_COUNT]; /* settled: listed, or will never be */
     bool mapped;
     unsigned at; /* folder that is read */
@@ -85,7 +85,7 @@ static bool usable(void *context)
     return !is_stale(context);
 }
 
-static void roster_ready(void *context, const struct err *err)
+static void folder_list_ready(void *context, const struct err *err)
 {
     struct asking *a = context;
     struct reading *r = a->reading;
@@ -232,16 +232,16 @@ static void see_odd_names(struct reading *r, const struct names_source *rows, un
 
 static void see_gaps(struct reading *r)
 {
-    struct roster *roster = &r->rosters[SIDE_SOURCE];
+    struct folder_list *folder_list = &r->folder_lists[SIDE_SOURCE];
 
-    for (unsigned i = 0; i < roster->gap_count; i++) {
-        const struct roster_row *row = roster_find(roster, slice_cstr(roster->gaps[i].raw));
+    for (unsigned i = 0; i < folder_list->gap_count; i++) {
+        const struct folder_list_row *row = folder_list_find(folder_list, slice_cstr(folder_list->gaps[i].raw));
         char line[200], text[256];
 
         snprintf(text, sizeof text, "what lies below is not known: %.200s",
-                 err_line(&roster->gaps[i].err, line, sizeof line));
+                 err_line(&folder_list->gaps[i].err, line, sizeof line));
         /* One that is about no folder of its own stands beside the first. */
-        problem(r, row ? (unsigned)(row - roster->rows) : 0, "FolderListIncomplete", text,
+        problem(r, row ? (unsigned)(row - folder_list->rows) : 0, "FolderListIncomplete", text,
                 "look at this folder in webmail: a link to what is gone is best removed; then run "
                 "again");
     }
@@ -249,7 +249,7 @@ static void see_gaps(struct reading *r)
 
 static void map(struct reading *r)
 {
-    const struct roster *source = &r->rosters[SIDE_SOURCE], *target = &r->rosters[SIDE_TARGET];
+    const struct folder_list *source = &r->folder_lists[SIDE_SOURCE], *target = &r->folder_lists[SIDE_TARGET];
     struct names_rules rules = {
         .settings = r->house->settings,
         .user = r->user,
@@ -260,8 +260,8 @@ static void map(struct reading *r)
         .exchange = r->house->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE,
     };
     unsigned count = source->count;
-    struct names_source *rows = roster_sources(source);
-    struct names_target *targets = roster_targets(target);
+    struct names_source *rows = folder_list_sources(source);
+    struct names_target *targets = folder_list_targets(target);
     struct tree *t = r->tree;
 
     names_describe(rows, count, &rules, names_told, r);
@@ -292,7 +292,7 @@ static void go_on(struct reading *r)
 static void ready(struct reading *r, enum side side)
 {
     if (!r->listed[side]) {
-        roster_ask(&r->rosters[side], visit_session(r->visits[side]), usable, roster_ready,
+        folder_list_ask(&r->folder_lists[side], visit_session(r->visits[side]), usable, folder_list_ready,
                    asking_of(r, side));
     } else {
         go_on(r);
@@ -359,8 +359,8 @@ bool tree_read(const struct visit_house *house, const struct settings_user *user
     type_r[0] = '\0';
     if (!loop_create(&r.loop, err_r))
         return false;
-    roster_init(&r.rosters[SIDE_SOURCE], false, true, 0);
-    roster_init(&r.rosters[SIDE_TARGET],
+    folder_list_init(&r.folder_lists[SIDE_SOURCE], false, true, 0);
+    folder_list_init(&r.folder_lists[SIDE_TARGET],
                 house->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE, false, 0);
     visits = visits_create(house, r.loop);
     r.settled[SIDE_TARGET] = !with_target;
@@ -371,8 +371,8 @@ bool tree_read(const struct visit_house *house, const struct settings_user *user
     loop_run(r.loop);
     visits_destroy(&visits);
     loop_destroy(&r.loop);
-    roster_deinit(&r.rosters[SIDE_SOURCE]);
-    roster_deinit(&r.rosters[SIDE_TARGET]);
+    folder_list_deinit(&r.folder_lists[SIDE_SOURCE]);
+    folder_list_deinit(&r.folder_lists[SIDE_TARGET]);
     if (r.failed) {
         snprintf(type_r, TREE_TYPE_BYTES, "%s", r.type);
         *err_r = r.err;

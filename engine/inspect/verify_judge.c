@@ -207,7 +207,7 @@ static void matched(void *context, enum verify_what what, uint32_t index)
     if (what != VERIFY_DOUBLED) {
         id = id_of(exam, index);
     } else {
-        /* The source's twin lends it the name. */
+        /* The source's folder of that name lends it the name. */
         const struct exam_side *source = &exam->sides[SIDE_SOURCE];
         const struct folder_record *folder = &exam->folders[exam->at].record;
         uint32_t lost_from = folder->target_lost_from;

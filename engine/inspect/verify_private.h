@@ -6,7 +6,7 @@
 
 #include "engine/inspect/verify_hash.h"
 #include "engine/inspect/verify_user.h"
-#include "engine/move/roster.h"
+#include "engine/move/folder_list.h"
 #include "engine/rules/names_index.h"
 #include "engine/rules/uid_window.h"
 #include "io/base/buf.h"
@@ -69,8 +69,8 @@ struct exam {
     struct buf ids;    /* Message-IDs of the source's entries, one after another */
     uint32_t *id_ends; /* parallel to the source's entries */
     /* listing the source's folders */
-    struct roster roster;
-    struct names_source *rows; /* the roster's, described */
+    struct folder_list folder_list;
+    struct names_source *rows; /* the folder_list's, described */
     unsigned row_count, row_at;
     struct names_index folders_by_raw; /* of folders[]: the source's raw name */
     uint32_t row_messages;

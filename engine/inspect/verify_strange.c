@@ -83,28 +83,28 @@ static bool usable(void *context)
 /* Described as a whole: what a folder lies within, and whose it is, only the others tell. */
 static void describe(struct exam *exam)
 {
-    const struct roster *roster = &exam->roster;
+    const struct folder_list *folder_list = &exam->folder_list;
     struct names_rules rules = {
         .settings = exam->verifier->config->settings,
         .user = exam->user,
-        .source_prefix = roster->prefix ? roster->prefix : "",
-        .source_foreign = &roster->foreign,
+        .source_prefix = folder_list->prefix ? folder_list->prefix : "",
+        .source_foreign = &folder_list->foreign,
         .target_prefix = "",
         .exchange = exam_rewrites(exam),
     };
 
     exam_strange_end(exam);
-    exam->rows = roster_sources(roster);
-    exam->row_count = roster->count;
+    exam->rows = folder_list_sources(folder_list);
+    exam->row_count = folder_list->count;
     names_describe(exam->rows, exam->row_count, &rules, NULL, NULL);
-    if (roster->gap_count && exam->result->complete) {
+    if (folder_list->gap_count && exam->result->complete) {
         exam->result->complete = false;
-        exam->result->err = roster->gaps[0].err;
+        exam->result->err = folder_list->gaps[0].err;
         snprintf(exam->result->type, sizeof exam->result->type, "FolderListIncomplete");
     }
 }
 
-static void roster_ready(void *context, const struct err *err)
+static void folder_list_ready(void *context, const struct err *err)
 {
     struct exam *exam = context;
     struct exam_side *side = &exam->sides[SIDE_SOURCE];
@@ -131,5 +131,5 @@ void exam_strange_begin(struct exam *exam)
         return;
     }
     side->busy = true;
-    roster_ask(&exam->roster, visit_session(side->visit), usable, roster_ready, exam);
+    folder_list_ask(&exam->folder_list, visit_session(side->visit), usable, folder_list_ready, exam);
 }

@@ -415,7 +415,7 @@ static void exam_free(struct exam *exam)
         quota_let_go(&exam->sides[i].held);
     }
     exam_strange_end(exam);
-    roster_deinit(&exam->roster);
+    folder_list_deinit(&exam->folder_list);
     names_index_deinit(&exam->folders_by_raw);
     buf_deinit(&exam->ids);
     free(exam->id_ends);
@@ -515,7 +515,7 @@ struct exam *exam_start(struct verifier *verifier, const struct settings_user *u
     exam->result->user = user;
     exam->result->complete = true;
     buf_init(&exam->ids, IDS_MAX);
-    roster_init(&exam->roster, false, true, 0);
+    folder_list_init(&exam->folder_list, false, true, 0);
     names_index_init(&exam->folders_by_raw);
     for (unsigned i = 0; read && !exam->id && i < verifier->config->spool_count; i++) {
         exam->reader = verifier->readers[i];

@@ -26,18 +26,18 @@ static void step(void *context);
 
 bool account_uses(const struct account *account, enum side side)
 {
-    return hub_uses(account->hub, side);
+    return reactor_uses(account->reactor, side);
 }
 
 bool account_only_looks(const struct account *account)
 {
-    return account->hub->settings->mode == SETTINGS_MODE_PLAN;
+    return account->reactor->settings->mode == SETTINGS_MODE_PLAN;
 }
 
 void account_poke(struct account *account)
 {
     if (!loop_timer_is_set(&account->step))
-        loop_timer_set(account->hub->loop, &account->step, 0, step, account);
+        loop_timer_set(account->reactor->loop, &account->step, 0, step, account);
 }
 
 void worker_idle(struct worker *w)
@@ -65,7 +65,7 @@ void account_fail(struct account *account, const char *type, bool rest)
 void account_hold(struct account *account, enum side side, uint32_t wait_ms,
                   enum stall_cause cause)
 {
-    uint64_t until = loop_now_ms(account->hub->loop) + wait_ms;
+    uint64_t until = loop_now_ms(account->reactor->loop) + wait_ms;
 
     if (until <= account->sides[side].hold_until_ms)
         return;
@@ -79,16 +79,16 @@ void account_throttled(struct account *account, enum side side, unsigned message
     account_hold(account, side, wait_ms, STALL_NONE);
     account_tell_throttled(account, side, err);
     account->record.throttled++;
-    count(&account->hub->counters.throttled[side], 1);
+    count(&account->reactor->counters.throttled[side], 1);
     if (side == SIDE_TARGET)
         governor_throttled(account, messages, err->wait_ms);
     else
-        account_learnt_keep(account, side);
+        account_limits_keep(account, side);
 }
 
 bool account_held(const struct account *account, enum side side)
 {
-    return account->sides[side].hold_until_ms > loop_now_ms(account->hub->loop);
+    return account->sides[side].hold_until_ms > loop_now_ms(account->reactor->loop);
 }
 
 void account_spool_high(struct account *account)
@@ -97,7 +97,7 @@ void account_spool_high(struct account *account)
     if (!account->spool_waits && account->puts_aside)
         push_touch_all(account);
     account->spool_waits = true;
-    if (account->hub->settings->mode == SETTINGS_MODE_FETCH)
+    if (account->reactor->settings->mode == SETTINGS_MODE_FETCH)
         batch_stop("spool full");
 }
 
@@ -116,7 +116,7 @@ static void close_links(struct account *account, bool at_once)
 {
     for (unsigned side = 0; side < SIDE_COUNT; side++)
         for (struct worker *w = account->sides[side].workers; w; w = w->next) {
-            loop_timer_clear(account->hub->loop, &w->again);
+            loop_timer_clear(account->reactor->loop, &w->again);
             if (!w->link)
                 continue;
             /* An APPEND on the wire may still get its answer; nothing is lost by cutting a read. */
@@ -156,9 +156,9 @@ static bool any_link(const struct account *account)
 
 static void account_free(struct account *account)
 {
-    struct hub *hub = account->hub;
+    struct reactor *reactor = account->reactor;
 
-    loop_timer_clear(hub->loop, &account->step);
+    loop_timer_clear(reactor->loop, &account->step);
     governor_leave(account);
     gmail_end(account);
     account_doubts_end(account);
@@ -167,7 +167,7 @@ static void account_free(struct account *account)
 
         while ((w = account->sides[side].workers) != NULL) {
             account->sides[side].workers = w->next;
-            loop_timer_clear(hub->loop, &w->again);
+            loop_timer_clear(reactor->loop, &w->again);
             login_over(w);
             free(w);
         }
@@ -178,7 +178,7 @@ static void account_free(struct account *account)
     listing_deinit(account);
     free(account->permanent_keywords);
     quota_leave(&account->memory);
-    hub_account_ended(hub, account);
+    reactor_account_ended(reactor, account);
     free(account);
 }
 
@@ -189,10 +189,10 @@ static void saved(void *context, struct store_op *op, const struct err *err)
     (void)op;
     account->told--;
     if (err)
-        hub_abort_run(account->hub, err);
-    batch_user_ended(account->hub->batch, account->record.state, account->record.failure);
+        reactor_abort_run(account->reactor, err);
+    batch_user_ended(account->reactor->batch, account->record.state, account->record.failure);
     if (account_only_looks(account))
-        batch_user_looked_at(account->hub->batch, account->index,
+        batch_user_looked_at(account->reactor->batch, account->index,
                              account->stopping ? BATCH_LOOK_NONE
                              : account->failed ? BATCH_LOOK_PART
                                                : BATCH_LOOK_WHOLE,
@@ -238,7 +238,7 @@ static void tell_vanished(struct account *account)
 /* The verdict: Synced only when nothing is pending and everything balances. */
 static void save(struct account *account)
 {
-    const struct settings_policy *policy = &account->hub->settings->policy;
+    const struct settings_policy *policy = &account->reactor->settings->policy;
     bool pending = account->total.waiting + account->total.spooled > 0;
 
     account->phase = ACCOUNT_SAVING;
@@ -251,12 +251,12 @@ static void save(struct account *account)
     }
     if (account->failed && (account->stopping || !account_only_looks(account))) {
         account->record.state = USER_FAILED;
-    } else if (account->stopping || (pending && hub_uses(account->hub, SIDE_TARGET)) ||
+    } else if (account->stopping || (pending && reactor_uses(account->reactor, SIDE_TARGET)) ||
                account->day_over[SIDE_SOURCE]) {
         account->record.state = USER_STOPPED;
-    } else if (account->hub->settings->mode == SETTINGS_MODE_UPLOAD && account->folder_count == 0) {
+    } else if (account->reactor->settings->mode == SETTINGS_MODE_UPLOAD && account->folder_count == 0) {
         account->record.state = USER_QUEUED; /* nothing was fetched yet, and nobody looked */
-    } else if (!hub_uses(account->hub, SIDE_TARGET)) {
+    } else if (!reactor_uses(account->reactor, SIDE_TARGET)) {
         /* A look at the source takes nothing from who is Synced and has nothing new. */
         account->record.state =
             !user_state_is_synced(account->before.state) || pending ? USER_QUEUED
@@ -271,7 +271,7 @@ static void save(struct account *account)
     if (!account->failed)
         account->record.failure[0] = '\0';
     account->record.finished_ms = now_wall_ms();
-    account_spend_time(account, loop_now_ms(account->hub->loop));
+    account_spend_time(account, loop_now_ms(account->reactor->loop));
     tell_vanished(account);
     for (unsigned i = 0; i < account->folder_count; i++) {
         struct folder *f = account->folders[i];
@@ -281,7 +281,7 @@ static void save(struct account *account)
             f->listed_now = true;
         }
         if (folder_pending(f) == 0 && f->pull == PULL_DONE && !f->record.target_scanned &&
-            hub_uses(account->hub, SIDE_TARGET)) {
+            reactor_uses(account->reactor, SIDE_TARGET)) {
             /* Whatever the target held before us is paired by now. */
             f->record.target_scanned = true;
             folder_put(f);
@@ -428,7 +428,7 @@ struct folder *account_add_folder(struct account *account, const struct folder_r
                           account->folder_count);
     account->folders[account->folder_count++] = folder;
     tally_add(&account->total, &record->tally);
-    count(&account->hub->counters.folders, 1);
+    count(&account->reactor->counters.folders, 1);
     return folder;
 }
 
@@ -473,13 +473,13 @@ static bool keep_lasting(void *context, const struct problem_record *problem)
  * Doubts stay by themselves; those that an earlier version wrote as remarks become doubts. */
 static void clear_remarks(struct account *account)
 {
-    struct hub *hub = account->hub;
+    struct reactor *reactor = account->reactor;
     struct lasting l = { 0 };
     struct err err;
 
-    if (!reader_problems(hub->reader, account->id, keep_lasting, &l, &err))
-        hub_abort_run(hub, &err);
-    hub_submit_lazy(hub, store_op_new(account_only_looks(account) ? STORE_OP_CLEAR_PROBLEMS
+    if (!reader_problems(reactor->reader, account->id, keep_lasting, &l, &err))
+        reactor_abort_run(reactor, &err);
+    reactor_submit_unwaited(reactor, store_op_new(account_only_looks(account) ? STORE_OP_CLEAR_PROBLEMS
                                                                   : STORE_OP_CLEAR_REMARKS,
                                       account->id, 0));
     for (size_t i = 0; i < l.count; i++)
@@ -487,26 +487,26 @@ static void clear_remarks(struct account *account)
     free(l.all);
 }
 
-void account_start(struct hub *hub, unsigned index, uint32_t id)
+void account_start(struct reactor *reactor, unsigned index, uint32_t id)
 {
     struct account *account = mem_zero(1, sizeof *account);
     struct err err;
 
-    account->hub = hub;
+    account->reactor = reactor;
     account->index = index;
     account->id = id;
-    account->user = &hub->settings->users[index];
-    account->memory = quota_join(hub->memory);
-    account->begun_ms = account->last_tick_ms = loop_now_ms(hub->loop);
-    account->next = hub->accounts;
-    if (hub->accounts)
-        hub->accounts->previous = account;
-    hub->accounts = account;
+    account->user = &reactor->settings->users[index];
+    account->memory = quota_join(reactor->memory);
+    account->begun_ms = account->last_tick_ms = loop_now_ms(reactor->loop);
+    account->next = reactor->accounts;
+    if (reactor->accounts)
+        reactor->accounts->previous = account;
+    reactor->accounts = account;
     listing_prepare(account);
-    if (!reader_user(hub->reader, id, load_user, account, &err) ||
+    if (!reader_user(reactor->reader, id, load_user, account, &err) ||
         !account_doubts_begin(account, &err) ||
-        !reader_folders(hub->reader, id, load_folder, account, &err)) {
-        hub_abort_run(hub, &err);
+        !reader_folders(reactor->reader, id, load_folder, account, &err)) {
+        reactor_abort_run(reactor, &err);
         account_stop(account);
         return;
     }
@@ -517,13 +517,13 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
         account->record.started_ms = now_wall_ms();
     account->record.failure[0] = '\0';
     /* What is said of messages that failed before stays true until they are tried again. */
-    if (account->total.failed == 0 || hub->settings->mode == SETTINGS_MODE_RETRY)
+    if (account->total.failed == 0 || reactor->settings->mode == SETTINGS_MODE_RETRY)
         clear_remarks(account);
     account_put_user(account, NULL);
     for (unsigned i = 0; account_uses(account, SIDE_TARGET) && i < account->folder_count; i++)
         if (account->folders[i]->uncertain)
             push_late_note_spooled(account->folders[i]);
-    if (batch_user_is_held(hub->batch, index)) {
+    if (batch_user_is_held(reactor->batch, index)) {
         err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
                 "another run that shares this ledger is moving the mailbox now");
         err_doing(&err, "taking the mailbox");
@@ -533,7 +533,7 @@ void account_start(struct hub *hub, unsigned index, uint32_t id)
     }
     allowance_begin(account);
     size_limit_begin(account);
-    account_learnt_begin(account);
+    account_limits_begin(account);
     governor_join(account);
     listing_resume(account);
     for (unsigned side = 0; side < SIDE_COUNT; side++)

@@ -1,5 +1,5 @@
 /* One user on the move: both sides' connections, the folders, and the way from Queued to Synced or
- * Failed. Lives on one hub; pull and push do the work, this module starts, watches and ends it.
+ * Failed. Lives on one reactor; pull and push do the work, this module starts, watches and ends it.
  */
 #ifndef ENGINE_MOVE_ACCOUNT_H
 #define ENGINE_MOVE_ACCOUNT_H
@@ -8,7 +8,7 @@
 #include "engine/move/link.h"
 #include "engine/move/size_limit.h"
 #include "engine/rules/names_index.h"
-#include "engine/move/roster.h"
+#include "engine/move/folder_list.h"
 #include "engine/rules/stall.h"
 #include "engine/rules/trouble.h"
 #include "engine/pace/daily.h"
@@ -28,7 +28,7 @@ struct worker {
     struct worker *next;
     struct loop_timer again; /* reconnect, or come back later */
     unsigned attempts; /* failed connects in a row */
-    unsigned came_seen; /* see hub_turned_away */
+    unsigned came_seen; /* see reactor_turned_away */
     unsigned losses;    /* of connections that were ready, in a row without progress of its side */
     uint64_t losses_progress; /* the side's, at the first of them */
     enum stall_cause waits; /* why it was not connected when that was last wanted */
@@ -50,7 +50,7 @@ struct account_side {
     struct worker *workers;
     unsigned worker_count, ready_count;
     unsigned links;         /* of the workers, open or on their way */
-    /* As of the last tick, told to the other hubs: */
+    /* As of the last tick, told to the other reactors: */
     uint64_t left;          /* messages that are still to be moved */
     bool left_unknown;      /* it cannot be told yet */
     unsigned at_work;       /* connections, when there is something to move and it is not held */
@@ -67,11 +67,11 @@ struct account_side {
     uint64_t failing_ms;    /* loop time of the first of these */
     uint64_t progress;      /* folders listed, messages that reached an end: whatever ends a row */
     struct err throttle;    /* the first throttle answer of this run; its class is NONE before */
-    struct roster roster;   /* its folders, as its server tells them */
+    struct folder_list folder_list;   /* its folders, as its server tells them */
 };
 
 struct account {
-    struct hub *hub;
+    struct reactor *reactor;
     struct account *next, *previous;
     const struct settings_user *user;
     unsigned index; /* in settings->users */
@@ -152,8 +152,8 @@ struct folder *account_add_folder(struct account *account, const struct folder_r
 struct folder *account_find_folder(struct account *account, struct slice raw);
 
 /* Starts the user at settings->users[index]; the account frees itself at the end and tells
- * hub_account_ended. */
-void account_start(struct hub *hub, unsigned index, uint32_t id);
+ * reactor_account_ended. */
+void account_start(struct reactor *reactor, unsigned index, uint32_t id);
 /* What the display shows of it. */
 struct batch_show;
 struct sample_live;
@@ -176,9 +176,9 @@ void account_tick(struct account *account, uint64_t now_ms);
 void account_spread_links(struct account *account, const struct worker *worker);
 /* account_spread: the APPEND of one message, sent at sent_ms of the loop's time, was answered. */
 void account_answered(struct worker *worker, uint64_t sent_ms);
-/* account_spread: for all accounts of the hub: tells the other hubs what they have left, measures how fast
+/* account_spread: for all accounts of the reactor: tells the other reactors what they have left, measures how fast
  * mail moves, and has second connections given back to mailboxes that wait for their first. */
-void account_spread_tick(struct hub *hub, uint32_t tick_ms);
+void account_spread_tick(struct reactor *reactor, uint32_t tick_ms);
 
 /* The user has failed with this type; the rest of the mailbox still goes on when rest is set. */
 void account_fail(struct account *account, const char *type, bool rest);
@@ -208,8 +208,8 @@ void account_hold(struct account *account, enum side side, uint32_t wait_ms,
  * of the APPEND that it answered, 0 for any other command. */
 void account_throttled(struct account *account, enum side side, unsigned messages,
                        const struct err *err, uint32_t wait_ms);
-/* account_learnt: the server's limits of this user were met: they are kept for the next run. */
-void account_learnt_keep(struct account *account, enum side side);
+/* account_limits: the server's limits of this user were met: they are kept for the next run. */
+void account_limits_keep(struct account *account, enum side side);
 /* The spool is full: fetching waits, uploading goes on. */
 void account_spool_high(struct account *account);
 bool account_held(const struct account *account, enum side side);

@@ -171,7 +171,7 @@ static bool is_there_by_uid(struct audit *a, uint32_t index)
 {
     struct verify_entry *found = there_at(a, a->target_uids[index]);
 
-    if (!found || a->account->hub->settings->target.preset != SETTINGS_PRESET_EXCHANGE_ONLINE ||
+    if (!found || a->account->reactor->settings->target.preset != SETTINGS_PRESET_EXCHANGE_ONLINE ||
         (a->folder->record.target_uidvalidity && (a->status.has & IMAP_STATUS_UIDVALIDITY) &&
          a->status.uidvalidity != a->folder->record.target_uidvalidity))
         return false;
@@ -312,7 +312,7 @@ static void move_again(struct audit *a)
     op->end.ends = a->missing;
     op->end.count = a->missing_count;
     a->missing = NULL;
-    hub_submit_lazy(a->account->hub, op);
+    reactor_submit_unwaited(a->account->reactor, op);
     /* From here on the folder must hold what it holds now, and these. */
     f->counted_before = true;
     f->target_before = a->status.messages;
@@ -355,13 +355,13 @@ static void take_proof(struct audit *a)
 static bool load_ours(struct audit *a)
 {
     const struct folder *f = a->folder;
-    struct hub *hub = a->account->hub;
+    struct reactor *reactor = a->account->reactor;
     struct err err;
 
-    if (reader_messages(hub->reader, f->record.user, f->record.folder,
+    if (reader_messages(reactor->reader, f->record.user, f->record.folder,
                         1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0, each_ours, a, &err))
         return true;
-    hub_abort_run(hub, &err);
+    reactor_abort_run(reactor, &err);
     return false;
 }
 
@@ -369,7 +369,7 @@ static void judge(struct audit *a)
 {
     struct account *account = a->account;
     struct folder *f = a->folder;
-    const struct settings *settings = account->hub->settings;
+    const struct settings *settings = account->reactor->settings;
 
     if (!load_ours(a))
         return;
@@ -459,7 +459,7 @@ static void flushed(void *context, struct store_op *op, const struct err *err)
     (void)op;
     a->account->told--;
     if (err) {
-        hub_abort_run(a->account->hub, err);
+        reactor_abort_run(a->account->reactor, err);
     } else if (!a->searches) {
         judge(a);
     } else if (!all_told(a)) {
@@ -482,7 +482,7 @@ static void listed(void *context, const struct err *err)
         count_held(a);
         /* Everything answered so far must be in the journal before it is compared. */
         account->told++;
-        hub_submit(account->hub, store_op_new(STORE_OP_FLUSH, 0, 0), flushed, a);
+        reactor_submit(account->reactor, store_op_new(STORE_OP_FLUSH, 0, 0), flushed, a);
         return;
     }
     /* A link that ended is its account's to replace. */

@@ -43,7 +43,7 @@ static bool is_known(void *context, const struct problem_record *problem)
 
 bool account_doubts_begin(struct account *account, struct err *err_r)
 {
-    return reader_problems(account->hub->reader, account->id, is_known, account, err_r);
+    return reader_problems(account->reactor->reader, account->id, is_known, account, err_r);
 }
 
 void account_doubts_end(struct account *account)
@@ -56,7 +56,7 @@ static void submit(struct account *account, const struct problem_record *problem
     struct store_op *op = store_op_new(STORE_OP_DOUBT, account->id, problem->folder);
 
     op->problem = *problem;
-    hub_submit_lazy(account->hub, op);
+    reactor_submit_unwaited(account->reactor, op);
 }
 
 void account_doubt_put(struct account *account, const struct problem_record *doubt)

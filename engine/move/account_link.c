@@ -43,8 +43,8 @@ bool account_wants_links(const struct account *account, enum side side)
  * on which little happened that is half of all the work, and a login that no limit has to bear. */
 bool account_target_rests(struct account *account)
 {
-    if (account->hub->settings->mode != SETTINGS_MODE_RUN || account->gmail ||
-        account->sides[SIDE_TARGET].worker_count > 0 || batch_other_target(account->hub->batch) ||
+    if (account->reactor->settings->mode != SETTINGS_MODE_RUN || account->gmail ||
+        account->sides[SIDE_TARGET].worker_count > 0 || batch_other_target(account->reactor->batch) ||
         !user_state_is_proved(account->before.state) || account->doubts.count)
         return false;
     return push_rests(account);
@@ -57,8 +57,8 @@ static void link_ready(void *context)
     struct account_side *side = &account->sides[w->side];
 
     w->attempts = 0;
-    hub_stands(account->hub, w->side);
-    spread_logged_in(&account->hub->lines[w->side], link_round_trip_us(w->link),
+    reactor_stands(account->reactor, w->side);
+    spread_logged_in(&account->reactor->lines[w->side], link_round_trip_us(w->link),
                      (uint32_t)((now_ns() - w->opened_ns) / 1000));
     login_stands(w);
     if (w->side == SIDE_TARGET) {
@@ -69,7 +69,7 @@ static void link_ready(void *context)
     side->ready_count++;
     side->worked = true;
     w->token_doubted = false;
-    if (account->hub->choked && w->side == SIDE_SOURCE)
+    if (account->reactor->choked && w->side == SIDE_SOURCE)
         link_want_read(w->link, false);
     if (w->side == SIDE_SOURCE)
         pull_begin(w);
@@ -121,8 +121,8 @@ static void give_back(struct worker *w)
     struct account *account = w->account;
 
     if (--account->sides[w->side].links == 0)
-        account->hub->linked[w->side]--;
-    hub_give_back_link(account->hub, w->side);
+        account->reactor->linked[w->side]--;
+    reactor_give_back_link(account->reactor, w->side);
 }
 
 /* How long until this connection comes back. Doubling is for a server that lets nobody in. One that
@@ -131,8 +131,8 @@ static void give_back(struct worker *w)
 static uint32_t wait_to_return(const struct worker *w, uint32_t judged_ms, bool ready_before)
 {
     const struct account *account = w->account;
-    uint64_t first_ms = account->hub->settings->policy.retry_wait_ms;
-    uint64_t now = loop_now_ms(account->hub->loop);
+    uint64_t first_ms = account->reactor->settings->policy.retry_wait_ms;
+    uint64_t now = loop_now_ms(account->reactor->loop);
     uint64_t most_ms = backoff_lasted_ms(account->sides[w->side].failing_ms, now);
 
     if (!ready_before)
@@ -159,7 +159,7 @@ static void count_losses(struct worker *w)
     if (side->ready_count == 0 || side->failures + 1 >= w->losses)
         return;
     if (side->failures == 0)
-        side->failing_ms = loop_now_ms(w->account->hub->loop);
+        side->failing_ms = loop_now_ms(w->account->reactor->loop);
     side->failures = w->losses - 1;
 }
 
@@ -167,20 +167,20 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
 {
     struct worker *w = context;
     struct account *account = w->account;
-    struct hub *hub = account->hub;
+    struct reactor *reactor = account->reactor;
     struct account_side *side = &account->sides[w->side];
     bool greeted = session_was_greeted(link_session(w->link));
     enum trouble_doing doing = ready_before ? TROUBLE_LIST : trouble_while_connecting(err, greeted);
     struct trouble_verdict verdict;
-    unsigned limit = (unsigned)hub->settings->policy.transient_failure_limit;
+    unsigned limit = (unsigned)reactor->settings->policy.transient_failure_limit;
     bool drained, leaves = w->leaves, turned_away = false;
     uint32_t wait_ms;
     struct err away;
 
     if (ready_before) {
         side->ready_count--;
-        hub_falls(hub, w->side, &w->came_seen);
-    } else if (hub_turned_away(hub, w->side, err, greeted, w->attempts, &w->came_seen, &away)) {
+        reactor_falls(reactor, w->side, &w->came_seen);
+    } else if (reactor_turned_away(reactor, w->side, err, greeted, w->attempts, &w->came_seen, &away)) {
         turned_away = true;
         err = &away;
     }
@@ -197,8 +197,8 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     if (!ready_before && token_is_doubted(w, doing, err)) {
         login_over(w);
         give_back(w);
-        tokens_forget(hub->tokens, w->side, account->user);
-        loop_timer_set(hub->loop, &w->again, 1, reconnect, w);
+        tokens_forget(reactor->tokens, w->side, account->user);
+        loop_timer_set(reactor->loop, &w->again, 1, reconnect, w);
         account_poke(account);
         return;
     }
@@ -208,7 +208,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     /* Ended with its token, or because of it (revoked): the next login has another. */
     if (w->token && err->class != ERR_CLASS_CANCELED &&
         (drained || says(err, "Session invalidated")))
-        tokens_forget(hub->tokens, w->side, account->user);
+        tokens_forget(reactor->tokens, w->side, account->user);
     login_over(w);
     give_back(w);
     account_poke(account);
@@ -219,7 +219,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
         return;
     if (drained && account_wants_links(account, w->side)) {
         /* A session lives no longer than its token: routine, not trouble. */
-        loop_timer_set(hub->loop, &w->again, 1, reconnect, w);
+        loop_timer_set(reactor->loop, &w->again, 1, reconnect, w);
         return;
     }
     if (!account_wants_links(account, w->side) || err->class == ERR_CLASS_CANCELED)
@@ -231,19 +231,19 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     if (ready_before) {
         count_losses(w);
         account->record.reconnects++;
-        count(&hub->counters.reconnects, 1);
+        count(&reactor->counters.reconnects, 1);
     }
     trouble_judge(doing, failure_side_of(w->side), err,
                   doing == TROUBLE_CONNECT ? w->attempts : side->failures, limit,
                   account->id + w->attempts, &verdict);
     /* A server that was there comes back, most often: it gets all the patience there is. */
-    if (doing == TROUBLE_CONNECT && hub->presence[w->side].came && verdict.action == TROUBLE_STOP_ACCOUNT &&
+    if (doing == TROUBLE_CONNECT && reactor->presence[w->side].came && verdict.action == TROUBLE_STOP_ACCOUNT &&
         err->class != ERR_CLASS_PERMANENT && w->attempts + 1 < limit)
         verdict.action = TROUBLE_RETRY;
     /* One outage takes all connections at once and counts once. */
     if ((err->class != ERR_CLASS_THROTTLED || err->scope == ERR_SCOPE_SESSION) &&
         verdict.action != TROUBLE_FEWER && side->ready_count == 0 && side->failures++ == 0)
-        side->failing_ms = loop_now_ms(hub->loop);
+        side->failing_ms = loop_now_ms(reactor->loop);
     if (verdict.action == TROUBLE_FEWER) {
         account_failure(account, failure_side_of(w->side), doing, verdict.type, err, NULL, 0);
         if (login_fewer(w, err))
@@ -268,7 +268,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     if (verdict.action == TROUBLE_RETRY)
         wait_ms = wait_to_return(w, wait_ms, ready_before);
     if (side->ready_count == 0 || wait_ms < 5000)
-        loop_timer_set(hub->loop, &w->again, wait_ms, reconnect, w);
+        loop_timer_set(reactor->loop, &w->again, wait_ms, reconnect, w);
 }
 
 static const struct link_events link_events = { .ready = link_ready, .closed = link_closed };
@@ -284,16 +284,16 @@ void account_worker_open(struct worker *w)
     if (account_held(account, w->side))
         return;
     w->waits = STALL_CONNECTION_LIMIT;
-    if (!hub_has_link(account->hub, w->side) || !login_ready(w) ||
-        !hub_lend_link(account->hub, w->side))
+    if (!reactor_has_link(account->reactor, w->side) || !login_ready(w) ||
+        !reactor_lend_link(account->reactor, w->side))
         return;
     w->waits = STALL_NONE;
     w->opened_ns = now_ns();
     if (account->sides[w->side].links++ == 0)
-        account->hub->linked[w->side]++;
+        account->reactor->linked[w->side]++;
     snprintf(label, sizeof label, "%s user=%s", w->side == SIDE_SOURCE ? "source" : "target",
              account->user->email_address);
     login_describe(w, &config);
     config.label = label;
-    w->link = link_open(account->hub->loop, &config, &link_events, w);
+    w->link = link_open(account->reactor->loop, &config, &link_events, w);
 }

@@ -7,7 +7,7 @@
 #include "engine/move/pull.h"
 
 /* account_tell: puts the user's record into the journal; told (may be NULL) once it is durable. */
-void account_put_user(struct account *account, hub_told *told);
+void account_put_user(struct account *account, reactor_told *told);
 /* Counts the answer into this user's one record of that side: throttle answers differ in their
  * numbers, and thousands of them are one fact. */
 void account_tell_throttled(struct account *account, enum side side, const struct err *err);
@@ -19,8 +19,8 @@ void account_doubt_put(struct account *account, const struct problem_record *dou
 /* account_time: the time since the last call goes to what the account was doing, and now and then
  * into the journal. now: loop time in ms. */
 void account_spend_time(struct account *account, uint64_t now);
-/* account_learnt: takes what earlier runs learnt of this user's own limits, as far as it is still good. */
-void account_learnt_begin(struct account *account);
+/* account_limits: takes what earlier runs learnt of this user's own limits, as far as it is still good. */
+void account_limits_begin(struct account *account);
 
 /* account_link: may this side's connections be opened and kept now? */
 bool account_wants_links(const struct account *account, enum side side);

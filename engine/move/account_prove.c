@@ -52,7 +52,7 @@ static uint64_t since_opened(const struct folder *f)
 /* This retry is for what the target lacked. */
 static bool is_for_counts(const struct account *account)
 {
-    return account->hub->settings->mode == SETTINGS_MODE_RETRY &&
+    return account->reactor->settings->mode == SETTINGS_MODE_RETRY &&
            strcmp(account->before.failure, "TargetCountDiffers") == 0;
 }
 
@@ -91,7 +91,7 @@ void account_target_opened(struct folder *f)
     if (f->sent_from)
         return;
     f->sent_from = f->opened_uidnext ? f->opened_uidnext : UINT32_MAX;
-    if (!(s->has & IMAP_STATUS_MESSAGES) || s->messages >= all || batch_other_target(f->account->hub->batch))
+    if (!(s->has & IMAP_STATUS_MESSAGES) || s->messages >= all || batch_other_target(f->account->reactor->batch))
         return;
     is_news = !account_doubts(f->account, f, "TargetHoldsLess", &known) || known < all - s->messages;
     /* What a verdict has let pass (--accept-counts) does not fail the next run. */
@@ -147,7 +147,7 @@ bool account_proof_refused(struct folder *f, const struct err *cause)
     char line[512];
 
     trouble_judge(TROUBLE_SELECT, FAILURE_TARGET, &err, f->proof_tries++,
-                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
+                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id,
                   &verdict);
     switch (verdict.action) {
     case TROUBLE_HOLD:
@@ -225,7 +225,7 @@ void account_proved(struct folder *f, const struct imap_status *status)
 /* A retry moves again what is not there, once; a lower count alone is nothing that could be taken. */
 static bool may_be_audited(const struct folder *f)
 {
-    return (f->account->hub->settings->mode == SETTINGS_MODE_RETRY || f->retakes) && !f->audited;
+    return (f->account->reactor->settings->mode == SETTINGS_MODE_RETRY || f->retakes) && !f->audited;
 }
 
 /* Messages came that are not ours, or not known to be: then the number agrees whatever is lacking. */
@@ -278,7 +278,7 @@ static void counted(struct account *account, struct folder *f, const struct imap
     if (is_another(f, status)) {
         /* What was there when this run opened it tells nothing of what earlier ones brought. */
         least = moved(f);
-        other = batch_other_target(account->hub->batch);
+        other = batch_other_target(account->reactor->batch);
     }
     agrees = status->messages >= least;
     if (others_put_mail(f, status) && !f->others_came) {
@@ -427,14 +427,14 @@ static void reckoned(void *context, struct store_op *op, const struct err *cause
 {
     struct account *account = context;
     struct reckoning r = { 0 };
-    struct reader *reader = account->hub->reader;
+    struct reader *reader = account->reactor->reader;
     struct err err;
     bool ok = true;
 
     (void)op;
     account->told--;
     if (cause) {
-        hub_abort_run(account->hub, cause);
+        reactor_abort_run(account->reactor, cause);
         account_poke(account);
         return;
     }
@@ -451,7 +451,7 @@ static void reckoned(void *context, struct store_op *op, const struct err *cause
         account_tell_lost(folder);
     }
     if (!ok)
-        hub_abort_run(account->hub, &err);
+        reactor_abort_run(account->reactor, &err);
     account->large_items = r.large;
     if (r.unbalanced) {
         err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_STORE, 0,
@@ -474,7 +474,7 @@ static bool must_be_counted(const struct folder *f, bool other)
 /* It was said to hold less: is that still so? A retry looks by rules of its own. */
 static bool is_doubted(const struct folder *f)
 {
-    return f->account->hub->settings->mode != SETTINGS_MODE_RETRY && moved(f) > 0 &&
+    return f->account->reactor->settings->mode != SETTINGS_MODE_RETRY && moved(f) > 0 &&
            account_doubts(f->account, f, "TargetHoldsLess", NULL);
 }
 
@@ -487,12 +487,12 @@ void account_prove(struct account *account)
              account->folder_count, (unsigned long long)account->pushes.looks);
     /* The source has said all it had to. */
     for (struct worker *w = account->sides[SIDE_SOURCE].workers; w; w = w->next) {
-        loop_timer_clear(account->hub->loop, &w->again);
+        loop_timer_clear(account->reactor->loop, &w->again);
         if (w->link)
             link_finish(w->link);
     }
     /* From the last on: they are asked for in their order. */
-    other = batch_other_target(account->hub->batch) != NULL;
+    other = batch_other_target(account->reactor->batch) != NULL;
     for (unsigned i = account_uses(account, SIDE_TARGET) ? account->folder_count : 0; i-- > 0;) {
         struct folder *f = account->folders[i];
 
@@ -506,6 +506,6 @@ void account_prove(struct account *account)
         account_uses(account, SIDE_TARGET) && !account->target_dead ? account->folder_count : 0;
     (void)next_late(account);
     account->told++;
-    hub_submit(account->hub, store_op_new(STORE_OP_FLUSH, 0, 0), reckoned, account);
+    reactor_submit(account->reactor, store_op_new(STORE_OP_FLUSH, 0, 0), reckoned, account);
     account_poke(account);
 }

@@ -16,7 +16,7 @@
 
 static uint64_t now_of(const struct account *account)
 {
-    return loop_now_ms(account->hub->loop);
+    return loop_now_ms(account->reactor->loop);
 }
 
 /* ---- what is known ------------------------------------------------------------------------- */
@@ -29,14 +29,14 @@ void account_answered(struct worker *w, uint64_t sent_ms)
     if (w->answered_ms > from)
         from = w->answered_ms;
     w->answered_ms = now;
-    spread_answered(&w->account->hub->lines[SIDE_TARGET], (now - from) * 1000);
+    spread_answered(&w->account->reactor->lines[SIDE_TARGET], (now - from) * 1000);
 }
 
 static struct spread_line line_of(const struct account *account, enum side side)
 {
-    struct spread_line line = account->hub->lines[side];
+    struct spread_line line = account->reactor->lines[side];
 
-    if (line.answer_us == 0 && settings_endpoint(account->hub->settings, side)->preset ==
+    if (line.answer_us == 0 && settings_endpoint(account->reactor->settings, side)->preset ==
                                    SETTINGS_PRESET_EXCHANGE_ONLINE)
         line.answer_us = EXCHANGE_APPEND_US;
     return line;
@@ -72,13 +72,13 @@ static void look(struct account *account, enum side side_index)
         side->at_work = side->links ? side->links : 1;
 }
 
-/* Those of other mailboxes. What this one told before is among what the hubs told. */
+/* Those of other mailboxes. What this one told before is among what the reactors told. */
 static void look_at_others(const struct account *account, enum side side_index,
                            struct spread_others *others_r)
 {
     const struct account_side *side = &account->sides[side_index];
 
-    batch_spread(account->hub->batch, side_index, others_r);
+    batch_spread(account->reactor->batch, side_index, others_r);
     others_r->links -= side->at_work < others_r->links ? side->at_work : others_r->links;
     others_r->left -= side->left < others_r->left ? side->left : others_r->left;
     if (side->left_unknown && others_r->unknown > 0)
@@ -101,7 +101,7 @@ static enum spread_why another(struct account *account, enum side side_index)
     struct spread_others others;
     struct spread_mailbox m = {
         .links = side->links,
-        .most = settings_endpoint(account->hub->settings, side_index)->connections_per_user,
+        .most = settings_endpoint(account->reactor->settings, side_index)->connections_per_user,
         .rounds_x64 = PULL_ROUNDS_X64,
     };
 
@@ -125,7 +125,7 @@ static bool may_have_more(const struct account *account, enum side side_index)
     const struct account_side *side = &account->sides[side_index];
     uint64_t now = now_of(account);
 
-    return hub_spare_links(account->hub, side_index) > 0 && login_has_room(side, now) &&
+    return reactor_spare_links(account->reactor, side_index) > 0 && login_has_room(side, now) &&
            (side->gave_back_ms == 0 || now - side->gave_back_ms >= GAVE_BACK_MS);
 }
 
@@ -213,12 +213,12 @@ static struct worker *least_busy(const struct account *account, enum side side)
     return best;
 }
 
-static void give_one_back(struct hub *hub, enum side side)
+static void give_one_back(struct reactor *reactor, enum side side)
 {
     struct account *most = NULL;
     struct worker *w;
 
-    for (struct account *a = hub->accounts; a; a = a->next)
+    for (struct account *a = reactor->accounts; a; a = a->next)
         if (least_busy(a, side) && (!most || a->sides[side].ready_count > most->sides[side].ready_count))
             most = a;
     if (!most)
@@ -231,12 +231,12 @@ static void give_one_back(struct hub *hub, enum side side)
     worker_idle(w); /* it ends its connection as soon as nothing is in flight there */
 }
 
-static void tick_side(struct hub *hub, enum side side, uint32_t tick_ms)
+static void tick_side(struct reactor *reactor, enum side side, uint32_t tick_ms)
 {
-    uint64_t left = 0, moved = side == SIDE_SOURCE ? hub->counters.fetched : hub->counters.uploaded;
+    uint64_t left = 0, moved = side == SIDE_SOURCE ? reactor->counters.fetched : reactor->counters.uploaded;
     unsigned unknown = 0, at_work = 0, busy = 0, waiting = 0, leave = 0;
 
-    for (struct account *a = hub->accounts; a; a = a->next) {
+    for (struct account *a = reactor->accounts; a; a = a->next) {
         struct account_side *s = &a->sides[side];
 
         for (const struct worker *w = s->workers; w; w = w->next)
@@ -248,18 +248,18 @@ static void tick_side(struct hub *hub, enum side side, uint32_t tick_ms)
         unknown += s->left_unknown;
         at_work += s->at_work;
     }
-    atomic_store_explicit(&hub->counters.left[side], left, memory_order_relaxed);
-    atomic_store_explicit(&hub->counters.unknown[side], unknown, memory_order_relaxed);
-    atomic_store_explicit(&hub->counters.at_work[side], at_work, memory_order_relaxed);
-    spread_moved(&hub->lines[side], (uint64_t)busy * tick_ms * 1000, moved - hub->moved[side]);
-    hub->moved[side] = moved;
-    if (waiting > leave && !hub_has_link(hub, side))
-        give_one_back(hub, side);
+    atomic_store_explicit(&reactor->counters.left[side], left, memory_order_relaxed);
+    atomic_store_explicit(&reactor->counters.unknown[side], unknown, memory_order_relaxed);
+    atomic_store_explicit(&reactor->counters.at_work[side], at_work, memory_order_relaxed);
+    spread_moved(&reactor->lines[side], (uint64_t)busy * tick_ms * 1000, moved - reactor->moved[side]);
+    reactor->moved[side] = moved;
+    if (waiting > leave && !reactor_has_link(reactor, side))
+        give_one_back(reactor, side);
 }
 
-void account_spread_tick(struct hub *hub, uint32_t tick_ms)
+void account_spread_tick(struct reactor *reactor, uint32_t tick_ms)
 {
     for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++)
-        if (hub_uses(hub, side))
-            tick_side(hub, side, tick_ms);
+        if (reactor_uses(reactor, side))
+            tick_side(reactor, side, tick_ms);
 }

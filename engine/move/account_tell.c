@@ -52,7 +52,7 @@ void account_failure(struct account *account, enum failure_side side, enum troub
         store_op_free(op);
         return;
     }
-    hub_submit_lazy(account->hub, op);
+    reactor_submit_unwaited(account->reactor, op);
 }
 
 void account_tell_throttled(struct account *account, enum side side, const struct err *err)
@@ -79,7 +79,7 @@ void account_problem(struct account *account, uint32_t folder, const char *type,
     }
     op = store_op_new(STORE_OP_PROBLEM, account->id, folder);
     op->problem = record;
-    hub_submit_lazy(account->hub, op);
+    reactor_submit_unwaited(account->reactor, op);
 }
 
 /* Of what a plan does the user's record keeps the policy by which the messages were judged, and that
@@ -104,7 +104,7 @@ void account_found_mail(struct account *account)
         account_put_user(account, NULL);
 }
 
-void account_put_user(struct account *account, hub_told *told)
+void account_put_user(struct account *account, reactor_told *told)
 {
     struct store_op *op = store_op_new(STORE_OP_USER, account->id, 0);
     struct buf stalls;
@@ -117,12 +117,12 @@ void account_put_user(struct account *account, hub_told *told)
     op->text = slice_dup(buf_slice(&stalls));
     op->user_record.opaque = slice_of(op->text, buf_slice(&stalls).size);
     buf_deinit(&stalls);
-    account->time_put_ms = loop_now_ms(account->hub->loop);
+    account->time_put_ms = loop_now_ms(account->reactor->loop);
     if (told) {
         account->told++;
-        hub_submit(account->hub, op, told, account);
+        reactor_submit(account->reactor, op, told, account);
     } else {
-        hub_submit_lazy(account->hub, op);
+        reactor_submit_unwaited(account->reactor, op);
     }
 }
 
@@ -173,7 +173,7 @@ void account_show(const struct account *account, struct batch_show *show_r)
     show_r->found = total->found;
     show_r->done = total->found - total->waiting - total->spooled;
     show_r->held_ms = account_held(account, SIDE_TARGET) || account_held(account, SIDE_SOURCE)
-                          ? held_until(account) - loop_now_ms(account->hub->loop)
+                          ? held_until(account) - loop_now_ms(account->reactor->loop)
                           : 0;
     show_r->doing = account_held(account, SIDE_TARGET)    ? "waiting for the target"
                     : account_held(account, SIDE_SOURCE)  ? "waiting for the source"

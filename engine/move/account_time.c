@@ -112,8 +112,8 @@ static enum time_kind kind_now(struct account *account, enum side *side_r,
         return TIME_TARGET;
     /* Reading waits for room: that is the target's, or the disk's, slowness. What is asked for and
      * not read is no work of the source; nor is what was read and cannot be written. */
-    spool_fill(account->hub->spool, &fill);
-    if (fill.disk_full || account->hub->choked || account->spool_waits) {
+    spool_fill(account->reactor->spool, &fill);
+    if (fill.disk_full || account->reactor->choked || account->spool_waits) {
         *cause_r = fill.disk_full ? STALL_DISK_FULL : account->spool_waits ? STALL_SPOOL_FULL : STALL_DISK;
         return TIME_STALLED_TARGET;
     }

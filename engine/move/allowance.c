@@ -10,7 +10,7 @@
 
 static uint64_t limit_of(const struct account *account, enum side side)
 {
-    const struct settings *settings = account->hub->settings;
+    const struct settings *settings = account->reactor->settings;
 
     return side == SIDE_SOURCE ? settings->source.bytes_per_day : settings->target.bytes_per_day;
 }
@@ -33,7 +33,7 @@ void allowance_begin(struct account *account)
             continue;
         name_of(account, side, name, sizeof name);
         /* One that cannot be read counts from now on: the server's own limit is still there. */
-        if (!spool_meta_get(account->hub->spool, name, &value, &err) ||
+        if (!spool_meta_get(account->reactor->spool, name, &value, &err) ||
             !daily_decode(d, (const uint8_t *)value.data, value.size))
             daily_init(d, limit_of(account, side), now_wall_ms());
         free((char *)value.data);
@@ -56,7 +56,7 @@ bool allowance_allows(struct account *account, enum side side, uint64_t bytes)
         return true;
     account->day_over[side] = true;
     push_touch_all(account);
-    batch_day_over(account->hub->batch);
+    batch_day_over(account->reactor->batch);
     err_set(&err, ERR_CLASS_THROTTLED, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
             "bytes-per-day: %" PRIu64 " of %" PRIu64 " bytes %s in the last 24 hours; a run goes on "
             "from %s", daily_used(d, now_wall_ms()), d->budget_bytes,
@@ -80,5 +80,5 @@ void allowance_spend(struct account *account, enum side side, uint64_t bytes)
     name_of(account, side, name, sizeof name);
     data = mem_alloc(DAILY_BYTES);
     daily_encode(d, (uint8_t *)data);
-    hub_submit_lazy(account->hub, store_op_meta(name, data, DAILY_BYTES));
+    reactor_submit_unwaited(account->reactor, store_op_meta(name, data, DAILY_BYTES));
 }

@@ -1,7 +1,7 @@
 #include "engine/move/batch_private.h"
 
 #include "engine/move/account.h"
-#include "engine/move/brake.h"
+#include "engine/move/login_guard.h"
 #include "engine/move/governor.h"
 #include "engine/move/tokens.h"
 #include "engine/rules/trouble.h"
@@ -38,9 +38,9 @@ struct governor *batch_governor(struct batch *batch)
     return batch->governor;
 }
 
-struct brake *batch_brake(struct batch *batch)
+struct login_guard *batch_login_guard(struct batch *batch)
 {
-    return batch->brake;
+    return batch->login_guard;
 }
 
 void batch_day_over(struct batch *batch)
@@ -97,7 +97,7 @@ void batch_spread(const struct batch *batch, enum side side, struct spread_other
 {
     *all_r = (struct spread_others){ .links = 0 };
     for (unsigned i = 0; i < batch->loops; i++) {
-        const struct counters *c = &batch->hubs[i].counters;
+        const struct counters *c = &batch->reactors[i].counters;
 
         all_r->links += atomic_load_explicit(&c->at_work[side], memory_order_relaxed);
         all_r->left += atomic_load_explicit(&c->left[side], memory_order_relaxed);
@@ -145,7 +145,7 @@ static void everything_stored(void *context, struct store_op *op, const struct e
     if (err)
         batch_abort(batch, err);
     for (unsigned i = 0; i < batch->loops; i++)
-        loop_stop(batch->hubs[i].loop);
+        loop_stop(batch->reactors[i].loop);
     writer_stop(batch->writer);
 }
 
@@ -154,92 +154,92 @@ struct farewell {
     struct batch *batch;
 };
 
-static void last_hub_ended(struct loop_message *message)
+static void last_reactor_ended(struct loop_message *message)
 {
     struct farewell *farewell = (struct farewell *)message;
     struct batch *batch = farewell->batch;
 
     free(farewell);
     governor_end(batch->governor);
-    hub_submit(&batch->hubs[0], store_op_new(STORE_OP_FLUSH, 0, 0), everything_stored, batch);
+    reactor_submit(&batch->reactors[0], store_op_new(STORE_OP_FLUSH, 0, 0), everything_stored, batch);
 }
 
-void batch_hub_ended(struct batch *batch)
+void batch_reactor_ended(struct batch *batch)
 {
     struct farewell *farewell;
 
-    if (atomic_fetch_sub(&batch->hubs_running, 1) != 1)
+    if (atomic_fetch_sub(&batch->reactors_running, 1) != 1)
         return;
     farewell = mem_zero(1, sizeof *farewell);
-    farewell->message.deliver = last_hub_ended;
+    farewell->message.deliver = last_reactor_ended;
     farewell->batch = batch;
-    loop_post(batch->hubs[0].loop, &farewell->message);
+    loop_post(batch->reactors[0].loop, &farewell->message);
 }
 
 /* ---- the team ------------------------------------------------------------------------------ */
 
 struct start {
     struct loop_message message;
-    struct hub *hub;
+    struct reactor *reactor;
 };
 
-static void hub_starts(struct loop_message *message);
+static void reactor_starts(struct loop_message *message);
 
-static void start_hub(struct hub *hub)
+static void start_reactor(struct reactor *reactor)
 {
     struct start *start = mem_zero(1, sizeof *start);
 
-    start->message.deliver = hub_starts;
-    start->hub = hub;
-    loop_post(hub->loop, &start->message);
+    start->message.deliver = reactor_starts;
+    start->reactor = reactor;
+    loop_post(reactor->loop, &start->message);
 }
 
-static void hub_starts(struct loop_message *message)
+static void reactor_starts(struct loop_message *message)
 {
-    struct hub *hub = ((struct start *)message)->hub;
-    struct batch *batch = hub->batch;
+    struct reactor *reactor = ((struct start *)message)->reactor;
+    struct batch *batch = reactor->batch;
 
     free(message);
-    /* The keeper of the permits first: the others send to it from their first step on. */
-    if (hub->index == 0) {
-        governor_begin(batch->governor, hub);
+    /* The owner of the permits first: the others send to it from their first step on. */
+    if (reactor->index == 0) {
+        governor_begin(batch->governor, reactor);
         for (unsigned i = 1; i < batch->loops; i++)
-            start_hub(&batch->hubs[i]);
+            start_reactor(&batch->reactors[i]);
     }
-    hub_begin(hub);
+    reactor_begin(reactor);
 }
 
-static void run_hub(struct batch *batch, struct hub *hub)
+static void run_reactor(struct batch *batch, struct reactor *reactor)
 {
     struct err err;
-    bool ok = loop_create(&hub->loop, &err) && reader_create(batch->spool, &hub->reader, &err);
+    bool ok = loop_create(&reactor->loop, &err) && reader_create(batch->spool, &reactor->reader, &err);
 
-    hub->kit = blob_kit_create(batch->spool);
-    hub->tokens = tokens_create(hub);
+    reactor->kit = blob_kit_create(batch->spool);
+    reactor->tokens = tokens_create(reactor);
     if (!ok) {
         batch_abort(batch, &err);
-        hub->broken = true;
+        reactor->broken = true;
     }
-    if (atomic_fetch_add(&batch->hubs_ready, 1) + 1 == batch->loops) {
+    if (atomic_fetch_add(&batch->reactors_ready, 1) + 1 == batch->loops) {
         bool all = true;
 
         for (unsigned i = 0; i < batch->loops; i++)
-            all &= !batch->hubs[i].broken;
+            all &= !batch->reactors[i].broken;
         if (all) {
-            start_hub(&batch->hubs[0]);
+            start_reactor(&batch->reactors[0]);
         } else {
             for (unsigned i = 0; i < batch->loops; i++)
-                if (batch->hubs[i].loop)
-                    loop_stop(batch->hubs[i].loop);
+                if (batch->reactors[i].loop)
+                    loop_stop(batch->reactors[i].loop);
             writer_stop(batch->writer);
         }
     }
-    if (hub->loop)
-        loop_run(hub->loop);
-    tokens_destroy(&hub->tokens);
-    reader_destroy(&hub->reader);
-    blob_kit_destroy(&hub->kit);
-    loop_destroy(&hub->loop);
+    if (reactor->loop)
+        loop_run(reactor->loop);
+    tokens_destroy(&reactor->tokens);
+    reader_destroy(&reactor->reader);
+    blob_kit_destroy(&reactor->kit);
+    loop_destroy(&reactor->loop);
 }
 
 /* A plan: the batch stays what the last run made of it. */
@@ -295,7 +295,7 @@ static void run_thread(void *context, unsigned thread)
     if (thread == 0)
         writer_run(batch->writer, tick, batch, batch->config->tick_ms);
     else
-        run_hub(batch, &batch->hubs[thread - 1]);
+        run_reactor(batch, &batch->reactors[thread - 1]);
 }
 
 /* ---- before and after ---------------------------------------------------------------------- */
@@ -356,7 +356,7 @@ static struct batch_did did(const struct batch *batch, const struct batch_view *
 static bool has_shut_door(const struct batch *batch)
 {
     for (unsigned side = 0; side < SIDE_COUNT; side++)
-        if (hub_uses(&batch->hubs[0], side) && batch->house.presence[side].came == 0)
+        if (reactor_uses(&batch->reactors[0], side) && batch->house.presence[side].came == 0)
             return true;
     return false;
 }
@@ -480,36 +480,36 @@ static unsigned share(unsigned total, unsigned parts, unsigned index)
     return n ? n : 1;
 }
 
-static void limit_links(struct batch *batch, struct hub *hub, enum side side)
+static void limit_links(struct batch *batch, struct reactor *reactor, enum side side)
 {
     const struct settings_endpoint *endpoint = settings_endpoint(batch->settings, side);
-    uint32_t most = learnt_connections(&batch->learnt[side], learnt_server_of(endpoint),
+    uint32_t most = limits_connections(&batch->learnt[side], limits_server_of(endpoint),
                                        endpoint->connections, now_wall_ms());
 
-    hub_limit_links(hub, side, share(endpoint->connections, batch->loops, hub->index),
-                    share(most, batch->loops, hub->index));
+    reactor_limit_links(reactor, side, share(endpoint->connections, batch->loops, reactor->index),
+                    share(most, batch->loops, reactor->index));
 }
 
-static void init_hubs(struct batch *batch)
+static void init_reactors(struct batch *batch)
 {
     const struct settings *settings = batch->settings;
 
-    batch->hubs = mem_zero(batch->loops, sizeof *batch->hubs);
+    batch->reactors = mem_zero(batch->loops, sizeof *batch->reactors);
     batch->lives = mem_zero(batch->loops, sizeof *batch->lives);
     for (unsigned i = 0; i < batch->loops; i++) {
-        struct hub *hub = &batch->hubs[i];
+        struct reactor *reactor = &batch->reactors[i];
 
-        hub->batch = batch;
-        hub->index = i;
-        hub->settings = settings;
-        hub->writer = batch->writer;
-        hub->spool = batch->spool;
-        hub->https = batch->house.https;
-        hub->presence = batch->house.presence;
-        hub->memory = batch->house.memory;
+        reactor->batch = batch;
+        reactor->index = i;
+        reactor->settings = settings;
+        reactor->writer = batch->writer;
+        reactor->spool = batch->spool;
+        reactor->https = batch->house.https;
+        reactor->presence = batch->house.presence;
+        reactor->memory = batch->house.memory;
         for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
-            hub->tls[side] = batch->house.tls[side];
-            limit_links(batch, hub, side);
+            reactor->tls[side] = batch->house.tls[side];
+            limit_links(batch, reactor, side);
         }
     }
 }
@@ -541,10 +541,10 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
         governor_create(settings, config->spool, &batch->governor, err_r)) {
         batch->writer = writer_create(config->spool);
         batch_take_learnt(batch);
-        init_hubs(batch);
-        batch->brake = brake_create((const bool[]){ settings_admin_logs_in(&settings->source),
+        init_reactors(batch);
+        batch->login_guard = login_guard_create((const bool[]){ settings_admin_logs_in(&settings->source),
                                                     settings_admin_logs_in(&settings->target) });
-        atomic_store(&batch->hubs_running, batch->loops);
+        atomic_store(&batch->reactors_running, batch->loops);
         stream_resolver_start();
         ok = register_users(batch, err_r) && governor_take(batch->governor, batch->taken, err_r);
         if (ok) {
@@ -569,11 +569,11 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
     }
     writer_destroy(&batch->writer);
     governor_destroy(&batch->governor);
-    brake_destroy(&batch->brake);
+    login_guard_destroy(&batch->login_guard);
     visit_house_close(&batch->house);
     pthread_mutex_destroy(&batch->show_lock);
     pthread_mutex_destroy(&batch->abort_lock);
-    free(batch->hubs);
+    free(batch->reactors);
     free(batch->lives);
     free(batch->other_target);
     free(batch->ids);

@@ -1,10 +1,10 @@
-/* A run of a whole batch: the team, its hubs, the users in turn, and the end of it all. The engine's
+/* A run of a whole batch: the team, its reactors, the users in turn, and the end of it all. The engine's
  * front door for engine/cli.
  */
 #ifndef ENGINE_MOVE_BATCH_H
 #define ENGINE_MOVE_BATCH_H
 
-#include "engine/move/hub.h"
+#include "engine/move/reactor.h"
 #include "engine/pace/pace.h"
 
 struct batch;
@@ -49,7 +49,7 @@ struct batch_show {
 };
 #define BATCH_SHOW_MAX 4
 
-/* What the display is told, several times a second. Sums over all hubs. */
+/* What the display is told, several times a second. Sums over all reactors. */
 struct batch_view {
     unsigned users, queued, working, synced, failed;
     unsigned doubted; /* of synced: with doubts */
@@ -102,7 +102,7 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
 /* Any thread and signal-safe; reason is a constant. Stops cleanly within ten seconds. */
 void batch_stop(const char *reason);
 
-/* --- for hubs and accounts --- */
+/* --- for reactors and accounts --- */
 /* The next user to work on; false when there is none. Any thread. */
 bool batch_next_user(struct batch *batch, unsigned *index_r, uint32_t *id_r);
 /* Is there another one that nobody works on yet? Any thread. */
@@ -117,17 +117,17 @@ void batch_user_ended(struct batch *batch, enum user_state state, const char *fa
  * once a user. */
 void batch_user_looked_at(struct batch *batch, unsigned index, enum batch_look_end end,
                           const char *type, const struct err *err);
-void batch_hub_ended(struct batch *batch);
-/* What all hubs told of this side's mailboxes at work at their last ticks. Any thread. */
+void batch_reactor_ended(struct batch *batch);
+/* What all reactors told of this side's mailboxes at work at their last ticks. Any thread. */
 struct spread_others;
 void batch_spread(const struct batch *batch, enum side side, struct spread_others *all_r);
 void batch_abort(struct batch *batch, const struct err *err);
-/* A server is to be left alone (engine/move/brake): stops cleanly and ends as `end`, BATCH_UNREACHABLE or
+/* A server is to be left alone (engine/move/login_guard): stops cleanly and ends as `end`, BATCH_UNREACHABLE or
  * BATCH_REFUSED. reason: a constant. Any thread. */
 void batch_leave_server(struct batch *batch, enum batch_end end, const char *reason);
 /* A user's bytes-per-day is used up: the run ends as stopped for that. Any thread. */
 void batch_day_over(struct batch *batch);
-struct brake *batch_brake(struct batch *batch);
+struct login_guard *batch_login_guard(struct batch *batch);
 /* The target ("host:port", or an Exchange Online tenant) to which this state folder's mail was moved, where
  * it is not the one of the batch; else NULL. Any thread. */
 const char *batch_other_target(const struct batch *batch);
@@ -140,10 +140,10 @@ bool batch_stopping(const struct batch *batch);
 struct governor *batch_governor(struct batch *batch);
 /* Another process that shares the ledger is moving this user. */
 bool batch_user_is_held(const struct batch *batch, unsigned index);
-/* The display's sample of one hub; never blocks. */
+/* The display's sample of one reactor; never blocks. */
 struct sample_live;
 #define BATCH_LIVE_MAX 128
-void batch_show(struct batch *batch, unsigned hub, const struct batch_show *show, unsigned count,
+void batch_show(struct batch *batch, unsigned reactor, const struct batch_show *show, unsigned count,
                 const struct sample_live *live, unsigned live_count);
 
 #endif

@@ -5,7 +5,7 @@
 #define ENGINE_MOVE_BATCH_PRIVATE_H
 
 #include "engine/move/batch.h"
-#include "engine/move/learnt.h"
+#include "engine/move/limits.h"
 #include "engine/move/visit.h"
 #include "engine/rules/sample.h"
 #include "io/team.h"
@@ -17,16 +17,16 @@ struct batch {
     struct spool *spool;
     struct writer *writer;
     struct governor *governor;
-    struct brake *brake;
+    struct login_guard *login_guard;
     _Atomic int left_alone; /* enum batch_end + 1 when a server is, else 0 */
     _Atomic bool day_over;  /* of a user at least */
     struct visit_house house;
     const struct batch_config *config;
-    struct hub *hubs;
+    struct reactor *reactors;
     unsigned loops;
     uint32_t *ids; /* journal ids of settings->users */
     bool *taken;   /* parallel: no other process of the ledger has them */
-    _Atomic unsigned next_user, hubs_ready, hubs_running, users_ended;
+    _Atomic unsigned next_user, reactors_ready, reactors_running, users_ended;
     _Atomic unsigned doubted; /* of synced */
     _Atomic unsigned synced, failed, stopped, connect_failed, login_failed;
     _Atomic unsigned half_done; /* of a run of one side: all that was asked for, and not Synced */
@@ -36,12 +36,12 @@ struct batch {
     uint64_t sampled_ms;
     struct tally earlier; /* what earlier runs reached */
     uint64_t live_ms;
-    struct learnt learnt[SIDE_COUNT]; /* as last told; before that, as found */
+    struct limits learnt[SIDE_COUNT]; /* as last told; before that, as found */
     char *other_target;               /* batch_other_target */
     pthread_mutex_t show_lock;
     struct batch_show shows[TEAM_LOOPS_MAX][BATCH_SHOW_MAX];
     unsigned show_counts[TEAM_LOOPS_MAX];
-    struct sample_live (*lives)[BATCH_LIVE_MAX]; /* by hub */
+    struct sample_live (*lives)[BATCH_LIVE_MAX]; /* by reactor */
     unsigned live_counts[TEAM_LOOPS_MAX];
     pthread_mutex_t abort_lock;
     bool aborted;
@@ -50,7 +50,7 @@ struct batch {
 
 /* It is a plan: nothing moves. */
 bool batch_only_looks(const struct batch *batch);
-/* Sums over all hubs, now. */
+/* Sums over all reactors, now. */
 void batch_look(struct batch *batch, struct batch_view *view_r);
 /* A named value of the journal; with the next commit. */
 void batch_put(struct batch *batch, const char *name, const char *value);

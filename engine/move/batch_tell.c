@@ -11,15 +11,15 @@
 #define SAMPLE_EVERY_MS 5000
 #define LIVE_EVERY_MS   2000
 
-void batch_show(struct batch *batch, unsigned hub, const struct batch_show *show, unsigned count,
+void batch_show(struct batch *batch, unsigned reactor, const struct batch_show *show, unsigned count,
                 const struct sample_live *live, unsigned live_count)
 {
     if (pthread_mutex_trylock(&batch->show_lock) != 0)
         return;
-    memcpy(batch->shows[hub], show, count * sizeof *show);
-    batch->show_counts[hub] = count;
-    memcpy(batch->lives[hub], live, live_count * sizeof *live);
-    batch->live_counts[hub] = live_count;
+    memcpy(batch->shows[reactor], show, count * sizeof *show);
+    batch->show_counts[reactor] = count;
+    memcpy(batch->lives[reactor], live, live_count * sizeof *live);
+    batch->live_counts[reactor] = live_count;
     pthread_mutex_unlock(&batch->show_lock);
 }
 
@@ -39,7 +39,7 @@ void batch_look(struct batch *batch, struct batch_view *v)
         .bytes_uploaded_before = e->bytes_uploaded,
     };
     for (unsigned i = 0; i < batch->loops; i++) {
-        struct counters *c = &batch->hubs[i].counters;
+        struct counters *c = &batch->reactors[i].counters;
 
         v->found += c->found;
         v->fetched += c->fetched;
@@ -132,20 +132,20 @@ static void tell_live(struct batch *batch)
 static void tell_learnt(struct batch *batch)
 {
     struct pace_view pace;
-    char line[LEARNT_LINE_BYTES];
+    char line[LIMITS_LINE_BYTES];
 
     governor_view(batch->governor, &pace);
     for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
         const struct settings_endpoint *endpoint = settings_endpoint(batch->settings, side);
-        struct learnt *l = &batch->learnt[side];
+        struct limits *l = &batch->learnt[side];
         uint64_t now = now_ms();
         uint32_t links = 0;
         uint64_t replies = 0;
 
-        if (!hub_uses(&batch->hubs[0], side))
+        if (!reactor_uses(&batch->reactors[0], side))
             continue;
         for (unsigned i = 0; i < batch->loops; i++) {
-            struct counters *c = &batch->hubs[i].counters;
+            struct counters *c = &batch->reactors[i].counters;
             int64_t cut_ms = c->links_cut_ms[side];
 
             links += c->links_max[side];
@@ -164,8 +164,8 @@ static void tell_learnt(struct batch *batch)
             l->cuts = pace.tenant_events;
             l->gate_ms = pace.gate_ms > now ? l->told_ms + (int64_t)(pace.gate_ms - now) : 0;
         }
-        batch_put(batch, side == SIDE_SOURCE ? LEARNT_SOURCE : LEARNT_TARGET,
-                  learnt_encode(l, line));
+        batch_put(batch, side == SIDE_SOURCE ? LIMITS_SOURCE : LIMITS_TARGET,
+                  limits_encode(l, line));
     }
 }
 
@@ -191,14 +191,14 @@ void batch_tell_all(struct batch *batch, const struct batch_view *view)
 void batch_take_learnt(struct batch *batch)
 {
     for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
-        const char *server = learnt_server_of(settings_endpoint(batch->settings, side));
-        struct learnt *l = &batch->learnt[side], found = { .told_ms = 0 };
+        const char *server = limits_server_of(settings_endpoint(batch->settings, side));
+        struct limits *l = &batch->learnt[side], found = { .told_ms = 0 };
         struct slice value;
         struct err err;
 
-        if (spool_meta_get(batch->spool, side == SIDE_SOURCE ? LEARNT_SOURCE : LEARNT_TARGET,
+        if (spool_meta_get(batch->spool, side == SIDE_SOURCE ? LIMITS_SOURCE : LIMITS_TARGET,
                            &value, &err) &&
-            learnt_decode(value, &found) &&
+            limits_decode(value, &found) &&
             slice_equal_nocase(slice_cstr(found.server), slice_cstr(server)))
             *l = found;
         snprintf(l->server, sizeof l->server, "%s", server);
@@ -211,7 +211,7 @@ static const char *const server_names[SIDE_COUNT] = { "batch.source", "batch.tar
 char *batch_server_name(const struct settings *settings, enum side side)
 {
     const struct settings_endpoint *e = settings_endpoint(settings, side);
-    const char *server = learnt_server_of(e);
+    const char *server = limits_server_of(e);
 
     return e->oauth.tenant ? mem_text(server) : mem_format("%s:%u", server, e->port);
 }
@@ -280,16 +280,16 @@ static void put_server(struct batch *batch, enum side side)
 void batch_put_servers(struct batch *batch)
 {
     for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++)
-        if (hub_uses(&batch->hubs[0], side))
+        if (reactor_uses(&batch->reactors[0], side))
             put_server(batch, side);
 }
 
 void batch_take_servers(struct batch *batch)
 {
     for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
-        char *other = hub_uses(&batch->hubs[0], side) ? batch_known_server(batch->spool, batch->settings, side) : NULL;
+        char *other = reactor_uses(&batch->reactors[0], side) ? batch_known_server(batch->spool, batch->settings, side) : NULL;
 
-        if (!other && hub_uses(&batch->hubs[0], side))
+        if (!other && reactor_uses(&batch->reactors[0], side))
             put_server(batch, side);
         if (side == SIDE_TARGET)
             batch->other_target = other;

@@ -90,13 +90,13 @@ void folder_destroy(struct folder **folder)
 
     if (!f)
         return;
-    loop_timer_clear(f->account->hub->loop, &f->again);
-    loop_timer_clear(f->account->hub->loop, &f->refused_again);
+    loop_timer_clear(f->account->reactor->loop, &f->again);
+    loop_timer_clear(f->account->reactor->loop, &f->refused_again);
     queue_deinit(&f->wanted);
     queue_deinit(&f->ready);
     push_unanswered_drop(f);
-    twins_destroy(&f->twins);
-    twins_destroy(&f->first_look);
+    matcher_destroy(&f->matcher);
+    matcher_destroy(&f->first_look);
     free(f->refused_raw);
     free(f->refused_name);
     push_said_drop(f);
@@ -113,7 +113,7 @@ void folder_forget(struct folder *folder)
 {
     struct folder_record *r = &folder->record;
 
-    hub_submit_lazy(folder->account->hub, store_op_new(STORE_OP_FORGET, r->user, r->folder));
+    reactor_submit_unwaited(folder->account->reactor, store_op_new(STORE_OP_FORGET, r->user, r->folder));
     tally_take(&folder->account->total, &r->tally);
     r->tally = (struct tally){ 0 };
     push_touch(folder);
@@ -129,7 +129,7 @@ void folder_seen(struct folder *folder)
 
 void folder_put(struct folder *folder)
 {
-    struct hub *hub = folder->account->hub;
+    struct reactor *reactor = folder->account->reactor;
     struct store_op *op =
         store_op_new(STORE_OP_FOLDER, folder->record.user, folder->record.folder);
     struct folder_record *r = &op->folder_record;
@@ -148,14 +148,14 @@ void folder_put(struct folder *folder)
         texts[i]->data = at;
         at += texts[i]->size;
     }
-    hub_submit_lazy(hub, op);
+    reactor_submit_unwaited(reactor, op);
 }
 
 void queue_init(struct folder_queue *q, const struct folder *folder)
 {
     *q = (struct folder_queue){ 0 };
     q->oldest_first =
-        folder->account->hub->settings->policy.order == SETTINGS_OLDEST_FIRST;
+        folder->account->reactor->settings->policy.order == SETTINGS_OLDEST_FIRST;
     q->from_uid = q->oldest_first ? 0 : UINT32_MAX;
 }
 
@@ -334,7 +334,7 @@ void item_of_record(struct folder_item *item, const struct message_record *recor
         .keywords = record->keywords.size ? slice_dup(record->keywords) : NULL,
     };
     memcpy(&item->digest, record->digest, sizeof item->digest);
-    memcpy(item->header_key, record->header_key, TWIN_KEY_BYTES);
+    memcpy(item->header_key, record->header_key, MATCH_KEY_BYTES);
 }
 
 void item_deinit(struct folder_item *item)
@@ -377,7 +377,7 @@ bool queue_refill(struct folder_queue *q, struct folder *folder, enum message_st
     assert(q->count == 0);
     if (!q->more)
         return true;
-    if (!reader_messages(folder->account->hub->reader, folder->record.user, folder->record.folder,
+    if (!reader_messages(folder->account->reactor->reader, folder->record.user, folder->record.folder,
                          1u << state, q->from_uid, !oldest, limit, refill_one, &r, err_r))
         return false;
     if (r.taken < limit) {
@@ -434,7 +434,7 @@ static _Atomic uint64_t *shown(struct counters *c, enum message_state state)
 void folder_count_found(struct folder *folder, enum message_state state, uint64_t bytes)
 {
     struct tally *tallies[] = { &folder->record.tally, &folder->account->total };
-    struct counters *c = &folder->account->hub->counters;
+    struct counters *c = &folder->account->reactor->counters;
 
     for (unsigned i = 0; i < 2; i++) {
         tallies[i]->found++;
@@ -451,7 +451,7 @@ void folder_count_found(struct folder *folder, enum message_state state, uint64_
 void folder_count_excluded(struct folder *folder, const struct tally *before, uint64_t messages,
                            uint64_t bytes)
 {
-    struct counters *c = &folder->account->hub->counters;
+    struct counters *c = &folder->account->reactor->counters;
     struct tally *t = &folder->record.tally;
 
     tally_take(&folder->account->total, t);
@@ -470,7 +470,7 @@ void folder_count_excluded(struct folder *folder, const struct tally *before, ui
 void folder_count_end(struct folder *folder, enum message_state from, enum message_state to,
                       uint64_t bytes, uint64_t messages)
 {
-    struct counters *c = &folder->account->hub->counters;
+    struct counters *c = &folder->account->reactor->counters;
     struct tally *tallies[] = { &folder->record.tally, &folder->account->total };
 
     for (unsigned i = 0; i < 2; i++) {
@@ -504,7 +504,7 @@ static void wanted_stored(void *context, struct store_op *op, const struct err *
     (void)op;
     folder->account->told--;
     if (err) {
-        hub_abort_run(folder->account->hub, err);
+        reactor_abort_run(folder->account->reactor, err);
     } else {
         folder->wanted.more = true;
         folder->wanted.from_uid = folder->wanted.oldest_first ? 0 : UINT32_MAX;
@@ -515,14 +515,14 @@ static void wanted_stored(void *context, struct store_op *op, const struct err *
 void folder_want_stored(struct folder *folder)
 {
     folder->account->told++;
-    hub_submit(folder->account->hub, store_op_new(STORE_OP_FLUSH, 0, 0), wanted_stored, folder);
+    reactor_submit(folder->account->reactor, store_op_new(STORE_OP_FLUSH, 0, 0), wanted_stored, folder);
 }
 
 void folder_maybe_done(struct folder *folder)
 {
     if (!folder->counted_done && folder->pull == PULL_DONE && folder_pending(folder) == 0) {
         folder->counted_done = true;
-        count(&folder->account->hub->counters.folders_done, 1);
+        count(&folder->account->reactor->counters.folders_done, 1);
     }
 }
 

@@ -5,13 +5,13 @@
 #define ENGINE_MOVE_FOLDER_H
 
 #include "engine/imap/uidset.h"
-#include "engine/move/hub.h"
+#include "engine/move/reactor.h"
 #include "engine/move/push_queue.h"
 #include "engine/rules/ladder.h"
 #include "engine/rules/names.h"
 #include "engine/rules/refusals.h"
 #include "engine/rules/repair.h"
-#include "engine/rules/twin.h"
+#include "engine/rules/match.h"
 
 enum folder_pull {
     PULL_UNLISTED, /* not looked at in this pass */
@@ -41,7 +41,7 @@ struct folder_item {
     uint64_t not_before_ms; /* of the loop: tried again while others are sent, after it was refused in passing */
     bool refused_own; /* for its own sake, unless a look finds it */
     uint64_t took_before; /* messages that the target had taken when it was refused first, or became one of those alone */
-    bool in_doubt;   /* it is sent though its copy may be there (TWIN_DOUBT) */
+    bool in_doubt;   /* it is sent though its copy may be there (MATCH_DOUBT) */
     bool unanswered; /* its APPEND got no answer, since the last look */
     bool noted;      /* it was sent without an answer, and the journal counts that */
     bool looked;     /* its header was looked at for requests of a read receipt */
@@ -52,7 +52,7 @@ struct folder_item {
     uint64_t listed_bytes, body, body_bytes, source_id, repaired_bytes;
     struct ladder ladder; /* the source's: in which form it is asked for */
     uint64_t digest; /* the first 8 bytes of its content's */
-    uint8_t header_key[TWIN_KEY_BYTES];
+    uint8_t header_key[MATCH_KEY_BYTES];
     char *keywords; /* NULL: none */
 };
 
@@ -113,7 +113,7 @@ struct folder {
     uint64_t losses_progress; /* the side's progress at the first of them */
     struct folder_queue wanted; /* bodies to fetch */
     struct folder_queue ready;  /* bodies to upload */
-    struct twins *twins;        /* what the target holds and no message of ours is paired with */
+    struct matcher *matcher;        /* what the target holds and no message of ours is paired with */
     uint32_t highest_seen, floor;
     bool seen_held;      /* the record's target_highest_seen stays where it is: what is above is not all paired */
     uint32_t ours_from;  /* a pair at or above this UID is an APPEND of ours; UINT32_MAX: none */
@@ -136,7 +136,7 @@ struct folder {
     uint8_t open_tries;   /* refusals in a row to make or open it, that may pass */
     uint64_t open_took;   /* messages that the target had taken at the first of them */
     bool sends_alone;    /* a message that cost connections is under way */
-    struct twins *first_look; /* the first of the two looks for it, or NULL */
+    struct matcher *first_look; /* the first of the two looks for it, or NULL */
     uint64_t first_look_ms;   /* loop time of its end */
     bool uids_told;      /* every OK so far came with APPENDUID: the floor may rise */
     bool uids_withheld;  /* some OK came without one that is believed */
@@ -169,12 +169,12 @@ void folder_destroy(struct folder **folder);
 /* Gives the record new texts (copied); NULL keeps what is there. */
 void folder_set_names(struct folder *folder, const char *source_raw, const char *source_name,
                       const char *target_raw, const char *target_name);
-/* Forgets its messages (lazy), as if it had never been listed; what of them is on the target is looked at before any is
+/* Forgets its messages (not waited for), as if it had never been listed; what of them is on the target is looked at before any is
  * sent. */
 void folder_forget(struct folder *folder);
 /* Nothing of it waits any more: all that its target holds up to the highest UID that is known has been looked at. */
 void folder_seen(struct folder *folder);
-/* Puts the record into the journal (lazy). */
+/* Puts the record into the journal (not waited for). */
 void folder_put(struct folder *folder);
 
 void queue_init(struct folder_queue *q, const struct folder *folder);

@@ -1,7 +1,7 @@
 #include "engine/move/gmail.h"
 
 #include "engine/move/pull_private.h"
-#include "engine/rules/claims.h"
+#include "engine/rules/label_owners.h"
 #include "engine/rules/names_match.h"
 #include "engine/rules/policy.h"
 #include "io/base/log.h"
@@ -30,11 +30,11 @@ struct parked {
 
 struct gmail {
     struct account *account;
-    struct claims claims;
+    struct label_owners label_owners;
     struct folder **ranked;
     unsigned ranked_count;
     unsigned listed; /* so many of ranked are listed, or given up: none is listed twice */
-    bool loaded; /* claims are whole */
+    bool loaded; /* label_owners are whole */
     enum reading reading;
     bool flushing; /* all that was submitted is on its way to the journal */
     unsigned at;   /* in ranked */
@@ -70,7 +70,7 @@ static size_t class_of(const struct folder *f)
 {
     static const char *const roles[] = { "inbox", "drafts", "sent",      "",       "trash",
                                          "junk",  "all",    "important", "flagged" };
-    const struct settings_list *first = &f->account->hub->settings->policy.label_priority;
+    const struct settings_list *first = &f->account->reactor->settings->policy.label_priority;
     size_t own = 3;
 
     for (size_t i = 0; i < first->count; i++) {
@@ -155,7 +155,7 @@ static bool settled_row(struct gmail *g, struct folder *f, const struct message_
     if (m->state == MESSAGE_SKIPPED && (m->reason == SKIP_DUPLICATE || m->reason == SKIP_VANISHED ||
                                         f->gone || f->record.excluded))
         return true;
-    claims_take(&g->claims, m->source_id, f->record.folder);
+    label_owners_take(&g->label_owners, m->source_id, f->record.folder);
     return true;
 }
 
@@ -168,7 +168,7 @@ static bool waiting_row(struct gmail *g, struct folder *f, const struct message_
                     .uid = m->uid, .state = MESSAGE_SKIPPED, .reason = SKIP_VANISHED });
     if (f->gone || f->record.excluded)
         return true;
-    if (!claims_take(&g->claims, m->source_id, f->record.folder))
+    if (!label_owners_take(&g->label_owners, m->source_id, f->record.folder))
         end_row(g, f, MESSAGE_FOUND,
                 &(struct store_end){
                     .uid = m->uid, .state = MESSAGE_SKIPPED, .reason = SKIP_DUPLICATE });
@@ -179,11 +179,11 @@ static bool duplicate_row(struct gmail *g, struct folder *f, const struct messag
 {
     const struct account *account = g->account;
 
-    if (m->reason != SKIP_DUPLICATE || claims_holder(&g->claims, m->source_id) || f->gone ||
+    if (m->reason != SKIP_DUPLICATE || label_owners_holder(&g->label_owners, m->source_id) || f->gone ||
         f->record.excluded || f->anew || f->pull == PULL_REFUSED ||
-        policy_judge(account->hub->settings, account->user, m) != SKIP_NONE)
+        policy_judge(account->reactor->settings, account->user, m) != SKIP_NONE)
         return true;
-    claims_take(&g->claims, m->source_id, f->record.folder);
+    label_owners_take(&g->label_owners, m->source_id, f->record.folder);
     end_row(g, f, MESSAGE_SKIPPED, &(struct store_end){ .uid = m->uid, .state = MESSAGE_FOUND });
     return true;
 }
@@ -237,7 +237,7 @@ static void submit_ends(struct gmail *g, struct folder *f)
     op->end.count = g->end_count;
     g->ends = NULL;
     g->end_count = 0;
-    hub_submit_lazy(g->account->hub, op);
+    reactor_submit_unwaited(g->account->reactor, op);
     if (g->reading == READING_DUPLICATES) {
         if (f->pull == PULL_DONE) {
             folder_set_pull(f, PULL_BODIES);
@@ -320,10 +320,10 @@ static void read_turn(void *context)
         struct folder *f = g->ranked[g->at];
 
         g->taken = 0;
-        if (!reader_messages(account->hub->reader, f->record.user, f->record.folder,
+        if (!reader_messages(account->reactor->reader, f->record.user, f->record.folder,
                              states_of(g->reading), g->from_uid, false, ROWS_A_TURN, each_row, g,
                              &err)) {
-            hub_abort_run(account->hub, &err);
+            reactor_abort_run(account->reactor, &err);
             read_broke_off(g);
             return;
         }
@@ -341,7 +341,7 @@ static void read_turn(void *context)
         read_ended(g);
         return;
     }
-    loop_timer_set(account->hub->loop, &g->again, 0, read_turn, g);
+    loop_timer_set(account->reactor->loop, &g->again, 0, read_turn, g);
 }
 
 /* What was submitted is in the journal now, and can be read. */
@@ -353,7 +353,7 @@ static void flushed(void *context, struct store_op *op, const struct err *err)
     (void)op;
     g->flushing = false;
     if (err)
-        hub_abort_run(account->hub, err);
+        reactor_abort_run(account->reactor, err);
     g->reading = g->loaded ? READING_DUPLICATES : READING_SETTLED;
     g->at = 0;
     g->from_uid = 0;
@@ -367,8 +367,8 @@ static void flush(struct gmail *g)
     g->flushing = true;
     g->parked_looked = g->parked_count;
     for (unsigned i = 0; i < g->parked_count; i++)
-        claims_release(&g->claims, g->parked[i].item.source_id, g->parked[i].folder->record.folder);
-    hub_submit(g->account->hub, store_op_new(STORE_OP_FLUSH, 0, 0), flushed, g);
+        label_owners_release(&g->label_owners, g->parked[i].item.source_id, g->parked[i].folder->record.folder);
+    reactor_submit(g->account->reactor, store_op_new(STORE_OP_FLUSH, 0, 0), flushed, g);
 }
 
 bool gmail_is_reading(const struct account *account)
@@ -378,11 +378,11 @@ bool gmail_is_reading(const struct account *account)
 
 /* ---- what pull asks ------------------------------------------------------------------------ */
 
-bool gmail_claims(struct folder *f, uint64_t source_id)
+bool gmail_label_owners(struct folder *f, uint64_t source_id)
 {
     struct gmail *g = f->account->gmail;
 
-    return !g || source_id == 0 || claims_take(&g->claims, source_id, f->record.folder);
+    return !g || source_id == 0 || label_owners_take(&g->label_owners, source_id, f->record.folder);
 }
 
 void gmail_folder_anew(struct folder *f)
@@ -392,7 +392,7 @@ void gmail_folder_anew(struct folder *f)
     if (!g)
         return;
     f->anew = true;
-    claims_release_folder(&g->claims, f->record.folder);
+    label_owners_release_folder(&g->label_owners, f->record.folder);
 }
 
 bool gmail_vanished(struct folder *f, const struct folder_item *item,
@@ -449,9 +449,9 @@ void gmail_end(struct account *account)
 
     if (!g)
         return;
-    loop_timer_clear(account->hub->loop, &g->again);
+    loop_timer_clear(account->reactor->loop, &g->again);
     parked_drop(g);
-    claims_deinit(&g->claims);
+    label_owners_deinit(&g->label_owners);
     free(g->ends);
     free(g->ranked);
     free(g);

@@ -30,7 +30,7 @@ bool gmail_is_reading(const struct account *account);
 bool gmail_may_list(const struct folder *f);
 /* A row of the folder, on its way into the journal: whether it is the one to copy. True for all
  * that is not Gmail, or has no identity. */
-bool gmail_claims(struct folder *f, uint64_t source_id);
+bool gmail_label_owners(struct folder *f, uint64_t source_id);
 /* The folder is forgotten and read anew. */
 void gmail_folder_anew(struct folder *f);
 /* A message of the folder is gone from there: another folder may have it still. Takes the item;

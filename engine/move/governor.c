@@ -1,7 +1,7 @@
 /* The accounts' half of the governor: on each account's own loop. */
 #include "engine/move/batch.h"
 #include "engine/move/governor_private.h"
-#include "engine/move/learnt.h"
+#include "engine/move/limits.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>
@@ -12,14 +12,14 @@ bool governor_is_exchange(const struct governor *g)
     return g->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
 }
 
-static bool join_mates(struct governor *g, struct err *err_r)
+static bool join_peers(struct governor *g, struct err *err_r)
 {
     enum settings_mode mode = g->settings->mode;
 
     if (!g->settings->ledger_folder || mode == SETTINGS_MODE_FETCH || mode == SETTINGS_MODE_PLAN)
         return true;
-    return mates_create(g->settings->ledger_folder, learnt_server_of(&g->settings->target),
-                        &g->mates, err_r);
+    return peers_create(g->settings->ledger_folder, limits_server_of(&g->settings->target),
+                        &g->peers, err_r);
 }
 
 bool governor_create(const struct settings *settings, struct spool *spool,
@@ -30,9 +30,9 @@ bool governor_create(const struct settings *settings, struct spool *spool,
     g->settings = settings;
     g->spool = spool;
     g->accounts = mem_zero(settings->user_count, sizeof *g->accounts);
-    keeper_init(g);
+    governor_owner_init(g);
     atomic_store(&g->active, governor_is_exchange(g));
-    if (!join_mates(g, err_r)) {
+    if (!join_peers(g, err_r)) {
         governor_destroy(&g);
         return false;
     }
@@ -47,12 +47,12 @@ bool governor_take(struct governor *g, bool *taken_r, struct err *err_r)
     bool ok;
 
     memset(taken_r, true, count * sizeof *taken_r);
-    if (!g->mates)
+    if (!g->peers)
         return true;
     addresses = mem_zero(count + 1, sizeof *addresses);
     for (size_t i = 0; i < count; i++)
         addresses[i] = slice_cstr(g->settings->users[i].email_address);
-    ok = mates_take(g->mates, g->settings->state_folder, addresses, count, taken_r, err_r);
+    ok = peers_take(g->peers, g->settings->state_folder, addresses, count, taken_r, err_r);
     free(addresses);
     return ok;
 }
@@ -63,8 +63,8 @@ void governor_destroy(struct governor **governor)
 
     if (!g)
         return;
-    mates_destroy(&g->mates);
-    keeper_deinit(g);
+    peers_destroy(&g->peers);
+    governor_owner_deinit(g);
     free(g->accounts);
     free(g);
     *governor = NULL;
@@ -74,9 +74,9 @@ static struct order *order_new(struct account *account, enum govern_kind kind)
 {
     struct order *o = mem_zero(1, sizeof *o);
 
-    o->message.deliver = keeper_order_arrives;
-    o->governor = batch_governor(account->hub->batch);
-    o->hub = account->hub;
+    o->message.deliver = governor_owner_order_arrives;
+    o->governor = batch_governor(account->reactor->batch);
+    o->reactor = account->reactor;
     o->kind = kind;
     o->index = account->index;
     o->id = account->id;
@@ -85,12 +85,12 @@ static struct order *order_new(struct account *account, enum govern_kind kind)
 
 static void send(struct order *o)
 {
-    loop_post(o->governor->keeper->loop, &o->message);
+    loop_post(o->governor->owner->loop, &o->message);
 }
 
 static bool active(const struct account *account)
 {
-    return atomic_load_explicit(&batch_governor(account->hub->batch)->active, memory_order_relaxed);
+    return atomic_load_explicit(&batch_governor(account->reactor->batch)->active, memory_order_relaxed);
 }
 
 /* ---- permits that are not used ------------------------------------------------------------- */
@@ -115,10 +115,10 @@ static void return_all(struct account *account)
 /* The mailbox or the tenant rests: what was granted before must not be used now. */
 static bool rests(const struct account *account)
 {
-    const struct governor *g = batch_governor(account->hub->batch);
+    const struct governor *g = batch_governor(account->reactor->batch);
 
     return account_held(account, SIDE_TARGET) ||
-           atomic_load(&g->gate_ms) > loop_now_ms(account->hub->loop);
+           atomic_load(&g->gate_ms) > loop_now_ms(account->reactor->loop);
 }
 
 /* Something that was asked since the tick before was answered: the target lives. */
@@ -137,13 +137,13 @@ static void tell_of_life(struct account *account)
     if (g->listens && heard)
         send(order_new(account, GOVERN_HEARD));
     g->listens =
-        atomic_load_explicit(&batch_governor(account->hub->batch)->listens, memory_order_relaxed);
+        atomic_load_explicit(&batch_governor(account->reactor->batch)->listens, memory_order_relaxed);
 }
 
 void governor_tick(struct account *account)
 {
     struct governed *g = account->governed;
-    uint64_t now = loop_now_ms(account->hub->loop);
+    uint64_t now = loop_now_ms(account->reactor->loop);
 
     if (!g)
         return;
@@ -165,7 +165,7 @@ void governor_answer_arrives(struct loop_message *message)
     struct order *o = (struct order *)message;
     struct account *account = o->governor->accounts[o->index];
     struct governed *g = account ? account->governed : NULL;
-    uint64_t now = loop_now_ms(o->hub->loop);
+    uint64_t now = loop_now_ms(o->reactor->loop);
 
     /* Of an account that has left nothing is owed: its lane went with it. */
     if (g) {
@@ -194,7 +194,7 @@ void governor_join(struct account *account)
     if (!account_uses(account, SIDE_TARGET))
         return;
     account->governed = mem_zero(1, sizeof *account->governed);
-    batch_governor(account->hub->batch)->accounts[account->index] = account;
+    batch_governor(account->reactor->batch)->accounts[account->index] = account;
     send(order_new(account, GOVERN_JOIN));
 }
 
@@ -202,7 +202,7 @@ void governor_leave(struct account *account)
 {
     if (!account->governed)
         return;
-    batch_governor(account->hub->batch)->accounts[account->index] = NULL;
+    batch_governor(account->reactor->batch)->accounts[account->index] = NULL;
     /* What they cost is the others'. */
     return_all(account);
     send(order_new(account, GOVERN_LEAVE));
@@ -341,8 +341,8 @@ bool governor_may_connect(struct account *account)
         g->may_connect = false;
         /* Not in a back-off; but whether a server that broke off is there again only this tells. */
         if (!account_held(account, SIDE_TARGET) &&
-            atomic_load(&batch_governor(account->hub->batch)->asked_ms) <=
-                loop_now_ms(account->hub->loop))
+            atomic_load(&batch_governor(account->reactor->batch)->asked_ms) <=
+                loop_now_ms(account->reactor->loop))
             return true;
     }
     if (!g->connect_asked) {
@@ -365,9 +365,9 @@ bool governor_paces(const struct account *account, enum side side)
 
 enum governor_wait governor_waits(const struct account *account)
 {
-    const struct governor *all = batch_governor(account->hub->batch);
+    const struct governor *all = batch_governor(account->reactor->batch);
     const struct governed *g = account->governed;
-    uint64_t now = loop_now_ms(account->hub->loop);
+    uint64_t now = loop_now_ms(account->reactor->loop);
 
     if (!g || !active(account) || (g->asked == 0 && !g->connect_asked))
         return GOVERNOR_WAITS_NOT;

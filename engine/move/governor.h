@@ -1,5 +1,5 @@
 /* Permits to send: every APPEND and every connect to the target goes through here. One pace
- * controller serves all loops; it lives on the first hub's thread and the others reach it by
+ * controller serves all loops; it lives on the first reactor's thread and the others reach it by
  * messages, so nothing waits and nothing is locked. With preset imap nothing is asked for until a
  * server says that it wants it otherwise.
  *
@@ -21,9 +21,9 @@ void governor_destroy(struct governor **governor);
 /* Before the team starts, with a ledger: which of the settings' users no other process that names it is moving;
  * without, all. taken_r: as many as there are users. TRANSIENT/RUN, origin OS. */
 bool governor_take(struct governor *governor, bool *taken_r, struct err *err_r) ERR_CHECK;
-/* On the first hub's thread, once its loop runs. */
-void governor_begin(struct governor *governor, struct hub *keeper);
-/* On the keeper's thread, before its loop ends: saves what was learnt. */
+/* On the first reactor's thread, once its loop runs. */
+void governor_begin(struct governor *governor, struct reactor *owner);
+/* On the owner's thread, before its loop ends: saves what was learnt. */
 void governor_end(struct governor *governor);
 
 /* The account takes part / leaves. */
@@ -56,7 +56,7 @@ void governor_connected(struct account *account);
 /* It decides when this side connects. */
 bool governor_paces(const struct account *account, enum side side);
 
-/* What the account waits for from the keeper. */
+/* What the account waits for from the owner. */
 enum governor_wait {
     GOVERNOR_WAITS_NOT,
     GOVERNOR_WAITS_PACE,   /* the learnt rate allows no more now */

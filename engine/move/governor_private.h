@@ -1,12 +1,12 @@
 /* What the two halves of the governor share: engine/move/governor.c is the accounts' side, on each
- * account's own loop; engine/move/keeper.c is the keeper's, on the first hub's. Nobody else includes
+ * account's own loop; engine/move/governor_owner.c is the owner's, on the first reactor's. Nobody else includes
  * this.
  */
 #ifndef ENGINE_MOVE_GOVERNOR_PRIVATE_H
 #define ENGINE_MOVE_GOVERNOR_PRIVATE_H
 
 #include "engine/move/governor.h"
-#include "engine/move/mates.h"
+#include "engine/move/peers.h"
 #include "engine/pace/heap.h"
 
 #include <pthread.h>
@@ -48,7 +48,7 @@ enum govern_kind {
     GOVERN_CONNECT,
     GOVERN_CONNECTED,
     GOVERN_HEARD,
-    /* from the keeper to an account */
+    /* from the owner to an account */
     GOVERN_GRANTED,
     GOVERN_CANCELLED,
     GOVERN_MAY_CONNECT
@@ -56,9 +56,9 @@ enum govern_kind {
 
 struct order {
     struct loop_message message;
-    struct order *next; /* keeper: retries that wait */
+    struct order *next; /* owner: retries that wait */
     struct governor *governor;
-    struct hub *hub; /* the account's */
+    struct reactor *reactor; /* the account's */
     enum govern_kind kind;
     unsigned index; /* user */
     uint32_t id;
@@ -70,10 +70,10 @@ struct order {
     bool retry;       /* WANT: the message failed before */
 };
 
-/* A user that takes part, as the keeper sees it. */
+/* A user that takes part, as the owner sees it. */
 struct member {
     uint32_t lane; /* GOVERN_NO_LANE: takes no part */
-    struct hub *hub;
+    struct reactor *reactor;
     uint32_t id;
     unsigned retries_waiting;
 };
@@ -88,14 +88,14 @@ struct governor {
     _Atomic bool listens;      /* a sign of life of the target is waited for */
     struct account **accounts; /* by user index; each entry belongs to its account's loop */
 
-    /* the keeper's */
-    struct hub *keeper;
+    /* the owner's */
+    struct reactor *owner;
     struct pace *pace;
     struct member *members; /* by user index */
     unsigned *user_of;      /* by pace lane */
     uint32_t user_of_room;
     struct loop_timer poll, save, ledger;
-    struct mates *mates; /* NULL: no ledger */
+    struct peers *peers; /* NULL: no ledger */
     bool ended;
     bool dirty;
     struct heap connects; /* users that wait for leave to connect, by the time to ask again */
@@ -105,13 +105,13 @@ struct governor {
     struct pace_view view;
 };
 
-/* Exchange Online's manners, not those of any IMAP server. */
+/* Exchange Online's ways, not those of any IMAP server. */
 bool governor_is_exchange(const struct governor *governor);
-void keeper_init(struct governor *governor);
-void keeper_deinit(struct governor *governor);
-/* A message from an account, on the keeper's loop. */
-void keeper_order_arrives(struct loop_message *message);
-/* A message from the keeper, on the account's loop. */
+void governor_owner_init(struct governor *governor);
+void governor_owner_deinit(struct governor *governor);
+/* A message from an account, on the owner's loop. */
+void governor_owner_order_arrives(struct loop_message *message);
+/* A message from the owner, on the account's loop. */
 void governor_answer_arrives(struct loop_message *message);
 
 #endif

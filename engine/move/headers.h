@@ -9,7 +9,7 @@ struct headers;
 struct headers_events {
     /* The folder is open; before the first row. */
     void (*opened)(void *context, const struct imap_selected *selected);
-    /* A message: UID, FLAGS, INTERNALDATE, RFC822.SIZE, and of its header what a twin is known by. Servers may
+    /* A message: UID, FLAGS, INTERNALDATE, RFC822.SIZE, and of its header what it is known again by. Servers may
      * name one twice. */
     void (*row)(void *context, const struct imap_message_row *row);
     /* Over; err NULL: all were told that the folder held when it was opened. */

@@ -28,7 +28,7 @@ void incoming_drop(struct incoming *in)
     if (!in->active)
         return;
     if (in->blob.chunk > 0)
-        hub_submit_lazy(in->folder->account->hub, new_op(in, STORE_OP_DROP_BODY));
+        reactor_submit_unwaited(in->folder->account->reactor, new_op(in, STORE_OP_DROP_BODY));
     blob_end(&in->blob);
     in->active = false;
 }
@@ -36,12 +36,12 @@ void incoming_drop(struct incoming *in)
 void incoming_start(struct incoming *in, struct folder *folder, uint32_t uid,
                     uint64_t expected_bytes)
 {
-    struct hub *hub = folder->account->hub;
+    struct reactor *reactor = folder->account->reactor;
 
     incoming_drop(in);
     *in = (struct incoming){ .folder = folder, .active = true, .uid = uid };
-    in->body = spool_next_body(hub->spool);
-    blob_begin(&in->blob, hub->kit, in->body, expected_bytes);
+    in->body = spool_next_body(reactor->spool);
+    blob_begin(&in->blob, reactor->kit, in->body, expected_bytes);
 }
 
 struct slice incoming_raw(const struct incoming *in)
@@ -72,7 +72,7 @@ static void note_header(struct incoming *in)
 
     if (in->blob.chunk > 0)
         return;
-    twin_key(header, in->header_key);
+    match_key(header, in->header_key);
     in->date = header_date(header);
 }
 
@@ -84,7 +84,7 @@ static void put_chunk(struct incoming *in)
     incoming_id(in, &in->id);
     op->body.chunk = in->blob.chunk;
     blob_chunk(&in->blob, &op->body.data, &op->body.size);
-    hub_submit_lazy(in->folder->account->hub, op);
+    reactor_submit_unwaited(in->folder->account->reactor, op);
 }
 
 void incoming_add(struct incoming *in, struct slice bytes)
@@ -128,7 +128,7 @@ static void body_stored(void *context, struct store_op *op, const struct err *er
     folder_count_storing(f, -1);
     if (err) {
         item_deinit(&s->item);
-        hub_abort_run(f->account->hub, err);
+        reactor_abort_run(f->account->reactor, err);
     } else {
         folder_count_end(f, MESSAGE_FOUND, MESSAGE_SPOOLED, s->item.body_bytes, 1);
         pull_progressed(f->account);
@@ -153,12 +153,12 @@ void incoming_finish(struct incoming *in, struct folder_item *item)
     op->body.uid = item->uid;
     op->body.last = true;
     op->body.chunk = in->blob.chunk;
-    memcpy(op->body.header_key, in->header_key, TWIN_KEY_BYTES);
+    memcpy(op->body.header_key, in->header_key, MATCH_KEY_BYTES);
     give_date(in, item, op);
     item->body = in->body;
     item->body_bytes = op->body.body_bytes;
     memcpy(&item->digest, op->body.digest, sizeof item->digest);
-    memcpy(item->header_key, in->header_key, TWIN_KEY_BYTES);
+    memcpy(item->header_key, in->header_key, MATCH_KEY_BYTES);
     blob_chunk(&in->blob, &op->body.data, &op->body.size);
     blob_end(&in->blob);
     in->active = false;
@@ -168,5 +168,5 @@ void incoming_finish(struct incoming *in, struct folder_item *item)
     item->keywords = NULL;
     folder_count_fetching(f, -1);
     folder_count_storing(f, 1);
-    hub_submit(f->account->hub, op, body_stored, s);
+    reactor_submit(f->account->reactor, op, body_stored, s);
 }

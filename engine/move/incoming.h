@@ -19,7 +19,7 @@ struct incoming {
     uint64_t body;
     uint64_t got; /* bytes */
     struct blob_writer blob;
-    uint8_t header_key[TWIN_KEY_BYTES];
+    uint8_t header_key[MATCH_KEY_BYTES];
     struct imap_date date; /* of its Date field */
     struct header_id id;   /* once its first chunk is gone; see incoming_id */
 };

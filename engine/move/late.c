@@ -153,20 +153,20 @@ static void not_whole(struct late_look *l, const char *what)
     l->ended(l->context, l, &err);
 }
 
-static struct twin_row twin_of(const struct imap_message_row *row)
+static struct match_row match_of(const struct imap_message_row *row)
 {
-    struct twin_row twin = { .seconds = row->date.known ? row->date.seconds : INT64_MIN,
+    struct match_row twin = { .seconds = row->date.known ? row->date.seconds : INT64_MIN,
                              .bytes = row->has_size ? row->size_bytes : 0,
                              .uid = row->uid };
 
-    twin_key(row->header, twin.key);
+    match_key(row->header, twin.key);
     return twin;
 }
 
 static void kept_row(void *context, const struct imap_message_row *row)
 {
     struct late_look *l = context;
-    struct twin_row twin = twin_of(row);
+    struct match_row twin = match_of(row);
 
     if (row->has_header && row->has_size)
         surplus_see_kept(l->surplus, &twin);
@@ -197,7 +197,7 @@ static void kept_told(void *context, const struct err *err)
 static void seen_row(void *context, const struct imap_message_row *row)
 {
     struct late_look *l = context;
-    struct twin_row twin;
+    struct match_row twin;
     struct late_seen *s;
     struct slice id;
 
@@ -207,7 +207,7 @@ static void seen_row(void *context, const struct imap_message_row *row)
     for (size_t i = l->seen_count; i-- > 0 && l->seen[i].uid >= row->uid;)
         if (l->seen[i].uid == row->uid)
             return;
-    twin = twin_of(row);
+    twin = match_of(row);
     surplus_see(l->surplus, &twin);
     s = &l->seen[l->seen_count++];
     *s = (struct late_seen){ row->uid, mem_zero(1, ID_BYTES) };
@@ -236,7 +236,7 @@ static void seen_told(void *context, const struct err *err)
         not_whole(l, "the server names messages and does not tell of all of them");
         return;
     }
-    surplus_match(l->surplus, l->config.manners);
+    surplus_match(l->surplus, l->config.fidelity);
     kept = surplus_kept(l->surplus, &count);
     late_rows_fetch(l->config.session, kept, count, kept_row, kept_told, l);
 }

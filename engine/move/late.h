@@ -18,7 +18,7 @@ struct late_config {
     bool uids_lie, sends_unknown; /* as in the folder's record */
     struct reader *reader;
     uint32_t user, folder;
-    const struct twin_manners *manners;
+    const struct match_fidelity *fidelity;
 };
 
 /* What the target says of a message that nobody claims. */

@@ -1,7 +1,7 @@
 #include "engine/move/link.h"
 
 #include "engine/imap/scram.h"
-#include "engine/move/knock.h"
+#include "engine/move/tls_probe.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -47,7 +47,7 @@ struct link {
     bool ready, closing, finishing, paused, starttls, has_error;
     bool feeding, pumping, by_line, another_way;
     bool open, heard, knocked; /* TCP stands; a byte came; it was asked whether it wants TLS */
-    struct knock *knock;       /* under way, or NULL */
+    struct tls_probe *tls_probe;       /* under way, or NULL */
     struct chore *hashing;     /* likewise; a password for SCRAM */
     struct err error; /* why it ends, once has_error */
 };
@@ -236,7 +236,7 @@ static void knocked(void *context, bool speaks_tls)
     struct link *link = context;
     struct err err;
 
-    link->knock = NULL;
+    link->tls_probe = NULL;
     if (!speaks_tls || link->heard || link->closing)
         return;
     err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
@@ -248,13 +248,13 @@ static void knocked(void *context, bool speaks_tls)
 
 /* Its certificate says nothing of a server that would not talk without TLS, so only who has a tls
  * for STARTTLS asks. */
-static void maybe_knock(struct link *link, uint64_t now)
+static void maybe_tls_probe(struct link *link, uint64_t now)
 {
     if (!link->starttls || link->heard || link->knocked || !link->open || link->closing ||
         now - link->last_byte_ms < GREETING_MS)
         return;
     link->knocked = true;
-    link->knock = knock_begin(link->loop, &link->config.target, knocked, link);
+    link->tls_probe = tls_probe_begin(link->loop, &link->config.target, knocked, link);
 }
 
 /* While this process did nothing (it was halted, or its processor was another's) nobody looked whether
@@ -293,7 +293,7 @@ static void watch(void *context)
         end(link, &err);
         return;
     }
-    maybe_knock(link, now);
+    maybe_tls_probe(link, now);
     loop_timer_set(link->loop, &link->watch, WATCH_MS, watch, link);
 }
 
@@ -363,7 +363,7 @@ static void stream_closed(void *context, const struct err *err)
 
     stream_facts(link->stream, &facts);
     link->closing = true;
-    knock_cancel(&link->knock);
+    tls_probe_cancel(&link->tls_probe);
     chore_cancel(&link->hashing);
     if (link->another_way) {
         log_line(LOG_INFO, "link.another_way", "%s why=%s", link->label, link->error.server_text);

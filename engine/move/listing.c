@@ -32,7 +32,7 @@ struct remarks {
 /* One side's listing under way. */
 struct listing {
     struct worker *worker;
-    struct names_source *rows; /* source: the roster's, described */
+    struct names_source *rows; /* source: the folder_list's, described */
     unsigned count;
     struct remarks remarks; /* about them */
     unsigned waiting;       /* STATUS commands without an answer */
@@ -59,16 +59,16 @@ static void remember(void *context, size_t index, const char *type, const char *
 
 static bool exchange_target(const struct account *account)
 {
-    return account->hub->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
+    return account->reactor->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
 }
 
 struct names_rules listing_rules(const struct account *account)
 {
-    const struct roster *source = &account->sides[SIDE_SOURCE].roster;
-    const struct roster *target = &account->sides[SIDE_TARGET].roster;
+    const struct folder_list *source = &account->sides[SIDE_SOURCE].folder_list;
+    const struct folder_list *target = &account->sides[SIDE_TARGET].folder_list;
 
     return (struct names_rules){
-        .settings = account->hub->settings,
+        .settings = account->reactor->settings,
         .user = account->user,
         .source_prefix = source->prefix ? source->prefix : "",
         .source_foreign = &source->foreign,
@@ -81,7 +81,7 @@ struct names_rules listing_rules(const struct account *account)
 /* ---- target names -------------------------------------------------------------------------- */
 
 /* Key of a target folder -> its row. */
-static void index_targets(struct names_index *index, const struct roster *target,
+static void index_targets(struct names_index *index, const struct folder_list *target,
                           const struct names_rules *rules)
 {
     names_index_init(index);
@@ -96,7 +96,7 @@ static void index_targets(struct names_index *index, const struct roster *target
 static void find_on_target(struct folder *f, struct names_index *index,
                            const struct names_rules *rules)
 {
-    const struct roster *target = &f->account->sides[SIDE_TARGET].roster;
+    const struct folder_list *target = &f->account->sides[SIDE_TARGET].folder_list;
     char *key = names_raw_key(slice_cstr(f->target_raw), rules->target_delimiter, rules);
     size_t at = names_index_find(index, slice_cstr(key));
 
@@ -140,11 +140,11 @@ static void map(struct account *account)
             rows[i].target_name = mem_text(f->target_name);
         }
     }
-    targets = roster_targets(&account->sides[SIDE_TARGET].roster);
-    names_map(rows, count, targets, account->sides[SIDE_TARGET].roster.count, &rules, remember,
+    targets = folder_list_targets(&account->sides[SIDE_TARGET].folder_list);
+    names_map(rows, count, targets, account->sides[SIDE_TARGET].folder_list.count, &rules, remember,
               &remarks);
     free(targets);
-    index_targets(&index, &account->sides[SIDE_TARGET].roster, &rules);
+    index_targets(&index, &account->sides[SIDE_TARGET].folder_list, &rules);
     for (unsigned i = 0; i < count; i++) {
         struct folder *f = account->folders[i];
 
@@ -224,7 +224,7 @@ static void place_folders(struct account *account, struct listing *l)
     struct names_source *rows = l->rows;
     struct folder **folders = mem_zero(l->count, sizeof *folders);
     const struct remarks *remarks = &l->remarks;
-    uint64_t fingerprint = policy_fingerprint(account->hub->settings, account->user);
+    uint64_t fingerprint = policy_fingerprint(account->reactor->settings, account->user);
     bool policy_changed = account->record.policy && account->record.policy != fingerprint;
 
     listing_judge_root(account, rows, l->count);
@@ -248,7 +248,7 @@ static void place_folders(struct account *account, struct listing *l)
         folders[i] = f;
         f->gone = false;
         f->attributes = rows[i].attributes;
-        f->source_status = account->sides[SIDE_SOURCE].roster.rows[i].status;
+        f->source_status = account->sides[SIDE_SOURCE].folder_list.rows[i].status;
         f->has_source_status = f->source_status.has != 0;
         /* The journal must have the folder before anything is counted in it. */
         if (is_new)
@@ -257,7 +257,7 @@ static void place_folders(struct account *account, struct listing *l)
             rejudge_exclude(f, rows[i].excluded, &f->source_status);
         else if (policy_changed)
             rejudge_messages(f, 1u << MESSAGE_SKIPPED | 1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED, SKIP_NONE);
-        if (account->hub->settings->mode == SETTINGS_MODE_RETRY && f->record.tally.failed)
+        if (account->reactor->settings->mode == SETTINGS_MODE_RETRY && f->record.tally.failed)
             rejudge_messages(f, 1u << MESSAGE_FAILED, SKIP_NONE);
         if (is_new || rows[i].excluded)
             folder_put(f);
@@ -279,7 +279,7 @@ static void place_folders(struct account *account, struct listing *l)
     pull_folders_placed(account);
     account->record.policy = fingerprint;
     if (caps_has(session_caps(link_session(l->worker->link)), CAP_X_GM_EXT_1) &&
-        account->hub->settings->policy.gmail_labels == SETTINGS_LABELS_ONE_COPY)
+        account->reactor->settings->policy.gmail_labels == SETTINGS_LABELS_ONE_COPY)
         gmail_begin(account);
     free(folders);
 }
@@ -288,7 +288,7 @@ void listing_resume(struct account *account)
 {
     bool policy_changed =
         account->record.policy &&
-        account->record.policy != policy_fingerprint(account->hub->settings, account->user);
+        account->record.policy != policy_fingerprint(account->reactor->settings, account->user);
 
     if (account_uses(account, SIDE_SOURCE))
         return;
@@ -325,8 +325,8 @@ static void side_listed(struct listing *l)
     }
     log_line(LOG_DEBUG, "folders.listed", "user=%s side=%s count=%u looks=%llu",
              account->user->email_address, w->side == SIDE_SOURCE ? "source" : "target",
-             side->roster.count,
-             (unsigned long long)(side->roster.looks + account->folders_by_raw.looks));
+             side->folder_list.count,
+             (unsigned long long)(side->folder_list.looks + account->folders_by_raw.looks));
     side->listed = true;
     side->listing = false;
     w->lists = false;
@@ -354,7 +354,7 @@ static void listing_failed(struct listing *l, const struct err *err)
     if (!link_is_ready(w->link))
         return; /* the link ends; its account decides */
     trouble_judge(TROUBLE_LIST, failure_side_of(w->side), err, side->failures++,
-                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
+                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id,
                   &verdict);
     if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {
         account_throttled(account, w->side, 0, err, verdict.wait_ms);
@@ -382,14 +382,14 @@ static void ask_told(void *context, const struct imap_status *status)
 
     struct account *account = ask->listing->worker->account;
 
-    account->sides[SIDE_SOURCE].roster.rows[ask->row].status = *status;
+    account->sides[SIDE_SOURCE].folder_list.rows[ask->row].status = *status;
 }
 
 static void limit_told(void *context, const struct imap_status *status)
 {
     struct ask *ask = context;
     struct account *account = ask->listing->worker->account;
-    struct imap_status *known = &account->sides[SIDE_TARGET].roster.rows[ask->row].status;
+    struct imap_status *known = &account->sides[SIDE_TARGET].folder_list.rows[ask->row].status;
 
     known->has |= status->has & IMAP_STATUS_APPENDLIMIT;
     known->appendlimit_bytes = status->appendlimit_bytes;
@@ -419,14 +419,14 @@ static void ask_numbers(struct listing *l)
 {
     struct worker *w = l->worker;
     struct account *account = w->account;
-    const struct roster *roster = &account->sides[SIDE_SOURCE].roster;
+    const struct folder_list *folder_list = &account->sides[SIDE_SOURCE].folder_list;
 
     l->waiting = 1;
     for (unsigned i = 0; i < l->count; i++) {
         const struct folder *f;
         struct ask *ask;
 
-        if (roster->rows[i].status.has || !l->rows[i].selectable)
+        if (folder_list->rows[i].status.has || !l->rows[i].selectable)
             continue;
         f = account_find_folder(account, slice_cstr(l->rows[i].raw));
         if (!(f && f->record.uidvalidity) && !l->rows[i].excluded)
@@ -447,13 +447,13 @@ static void ask_numbers(struct listing *l)
 static void ask_limits(struct listing *l)
 {
     struct worker *w = l->worker;
-    const struct roster *roster = &w->account->sides[SIDE_TARGET].roster;
+    const struct folder_list *folder_list = &w->account->sides[SIDE_TARGET].folder_list;
     const struct caps *caps = session_caps(link_session(w->link));
     bool bare = caps_has(caps, CAP_APPENDLIMIT) && !caps->appendlimit_bytes;
 
     l->waiting = 1;
-    for (unsigned i = 0; bare && i < roster->count; i++) {
-        const struct roster_row *row = &roster->rows[i];
+    for (unsigned i = 0; bare && i < folder_list->count; i++) {
+        const struct folder_list_row *row = &folder_list->rows[i];
         struct ask *ask;
 
         if ((row->status.has & IMAP_STATUS_APPENDLIMIT) ||
@@ -524,7 +524,7 @@ static bool usable(void *context)
     return link_is_ready(l->worker->link);
 }
 
-static void roster_ready(void *context, const struct err *err)
+static void folder_list_ready(void *context, const struct err *err)
 {
     struct listing *l = context;
     struct account *account = l->worker->account;
@@ -535,15 +535,15 @@ static void roster_ready(void *context, const struct err *err)
         return;
     }
     if (l->worker->side == SIDE_TARGET) {
-        if (account->sides[SIDE_TARGET].roster.inbox_supposed)
+        if (account->sides[SIDE_TARGET].folder_list.inbox_supposed)
             ask_inbox(l);
         else
             ask_limits(l);
         return;
     }
     rules = listing_rules(account);
-    l->rows = roster_sources(&account->sides[SIDE_SOURCE].roster);
-    l->count = account->sides[SIDE_SOURCE].roster.count;
+    l->rows = folder_list_sources(&account->sides[SIDE_SOURCE].folder_list);
+    l->count = account->sides[SIDE_SOURCE].folder_list.count;
     names_describe(l->rows, l->count, &rules, remember, &l->remarks);
     ask_numbers(l);
 }
@@ -554,20 +554,20 @@ void listing_begin(struct worker *w)
 
     l->worker = w;
     w->lists = true;
-    roster_ask(&w->account->sides[w->side].roster, link_session(w->link), usable, roster_ready, l);
+    folder_list_ask(&w->account->sides[w->side].folder_list, link_session(w->link), usable, folder_list_ready, l);
 }
 
 void listing_prepare(struct account *account)
 {
     names_index_init(&account->folders_by_raw);
-    roster_init(&account->sides[SIDE_SOURCE].roster, false, true, SOURCE_STATUS);
-    roster_init(&account->sides[SIDE_TARGET].roster, exchange_target(account), false,
+    folder_list_init(&account->sides[SIDE_SOURCE].folder_list, false, true, SOURCE_STATUS);
+    folder_list_init(&account->sides[SIDE_TARGET].folder_list, exchange_target(account), false,
                 TARGET_STATUS);
 }
 
 void listing_deinit(struct account *account)
 {
     for (unsigned side = 0; side < SIDE_COUNT; side++)
-        roster_deinit(&account->sides[side].roster);
+        folder_list_deinit(&account->sides[side].folder_list);
     names_index_deinit(&account->folders_by_raw);
 }

@@ -14,13 +14,13 @@ void listing_judge_root(struct account *account, const struct names_source *rows
 
 void listing_tell_gaps(struct account *account)
 {
-    const struct roster *roster = &account->sides[SIDE_SOURCE].roster;
+    const struct folder_list *folder_list = &account->sides[SIDE_SOURCE].folder_list;
 
-    for (unsigned i = 0; i < roster->gap_count; i++) {
-        struct err err = roster->gaps[i].err;
+    for (unsigned i = 0; i < folder_list->gap_count; i++) {
+        struct err err = folder_list->gaps[i].err;
 
-        if (roster->gaps[i].raw[0])
-            err_doing(&err, "LIST below %s", roster->gaps[i].raw);
+        if (folder_list->gaps[i].raw[0])
+            err_doing(&err, "LIST below %s", folder_list->gaps[i].raw);
         account_failure(account, FAILURE_SOURCE, TROUBLE_LIST, "FolderListIncomplete", &err, NULL,
                         0);
         account_fail(account, "FolderListIncomplete", true);

@@ -1,7 +1,7 @@
 #include "engine/move/login.h"
 
 #include "engine/move/batch.h"
-#include "engine/move/brake.h"
+#include "engine/move/login_guard.h"
 #include "engine/move/governor.h"
 #include "engine/move/tokens.h"
 #include "io/base/log.h"
@@ -12,19 +12,19 @@
 bool login_ready(struct worker *w)
 {
     struct account *account = w->account;
-    const struct settings *settings = account->hub->settings;
+    const struct settings *settings = account->reactor->settings;
     const struct settings_endpoint *endpoint = settings_endpoint(settings, w->side);
     struct err err;
 
     /* It was taken before the wait for leave to connect, and that may have outlived it. */
     if (w->token && endpoint->oauth.grant != SETTINGS_GRANT_NONE &&
-        loop_now_ms(account->hub->loop) + w->token_life_ms / 6 >= w->token_ends_ms)
+        loop_now_ms(account->reactor->loop) + w->token_life_ms / 6 >= w->token_ends_ms)
         secret_destroy(&w->token);
     if (endpoint->oauth.grant != SETTINGS_GRANT_NONE && !w->token)
-        switch (tokens_get(account->hub->tokens, w->side, account->user, &w->token,
+        switch (tokens_get(account->reactor->tokens, w->side, account->user, &w->token,
                            &w->token_ends_ms, &err)) {
         case TOKENS_READY:
-            w->token_life_ms = w->token_ends_ms - loop_now_ms(account->hub->loop);
+            w->token_life_ms = w->token_ends_ms - loop_now_ms(account->reactor->loop);
             break;
         case TOKENS_WAIT:
             w->waits = STALL_TOKEN;
@@ -34,7 +34,7 @@ bool login_ready(struct worker *w)
             account_fail(account, "TokenFailed", false);
             return false;
         }
-    if (!brake_may_login(batch_brake(account->hub->batch), w->side, &w->scout)) {
+    if (!login_guard_may_login(batch_login_guard(account->reactor->batch), w->side, &w->scout)) {
         w->waits = STALL_FIRST_LOGIN; /* another user's login is to show that the secret works */
         return false;
     }
@@ -42,21 +42,21 @@ bool login_ready(struct worker *w)
         return true;
     w->waits = STALL_PACE;
     if (w->scout)
-        brake_given_up(batch_brake(account->hub->batch), w->side);
+        login_guard_given_up(batch_login_guard(account->reactor->batch), w->side);
     w->scout = false;
     return false;
 }
 
 void login_stands(struct worker *w)
 {
-    struct hub *hub = w->account->hub;
+    struct reactor *reactor = w->account->reactor;
 
-    brake_logged_in(batch_brake(hub->batch), w->side);
+    login_guard_logged_in(batch_login_guard(reactor->batch), w->side);
     if (w->scout)
-        for (struct account *a = hub->accounts; a; a = a->next)
+        for (struct account *a = reactor->accounts; a; a = a->next)
             account_poke(a);
     w->scout = false;
-    hub->broken_ways[w->side] = link_broken_ways(w->link);
+    reactor->broken_ways[w->side] = link_broken_ways(w->link);
 }
 
 /* The administrator's login stood, and only this user could not be become. */
@@ -67,28 +67,28 @@ static bool secret_worked(const struct err *err)
 
 void login_refused(struct worker *w, const struct err *err, const char *type)
 {
-    struct batch *batch = w->account->hub->batch;
+    struct batch *batch = w->account->reactor->batch;
     bool scout = w->scout;
 
     w->scout = false;
     if (secret_worked(err)) {
-        brake_logged_in(batch_brake(batch), w->side);
+        login_guard_logged_in(batch_login_guard(batch), w->side);
     } else if (strcmp(type, "TlsFailed") == 0) {
         if (scout)
-            brake_given_up(batch_brake(batch), w->side);
-        if (err->class == ERR_CLASS_PERMANENT && brake_tls_failed(batch_brake(batch), w->side))
+            login_guard_given_up(batch_login_guard(batch), w->side);
+        if (err->class == ERR_CLASS_PERMANENT && login_guard_tls_failed(batch_login_guard(batch), w->side))
             batch_leave_server(batch, BATCH_UNREACHABLE,
                                w->side == SIDE_SOURCE
                                    ? "the source's TLS fails for all users alike, so the others were not tried"
                                    : "the target's TLS fails for all users alike, so the others were not tried");
     } else if (trouble_is_login(type)) {
-        if (brake_refused(batch_brake(batch), w->side, scout, loop_now_ms(w->account->hub->loop)))
+        if (login_guard_refused(batch_login_guard(batch), w->side, scout, loop_now_ms(w->account->reactor->loop)))
             batch_leave_server(batch, BATCH_REFUSED,
                                w->side == SIDE_SOURCE
                                    ? "the source refuses the administrator's login, so the other users were not tried"
                                    : "the target refuses the administrator's login, so the other users were not tried");
     } else if (scout) {
-        brake_given_up(batch_brake(batch), w->side);
+        login_guard_given_up(batch_login_guard(batch), w->side);
     }
 }
 
@@ -115,16 +115,16 @@ bool login_fewer(struct worker *w, const struct err *err)
     unsigned named = limit_named(err);
 
     if (side->ready_count == 0) {
-        hub_fewer_links(w->account->hub, w->side);
+        reactor_fewer_links(w->account->reactor, w->side);
         return false;
     }
     /* The number counts other clients' sessions too, so it is an upper limit only. */
     side->links_max = named && named < side->ready_count ? named : side->ready_count;
     side->links_max_wall_ms = now_wall_ms();
-    side->links_max_until_ms = loop_now_ms(w->account->hub->loop) + LOGIN_LIMIT_KEPT_MS;
+    side->links_max_until_ms = loop_now_ms(w->account->reactor->loop) + LOGIN_LIMIT_KEPT_MS;
     log_line(LOG_INFO, "connections.user", "user=%s side=%s now=%u", w->account->user->email_address,
              w->side == SIDE_SOURCE ? "source" : "target", side->links_max);
-    account_learnt_keep(w->account, w->side);
+    account_limits_keep(w->account, w->side);
     return true;
 }
 
@@ -140,7 +140,7 @@ void login_over(struct worker *w)
     w->token_ends_ms = 0;
     w->draining = false;
     if (w->scout)
-        brake_given_up(batch_brake(w->account->hub->batch), w->side);
+        login_guard_given_up(batch_login_guard(w->account->reactor->batch), w->side);
     w->scout = false;
 }
 
@@ -196,12 +196,12 @@ void login_describe(struct worker *w, struct link_config *config_r)
 {
     const struct account *account = w->account;
 
-    login_as(account->hub->settings, w->side, account->user, account->hub->tls[w->side], w->token,
+    login_as(account->reactor->settings, w->side, account->user, account->reactor->tls[w->side], w->token,
              config_r);
     /* What a killed run, or one that gave the server up, had not sent of an APPEND must not come later. */
     config_r->target.drops_unsent = w->side == SIDE_TARGET;
     config_r->target.unacknowledged_ms = w->side == SIDE_TARGET ? config_r->stall_ms : 0;
-    config_r->session.auth.tried = account->hub->broken_ways[w->side];
+    config_r->session.auth.tried = account->reactor->broken_ways[w->side];
     config_r->session.mailbox_worked = account->sides[w->side].listed;
     config_r->session.memory = account->memory;
 }

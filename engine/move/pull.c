@@ -245,7 +245,7 @@ static struct folder *choose(struct account *account)
 void pull_go(struct worker *w)
 {
     struct account *account = w->account;
-    struct hub *hub = account->hub;
+    struct reactor *reactor = account->reactor;
 
     if (!w->link || !link_is_ready(w->link) || w->busy || account->stopping)
         return;
@@ -277,10 +277,10 @@ void pull_go(struct worker *w)
         pull_select_folder(w);
         return;
     }
-    while (w->inflight < FETCH_DEPTH && !hub->choked) {
+    while (w->inflight < FETCH_DEPTH && !reactor->choked) {
         struct spool_fill fill;
 
-        spool_fill(hub->spool, &fill);
+        spool_fill(reactor->spool, &fill);
         if (fill.high) {
             account_spool_high(account);
             return;

@@ -141,7 +141,7 @@ static void message_ends(struct folder *f, struct folder_item *item, enum messag
     op->end.ends[0] = (struct store_end){ .uid = item->uid, .state = state, .reason = reason };
     folder_count_end(f, MESSAGE_FOUND, state, 0, 1);
     item_deinit(item);
-    hub_submit_lazy(f->account->hub, op);
+    reactor_submit_unwaited(f->account->reactor, op);
     pull_progressed(f->account);
     pull_settle_if_done(f);
 }
@@ -421,7 +421,7 @@ static bool is_unwanted(struct folder *f, struct folder_item *item, uint64_t got
                                 .date_known = item->date_known,
                                 .date_seconds = item->date_seconds,
                                 .listed_bytes = got_bytes };
-    enum skip_reason reason = policy_judge(f->account->hub->settings, f->account->user, &m);
+    enum skip_reason reason = policy_judge(f->account->reactor->settings, f->account->user, &m);
     bool forbidden = size_limit_forbids(f->account, f->append_limit, got_bytes);
 
     if (got_bytes <= item->listed_bytes || (reason == SKIP_NONE && !forbidden))
@@ -448,7 +448,7 @@ static void tell_size(struct folder *f, const struct folder_item *item, uint64_t
  * and taken when that is no better. */
 static bool is_asked_again(struct worker *w, struct incoming *in, struct folder_item *item)
 {
-    enum size_trust trust = pull_size_trust(w->account->hub);
+    enum size_trust trust = pull_size_trust(w->account->reactor);
 
     if (link_is_ready(w->link) && !ladder_takes(&item->ladder, item->listed_bytes, in->got, trust))
         return true;
@@ -483,7 +483,7 @@ static bool next_wanted(struct folder *f, struct folder_item *item_r)
 
     for (;;) {
         if (f->wanted.count == 0 && !queue_refill(&f->wanted, f, MESSAGE_FOUND, &err)) {
-            hub_abort_run(f->account->hub, &err);
+            reactor_abort_run(f->account->reactor, &err);
             return false;
         }
         if (!queue_pop(&f->wanted, item_r)) {
@@ -520,7 +520,7 @@ bool pull_fetch_some(struct worker *w)
     fetch = mem_zero(1, sizeof *fetch);
     fetch->worker = w;
     fetch->folder = f;
-    fetch->form = ladder_begin(&item.ladder, is_writable(w), item.listed_bytes, pull_size_trust(f->account->hub),
+    fetch->form = ladder_begin(&item.ladder, is_writable(w), item.listed_bytes, pull_size_trust(f->account->reactor),
                                &fetch->parts);
     do {
         if (fetch->count &&

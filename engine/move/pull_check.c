@@ -25,29 +25,29 @@ struct check {
     bool has_told;
 };
 
-enum size_trust pull_size_trust(const struct hub *hub)
+enum size_trust pull_size_trust(const struct reactor *reactor)
 {
-    return size_trust_of(hub->sizes_right, hub->sizes_wrong);
+    return size_trust_of(reactor->sizes_right, reactor->sizes_wrong);
 }
 
 bool pull_doubts_body(struct worker *w, const struct folder_item *item, uint64_t got_bytes)
 {
     struct account *account = w->account;
-    struct hub *hub = account->hub;
+    struct reactor *reactor = account->reactor;
 
     bool differs = item->listed_bytes && item->listed_bytes != got_bytes;
 
-    hub->sizes_wrong += differs && item->ladder.other_bytes == 0;
-    hub->sizes_right += item->listed_bytes == got_bytes;
+    reactor->sizes_wrong += differs && item->ladder.other_bytes == 0;
+    reactor->sizes_right += item->listed_bytes == got_bytes;
     if (!link_is_ready(w->link))
         return false;
     if (account->gives_others)
         return true;
     if (!differs)
         return false;
-    if (hub->sizes_doubted >= CHECKS_FREE + hub->sizes_right / CHECKS_EVERY)
+    if (reactor->sizes_doubted >= CHECKS_FREE + reactor->sizes_right / CHECKS_EVERY)
         return false;
-    hub->sizes_doubted++;
+    reactor->sizes_doubted++;
     return true;
 }
 
@@ -78,8 +78,8 @@ static void is_another(struct check *check)
     log_line(LOG_WARN, "body.another", "user=%s folder=%s uid=%" PRIu32 " %s",
              account->user->email_address, check->in.folder->source_name, check->item.uid,
              err.server_text);
-    if (!account->gives_others && account->hub->sizes_doubted)
-        account->hub->sizes_doubted--;
+    if (!account->gives_others && account->reactor->sizes_doubted)
+        account->reactor->sizes_doubted--;
     account->gives_others = true;
     w->draining = true;
     incoming_drop(&check->in);

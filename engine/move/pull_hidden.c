@@ -27,7 +27,7 @@ bool pull_lists_again(struct worker *w)
 {
     struct pull *p = w->work;
     struct folder *f = w->folder;
-    struct hub *hub = w->account->hub;
+    struct reactor *reactor = w->account->reactor;
     bool began = f->list_began;
     unsigned all = 0;
     struct err err;
@@ -37,9 +37,9 @@ bool pull_lists_again(struct worker *w)
         return false;
     for (unsigned s = MESSAGE_FOUND; s < MESSAGE_STATE_COUNT; s++)
         all |= 1u << s;
-    if (reader_messages(hub->reader, f->record.user, f->record.folder, all, 0, false, 0, known_one, &p->missing, &err))
+    if (reader_messages(reactor->reader, f->record.user, f->record.folder, all, 0, false, 0, known_one, &p->missing, &err))
         return true;
-    hub_abort_run(hub, &err);
+    reactor_abort_run(reactor, &err);
     return false;
 }
 

@@ -82,13 +82,13 @@ void pull_step_failed(struct worker *w, enum trouble_doing doing, const struct e
         return;
     }
     trouble_judge(doing, FAILURE_SOURCE, err, p->attempts++,
-                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
+                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id,
                   &verdict);
     if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {
         account_throttled(account, SIDE_SOURCE, 0, err, verdict.wait_ms);
     } else if (verdict.action == TROUBLE_RETRY) {
         account_failure(account, FAILURE_SOURCE, doing, verdict.type, err, f, 0);
-        loop_timer_set(account->hub->loop, &w->again, verdict.wait_ms, (void (*)(void *))pull_go, w);
+        loop_timer_set(account->reactor->loop, &w->again, verdict.wait_ms, (void (*)(void *))pull_go, w);
         pull_folder_release(w);
         return;
     } else {
@@ -148,7 +148,7 @@ void pull_list_row(void *context, const struct imap_message_row *row)
     }
     if ((row->flags.dropped || m->keywords.size != row->flags.keywords.size) && !p->keywords_dropped)
         p->keywords_dropped = row->uid;
-    m->reason = policy_judge(account->hub->settings, account->user, m);
+    m->reason = policy_judge(account->reactor->settings, account->user, m);
     if (m->reason != SKIP_NONE)
         m->state = MESSAGE_SKIPPED;
 }
@@ -238,7 +238,7 @@ static void window_done(struct worker *w)
     struct pull *p = w->work;
     struct folder *f = w->folder;
     struct account *account = w->account;
-    struct hub *hub = account->hub;
+    struct reactor *reactor = account->reactor;
     bool last = p->to == UINT32_MAX || p->to >= p->uidnext - 1, blind = is_blind(p);
     uint32_t next = last ? p->uidnext : p->to + 1, cursor, seen;
     struct store_op *op = store_op_new(STORE_OP_FOUND, f->record.user, f->record.folder);
@@ -249,7 +249,7 @@ static void window_done(struct worker *w)
         struct message_record *m = &p->rows[i];
 
         pull_missing_saw(w, m->uid);
-        if (!gmail_claims(f, m->source_id)) {
+        if (!gmail_label_owners(f, m->source_id)) {
             m->state = MESSAGE_SKIPPED;
             m->reason = SKIP_DUPLICATE;
         }
@@ -294,7 +294,7 @@ static void window_done(struct worker *w)
     seen = op->found.count;
     if (seen)
         account_found_mail(account);
-    hub_submit_lazy(hub, op);
+    reactor_submit_unwaited(reactor, op);
     if (!last) {
         /* Aim at a few thousand rows a window, however sparse the UIDs are. */
         if (f->list_width) {

@@ -23,7 +23,7 @@ static struct slice bare_name(const struct folder *f)
 }
 
 /* "Junk/" and "Junk" are one folder when both are listed. */
-static bool has_twin(const struct folder *f)
+static bool has_match(const struct folder *f)
 {
     const struct folder *twin = account_find_folder(f->account, bare_name(f));
 
@@ -45,7 +45,7 @@ static void tell_bare(struct folder *f, bool twin)
     free(text);
 }
 
-/* Tries the name without its delimiter, or leaves the folder to its twin. True: nothing is lost
+/* Tries the name without its delimiter, or leaves the folder to the one of the same name. True: nothing is lost
  * yet. */
 static bool try_bare(struct worker *w, const struct err *err)
 {
@@ -55,7 +55,7 @@ static bool try_bare(struct worker *w, const struct err *err)
         return false;
     err_printable(f->refused_words, sizeof f->refused_words, err->server_text,
                   strlen(err->server_text));
-    if (has_twin(f)) {
+    if (has_match(f)) {
         tell_bare(f, true);
         folder_set_pull(f, PULL_DONE);
         pull_folder_release(w);
@@ -99,7 +99,7 @@ void pull_tell_bug(const struct folder *f, const struct err *err)
     text =
         mem_format("to the administrator of %s: opening \"%s\" as user %s fails with an internal "
                    "error; the server's log has the cause at %s%s%s",
-                   f->account->hub->settings->source.host, f->source_name, user, stamp,
+                   f->account->reactor->settings->source.host, f->source_name, user, stamp,
                    stamp[0] ? ", our clock " : "", ours);
     remedy = mem_format(
         "forward this (Dovecot: doveadm force-resync -u %s \"%s\" often repairs it), then "
@@ -130,12 +130,12 @@ static bool try_later(struct worker *w, const struct err *err, const char *type)
         ++f->open_failures >= OPEN_TRIES)
         return false;
     wait_ms =
-        (uint64_t)waits_s[f->open_failures - 1] * account->hub->settings->policy.retry_wait_ms;
+        (uint64_t)waits_s[f->open_failures - 1] * account->reactor->settings->policy.retry_wait_ms;
     account_failure(account, FAILURE_SOURCE, TROUBLE_SELECT, type, err, f, 0);
     log_line(LOG_INFO, "folder.parked", "user=%s folder=%s tries=%u wait_ms=%" PRIu64,
              account->user->email_address, f->source_name, f->open_failures, wait_ms);
     folder_park(f, true);
-    loop_timer_set(account->hub->loop, &f->again, wait_ms, open_again, f);
+    loop_timer_set(account->reactor->loop, &f->again, wait_ms, open_again, f);
     pull_folder_release(w);
     link_finish(w->link);
     account_poke(account);
@@ -228,7 +228,7 @@ static void changed_meanwhile(struct worker *w)
 
 static bool is_strict(const struct folder *f)
 {
-    return f->account->hub->settings->source.read_only == SETTINGS_READ_ONLY_STRICT;
+    return f->account->reactor->settings->source.read_only == SETTINGS_READ_ONLY_STRICT;
 }
 
 /* The batch file forbids SELECT. */

@@ -144,7 +144,7 @@ bool pull_refused_is_own(struct folder *f, struct folder_item *item, const struc
 void pull_body_came(struct worker *w, struct incoming *in, struct folder_item *item);
 
 /* pull_check: what the bodies so far say of the sizes that the source lists. */
-enum size_trust pull_size_trust(const struct hub *hub);
+enum size_trust pull_size_trust(const struct reactor *reactor);
 /* pull_check: is there a reason to doubt that the body of so many bytes is the item's? */
 bool pull_doubts_body(struct worker *w, const struct folder_item *item, uint64_t got_bytes);
 /* Asks for the header of its UID; then the body is stored, or refused (pull_body_refused) and the

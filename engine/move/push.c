@@ -34,11 +34,11 @@ void push_end(struct worker *worker)
 
     if (!p)
         return;
-    loop_timer_clear(worker->account->hub->loop, &p->later);
+    loop_timer_clear(worker->account->reactor->loop, &p->later);
     if (worker->folder && p->step == PUSH_STEP_OPENING && worker->folder->push == PUSH_OPENING)
         folder_set_push(worker->folder, worker->folder->uncertain ? PUSH_SETTLING : PUSH_CLOSED);
     push_folder_release(worker);
-    twins_destroy(&p->scan);
+    matcher_destroy(&p->scan);
     push_look_clear(&p->look);
     free(p);
     worker->work = NULL;
@@ -52,7 +52,7 @@ static unsigned room_for_errors(const struct worker *w)
 {
     unsigned count = session_error_count(link_session(w->link));
 
-    if (w->account->hub->settings->target.preset != SETTINGS_PRESET_EXCHANGE_ONLINE)
+    if (w->account->reactor->settings->target.preset != SETTINGS_PRESET_EXCHANGE_ONLINE)
         return UINT32_MAX;
     return count < SESSION_ERRORS_MAX ? SESSION_ERRORS_MAX - count : 0;
 }

@@ -20,7 +20,7 @@ static char *folded(struct slice raw, char delimiter)
 /* Another name for what people see as the same. */
 static bool is_spelt_otherwise(const struct folder *f, struct slice raw)
 {
-    char delimiter = f->account->sides[SIDE_TARGET].roster.delimiter;
+    char delimiter = f->account->sides[SIDE_TARGET].folder_list.delimiter;
     struct slice ours = slice_cstr(f->target_raw);
     char *a, *b;
     bool same;
@@ -51,11 +51,11 @@ static void listed(void *context, const struct imap_list_row *row)
 static const char *find_other(const struct folder *f)
 {
     const struct account *account = f->account;
-    const struct roster *roster = &account->sides[SIDE_TARGET].roster;
+    const struct folder_list *folder_list = &account->sides[SIDE_TARGET].folder_list;
 
-    for (unsigned i = 0; i < roster->count; i++)
-        if (is_spelt_otherwise(f, slice_cstr(roster->rows[i].raw)))
-            return roster->rows[i].raw;
+    for (unsigned i = 0; i < folder_list->count; i++)
+        if (is_spelt_otherwise(f, slice_cstr(folder_list->rows[i].raw)))
+            return folder_list->rows[i].raw;
     for (unsigned i = 0; i < account->folder_count; i++)
         if (account->folders[i]->target_raw && account->folders[i]->exists_on_target &&
             is_spelt_otherwise(f, slice_cstr(account->folders[i]->target_raw)))

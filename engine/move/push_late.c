@@ -26,7 +26,7 @@ static void note(struct folder *f, uint32_t *uids, unsigned count)
 
     op->unanswered.uids = uids;
     op->unanswered.count = count;
-    hub_submit_lazy(f->account->hub, op);
+    reactor_submit_unwaited(f->account->reactor, op);
 }
 
 void push_late_note(struct folder *f, struct folder_item *items, unsigned count)
@@ -78,9 +78,9 @@ void push_late_note_spooled(struct folder *f)
     struct gathering g = { .folder = f };
     struct err err;
 
-    if (!reader_messages(f->account->hub->reader, f->record.user, f->record.folder, 1u << MESSAGE_SPOOLED, 0, false, 0,
+    if (!reader_messages(f->account->reactor->reader, f->record.user, f->record.folder, 1u << MESSAGE_SPOOLED, 0, false, 0,
                          gather, &g, &err)) {
-        hub_abort_run(f->account->hub, &err);
+        reactor_abort_run(f->account->reactor, &err);
         free(g.uids);
     } else if (g.uids) {
         note(f, g.uids, g.count);
@@ -208,7 +208,7 @@ static void fails(struct worker *w, const struct err *err)
     struct folder *f = w->folder;
 
     if (err->origin == ERR_ORIGIN_STORE) {
-        hub_abort_run(w->account->hub, err);
+        reactor_abort_run(w->account->reactor, err);
     } else if (++f->late_tries >= TRIES_MAX) {
         /* What it holds is not known: the next run looks again. */
         f->late_looked = true;
@@ -264,10 +264,10 @@ void push_late_begin(struct worker *w, struct folder *f)
         .uidvalidity = r->target_uidvalidity,
         .uids_lie = r->target_uids_lie,
         .sends_unknown = r->target_sends_unknown,
-        .reader = w->account->hub->reader,
+        .reader = w->account->reactor->reader,
         .user = r->user,
         .folder = r->folder,
-        .manners = &w->account->hub->manners,
+        .fidelity = &w->account->reactor->fidelity,
     };
 
     /* What was there at the last look is not ours; but copies that were told are looked for until they are gone. */

@@ -42,7 +42,7 @@ void push_later_rest(struct folder *f, uint32_t wait_ms, bool first)
     account->resting += first;
     if (account->resting >= FOLDERS_RESTING)
         account_hold(account, SIDE_TARGET, wait_ms, STALL_RETRY);
-    loop_timer_set(account->hub->loop, &f->refused_again, wait_ms, rested, f);
+    loop_timer_set(account->reactor->loop, &f->refused_again, wait_ms, rested, f);
     push_touch(f);
 }
 
@@ -60,7 +60,7 @@ static bool another_has_turn(const struct folder *f)
 static bool rest(struct folder *f, const struct folder_item *item, const struct err *err)
 {
     struct account *account = f->account;
-    struct hub *hub = account->hub;
+    struct reactor *reactor = account->reactor;
     bool had = f->refusals.rests;
     struct err passing = *err;
     struct trouble_verdict verdict;
@@ -70,7 +70,7 @@ static bool rest(struct folder *f, const struct folder_item *item, const struct 
     passing.class = ERR_CLASS_TRANSIENT;
     passing.scope = ERR_SCOPE_FOLDER;
     trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, &passing, refusals_rests(&f->refusals, &item->refused),
-                  (unsigned)hub->settings->policy.transient_failure_limit, account->id + item->uid, &verdict);
+                  (unsigned)reactor->settings->policy.transient_failure_limit, account->id + item->uid, &verdict);
     account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, &passing, f, item->uid);
     log_line(LOG_INFO, "folder.rests", "user=%s folder=%s refused=%u waits=%u ms=%" PRIu32 " said=%s",
              account->user->email_address, f->target_name, f->refusals.row, f->refusals.rounds,
@@ -97,7 +97,7 @@ static void wait_beside_others(const struct folder *f, struct folder_item *item,
         return;
     trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, err, item->refused.times - 1u, UINT32_MAX, account->id + item->uid,
                   &verdict);
-    item->not_before_ms = loop_now_ms(account->hub->loop) + verdict.wait_ms;
+    item->not_before_ms = loop_now_ms(account->reactor->loop) + verdict.wait_ms;
 }
 
 /* True: it is the message, which stays the caller's. Else it was put off. */
@@ -121,7 +121,7 @@ static bool mailbox_rests(const struct folder *f, const struct folder_item *item
 /* How often a message may be refused that is the last of its folder. */
 static unsigned tries_of(const struct folder *f, const struct folder_item *item, const struct err *err)
 {
-    unsigned limit = (unsigned)f->account->hub->settings->policy.transient_failure_limit;
+    unsigned limit = (unsigned)f->account->reactor->settings->policy.transient_failure_limit;
 
     if (f->account->took > item->took_before)
         return limit < LONELY_TRIES ? limit : LONELY_TRIES;
@@ -155,7 +155,7 @@ bool push_later_is_last(struct folder *f, struct folder_item *item, const struct
 void push_later_took(struct folder *f, uint32_t seen_at_send, unsigned messages)
 {
     refusals_took(&f->refusals, seen_at_send);
-    loop_timer_clear(f->account->hub->loop, &f->refused_again);
+    loop_timer_clear(f->account->reactor->loop, &f->refused_again);
     push_touch(f);
     f->account->took += messages;
     f->account->resting = 0;
@@ -212,7 +212,7 @@ static bool may_go(const struct folder *f, const struct folder_item *item)
     if (push_later_is_lost(item))
         return !has_others(f) && f->sending == 0;
     return !has_others(f) || (!f->refusals.rests && refusals_may_try(&f->refusals, &item->refused) &&
-                              loop_now_ms(f->account->hub->loop) >= item->not_before_ms);
+                              loop_now_ms(f->account->reactor->loop) >= item->not_before_ms);
 }
 
 /* The first that may go; of those that were lost none while others are left. later_count: none. */

@@ -22,13 +22,13 @@ static void look_row(void *context, const struct imap_message_row *row)
 {
     struct worker *w = context;
     struct push *p = w->work;
-    uint8_t key[TWIN_KEY_BYTES];
+    uint8_t key[MATCH_KEY_BYTES];
 
     /* `n:*` names the last message even when it is below n. */
     if (row->uid < p->from || row->uid > p->to || !row->has_header || !uidtable_add(&p->look.seen, row->uid))
         return;
-    twin_key(row->header, key);
-    twins_add(p->scan, key, &row->date, row->size_bytes, row->uid);
+    match_key(row->header, key);
+    matcher_add(p->scan, key, &row->date, row->size_bytes, row->uid);
 }
 
 static void ask_rows(struct worker *w, struct slice set, session_ended *ended)
@@ -172,8 +172,8 @@ void push_look(struct worker *w, void (*ended)(struct worker *w, const struct er
 {
     struct push *p = w->work;
 
-    twins_destroy(&p->scan);
-    p->scan = twins_create(w->account->memory);
+    matcher_destroy(&p->scan);
+    p->scan = matcher_create(w->account->memory);
     push_look_clear(&p->look);
     p->look.ended = ended;
     p->look.damaged_before = session_damaged_count(link_session(w->link));

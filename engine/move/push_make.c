@@ -177,7 +177,7 @@ static bool is_below(const struct folder *f, const struct folder *above)
     size_t size = strlen(above->target_raw);
 
     return strncmp(f->target_raw, above->target_raw, size) == 0 &&
-           f->target_raw[size] == f->account->sides[SIDE_TARGET].roster.delimiter;
+           f->target_raw[size] == f->account->sides[SIDE_TARGET].folder_list.delimiter;
 }
 
 /* CREATE makes what is above a folder too: which of two such came first must not matter to a server
@@ -209,7 +209,7 @@ static void ask_keywords(struct worker *w)
     struct account *account = w->account;
 
     if (account->knows_keywords ||
-        account->hub->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE)
+        account->reactor->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE)
         return;
     for (unsigned i = 0; i < account->folder_count; i++) {
         struct folder *f = account->folders[i];

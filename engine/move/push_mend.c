@@ -74,7 +74,7 @@ static void repair_stored(void *context, struct store_op *op, const struct err *
 
     (void)op;
     if (err)
-        hub_abort_run(m->folder->account->hub, err);
+        reactor_abort_run(m->folder->account->reactor, err);
     requeue(m);
 }
 
@@ -111,12 +111,12 @@ static void measured(struct mend *m)
 
     m->item.repaired_bytes = m->bytes;
     m->item.tries = 1;
-    twin_key(buf_slice(&m->header), m->item.header_key);
+    match_key(buf_slice(&m->header), m->item.header_key);
     words_of(m->item.repairs, words, sizeof words);
     log_line(LOG_INFO, "message.repaired", "user=%s folder=%s uid=%" PRIu32 " repairs=%s said=%s",
              f->account->user->email_address, f->source_name, m->item.uid, words,
              m->refusal.server_text);
-    hub_submit(f->account->hub, repair_op(f, &m->item, buf_slice(&m->header)), repair_stored, m);
+    reactor_submit(f->account->reactor, repair_op(f, &m->item, buf_slice(&m->header)), repair_stored, m);
 }
 
 /* Takes what is mended: all of it counts in the result, its beginning is kept. */
@@ -183,7 +183,7 @@ static void pass_done(struct mend *m)
         fails(m, &m->refusal, TROUBLE_APPEND);
         return;
     }
-    if (m->folder->account->hub->settings->policy.disarm_read_receipts)
+    if (m->folder->account->reactor->settings->policy.disarm_read_receipts)
         next |= REPAIR_RECEIPTS;
     m->item.repairs = (uint16_t)next;
     m->repair = repair_create(next);
@@ -220,20 +220,20 @@ static void pass_turn(void *context)
             repair_scan_add(m->scan, slice_of(m->piece, got));
         }
     }
-    loop_timer_set(account->hub->loop, &m->turn, 0, pass_turn, m);
+    loop_timer_set(account->reactor->loop, &m->turn, 0, pass_turn, m);
 }
 
 static void pass_begin(struct mend *m)
 {
-    struct hub *hub = m->folder->account->hub;
+    struct reactor *reactor = m->folder->account->reactor;
     struct err err;
 
-    if (!body_open(hub->reader, m->item.body, m->item.body_bytes, &m->body, &err)) {
+    if (!body_open(reactor->reader, m->item.body, m->item.body_bytes, &m->body, &err)) {
         err_doing(&err, "reading the spooled body of UID %" PRIu32, m->item.uid);
         fails(m, &err, TROUBLE_SPOOL);
         return;
     }
-    loop_timer_set(hub->loop, &m->turn, 0, pass_turn, m);
+    loop_timer_set(reactor->loop, &m->turn, 0, pass_turn, m);
 }
 
 void push_mend(struct folder *f, struct folder_item *item, const struct err *refusal)
@@ -281,7 +281,7 @@ static uint64_t disarmed_by(struct body_reader *body, struct repair *repair, str
 
 bool push_disarm(struct folder *f, struct folder_item *item)
 {
-    struct hub *hub = f->account->hub;
+    struct reactor *reactor = f->account->reactor;
     struct body_reader *body;
     struct mend *m;
     uint64_t longer;
@@ -289,7 +289,7 @@ bool push_disarm(struct folder *f, struct folder_item *item)
 
     item->looked = true;
     /* What cannot be read is met, and told, when it is sent. */
-    if (!body_open(hub->reader, item->body, item->body_bytes, &body, &err))
+    if (!body_open(reactor->reader, item->body, item->body_bytes, &body, &err))
         return false;
     m = mem_zero(1, sizeof *m);
     m->folder = f;
@@ -307,6 +307,6 @@ bool push_disarm(struct folder *f, struct folder_item *item)
     m->item.repaired_bytes = item->body_bytes + longer;
     f->account->told++;
     f->disarming++;
-    hub_submit(hub, repair_op(f, &m->item, buf_slice(&m->header)), disarm_stored, m);
+    reactor_submit(reactor, repair_op(f, &m->item, buf_slice(&m->header)), disarm_stored, m);
     return true;
 }

@@ -9,9 +9,9 @@
 /* So often one folder is refused in passing while the target takes the mail of others. */
 #define OPEN_TRIES 8u
 
-bool push_twins_hold_floor(const struct folder *f)
+bool push_matcher_holds_floor(const struct folder *f)
 {
-    return f->ours_from != UINT32_MAX && f->twins && twins_count(f->twins) > 0;
+    return f->ours_from != UINT32_MAX && f->matcher && matcher_count(f->matcher) > 0;
 }
 
 /* What was lost is found, or known not to be there. */
@@ -20,7 +20,7 @@ static void loss_over(struct folder *f)
     f->uncertain = false;
     f->lost_above = UINT32_MAX;
     f->lost_count = 0;
-    twins_destroy(&f->first_look);
+    matcher_destroy(&f->first_look);
 }
 
 /* An answer was lost, or a refusal is in doubt. */
@@ -31,7 +31,7 @@ static bool needs_look(const struct folder *f)
 
 bool push_nothing_lost(const struct folder *f)
 {
-    return !needs_look(f) && f->sending == 0 && f->push != PUSH_SETTLING && !push_twins_hold_floor(f);
+    return !needs_look(f) && f->sending == 0 && f->push != PUSH_SETTLING && !push_matcher_holds_floor(f);
 }
 
 static void open_create(struct worker *w);
@@ -66,7 +66,7 @@ bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *
         attempts = f->open_tries;
     f->open_tries += alone && f->open_tries < UINT8_MAX;
     trouble_judge(doing, FAILURE_TARGET, err, attempts,
-                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
+                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id,
                   &verdict);
     if (alone && verdict.action == TROUBLE_RETRY && attempts + 1 >= OPEN_TRIES && account->took > f->open_took)
         verdict.action = TROUBLE_SKIP_FOLDER;
@@ -95,7 +95,7 @@ static void step_failed(struct worker *w, enum trouble_doing doing, const struct
 
     p->step = PUSH_STEP_FREE;
     w->busy = false;
-    twins_destroy(&p->scan);
+    matcher_destroy(&p->scan);
     folder_set_push(f, f->uncertain && f->record.target_open ? PUSH_SETTLING : PUSH_CLOSED);
     push_folder_release(w);
     if (!link_is_ready(w->link))
@@ -212,7 +212,7 @@ static void asked(void *context, const struct err *err)
     /* A server that stood still when the answer was lost, or when a run was killed, may only now go on with what it
      * had received. No clock tells how long ago that was. */
     if (w->folder->uncertain && w->folder->settle_from_ms == 0)
-        w->folder->settle_from_ms = loop_now_ms(w->account->hub->loop);
+        w->folder->settle_from_ms = loop_now_ms(w->account->reactor->loop);
     open_scan(w);
 }
 
@@ -244,7 +244,7 @@ static void open_ask(struct worker *w)
 {
     struct folder *f = w->folder;
     struct account *account = w->account;
-    bool exchange = account->hub->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
+    bool exchange = account->reactor->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
 
     if (!exchange && !account->knows_keywords)
         session_select(link_session(w->link), f->record.target_raw, false, select_told,
@@ -282,7 +282,7 @@ static struct worker *late_arrives(struct late *late, const struct err *err)
     free(late);
     account->told--;
     if (err)
-        hub_abort_run(account->hub, err);
+        reactor_abort_run(account->reactor, err);
     account_poke(account);
     return same && !err ? w : NULL;
 }
@@ -291,7 +291,7 @@ static void scan_begin(void *context);
 
 static uint32_t settle_ms(const struct folder *f)
 {
-    return f->account->hub->settings->target.settle_ms;
+    return f->account->reactor->settings->target.settle_ms;
 }
 
 static uint32_t between_looks_ms(const struct folder *f)
@@ -303,11 +303,11 @@ static uint32_t between_looks_ms(const struct folder *f)
  * (a selected one may go on showing what it held), and both after the last loss. */
 static bool looks_again(struct folder *f, struct push *p)
 {
-    uint64_t now = loop_now_ms(f->account->hub->loop);
+    uint64_t now = loop_now_ms(f->account->reactor->loop);
 
-    if (!f->uncertain || settle_ms(f) == 0 || (f->first_look && twins_same(f->first_look, p->scan)))
+    if (!f->uncertain || settle_ms(f) == 0 || (f->first_look && matcher_same(f->first_look, p->scan)))
         return false;
-    twins_destroy(&f->first_look);
+    matcher_destroy(&f->first_look);
     f->first_look = p->scan;
     f->first_look_ms = now;
     p->scan = NULL;
@@ -350,25 +350,25 @@ static void scan_done(struct worker *w)
 {
     struct push *p = w->work;
     struct folder *f = w->folder;
-    struct hub *hub = w->account->hub;
+    struct reactor *reactor = w->account->reactor;
     struct err err;
 
     if (looks_again(f, p)) {
-        loop_timer_set(hub->loop, &p->later, between_looks_ms(f), scan_begin, w);
+        loop_timer_set(reactor->loop, &p->later, between_looks_ms(f), scan_begin, w);
         return;
     }
-    twins_destroy(&f->first_look);
-    twins_destroy(&f->twins);
-    f->twins = p->scan;
+    matcher_destroy(&f->first_look);
+    matcher_destroy(&f->matcher);
+    f->matcher = p->scan;
     p->scan = NULL;
     if (!push_pair_settle(f, p->floor, &err)) {
-        hub_abort_run(hub, &err);
+        reactor_abort_run(reactor, &err);
         return;
     }
-    lost_again(f, p->floor, f->unanswered_count ? push_unanswered_found(f) : twins_count(f->twins));
+    lost_again(f, p->floor, f->unanswered_count ? push_unanswered_found(f) : matcher_count(f->matcher));
     f->ours_from = ours_from(f, p);
     log_line(LOG_DEBUG, "folder.scanned", "user=%s folder=%s floor=%u candidates=%zu",
-             w->account->user->email_address, f->target_name, p->floor, twins_count(f->twins));
+             w->account->user->email_address, f->target_name, p->floor, matcher_count(f->matcher));
     open_durably(w);
 }
 
@@ -389,7 +389,7 @@ static void scan_is_whole(struct worker *w, const struct err *err)
         return;
     }
     /* Everything answered so far must be in the journal before it is compared. */
-    hub_submit(w->account->hub, store_op_new(STORE_OP_FLUSH, 0, 0), scan_flushed, late_create(w));
+    reactor_submit(w->account->reactor, store_op_new(STORE_OP_FLUSH, 0, 0), scan_flushed, late_create(w));
 }
 
 static void scan_selected(void *context, const struct imap_selected *selected)
@@ -405,7 +405,7 @@ static void scan_selected(void *context, const struct imap_selected *selected)
 static bool nothing_came(const struct folder *f, const struct push *p)
 {
     return !f->uncertain && !f->target_moved && f->lost_above != UINT32_MAX &&
-           p->uidnext == f->lost_above + 1ull && (f->record.target_scanned || f->twins);
+           p->uidnext == f->lost_above + 1ull && (f->record.target_scanned || f->matcher);
 }
 
 static void scan_own(struct worker *w, const struct err *err);
@@ -474,7 +474,7 @@ static void open_scan(struct worker *w)
     bool foreign = !f->record.target_scanned && !push_holds_nothing(f);
     bool moved = (f->target_status.has & IMAP_STATUS_UIDVALIDITY) && f->record.target_uidvalidity &&
                  f->target_status.uidvalidity != f->record.target_uidvalidity && !push_holds_nothing(f);
-    uint64_t now = loop_now_ms(w->account->hub->loop);
+    uint64_t now = loop_now_ms(w->account->reactor->loop);
     uint64_t wait = 0;
 
     p->strangers = !moved && has_strangers(f);
@@ -491,7 +491,7 @@ static void open_scan(struct worker *w)
         wait = until > now ? until - now : 0;
     }
     if (wait)
-        loop_timer_set(w->account->hub->loop, &p->later, wait, scan_begin, w);
+        loop_timer_set(w->account->reactor->loop, &p->later, wait, scan_begin, w);
     else
         scan_begin(w);
 }
@@ -521,7 +521,7 @@ static void open_durably(struct worker *w)
 {
     struct push *p = w->work;
     struct folder *f = w->folder;
-    struct hub *hub = w->account->hub;
+    struct reactor *reactor = w->account->reactor;
     struct store_op *op;
     uint32_t uidnext = f->target_status.has & IMAP_STATUS_UIDNEXT && f->target_status.uidnext
                            ? f->target_status.uidnext
@@ -545,7 +545,7 @@ static void open_durably(struct worker *w)
         account_poke(w->account);
         return;
     }
-    if (!push_twins_hold_floor(f))
+    if (!push_matcher_holds_floor(f))
         f->floor = uidnext;
     f->highest_seen = uidnext - 1;
     push_touch(f);
@@ -555,7 +555,7 @@ static void open_durably(struct worker *w)
      * killed must look at everything again. */
     if (push_holds_nothing(f)) {
         f->record.target_scanned = true;
-        twins_destroy(&f->twins); /* of a folder that was there before this one */
+        matcher_destroy(&f->matcher); /* of a folder that was there before this one */
     }
     /* What was found in another folder than before is not paired yet. */
     if (f->target_moved) {
@@ -568,7 +568,7 @@ static void open_durably(struct worker *w)
     f->record.target_uid_floor = f->floor;
     /* What was found above it is paired message by message: until then a run that is killed must look
      * there again. */
-    f->seen_held = f->record.target_scanned && f->twins && twins_count(f->twins) > 0;
+    f->seen_held = f->record.target_scanned && f->matcher && matcher_count(f->matcher) > 0;
     if (!f->seen_held)
         f->record.target_highest_seen = f->highest_seen;
     op = store_op_new(STORE_OP_OPEN, f->record.user, f->record.folder);
@@ -579,7 +579,7 @@ static void open_durably(struct worker *w)
     op->open.lost_from = f->record.target_lost_from;
     op->open.empty = push_holds_nothing(f);
     f->target_moved = false;
-    hub_submit(hub, op, opened, late_create(w));
+    reactor_submit(reactor, op, opened, late_create(w));
 }
 
 void push_open_begin(struct worker *w)

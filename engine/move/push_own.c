@@ -31,20 +31,20 @@ static void own_row(void *context, const struct imap_message_row *row)
 {
     struct worker *w = context;
     struct push_own *own = &((struct push *)w->work)->own;
-    struct twin_manners *manners = &w->account->hub->manners;
-    uint8_t key[TWIN_KEY_BYTES];
+    struct match_fidelity *fidelity = &w->account->reactor->fidelity;
+    uint8_t key[MATCH_KEY_BYTES];
 
     for (unsigned i = 0; i < own->count; i++) {
-        const struct twin_row *ours = &own->rows[i];
+        const struct match_row *ours = &own->rows[i];
 
         if (ours->uid != row->uid)
             continue;
-        twin_key(row->header, key);
+        match_key(row->header, key);
         if (memcmp(key, ours->key, sizeof key) == 0) {
             own->right++;
-            twin_manners_size(manners, ours->bytes, row->size_bytes, true);
+            match_fidelity_size(fidelity, ours->bytes, row->size_bytes, true);
             if (row->date.known && ours->seconds != INT64_MIN)
-                twin_manners_date(manners, row->date.seconds == ours->seconds, true);
+                match_fidelity_date(fidelity, row->date.seconds == ours->seconds, true);
         } else if (key[0] == 'M' && ours->key[0] == 'M') {
             own->wrong++;
         }
@@ -79,7 +79,7 @@ static void tell_dates(struct worker *w)
     struct account *account = w->account;
     struct folder *f = w->folder;
 
-    if (!account->dates_told && !twin_dates_kept(&account->hub->manners, false)) {
+    if (!account->dates_told && !match_dates_kept(&account->reactor->fidelity, false)) {
         account->dates_told = true;
         account_problem(account, f->record.folder, "TargetDatesOwn",
                         "the target gives messages dates of its own; they are known again by their Message-ID and "
@@ -103,7 +103,7 @@ static void own_ended(void *context, const struct err *err)
 
 static int by_uid(const void *a, const void *b)
 {
-    const struct twin_row *x = a, *y = b;
+    const struct match_row *x = a, *y = b;
 
     return (x->uid > y->uid) - (x->uid < y->uid);
 }
@@ -124,9 +124,9 @@ void push_own_ask(struct worker *w, void (*ended)(struct worker *w, const struct
     /* No UID that was told is below this one, and it never falls. */
     if (p->uidnext && (p->uidnext <= f->highest_seen || p->uidnext <= f->record.target_highest_seen))
         push_uids_lie(f);
-    if (!reader_messages(w->account->hub->reader, f->record.user, f->record.folder, 1u << MESSAGE_UPLOADED,
+    if (!reader_messages(w->account->reactor->reader, f->record.user, f->record.folder, 1u << MESSAGE_UPLOADED,
                          UINT32_MAX, true, 0, take_one, &p->own, &err)) {
-        hub_abort_run(w->account->hub, &err);
+        reactor_abort_run(w->account->reactor, &err);
         return;
     }
     if (p->own.count == 0) {

@@ -9,9 +9,9 @@
 
 /* ---- what the journal says ----------------------------------------------------------------- */
 
-struct twin_row push_row_of(const struct message_record *m)
+struct match_row push_row_of(const struct message_record *m)
 {
-    struct twin_row row = { .seconds = message_sent_seconds(m),
+    struct match_row row = { .seconds = message_sent_seconds(m),
                             .bytes = message_sent_bytes(m),
                             .uid = m->uid };
 
@@ -21,9 +21,9 @@ struct twin_row push_row_of(const struct message_record *m)
 }
 
 struct settling {
-    struct twins *twins;
-    struct twin_manners *manners;
-    struct twin_claim *claims;
+    struct matcher *matcher;
+    struct match_fidelity *fidelity;
+    struct match_claim *claims;
     size_t count, room;
     uint32_t floor;
     bool other; /* the folder is not the one whose UIDs the journal has */
@@ -31,22 +31,22 @@ struct settling {
 
 /* Is what the target has under this UID what was sent? A server that makes its own of a mail may
  * give it a new Message-ID where it had none, and other words for its date. */
-static bool is_copy_of(const struct twin_row *seen, const struct twin_row *row)
+static bool is_copy_of(const struct match_row *seen, const struct match_row *row)
 {
-    if (memcmp(seen->key, row->key, TWIN_KEY_BYTES) == 0)
+    if (memcmp(seen->key, row->key, MATCH_KEY_BYTES) == 0)
         return true;
     return (seen->key[0] != 'M' || row->key[0] != 'M') && seen->seconds == row->seconds;
 }
 
 /* Takes out what is there under the UID of the message. False: that is another message. */
 static bool is_at_its_uid(struct settling *s, const struct message_record *m,
-                          const struct twin_row *row)
+                          const struct match_row *row)
 {
-    struct twin_row seen;
+    struct match_row seen;
 
-    if (m->target_uid < s->floor || !twins_at(s->twins, m->target_uid, &seen))
+    if (m->target_uid < s->floor || !matcher_at(s->matcher, m->target_uid, &seen))
         return true;
-    return is_copy_of(&seen, row) && twins_drop_uid(s->twins, m->target_uid);
+    return is_copy_of(&seen, row) && matcher_drop_uid(s->matcher, m->target_uid);
 }
 
 /* A copy whose UID was not told may be among what was looked at. */
@@ -56,12 +56,12 @@ static bool may_be_in_look(const struct settling *s, const struct message_record
            (m->target_uid_from == 0 || s->other || m->target_uid_from >= s->floor);
 }
 
-/* What is known to be on the target is nobody's missing twin: all known UIDs first, then what has
+/* What is known to be on the target is nobody's missing copy: all known UIDs first, then what has
  * none, or that of another message. */
 static bool settle_one(void *context, const struct message_record *m)
 {
     struct settling *s = context;
-    struct twin_row row = push_row_of(m);
+    struct match_row row = push_row_of(m);
 
     if (m->target_uid && !s->other && is_at_its_uid(s, m, &row))
         return true;
@@ -71,52 +71,52 @@ static bool settle_one(void *context, const struct message_record *m)
         s->room = s->room ? s->room * 2 : 64;
         s->claims = mem_resize(s->claims, s->room, sizeof *s->claims);
     }
-    s->claims[s->count++] = (struct twin_claim){ .row = row, .from = s->other ? 0 : m->target_uid_from };
+    s->claims[s->count++] = (struct match_claim){ .row = row, .from = s->other ? 0 : m->target_uid_from };
     return true;
 }
 
 static bool expect_one(void *context, const struct message_record *m)
 {
-    struct twins *twins = context;
-    struct twin_row row = push_row_of(m);
+    struct matcher *matcher = context;
+    struct match_row row = push_row_of(m);
 
     if (m->state == MESSAGE_UPLOADED) {
         if (m->in_doubt)
-            twins_expect_sent(twins, &row);
+            matcher_expect_sent(matcher, &row);
     } else if (m->state == MESSAGE_FOUND) {
-        twins_expect_unread(twins, m->uid, row.seconds, m->listed_bytes);
+        matcher_expect_unread(matcher, m->uid, row.seconds, m->listed_bytes);
     } else {
-        twins_expect(twins, &row);
+        matcher_expect(matcher, &row);
     }
     return true;
 }
 
 bool push_pair_settle(struct folder *f, uint32_t floor, struct err *err_r)
 {
-    struct hub *hub = f->account->hub;
+    struct reactor *reactor = f->account->reactor;
     const struct folder_record *r = &f->record;
-    struct settling s = { .twins = f->twins,
-                          .manners = &hub->manners,
+    struct settling s = { .matcher = f->matcher,
+                          .fidelity = &reactor->fidelity,
                           .floor = floor,
                           .other = f->target_moved || r->target_uids_lie };
     bool ok = true;
 
     if (r->target_open || r->target_scanned)
-        ok = reader_messages(hub->reader, r->user, r->folder,
+        ok = reader_messages(reactor->reader, r->user, r->folder,
                              1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0,
                              settle_one, &s, err_r);
     if (ok) {
-        if (twin_sizes_assumed(&hub->manners))
-            twins_learn_sizes(f->twins, s.claims, s.count, &hub->manners);
-        twins_claim(f->twins, s.claims, s.count, s.manners);
+        if (match_sizes_assumed(&reactor->fidelity))
+            matcher_learn_sizes(f->matcher, s.claims, s.count, &reactor->fidelity);
+        matcher_claim(f->matcher, s.claims, s.count, s.fidelity);
     }
     free(s.claims);
     /* Those that were put aside for what was seen before are looked at anew. */
     queue_recall(&f->ready);
-    if (ok && twins_count(f->twins) > 0)
-        ok = reader_messages(hub->reader, r->user, r->folder,
+    if (ok && matcher_count(f->matcher) > 0)
+        ok = reader_messages(reactor->reader, r->user, r->folder,
                              1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_UPLOADED, 0, false, 0, expect_one,
-                             f->twins, err_r);
+                             f->matcher, err_r);
     return ok;
 }
 
@@ -125,13 +125,13 @@ bool push_pair_settle(struct folder *f, uint32_t floor, struct err *err_r)
 /* No message of the folder is going to be fetched before this must be decided. */
 static bool nothing_more_comes(const struct folder *f)
 {
-    const struct hub *hub = f->account->hub;
+    const struct reactor *reactor = f->account->reactor;
     struct spool_fill fill;
 
-    if (hub->settings->mode == SETTINGS_MODE_UPLOAD || f->record.tally.waiting == 0 ||
+    if (reactor->settings->mode == SETTINGS_MODE_UPLOAD || f->record.tally.waiting == 0 ||
         f->pull >= PULL_DONE || f->account->day_over[SIDE_SOURCE])
         return true;
-    spool_fill(hub->spool, &fill);
+    spool_fill(reactor->spool, &fill);
     return fill.high;
 }
 
@@ -142,7 +142,7 @@ bool push_pair_is_due(const struct folder *f)
 
 struct reading {
     uint32_t uid;
-    struct twin_row row;
+    struct match_row row;
     bool waits;
 };
 
@@ -158,7 +158,7 @@ static bool read_one(void *context, const struct message_record *m)
     return false;
 }
 
-static bool read_row(void *context, uint32_t uid, struct twin_row *row_r)
+static bool read_row(void *context, uint32_t uid, struct match_row *row_r)
 {
     struct folder *f = context;
     struct reading r = { .uid = uid };
@@ -167,9 +167,9 @@ static bool read_row(void *context, uint32_t uid, struct twin_row *row_r)
 
     for (unsigned s = MESSAGE_FOUND; s < MESSAGE_STATE_COUNT; s++)
         all |= 1u << s;
-    if (!reader_messages(f->account->hub->reader, f->record.user, f->record.folder, all, uid, false,
+    if (!reader_messages(f->account->reactor->reader, f->record.user, f->record.folder, all, uid, false,
                          1, read_one, &r, &err)) {
-        hub_abort_run(f->account->hub, &err);
+        reactor_abort_run(f->account->reactor, &err);
         return false;
     }
     *row_r = r.row;
@@ -178,33 +178,33 @@ static bool read_row(void *context, uint32_t uid, struct twin_row *row_r)
 
 bool push_paired(struct folder *f, struct folder_item *item)
 {
-    struct hub *hub = f->account->hub;
-    struct twin_unread unread = { .read = read_row,
+    struct reactor *reactor = f->account->reactor;
+    struct match_unread unread = { .read = read_row,
                                   .context = f,
                                   .any = f->record.tally.waiting > 0,
-                                  .sizes_exact = hub->sizes_doubted == 0 };
-    struct twin_row row = { .seconds = item_sent_date(item).known ? item->date_seconds : INT64_MIN,
+                                  .sizes_exact = reactor->sizes_doubted == 0 };
+    struct match_row row = { .seconds = item_sent_date(item).known ? item->date_seconds : INT64_MIN,
                             .bytes = item_sent_bytes(item),
                             .digest = item->digest,
                             .uid = item->uid };
     uint32_t uid = 0;
 
-    if (!f->twins || twins_count(f->twins) == 0)
+    if (!f->matcher || matcher_count(f->matcher) == 0)
         return false;
     memcpy(row.key, item->header_key, sizeof row.key);
     unread.last = nothing_more_comes(f);
     item->in_doubt = false;
-    switch (twins_pair(f->twins, &row, &hub->manners, &unread, &uid)) {
-    case TWIN_DOUBT:
+    switch (matcher_pair(f->matcher, &row, &reactor->fidelity, &unread, &uid)) {
+    case MATCH_DOUBT:
         item->in_doubt = true;
         return false;
-    case TWIN_NONE:
+    case MATCH_NONE:
         return false;
-    case TWIN_WAIT:
+    case MATCH_WAIT:
         queue_set_aside(&f->ready, item);
         f->account->puts_aside = true;
         return true;
-    case TWIN_FOUND:
+    case MATCH_FOUND:
         push_item_found(f, item, uid, uid >= f->ours_from ? MESSAGE_UPLOADED : MESSAGE_PRESENT);
         return true;
     }

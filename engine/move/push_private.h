@@ -27,7 +27,7 @@ struct push_look {
 /* push_own: copies of ours that are asked for to see whether their UIDs are right, and what they look like. */
 #define PUSH_OWN_MAX 16u
 struct push_own {
-    struct twin_row rows[PUSH_OWN_MAX];
+    struct match_row rows[PUSH_OWN_MAX];
     unsigned count, right, wrong;
     void (*ended)(struct worker *w, const struct err *err);
 };
@@ -38,7 +38,7 @@ struct push {
     unsigned attempts;
     unsigned making; /* folders of push_make_begin that have not ended */
     /* scan */
-    struct twins *scan;
+    struct matcher *scan;
     uint32_t from, to, uidnext;
     uint32_t floor;      /* the scan looks at UIDs from here */
     struct push_look look;
@@ -97,7 +97,7 @@ void push_look_clear(struct push_look *look);
 /* Its target counts none; a count that was not told is none. */
 bool push_holds_nothing(const struct folder *f);
 /* Twins that may be ours and are not paired yet keep the floor where it is. */
-bool push_twins_hold_floor(const struct folder *f);
+bool push_matcher_holds_floor(const struct folder *f);
 
 /* push_name: err is the target's refusal to make the folder. True: it has another name now, by which it is to be tried; that
  * may be the only one that the target can hold. False: there is none, and it has its first one again. */
@@ -158,8 +158,8 @@ void push_own_ask(struct worker *w, void (*ended)(struct worker *w, const struct
  * what was reckoned from them. */
 void push_uids_lie(struct folder *f);
 /* push_pair: as the journal has it. */
-struct twin_row push_row_of(const struct message_record *m);
-/* push_pair: f->twins is what was seen of the folder, from the UID floor on: takes out what the journal knows to be
+struct match_row push_row_of(const struct message_record *m);
+/* push_pair: f->matcher is what was seen of the folder, from the UID floor on: takes out what the journal knows to be
  * there, and takes note of what waits to be sent. */
 bool push_pair_settle(struct folder *f, uint32_t floor, struct err *err_r) ERR_CHECK;
 /* The message is there already, or it cannot be said yet whether it is: true, then item (its keywords too) is taken. */
@@ -173,7 +173,7 @@ void push_unanswered_put(struct folder *f, struct folder_item *item);
 bool push_unanswered_waits(struct folder *f, struct folder_item *item);
 /* The folder was looked at: all that waited go back to the front of its queue. */
 void push_unanswered_return(struct folder *f);
-/* How many of those without an answer f->twins may have, at most. Changes their order. */
+/* How many of those without an answer f->matcher may have, at most. Changes their order. */
 unsigned push_unanswered_found(struct folder *f);
 /* The target answered an APPEND that was sent at this time of the loop: it is alive since. */
 void push_unanswered_lives(struct account *account, uint64_t asked_ms);

@@ -7,7 +7,7 @@
  * worthless. */
 static bool source_agrees(const struct folder *f)
 {
-    return f->account->hub->settings->mode == SETTINGS_MODE_UPLOAD || f->pull >= PULL_BODIES;
+    return f->account->reactor->settings->mode == SETTINGS_MODE_UPLOAD || f->pull >= PULL_BODIES;
 }
 
 bool push_has_mail(const struct folder *f)

@@ -63,9 +63,9 @@ static void answer_lost(struct job *job)
     unsigned whole = went_whole(job);
 
     f->settle_from_ms = 0;
-    f->lost_ms = loop_now_ms(f->account->hub->loop);
+    f->lost_ms = loop_now_ms(f->account->reactor->loop);
     f->lost_count += whole;
-    twins_destroy(&f->first_look);
+    matcher_destroy(&f->first_look);
     hold_floor(job);
     push_late_note(f, job->items, whole);
     for (unsigned i = 0; i < whole; i++)
@@ -172,7 +172,7 @@ void push_append_refused(struct job *job, const struct err *cause)
     if (doubtful)
         refusal_doubted(job);
     trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, err, job->items[0].tries,
-                  (unsigned)account->hub->settings->policy.transient_failure_limit, account->id,
+                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id,
                   &verdict);
     if (strcmp(err->resp_code, "TRYCREATE") == 0 && job->items[0].tries < 2) {
         /* Somebody removed the folder: what is known of it is of one that is no more. */
@@ -231,7 +231,7 @@ void push_append_refused(struct job *job, const struct err *cause)
         return;
     case TROUBLE_STOP_RUN:
         push_job_requeue(job, false);
-        hub_abort_run(account->hub, err);
+        reactor_abort_run(account->reactor, err);
         return;
     case TROUBLE_RETRY:
     case TROUBLE_OTHER_FORM:

@@ -58,7 +58,7 @@ static void ended_told(void *context, struct store_op *op, const struct err *err
 
     account->told--;
     if (err)
-        hub_abort_run(account->hub, err);
+        reactor_abort_run(account->reactor, err);
     else
         for (unsigned i = 0; i < op->end.count; i++)
             queue_forget(&f->ready, op->end.ends[i].uid);
@@ -71,7 +71,7 @@ static uint32_t floor_now(const struct folder *f)
 {
     uint32_t lowest = f->highest_seen < f->lost_above ? f->highest_seen : f->lost_above;
 
-    if (!f->uids_told || push_twins_hold_floor(f))
+    if (!f->uids_told || push_matcher_holds_floor(f))
         return 0;
     for (const struct job *job = f->jobs; job; job = job->next)
         if (job->highest_at_send < lowest)
@@ -121,7 +121,7 @@ static void items_end(struct folder *f, struct folder_item *items, const uint32_
     }
     folder_count_end(f, MESSAGE_SPOOLED, state, state == MESSAGE_UPLOADED ? bytes : 0, count);
     f->account->told++;
-    hub_submit(f->account->hub, op, ended_told, f);
+    reactor_submit(f->account->reactor, op, ended_told, f);
     if (unclear && state == MESSAGE_UPLOADED)
         tell_unclear(f, unclear);
 }
@@ -164,14 +164,14 @@ static size_t mended_next(struct job *job, char *out, size_t cap)
 static size_t body_pull(void *context, unsigned item, char *out, size_t cap)
 {
     struct job *job = context;
-    struct hub *hub = job->worker->account->hub;
+    struct reactor *reactor = job->worker->account->reactor;
     size_t got = 0;
 
     if (job->body && job->body_item != item)
         job_body_close(job);
     if (!job->body) {
         job->body_item = item;
-        if (!body_open(hub->reader, job->items[item].body, job->items[item].body_bytes, &job->body,
+        if (!body_open(reactor->reader, job->items[item].body, job->items[item].body_bytes, &job->body,
                        &job->read_err)) {
             job->unreadable = true;
             return 0;
@@ -321,7 +321,7 @@ static void append_ended(void *context, const struct err *err)
         f->sends_alone = false;
     count_sending(f, -(int)job->count);
     if (!err) {
-        governor_answered(w->account, job->bytes, loop_now_ms(w->account->hub->loop) - job->sent_ms,
+        governor_answered(w->account, job->bytes, loop_now_ms(w->account->reactor->loop) - job->sent_ms,
                           job->count);
         if (job->count == 1 && job->bytes <= ANSWER_BYTES_MAX)
             account_answered(w, job->sent_ms);
@@ -446,7 +446,7 @@ static void job_send(struct job *job)
     job->highest_at_send = f->highest_seen;
     job->refusals_at_send = f->refusals.seen;
     job->items[0].alone = f->sends_alone = push_later_is_lost(&job->items[0]);
-    job->sent_ms = loop_now_ms(w->account->hub->loop);
+    job->sent_ms = loop_now_ms(w->account->reactor->loop);
     w->inflight++;
     count_sending(f, (int)job->count);
     session_append(link_session(w->link), f->record.target_raw, items, job->count, &append_events,
@@ -481,7 +481,7 @@ static bool next_item(struct worker *w, struct folder *f, bool first, struct fol
             if (!f->ready.more)
                 return false;
             if (!queue_refill(&f->ready, f, MESSAGE_SPOOLED, &err)) {
-                hub_abort_run(f->account->hub, &err);
+                reactor_abort_run(f->account->reactor, &err);
                 return false;
             }
             if (f->ready.count == 0)
@@ -497,7 +497,7 @@ static bool next_item(struct worker *w, struct folder *f, bool first, struct fol
             item_deinit(item_r);
             continue;
         }
-        if (f->account->hub->settings->policy.disarm_read_receipts && !item_r->repairs &&
+        if (f->account->reactor->settings->policy.disarm_read_receipts && !item_r->repairs &&
             !item_r->looked && push_disarm(f, item_r))
             continue;
         push_late_again(f, item_r);
@@ -509,7 +509,7 @@ bool push_send_some(struct worker *w)
 {
     struct folder *f = w->folder;
     bool multi = caps_has(session_caps(link_session(w->link)), CAP_MULTIAPPEND) &&
-                 w->account->hub->settings->target.preset == SETTINGS_PRESET_IMAP;
+                 w->account->reactor->settings->target.preset == SETTINGS_PRESET_IMAP;
     struct folder_item item;
     struct job *job;
     uint64_t bytes = 0;
@@ -544,7 +544,7 @@ bool push_send_some(struct worker *w)
 
 unsigned push_depth(struct worker *w)
 {
-    const struct settings_endpoint *target = &w->account->hub->settings->target;
+    const struct settings_endpoint *target = &w->account->reactor->settings->target;
     const struct caps *caps = session_caps(link_session(w->link));
 
     if (target->append_pipeline)

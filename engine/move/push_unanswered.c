@@ -55,7 +55,7 @@ void push_unanswered_put(struct folder *f, struct folder_item *item)
 bool push_unanswered_waits(struct folder *f, struct folder_item *item)
 {
     for (unsigned i = 0; i < f->unanswered_count; i++)
-        if (memcmp(f->unanswered[i].header_key, item->header_key, TWIN_KEY_BYTES) == 0) {
+        if (memcmp(f->unanswered[i].header_key, item->header_key, MATCH_KEY_BYTES) == 0) {
             item->unanswered = false;
             put(f, item);
             return true;
@@ -87,7 +87,7 @@ void push_unanswered_drop(struct folder *f)
 static int by_key(const void *a, const void *b)
 {
     return memcmp(((const struct folder_item *)a)->header_key, ((const struct folder_item *)b)->header_key,
-                  TWIN_KEY_BYTES);
+                  MATCH_KEY_BYTES);
 }
 
 unsigned push_unanswered_found(struct folder *f)
@@ -97,7 +97,7 @@ unsigned push_unanswered_found(struct folder *f)
     if (f->unanswered_count)
         qsort(f->unanswered, f->unanswered_count, sizeof *f->unanswered, by_key);
     for (unsigned at = 0; at < f->unanswered_count; at = end) {
-        size_t copies = twins_left_of(f->twins, f->unanswered[at].header_key);
+        size_t copies = matcher_left_of(f->matcher, f->unanswered[at].header_key);
         unsigned lost = 0;
 
         for (end = at; end < f->unanswered_count && by_key(&f->unanswered[at], &f->unanswered[end]) == 0; end++)
@@ -111,7 +111,7 @@ void push_unanswered_lives(struct account *account, uint64_t asked_ms)
 {
     for (struct folder *f = account->pushes.unanswered; f; f = f->place.next_unanswered)
         if (f->settle_from_ms == 0 && asked_ms > f->lost_ms)
-            f->settle_from_ms = loop_now_ms(account->hub->loop);
+            f->settle_from_ms = loop_now_ms(account->reactor->loop);
 }
 
 /* No more comes from the source, for now or for good. */
@@ -122,7 +122,7 @@ static bool source_is_done(const struct account *account)
     if (!account_uses(account, SIDE_SOURCE) ||
         (account->sides[SIDE_SOURCE].listed && account->incoming == 0 && pull_finished(account)))
         return true;
-    spool_fill(account->hub->spool, &fill);
+    spool_fill(account->reactor->spool, &fill);
     return fill.high || fill.disk_full;
 }
 

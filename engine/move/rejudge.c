@@ -19,7 +19,7 @@ static bool rejudge_one(void *context, const struct message_record *m)
     struct rejudge *r = context;
     const struct account *account = r->folder->account;
     enum skip_reason reason =
-        r->forced ? r->forced : policy_judge(account->hub->settings, account->user, m);
+        r->forced ? r->forced : policy_judge(account->reactor->settings, account->user, m);
 
     if (m->state == MESSAGE_FAILED)
         reason = SKIP_NONE;
@@ -46,7 +46,7 @@ static bool rejudge_one(void *context, const struct message_record *m)
 void rejudge_messages(struct folder *f, unsigned states, enum skip_reason forced)
 {
     struct rejudge r = { .folder = f, .forced = forced };
-    struct hub *hub = f->account->hub;
+    struct reactor *reactor = f->account->reactor;
     struct err err;
     bool any = false;
 
@@ -55,9 +55,9 @@ void rejudge_messages(struct folder *f, unsigned states, enum skip_reason forced
     /* What may have been sent is not taken back. */
     if (!push_nothing_lost(f))
         states &= ~(1u << MESSAGE_SPOOLED);
-    if (!reader_messages(hub->reader, f->record.user, f->record.folder, states, 0, false, 0,
+    if (!reader_messages(reactor->reader, f->record.user, f->record.folder, states, 0, false, 0,
                          rejudge_one, &r, &err)) {
-        hub_abort_run(hub, &err);
+        reactor_abort_run(reactor, &err);
         return;
     }
     for (unsigned i = 0; i < r.count; i++) {
@@ -71,7 +71,7 @@ void rejudge_messages(struct folder *f, unsigned states, enum skip_reason forced
 
         op->end.ends = r.ends;
         op->end.count = r.count;
-        hub_submit_lazy(hub, op);
+        reactor_submit_unwaited(reactor, op);
     }
     if (any)
         folder_want_stored(f);
@@ -85,7 +85,7 @@ void rejudge_waiting(struct folder *f, enum skip_reason reason)
 
 void rejudge_exclude(struct folder *f, bool excluded, const struct imap_status *status)
 {
-    struct hub *hub = f->account->hub;
+    struct reactor *reactor = f->account->reactor;
     struct tally before;
     struct store_op *op;
 
@@ -112,5 +112,5 @@ void rejudge_exclude(struct folder *f, bool excluded, const struct imap_status *
     op->count.messages = status->has & IMAP_STATUS_MESSAGES ? status->messages : 0;
     op->count.bytes = status->has & IMAP_STATUS_SIZE ? status->size_bytes : 0;
     folder_count_excluded(f, &before, op->count.messages, op->count.bytes);
-    hub_submit_lazy(hub, op);
+    reactor_submit_unwaited(reactor, op);
 }

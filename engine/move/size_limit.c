@@ -14,33 +14,33 @@
 
 static const char *name_of(const struct account *account, char *out)
 {
-    return learnt_name(LEARNT_SIZE, learnt_server_of(&account->hub->settings->target), account->id,
+    return limits_name(LIMITS_SIZE, limits_server_of(&account->reactor->settings->target), account->id,
                        out);
 }
 
 static void keep(const struct account *account)
 {
-    char name[LEARNT_NAME_BYTES], line[LEARNT_LINE_BYTES];
+    char name[LIMITS_NAME_BYTES], line[LIMITS_LINE_BYTES];
 
-    hub_submit_lazy(account->hub,
+    reactor_submit_unwaited(account->reactor,
                     store_op_meta_text(name_of(account, name),
-                                       learnt_size_encode(&account->size_limit.learnt, line)));
+                                       limits_size_encode(&account->size_limit.learnt, line)));
 }
 
 void size_limit_begin(struct account *account)
 {
-    struct learnt_size *learnt = &account->size_limit.learnt;
-    char name[LEARNT_NAME_BYTES];
+    struct limits_size *learnt = &account->size_limit.learnt;
+    char name[LIMITS_NAME_BYTES];
     struct slice value;
     struct err err;
 
     /* What cannot be read is learnt anew, for the price of one message. */
-    if (!spool_meta_get(account->hub->spool, name_of(account, name), &value, &err) ||
-        !learnt_size_decode(value, learnt))
-        *learnt = (struct learnt_size){ 0 };
+    if (!spool_meta_get(account->reactor->spool, name_of(account, name), &value, &err) ||
+        !limits_size_decode(value, learnt))
+        *learnt = (struct limits_size){ 0 };
     free((char *)value.data);
-    if (account->hub->settings->mode == SETTINGS_MODE_RETRY && learnt->refused_bytes) {
-        *learnt = (struct learnt_size){ 0 };
+    if (account->reactor->settings->mode == SETTINGS_MODE_RETRY && learnt->refused_bytes) {
+        *learnt = (struct limits_size){ 0 };
         keep(account);
     }
 }
@@ -52,12 +52,12 @@ void size_limit_offered(struct account *account, uint64_t bytes)
 
 void size_limit_refused(struct account *account, uint64_t bytes)
 {
-    struct learnt_size *learnt = &account->size_limit.learnt;
+    struct limits_size *learnt = &account->size_limit.learnt;
     int64_t now_ms = now_wall_ms();
 
     if (bytes < SIZE_LIMIT_LEAST_BYTES)
         return;
-    if (!learnt_size_holds(learnt, now_ms) || bytes < learnt->refused_bytes) {
+    if (!limits_size_holds(learnt, now_ms) || bytes < learnt->refused_bytes) {
         learnt->refused_bytes = bytes;
         log_line(LOG_INFO, "size_limit.learnt", "user=%s refused=%" PRIu64,
                  account->user->email_address, bytes);
@@ -85,7 +85,7 @@ bool size_limit_is_why(struct account *account, uint64_t bytes, char *words_r, s
 void size_limit_taken(struct account *account, uint64_t bytes)
 {
     struct size_limit *limit = &account->size_limit;
-    struct learnt_size *learnt = &limit->learnt;
+    struct limits_size *learnt = &limit->learnt;
 
     limit->taken++;
     if (bytes > limit->taken_most_bytes)
@@ -96,7 +96,7 @@ void size_limit_taken(struct account *account, uint64_t bytes)
         return;
     log_line(LOG_INFO, "size_limit.lifted", "user=%s taken=%" PRIu64, account->user->email_address,
              bytes);
-    *learnt = (struct learnt_size){ 0 };
+    *learnt = (struct limits_size){ 0 };
     keep(account);
 }
 
@@ -112,7 +112,7 @@ bool size_limit_forbids(const struct account *account, uint64_t mailbox_bytes, u
     if (offered(account, mailbox_bytes) && bytes > offered(account, mailbox_bytes))
         return true;
     return limit->learnt.refused_bytes && bytes >= limit->learnt.refused_bytes &&
-           learnt_size_holds(&limit->learnt, now_wall_ms());
+           limits_size_holds(&limit->learnt, now_wall_ms());
 }
 
 const char *size_limit_words(const struct account *account, uint64_t mailbox_bytes, char *out, size_t cap)

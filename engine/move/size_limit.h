@@ -1,10 +1,10 @@
 /* The largest message that a target mailbox takes, learnt from what it refused: larger ones are then not
- * fetched. Kept in the state folder for the next run (engine/move/learnt).
+ * fetched. Kept in the state folder for the next run (engine/move/limits).
  */
 #ifndef ENGINE_MOVE_SIZE_LIMIT_H
 #define ENGINE_MOVE_SIZE_LIMIT_H
 
-#include "engine/move/learnt.h"
+#include "engine/move/limits.h"
 
 struct account;
 
@@ -13,7 +13,7 @@ struct account;
 #define SIZE_LIMIT_LEAST_BYTES 1000000u
 
 struct size_limit {
-    struct learnt_size learnt;
+    struct limits_size learnt;
     /* Of this run: the largest that was taken, and the smallest of those refused without a word about size that are larger. */
     uint64_t taken_most_bytes, suspect_bytes;
     unsigned taken, suspects;

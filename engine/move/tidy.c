@@ -345,7 +345,7 @@ bool tidy_run(const struct tidy_config *config, struct tidy_result *result, stru
 
     t->config = config;
     t->result = result;
-    t->manners.rewrites = config->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
+    t->fidelity.rewrites = config->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
     ok = visit_house_open(&house, config->settings, &t->err) && loop_create(&t->loop, &t->err) &&
          reader_create(config->spool, &t->reader, &t->err);
     if (ok) {

@@ -16,7 +16,7 @@
 /* What the journal says of the message that the copies are of. */
 struct sent {
     uint32_t message, target_uid, doomed_uid;
-    uint8_t key[TWIN_KEY_BYTES];
+    uint8_t key[MATCH_KEY_BYTES];
     int64_t seconds;
     unsigned flags;
     char keywords[RECORD_KEYWORDS_BYTES_MAX + 1];
@@ -98,7 +98,7 @@ static bool flags_as_sent(const struct tidy *t, const struct sent *s, const stru
 /* "": the first of the two rows is our second copy of the message, and the other one stays. marked: by us, as deleted. */
 static const char *objection(const struct tidy *t, const struct sent *s, const struct tidy_row rows[2], bool marked)
 {
-    const struct twin_row *copy = &rows[0].twin, *kept = &rows[1].twin;
+    const struct match_row *copy = &rows[0].twin, *kept = &rows[1].twin;
 
     if (!copy->uid || !kept->uid)
         return why_changed;

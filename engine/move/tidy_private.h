@@ -10,7 +10,7 @@
 
 /* A row of the target as tidy looks at it. */
 struct tidy_row {
-    struct twin_row twin; /* uid 0: it is not there */
+    struct match_row twin; /* uid 0: it is not there */
     unsigned flags;
     char keywords[1024];
 };
@@ -35,7 +35,7 @@ struct tidy {
     char permanent_words[4096];
     bool has_permanent;
     struct tidy_row *rows; /* two: those that are asked for */
-    struct twin_manners manners;
+    struct match_fidelity fidelity;
 };
 
 /* ---- tidy_talk: each returns when it has ended; false: t->err says why ---------------------- */

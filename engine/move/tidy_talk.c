@@ -162,7 +162,7 @@ bool tidy_look(struct tidy *t, const struct folder_record *f, struct late_look *
         .reader = t->reader,
         .user = f->user,
         .folder = f->folder,
-        .manners = &t->manners,
+        .fidelity = &t->fidelity,
     };
     struct imap_status unused;
     bool ok;
@@ -189,10 +189,10 @@ static void row_told(void *context, const struct imap_message_row *row)
         /* The wanted UID stands in `bytes` until it comes. */
         if (r->twin.uid || r->twin.bytes != row->uid || !row->has_header || !row->has_size || !row->has_flags)
             continue;
-        r->twin = (struct twin_row){ .seconds = row->date.known ? row->date.seconds : INT64_MIN,
+        r->twin = (struct match_row){ .seconds = row->date.known ? row->date.seconds : INT64_MIN,
                                      .bytes = row->size_bytes,
                                      .uid = row->uid };
-        twin_key(row->header, r->twin.key);
+        match_key(row->header, r->twin.key);
         r->flags = row->flags.system & 0x1f;
         if (size >= sizeof r->keywords)
             r->twin.uid = 0; /* what it has cannot be compared */

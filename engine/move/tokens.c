@@ -6,7 +6,7 @@
 #include "io/base/mem.h"
 #include "io/base/now.h"
 #include "io/https.h"
-#include "store/keepsake.h"
+#include "store/secret_file.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ struct entry {
     const struct settings_user *user; /* NULL: the application's own */
     struct secret *access;
     char *keep_file;           /* where the refresh token is, or will be once it was rotated; or NULL */
-    int turn;                  /* keepsake_lock while asking, else -1 */
+    int turn;                  /* secret_file_lock while asking, else -1 */
     uint64_t from_ms, ends_ms; /* loop time */
     bool asking, refused;
     bool skew_known;
@@ -42,20 +42,20 @@ struct entry {
 };
 
 struct tokens {
-    struct hub *hub;
+    struct reactor *reactor;
     struct entry *entries;
 };
 
 static const struct settings_endpoint *endpoint(const struct entry *e)
 {
-    return settings_endpoint(e->tokens->hub->settings, e->side);
+    return settings_endpoint(e->tokens->reactor->settings, e->side);
 }
 
-struct tokens *tokens_create(struct hub *hub)
+struct tokens *tokens_create(struct reactor *reactor)
 {
     struct tokens *t = mem_zero(1, sizeof *t);
 
-    t->hub = hub;
+    t->reactor = reactor;
     return t;
 }
 
@@ -65,13 +65,13 @@ void tokens_destroy(struct tokens **tokens)
 
     if (!*tokens)
         return;
-    if ((*tokens)->hub->loop)
-        https_drop((*tokens)->hub->https, (*tokens)->hub->loop);
+    if ((*tokens)->reactor->loop)
+        https_drop((*tokens)->reactor->https, (*tokens)->reactor->loop);
     while ((e = (*tokens)->entries) != NULL) {
         (*tokens)->entries = e->next;
-        loop_timer_clear((*tokens)->hub->loop, &e->again);
+        loop_timer_clear((*tokens)->reactor->loop, &e->again);
         secret_destroy(&e->access);
-        keepsake_unlock(&e->turn);
+        secret_file_unlock(&e->turn);
         free(e->keep_file);
         free(e);
     }
@@ -90,7 +90,7 @@ static bool per_user(const struct settings_oauth *oauth)
  * under a name that changes when users.csv gets another. */
 static char *keep_file_of(const struct entry *e)
 {
-    const struct settings *settings = e->tokens->hub->settings;
+    const struct settings *settings = e->tokens->reactor->settings;
     const struct settings_oauth *oauth = &endpoint(e)->oauth;
     const struct secret *first;
     unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -111,13 +111,13 @@ static char *keep_file_of(const struct entry *e)
 /* A file that the user wrote stays as readable as it was. */
 static const struct secret *seal_of(const struct entry *e)
 {
-    return e->user || endpoint(e)->oauth.device_code ? e->tokens->hub->settings->spool_key : NULL;
+    return e->user || endpoint(e)->oauth.device_code ? e->tokens->reactor->settings->spool_key : NULL;
 }
 
 static struct entry *find(struct tokens *t, enum side side, const struct settings_user *user)
 {
     struct entry *e;
-    const struct settings_oauth *oauth = &settings_endpoint(t->hub->settings, side)->oauth;
+    const struct settings_oauth *oauth = &settings_endpoint(t->reactor->settings, side)->oauth;
 
     if (!per_user(oauth))
         user = NULL;
@@ -135,9 +135,9 @@ static struct entry *find(struct tokens *t, enum side side, const struct setting
     return e;
 }
 
-static void poke_all(struct hub *hub)
+static void poke_all(struct reactor *reactor)
 {
-    for (struct account *a = hub->accounts; a; a = a->next)
+    for (struct account *a = reactor->accounts; a; a = a->next)
         account_poke(a);
 }
 
@@ -150,13 +150,13 @@ static void ask_again(void *context)
 
 static void failed(struct entry *e, const struct err *err)
 {
-    struct hub *hub = e->tokens->hub;
-    uint64_t now = loop_now_ms(hub->loop);
+    struct reactor *reactor = e->tokens->reactor;
+    uint64_t now = loop_now_ms(reactor->loop);
 
     e->err = *err;
     log_err(LOG_WARN, "token.refused", err);
     if (err->class == ERR_CLASS_PERMANENT ||
-        e->failures >= hub->settings->policy.transient_failure_limit) {
+        e->failures >= reactor->settings->policy.transient_failure_limit) {
         e->refused = true;
         e->not_before_ms = now + REFUSED_PAUSE_MS;
     } else {
@@ -165,9 +165,9 @@ static void failed(struct entry *e, const struct err *err)
         if (err->wait_ms > wait)
             wait = err->wait_ms;
         e->failures++;
-        loop_timer_set(hub->loop, &e->again, wait, ask_again, e);
+        loop_timer_set(reactor->loop, &e->again, wait, ask_again, e);
     }
-    poke_all(hub);
+    poke_all(reactor);
 }
 
 /* A refresh token that the server rotated: the old one may be good for nothing from now on. */
@@ -177,7 +177,7 @@ static void keep_refresh(struct entry *e, const struct secret *refresh)
 
     if (!e->keep_file) {
         log_line(LOG_WARN, "token.rotate", "why=there is no state folder to keep the new one in");
-    } else if (!keepsake_write(e->keep_file, refresh, seal_of(e), &err)) {
+    } else if (!secret_file_write(e->keep_file, refresh, seal_of(e), &err)) {
         err_doing(&err, "keep the rotated refresh token");
         log_err(LOG_ERROR, "token.rotate", &err);
     }
@@ -191,16 +191,16 @@ static bool read_refresh(const struct entry *e, struct secret **refresh_r, struc
 
     if (e->user)
         first = e->side == SIDE_SOURCE ? e->user->password : e->user->target_password;
-    if (first && (!e->keep_file || !keepsake_exists(e->keep_file))) {
+    if (first && (!e->keep_file || !secret_file_exists(e->keep_file))) {
         *refresh_r = secret_create(secret_peek(first));
         return true;
     }
-    if (!e->keep_file || (oauth->device_code && !keepsake_exists(e->keep_file)))
+    if (!e->keep_file || (oauth->device_code && !secret_file_exists(e->keep_file)))
         return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_TOKEN, 0, "%s",
                        oauth->device_code
                            ? "nobody has signed in yet; run mailhaul sign-in with this batch file"
                            : "there is no refresh token");
-    if (keepsake_read(e->keep_file, seal_of(e), refresh_r, err_r))
+    if (secret_file_read(e->keep_file, seal_of(e), refresh_r, err_r))
         return true;
     err_r->origin = ERR_ORIGIN_TOKEN;
     return err_doing(err_r, "token request");
@@ -220,14 +220,14 @@ static void compare_clocks(struct entry *e, const char *date)
 static void answered(void *context, const struct https_answer *answer)
 {
     struct entry *e = context;
-    struct hub *hub = e->tokens->hub;
+    struct reactor *reactor = e->tokens->reactor;
     const struct settings_oauth *oauth = &endpoint(e)->oauth;
     struct oauth_token token;
     struct err err;
 
     e->asking = false;
     if (!answer->ok) {
-        keepsake_unlock(&e->turn);
+        secret_file_unlock(&e->turn);
         err = answer->err;
         err.origin = ERR_ORIGIN_TOKEN;
         err_doing(&err, "token request");
@@ -237,28 +237,28 @@ static void answered(void *context, const struct https_answer *answer)
     compare_clocks(e, answer->date);
     if (!oauth_answer(answer->status, buf_slice(&answer->body), answer->retry_after_s, &token,
                       &err)) {
-        keepsake_unlock(&e->turn);
+        secret_file_unlock(&e->turn);
         failed(e, &err);
         return;
     }
     secret_destroy(&e->access);
     e->access = token.access;
-    e->from_ms = loop_now_ms(hub->loop);
+    e->from_ms = loop_now_ms(reactor->loop);
     e->ends_ms = e->from_ms + token.life_s * 1000ull;
     e->failures = 0;
     e->refused = false;
     if (token.refresh && oauth->grant == SETTINGS_GRANT_REFRESH_TOKEN)
         keep_refresh(e, token.refresh);
     secret_destroy(&token.refresh);
-    keepsake_unlock(&e->turn);
+    secret_file_unlock(&e->turn);
     log_line(LOG_INFO, "token.got", "side=%s life_s=%u",
              e->side == SIDE_SOURCE ? "source" : "target", token.life_s);
-    poke_all(hub);
+    poke_all(reactor);
 }
 
 static void ask(struct entry *e)
 {
-    struct hub *hub = e->tokens->hub;
+    struct reactor *reactor = e->tokens->reactor;
     const struct settings_endpoint *to = endpoint(e);
     struct secret *refresh = NULL;
     struct buf form;
@@ -268,8 +268,8 @@ static void ask(struct entry *e)
     if (e->asking)
         return;
     /* One use at a time, and always of the newest: where tokens rotate, the one before is void. */
-    if (e->keep_file && keepsake_lock(e->keep_file, &e->turn) == KEEPSAKE_BUSY) {
-        loop_timer_set(hub->loop, &e->again, TURN_MS, ask_again, e);
+    if (e->keep_file && secret_file_lock(e->keep_file, &e->turn) == SECRET_FILE_BUSY) {
+        loop_timer_set(reactor->loop, &e->again, TURN_MS, ask_again, e);
         return;
     }
     buf_init(&form, FORM_BYTES_MAX);
@@ -289,9 +289,9 @@ static void ask(struct entry *e)
         };
 
         e->asking = true;
-        https_send(hub->https, &request, hub->loop, answered, e);
+        https_send(reactor->https, &request, reactor->loop, answered, e);
     } else {
-        keepsake_unlock(&e->turn);
+        secret_file_unlock(&e->turn);
         failed(e, &err);
     }
     if (buf_slice(&form).size)
@@ -311,7 +311,7 @@ enum tokens_answer tokens_get(struct tokens *t, enum side side, const struct set
                               struct secret **token_r, uint64_t *ends_ms_r, struct err *err_r)
 {
     struct entry *e = find(t, side, user);
-    uint64_t now = loop_now_ms(t->hub->loop);
+    uint64_t now = loop_now_ms(t->reactor->loop);
 
     if (e->refused) {
         if (now < e->not_before_ms) {

@@ -1,14 +1,14 @@
-/* Access tokens of one hub: asked for on the HTTPS thread, kept, renewed ahead of their end, one for
+/* Access tokens of one reactor: asked for on the HTTPS thread, kept, renewed ahead of their end, one for
  * all mailboxes where the grant is the application's own, one a user where it is the user's.
  */
 #ifndef ENGINE_MOVE_TOKENS_H
 #define ENGINE_MOVE_TOKENS_H
 
-#include "engine/move/hub.h"
+#include "engine/move/reactor.h"
 
 struct tokens;
 
-struct tokens *tokens_create(struct hub *hub);
+struct tokens *tokens_create(struct reactor *reactor);
 /* After the last account ended, on the loop's thread, before the loop and the HTTPS thread: an answer that
  * has come is still heard, for it may hold a refresh token in place of the last; of those under way none is
  * told any more. */
@@ -16,7 +16,7 @@ void tokens_destroy(struct tokens **tokens);
 
 enum tokens_answer {
     TOKENS_READY,
-    TOKENS_WAIT,   /* asked for; every account of the hub is poked when it comes. err_r: why the
+    TOKENS_WAIT,   /* asked for; every account of the reactor is poked when it comes. err_r: why the
                       last try failed; class NONE when none has or one is under way */
     TOKENS_REFUSED /* err_r tells; asked again after a minute at the earliest */
 };

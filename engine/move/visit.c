@@ -15,7 +15,7 @@
 #define LISTS_SHARE 2u
 
 struct visits {
-    struct hub hub; /* as far as tokens need one */
+    struct reactor reactor; /* as far as tokens need one */
 };
 
 struct visit {
@@ -29,7 +29,7 @@ struct visit {
     struct secret *token;
     struct loop_timer again;
     unsigned failures; /* in a row */
-    unsigned came_seen; /* see hub_turned_away */
+    unsigned came_seen; /* see reactor_turned_away */
     bool ending;
     bool waits; /* the link is closed for a wait of wait_ms */
     uint32_t wait_ms;
@@ -74,23 +74,23 @@ void visit_house_close(struct visit_house *house)
     quota_destroy(&house->memory);
 }
 
-void visit_house_hub(const struct visit_house *house, struct loop *loop, struct hub *hub_r)
+void visit_house_reactor(const struct visit_house *house, struct loop *loop, struct reactor *reactor_r)
 {
-    *hub_r = (struct hub){ .settings = house->settings,
+    *reactor_r = (struct reactor){ .settings = house->settings,
                            .loop = loop,
                            .presence = house->presence,
                            .memory = house->memory,
                            .https = house->https };
     for (unsigned side = 0; side < SIDE_COUNT; side++)
-        hub_r->tls[side] = house->tls[side];
-    hub_r->tokens = tokens_create(hub_r);
+        reactor_r->tls[side] = house->tls[side];
+    reactor_r->tokens = tokens_create(reactor_r);
 }
 
 struct visits *visits_create(const struct visit_house *house, struct loop *loop)
 {
     struct visits *visits = mem_zero(1, sizeof *visits);
 
-    visit_house_hub(house, loop, &visits->hub);
+    visit_house_reactor(house, loop, &visits->reactor);
     return visits;
 }
 
@@ -98,7 +98,7 @@ void visits_destroy(struct visits **visits)
 {
     if (!*visits)
         return;
-    tokens_destroy(&(*visits)->hub.tokens);
+    tokens_destroy(&(*visits)->reactor.tokens);
     free(*visits);
     *visits = NULL;
 }
@@ -109,7 +109,7 @@ static void connect_now(void *context);
 
 static void over(struct visit *v)
 {
-    struct loop *loop = v->visits->hub.loop;
+    struct loop *loop = v->visits->reactor.loop;
 
     loop_timer_clear(loop, &v->again);
     secret_destroy(&v->token);
@@ -140,7 +140,7 @@ static bool patient(struct visit *v, enum trouble_doing doing, const struct err 
                   &verdict);
     v->wait_ms = verdict.wait_ms;
     /* Its turn comes when one of those that get in has ended. */
-    if (verdict.action == TROUBLE_FEWER && (turned_away || v->visits->hub.presence[v->side].now > 0)) {
+    if (verdict.action == TROUBLE_FEWER && (turned_away || v->visits->reactor.presence[v->side].now > 0)) {
         v->failures = 1;
         return true;
     }
@@ -157,7 +157,7 @@ static void link_ready(void *context)
 {
     struct visit *v = context;
 
-    hub_stands(&v->visits->hub, v->side);
+    reactor_stands(&v->visits->reactor, v->side);
     if (v->ending) {
         link_finish(v->link);
         return;
@@ -168,15 +168,15 @@ static void link_ready(void *context)
 static void link_closed(void *context, const struct err *err, bool ready_before)
 {
     struct visit *v = context;
-    struct loop *loop = v->visits->hub.loop;
+    struct loop *loop = v->visits->reactor.loop;
     bool greeted = session_was_greeted(link_session(v->link));
     enum trouble_doing doing = ready_before ? TROUBLE_LIST : trouble_while_connecting(err, greeted);
     bool turned_away = false;
     struct err away;
 
     if (ready_before) {
-        hub_falls(&v->visits->hub, v->side, &v->came_seen);
-    } else if (hub_turned_away(&v->visits->hub, v->side, err, greeted, v->failures, &v->came_seen, &away)) {
+        reactor_falls(&v->visits->reactor, v->side, &v->came_seen);
+    } else if (reactor_turned_away(&v->visits->reactor, v->side, err, greeted, v->failures, &v->came_seen, &away)) {
         turned_away = true;
         err = &away;
     }
@@ -191,7 +191,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
         return;
     }
     if (slice_find_nocase(slice_cstr(err->server_text), SLICE("AccessTokenExpired")) != SIZE_MAX)
-        tokens_forget(v->visits->hub.tokens, v->side, v->user);
+        tokens_forget(v->visits->reactor.tokens, v->side, v->user);
     v->waits = false;
     loop_timer_set(loop, &v->again, v->wait_ms, connect_now, v);
     if (v->events->waits)
@@ -203,8 +203,8 @@ static const struct link_events link_events = { .ready = link_ready, .closed = l
 static void connect_now(void *context)
 {
     struct visit *v = context;
-    struct hub *hub = &v->visits->hub;
-    const struct settings *settings = hub->settings;
+    struct reactor *reactor = &v->visits->reactor;
+    const struct settings *settings = reactor->settings;
     const struct settings_endpoint *endpoint = settings_endpoint(settings, v->side);
     struct link_config config;
     char label[160];
@@ -216,11 +216,11 @@ static void connect_now(void *context)
         return;
     }
     if (endpoint->oauth.grant != SETTINGS_GRANT_NONE)
-        switch (tokens_get(hub->tokens, v->side, v->user, &v->token, &ends_ms, &err)) {
+        switch (tokens_get(reactor->tokens, v->side, v->user, &v->token, &ends_ms, &err)) {
         case TOKENS_READY:
             break;
         case TOKENS_WAIT:
-            loop_timer_set(hub->loop, &v->again, TOKEN_LOOK_MS, connect_now, v);
+            loop_timer_set(reactor->loop, &v->again, TOKEN_LOOK_MS, connect_now, v);
             return;
         case TOKENS_REFUSED:
             give_up(v, "TokenFailed", &err);
@@ -229,10 +229,10 @@ static void connect_now(void *context)
         }
     snprintf(label, sizeof label, "%s user=%s", v->side == SIDE_SOURCE ? "source" : "target",
              v->user->email_address);
-    login_as(settings, v->side, v->user, hub->tls[v->side], v->token, &config);
+    login_as(settings, v->side, v->user, reactor->tls[v->side], v->token, &config);
     config.session.memory = v->memory;
     config.label = label;
-    v->link = link_open(hub->loop, &config, &link_events, v);
+    v->link = link_open(reactor->loop, &config, &link_events, v);
 }
 
 struct visit *visit_start(struct visits *visits, enum side side, const struct settings_user *user,
@@ -245,8 +245,8 @@ struct visit *visit_start(struct visits *visits, enum side side, const struct se
     v->user = user;
     v->events = events;
     v->context = context;
-    v->memory = quota_join(visits->hub.memory);
-    loop_timer_set(visits->hub.loop, &v->again, 0, connect_now, v);
+    v->memory = quota_join(visits->reactor.memory);
+    loop_timer_set(visits->reactor.loop, &v->again, 0, connect_now, v);
     return v;
 }
 
@@ -283,5 +283,5 @@ void visit_end(struct visit *v)
     if (v->link)
         link_finish(v->link);
     else
-        loop_timer_set(v->visits->hub.loop, &v->again, 0, over_later, v);
+        loop_timer_set(v->visits->reactor.loop, &v->again, 0, over_later, v);
 }

@@ -5,7 +5,7 @@
 #ifndef ENGINE_MOVE_VISIT_H
 #define ENGINE_MOVE_VISIT_H
 
-#include "engine/move/hub.h"
+#include "engine/move/reactor.h"
 #include "engine/move/link.h"
 #include "engine/rules/trouble.h"
 #include "io/base/quota.h"
@@ -22,9 +22,9 @@ struct visit_house {
 bool visit_house_open(struct visit_house *house, const struct settings *settings,
                       struct err *err_r) ERR_CHECK;
 void visit_house_close(struct visit_house *house);
-/* A hub as far as visits, probes and tokens need one, for the caller's loop. Its tokens are made:
+/* A reactor as far as visits, probes and tokens need one, for the caller's loop. Its tokens are made:
  * tokens_destroy is the caller's. Both are borrowed. */
-void visit_house_hub(const struct visit_house *house, struct loop *loop, struct hub *hub_r);
+void visit_house_reactor(const struct visit_house *house, struct loop *loop, struct reactor *reactor_r);
 
 /* What the visits of one loop share. house and loop must outlive it. */
 struct visits;

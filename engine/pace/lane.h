@@ -6,7 +6,7 @@
 
 #include "engine/pace/backoff.h"
 #include "engine/pace/fair.h"
-#include "engine/pace/kin.h"
+#include "engine/pace/cohort.h"
 #include "engine/pace/law.h"
 #include "engine/pace/strikes.h"
 
@@ -42,12 +42,12 @@ struct lane {
     uint64_t quiet_ms;     /* since when no own cut is known */
     uint64_t grown_ms;     /* last look at growth */
 
-    struct kin_class *kin; /* whose rate it takes for its own, NULL none */
-    uint64_t kin_made;     /* by which agreement */
-    uint64_t kin_ms;       /* since when */
-    uint64_t kin_cut_ms;   /* its last cut as a member, 0 none */
-    uint32_t kin_cuts;     /* since then */
-    double kin_more;       /* its rate over the class's, while it tries whether it has more */
+    struct cohort_class *cohort; /* whose rate it takes for its own, NULL none */
+    uint64_t cohort_made;     /* by which agreement */
+    uint64_t cohort_ms;       /* since when */
+    uint64_t cohort_cut_ms;   /* its last cut as a member, 0 none */
+    uint32_t cohort_cuts;     /* since then */
+    double cohort_more;       /* its rate over the class's, while it tries whether it has more */
     bool tries;            /* whether it has more than the class */
     uint64_t try_ms;       /* since when */
     double try_cost;       /* cost_accepted then */
@@ -113,7 +113,7 @@ struct pace {
     bool polling;
     struct strikes throttles, drops;
     struct trial trial;
-    struct kin kin;
+    struct cohort cohort;
     struct wary wary;
     struct slots connects;
     struct bucket

@@ -1,13 +1,13 @@
 /* What a lane learns of a budget of its own, from its cuts and from lanes that are alike
- * (engine/pace/kin.h). */
+ * (engine/pace/cohort.h). */
 #include "engine/pace/lane.h"
 
 #include <math.h>
 
 #define RATE_MIN       0.01
 #define LEARN_COST     20.0  /* accepted between two cuts: less teaches nothing */
-#define KIN_LEARN_COST 40.0  /* the same, for others, or ... */
-#define KIN_LEARN_S    20.0  /* ... over so long a time */
+#define COHORT_LEARN_COST 40.0  /* the same, for others, or ... */
+#define COHORT_LEARN_S    20.0  /* ... over so long a time */
 #define WAIT_MOST      0.5   /* of that time; pauses that differ by more have another reason */
 #define TRUST_COST     200.0 /* accepted before more is tried: sizes differ, less tells little */
 #define CONFIRM_SHARE  0.15
@@ -15,9 +15,9 @@
 #define GUESS_MS       60000 /* a guess doubles in so long, until the next cut */
 #define UNUSED         0.25 /* of the burst: it was its turn that the lane waited for, not its rate */
 #define NO_LIMIT       8    /* times what was learnt: nobody enforces it any more */
-#define KIN_NEW_MS     30000 /* a cut so soon after joining is of what was sent before */
-#define KIN_CUTS_MOST  2     /* of a member, then it is none */
-#define KIN_CUTS_MIN   10    /* minutes (kin_minute_ms) after which they are counted anew */
+#define COHORT_NEW_MS     30000 /* a cut so soon after joining is of what was sent before */
+#define COHORT_CUTS_MOST  2     /* of a member, then it is none */
+#define COHORT_CUTS_MIN   10    /* minutes (cohort_minute_ms) after which they are counted anew */
 #define TRY_DOUBLE_MS  30000 /* a member that tries for more doubles in so long, or ... */
 #define TRY_WAITS      2     /* ... in so many pauses */
 #define TRY_SAVED      4     /* pauses' worth may have been saved up, ... */
@@ -30,13 +30,13 @@ static uint32_t index_of(const struct pace *p, const struct lane *lane)
 
 static bool is_member(const struct lane *lane)
 {
-    return lane->kin && lane->kin->rate > 0 && lane->kin->made == lane->kin_made;
+    return lane->cohort && lane->cohort->rate > 0 && lane->cohort->made == lane->cohort_made;
 }
 
 double pace_lane_rate_hat(const struct lane *lane)
 {
     if (is_member(lane))
-        return lane->kin->rate;
+        return lane->cohort->rate;
     return lane->wary ? 0 : lane->rate_hat;
 }
 
@@ -62,20 +62,20 @@ static uint64_t trust_ms(const struct pace *p, const struct lane *lane)
 
 static void leave(struct lane *lane)
 {
-    if (lane->kin && lane->kin->made == lane->kin_made)
-        lane->kin->members--;
-    lane->kin = NULL;
+    if (lane->cohort && lane->cohort->made == lane->cohort_made)
+        lane->cohort->members--;
+    lane->cohort = NULL;
 }
 
 void pace_lane_leave(struct pace *p, struct lane *lane)
 {
     leave(lane);
-    kin_forget(&p->kin, index_of(p, lane));
+    cohort_forget(&p->cohort, index_of(p, lane));
 }
 
 /* What it does not know itself it may take from others, unless it has shown better. What it knows
  * must be about the same. */
-static bool may_join(const struct pace *p, struct lane *lane, const struct kin_class *c)
+static bool may_join(const struct pace *p, struct lane *lane, const struct cohort_class *c)
 {
     double est = meter_rate(&lane->accepted, p->now);
 
@@ -84,33 +84,33 @@ static bool may_join(const struct pace *p, struct lane *lane, const struct kin_c
     if (lane->wary)
         return true;
     if (!lane->guess)
-        return lane->rate_hat <= KIN_FAR * c->rate && c->rate <= KIN_FAR * lane->rate_hat;
-    return est <= KIN_FAR * c->rate ||
+        return lane->rate_hat <= COHORT_FAR * c->rate && c->rate <= COHORT_FAR * lane->rate_hat;
+    return est <= COHORT_FAR * c->rate ||
            est * (double)meter_span_ms(&lane->accepted, p->now) < LEARN_COST * 1000;
 }
 
 /* Joins the lanes that are alike, leaves them when they no longer agree, and takes their rate. */
 static void follow(struct pace *p, struct lane *lane)
 {
-    struct kin_class *c = lane->kin;
+    struct cohort_class *c = lane->cohort;
 
     if (c && !is_member(lane))
         leave(lane);
-    if (!lane->kin && lane->rate_hat > 0 && lane->told_ms > 0) {
-        c = kin_find(&p->kin, lane->told_ms);
+    if (!lane->cohort && lane->rate_hat > 0 && lane->told_ms > 0) {
+        c = cohort_find(&p->cohort, lane->told_ms);
         if (!c || !may_join(p, lane, c))
             return;
-        lane->kin = c;
-        lane->kin_made = c->made;
-        lane->kin_ms = p->now;
-        lane->kin_cuts = 0;
-        lane->kin_more = 1;
+        lane->cohort = c;
+        lane->cohort_made = c->made;
+        lane->cohort_ms = p->now;
+        lane->cohort_cuts = 0;
+        lane->cohort_more = 1;
         lane->tries = false;
         lane->quiet_ms = lane->grown_ms = p->now;
         c->members++;
     }
-    if (lane->kin)
-        lane->rate = lane->kin->rate * lane->kin_more;
+    if (lane->cohort)
+        lane->rate = lane->cohort->rate * lane->cohort_more;
 }
 
 /* What the mailbox had saved up is in what the first cut measured, and the time in which the rate
@@ -131,14 +131,14 @@ static double learn(const struct lane *lane)
  * until then is what it learns from. */
 static bool stays(struct lane *lane)
 {
-    if (!lane->kin || lane->cut_ms < lane->kin_ms + KIN_NEW_MS)
+    if (!lane->cohort || lane->cut_ms < lane->cohort_ms + COHORT_NEW_MS)
         return false;
-    if ((double)(lane->cut_ms - lane->kin_cut_ms) > KIN_CUTS_MIN * kin_minute_ms(lane->kin))
-        lane->kin_cuts = 0;
-    lane->kin_cut_ms = lane->cut_ms;
+    if ((double)(lane->cut_ms - lane->cohort_cut_ms) > COHORT_CUTS_MIN * cohort_minute_ms(lane->cohort))
+        lane->cohort_cuts = 0;
+    lane->cohort_cut_ms = lane->cut_ms;
     if (!lane->cut_whole)
         return true;
-    lane->alone = ++lane->kin_cuts >= KIN_CUTS_MOST || lane->cut_est < lane->kin->rate / KIN_FAR;
+    lane->alone = ++lane->cohort_cuts >= COHORT_CUTS_MOST || lane->cut_est < lane->cohort->rate / COHORT_FAR;
     return !lane->alone;
 }
 
@@ -176,12 +176,12 @@ void pace_lane_cut(struct pace *p, struct lane *lane, uint64_t wait_ms)
     if (wait_ms > lane->told_ms)
         lane->told_ms = wait_ms;
     follow(p, lane);
-    if (lane->kin && lane->tries)
-        kin_tried(lane->kin, false, p->now);
-    else if (lane->kin && lane->cut_est >= 0 && p->now >= lane->kin_ms + KIN_NEW_MS)
-        kin_cut(lane->kin, p->now);
+    if (lane->cohort && lane->tries)
+        cohort_tried(lane->cohort, false, p->now);
+    else if (lane->cohort && lane->cut_est >= 0 && p->now >= lane->cohort_ms + COHORT_NEW_MS)
+        cohort_cut(lane->cohort, p->now);
     lane->tries = false;
-    lane->kin_more = 1;
+    lane->cohort_more = 1;
 }
 
 void pace_lane_was_idle(struct pace *p, struct lane *lane)
@@ -209,7 +209,7 @@ void pace_lane_judge(struct pace *p, struct lane *lane)
     if (tenant_was_it(p, lane) || lane->cut_est < 0)
         return;
     if (lane->wary && is_member(lane)) {
-        lane->rate_hat = lane->kin->rate;
+        lane->rate_hat = lane->cohort->rate;
     } else if (stays(lane)) {
         if (lane->cut_whole) {
             lane->rate_hat = fmax(lane->cut_est, RATE_MIN);
@@ -223,8 +223,8 @@ void pace_lane_judge(struct pace *p, struct lane *lane)
     }
     lane->wary = false;
     if (!lane->guess && lane->cut_whole &&
-        (lane->cut_cost >= KIN_LEARN_COST || lane->cut_cost >= KIN_LEARN_S * lane->cut_est))
-        kin_learnt(&p->kin, index_of(p, lane), lane->rate_hat, lane->told_ms, p->now);
+        (lane->cut_cost >= COHORT_LEARN_COST || lane->cut_cost >= COHORT_LEARN_S * lane->cut_est))
+        cohort_learnt(&p->cohort, index_of(p, lane), lane->rate_hat, lane->told_ms, p->now);
     /* Counted from the throttle on: the pause belongs to the time in which the server refilled. */
     meter_restart(&lane->accepted, lane->cut_ms);
     lane->from_wait_ms = lane->cut_wait_ms;
@@ -239,28 +239,28 @@ void pace_lane_judge(struct pace *p, struct lane *lane)
  * their rate is more than any of them may have saved up. */
 static void try_more(struct pace *p, struct lane *lane, double dt_ms)
 {
-    struct kin_class *c = lane->kin;
+    struct cohort_class *c = lane->cohort;
     double wait_ms = (double)c->wait_ms, even;
 
     if (!lane->tries) {
-        lane->tries = lane->guess && kin_may_try(c, p->now);
+        lane->tries = lane->guess && cohort_may_try(c, p->now);
         lane->try_ms = p->now;
         lane->try_cost = lane->cost_accepted;
         return;
     }
-    lane->kin_more *= exp2(dt_ms / fmax(TRY_DOUBLE_MS, TRY_WAITS * wait_ms));
+    lane->cohort_more *= exp2(dt_ms / fmax(TRY_DOUBLE_MS, TRY_WAITS * wait_ms));
     even = c->rate * ((double)(p->now - lane->try_ms) + TRY_SAVED * wait_ms) / 1000;
     if (lane->cost_accepted - lane->try_cost <= even + TRY_COST)
         return;
     lane->alone = true;
     lane->tries = false;
     leave(lane);
-    kin_tried(c, true, p->now);
+    cohort_tried(c, true, p->now);
 }
 
 static void grow(struct pace *p, struct lane *lane, double dt_ms)
 {
-    if (lane->kin) {
+    if (lane->cohort) {
         try_more(p, lane, dt_ms);
         return;
     }
@@ -279,7 +279,7 @@ static void grow(struct pace *p, struct lane *lane, double dt_ms)
 /* From when on it may grow. */
 static uint64_t grows_from(const struct pace *p, const struct lane *lane)
 {
-    return lane->quiet_ms + (lane->guess || lane->kin ? 0 : trust_ms(p, lane));
+    return lane->quiet_ms + (lane->guess || lane->cohort ? 0 : trust_ms(p, lane));
 }
 
 void pace_lane_used(struct pace *p, struct lane *lane)
@@ -292,8 +292,8 @@ void pace_lane_used(struct pace *p, struct lane *lane)
     if (from < lane->grown_ms)
         from = lane->grown_ms;
     if (lane->tokens.tokens <= UNUSED * pace_lane_burst(lane)) {
-        if (lane->kin)
-            kin_used(lane->kin, p->now);
+        if (lane->cohort)
+            cohort_used(lane->cohort, p->now);
         if (p->now > from)
             grow(p, lane, (double)(p->now - from));
     }

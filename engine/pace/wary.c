@@ -1,6 +1,6 @@
 /* Mailboxes that are alike are used up together. Three were refused and it was not the tenant
  * (engine/pace/trial.c): many that have sent about as much may be refused next, each to learn the
- * same. So most of them go slow until some have learnt it (engine/pace/kin.h), and a few pilots go
+ * same. So most of them go slow until some have learnt it (engine/pace/cohort.h), and a few pilots go
  * on. Where pilots come much further, or are told about a much shorter pause, they are not alike,
  * and all go on as before. */
 #include "engine/pace/lane.h"
@@ -108,7 +108,7 @@ void pace_wary_begin(struct pace *p, uint64_t since_ms)
     if (is_on(p) || p->now < p->wary.rest_ms)
         return;
     refused = middle_refused(p, since_ms, &cost);
-    if (!refused || kin_find(&p->kin, refused->cut_wait_ms))
+    if (!refused || cohort_find(&p->cohort, refused->cut_wait_ms))
         return;
     for (uint32_t i = 0; i < p->lane_count; i++)
         count += has_sent_as_much(p, &p->lanes[i], cost);
@@ -163,7 +163,7 @@ void pace_wary_sent(struct pace *p, uint32_t index)
         return;
     if (lane->pilot && sent(lane, p->now) > FURTHER * w->cost)
         tell(p, lane, false);
-    else if (has_sent_as_much(p, lane, w->cost) && (is_on(p) || kin_find(&p->kin, w->wait_ms)))
+    else if (has_sent_as_much(p, lane, w->cost) && (is_on(p) || cohort_find(&p->cohort, w->wait_ms)))
         go_slow(p, index);
 }
 

@@ -374,7 +374,7 @@ static void doubts(struct emit *e, const struct report *r)
     emit_end_array(e);
 }
 
-static void course(struct emit *e, const struct report_course *c)
+static void course(struct emit *e, const struct report_timeline *c)
 {
     emit_object(e, "course");
     emit_number(e, "from", stamp(c->from_ms));
@@ -399,12 +399,12 @@ static void servers(struct emit *e, const struct report *r)
     for (unsigned i = 0; i < r->learnt.server_count; i++) {
         const struct report_server *s = &r->learnt.servers[i];
 
-        if (!report_learnt_tells(s))
+        if (!report_limits_tells(s))
             continue;
         emit_array(e, NULL);
         emit_cstr(e, NULL, s->source ? "source" : "target");
         emit_cstr(e, NULL, s->learnt.server);
-        emit_cstr(e, NULL, report_learnt_line(s, line, sizeof line));
+        emit_cstr(e, NULL, report_limits_line(s, line, sizeof line));
         emit_number(e, NULL, stamp(s->learnt.told_ms));
         emit_end_array(e);
     }

@@ -1,6 +1,6 @@
 #include "engine/report/report.h"
 
-#include "engine/report/course.h"
+#include "engine/report/timeline.h"
 #include "engine/report/details.h"
 #include "engine/report/emit.h"
 #include "engine/report/merge.h"
@@ -311,14 +311,14 @@ static bool user(struct emit *e, struct report *r, const struct report_user *u, 
     return good;
 }
 
-static void timeline(struct emit *e, const struct report_course *c)
+static void timeline(struct emit *e, const struct report_timeline *c)
 {
     emit_object(e, "timeline");
     emit_time(e, "from", c->from_ms);
     emit_real(e, "step_s", (double)c->step_ms / 1000.0);
     emit_real(e, "active_s", (double)c->active_ms / 1000.0);
     for (unsigned v = 0; v < SAMPLE_VALUES; v++) {
-        emit_array(e, report_course_name(v));
+        emit_array(e, report_timeline_name(v));
         for (unsigned i = 0; i < c->points; i++)
             emit_real(e, NULL, c->values[i][v]);
         emit_end_array(e);
@@ -342,7 +342,7 @@ bool report_write_json(struct report *r, FILE *out, struct err *err_r)
         if (!user(&e, r, &r->users[i], err_r))
             return false;
     emit_end_array(&e);
-    report_learnt_emit(&e, r);
+    report_limits_emit(&e, r);
     timeline(&e, &r->course);
     emit_end_object(&e);
     if (fflush(out) != 0 || ferror(out))

@@ -1,7 +1,7 @@
 #include "engine/report/report.h"
 
 #include "engine/report/batch.h"
-#include "engine/report/course.h"
+#include "engine/report/timeline.h"
 #include "engine/report/details.h"
 #include "engine/report/format.h"
 #include "engine/report/merge.h"
@@ -343,8 +343,8 @@ static bool load(struct report *r, bool full, struct err *err_r)
         qsort(r->groups, r->group_count, sizeof *r->groups, urgent_first);
     if (r->doubt_type_count)
         qsort(r->doubt_types, r->doubt_type_count, sizeof *r->doubt_types, frequent_first);
-    return report_learnt_load(r, err_r) &&
-           (!full || report_course_load(r, err_r));
+    return report_limits_load(r, err_r) &&
+           (!full || report_timeline_load(r, err_r));
 }
 
 static bool load_new(const struct report_state *states, unsigned count, bool full,
@@ -387,7 +387,7 @@ void report_free(struct report **report)
         free(r->users[i].address);
         free(r->users[i].user_name);
     }
-    report_learnt_deinit(&r->learnt);
+    report_limits_deinit(&r->learnt);
     report_merge_deinit(r);
     free(r->parts);
     free(r->divisions);

@@ -8,7 +8,7 @@
 #ifndef ENGINE_REPORT_REPORT_H
 #define ENGINE_REPORT_REPORT_H
 
-#include "engine/report/learnt.h"
+#include "engine/report/limits.h"
 #include "engine/rules/sample.h"
 #include "engine/rules/stall.h"
 #include "store/reader.h"
@@ -72,7 +72,7 @@ struct report_skips {
 
 /* The course in equal steps of time, all shards together. */
 #define REPORT_POINTS_MAX 360u
-struct report_course {
+struct report_timeline {
     int64_t from_ms;  /* wall clock of the first point's beginning; 0: no samples */
     uint64_t step_ms;
     unsigned points;  /* 0.. REPORT_POINTS_MAX */
@@ -168,8 +168,8 @@ struct report {
     struct report_doubt *doubt_types; /* the most frequent first */
     unsigned doubt_type_count;
     struct report_skips skips;
-    struct report_course course;
-    struct report_learnt learnt;
+    struct report_timeline course;
+    struct report_limits learnt;
     int64_t made_ms;           /* wall clock of the load */
 };
 

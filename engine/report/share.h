@@ -68,8 +68,8 @@ bool share_emit_user(struct share *share, unsigned user, struct emit *e, unsigne
  * counts. */
 void share_learnt(struct share *share, struct report *report, unsigned shard);
 /* The course that it tells. False: it has none. */
-bool share_course_range(const struct share *share, int64_t *from_ms_r, int64_t *to_ms_r);
+bool share_timeline_range(const struct share *share, int64_t *from_ms_r, int64_t *to_ms_r);
 /* Adds it to a course whose range is set; returns for how many ms a run was going on. */
-uint64_t share_course_spread(const struct share *share, struct report_course *course);
+uint64_t share_timeline_spread(const struct share *share, struct report_timeline *course);
 
 #endif

@@ -151,7 +151,7 @@ bool status_write_json(const struct report_state *states, unsigned count, FILE *
         emit_end_object(&e);
     }
     emit_end_array(&e);
-    report_learnt_emit(&e, r);
+    report_limits_emit(&e, r);
     emit_end_object(&e);
     putc('\n', out);
     free(users);
@@ -315,7 +315,7 @@ static unsigned servers_told(const struct report *r)
     unsigned told = 0;
 
     for (unsigned i = 0; i < r->learnt.server_count; i++)
-        told += report_learnt_tells(&r->learnt.servers[i]);
+        told += report_limits_tells(&r->learnt.servers[i]);
     return told;
 }
 
@@ -327,10 +327,10 @@ static void server_lines(const struct report *r, struct buf *b, const struct sta
         const struct report_server *s = &r->learnt.servers[i];
         char text[400];
 
-        if (!report_learnt_tells(s))
+        if (!report_limits_tells(s))
             continue;
         if (!buf_append_format(b, "%s %s: %s", s->source ? "Source" : "Target", s->learnt.server,
-                               report_learnt_line(s, text, sizeof text)))
+                               report_limits_line(s, text, sizeof text)))
             buf_clear(b);
         line(out, b, style, s->learnt.gate_ms ? "33" : NULL);
     }

@@ -336,9 +336,9 @@ bool report_write_text(const struct report *r, enum report_part part, const stru
     for (unsigned i = 0; i < r->learnt.server_count; i++) {
         const struct report_server *s = &r->learnt.servers[i];
 
-        if (report_learnt_tells(s))
+        if (report_limits_tells(s))
             fprintf(out, "  %-23s %s: %s\n", s->source ? "Source's limits" : "Target's limits",
-                    s->learnt.server, report_learnt_line(s, verdict, sizeof verdict));
+                    s->learnt.server, report_limits_line(s, verdict, sizeof verdict));
     }
     /* A run that was over before it was looked at has no share of anything. */
     if (report_time_known(r->time_ms))

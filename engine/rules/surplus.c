@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct known {
-    struct twin_row row; /* uid: the source's */
+    struct match_row row; /* uid: the source's */
     uint32_t target_uid, from;
     uint8_t unanswered;
     bool ours, there; /* there: its copy is known by its header */
@@ -23,7 +23,7 @@ struct surplus {
     size_t nameless_count;
     uint32_t *claimed;
     size_t claimed_count, claimed_room;
-    struct twin_row *seen, *kept_seen;
+    struct match_row *seen, *kept_seen;
     size_t seen_count, seen_room, kept_seen_count, kept_seen_room;
     uint32_t *kept;
     size_t kept_count;
@@ -59,7 +59,7 @@ void surplus_destroy(struct surplus **surplus)
     *surplus = NULL;
 }
 
-static void row_add(struct twin_row **rows, size_t *count, size_t *room, const struct twin_row *row)
+static void row_add(struct match_row **rows, size_t *count, size_t *room, const struct match_row *row)
 {
     if (*count == *room) {
         *room = *room ? *room * 2 : 64;
@@ -123,7 +123,7 @@ bool surplus_is_claimed(struct surplus *s, uint32_t target_uid)
     return s->claimed_count && bsearch(&target_uid, s->claimed, s->claimed_count, sizeof *s->claimed, by_number);
 }
 
-void surplus_see(struct surplus *s, const struct twin_row *seen)
+void surplus_see(struct surplus *s, const struct match_row *seen)
 {
     row_add(&s->seen, &s->seen_count, &s->seen_room, seen);
 }
@@ -145,25 +145,25 @@ static int by_key(const void *a, const void *b)
     return order ? order : by_row(a, b);
 }
 
-/* Copies of messages whose UID nobody told are theirs; the rest stays in the twins. */
-static struct twins *unclaimed(struct surplus *s, const struct twin_manners *manners)
+/* Copies of messages whose UID nobody told are theirs; the rest stays in the matcher. */
+static struct matcher *unclaimed(struct surplus *s, const struct match_fidelity *fidelity)
 {
-    struct twin_claim *claims = mem_zero(s->known_count + 1, sizeof *claims);
-    struct twins *twins = twins_create(NULL);
-    struct twin_manners learnt = *manners;
+    struct match_claim *claims = mem_zero(s->known_count + 1, sizeof *claims);
+    struct matcher *matcher = matcher_create(NULL);
+    struct match_fidelity learnt = *fidelity;
     size_t count = 0;
 
     for (size_t i = 0; i < s->seen_count; i++) {
         struct imap_date date = { .seconds = s->seen[i].seconds, .known = s->seen[i].seconds != INT64_MIN };
 
-        twins_add(twins, s->seen[i].key, &date, s->seen[i].bytes, s->seen[i].uid);
+        matcher_add(matcher, s->seen[i].key, &date, s->seen[i].bytes, s->seen[i].uid);
     }
     for (size_t i = 0; i < s->known_count; i++)
         if (!s->known[i].target_uid)
-            claims[count++] = (struct twin_claim){ .row = s->known[i].row, .from = s->known[i].from };
-    if (twin_sizes_assumed(&learnt))
-        twins_learn_sizes(twins, claims, count, &learnt);
-    twins_claim(twins, claims, count, &learnt);
+            claims[count++] = (struct match_claim){ .row = s->known[i].row, .from = s->known[i].from };
+    if (match_sizes_assumed(&learnt))
+        matcher_learn_sizes(matcher, claims, count, &learnt);
+    matcher_claim(matcher, claims, count, &learnt);
     for (size_t i = 0; i < count; i++)
         if (claims[i].done) {
             struct known wanted = { .row.uid = claims[i].row.uid };
@@ -173,11 +173,11 @@ static struct twins *unclaimed(struct surplus *s, const struct twin_manners *man
                 k->there = true;
         }
     free(claims);
-    return twins;
+    return matcher;
 }
 
 /* One that has room for a copy more first, then one of the very size. */
-static unsigned rank(const struct known *k, const struct twin_row *seen)
+static unsigned rank(const struct known *k, const struct match_row *seen)
 {
     return 1u + (k->used < k->unanswered ? 2u : 0u) + (k->row.bytes == seen->bytes ? 1u : 0u);
 }
@@ -189,18 +189,18 @@ static bool may_be_twice(const struct known *k)
 
 /* Where a target gives dates of its own, or nobody knows yet, the very size is enough for a message that was sent without
  * an answer, or its name and a size that a copy of it may have. */
-static bool is_of(const struct known *k, const struct twin_row *seen, const struct twin_manners *manners)
+static bool is_of(const struct known *k, const struct match_row *seen, const struct match_fidelity *fidelity)
 {
-    struct twin_range range = twin_sizes_of(manners, k->row.bytes);
-    bool own_dates = !twin_dates_kept(manners, false), expected = k->used < k->unanswered;
+    struct match_range range = match_sizes_of(fidelity, k->row.bytes);
+    bool own_dates = !match_dates_kept(fidelity, false), expected = k->used < k->unanswered;
     bool by_name = seen->key[0] == 'M' && seen->bytes >= range.least && seen->bytes <= range.most;
 
     return k->row.seconds == seen->seconds ||
-           ((own_dates || twin_dates_assumed(manners)) && expected && (by_name || k->row.bytes == seen->bytes)) ||
+           ((own_dates || match_dates_assumed(fidelity)) && expected && (by_name || k->row.bytes == seen->bytes)) ||
            (own_dates && by_name);
 }
 
-static struct known *owner_by_key(struct surplus *s, const struct twin_row *seen, const struct twin_manners *manners)
+static struct known *owner_by_key(struct surplus *s, const struct match_row *seen, const struct match_fidelity *fidelity)
 {
     size_t low = 0, high = s->known_count;
     struct known *best = NULL;
@@ -216,7 +216,7 @@ static struct known *owner_by_key(struct surplus *s, const struct twin_row *seen
     for (; low < s->known_count && memcmp(s->known[low].row.key, seen->key, sizeof seen->key) == 0; low++) {
         struct known *k = &s->known[low];
 
-        if (may_be_twice(k) && is_of(k, seen, manners) && (!best || rank(k, seen) > rank(best, seen)))
+        if (may_be_twice(k) && is_of(k, seen, fidelity) && (!best || rank(k, seen) > rank(best, seen)))
             best = k;
     }
     return best;
@@ -230,9 +230,9 @@ static int by_date(const void *a, const void *b)
 }
 
 /* Those of which owner_by_date may be asked, by date; none where it is not. */
-static void find_nameless(struct surplus *s, const struct twin_manners *manners)
+static void find_nameless(struct surplus *s, const struct match_fidelity *fidelity)
 {
-    if (!manners->rewrites || s->known_count == 0)
+    if (!fidelity->rewrites || s->known_count == 0)
         return;
     s->nameless = mem_alloc(s->known_count * sizeof(struct known *));
     for (size_t i = 0; i < s->known_count; i++) {
@@ -246,7 +246,7 @@ static void find_nameless(struct surplus *s, const struct twin_manners *manners)
 }
 
 /* A server that makes its own of a mail may have given it a Message-ID where it had none. */
-static struct known *owner_by_date(struct surplus *s, const struct twin_row *seen, const struct twin_manners *manners)
+static struct known *owner_by_date(struct surplus *s, const struct match_row *seen, const struct match_fidelity *fidelity)
 {
     size_t low = 0, high = s->nameless_count;
 
@@ -262,7 +262,7 @@ static struct known *owner_by_date(struct surplus *s, const struct twin_row *see
     }
     for (; low < s->nameless_count && s->nameless[low]->row.seconds == seen->seconds; low++) {
         struct known *k = s->nameless[low];
-        struct twin_range range = twin_sizes_of(manners, k->row.bytes);
+        struct match_range range = match_sizes_of(fidelity, k->row.bytes);
 
         if (k->used < k->unanswered && seen->bytes >= range.least && seen->bytes <= range.most)
             return k;
@@ -272,35 +272,35 @@ static struct known *owner_by_date(struct surplus *s, const struct twin_row *see
 
 static int by_seen(const void *a, const void *b)
 {
-    const struct twin_row *x = a, *y = b;
+    const struct match_row *x = a, *y = b;
 
     return (x->uid > y->uid) - (x->uid < y->uid);
 }
 
-void surplus_match(struct surplus *s, const struct twin_manners *manners)
+void surplus_match(struct surplus *s, const struct match_fidelity *fidelity)
 {
-    struct twins *twins;
-    struct twin_row left;
+    struct matcher *matcher;
+    struct match_row left;
 
     if (s->seen_count == 0)
         return;
     qsort(s->seen, s->seen_count, sizeof *s->seen, by_seen);
     if (s->known_count)
         qsort(s->known, s->known_count, sizeof *s->known, by_row);
-    twins = unclaimed(s, manners);
+    matcher = unclaimed(s, fidelity);
     if (s->known_count)
         qsort(s->known, s->known_count, sizeof *s->known, by_key);
-    find_nameless(s, manners);
+    find_nameless(s, fidelity);
     s->copies = mem_zero(s->seen_count, sizeof *s->copies);
     s->places = mem_zero(s->seen_count, sizeof *s->places);
     s->kept = mem_zero(s->seen_count, sizeof *s->kept);
     for (size_t i = 0; i < s->seen_count; i++) {
         struct known *k = NULL;
 
-        if (twins_at(twins, s->seen[i].uid, &left)) {
-            k = owner_by_key(s, &s->seen[i], manners);
+        if (matcher_at(matcher, s->seen[i].uid, &left)) {
+            k = owner_by_key(s, &s->seen[i], fidelity);
             if (!k)
-                k = owner_by_date(s, &s->seen[i], manners);
+                k = owner_by_date(s, &s->seen[i], fidelity);
         }
         if (!k)
             continue;
@@ -311,7 +311,7 @@ void surplus_match(struct surplus *s, const struct twin_manners *manners)
         if (k->target_uid)
             s->kept[s->kept_count++] = k->target_uid;
     }
-    twins_destroy(&twins);
+    matcher_destroy(&matcher);
 }
 
 const uint32_t *surplus_kept(struct surplus *s, size_t *count_r)
@@ -328,20 +328,20 @@ const uint32_t *surplus_kept(struct surplus *s, size_t *count_r)
     return s->kept;
 }
 
-void surplus_see_kept(struct surplus *s, const struct twin_row *seen)
+void surplus_see_kept(struct surplus *s, const struct match_row *seen)
 {
     row_add(&s->kept_seen, &s->kept_seen_count, &s->kept_seen_room, seen);
 }
 
 /* ---- the judgement ------------------------------------------------------------------------- */
 
-static bool is_there(const struct known *k, const struct twin_row *seen)
+static bool is_there(const struct known *k, const struct match_row *seen)
 {
     return memcmp(seen->key, k->row.key, sizeof seen->key) == 0 ||
            ((seen->key[0] != 'M' || k->row.key[0] != 'M') && seen->seconds == k->row.seconds);
 }
 
-static bool same_mail(const struct twin_row *a, const struct twin_row *b)
+static bool same_mail(const struct match_row *a, const struct match_row *b)
 {
     return memcmp(a->key, b->key, sizeof a->key) == 0 && a->seconds != INT64_MIN && a->seconds == b->seconds &&
            a->bytes == b->bytes;
@@ -356,7 +356,7 @@ void surplus_judge(struct surplus *s)
     for (size_t i = 0; i < s->copy_count; i++) {
         struct surplus_copy *copy = &s->copies[i];
         struct known *k = &s->known[s->places[i]];
-        struct twin_row wanted = { .uid = copy->kept_uid }, *kept = NULL;
+        struct match_row wanted = { .uid = copy->kept_uid }, *kept = NULL;
 
         if (copy->kept_uid) {
             kept = s->kept_seen_count ? bsearch(&wanted, s->kept_seen, s->kept_seen_count, sizeof *kept, by_seen) : NULL;

@@ -8,7 +8,7 @@
 #ifndef ENGINE_RULES_SURPLUS_H
 #define ENGINE_RULES_SURPLUS_H
 
-#include "engine/rules/twin.h"
+#include "engine/rules/match.h"
 #include "store/record.h"
 
 enum surplus_kind {
@@ -18,7 +18,7 @@ enum surplus_kind {
 };
 
 struct surplus_copy {
-    struct twin_row seen; /* as the target shows it */
+    struct match_row seen; /* as the target shows it */
     uint32_t message;     /* the row's UID, at the source */
     uint32_t kept_uid;    /* the row's copy; 0: there by its header, nobody told its UID */
     enum surplus_kind kind;
@@ -36,12 +36,12 @@ void surplus_know(struct surplus *surplus, const struct message_record *m);
 /* Some row has this UID of the target. Not before the last surplus_know. */
 bool surplus_is_claimed(struct surplus *surplus, uint32_t target_uid);
 /* A message of the target that is not claimed; each once. */
-void surplus_see(struct surplus *surplus, const struct twin_row *seen);
+void surplus_see(struct surplus *surplus, const struct match_row *seen);
 /* Which of them may be second copies, and of what. */
-void surplus_match(struct surplus *surplus, const struct twin_manners *manners);
+void surplus_match(struct surplus *surplus, const struct match_fidelity *fidelity);
 /* The UIDs that must be there for that, ascending, each once; of the surplus until it is judged. */
 const uint32_t *surplus_kept(struct surplus *surplus, size_t *count_r);
-void surplus_see_kept(struct surplus *surplus, const struct twin_row *seen);
+void surplus_see_kept(struct surplus *surplus, const struct match_row *seen);
 /* What stands alone is no second copy. */
 void surplus_judge(struct surplus *surplus);
 /* By ascending UIDs. */

@@ -34,9 +34,9 @@ void verify_keys(struct slice header, struct verify_entry *entry)
 {
     struct slice field = header_field(header, SLICE("Message-ID"));
 
-    twin_key(header, entry->key);
+    match_key(header, entry->key);
     if (entry->key[0] != 'M') {
-        memcpy(entry->date_key, entry->key, TWIN_KEY_BYTES);
+        memcpy(entry->date_key, entry->key, MATCH_KEY_BYTES);
     } else {
         /* The same header with the Message-ID's name made another: one rule for both keys. */
         char *copy = slice_dup(header);
@@ -44,7 +44,7 @@ void verify_keys(struct slice header, struct verify_entry *entry)
         for (size_t at = (size_t)(field.data - header.data); at-- > 0 && copy[at] != '\n';)
             if (copy[at] != ':')
                 copy[at] = 'X';
-        twin_key(slice_of(copy, header.size), entry->date_key);
+        match_key(slice_of(copy, header.size), entry->date_key);
         free(copy);
     }
 }
@@ -89,7 +89,7 @@ static const uint8_t *key_of(const struct order *o, const struct verify_entry *e
 static int compare_to(const struct order *o, const struct verify_entry *x, const uint8_t *key, int64_t seconds,
                       uint64_t size)
 {
-    int by = memcmp(key_of(o, x), key, TWIN_KEY_BYTES);
+    int by = memcmp(key_of(o, x), key, MATCH_KEY_BYTES);
 
     if (by == 0 && o->dated)
         by = (x->seconds > seconds) - (x->seconds < seconds);
@@ -185,7 +185,7 @@ struct rule {
 
 static bool is_alike(const struct order *o, const struct verify_entry *t, const struct verify_entry *e)
 {
-    return memcmp(key_of(o, t), key_of(o, e), TWIN_KEY_BYTES) == 0 && (!o->dated || t->seconds == e->seconds);
+    return memcmp(key_of(o, t), key_of(o, e), MATCH_KEY_BYTES) == 0 && (!o->dated || t->seconds == e->seconds);
 }
 
 /* The free partner nearest in size, VERIFY_UNPAIRED without one. Of two that are as near the smaller, of those of one size
@@ -240,7 +240,7 @@ static void pass(struct verify_entry *sources, uint32_t count, struct verify_ent
 /* Whether t looks like first, which stands before it in an order by date and size. */
 static bool looks_like(const struct verify_entry *first, const struct verify_entry *t, bool rewrites)
 {
-    if (memcmp(first->key, t->key, TWIN_KEY_BYTES) != 0)
+    if (memcmp(first->key, t->key, MATCH_KEY_BYTES) != 0)
         return false;
     return t->key[0] != 'E' || (first->seconds == t->seconds && (rewrites || first->size == t->size));
 }

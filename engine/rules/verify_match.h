@@ -1,18 +1,18 @@
 /* Compares what a source folder holds with what its target folder holds, as multisets: pairs each
- * message with one of the target by what survives a server that rewrites mail (engine/rules/twin),
+ * message with one of the target by what survives a server that rewrites mail (engine/rules/match),
  * and tells what has no partner and what has one too many. Pure.
  */
 #ifndef ENGINE_RULES_VERIFY_MATCH_H
 #define ENGINE_RULES_VERIFY_MATCH_H
 
-#include "engine/rules/twin.h"
+#include "engine/rules/match.h"
 
 #define VERIFY_UNPAIRED UINT32_MAX
 
 /* A message of either side; about 80 bytes. */
 struct verify_entry {
-    uint8_t key[TWIN_KEY_BYTES];      /* twin_key of its header */
-    uint8_t date_key[TWIN_KEY_BYTES]; /* twin_key as if it had no Message-ID */
+    uint8_t key[MATCH_KEY_BYTES];      /* match_key of its header */
+    uint8_t date_key[MATCH_KEY_BYTES]; /* match_key as if it had no Message-ID */
     int64_t seconds;                  /* INTERNALDATE, INT64_MIN: not known */
     uint64_t size;                    /* source: exact when the journal knows it; else as listed */
     uint64_t keywords;                /* verify_keywords of it */

@@ -126,7 +126,7 @@ static bool failed(struct err *err_r, const char *doing, int error, int ruleset)
     return false;
 }
 
-bool landlock_confine(const struct landlock_place *places, unsigned count, struct err *err_r)
+bool landlock_sandbox(const struct landlock_place *places, unsigned count, struct err *err_r)
 {
     static const struct landlock_place nowhere = { .path = "/dev/null" };
     unsigned abi = landlock_abi();

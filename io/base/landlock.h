@@ -24,6 +24,6 @@ struct landlock_place {
  * be signalled, as far as the kernel can deny it. What is open stays as it is, and reading is not restricted.
  * To be called while there is one thread. Cannot be taken back; a second call narrows further. PERMANENT/RUN,
  * origin OS, when it cannot be done: then nothing is restricted. */
-bool landlock_confine(const struct landlock_place *places, unsigned count, struct err *err_r) ERR_CHECK;
+bool landlock_sandbox(const struct landlock_place *places, unsigned count, struct err *err_r) ERR_CHECK;
 
 #endif

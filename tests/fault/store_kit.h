@@ -137,7 +137,7 @@ static void kit_do(struct kit *kit, struct store_op *op)
         fail_msg("%s", err_line(&err, line, sizeof line));
 }
 
-static void kit_lazy(struct kit *kit, struct store_op *op)
+static void kit_unwaited(struct kit *kit, struct store_op *op)
 {
     writer_submit(kit->writer, op);
 }

@@ -2,7 +2,7 @@
  * A compressed stream from anybody: what comes out does not depend on the pieces it came in, and is no more than is
  * believed; and what we compress is read back as it was. */
 #include "io/base/buf.h"
-#include "io/squeeze.h"
+#include "io/compression.h"
 
 #include <stdlib.h>
 
@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Up to `most` bytes; false: the stream is none. */
 static bool inflated(struct slice in, size_t piece, size_t cap, struct buf *out, size_t most)
 {
-    struct squeeze *s = squeeze_create();
+    struct compression *s = compression_create();
     char bytes[4096];
     bool good = true;
 
@@ -25,20 +25,20 @@ static bool inflated(struct slice in, size_t piece, size_t cap, struct buf *out,
         while (good && (now.size || got == cap) && out->size < most) {
             struct err err = { 0 };
 
-            good = squeeze_inflate(s, &now, bytes, cap, &got, &err);
+            good = compression_inflate(s, &now, bytes, cap, &got, &err);
             if (got > cap || (!good && err.class != ERR_CLASS_PERMANENT))
                 abort();
             if (!buf_append(out, slice_of(bytes, got)))
                 abort();
         }
     }
-    squeeze_destroy(&s);
+    compression_destroy(&s);
     return good;
 }
 
 static void there_and_back(struct slice text, size_t cap)
 {
-    struct squeeze *s = squeeze_create();
+    struct compression *s = compression_create();
     struct slice in = text;
     struct buf packed, back;
     char bytes[4096];
@@ -47,19 +47,19 @@ static void there_and_back(struct slice text, size_t cap)
     buf_init(&packed, 2 * OUT_MAX);
     buf_init(&back, 2 * OUT_MAX);
     while (in.size) {
-        got = squeeze_deflate(s, &in, bytes, cap);
+        got = compression_deflate(s, &in, bytes, cap);
         if (!buf_append(&packed, slice_of(bytes, got)))
             abort();
     }
     do {
-        got = squeeze_flush(s, bytes, cap);
+        got = compression_flush(s, bytes, cap);
         if (!buf_append(&packed, slice_of(bytes, got)))
             abort();
     } while (got == cap);
-    if (squeeze_holds(s) || !inflated(buf_slice(&packed), 1 + cap / 2, cap, &back, SIZE_MAX) ||
+    if (compression_holds(s) || !inflated(buf_slice(&packed), 1 + cap / 2, cap, &back, SIZE_MAX) ||
         !slice_equal(buf_slice(&back), text))
         abort();
-    squeeze_destroy(&s);
+    compression_destroy(&s);
     buf_deinit(&packed);
     buf_deinit(&back);
 }

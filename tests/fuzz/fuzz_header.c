@@ -1,7 +1,7 @@
 /* test: move
- * A message's header: its key for finding twins, and what people are told of it. */
+ * A message's header: its key for finding it again, and what people are told of it. */
 #include "engine/rules/header.h"
-#include "engine/rules/twin.h"
+#include "engine/rules/match.h"
 
 #include <stdlib.h>
 
@@ -20,14 +20,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *copy = malloc(size + !size);
     struct slice header = slice_of(copy, size);
-    uint8_t key[TWIN_KEY_BYTES], again[TWIN_KEY_BYTES];
+    uint8_t key[MATCH_KEY_BYTES], again[MATCH_KEY_BYTES];
     struct message_note note;
     char out[100];
 
     if (size)
         memcpy(copy, data, size);
-    twin_key(header, key);
-    twin_key(header, again);
+    match_key(header, key);
+    match_key(header, again);
     if (memcmp(key, again, sizeof key) != 0 || (key[0] != 'M' && key[0] != 'D' && key[0] != 'E'))
         abort();
     header_note(header, &note);

@@ -34,7 +34,7 @@ static void take_row(struct input *in, struct slice line)
     if (line.size < 4 || memchr(line.data, '\0', line.size))
         return;
     raw = slice_dup(slice_from(line, 3));
-    /* As a roster does: a row that comes twice is one. */
+    /* As a folder_list does: a row that comes twice is one. */
     for (size_t i = 0; i < in->count && line.data[0] == 's'; i++)
         if (strcmp(in->rows[i].raw, raw) == 0) {
             free(raw);

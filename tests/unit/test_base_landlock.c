@@ -62,7 +62,7 @@ static int inside(void)
     char byte;
     int fd;
 
-    HOLDS(landlock_confine(places, sizeof places / sizeof *places, &err));
+    HOLDS(landlock_sandbox(places, sizeof places / sizeof *places, &err));
     HOLDS(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
     HOLDS(written(at("state/new"), O_CREAT | O_EXCL) == 0);
     HOLDS(mkdir(at("state/sub"), 0700) == 0);

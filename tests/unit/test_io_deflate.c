@@ -1,6 +1,6 @@
 /* test: io */
 /* DEFLATE (RFC 4978) by itself and under a stream. */
-#include "io/squeeze.h"
+#include "io/compression.h"
 #include "tests/unit/test_io_peer.h"
 
 #include <zlib.h>
@@ -10,7 +10,7 @@ static void test_bytes_come_back_in_any_pieces(void **state)
     static const size_t out_caps[] = { 7, 100, 65536 };
 
     for (size_t i = 0; i < 3; i++) {
-        struct squeeze *ours = squeeze_create(), *theirs = squeeze_create();
+        struct compression *ours = compression_create(), *theirs = compression_create();
         char text[5000], out[65536], back[65536];
         size_t total = 0;
         struct slice in;
@@ -20,8 +20,8 @@ static void test_bytes_come_back_in_any_pieces(void **state)
             text[at] = (char)(at % 97 ? 'a' + at * at % 23 : '\n');
         in = slice_of(text, sizeof text);
         for (bool flushing = false;;) {
-            size_t size = flushing ? squeeze_flush(ours, out, out_caps[i])
-                                   : squeeze_deflate(ours, &in, out, out_caps[i]);
+            size_t size = flushing ? compression_flush(ours, out, out_caps[i])
+                                   : compression_deflate(ours, &in, out, out_caps[i]);
             struct slice packed = slice_of(out, size);
 
             if (!size && flushing)
@@ -30,36 +30,36 @@ static void test_bytes_come_back_in_any_pieces(void **state)
             while (packed.size) {
                 size_t got;
 
-                assert_true(squeeze_inflate(theirs, &packed, back + total, sizeof back - total,
+                assert_true(compression_inflate(theirs, &packed, back + total, sizeof back - total,
                                             &got, &err));
                 total += got;
             }
         }
         assert_int_equal(total, sizeof text);
         assert_memory_equal(back, text, sizeof text);
-        squeeze_destroy(&ours);
-        squeeze_destroy(&theirs);
+        compression_destroy(&ours);
+        compression_destroy(&theirs);
     }
 }
 
 static void test_rubbish_is_an_error(void **state)
 {
-    struct squeeze *s = squeeze_create();
+    struct compression *s = compression_create();
     struct slice in = SLICE("\xff\xff\xff\xff these are no blocks");
     char out[100];
     size_t size;
     struct err err;
 
-    assert_false(squeeze_inflate(s, &in, out, sizeof out, &size, &err));
+    assert_false(compression_inflate(s, &in, out, sizeof out, &size, &err));
     assert_int_equal(err.class, ERR_CLASS_PERMANENT);
     assert_int_equal(err.origin, ERR_ORIGIN_PROTOCOL);
-    squeeze_destroy(&s);
+    compression_destroy(&s);
 }
 
 /* Zeros shrink a thousandfold: far beyond the largest mail, somebody means harm. */
 static void test_a_bomb_is_refused_but_a_large_mail_is_not(void **state)
 {
-    struct squeeze *s = squeeze_create();
+    struct compression *s = compression_create();
     static char zeros[65536], packed[4096], out[65536];
     z_stream z = { 0 };
     size_t total = 0;
@@ -78,7 +78,7 @@ static void test_a_bomb_is_refused_but_a_large_mail_is_not(void **state)
         size_t size;
 
         do {
-            ok = squeeze_inflate(s, &in, out, sizeof out, &size, &err);
+            ok = compression_inflate(s, &in, out, sizeof out, &size, &err);
             total += size;
         } while (ok && (in.size || size == sizeof out));
     }
@@ -86,7 +86,7 @@ static void test_a_bomb_is_refused_but_a_large_mail_is_not(void **state)
     assert_true(total > (size_t)150 << 20);
     assert_non_null(strstr(err.server_text, "grow"));
     deflateEnd(&z);
-    squeeze_destroy(&s);
+    compression_destroy(&s);
 }
 
 /* The server answers COMPRESS, and at once, in the same packet, starts to send compressed. */

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "engine/report/course.h"
+#include "engine/report/timeline.h"
 #include "engine/report/emit.h"
 #include "engine/report/intern.h"
 #include "engine/report/shards.h"
@@ -811,11 +811,11 @@ static void status_tells_rate_and_throttling_while_they_are_fresh(void **state)
 /* What was learnt of the servers, as a run leaves it in the state folder. */
 static void servers_are_told_in_every_form(void **state)
 {
-    struct learnt source = { .server = "imap.example.edu",
+    struct limits source = { .server = "imap.example.edu",
                              .told_ms = NOW,
                              .connections = 12,
                              .connections_ms = NOW - 3600000 };
-    struct learnt target = { .server = "contoso.onmicrosoft.com",
+    struct limits target = { .server = "contoso.onmicrosoft.com",
                              .told_ms = NOW,
                              .throttle_replies = 3,
                              .phase = PACE_PHASE_LIMITED,
@@ -824,28 +824,28 @@ static void servers_are_told_in_every_form(void **state)
                              .measured = 36.5,
                              .gate_ms = NOW + 60000,
                              .cuts = 1 };
-    struct learnt_user limit = { .connections = 2, .connections_ms = NOW, .hold_ms = NOW + 30000 };
-    char source_line[LEARNT_LINE_BYTES], target_line[LEARNT_LINE_BYTES], line[LEARNT_LINE_BYTES],
-        name[LEARNT_NAME_BYTES];
+    struct limits_user limit = { .connections = 2, .connections_ms = NOW, .hold_ms = NOW + 30000 };
+    char source_line[LIMITS_LINE_BYTES], target_line[LIMITS_LINE_BYTES], line[LIMITS_LINE_BYTES],
+        name[LIMITS_NAME_BYTES];
     struct spool s = { 0 };
     json_t *root, *servers, *one;
-    struct learnt_size size = { 36000001, NOW - 1000 };
-    char size_line[LEARNT_LINE_BYTES], size_name[LEARNT_NAME_BYTES];
+    struct limits_size size = { 36000001, NOW - 1000 };
+    char size_line[LIMITS_LINE_BYTES], size_name[LIMITS_NAME_BYTES];
     const enum form jsons[] = { JSON, STATUS_JSON };
     char *text;
 
     now_fake(1, NOW + 5000);
     hostile(&s);
     FAKE_ADD(s.metas, s.meta_count,
-             ((struct fake_meta){ LEARNT_SOURCE, learnt_encode(&source, source_line) }));
+             ((struct fake_meta){ LIMITS_SOURCE, limits_encode(&source, source_line) }));
     FAKE_ADD(s.metas, s.meta_count,
-             ((struct fake_meta){ LEARNT_TARGET, learnt_encode(&target, target_line) }));
+             ((struct fake_meta){ LIMITS_TARGET, limits_encode(&target, target_line) }));
     FAKE_ADD(s.metas, s.meta_count,
-             ((struct fake_meta){ learnt_name(LEARNT_USER_SOURCE, source.server, s.users[0].id, name),
-                                  learnt_user_encode(&limit, line) }));
+             ((struct fake_meta){ limits_name(LIMITS_USER_SOURCE, source.server, s.users[0].id, name),
+                                  limits_user_encode(&limit, line) }));
     FAKE_ADD(s.metas, s.meta_count,
-             ((struct fake_meta){ learnt_name(LEARNT_SIZE, target.server, s.users[0].id, size_name),
-                                  learnt_size_encode(&size, size_line) }));
+             ((struct fake_meta){ limits_name(LIMITS_SIZE, target.server, s.users[0].id, size_name),
+                                  limits_size_encode(&size, size_line) }));
     for (unsigned i = 0; i < 2; i++) {
         struct spool *spools[] = { &s };
         struct report *r = jsons[i] == JSON ? load(spools, 1) : NULL;
@@ -884,7 +884,7 @@ static void servers_are_told_in_every_form(void **state)
         struct report *r = load(spools, 1);
         char told[400];
 
-        assert_non_null(strstr(report_learnt_line(&r->learnt.servers[1], told, sizeof told),
+        assert_non_null(strstr(report_limits_line(&r->learnt.servers[1], told, sizeof told),
                                "1 mailbox refuses messages of 36 MB and more "
                                "(Set-Mailbox -MaxReceiveSize)"));
         report_free(&r);
@@ -908,12 +908,12 @@ static void a_course_keeps_sums_and_gaps(void **state)
         { 1000000, { [SAMPLE_BYTES_UPLOADED] = 0, [SAMPLE_SPOOL_HELD] = 10 } },
         { 1010500, { [SAMPLE_BYTES_UPLOADED] = 7000, [SAMPLE_SPOOL_HELD] = 10 } },
     };
-    struct report_course *c = mem_zero(1, sizeof *c);
+    struct report_timeline *c = mem_zero(1, sizeof *c);
     double sum = 0;
 
-    report_course_range(c, 1000, 1010500);
+    report_timeline_range(c, 1000, 1010500);
     assert_in_range(c->points, 2, REPORT_POINTS_MAX);
-    assert_int_equal(report_course_spread(c, samples, 4, 0), 20500);
+    assert_int_equal(report_timeline_spread(c, samples, 4, 0), 20500);
     for (unsigned i = 0; i < c->points; i++)
         sum += c->values[i][SAMPLE_BYTES_UPLOADED] * (double)c->step_ms / 1000.0;
     assert_true(sum > 11999 && sum < 12001);
@@ -933,15 +933,15 @@ static void a_run_that_moved_nothing_ends_all_the_same(void **state)
         /* thinned: somebody is at work */
         { 712000, { [SAMPLE_USERS_WORKING] = 3, [SAMPLE_BYTES_UPLOADED] = 9000 } },
     };
-    struct report_course *c = mem_zero(1, sizeof *c);
+    struct report_timeline *c = mem_zero(1, sizeof *c);
 
-    report_course_range(c, 1000, 712000);
-    assert_int_equal(report_course_spread(c, samples, 5, 0), 10000 + 100000);
+    report_timeline_range(c, 1000, 712000);
+    assert_int_equal(report_timeline_spread(c, samples, 5, 0), 10000 + 100000);
     assert_true(c->values[c->points / 3][SAMPLE_USERS_WORKING] == 0);
     /* What is known of the last run's beginning goes before any guess. */
     samples[2].wall_ms = 12000;
-    report_course_range(c, 1000, 712000);
-    assert_int_equal(report_course_spread(c, samples, 5, 11500), 600000 + 100000);
+    report_timeline_range(c, 1000, 712000);
+    assert_int_equal(report_timeline_spread(c, samples, 5, 11500), 600000 + 100000);
     free(c);
 }
 
@@ -957,14 +957,14 @@ static void only_runs_that_moved_count_as_transfer(void **state)
         { 24000, { [SAMPLE_USERS_WORKING] = 0 } },
         { 25000, { [SAMPLE_USERS_WORKING] = 0 } },
     };
-    struct report_course *c = mem_zero(1, sizeof *c);
+    struct report_timeline *c = mem_zero(1, sizeof *c);
 
-    report_course_range(c, 1000, 25000);
-    assert_int_equal(report_course_spread(c, samples, 7, 24000), 10000);
+    report_timeline_range(c, 1000, 25000);
+    assert_int_equal(report_timeline_spread(c, samples, 7, 24000), 10000);
     /* The night after it moved one. */
     samples[6].values[SAMPLE_MESSAGES_UPLOADED] = 1;
-    report_course_range(c, 1000, 25000);
-    assert_int_equal(report_course_spread(c, samples, 7, 24000), 11000);
+    report_timeline_range(c, 1000, 25000);
+    assert_int_equal(report_timeline_spread(c, samples, 7, 24000), 11000);
     free(c);
 }
 

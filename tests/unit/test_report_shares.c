@@ -263,23 +263,23 @@ static void notes(struct report *r, unsigned note, const char *words)
 
 /* What a run left of the source: connections to it, and a limit of the first user's. */
 struct learnt_lines {
-    char server[LEARNT_LINE_BYTES], user[LEARNT_LINE_BYTES], user_name[LEARNT_NAME_BYTES];
+    char server[LIMITS_LINE_BYTES], user[LIMITS_LINE_BYTES], user_name[LIMITS_NAME_BYTES];
 };
 
 static void add_learnt(struct spool *s, uint32_t connections, struct learnt_lines *lines)
 {
-    struct learnt source = { .server = "imap.example.edu",
+    struct limits source = { .server = "imap.example.edu",
                              .told_ms = NOW,
                              .connections = connections,
                              .connections_ms = NOW - 3600000 };
-    struct learnt_user limit = { .connections = 2, .connections_ms = NOW };
+    struct limits_user limit = { .connections = 2, .connections_ms = NOW };
 
     FAKE_ADD(s->metas, s->meta_count,
-             ((struct fake_meta){ LEARNT_SOURCE, learnt_encode(&source, lines->server) }));
+             ((struct fake_meta){ LIMITS_SOURCE, limits_encode(&source, lines->server) }));
     FAKE_ADD(s->metas, s->meta_count,
              ((struct fake_meta){
-                 learnt_name(LEARNT_USER_SOURCE, source.server, s->users[0].id, lines->user_name),
-                 learnt_user_encode(&limit, lines->user) }));
+                 limits_name(LIMITS_USER_SOURCE, source.server, s->users[0].id, lines->user_name),
+                 limits_user_encode(&limit, lines->user) }));
 }
 
 /* --- the account --- */

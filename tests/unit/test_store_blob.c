@@ -38,8 +38,8 @@ static void round_trips(struct kit *kit)
 {
     uint32_t user = kit_user(kit, "a@example.edu");
 
-    kit_lazy(kit, kit_folder_op(user, 1));
-    kit_lazy(kit, kit_found_op(user, 1, 1, SIZES));
+    kit_unwaited(kit, kit_folder_op(user, 1));
+    kit_unwaited(kit, kit_found_op(user, 1, 1, SIZES));
     for (unsigned i = 0; i < SIZES; i++) {
         char *data = kit_body(i, sizes[i]);
 

@@ -46,7 +46,7 @@ static void the_tally_follows_every_change(void **state)
     kit_folder(&kit);
     kit_open(&kit);
     user = kit_user(&kit, "a@example.edu");
-    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_unwaited(&kit, kit_folder_op(user, 1));
     kit_do(&kit, kit_found_op(user, 1, 1, 6));
     t = kit_tally(&kit, user, 1);
     assert_int_equal(t.found, 6);
@@ -90,7 +90,7 @@ static void a_row_told_twice_counts_once(void **state)
     kit_folder(&kit);
     kit_open(&kit);
     user = kit_user(&kit, "a@example.edu");
-    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_unwaited(&kit, kit_folder_op(user, 1));
     kit_do(&kit, kit_found_op(user, 1, 1, 10));
     spool_message(&kit, user, 3, 3, 500);
     kit_do(&kit, kit_found_op(user, 1, 1, 12));
@@ -109,7 +109,7 @@ static void equal_bodies_are_stored_once_until_the_last_goes(void **state)
     kit_folder(&kit);
     kit_open(&kit);
     user = kit_user(&kit, "a@example.edu");
-    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_unwaited(&kit, kit_folder_op(user, 1));
     kit_do(&kit, kit_found_op(user, 1, 1, 3));
     spool_message(&kit, user, 1, 5, 700000);
     spool_fill(kit.spool, &one);
@@ -137,7 +137,7 @@ static void a_forgotten_folder_leaves_nothing(void **state)
     kit_folder(&kit);
     kit_open(&kit);
     user = kit_user(&kit, "a@example.edu");
-    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_unwaited(&kit, kit_folder_op(user, 1));
     /* More than one transaction takes. */
     kit_do(&kit, kit_found_op(user, 1, 1, 30000));
     spool_message(&kit, user, 7, 7, 300000);
@@ -179,7 +179,7 @@ static void what_was_sent_in_doubt_says_so(void **state)
     kit_folder(&kit);
     kit_open(&kit);
     user = kit_user(&kit, "a@example.edu");
-    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_unwaited(&kit, kit_folder_op(user, 1));
     kit_do(&kit, kit_found_op(user, 1, 1, 2));
     kit_do(&kit, open_op(user, 7, 50, false));
     spool_message(&kit, user, 1, 1, 1000);
@@ -203,7 +203,7 @@ static void uids_go_with_the_target_folder(void **state)
     kit_folder(&kit);
     kit_open(&kit);
     user = kit_user(&kit, "a@example.edu");
-    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_unwaited(&kit, kit_folder_op(user, 1));
     kit_do(&kit, kit_found_op(user, 1, 1, 9000)); /* more than one transaction takes */
     kit_do(&kit, open_op(user, 7, 50, false));
     for (uint32_t uid = 1; uid <= 3; uid++)
@@ -211,7 +211,7 @@ static void uids_go_with_the_target_folder(void **state)
     kit_do(&kit, uploaded_op(user, 1, 50));
     kit_do(&kit, uploaded_op(user, 2, 0));
     for (uint32_t uid = 4; uid <= 9000; uid++)
-        kit_lazy(&kit, kit_end_op(user, 1, uid, MESSAGE_PRESENT));
+        kit_unwaited(&kit, kit_end_op(user, 1, uid, MESSAGE_PRESENT));
     kit_flush(&kit);
     assert_int_equal(kit_message(&kit, user, 1, 1).target_uid, 50);
     assert_int_equal(kit_message(&kit, user, 1, 2).target_uid, 0);
@@ -243,7 +243,7 @@ static void what_was_sent_without_an_answer(void **state)
     kit_folder(&kit);
     kit_open(&kit);
     user = kit_user(&kit, "a@example.edu");
-    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_unwaited(&kit, kit_folder_op(user, 1));
     kit_do(&kit, kit_found_op(user, 1, 1, 3));
     for (uint32_t uid = 1; uid <= 2; uid++)
         spool_message(&kit, user, uid, uid, 1000);
@@ -315,7 +315,7 @@ static void a_broken_disk_acknowledges_nothing_and_ends_the_spool(void **state)
     kit_open(&kit);
     user = kit_user(&kit, "a@example.edu");
     kit_do(&kit, kit_folder_op(user, 1));
-    place_pretend(PLACE_DISK_ROOMY);
+    state_dir_pretend(STATE_DIR_DISK_ROOMY);
     journal_fault(strike, &fault);
     kit_do(&kit, kit_found_op(user, 1, 1, 5));
     assert_false(kit_try(&kit, kit_found_op(user, 1, 6, 5), &err));
@@ -324,7 +324,7 @@ static void a_broken_disk_acknowledges_nothing_and_ends_the_spool(void **state)
     /* All that comes later is refused too: nothing may overtake what was lost. */
     journal_fault(NULL, NULL);
     assert_false(kit_try(&kit, kit_end_op(user, 1, 1, MESSAGE_SKIPPED), &err));
-    place_pretend(PLACE_DISK_REAL);
+    state_dir_pretend(STATE_DIR_DISK_REAL);
     kit_close(&kit);
     kit_open(&kit);
     assert_int_equal(kit_tally(&kit, user, 1).found, 5);
@@ -502,14 +502,14 @@ static void what_nobody_waits_for_starts_no_commit(void **state)
     kit_flush(&kit);
     journal_fault(counts, &commits);
     for (unsigned i = 0; i < rounds; i++) {
-        kit_lazy(&kit, store_op_meta_text("status.live", "x"));
+        kit_unwaited(&kit, store_op_meta_text("status.live", "x"));
         usleep(20000); /* the writer has slept for longer than after a commit */
         kit_flush(&kit);
     }
     /* One each; a machine that stands still for half a second may make it one more. */
     assert_true(commits < rounds + rounds / 2);
     assert_true(commits >= rounds);
-    kit_lazy(&kit, store_op_meta_text("status.live", "y"));
+    kit_unwaited(&kit, store_op_meta_text("status.live", "y"));
     while (writer_pressure(kit.writer))
         usleep(1000);
     assert_true(commits > rounds);
@@ -587,7 +587,7 @@ static void equal_failures_are_counted_and_their_number_is_bounded(void **state)
         snprintf(op->failure.server_text, sizeof op->failure.server_text, "answer %u", i / 2);
         op->failure.count = 1;
         op->failure.uid = i + 1;
-        kit_lazy(&kit, op);
+        kit_unwaited(&kit, op);
     }
     for (unsigned i = 0; i < REMARK_FAILURES_MAX; i++) {
         struct store_op *op = store_op_new(STORE_OP_FAILURE, user, 0);
@@ -595,7 +595,7 @@ static void equal_failures_are_counted_and_their_number_is_bounded(void **state)
         snprintf(op->failure.type, sizeof op->failure.type, "SelectFailed");
         snprintf(op->failure.server_text, sizeof op->failure.server_text, "other answer %u", i);
         op->failure.count = 1;
-        kit_lazy(&kit, op);
+        kit_unwaited(&kit, op);
     }
     kit_flush(&kit);
     assert_true(reader_failures(kit.reader, user, count_failures, sums, &err));
@@ -610,7 +610,7 @@ static void say(struct kit *kit, enum store_op_kind kind, uint32_t user, struct 
     struct store_op *op = store_op_new(kind, user, problem.folder);
 
     op->problem = problem;
-    kit_lazy(kit, op);
+    kit_unwaited(kit, op);
 }
 
 static bool spell_problem(void *context, const struct problem_record *p)
@@ -690,7 +690,7 @@ static void the_timeline_is_thinned_and_keeps_both_ends(void **state)
 
         op->sample.wall_ms = i * 1000;
         op->sample.values[0] = (uint64_t)i * 1000;
-        kit_lazy(&kit, op);
+        kit_unwaited(&kit, op);
     }
     kit_flush(&kit);
     assert_true(reader_samples(kit.reader, count_samples, &course, &err));
@@ -713,7 +713,7 @@ static void a_reader_that_holds_sees_one_instant(void **state)
     kit_folder(&kit);
     kit_open(&kit);
     user = kit_user(&kit, "a@example.edu");
-    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_unwaited(&kit, kit_folder_op(user, 1));
     kit_do(&kit, kit_found_op(user, 1, 1, 6));
     assert_true(reader_hold(kit.reader, &err));
     kit_do(&kit, kit_end_op(user, 1, 6, MESSAGE_SKIPPED));

@@ -120,11 +120,11 @@ static void a_folder_of_another_user_is_refused(void **state)
     assert_int_equal(st.st_uid, 65534);
     /* Who may not even read it is told whose it is. */
     {
-        struct spool other = { .place.folder = kit.state };
+        struct spool other = { .state_dir.folder = kit.state };
 
         assert_false(env_error(&other, &err, EACCES, "open the spool"));
         assert_non_null(strstr(err.server_text, "belongs to another user"));
-        other.place.folder = kit.folder;
+        other.state_dir.folder = kit.folder;
         assert_false(env_error(&other, &err, EACCES, "open the spool"));
         assert_non_null(strstr(err.server_text, "no permission on the spool's files"));
     }
@@ -268,7 +268,7 @@ static void network_file_systems_are_named(void **state)
     };
 
     for (unsigned i = 0; i < sizeof remote / sizeof *remote; i++) {
-        const char *name = place_remote_name(remote[i].magic);
+        const char *name = state_dir_remote_name(remote[i].magic);
 
         assert_non_null(name);
         if (!slice_equal_nocase(slice_first(slice_cstr(name), strlen(remote[i].part)),
@@ -276,9 +276,9 @@ static void network_file_systems_are_named(void **state)
             slice_find_nocase(slice_cstr(name), slice_cstr(remote[i].part)) == SIZE_MAX)
             fail_msg("%lx is \"%s\"", remote[i].magic, name);
     }
-    assert_null(place_remote_name(0xef53));     /* ext4 */
-    assert_null(place_remote_name(0x58465342)); /* XFS */
-    assert_null(place_remote_name(0x01021994)); /* tmpfs */
+    assert_null(state_dir_remote_name(0xef53));     /* ext4 */
+    assert_null(state_dir_remote_name(0x58465342)); /* XFS */
+    assert_null(state_dir_remote_name(0x01021994)); /* tmpfs */
 }
 
 static void changed_number(struct kit *kit, const char *name, uint64_t number)
@@ -453,7 +453,7 @@ static void chunks_of_a_body_that_never_became_whole_go_at_the_next_start(void *
     kit_folder(&kit);
     kit_open(&kit);
     user = kit_user(&kit, "a@example.edu");
-    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_unwaited(&kit, kit_folder_op(user, 1));
     kit_do(&kit, kit_found_op(user, 1, 1, 2));
     data = kit_body(1, 2000000);
     /* Its last chunk is never handed over. */
@@ -513,7 +513,7 @@ static void the_high_mark_stays_until_the_fill_has_fallen(void **state)
     kit.blobs = blob_kit_create(kit.spool);
     assert_int_equal(pthread_create(&kit.thread, NULL, kit_writes, &kit), 0);
     user = kit_user(&kit, "a@example.edu");
-    kit_lazy(&kit, kit_folder_op(user, 1));
+    kit_unwaited(&kit, kit_folder_op(user, 1));
     kit_do(&kit, kit_found_op(user, 1, 1, 100));
     do {
         char *data = kit_body(1000 + spooled, 300000);
@@ -636,7 +636,7 @@ static void the_check_finds_planted_damage(void **state)
         kit_folder(&kit);
         kit_open(&kit);
         user = kit_user(&kit, "a@example.edu");
-        kit_lazy(&kit, kit_folder_op(user, 1));
+        kit_unwaited(&kit, kit_folder_op(user, 1));
         kit_do(&kit, kit_found_op(user, 1, 1, 3));
         kit_do(&kit, kit_spooled_op(&kit, user, 1, 2, data, 400000, NULL));
         free(data);

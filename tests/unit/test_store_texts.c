@@ -33,7 +33,7 @@ static void begin(struct kit *kit, uint32_t *user_r)
     kit_folder(kit);
     kit_open(kit);
     *user_r = kit_user(kit, "a@example.edu");
-    kit_lazy(kit, kit_folder_op(*user_r, 1));
+    kit_unwaited(kit, kit_folder_op(*user_r, 1));
     kit_flush(kit);
 }
 

@@ -11,7 +11,7 @@
 
 #include "engine/rules/surplus.h"
 
-static const struct twin_manners plain = { 0 }, rewriting = { .rewrites = true };
+static const struct match_fidelity plain = { 0 }, rewriting = { .rewrites = true };
 
 static struct message_record row(uint32_t uid, const char *key, int64_t seconds, uint32_t target_uid, uint8_t unanswered)
 {
@@ -22,9 +22,9 @@ static struct message_record row(uint32_t uid, const char *key, int64_t seconds,
     return m;
 }
 
-static struct twin_row seen(uint32_t uid, const char *key, int64_t seconds, uint64_t bytes)
+static struct match_row seen(uint32_t uid, const char *key, int64_t seconds, uint64_t bytes)
 {
-    struct twin_row r = { .uid = uid, .seconds = seconds, .bytes = bytes };
+    struct match_row r = { .uid = uid, .seconds = seconds, .bytes = bytes };
 
     memcpy(r.key, key, strlen(key));
     return r;
@@ -32,7 +32,7 @@ static struct twin_row seen(uint32_t uid, const char *key, int64_t seconds, uint
 
 
 static struct surplus *judged(uint32_t floor, const struct message_record *rows, size_t row_count,
-                              const struct twin_row *there, size_t there_count, const struct twin_manners *manners)
+                              const struct match_row *there, size_t there_count, const struct match_fidelity *fidelity)
 {
     struct surplus *s = surplus_create(floor, false);
     const uint32_t *kept;
@@ -43,7 +43,7 @@ static struct surplus *judged(uint32_t floor, const struct message_record *rows,
     for (size_t i = 0; i < there_count; i++)
         if (there[i].uid >= floor && !surplus_is_claimed(s, there[i].uid))
             surplus_see(s, &there[i]);
-    surplus_match(s, manners);
+    surplus_match(s, fidelity);
     kept = surplus_kept(s, &count);
     for (size_t i = 0; i < there_count; i++)
         for (size_t k = 0; k < count; k++)
@@ -54,11 +54,11 @@ static struct surplus *judged(uint32_t floor, const struct message_record *rows,
 }
 
 /* What is found of these rows where this is there: "UID>kept kind alike " ... */
-static const char *found(uint32_t floor, const struct message_record *rows, size_t row_count, const struct twin_row *there,
-                         size_t there_count, const struct twin_manners *manners)
+static const char *found(uint32_t floor, const struct message_record *rows, size_t row_count, const struct match_row *there,
+                         size_t there_count, const struct match_fidelity *fidelity)
 {
     static char text[256];
-    struct surplus *s = judged(floor, rows, row_count, there, there_count, manners);
+    struct surplus *s = judged(floor, rows, row_count, there, there_count, fidelity);
     const struct surplus_copy *copies;
     size_t count, at = 0;
 
@@ -74,13 +74,13 @@ static const char *found(uint32_t floor, const struct message_record *rows, size
     return text;
 }
 
-#define FOUND(floor, rows, there, manners)                                                                             \
-    found(floor, rows, sizeof rows / sizeof *rows, there, sizeof there / sizeof *there, manners)
+#define FOUND(floor, rows, there, fidelity)                                                                             \
+    found(floor, rows, sizeof rows / sizeof *rows, there, sizeof there / sizeof *there, fidelity)
 
 static void a_late_copy_is_our_own(void **state)
 {
     struct message_record rows[] = { row(1, "Ma", 100, 12, 1), row(2, "Mb", 100, 13, 0) };
-    struct twin_row there[] = { seen(12, "Ma", 100, 1000), seen(13, "Mb", 100, 1000), seen(14, "Ma", 100, 1000),
+    struct match_row there[] = { seen(12, "Ma", 100, 1000), seen(13, "Mb", 100, 1000), seen(14, "Ma", 100, 1000),
                                 seen(15, "Mc", 100, 1000) };
 
     assert_string_equal(FOUND(10, rows, there, &plain), "14>12 own alike;");
@@ -92,7 +92,7 @@ static void a_late_copy_is_our_own(void **state)
 static void what_was_sent_once_is_somebody_elses(void **state)
 {
     struct message_record rows[] = { row(1, "Ma", 100, 12, 0) };
-    struct twin_row there[] = { seen(12, "Ma", 100, 1000), seen(14, "Ma", 100, 1000) };
+    struct match_row there[] = { seen(12, "Ma", 100, 1000), seen(14, "Ma", 100, 1000) };
 
     assert_string_equal(FOUND(10, rows, there, &plain), "14>12 others alike;");
 }
@@ -100,7 +100,7 @@ static void what_was_sent_once_is_somebody_elses(void **state)
 static void of_more_copies_than_were_sent_nobody_knows_which(void **state)
 {
     struct message_record rows[] = { row(1, "Ma", 100, 12, 1) };
-    struct twin_row there[] = { seen(12, "Ma", 100, 1000), seen(14, "Ma", 100, 1000), seen(16, "Ma", 100, 1000) };
+    struct match_row there[] = { seen(12, "Ma", 100, 1000), seen(14, "Ma", 100, 1000), seen(16, "Ma", 100, 1000) };
 
     assert_string_equal(FOUND(10, rows, there, &plain), "14>12 unsure alike;16>12 unsure alike;");
     rows[0].unanswered = 2;
@@ -110,7 +110,7 @@ static void of_more_copies_than_were_sent_nobody_knows_which(void **state)
 static void the_last_copy_is_no_second_one(void **state)
 {
     struct message_record rows[] = { row(1, "Ma", 100, 12, 1), row(2, "Mb", 100, 13, 1) };
-    struct twin_row there[] = { seen(14, "Ma", 100, 1000), seen(13, "Mx", 100, 1000), seen(15, "Mb", 100, 1000) };
+    struct match_row there[] = { seen(14, "Ma", 100, 1000), seen(13, "Mx", 100, 1000), seen(15, "Mb", 100, 1000) };
 
     /* The one that is claimed was deleted; under the other one's UID is another mail. */
     assert_string_equal(FOUND(10, rows, there, &plain), "");
@@ -119,8 +119,8 @@ static void the_last_copy_is_no_second_one(void **state)
 static void another_size_or_date_is_not_alike(void **state)
 {
     struct message_record rows[] = { row(1, "Ma", 100, 12, 1) };
-    struct twin_row there[] = { seen(12, "Ma", 100, 1000), seen(14, "Ma", 100, 1001) };
-    struct twin_manners own_dates = { .date_other = 100 }, kept_dates = { .date_same = 100 };
+    struct match_row there[] = { seen(12, "Ma", 100, 1000), seen(14, "Ma", 100, 1001) };
+    struct match_fidelity own_dates = { .date_other = 100 }, kept_dates = { .date_same = 100 };
 
     assert_string_equal(FOUND(10, rows, there, &plain), "14>12 own;");
     there[1] = seen(14, "Ma", 101, 1000);
@@ -133,8 +133,8 @@ static void another_size_or_date_is_not_alike(void **state)
 static void without_a_name_the_very_size_is_enough_where_dates_are_the_targets_own(void **state)
 {
     struct message_record rows[] = { row(1, "Da", 100, 12, 1) };
-    struct twin_row there[] = { seen(12, "Da", 700, 1000), seen(14, "Da", 701, 1000) };
-    struct twin_manners own_dates = { .date_other = 100 }, kept_dates = { .date_same = 100 };
+    struct match_row there[] = { seen(12, "Da", 700, 1000), seen(14, "Da", 701, 1000) };
+    struct match_fidelity own_dates = { .date_other = 100 }, kept_dates = { .date_same = 100 };
 
     assert_string_equal(FOUND(10, rows, there, &own_dates), "14>12 own;");
     assert_string_equal(FOUND(10, rows, there, &kept_dates), "");
@@ -145,7 +145,7 @@ static void without_a_name_the_very_size_is_enough_where_dates_are_the_targets_o
 static void the_same_mail_twice_at_the_source(void **state)
 {
     struct message_record rows[] = { row(1, "Ma", 100, 12, 0), row(2, "Ma", 100, 13, 1) };
-    struct twin_row there[] = { seen(12, "Ma", 100, 1000), seen(13, "Ma", 100, 1000), seen(14, "Ma", 100, 1000) };
+    struct match_row there[] = { seen(12, "Ma", 100, 1000), seen(13, "Ma", 100, 1000), seen(14, "Ma", 100, 1000) };
 
     assert_string_equal(FOUND(10, rows, there, &plain), "14>13 own alike;");
 }
@@ -153,7 +153,7 @@ static void the_same_mail_twice_at_the_source(void **state)
 static void rows_without_a_uid_claim_by_header(void **state)
 {
     struct message_record rows[] = { row(1, "Ma", 100, 0, 1), row(2, "Mb", 100, 0, 1) };
-    struct twin_row there[] = { seen(12, "Ma", 100, 1000), seen(14, "Ma", 100, 1000), seen(15, "Mb", 100, 1000) };
+    struct match_row there[] = { seen(12, "Ma", 100, 1000), seen(14, "Ma", 100, 1000), seen(15, "Mb", 100, 1000) };
 
     rows[0].target_uid_from = rows[1].target_uid_from = 10;
     assert_string_equal(FOUND(10, rows, there, &plain), "14>0 own;");
@@ -164,7 +164,7 @@ static void rows_without_a_uid_claim_by_header(void **state)
 static void a_message_id_that_the_target_made(void **state)
 {
     struct message_record rows[] = { row(1, "Da", 100, 12, 1) };
-    struct twin_row there[] = { seen(12, "Mx", 100, 1200), seen(14, "My", 100, 1200) };
+    struct match_row there[] = { seen(12, "Mx", 100, 1200), seen(14, "My", 100, 1200) };
 
     assert_string_equal(FOUND(10, rows, there, &rewriting), "14>12 own;");
     assert_string_equal(FOUND(10, rows, there, &plain), "");
@@ -173,7 +173,7 @@ static void a_message_id_that_the_target_made(void **state)
 static void what_was_there_before_may_be_there_twice(void **state)
 {
     struct message_record rows[] = { row(1, "Ma", 100, 12, 0) };
-    struct twin_row there[] = { seen(12, "Ma", 100, 1000), seen(14, "Ma", 100, 1000) };
+    struct match_row there[] = { seen(12, "Ma", 100, 1000), seen(14, "Ma", 100, 1000) };
 
     rows[0].state = MESSAGE_PRESENT;
     assert_string_equal(FOUND(10, rows, there, &plain), "");

@@ -213,7 +213,7 @@ static void by_the_rules(struct verify_entry *s, uint32_t sn, struct verify_entr
                         uint64_t gap = t[k].size > s[i].size ? t[k].size - s[i].size : s[i].size - t[k].size;
 
                         if (t[k].pair == VERIFY_UNPAIRED && gap < best_gap &&
-                            memcmp(other ? t[k].date_key : t[k].key, key, TWIN_KEY_BYTES) == 0 &&
+                            memcmp(other ? t[k].date_key : t[k].key, key, MATCH_KEY_BYTES) == 0 &&
                             (!dates || t[k].seconds == s[i].seconds) &&
                             (gap == 0 || (!very && !(key[0] == 'E' && !rewrites)))) {
                             best = k;
@@ -268,7 +268,7 @@ static void pairs_are_those_of_the_rules(void **state)
             bool twin = false;
 
             for (uint32_t k = 0; k < tn && t[i].pair == VERIFY_UNPAIRED; k++)
-                twin |= t[k].pair != VERIFY_UNPAIRED && memcmp(t[k].key, t[i].key, TWIN_KEY_BYTES) == 0 &&
+                twin |= t[k].pair != VERIFY_UNPAIRED && memcmp(t[k].key, t[i].key, MATCH_KEY_BYTES) == 0 &&
                         (t[i].key[0] != 'E' ||
                          (t[k].seconds == t[i].seconds && (rewrites || t[k].size == t[i].size)));
             doubled += twin;
