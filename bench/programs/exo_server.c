@@ -2,10 +2,10 @@
  *
  *   mailhaul-exo [--config FILE.ini] [--KEY VALUE]... [--help]
  *
- * Keys are those of bench/exo.h with '-' for '_', and mailbox and fault, any number of each. Prints
+ * Keys are those of engine/rehearsal/exo.h with '-' for '_', and mailbox and fault, any number of each. Prints
  * one JSON line when it is ready; runs until standard input ends or SIGTERM comes.
  */
-#include "bench/exo.h"
+#include "engine/rehearsal/exo.h"
 #include "io/base/mem.h"
 
 #include <errno.h>

@@ -8,9 +8,9 @@
  * the account balances as a real one does. --hostile: a user whose every text tries to become
  * markup, script or a formula.
  */
-#include "engine/rules/advice.h"
-#include "engine/rules/sample.h"
-#include "engine/rules/stall.h"
+#include "engine/failure/advice.h"
+#include "engine/move/sample.h"
+#include "engine/move/stall.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 #include "store/spool.h"

@@ -3,7 +3,7 @@
 #ifndef ENGINE_CLI_AHEAD_H
 #define ENGINE_CLI_AHEAD_H
 
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 #include "store/spool.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 #include "engine/cli/complain.h"
 
 #include "engine/cli/exits.h"
-#include "engine/rules/advice.h"
-#include "engine/rules/trouble.h"
+#include "engine/failure/advice.h"
+#include "engine/failure/trouble.h"
 
 #include <errno.h>
 #include <stdio.h>

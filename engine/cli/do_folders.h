@@ -3,7 +3,7 @@
 #define ENGINE_CLI_DO_FOLDERS_H
 
 #include "engine/cli/opts.h"
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 
 /* Exit code. */
 int do_folders(const struct opts *o, const struct settings *settings);

@@ -1,6 +1,6 @@
 #include "engine/cli/do_rehearse.h"
 
-#include "bench/exo.h"
+#include "engine/rehearsal/exo.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/json_out.h"

@@ -3,7 +3,7 @@
 #define ENGINE_CLI_DO_REHEARSE_H
 
 #include "engine/cli/opts.h"
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 
 /* Loads the batch file itself (settings is NULL). Exit code as run's. */
 int do_rehearse(const struct opts *o, const struct settings *settings);

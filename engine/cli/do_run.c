@@ -11,7 +11,7 @@
 #include "engine/report/format.h"
 #include "engine/report/report.h"
 #include "engine/report/status.h"
-#include "engine/rules/names_index.h"
+#include "engine/folders/names_index.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"

@@ -9,7 +9,7 @@
 #include "engine/move/tidy.h"
 #include "engine/report/emit.h"
 #include "engine/report/format.h"
-#include "engine/rules/advice.h"
+#include "engine/failure/advice.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>

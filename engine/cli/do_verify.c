@@ -10,7 +10,7 @@
 #include "engine/move/batch.h"
 #include "engine/report/emit.h"
 #include "engine/report/format.h"
-#include "engine/rules/advice.h"
+#include "engine/failure/advice.h"
 #include "io/team.h"
 
 #define LINES_A_USER 20u

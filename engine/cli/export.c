@@ -3,7 +3,7 @@
 #include "engine/cli/export_file.h"
 #include "engine/report/folders.h"
 #include "engine/report/table.h"
-#include "engine/rules/header.h"
+#include "engine/message/header.h"
 #include "io/base/buf.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"

@@ -4,7 +4,7 @@
 #ifndef ENGINE_CLI_NOTIFY_H
 #define ENGINE_CLI_NOTIFY_H
 
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 #include "io/base/slice.h"
 
 /* Forks the helper; to be called first of all, and once. The helper outlives signals that stop the run, and

@@ -4,7 +4,7 @@
 #ifndef ENGINE_CLI_OPTS_H
 #define ENGINE_CLI_OPTS_H
 
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 
 #include <stdio.h>
 

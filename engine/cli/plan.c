@@ -3,7 +3,7 @@
 #include "engine/move/limits.h"
 #include "engine/report/format.h"
 #include "engine/report/report.h"
-#include "engine/rules/names_index.h"
+#include "engine/folders/names_index.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 

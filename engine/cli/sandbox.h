@@ -4,7 +4,7 @@
 #define ENGINE_CLI_SANDBOX_H
 
 #include "engine/cli/opts.h"
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 
 /* From here on the process writes only into the batch's state, the ledger, the folder of a refresh-token-file, the file of --html, the folder of
  * --to (both are made if need be), and below more (NULL, or a folder in /tmp that is removed at the end). A log that is open stays open. Does nothing

@@ -2,9 +2,9 @@
 
 #include "engine/report/format.h"
 #include "engine/report/report.h"
-#include "engine/rules/names_match.h"
-#include "engine/rules/names_text.h"
-#include "engine/rules/roles.h"
+#include "engine/folders/names_match.h"
+#include "engine/folders/names_text.h"
+#include "engine/folders/roles.h"
 #include "io/base/mem.h"
 #include "store/reader.h"
 #include "store/writer.h"

@@ -1,7 +1,7 @@
 #include "engine/config/state.h"
 #include "engine/config/text.h"
 #include "engine/config/value.h"
-#include "engine/rules/names_match.h"
+#include "engine/folders/names_match.h"
 #include "io/base/mem.h"
 
 #include <errno.h>

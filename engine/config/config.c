@@ -1,6 +1,6 @@
 #include "engine/config/config.h"
 
-#include "bench/exo.h"
+#include "engine/rehearsal/exo.h"
 #include "engine/config/ini.h"
 #include "engine/config/nearest.h"
 #include "engine/config/state.h"

@@ -4,7 +4,7 @@
 #ifndef ENGINE_CONFIG_CONFIG_H
 #define ENGINE_CONFIG_CONFIG_H
 
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 
 #define CONFIG_BYTES_MAX 1048576 /* of a batch file */
 

@@ -5,7 +5,7 @@
 #ifndef ENGINE_CONFIG_TABLE_H
 #define ENGINE_CONFIG_TABLE_H
 
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 
 enum config_section {
     CONFIG_BATCH,
@@ -13,7 +13,7 @@ enum config_section {
     CONFIG_TARGET,
     CONFIG_POLICY,
     CONFIG_FOLDERS,  /* its keys are folder names, not rows */
-    CONFIG_REHEARSE, /* its keys are those of the simulated server (bench/exo.h) */
+    CONFIG_REHEARSE, /* its keys are those of the simulated server (engine/rehearsal/exo.h) */
     CONFIG_SECTION_COUNT
 };
 

@@ -4,7 +4,7 @@
 #ifndef ENGINE_CONFIG_TEXT_H
 #define ENGINE_CONFIG_TEXT_H
 
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 #include "io/base/err.h"
 #include "io/base/slice.h"
 

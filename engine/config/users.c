@@ -6,7 +6,7 @@
 #include "engine/config/users_rows.h"
 #include "engine/config/users_twice.h"
 #include "engine/config/value.h"
-#include "engine/rules/names_match.h"
+#include "engine/folders/names_match.h"
 #include "io/base/mem.h"
 
 #include <stdio.h>

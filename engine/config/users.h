@@ -4,7 +4,7 @@
 #ifndef ENGINE_CONFIG_USERS_H
 #define ENGINE_CONFIG_USERS_H
 
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 
 #define USERS_ROWS_MAX  1000000
 #define USERS_BYTES_MAX 268435456

@@ -3,7 +3,7 @@
 #ifndef ENGINE_CONFIG_USERS_TWICE_H
 #define ENGINE_CONFIG_USERS_TWICE_H
 
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 
 /* What a row names. Borrowed from it. */
 typedef const char *users_name(const struct settings_user *user);

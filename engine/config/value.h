@@ -5,7 +5,7 @@
 #ifndef ENGINE_CONFIG_VALUE_H
 #define ENGINE_CONFIG_VALUE_H
 
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 
 /* "yes" "no", also "true" "false" "on" "off", any case. */
 bool value_bool(struct slice text, bool *value_r) ERR_CHECK;

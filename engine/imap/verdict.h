@@ -1,6 +1,6 @@
 /* What a server's refusal means: status, response code (RFC 5530) and the texts of quirks B6 and of
  * Exchange Online (section 2) become class, scope and wait of one error. One table; what to do
- * about it is engine/rules/trouble's.
+ * about it is engine/failure/trouble's.
  */
 #ifndef ENGINE_IMAP_VERDICT_H
 #define ENGINE_IMAP_VERDICT_H

@@ -1,9 +1,9 @@
 #include "engine/inspect/fetcher.h"
 
 #include "engine/move/body_read.h"
-#include "engine/rules/assembly.h"
-#include "engine/rules/names_text.h"
-#include "engine/rules/trouble.h"
+#include "engine/message/assembly.h"
+#include "engine/folders/names_text.h"
+#include "engine/failure/trouble.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>

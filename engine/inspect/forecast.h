@@ -6,8 +6,8 @@
 #ifndef ENGINE_INSPECT_FORECAST_H
 #define ENGINE_INSPECT_FORECAST_H
 
-#include "engine/rules/sample.h"
-#include "engine/rules/settings.h"
+#include "engine/move/sample.h"
+#include "engine/settings/settings.h"
 
 enum forecast_basis {
     FORECAST_ASSUMED,  /* nothing was moved yet, or so little that it tells nothing */

@@ -3,8 +3,8 @@
 #include "engine/move/login.h"
 #include "engine/move/tokens.h"
 #include "engine/oauth/diagnose.h"
-#include "engine/rules/advice.h"
-#include "engine/rules/names.h"
+#include "engine/failure/advice.h"
+#include "engine/folders/names.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 

@@ -9,7 +9,7 @@
 #include "engine/move/reactor.h"
 #include "engine/move/link.h"
 #include "engine/move/folder_list.h"
-#include "engine/rules/trouble.h"
+#include "engine/failure/trouble.h"
 
 struct probe;
 

@@ -1,8 +1,8 @@
 #include "engine/inspect/tree.h"
 
 #include "engine/move/folder_list.h"
-#include "engine/rules/names_text.h"
-#include "engine/rules/trouble.h"
+#include "engine/folders/names_text.h"
+#include "engine/failure/trouble.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>

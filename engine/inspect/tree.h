@@ -9,7 +9,7 @@
 #define ENGINE_INSPECT_TREE_H
 
 #include "engine/move/visit.h"
-#include "engine/rules/names.h"
+#include "engine/folders/names.h"
 
 struct tree_problem {
     unsigned folder; /* index in folders */

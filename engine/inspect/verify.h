@@ -9,8 +9,8 @@
 #ifndef ENGINE_INSPECT_VERIFY_H
 #define ENGINE_INSPECT_VERIFY_H
 
-#include "engine/rules/settings.h"
-#include "engine/rules/verify_match.h"
+#include "engine/settings/settings.h"
+#include "engine/message/verify_match.h"
 #include "store/spool.h"
 
 #define VERIFY_DIFFERENCES_MAX 1000u /* a user; the others are counted */

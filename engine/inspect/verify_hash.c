@@ -2,8 +2,8 @@
 
 #include "engine/imap/uidset.h"
 #include "engine/move/body_read.h"
-#include "engine/rules/assembly.h"
-#include "engine/rules/repair.h"
+#include "engine/message/assembly.h"
+#include "engine/message/repair.h"
 #include "io/base/mem.h"
 
 #include <openssl/evp.h>

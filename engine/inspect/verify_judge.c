@@ -1,6 +1,6 @@
 #include "engine/inspect/verify_private.h"
-#include "engine/rules/policy.h"
-#include "engine/rules/repair.h"
+#include "engine/message/policy.h"
+#include "engine/message/repair.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>

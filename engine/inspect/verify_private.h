@@ -7,8 +7,8 @@
 #include "engine/inspect/verify_hash.h"
 #include "engine/inspect/verify_user.h"
 #include "engine/move/folder_list.h"
-#include "engine/rules/names_index.h"
-#include "engine/rules/uid_window.h"
+#include "engine/folders/names_index.h"
+#include "engine/message/uid_window.h"
 #include "io/base/buf.h"
 
 /* What the journal knows of a message; parallel to the source's entries. */

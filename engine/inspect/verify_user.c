@@ -1,8 +1,8 @@
 #include "engine/inspect/verify_private.h"
-#include "engine/rules/advice.h"
-#include "engine/rules/header.h"
-#include "engine/rules/names_text.h"
-#include "engine/rules/trouble.h"
+#include "engine/failure/advice.h"
+#include "engine/message/header.h"
+#include "engine/folders/names_text.h"
+#include "engine/failure/trouble.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>

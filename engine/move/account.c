@@ -9,7 +9,7 @@
 #include "engine/move/pull.h"
 #include "engine/move/push.h"
 #include "engine/move/push_late.h"
-#include "engine/rules/advice.h"
+#include "engine/failure/advice.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 

@@ -7,10 +7,10 @@
 #include "engine/move/folder.h"
 #include "engine/move/link.h"
 #include "engine/move/size_limit.h"
-#include "engine/rules/names_index.h"
+#include "engine/folders/names_index.h"
 #include "engine/move/folder_list.h"
-#include "engine/rules/stall.h"
-#include "engine/rules/trouble.h"
+#include "engine/move/stall.h"
+#include "engine/failure/trouble.h"
 #include "engine/pace/daily.h"
 
 /* One connection of an account and what it is doing. */

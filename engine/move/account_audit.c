@@ -4,7 +4,7 @@
  * told, and what no UID proves by its header. */
 #include "engine/move/account_private.h"
 #include "engine/move/headers.h"
-#include "engine/rules/verify_match.h"
+#include "engine/message/verify_match.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

@@ -1,7 +1,7 @@
 /* What could not be proved of a user: kept in the journal, and here as far as the verdict needs it. */
 #include "engine/move/account_private.h"
 
-#include "engine/rules/advice.h"
+#include "engine/failure/advice.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

@@ -31,7 +31,7 @@ bool account_target_rests(struct account *account);
 struct worker *account_worker_create(struct account *account, enum side side);
 /* Opens the worker's link if one may be opened now. */
 void account_worker_open(struct worker *w);
-/* account_spread: one more connection for a mailbox for which that pays (engine/rules/spread). */
+/* account_spread: one more connection for a mailbox for which that pays (engine/move/spread). */
 void account_maybe_more_links(struct account *account, enum side side);
 
 /* account_prove: the phase becomes PROVING; the journal is asked what it holds of the user, and the

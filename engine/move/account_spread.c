@@ -1,4 +1,4 @@
-/* How connections are spread over mailboxes: who gets one more, and who gives one back. engine/rules/spread decides;
+/* How connections are spread over mailboxes: who gets one more, and who gives one back. engine/move/spread decides;
  * what it decides by is gathered here.
  */
 #include "engine/move/account_private.h"

@@ -2,8 +2,8 @@
 
 #include "engine/move/batch.h"
 #include "engine/move/pull.h"
-#include "engine/rules/advice.h"
-#include "engine/rules/sample.h"
+#include "engine/failure/advice.h"
+#include "engine/move/sample.h"
 #include "io/base/log.h"
 #include "io/base/now.h"
 

@@ -4,7 +4,7 @@
 #include "engine/move/login_guard.h"
 #include "engine/move/governor.h"
 #include "engine/move/tokens.h"
-#include "engine/rules/trouble.h"
+#include "engine/failure/trouble.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"

@@ -7,7 +7,7 @@
 #include "engine/move/batch.h"
 #include "engine/move/limits.h"
 #include "engine/move/visit.h"
-#include "engine/rules/sample.h"
+#include "engine/move/sample.h"
 #include "io/team.h"
 
 #include <pthread.h>

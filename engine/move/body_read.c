@@ -1,7 +1,7 @@
 #include "engine/move/body_read.h"
 
-#include "engine/rules/ladder.h"
-#include "engine/rules/placeholder.h"
+#include "engine/message/ladder.h"
+#include "engine/message/placeholder.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>

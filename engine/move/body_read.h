@@ -1,4 +1,4 @@
-/* One message's body from a selected folder, by the ladder of forms that a run asks in (rules/ladder): for those
+/* One message's body from a selected folder, by the ladder of forms that a run asks in (message/ladder): for those
  * that read outside a run, where a message that only a later form gives is had, too. A try that broke off is
  * void, and the next one begins anew. Of a size that differs from the expected one another form is asked, and the
  * first size that comes twice, or the best there is, is taken.

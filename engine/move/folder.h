@@ -7,11 +7,11 @@
 #include "engine/imap/uidset.h"
 #include "engine/move/reactor.h"
 #include "engine/move/push_queue.h"
-#include "engine/rules/ladder.h"
-#include "engine/rules/names.h"
-#include "engine/rules/refusals.h"
-#include "engine/rules/repair.h"
-#include "engine/rules/match.h"
+#include "engine/message/ladder.h"
+#include "engine/folders/names.h"
+#include "engine/failure/refusals.h"
+#include "engine/message/repair.h"
+#include "engine/message/match.h"
 
 enum folder_pull {
     PULL_UNLISTED, /* not looked at in this pass */

@@ -1,7 +1,7 @@
 #include "engine/move/folder_list.h"
 
-#include "engine/rules/names_parents.h"
-#include "engine/rules/names_text.h"
+#include "engine/folders/names_parents.h"
+#include "engine/folders/names_text.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

@@ -11,8 +11,8 @@
 #define ENGINE_MOVE_FOLDER_LIST_H
 
 #include "engine/imap/session.h"
-#include "engine/rules/names.h"
-#include "engine/rules/names_index.h"
+#include "engine/folders/names.h"
+#include "engine/folders/names_index.h"
 
 /* More are not kept: quirk rule 11. */
 #define FOLDER_LIST_ROWS_MAX 100000u

@@ -1,9 +1,9 @@
 #include "engine/move/gmail.h"
 
 #include "engine/move/pull_private.h"
-#include "engine/rules/label_owners.h"
-#include "engine/rules/names_match.h"
-#include "engine/rules/policy.h"
+#include "engine/message/label_owners.h"
+#include "engine/folders/names_match.h"
+#include "engine/message/policy.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

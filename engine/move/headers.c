@@ -1,6 +1,6 @@
 #include "engine/move/headers.h"
 
-#include "engine/rules/uid_window.h"
+#include "engine/message/uid_window.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>

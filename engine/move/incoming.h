@@ -7,7 +7,7 @@
 
 #include "engine/imap/values.h"
 #include "engine/move/folder.h"
-#include "engine/rules/header.h"
+#include "engine/message/header.h"
 #include "store/blob.h"
 
 /* Storage is the caller's; may be moved by assignment, the place it came from is then zeroed. */

@@ -1,7 +1,7 @@
 #include "engine/move/late.h"
 
 #include "engine/imap/uidset.h"
-#include "engine/rules/header.h"
+#include "engine/message/header.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>

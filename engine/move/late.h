@@ -1,12 +1,12 @@
 /* A look at one target folder for copies that no row of the journal claims, beside messages that it has: SELECT or
  * EXAMINE, which UIDs there are, the headers of those that nobody claims, and whether the copies beside them are still
- * there. Costs two short commands where every UID is claimed. What it finds is judged by engine/rules/surplus.
+ * there. Costs two short commands where every UID is claimed. What it finds is judged by engine/message/surplus.
  */
 #ifndef ENGINE_MOVE_LATE_H
 #define ENGINE_MOVE_LATE_H
 
 #include "engine/imap/session.h"
-#include "engine/rules/surplus.h"
+#include "engine/message/surplus.h"
 #include "store/reader.h"
 
 struct late_config {

@@ -7,7 +7,7 @@
 #define ENGINE_MOVE_LIMITS_H
 
 #include "engine/pace/pace.h"
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 #include "io/base/buf.h"
 
 /* Limits change: one that was met longer ago is looked for again. */

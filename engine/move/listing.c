@@ -3,8 +3,8 @@
 #include "engine/move/gmail.h"
 #include "engine/move/pull.h"
 #include "engine/move/rejudge.h"
-#include "engine/rules/names_text.h"
-#include "engine/rules/policy.h"
+#include "engine/folders/names_text.h"
+#include "engine/message/policy.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

@@ -2,9 +2,9 @@
 #include "engine/move/allowance.h"
 #include "engine/move/gmail.h"
 #include "engine/move/pull_private.h"
-#include "engine/rules/ladder.h"
-#include "engine/rules/placeholder.h"
-#include "engine/rules/policy.h"
+#include "engine/message/ladder.h"
+#include "engine/message/placeholder.h"
+#include "engine/message/policy.h"
 #include "io/base/mem.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
 #include "engine/move/pull_private.h"
 #include "engine/move/rejudge.h"
-#include "engine/rules/names_text.h"
+#include "engine/folders/names_text.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>

@@ -2,8 +2,8 @@
 #include "engine/imap/uidset.h"
 #include "engine/move/gmail.h"
 #include "engine/move/pull_private.h"
-#include "engine/rules/header.h"
-#include "engine/rules/policy.h"
+#include "engine/message/header.h"
+#include "engine/message/policy.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

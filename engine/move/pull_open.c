@@ -1,6 +1,6 @@
 #include "engine/move/gmail.h"
 #include "engine/move/pull_private.h"
-#include "engine/rules/names_text.h"
+#include "engine/folders/names_text.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"

@@ -5,7 +5,7 @@
 
 #include "engine/move/incoming.h"
 #include "engine/move/pull.h"
-#include "engine/rules/ladder.h"
+#include "engine/message/ladder.h"
 #include "io/base/buf.h"
 
 /* Another UIDVALIDITY than the journal's: what was asked about it. */

@@ -1,5 +1,5 @@
 /* Messages that the source refused in every form of asking. Was it the message, or does the source give nothing at the
- * moment? Its words do not tell; what else it gives does (rules/refusals). While it gives nothing no message fails: others
+ * moment? Its words do not tell; what else it gives does (failure/refusals). While it gives nothing no message fails: others
  * go first, and where there are none it is left alone for a while. */
 #include "engine/move/pull_private.h"
 #include "io/base/log.h"

@@ -2,7 +2,7 @@
  * that makes no difference between "Lists" and "lists", or between two forms of an accent, means another one, and two
  * folders of the source would become one without a word. */
 #include "engine/move/push_private.h"
-#include "engine/rules/names_text.h"
+#include "engine/folders/names_text.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

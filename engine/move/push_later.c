@@ -1,5 +1,5 @@
 /* Messages that wait behind the others of their folder: refused in words that may mean anything, or under way when
- * connections went. Others go first, and what becomes of them tells whether it was the message (rules/refusals);
+ * connections went. Others go first, and what becomes of them tells whether it was the message (failure/refusals);
  * where none is taken the folder rests, and then the mailbox. */
 #include "engine/move/push_job_private.h"
 #include "io/base/log.h"

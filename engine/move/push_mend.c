@@ -2,8 +2,8 @@
  * The spooled original stays as it is; the journal has the repairs durably, and the key by which the
  * mended message is known again on the target, before it is sent. */
 #include "engine/move/push_private.h"
-#include "engine/rules/header.h"
-#include "engine/rules/repair.h"
+#include "engine/message/header.h"
+#include "engine/message/repair.h"
 #include "io/base/buf.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"

@@ -2,7 +2,7 @@
  * (Maildir++). It is made by a name that looks the same, which is told as a rename. */
 #include "engine/move/listing.h"
 #include "engine/move/push_private.h"
-#include "engine/rules/names_text.h"
+#include "engine/folders/names_text.h"
 #include "io/base/mem.h"
 
 #include <stdio.h>

@@ -5,7 +5,7 @@
 
 #include "engine/imap/uidtable.h"
 #include "engine/move/push.h"
-#include "engine/rules/uid_window.h"
+#include "engine/message/uid_window.h"
 
 enum push_step { PUSH_STEP_FREE, PUSH_STEP_OPENING, PUSH_STEP_MAKING };
 

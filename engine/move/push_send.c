@@ -3,7 +3,7 @@
 #include "engine/move/governor.h"
 #include "engine/move/push_job_private.h"
 #include "engine/move/push_late.h"
-#include "engine/rules/repair.h"
+#include "engine/message/repair.h"
 #include "io/base/mem.h"
 
 #include <stdio.h>

@@ -2,8 +2,8 @@
 
 #include "engine/move/account.h"
 #include "engine/move/batch.h"
-#include "engine/rules/sample.h"
-#include "engine/rules/trouble.h"
+#include "engine/move/sample.h"
+#include "engine/failure/trouble.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"

@@ -6,9 +6,9 @@
 #define ENGINE_MOVE_REACTOR_H
 
 #include "engine/pace/aimd.h"
-#include "engine/rules/settings.h"
-#include "engine/rules/spread.h"
-#include "engine/rules/match_fidelity.h"
+#include "engine/settings/settings.h"
+#include "engine/move/spread.h"
+#include "engine/message/match_fidelity.h"
 #include "io/loop.h"
 #include "io/tls.h"
 #include "store/blob.h"

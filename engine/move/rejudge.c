@@ -1,7 +1,7 @@
 #include "engine/move/rejudge.h"
 
 #include "engine/move/push.h"
-#include "engine/rules/policy.h"
+#include "engine/message/policy.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>

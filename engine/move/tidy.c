@@ -2,8 +2,8 @@
 #include "engine/move/tidy_private.h"
 
 #include "engine/move/batch.h"
-#include "engine/rules/advice.h"
-#include "engine/rules/names_index.h"
+#include "engine/failure/advice.h"
+#include "engine/folders/names_index.h"
 #include "io/base/mem.h"
 #include "io/stream.h"
 #include "store/writer.h"

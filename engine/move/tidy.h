@@ -7,7 +7,7 @@
 #ifndef ENGINE_MOVE_TIDY_H
 #define ENGINE_MOVE_TIDY_H
 
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 #include "store/spool.h"
 
 struct tidy_copy {

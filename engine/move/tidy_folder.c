@@ -5,7 +5,7 @@
  * that mark each other's, one at least sees the other's mark); then it alone is expunged. */
 #include "engine/move/batch.h"
 #include "engine/move/tidy_private.h"
-#include "engine/rules/repair.h"
+#include "engine/message/repair.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>

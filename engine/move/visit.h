@@ -7,7 +7,7 @@
 
 #include "engine/move/reactor.h"
 #include "engine/move/link.h"
-#include "engine/rules/trouble.h"
+#include "engine/failure/trouble.h"
 #include "io/base/quota.h"
 
 /* What the visits of one process share: TLS and, with OAuth, the token client. Any thread. */

@@ -1,6 +1,6 @@
 #include "engine/oauth/diagnose.h"
 
-#include "engine/rules/advice.h"
+#include "engine/failure/advice.h"
 #include "io/base/now.h"
 
 #include <inttypes.h>

@@ -5,7 +5,7 @@
 #ifndef ENGINE_OAUTH_OAUTH_H
 #define ENGINE_OAUTH_OAUTH_H
 
-#include "engine/rules/settings.h"
+#include "engine/settings/settings.h"
 #include "io/base/buf.h"
 
 /* Appends the form (application/x-www-form-urlencoded) of a request by the grant of oauth. user: the

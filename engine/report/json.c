@@ -7,8 +7,8 @@
 #include "engine/report/shards.h"
 #include "engine/report/share.h"
 #include "engine/report/time.h"
-#include "engine/rules/advice.h"
-#include "engine/rules/repair.h"
+#include "engine/failure/advice.h"
+#include "engine/message/repair.h"
 
 #include <errno.h>
 

@@ -7,7 +7,7 @@
 #include "engine/report/merge.h"
 #include "engine/report/shards.h"
 #include "engine/report/share.h"
-#include "engine/rules/advice.h"
+#include "engine/failure/advice.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 

@@ -9,8 +9,8 @@
 #define ENGINE_REPORT_REPORT_H
 
 #include "engine/report/limits.h"
-#include "engine/rules/sample.h"
-#include "engine/rules/stall.h"
+#include "engine/move/sample.h"
+#include "engine/move/stall.h"
 #include "store/reader.h"
 
 #include <stdio.h>

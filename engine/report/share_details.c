@@ -1,7 +1,7 @@
 /* What a share's report tells of one user, as the records that store/reader would give. */
 #include "engine/report/share_private.h"
 
-#include "engine/rules/repair.h"
+#include "engine/message/repair.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>

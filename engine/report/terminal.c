@@ -5,7 +5,7 @@
 
 #include "engine/report/format.h"
 #include "engine/report/status.h"
-#include "engine/rules/advice.h"
+#include "engine/failure/advice.h"
 #include "io/base/mem.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
 #include "engine/report/format.h"
 #include "engine/report/shards.h"
 #include "engine/report/time.h"
-#include "engine/rules/advice.h"
+#include "engine/failure/advice.h"
 #include "io/base/now.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
 #define ENGINE_REPORT_TIME_H
 
 #include "engine/report/emit.h"
-#include "engine/rules/stall.h"
+#include "engine/move/stall.h"
 
 /* One of the causes that stalled. */
 struct report_stall {

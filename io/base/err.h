@@ -3,7 +3,7 @@
  * Every function that can fail returns bool, carries ERR_CHECK, and fills its last parameter
  * `struct err *err_r` only on failure. The lowest layer that knows sets origin and code; the layer
  * that knows the task sets `doing` and scope. What to do about an error is decided in one place,
- * engine/rules/trouble. This module only holds and prints values; it does not log.
+ * engine/failure/trouble. This module only holds and prints values; it does not log.
  */
 #ifndef IO_BASE_ERR_H
 #define IO_BASE_ERR_H

@@ -61,7 +61,7 @@ class Table(Case):
 
     def test_every_type_has_a_test_and_a_line_in_the_manual(self):
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        with open(os.path.join(root, "engine", "rules", "advice.c"), encoding="utf-8") as f:
+        with open(os.path.join(root, "engine", "failure", "advice.c"), encoding="utf-8") as f:
             types = set(re.findall(r'^    \{ "([A-Z]\w+)"', f.read(), re.M))
         self.assertEqual(types, set(TYPES) | NOT_OF_A_RUN | WITHOUT_A_SCENARIO)
         with open(os.path.join(root, "docs", "man", "mailhaul.1"), encoding="utf-8") as f:

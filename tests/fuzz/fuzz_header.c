@@ -1,7 +1,7 @@
 /* test: move
  * A message's header: its key for finding it again, and what people are told of it. */
-#include "engine/rules/header.h"
-#include "engine/rules/match.h"
+#include "engine/message/header.h"
+#include "engine/message/match.h"
 
 #include <stdlib.h>
 

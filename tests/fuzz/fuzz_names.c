@@ -1,11 +1,11 @@
-/* test: rules
+/* test: folders
  * What a server calls its folders, and what they are to be called on the target: each that moves has a name there which
  * no other one has and a command can carry, and neither depends on the order of the rows. The first line is: the target's
  * delimiter, 'x' for Exchange, the source's prefix; then one row a line: 's' or 't' for its side, its delimiter, its
  * attributes as a letter, its name. */
-#include "engine/rules/names.h"
-#include "engine/rules/names_index.h"
-#include "engine/rules/names_text.h"
+#include "engine/folders/names.h"
+#include "engine/folders/names_index.h"
+#include "engine/folders/names_text.h"
 #include "io/base/mem.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
-/* test: rules
+/* test: message
  * Mending a message: the same in whatever pieces it comes, without what was to be left out, and what was found in it
  * is found again. */
-#include "engine/rules/repair.h"
+#include "engine/message/repair.h"
 #include "io/base/buf.h"
 
 #include <stdlib.h>

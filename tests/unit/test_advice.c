@@ -1,5 +1,5 @@
-/* test: rules */
-#include "engine/rules/advice.h"
+/* test: move */
+#include "engine/failure/advice.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "engine/rules/sample.h"
-#include "engine/rules/trouble.h"
+#include "engine/move/sample.h"
+#include "engine/failure/trouble.h"
 
 /* The types that interface.md fixes. */
 static const char *const fixed[] = {

@@ -1,5 +1,5 @@
-/* test: rules */
-#include "engine/rules/assembly.h"
+/* test: message */
+#include "engine/message/assembly.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

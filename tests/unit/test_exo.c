@@ -1,5 +1,5 @@
-/* test: bench */
-#include "bench/exo.h"
+/* test: rehearsal */
+#include "engine/rehearsal/exo.h"
 #include "io/base/mem.h"
 
 #include <arpa/inet.h>

@@ -1,11 +1,11 @@
-/* test: rules */
+/* test: message */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "engine/rules/label_owners.h"
+#include "engine/message/label_owners.h"
 
 static void the_first_folder_has_it(void **state)
 {

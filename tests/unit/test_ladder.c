@@ -1,5 +1,5 @@
-/* test: rules */
-#include "engine/rules/ladder.h"
+/* test: message */
+#include "engine/message/ladder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

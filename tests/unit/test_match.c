@@ -1,6 +1,6 @@
-/* test: rules */
-#include "engine/rules/header.h"
-#include "engine/rules/match.h"
+/* test: message */
+#include "engine/message/header.h"
+#include "engine/message/match.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* test: rules */
-#include "engine/rules/match_assign.h"
+/* test: message */
+#include "engine/message/match_assign.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

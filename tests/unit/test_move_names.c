@@ -1,12 +1,12 @@
-/* test: rules */
+/* test: folders */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "engine/rules/names.h"
-#include "engine/rules/roles.h"
+#include "engine/folders/names.h"
+#include "engine/folders/roles.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* test: rules */
-#include "engine/rules/repair.h"
+/* test: message */
+#include "engine/message/repair.h"
 
 #include "io/base/buf.h"
 #include "io/base/mem.h"

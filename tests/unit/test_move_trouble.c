@@ -1,6 +1,6 @@
-/* test: rules */
-#include "engine/rules/advice.h"
-#include "engine/rules/trouble.h"
+/* test: failure */
+#include "engine/failure/advice.h"
+#include "engine/failure/trouble.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,13 +1,13 @@
-/* test: rules */
+/* test: folders */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "engine/rules/names.h"
-#include "engine/rules/names_index.h"
-#include "engine/rules/names_text.h"
+#include "engine/folders/names.h"
+#include "engine/folders/names_index.h"
+#include "engine/folders/names_text.h"
 #include "io/base/mem.h"
 
 #include <stdio.h>

@@ -1,15 +1,15 @@
-/* test: rules */
+/* test: folders */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "engine/rules/names.h"
-#include "engine/rules/names_match.h"
-#include "engine/rules/names_parents.h"
-#include "engine/rules/names_text.h"
-#include "engine/rules/roles.h"
+#include "engine/folders/names.h"
+#include "engine/folders/names_match.h"
+#include "engine/folders/names_parents.h"
+#include "engine/folders/names_text.h"
+#include "engine/folders/roles.h"
 #include "io/base/mem.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* test: rules */
-#include "engine/rules/refusals.h"
+/* test: failure */
+#include "engine/failure/refusals.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

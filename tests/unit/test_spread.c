@@ -1,5 +1,5 @@
-/* test: rules */
-#include "engine/rules/spread.h"
+/* test: move */
+#include "engine/move/spread.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

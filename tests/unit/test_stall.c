@@ -1,5 +1,5 @@
-/* test: rules */
-#include "engine/rules/stall.h"
+/* test: move */
+#include "engine/move/stall.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* test: rules */
+/* test: message */
 /* Second copies in a target folder: whose they are. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/rules/surplus.h"
+#include "engine/message/surplus.h"
 
 static const struct match_fidelity plain = { 0 }, rewriting = { .rewrites = true };
 

@@ -1,10 +1,10 @@
-/* test: rules */
+/* test: move */
 /* Every text of section 2 of the collected facts on Exchange Online: from the line on the wire to what
  * is done, what it is called and what is advised. docs/exchange-online.md has the same list for people;
  * tests/e2e/test_texts.py sends each of them at its place. */
 #include "engine/imap/verdict.h"
-#include "engine/rules/advice.h"
-#include "engine/rules/trouble.h"
+#include "engine/failure/advice.h"
+#include "engine/failure/trouble.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* test: rules */
+/* test: message */
 /* Listing a folder by its UIDs, however a server chose them. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "engine/imap/uidtable.h"
-#include "engine/rules/uid_window.h"
+#include "engine/message/uid_window.h"
 
 #include <stdlib.h>
 #include <string.h>

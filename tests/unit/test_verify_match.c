@@ -1,5 +1,5 @@
-/* test: rules */
-#include "engine/rules/verify_match.h"
+/* test: message */
+#include "engine/message/verify_match.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
