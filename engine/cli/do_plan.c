@@ -5,6 +5,7 @@
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/plan.h"
+#include "engine/cli/plan_split.h"
 #include "engine/cli/unmatched.h"
 #include "engine/move/batch.h"
 #include "engine/report/format.h"
@@ -70,24 +71,37 @@ static bool meet_the_others(struct plan *plan, const struct settings *settings, 
     return ok;
 }
 
+/* Whoever could not be planned is taken for an average mailbox; where it ended early, or saw nobody, that says nothing. */
+static bool is_to_divide(const struct opts *o, const struct plan *plan)
+{
+    return o->split && !plan->why_ended && plan->unplanned < plan->settings->user_count;
+}
+
 /* looks: what the run saw of each user; why_ended: what stopped it, or NULL. ask: the targets too. Returns
  * false when the plan could not be told, having said why. */
 static bool tell(struct spool *spool, const struct settings *settings, const struct opts *o,
                  const struct batch_look *looks, const char *why_ended, bool ask)
 {
+    struct plan_split split = { 0 };
     struct plan plan;
     struct err err;
     bool ok;
 
     ok = plan_open(&plan, spool, settings, looks, why_ended, &err) &&
          meet_the_others(&plan, settings, !ask, &err) &&
-         (!ask || ask_targets(&plan, settings, &err)) && plan_read(&plan, &err);
+         (!ask || ask_targets(&plan, settings, &err)) && plan_read(&plan, &err) &&
+         (!is_to_divide(o, &plan) || plan_split(&plan, o->split, &split, &err));
+    if (split.shares)
+        plan.split = &split;
+    else if (o->split)
+        fprintf(stderr, "mailhaul: the users are not divided: this plan is not complete\n");
     if (!ok)
         (void)complain(&err, 0);
     else if (o->json)
         plan_print_json(&plan);
     else
         plan_print_text(&plan);
+    plan_split_deinit(&split);
     plan_deinit(&plan);
     return ok;
 }
@@ -129,6 +143,8 @@ int do_plan(const struct opts *o, const struct settings *settings)
     struct err err;
     int code;
 
+    if (o->split && !plan_split_check(settings, o->split, &err))
+        return complain(&err, err.code);
     if (!spool_open(&spool_config, &config.spool, &err)) {
         return complain_of_state(&err);
     }

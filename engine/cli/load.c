@@ -31,7 +31,7 @@ static bool users_loaded(const struct opts *o, struct load_need need, struct set
     if (!users_load(s, logins, warnings, &place, err_r))
         return false;
     settings_finish(s);
-    if (!users_select(s, err_r))
+    if (!users_select(s, warnings, err_r))
         return false;
     if (s->user_count == 0)
         fprintf(stderr, "mailhaul: no user falls into shard %u of %u: nothing to do\n", s->shard_number,

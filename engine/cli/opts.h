@@ -45,6 +45,7 @@ struct opts {
     bool has_threads;
     unsigned threads;                   /* 0: automatic */
     unsigned shard_number, shard_count; /* count 0: not given */
+    unsigned split; /* plan: into so many shards; 0: not asked for */
     struct settings_list users;         /* --user */
     struct settings_list overrides;     /* --set, as written */
     const char *log_file;               /* or NULL */

@@ -34,6 +34,7 @@ static void keep(struct settings_list *list, const char *path)
 static void keep_settings(struct kept *kept, const struct settings *s)
 {
     keep(&kept->files, s->users_file);
+    keep(&kept->files, s->split_file);
     for (size_t i = 0; i < s->input_files.count; i++)
         keep(&kept->files, s->input_files.items[i]);
     keep(&kept->folders, s->state_folder);

@@ -35,6 +35,8 @@ struct plan_user {
     uint64_t too_large;         /* messages to be moved that are larger */
 };
 
+struct plan_split;
+
 struct plan {
     const struct settings *settings;
     struct spool *spool;
@@ -44,6 +46,7 @@ struct plan {
     const char *why_ended;
     unsigned unplanned; /* users; known when plan_read has run */
     json_t *warnings;   /* [text], about the batch file, as unmatched_tell left them */
+    const struct plan_split *split; /* borrowed; NULL: no division was asked for */
 };
 
 /* Finds the users. looks: of batch_run, borrowed; why_ended: what stopped it before all were looked at, or

@@ -1,6 +1,7 @@
 #include "engine/cli/plan.h"
 
 #include "engine/cli/json_out.h"
+#include "engine/cli/plan_split.h"
 #include "engine/report/format.h"
 
 #include <stdio.h>
@@ -77,6 +78,17 @@ static json_t *user_json(const struct plan_user *u)
     return user;
 }
 
+static json_t *split_json(const struct plan_split *split)
+{
+    json_t *rows = json_array();
+
+    for (unsigned i = 0; i < split->shards; i++)
+        json_array_append_new(rows, json_pack("{s:i,s:o,s:o,s:o}", "shard", (int)i + 1, "users", number(split->of[i].users),
+                                              "move", number(split->of[i].messages), "bytes_move",
+                                              number(split->of[i].bytes)));
+    return rows;
+}
+
 void plan_print_json(const struct plan *plan)
 {
     const struct forecast *f = &plan->forecast;
@@ -96,6 +108,8 @@ void plan_print_json(const struct plan *plan)
     all = json_pack("{s:s,s:o,s:{s:o,s:o},s:o,s:O}", "schema", "mailhaul.plan.v1", "totals", totals,
                     "rates", "source", rate_of(&f->source, f->source_s), "target",
                     rate_of(&f->target, f->target_s), "users", users, "warnings", plan->warnings);
+    if (plan->split)
+        json_object_set_new(all, "shards", split_json(plan->split));
     json_out(all);
 }
 
@@ -167,6 +181,23 @@ static void print_time(const struct plan *plan)
     print_rate("target", &f->target, f->target_s);
 }
 
+static void print_split(const struct plan *plan)
+{
+    const struct plan_split *split = plan->split;
+
+    printf("\nDivided into %u shards, written to %s:\n", split->shards, plan->settings->split_file);
+    for (unsigned i = 0; i < split->shards; i++)
+        printf("  %4u  %9s user%s  %9s message%s  %10s\n", i + 1, format_count(split->of[i].users).text,
+               split->of[i].users == 1 ? " " : "s", format_count(split->of[i].messages).text,
+               split->of[i].messages == 1 ? " " : "s", format_bytes(split->of[i].bytes).text);
+    if (split->stayed)
+        printf("%s user%s had a shard already and stay%s in it\n", format_count(split->stayed).text,
+               format_s(split->stayed), split->stayed == 1 ? "s" : "");
+    if (split->guessed)
+        printf("%s could not be planned and %s taken for %s of average size\n", format_count(split->guessed).text,
+               split->guessed == 1 ? "is" : "are", split->guessed == 1 ? "a mailbox" : "mailboxes");
+}
+
 void plan_print_text(const struct plan *plan)
 {
     struct totals t;
@@ -182,4 +213,6 @@ void plan_print_text(const struct plan *plan)
                "seen\n",
                format_count(plan->unplanned).text, plan->unplanned == 1 ? "is" : "are");
     print_time(plan);
+    if (plan->split)
+        print_split(plan);
 }

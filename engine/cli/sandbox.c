@@ -40,6 +40,7 @@ static void give_up(const struct opts *o, const struct settings *settings, const
                                              { settings->sign_in_folder, false },
                                              { settings->ledger_folder, false },
                                              { o->html_file, false },
+                                             { o->split ? settings->split_file : NULL, false },
                                              { o->to, false },
                                              { source, false },
                                              { target, false },
@@ -74,6 +75,8 @@ void sandbox(const struct opts *o, const struct settings *settings, const char *
         (void)mkdir(o->to, 0700);
     if (o->html_file)
         make_file(o->html_file);
+    if (o->split)
+        make_file(settings->split_file);
     give_up(o, settings, more);
 }
 

@@ -73,6 +73,16 @@ static void name_state(const struct config_state *c)
     }
 }
 
+/* Beside the batch file and called after it: the division is of the batch, whatever its state folders are called. */
+static void name_split(const struct config_state *c)
+{
+    char *stem = without_ini(c->request->batch_file), *name = mem_format("%s.shards", stem);
+
+    c->settings->split_file = config_text_beside(c->request->batch_file, slice_cstr(name));
+    free(name);
+    free(stem);
+}
+
 static bool check_batch(const struct config_state *c, struct err *err_r)
 {
     struct settings *s = c->settings;
@@ -97,6 +107,7 @@ static bool check_batch(const struct config_state *c, struct err *err_r)
                              s->shards);
     }
     name_state(c);
+    name_split(c);
     return true;
 }
 

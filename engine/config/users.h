@@ -33,9 +33,10 @@ bool users_parse(struct settings *s, char *text, size_t size, const char *name,
                  struct users_need need, struct settings_list *warnings, bool *has_passwords_r,
                  struct users_place *place_r, struct err *err_r) ERR_CHECK;
 
-/* Keeps the users of s->only_users (all when empty) that are in this shard. An address that no row
- * has is an error: code 64, with the nearest one. */
-bool users_select(struct settings *s, struct err *err_r) ERR_CHECK;
+/* Keeps the users of s->only_users (all when empty) that are in this shard, by s->split_file where that is there and by
+ * address otherwise. warnings: sentences are added. Errors: an address that no row has (code 64, with the nearest one); a
+ * split_file with another number of shards (64, commands that only look at the state go by address) or a faulty one (78). */
+bool users_select(struct settings *s, struct settings_list *warnings, struct err *err_r) ERR_CHECK;
 
 /* Names and meanings of the columns, for the manual. */
 void users_describe(void (*tell)(void *context, const char *column, const char *help),

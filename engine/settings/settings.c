@@ -142,6 +142,7 @@ void settings_destroy(struct settings **s_r)
     free(s->batch_name);
     free(s->batch_file);
     free(s->users_file);
+    free(s->split_file);
     free(s->state_folder);
     free(s->sign_in_folder);
     free(s->ledger_folder);

@@ -228,6 +228,7 @@ struct settings {
     /* users.csv; after users_select only those of this shard and of --user, in file order */
     struct settings_user *users;
     size_t user_count;
+    char *split_file; /* owned: where the division into shards is written down, whether it is there or not; NULL without a batch file */
 
     /* command line */
     enum settings_mode mode;

@@ -1,5 +1,6 @@
 """The `plan` command: what would move, what stands against it, and how long it takes."""
 
+import os
 import time
 
 import exchange
@@ -60,6 +61,53 @@ class Plan(Case):
         batch = self.job(capability_drop=["LIST-STATUS", "LIST-EXTENDED"])
         batch.target.seed("anna@" + DOMAIN, {("INBOX",): [mail.tiny(90)], ("Old",): [mail.tiny(91)]})
         self.assertEqual(self.plan(batch)["users"][0]["target_messages"], 2)
+
+    def test_the_users_are_divided_by_what_they_have(self):
+        """Shards of like work, and nobody changes his when it is done again."""
+        names = ["u%d" % i for i in range(6)]
+        source = self.dovecot(names + ["late"])
+        for i, name in enumerate(names):  # 40, 20, 20, 10, 10, 10
+            source.seed(name, {("INBOX",): [mail.tiny(100 * i + k) for k in range((40, 20, 20, 10, 10, 10)[i])]})
+        batch = self.batch(source, self.target_for(names + ["late"]), names)
+        rows = self.plan(batch, "--split", "3")["shards"]
+        self.assertEqual([row["shard"] for row in rows], [1, 2, 3])
+        self.assertEqual((sum(r["users"] for r in rows), sum(r["move"] for r in rows)), (6, 110))
+        self.assertLessEqual(max(r["move"] for r in rows), 40)
+        first = self.shards_of(batch)
+        self.assertEqual(sorted(first), [n + "@" + DOMAIN for n in names])
+        moved = 0
+        for shard in (1, 2, 3):
+            self.ends(batch.call("run", "--shard", "%d/3" % shard), 0)
+            users = self.ends(batch.call("report", "--json", "--shard", "%d/3" % shard), 0).json()["users"]
+            self.assertEqual({u["address"] for u in users}, {a for a, s in first.items() if s == shard})
+            moved += sum(u["uploaded"] for u in users)
+        self.assertEqual(moved, 110)
+        batch.users.append(("late", "late@" + DOMAIN))
+        plain = self.ends(batch.call("plan", "--split", "3"), 0).out
+        self.assertIn("6 users had a shard already and stay in it", plain)
+        again = self.shards_of(batch)
+        self.assertEqual({a: again.pop(a) for a in first}, first)
+        self.assertEqual(list(again), ["late@" + DOMAIN])
+        for arguments in (("run", "--shard", "1/4"), ("plan", "--split", "4"), ("plan", "--split", "3", "--shard", "1/3"),
+                          ("plan", "--split", "3", "--user", "u0")):
+            self.ends(batch.call(*arguments), 64)
+        self.assertEqual(self.shards_of(batch), {**first, **again})
+
+    def shards_of(self, batch):
+        """{address: its shard} as it is written down."""
+        with open(batch.path[:-len(".ini")] + ".shards") as f:
+            header, *lines = f.read().splitlines()
+        self.assertEqual(header, "EmailAddress,Shard,Of")
+        return {line.split(",")[0]: int(line.split(",")[1]) for line in lines}
+
+    def test_what_was_not_planned_whole_divides_nobody(self):
+        batch = self.job()
+        batch.source.stop()
+        done = batch.call("plan", "--split", "2")
+        self.ends(done, 69)
+        self.assertIn("the users are not divided", done.err)
+        path = batch.path[:-len(".ini")] + ".shards"
+        self.assertEqual(os.path.exists(path) and os.path.getsize(path), 0, "an empty file divides nobody")
 
     def test_assumed_at_first_and_measured_afterwards(self):
         batch = self.job({("INBOX",): [mail.tiny(i) for i in range(70)]})

@@ -507,14 +507,14 @@ static void users_are_selected(void **state)
     (void)state;
     assert_true(parse(s, text, sizeof text - 1, &warnings, &place, &e));
     settings_list_add(&s->only_users, SLICE("bbo@x.org"));
-    assert_false(users_select(s, &e));
+    assert_false(users_select(s, &warnings, &e));
     assert_string_equal(e.server_text, "--user bbo@x.org: no such EmailAddress or UserName in users.csv; did "
                                        "you mean bob@x.org?");
     assert_int_equal(e.code, 64);
     settings_list_deinit(&s->only_users);
     settings_list_add(&s->only_users, SLICE("CAT@x.org"));
     settings_list_add(&s->only_users, SLICE("ann@x.org"));
-    assert_true(users_select(s, &e));
+    assert_true(users_select(s, &warnings, &e));
     assert_int_equal(s->user_count, 2);
     assert_string_equal(s->users[0].email_address, "ann@x.org");
     assert_string_equal(s->users[1].email_address, "cat@x.org");
@@ -522,6 +522,52 @@ static void users_are_selected(void **state)
     settings_user_add(s)->email_address = mem_text("eve@x.org");
     assert_int_equal(s->user_count, 4);
     settings_destroy(&s);
+}
+
+/* users of the shard 1/2 by what that file says; -1: refused. */
+static int selected_by(const char *split, enum settings_mode mode, unsigned shards, struct err *e_r)
+{
+    static const char text[] = HEAD "ann@x.org,a,p\nbob@x.org,b,p\ncat@x.org,c,p\n";
+    struct settings *s = cloud_settings();
+    struct settings_list warnings = { NULL, 0 };
+    struct users_place place;
+    char path[] = "/tmp/mailhaul-split-XXXXXX";
+    int fd = mkstemp(path), count = -1;
+
+    assert_int_equal(write(fd, split, strlen(split)), strlen(split));
+    close(fd);
+    assert_true(parse(s, text, sizeof text - 1, &warnings, &place, e_r));
+    free(s->split_file);
+    s->split_file = mem_text(path);
+    s->shard_number = 1;
+    s->shard_count = shards;
+    s->mode = mode;
+    if (users_select(s, &warnings, e_r))
+        count = (int)s->user_count;
+    unlink(path);
+    settings_list_deinit(&warnings);
+    settings_destroy(&s);
+    return count;
+}
+
+static void a_written_division_decides(void **state)
+{
+    const char *all = "EmailAddress,Shard,Of\nANN@x.org,1,2\nbob@x.org,1,2\ncat@x.org,1,2\n";
+    struct err e;
+
+    (void)state;
+    assert_int_equal(selected_by(all, SETTINGS_MODE_RUN, 2, &e), 3);
+    assert_int_equal(selected_by("EmailAddress,Shard,Of\nann@x.org,2,2\nbob@x.org,2,2\ncat@x.org,2,2\n",
+                                 SETTINGS_MODE_RUN, 2, &e), 0);
+    /* Whom it does not name is where the address says, as without a file. */
+    assert_int_equal(selected_by("EmailAddress,Shard,Of\nzoe@x.org,2,2\n", SETTINGS_MODE_RUN, 2, &e),
+                     selected_by("", SETTINGS_MODE_RUN, 2, &e));
+    assert_int_equal(selected_by(all, SETTINGS_MODE_RUN, 3, &e), -1);
+    assert_int_equal(e.code, 64);
+    assert_non_null(strstr(e.server_text, "divides the users into 2 shards"));
+    assert_true(selected_by(all, SETTINGS_MODE_OTHER, 3, &e) >= 0);
+    assert_int_equal(selected_by("EmailAddress,Shard,Of\nann@x.org,3,2\n", SETTINGS_MODE_RUN, 2, &e), -1);
+    assert_int_equal(e.code, 78);
 }
 
 static void a_window_may_pass_midnight(void **state)
@@ -555,6 +601,7 @@ int main(void)
         cmocka_unit_test(a_comment_behind_the_name_is_recognised),
         cmocka_unit_test(shards_part_the_users),
         cmocka_unit_test(users_are_selected),
+        cmocka_unit_test(a_written_division_decides),
         cmocka_unit_test(a_window_may_pass_midnight),
     };
 
