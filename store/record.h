@@ -155,6 +155,16 @@ static inline bool message_was_lost(const struct message_record *m)
     return m->state == MESSAGE_SKIPPED && m->reason == SKIP_VANISHED && m->header_key[0] != 0;
 }
 
+/* Its copy on the target may have this UID or a higher one. Of a row of which nothing is known, since its folder was
+ * made anew, that holds for the whole folder alone: what is in it came before all that has been told since. */
+static inline bool message_may_be_from(const struct message_record *m, uint32_t target_uid)
+{
+    if (m->target_uid)
+        return m->target_uid >= target_uid;
+    return m->target_uid_from != MESSAGE_NOT_THERE &&
+           (m->target_uid_from ? m->target_uid_from >= target_uid : target_uid <= 1);
+}
+
 /* What people are told about a skipped, failed or repaired message. */
 struct message_note {
     char subject[256], message_id[256], date[64]; /* printable UTF-8 */

@@ -84,8 +84,9 @@ void surplus_sends_unknown(struct surplus *s)
 
 void surplus_know(struct surplus *s, const struct message_record *m)
 {
-    uint32_t uid = s->uids_lie ? 0 : m->target_uid, from = s->uids_lie ? 0 : m->target_uid_from;
-    bool here = uid ? uid >= s->floor : from != MESSAGE_NOT_THERE && (s->uids_lie || from >= s->floor);
+    bool went = !m->target_uid && m->target_uid_from == MESSAGE_NOT_THERE; /* no number says so */
+    uint32_t uid = s->uids_lie ? 0 : m->target_uid, from = s->uids_lie && !went ? 0 : m->target_uid_from;
+    bool here = s->uids_lie ? !went : message_may_be_from(m, s->floor);
     struct known *k;
 
     s->knows_sends |= m->unanswered > 0;

@@ -136,6 +136,9 @@ static struct found found_in(const struct folder *f, struct surplus *surplus)
 
     copies = surplus_copies(surplus, &n);
     for (size_t i = 0; i < n; i++) {
+        log_line(LOG_DEBUG, "folder.copy", "user=%s folder=%s uid=%u of=%u beside=%u kind=%d",
+                 f->account->user->email_address, f->target_name, copies[i].seen.uid, copies[i].message,
+                 copies[i].kept_uid, (int)copies[i].kind);
         if (late_is_ours(&f->record, surplus, &copies[i], told_before)) {
             if (found.late++ == 0)
                 found.late_first = &copies[i];

@@ -439,9 +439,11 @@ static void scan_own(struct worker *w, const struct err *err)
         step_failed(w, TROUBLE_SELECT, err);
         return;
     }
-    /* One UID that is another message's may have made the floor too high: then all of it is looked at. */
+    /* One UID that is another message's may have made the floor too high: then all of it is looked at. So it is where
+     * copies may lie below that would else be looked for above, and take another's. */
     p->floor = 1;
-    if (f->record.target_scanned && !f->target_moved && !f->record.target_uids_lie && p->own.wrong == 0) {
+    if (f->record.target_scanned && !f->target_moved && !f->record.target_uids_lie && p->own.wrong == 0 &&
+        !p->own.unplaced) {
         p->floor = f->record.target_highest_seen + 1;
         if (f->record.target_open && f->floor && f->floor < p->floor)
             p->floor = f->floor;

@@ -13,7 +13,8 @@ static bool take_one(void *context, const struct message_record *m)
     struct push_own *own = context;
     unsigned lowest = 0;
 
-    if (m->target_uid == 0)
+    own->unplaced |= m->target_uid == 0 && m->target_uid_from == 0;
+    if (m->target_uid == 0 || m->state != MESSAGE_UPLOADED)
         return true;
     for (unsigned i = 1; i < own->count; i++)
         if (own->rows[i].uid < own->rows[lowest].uid)
@@ -124,8 +125,8 @@ void push_own_ask(struct worker *w, void (*ended)(struct worker *w, const struct
     /* No UID that was told is below this one, and it never falls. */
     if (p->uidnext && (p->uidnext <= f->highest_seen || p->uidnext <= f->record.target_highest_seen))
         push_uids_lie(f);
-    if (!reader_messages(w->account->reactor->reader, f->record.user, f->record.folder, 1u << MESSAGE_UPLOADED,
-                         UINT32_MAX, true, 0, take_one, &p->own, &err)) {
+    if (!reader_messages(w->account->reactor->reader, f->record.user, f->record.folder,
+                         1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, UINT32_MAX, true, 0, take_one, &p->own, &err)) {
         reactor_abort_run(w->account->reactor, &err);
         return;
     }

@@ -503,6 +503,14 @@ class Round:
         if (lost or doubled) and state in ("Synced", "IncrementalSynced"):
             self.verdict("false %s" % state)
 
+    def tell_target(self):
+        """What the target shows of the folder, for whoever looks into a round that failed."""
+        for address in self.addresses:
+            with self.target.mailbox(address) as mailbox:
+                for item in mailbox.read(self.path) if self.path in mailbox.folders() else ():
+                    self.log.write("there: %s uid %d %s %d bytes %s\n" % (address, item.uid, item.digest[:12], item.size,
+                                                                         item.date))
+
     def play(self):
         began = time.monotonic()
         self.over = False
@@ -513,6 +521,8 @@ class Round:
             for thread in self.sides:
                 thread.join(0.1)
             self.judge()
+            if self.result.verdicts or os.environ.get("ONCE_KEEP"):
+                self.tell_target()
         except Exception as error:  # pylint: disable=broad-except
             self.verdict("%s: %s" % (type(error).__name__, str(error)[:2000]))
         finally:

@@ -31,10 +31,12 @@ static struct match_row seen(uint32_t uid, const char *key, int64_t seconds, uin
 }
 
 
+static bool uids_lie;
+
 static struct surplus *judged(uint32_t floor, const struct message_record *rows, size_t row_count,
                               const struct match_row *there, size_t there_count, const struct match_fidelity *fidelity)
 {
-    struct surplus *s = surplus_create(floor, false);
+    struct surplus *s = surplus_create(floor, uids_lie);
     const uint32_t *kept;
     size_t count;
 
@@ -161,6 +163,31 @@ static void rows_without_a_uid_claim_by_header(void **state)
     assert_string_equal(FOUND(10, rows, there, &plain), "");
 }
 
+/* Its folder was made anew, and held mail. */
+static void a_row_of_which_nothing_is_known_claims_in_the_whole_folder(void **state)
+{
+    struct message_record rows[] = { row(1, "Ma", 100, 0, 0), row(2, "Ma", 100, 0, 1) };
+    struct match_row there[] = { seen(83, "Ma", 100, 1000), seen(348, "Ma", 100, 1000), seen(350, "Ma", 100, 1000) };
+
+    rows[1].target_uid_from = 347;
+    assert_string_equal(found(1, rows, 2, there, 2, &plain), "");
+    assert_string_equal(found(1, rows, 2, there, 3, &plain), "350>0 own;");
+    /* Its copy came before all that has been told since. */
+    assert_string_equal(found(347, rows, 2, there, 3, &plain), "350>0 own;");
+}
+
+static void what_went_with_its_folder_claims_nothing_where_uids_lie(void **state)
+{
+    struct message_record rows[] = { row(1, "Ma", 100, 0, 0), row(2, "Ma", 100, 0, 1) };
+    struct match_row there[] = { seen(12, "Ma", 100, 1000), seen(14, "Ma", 100, 1000) };
+
+    uids_lie = true;
+    assert_string_equal(FOUND(1, rows, there, &plain), "");
+    rows[0].target_uid_from = MESSAGE_NOT_THERE;
+    assert_string_equal(FOUND(1, rows, there, &plain), "14>0 own;");
+    uids_lie = false;
+}
+
 static void a_message_id_that_the_target_made(void **state)
 {
     struct message_record rows[] = { row(1, "Da", 100, 12, 1) };
@@ -192,6 +219,8 @@ int main(void)
         cmocka_unit_test(without_a_name_the_very_size_is_enough_where_dates_are_the_targets_own),
         cmocka_unit_test(the_same_mail_twice_at_the_source),
         cmocka_unit_test(rows_without_a_uid_claim_by_header),
+        cmocka_unit_test(a_row_of_which_nothing_is_known_claims_in_the_whole_folder),
+        cmocka_unit_test(what_went_with_its_folder_claims_nothing_where_uids_lie),
         cmocka_unit_test(a_message_id_that_the_target_made),
         cmocka_unit_test(what_was_there_before_may_be_there_twice),
     };
