@@ -155,6 +155,12 @@ static inline bool message_was_lost(const struct message_record *m)
     return m->state == MESSAGE_SKIPPED && m->reason == SKIP_VANISHED && m->header_key[0] != 0;
 }
 
+/* Its copy went with the target folder that it was sent to. */
+static inline bool message_went(const struct message_record *m)
+{
+    return m->target_uid == 0 && m->target_uid_from == MESSAGE_NOT_THERE;
+}
+
 /* Its copy on the target may have this UID or a higher one. Of a row of which nothing is known, since its folder was
  * made anew, that holds for the whole folder alone: what is in it came before all that has been told since. */
 static inline bool message_may_be_from(const struct message_record *m, uint32_t target_uid)

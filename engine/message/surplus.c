@@ -84,9 +84,9 @@ void surplus_sends_unknown(struct surplus *s)
 
 void surplus_know(struct surplus *s, const struct message_record *m)
 {
-    bool went = !m->target_uid && m->target_uid_from == MESSAGE_NOT_THERE; /* no number says so */
-    uint32_t uid = s->uids_lie ? 0 : m->target_uid, from = s->uids_lie && !went ? 0 : m->target_uid_from;
-    bool here = s->uids_lie ? !went : message_may_be_from(m, s->floor);
+    /* What went is not missed where a copy of its equal stands for it: then that copy is no second one. */
+    bool any = s->uids_lie || message_went(m), here = any || message_may_be_from(m, s->floor);
+    uint32_t uid = s->uids_lie ? 0 : m->target_uid, from = any ? 0 : m->target_uid_from;
     struct known *k;
 
     s->knows_sends |= m->unanswered > 0;
@@ -162,8 +162,7 @@ static struct matcher *unclaimed(struct surplus *s, const struct match_fidelity 
     for (size_t i = 0; i < s->known_count; i++)
         if (!s->known[i].target_uid)
             claims[count++] = (struct match_claim){ .row = s->known[i].row, .from = s->known[i].from };
-    if (match_sizes_assumed(&learnt))
-        matcher_learn_sizes(matcher, claims, count, &learnt);
+    matcher_learn(matcher, claims, count, &learnt);
     matcher_claim(matcher, claims, count, &learnt);
     for (size_t i = 0; i < count; i++)
         if (claims[i].done) {
@@ -197,7 +196,7 @@ static bool is_of(const struct known *k, const struct match_row *seen, const str
     bool by_name = seen->key[0] == 'M' && seen->bytes >= range.least && seen->bytes <= range.most;
 
     return k->row.seconds == seen->seconds ||
-           ((own_dates || match_dates_assumed(fidelity)) && expected && (by_name || k->row.bytes == seen->bytes)) ||
+           (match_dates_open(fidelity) && expected && (by_name || k->row.bytes == seen->bytes)) ||
            (own_dates && by_name);
 }
 

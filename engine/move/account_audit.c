@@ -154,7 +154,7 @@ static bool each_ours(void *context, const struct message_record *m)
     a->states[a->count] = (uint8_t)m->state;
     a->target_uids[a->count] = m->target_uid;
     a->least_uids[a->count] = least_uid_of(m);
-    a->went[a->count] = m->target_uid == 0 && m->target_uid_from == MESSAGE_NOT_THERE;
+    a->went[a->count] = message_went(m);
     e = &a->ours[a->count++];
     *e = (struct verify_entry){ .seconds = m->date_known ? m->date_seconds : INT64_MIN,
                                 .size = message_sent_bytes(m),

@@ -251,7 +251,7 @@ static bool each_row(void *context, const struct message_record *m)
         told.target_uid = 0;
         told.target_uid_from = l->config.floor;
     }
-    l->by_header |= told.target_uid == 0 && message_may_be_from(&told, l->config.floor);
+    l->by_header |= message_went(&told) || (told.target_uid == 0 && message_may_be_from(&told, l->config.floor));
     surplus_know(l->surplus, &told);
     return true;
 }
