@@ -59,7 +59,13 @@ struct matcher *matcher_create(struct quota_part *memory)
     struct matcher *matcher = mem_zero(1, sizeof *matcher);
 
     matcher->memory = memory;
+    matcher->ours_from = UINT32_MAX;
     return matcher;
+}
+
+void matcher_ours_from(struct matcher *matcher, uint32_t uid)
+{
+    matcher->ours_from = uid;
 }
 
 void matcher_destroy(struct matcher **matcher)

@@ -34,6 +34,7 @@ struct match_row {
     uint64_t bytes;  /* as sent; of the target: as told */
     uint64_t digest; /* the first 8 bytes of that of its content, 0: not known */
     uint32_t uid;
+    bool sent; /* of ours: it was sent, and nobody knows what became of it */
 };
 
 /* The candidate with this UID; false when there is none, or it is taken. */
@@ -47,14 +48,18 @@ struct match_claim {
     uint32_t from;
     bool done;
 };
-/* Learns what sizes the target tells from those of them that are alone in their key, with one copy: as a run knows it that
- * has sent nothing yet, or to a target whose UIDs nobody knows. Before matcher_claim; orders the claims. */
-void matcher_learn_sizes(struct matcher *matcher, struct match_claim *claims, size_t count, struct match_fidelity *fidelity);
+/* Learns what sizes the target tells, and whether it keeps dates, where nothing has shown that yet, from those of them that
+ * are alone in their key, with one copy: as a run knows it that has sent nothing yet, or to a target whose UIDs nobody
+ * knows. Before matcher_claim; orders the claims. */
+void matcher_learn(struct matcher *matcher, struct match_claim *claims, size_t count, struct match_fidelity *fidelity);
 /* Takes away what these messages may be: those of their very sizes first, for all of them, then the
  * nearest. The UIDs that are known are to be dropped before. Orders the claims. */
 void matcher_claim(struct matcher *matcher, struct match_claim *claims, size_t count,
                  const struct match_fidelity *fidelity);
 
+/* Candidates with this UID and higher ones came after the first message was sent that nobody knows the end of: one of the
+ * key of such a message may be its copy whatever its date, where that is not known to stay. */
+void matcher_ours_from(struct matcher *matcher, uint32_t uid);
 /* A message that waits to be sent, with its key: it has its part in matcher_pair's decisions from
  * here on. One of another key or size than before takes its place. */
 void matcher_expect(struct matcher *matcher, const struct match_row *row);

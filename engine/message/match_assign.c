@@ -221,8 +221,9 @@ static int by_bytes(const void *a, const void *b, void *context)
     return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
-/* What no date has paired, of the first `rest` messages, by its size alone. */
-static size_t assign_rest(struct part *p, struct match_message *messages, size_t message_count, size_t rest,
+/* What no date has paired, of the first `rest` messages, by its size alone; sent: of those only what was sent, and what came
+ * after that. */
+static size_t assign_rest(struct part *p, struct match_message *messages, size_t message_count, size_t rest, bool sent,
                           uint32_t *copies, size_t copy_count)
 {
     bool *taken = mem_zero(copy_count, sizeof *taken);
@@ -231,10 +232,10 @@ static size_t assign_rest(struct part *p, struct match_message *messages, size_t
     for (size_t m = 0; m < message_count; m++)
         if (messages[m].pair != MATCH_UNPAIRED)
             taken[messages[m].pair] = true;
-        else if (m < rest)
+        else if (m < rest && (messages[m].sent || !sent))
             p->messages[p->message_count++] = &messages[m];
     for (size_t c = 0; c < copy_count; c++)
-        if (!taken[c])
+        if (!taken[c] && (p->all[c].ours || !sent))
             copies[p->copy_count++] = (uint32_t)c;
     free(taken);
     qsort(p->messages, p->message_count, sizeof *p->messages, by_size);
@@ -248,6 +249,7 @@ size_t match_assign(struct match_message *messages, size_t message_count,
                    const struct match_rules *rules)
 {
     struct part p = { .all = copies, .rules = rules };
+    struct match_rules very_size = *rules;
     uint32_t *indices = mem_zero(copy_count + 1, sizeof *indices);
     size_t c = 0, doubts = 0, undated = 0;
 
@@ -273,8 +275,14 @@ size_t match_assign(struct match_message *messages, size_t message_count,
     while (undated < message_count && messages[undated].seconds == INT64_MIN)
         undated++;
     if (rules->named && (undated || !rules->dates_kept))
-        doubts += assign_rest(&p, messages, message_count, rules->dates_kept ? undated : message_count,
+        doubts += assign_rest(&p, messages, message_count, rules->dates_kept ? undated : message_count, false,
                               indices, copy_count);
+    /* Without a name its very size is wanted. */
+    if (rules->dates_open && (rules->dates_kept || !rules->named)) {
+        very_size.sizes_exact |= !rules->named;
+        p.rules = &very_size;
+        doubts += assign_rest(&p, messages, message_count, message_count, true, indices, copy_count);
+    }
     free(p.messages);
     free(indices);
     return doubts;

@@ -20,6 +20,7 @@ struct match_message {
     int64_t seconds; /* INTERNALDATE, INT64_MIN: none */
     uint64_t bytes;  /* as sent */
     uint64_t digest; /* of its content, 0: not known */
+    bool sent;       /* and nobody knows what became of it */
     bool decided;    /* it is sent; a copy that may be its own is nobody else's, unless that is like it */
     uint32_t uid;
     uint32_t pair; /* written: index of its copy, or MATCH_UNPAIRED */
@@ -31,11 +32,13 @@ int match_message_order(const void *a, const void *b);
 struct match_copy {
     int64_t seconds;
     uint64_t bytes;
+    bool ours; /* it came after the first message was sent that nobody knows the end of */
 };
 
 struct match_rules {
     const struct match_fidelity *fidelity;
     bool dates_kept; /* copies have the message's INTERNALDATE */
+    bool dates_open; /* that is not known: what is ours may be of a message that was sent, whatever its date */
     bool sizes_exact;
     bool named; /* the key is a Message-ID: it may pair by itself where dates are not kept */
 };

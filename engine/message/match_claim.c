@@ -48,19 +48,38 @@ static int by_key(const void *a, const void *b)
     return memcmp(x->row.key, y->row.key, sizeof x->row.key);
 }
 
-void matcher_learn_sizes(struct matcher *matcher, struct match_claim *claims, size_t count, struct match_fidelity *fidelity)
+/* Its only copy, where it is alone in its key. */
+static void learn_one(struct matcher *matcher, const struct match_claim *claim, struct match_fidelity *fidelity, bool sizes,
+                      bool dates)
 {
+    const struct candidate *c;
+    size_t first;
+
+    if (matcher_of_key(matcher, claim->row.key, &first) != 1)
+        return;
+    c = &matcher->all[first];
+    if (c->uid == 0 || c->uid < claim->from)
+        return;
+    if (sizes)
+        match_fidelity_size(fidelity, claim->row.bytes, c->size, false);
+    if (dates && claim->row.key[0] == 'M' && claim->row.seconds != INT64_MIN && c->seconds != INT64_MIN)
+        match_fidelity_date(fidelity, c->seconds == claim->row.seconds, false);
+}
+
+void matcher_learn(struct matcher *matcher, struct match_claim *claims, size_t count, struct match_fidelity *fidelity)
+{
+    bool sizes = match_sizes_assumed(fidelity), dates = match_dates_assumed(fidelity);
     size_t end;
 
+    if (!sizes && !dates)
+        return;
     if (count)
         qsort(claims, count, sizeof *claims, by_key);
     for (size_t at = 0; at < count; at = end) {
-        size_t first;
-
         for (end = at + 1; end < count && by_key(&claims[at], &claims[end]) == 0; end++)
             ;
-        if (end == at + 1 && matcher_of_key(matcher, claims[at].row.key, &first) == 1)
-            match_fidelity_size(fidelity, claims[at].row.bytes, matcher->all[first].size, false);
+        if (end == at + 1)
+            learn_one(matcher, &claims[at], fidelity, sizes, dates);
     }
 }
 
@@ -69,7 +88,7 @@ void matcher_claim(struct matcher *matcher, struct match_claim *claims, size_t c
 {
     bool any_size = !match_sizes_exact(fidelity, true);
     /* Where nothing tells: a copy that is claimed wrongly is sent again, one that is not claimed hides another. */
-    bool any_date = !match_dates_kept(fidelity, false) || match_dates_assumed(fidelity);
+    bool any_date = match_dates_open(fidelity);
 
     /* Those that may be fewest first. */
     if (count)

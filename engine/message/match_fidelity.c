@@ -60,6 +60,11 @@ bool match_dates_assumed(const struct match_fidelity *m)
     return m->date_same == 0 && m->date_other < ENOUGH;
 }
 
+bool match_dates_open(const struct match_fidelity *m)
+{
+    return match_dates_assumed(m) || !match_dates_kept(m, false);
+}
+
 struct match_range match_sizes_of(const struct match_fidelity *m, uint64_t sent_bytes)
 {
     uint64_t off = NEAR_BYTES + sent_bytes / NEAR_PART;

@@ -34,6 +34,8 @@ bool match_sizes_assumed(const struct match_fidelity *m);
  */
 bool match_dates_kept(const struct match_fidelity *m, bool last);
 bool match_dates_assumed(const struct match_fidelity *m);
+/* It is not known to stay: nothing has shown that it does, or it does not. */
+bool match_dates_open(const struct match_fidelity *m);
 
 /* Sizes that a copy of a message may have. */
 struct match_range {

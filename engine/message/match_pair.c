@@ -43,7 +43,7 @@ struct match_rows {
     size_t unread_count, unread_room;
     bool unread_sorted;
     bool all_told; /* each of the expected has told what it could of the target's fidelity */
-    bool exact, learnt, dates_kept; /* as the groups were planned */
+    bool exact, learnt, dates_kept, dates_open; /* as the groups were planned */
 };
 
 void matcher_rows_free(struct matcher *matcher)
@@ -127,8 +127,12 @@ void matcher_expect(struct matcher *matcher, const struct match_row *row)
     size_t group;
 
     if (e && e->message.bytes == row->bytes && e->message.seconds == row->seconds &&
-        memcmp(matcher->all[e->group].key, row->key, MATCH_KEY_BYTES) == 0)
+        memcmp(matcher->all[e->group].key, row->key, MATCH_KEY_BYTES) == 0) {
+        if (row->sent && !e->message.sent)
+            rows->groups[e->group].planned = false;
+        e->message.sent |= row->sent;
         return;
+    }
     if (e) {
         e->done = e->gone = true;
         rows->groups[e->group].planned = false;
@@ -137,7 +141,12 @@ void matcher_expect(struct matcher *matcher, const struct match_row *row)
         return;
     make_room(rows);
     rows->all[rows->count] = (struct expected){
-        .message = { row->seconds, row->bytes, row->digest, false, row->uid, MATCH_UNPAIRED, false },
+        .message = { .seconds = row->seconds,
+                     .bytes = row->bytes,
+                     .digest = row->digest,
+                     .sent = row->sent,
+                     .uid = row->uid,
+                     .pair = MATCH_UNPAIRED },
         .group = (uint32_t)group,
         .next = rows->groups[group].first,
     };
@@ -260,7 +269,8 @@ static void plan(struct matcher *matcher, size_t first, size_t count, const stru
 
     for (size_t i = first; i < first + count; i++)
         if (matcher->all[i].uid) {
-            copies[copy_count] = (struct match_copy){ matcher->all[i].seconds, matcher->all[i].size };
+            copies[copy_count] = (struct match_copy){ matcher->all[i].seconds, matcher->all[i].size,
+                                                     matcher->all[i].uid >= matcher->ours_from };
             places[copy_count++] = (uint32_t)i;
         }
     for (uint32_t i = group->first; i != NONE; i = rows->all[i].next)
@@ -445,13 +455,15 @@ static void forget_plans(struct matcher *matcher, const struct match_fidelity *f
 {
     struct match_rows *rows = matcher->rows;
     struct match_range unused;
-    bool exact = rules->sizes_exact, learnt = match_sizes_learnt(fidelity, 0, &unused);
+    bool exact = rules->sizes_exact, learnt = match_sizes_learnt(fidelity, 0, &unused), open = match_dates_open(fidelity);
 
-    if (exact == rows->exact && learnt == rows->learnt && rules->dates_kept == rows->dates_kept)
+    if (exact == rows->exact && learnt == rows->learnt && rules->dates_kept == rows->dates_kept &&
+        open == rows->dates_open)
         return;
     rows->exact = exact;
     rows->learnt = learnt;
     rows->dates_kept = rules->dates_kept;
+    rows->dates_open = open;
     for (size_t i = 0; i < matcher->count; i++)
         rows->groups[i].planned = false;
 }
@@ -460,6 +472,7 @@ static void forget_plans(struct matcher *matcher, const struct match_fidelity *f
 static void decide(struct match_rules *rules, const struct match_row *row, bool last)
 {
     rules->dates_kept = match_dates_kept(rules->fidelity, last);
+    rules->dates_open = row->key[0] != 'E' && match_dates_open(rules->fidelity);
     rules->sizes_exact = match_sizes_exact(rules->fidelity, last) ||
                          (row->key[0] == 'E' && !rules->fidelity->rewrites);
 }

@@ -18,6 +18,7 @@ struct match_rows;
 struct matcher {
     struct candidate *all;
     size_t count, room, left;
+    uint32_t ours_from; /* UINT32_MAX: none */
     bool sorted;
     struct quota_part *memory;
     struct quota_hold held;

@@ -367,6 +367,8 @@ static void scan_done(struct worker *w)
     }
     lost_again(f, p->floor, f->unanswered_count ? push_unanswered_found(f) : matcher_count(f->matcher));
     f->ours_from = ours_from(f, p);
+    matcher_ours_from(f->matcher, f->ours_from);
+    push_own_tell_dates(f);
     log_line(LOG_DEBUG, "folder.scanned", "user=%s folder=%s floor=%u candidates=%zu",
              w->account->user->email_address, f->target_name, p->floor, matcher_count(f->matcher));
     open_durably(w);

@@ -75,10 +75,9 @@ void push_uids_lie(struct folder *f)
                     "nothing to do");
 }
 
-static void tell_dates(struct worker *w)
+void push_own_tell_dates(struct folder *f)
 {
-    struct account *account = w->account;
-    struct folder *f = w->folder;
+    struct account *account = f->account;
 
     if (!account->dates_told && !match_dates_kept(&account->reactor->fidelity, false)) {
         account->dates_told = true;
@@ -97,7 +96,7 @@ static void own_ended(void *context, const struct err *err)
     if (!err) {
         if (own->wrong > own->right)
             push_uids_lie(w->folder);
-        tell_dates(w);
+        push_own_tell_dates(w->folder);
     }
     own->ended(w, err);
 }

@@ -13,7 +13,8 @@ struct match_row push_row_of(const struct message_record *m)
 {
     struct match_row row = { .seconds = message_sent_seconds(m),
                             .bytes = message_sent_bytes(m),
-                            .uid = m->uid };
+                            .uid = m->uid,
+                            .sent = m->state == MESSAGE_SPOOLED && m->unanswered > 0 };
 
     memcpy(row.key, m->header_key, sizeof row.key);
     memcpy(&row.digest, m->digest, sizeof row.digest);
@@ -106,8 +107,7 @@ bool push_pair_settle(struct folder *f, uint32_t floor, struct err *err_r)
                              1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0,
                              settle_one, &s, err_r);
     if (ok) {
-        if (match_sizes_assumed(&reactor->fidelity))
-            matcher_learn_sizes(f->matcher, s.claims, s.count, &reactor->fidelity);
+        matcher_learn(f->matcher, s.claims, s.count, &reactor->fidelity);
         matcher_claim(f->matcher, s.claims, s.count, s.fidelity);
     }
     free(s.claims);
@@ -186,7 +186,8 @@ bool push_paired(struct folder *f, struct folder_item *item)
     struct match_row row = { .seconds = item_sent_date(item).known ? item->date_seconds : INT64_MIN,
                             .bytes = item_sent_bytes(item),
                             .digest = item->digest,
-                            .uid = item->uid };
+                            .uid = item->uid,
+                            .sent = item->noted };
     uint32_t uid = 0;
 
     if (!f->matcher || matcher_count(f->matcher) == 0)

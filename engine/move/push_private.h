@@ -155,6 +155,8 @@ void push_asks_first(struct folder *f);
 /* push_own: the folder is selected for a look: asks for some of our own copies, and learns from them; maybe calls
  * ended at once. */
 void push_own_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err));
+/* That the target gives dates of its own, once it is known. */
+void push_own_tell_dates(struct folder *f);
 /* The UIDs that the target told are not those of the messages: sets target_uids_lie of the folder's record, and forgets
  * what was reckoned from them. */
 void push_uids_lie(struct folder *f);

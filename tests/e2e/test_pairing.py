@@ -158,6 +158,23 @@ class Pairing(Case):
         problems = [p["type"] for u in batch.report()["users"] for f in u["folders"] for p in f.get("problems", ())]
         self.assertLessEqual(problems.count("TargetDatesOwn"), 1)
 
+    def test_mail_without_a_name_where_dates_are_the_targets_own(self):
+        """The first answer is lost, and no UID is told: nothing has shown yet that dates are not kept."""
+        source, server = self.servers({("INBOX",): [variant(b"disk", 10 * i, b"") for i in range(6)]}, None,
+                                      capability_drop=("MULTIAPPEND", "LITERAL+"))
+        for lost in (0, 3):
+            rule = Rule("^APPEND", after=True, skip=lost, times=1)
+            target = self._started(Meddler(server, [rule], lambda data: self.own_dates(without_uids(data))))
+            batch = self.to(source, target)
+            self.ends(batch.call("run"), 0)
+            self.assertEqual(rule.done, 1)
+            self.none_lost(batch)
+            with server.connect("anna@target.example") as mailbox:
+                mailbox.imap.select("INBOX")
+                mailbox.imap.store("1:*", "+FLAGS", "\\Deleted")
+                mailbox.imap.expunge()
+            batch.drop_state()
+
     def wrong_uids(self, edit):
         source, server = self.servers({("INBOX",): [mail.tiny(i) for i in range(10)]}, None,
                                       capability_drop=("MULTIAPPEND", "LITERAL+"))

@@ -553,7 +553,7 @@ static void a_claim_does_not_take_another_size_where_the_others_tell_exact_ones(
             claims[i] = (struct match_claim){ .row = row_of(i ? header : a_mail, &noon, 1000, i + 1) };
             holds(&p, i ? header : a_mail, &noon, i ? 1000 + told * i : 1030, i + 1);
         }
-        matcher_learn_sizes(p.matcher, claims, 6, &p.fidelity);
+        matcher_learn(p.matcher, claims, 6, &p.fidelity);
         matcher_claim(p.matcher, claims, 6, &p.fidelity);
         assert_int_equal(matcher_count(p.matcher), told ? 0 : 1);
         assert_int_equal(pair(&p, &row, &nothing), told ? 0 : 1);

@@ -102,7 +102,7 @@ static void draw(struct folder *f, bool exact)
         if (any(3)) {
             struct match_copy *c = &f->copies[f->copy_count++];
 
-            *c = (struct match_copy){ f->messages[m].seconds, f->messages[m].bytes };
+            *c = (struct match_copy){ .seconds = f->messages[m].seconds, .bytes = f->messages[m].bytes };
             if (!exact)
                 c->bytes = c->bytes * (70 + any(60)) / 100 + any(300);
         }
@@ -113,7 +113,7 @@ static void draw(struct folder *f, bool exact)
 static void check(bool exact)
 {
     struct match_fidelity fidelity = { .rewrites = !exact };
-    struct match_rules rules = { &fidelity, true, exact, true };
+    struct match_rules rules = { .fidelity = &fidelity, .dates_kept = true, .sizes_exact = exact, .named = true };
     unsigned paired = 0, there = 0;
 
     for (unsigned round = 0; round < ROUNDS; round++) {
@@ -166,7 +166,7 @@ static void estimated_sizes_lose_none(void **state)
 static void estimates_by_a_rule_are_as_good_as_exact_sizes(void **state)
 {
     struct match_fidelity fidelity = { .rewrites = true };
-    struct match_rules rules = { &fidelity, true, false, true };
+    struct match_rules rules = { .fidelity = &fidelity, .dates_kept = true, .sizes_exact = false, .named = true };
 
     (void)state;
     for (unsigned i = 0; i < 100; i++)
@@ -192,11 +192,11 @@ static void estimates_by_a_rule_are_as_good_as_exact_sizes(void **state)
 static void what_was_sent_without_a_date_is_known_by_its_name(void **state)
 {
     struct match_fidelity fidelity = { .rewrites = false };
-    struct match_rules rules = { &fidelity, true, true, true };
-    struct match_message messages[] = { { INT64_MIN, 1000, 7, false, 1, 0, false },
-                                       { 5, 1000, 7, false, 2, 0, false },
-                                       { 6, 2000, 7, false, 3, 0, false } };
-    const struct match_copy copies[] = { { 5, 1000 }, { 900, 1000 }, { 901, 2000 } };
+    struct match_rules rules = { .fidelity = &fidelity, .dates_kept = true, .sizes_exact = true, .named = true };
+    struct match_message messages[] = { { .seconds = INT64_MIN, .bytes = 1000, .digest = 7, .uid = 1 },
+                                       { .seconds = 5, .bytes = 1000, .digest = 7, .uid = 2 },
+                                       { .seconds = 6, .bytes = 2000, .digest = 7, .uid = 3 } };
+    const struct match_copy copies[] = { { 5, 1000, false }, { 900, 1000, false }, { 901, 2000, false } };
 
     (void)state;
     (void)match_assign(messages, 3, copies, 3, &rules);
@@ -208,10 +208,36 @@ static void what_was_sent_without_a_date_is_known_by_its_name(void **state)
     assert_int_equal(messages[0].pair, MATCH_UNPAIRED);
 }
 
+/* Its answer was lost, and nothing has shown yet whether the target keeps dates. */
+static void what_was_sent_is_known_by_its_name_and_size_while_dates_are_not(void **state)
+{
+    struct match_fidelity fidelity = { .rewrites = true };
+    struct match_rules rules = { .fidelity = &fidelity, .dates_kept = true, .dates_open = true, .named = true };
+    const struct match_copy copies[] = { { 900, 1040, false }, { 901, 1050, true } };
+
+    (void)state;
+    for (unsigned named = 0; named < 2; named++) {
+        struct match_message messages[] = { { .seconds = 5, .bytes = 1000, .digest = 7, .uid = 1 },
+                                           { .seconds = 6, .bytes = 1000, .digest = 7, .sent = true, .uid = 2 } };
+
+        rules.named = named;
+        (void)match_assign(messages, 2, copies, 2, &rules);
+        assert_int_equal(messages[0].pair, MATCH_UNPAIRED); /* it was never sent */
+        assert_int_equal(messages[1].pair, named ? 1 : MATCH_UNPAIRED);
+        messages[1].bytes = 1050; /* the very size is as good as a name */
+        (void)match_assign(messages, 2, copies, 2, &rules);
+        assert_int_equal(messages[1].pair, 1);
+        rules.dates_open = false;
+        (void)match_assign(messages, 2, copies, 2, &rules);
+        assert_int_equal(messages[1].pair, MATCH_UNPAIRED);
+        rules.dates_open = true;
+    }
+}
+
 static void many_equal_messages_take_no_time(void **state)
 {
     struct match_fidelity fidelity = { .rewrites = false };
-    struct match_rules rules = { &fidelity, true, true, false };
+    struct match_rules rules = { .fidelity = &fidelity, .dates_kept = true, .sizes_exact = true, .named = false };
     size_t count = 100000, paired = 0;
     struct match_message *messages = calloc(count, sizeof *messages);
     struct match_copy *copies = calloc(count, sizeof *copies);
@@ -222,8 +248,8 @@ static void many_equal_messages_take_no_time(void **state)
         rules.sizes_exact = !rewrites;
         paired = 0;
         for (size_t i = 0; i < count; i++) {
-            messages[i] = (struct match_message){ 1, 1000 + i / 1000, 7, false, (uint32_t)i + 1, 0, false };
-            copies[i] = (struct match_copy){ 1, 1000 + i / 1000 };
+            messages[i] = (struct match_message){ .seconds = 1, .bytes = 1000 + i / 1000, .digest = 7, .uid = (uint32_t)i + 1 };
+            copies[i] = (struct match_copy){ .seconds = 1, .bytes = 1000 + i / 1000 };
         }
         (void)match_assign(messages, count, copies, count, &rules);
         for (size_t i = 0; i < count; i++)
@@ -241,6 +267,7 @@ int main(void)
         cmocka_unit_test(estimated_sizes_lose_none),
         cmocka_unit_test(estimates_by_a_rule_are_as_good_as_exact_sizes),
         cmocka_unit_test(what_was_sent_without_a_date_is_known_by_its_name),
+        cmocka_unit_test(what_was_sent_is_known_by_its_name_and_size_while_dates_are_not),
         cmocka_unit_test(many_equal_messages_take_no_time),
     };
 
