@@ -183,13 +183,15 @@ void cmd_quoted(struct cmd *cmd, struct slice text)
 
 void cmd_string(struct cmd *cmd, struct slice text, bool nonsync)
 {
+    bool waits;
+
     if (quote_form(text) == QUOTE_QUOTED) {
         cmd_quoted(cmd, text);
         return;
     }
-    nonsync = nonsync && !slice_has_line_end(text);
-    cmd_format(cmd, "{%zu%s}\r\n", text.size, nonsync ? "+" : "");
-    if (!nonsync) {
+    if (!quote_literal_head(&cmd->text, text, nonsync, &waits))
+        cannot_hold(cmd);
+    if (waits) {
         assert(cmd->stop_count < CMD_STOPS_MAX);
         cmd->stops[cmd->stop_count++] = cmd->text.size;
     }

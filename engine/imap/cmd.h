@@ -113,8 +113,7 @@ void cmd_refuse(struct cmd *cmd, const char *why);
 /* Adds text; where that passes CMD_TEXT_MAX the command is refused. */
 void cmd_text(struct cmd *cmd, struct slice text);
 void cmd_format(struct cmd *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Adds a string (mailbox name), quoted or as a literal; nonsync: LITERAL+ or LITERAL- offered. Text that holds
- * a line end is always a synchronizing literal: who refuses the command must not read it as another. */
+/* Adds a string (mailbox name), quoted or as a literal; nonsync: as for quote_literal_head. */
 void cmd_string(struct cmd *cmd, struct slice text, bool nonsync);
 /* Remembers the name for messages and answers. */
 void cmd_set_name(struct cmd *cmd, struct slice name);

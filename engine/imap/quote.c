@@ -24,3 +24,9 @@ bool quote_append(struct buf *out, struct slice text)
     }
     return buf_append(out, SLICE("\""));
 }
+
+bool quote_literal_head(struct buf *out, struct slice text, bool nonsync, bool *waits_r)
+{
+    *waits_r = !nonsync || slice_has_line_end(text);
+    return buf_append_format(out, "{%zu%s}\r\n", text.size, *waits_r ? "" : "+");
+}

@@ -151,6 +151,7 @@ void session_useful(struct session *s); /* something came that a command waits f
 bool output_put(struct session *s, struct slice text); /* login only; small */
 void output_fill(struct session *s);
 void output_deinit(struct output *out);
+/* Whether a literal of this size may go without the server's go-ahead (RFC 7888: with LITERAL- up to 4,096 bytes). */
 bool session_nonsync(const struct session *s, uint64_t size_bytes);
 
 /* session_search.c; cmd: the SEARCH that is answered, or NULL */

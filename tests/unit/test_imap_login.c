@@ -88,7 +88,21 @@ static void say(struct one *one, const char *text)
         session_feed(one->session, slice_cstr(text));
 }
 
-static void log_in(unsigned way, enum field field, const char *text, bool literals, const char *more)
+/* Of what goes without the server's go-ahead nothing is longer than it offers (RFC 7888 5). */
+static void literals_are_as_offered(const char *out, const char *offer, const char *way)
+{
+    for (const char *at = strchr(out, '{'); at; at = strchr(at + 1, '{')) {
+        unsigned long bytes;
+        char end[3];
+
+        if (sscanf(at, "{%lu%2[+}]", &bytes, end) != 2 || strcmp(end, "+}") != 0)
+            continue;
+        if (!offer[0] || (strcmp(offer, " LITERAL-") == 0 && bytes > 4096))
+            fail_msg("%s: a literal of %lu bytes is not waited for, offered was \"%s\"", way, bytes, offer);
+    }
+}
+
+static void log_in(unsigned way, enum field field, const char *text, const char *literals, const char *more)
 {
     static char out[(1 << 21) + 1];
     char greeting[200];
@@ -111,15 +125,20 @@ static void log_in(unsigned way, enum field field, const char *text, bool litera
             config.auth.login_form = field == FORM ? text : "{user}*{admin}";
     }
     one.session = session_create(&config, &events, &one);
-    snprintf(greeting, sizeof greeting, "* OK [CAPABILITY IMAP4rev1%s%s%s] hello\r\n", literals ? " LITERAL+" : "", more,
+    snprintf(greeting, sizeof greeting, "* OK [CAPABILITY IMAP4rev1%s%s%s] hello\r\n", literals, more,
              ways[way].offer);
     say(&one, greeting);
-    size += spoken(&one, out, sizeof out);
+    size += spoken(&one, out + size, sizeof out - size);
     for (unsigned i = 0; i < 4; i++) {
         say(&one, "+ cj1hYmM=\r\n");
-        size += spoken(&one, out, sizeof out);
+        size += spoken(&one, out + size, sizeof out - size);
+    }
+    if (ways[way].mechanism == AUTH_PROXYAUTH) {
+        say(&one, "a1 OK the administrator is in\r\n"); /* and becomes the user */
+        size += spoken(&one, out + size, sizeof out - size);
     }
     out[size] = '\0';
+    literals_are_as_offered(out, literals, ways[way].name);
     /* Of a text with a line end nothing goes before the server asks for it: who refuses the login would read the rest as
      * commands. */
     if (strpbrk(text, "\r\n") && strstr(out, "+}"))
@@ -142,7 +161,8 @@ static void log_in(unsigned way, enum field field, const char *text, bool litera
 
 static void names_and_secrets_of_any_length(void **state)
 {
-    static const size_t sizes[] = { 0, 1, 255, 1023, 1024, 1025, 2047, 2048, 2049, 8192, 65537 };
+    static const size_t sizes[] = { 0, 1, 255, 1023, 1024, 1025, 2047, 2048, 2049, 4096, 4097, 6000, 8192, 65537 };
+    static const char *const offers[] = { "", " LITERAL+", " LITERAL-" };
     static const char fills[] = { 'a', '"', '\\', '\xE9', '\r', '\n', '\x01', ',', '{' };
 
     (void)state;
@@ -154,7 +174,8 @@ static void names_and_secrets_of_any_length(void **state)
 
                     memset(text, fills[f], sizes[i]);
                     text[sizes[i]] = '\0';
-                    log_in(way, field, text, f % 2, i % 2 ? " SASL-IR" : "");
+                    for (unsigned o = 0; o < sizeof offers / sizeof *offers; o++)
+                        log_in(way, field, text, offers[o], i % 2 ? " SASL-IR" : "");
                     free(text);
                 }
 }
