@@ -133,9 +133,9 @@ int do_report(const struct opts *o, const struct settings *settings)
         code = write_form(report, "--html", o->html_file, report_write_html);
     if (code == EXIT_DONE && o->csv_file)
         code = write_form(report, "--csv", o->csv_file, write_csv);
-    if (code == EXIT_DONE && (o->json || (!o->html_file && !o->csv_file))) {
-        /* A program reads JSON; a person at a terminal gets what a person can read. */
-        if (!o->json && isatty(STDOUT_FILENO))
+    if (code == EXIT_DONE && (o->json || o->text || (!o->html_file && !o->csv_file))) {
+        /* A program reads JSON; a person at a terminal, or who asks for it, gets what a person can read. */
+        if (o->text || (!o->json && isatty(STDOUT_FILENO)))
             code = report_write_terminal(report, &style, stdout, &err) ? EXIT_DONE
                                                                        : complain(&err, EXIT_DISK);
         else

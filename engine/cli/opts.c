@@ -95,6 +95,8 @@ static const struct option options[] = {
       "write a self-contained page (report: - is standard output)" },
     { .name = "csv", OPTION_TEXT, "FILE", OF(csv_file), BIT(REPORT),
       "write one row a user; - is standard output" },
+    { .name = "text", OPTION_FLAG, NULL, OF(text), BIT(REPORT),
+      "print the report for people (the default on a terminal)" },
     { .name = "watch", OPTION_FLAG, NULL, OF(watch), BIT(STATUS), "go on showing it until interrupted" },
     { .name = "sample", OPTION_NUMBER, "N", OF(sample), BIT(VERIFY),
       "compare the bodies of N messages a folder, not of all", NULL, 1, 1000000000 },
@@ -301,7 +303,7 @@ static bool refuse_option(const struct option *option, enum opts_command command
 }
 
 /* One argument that begins with "--"; *next is the one after, advanced when it is the value. */
-static bool read_option(struct opts *o, const char *text, char *const **next, unsigned *given_r,
+static bool read_option(struct opts *o, const char *text, char *const **next, uint64_t *given_r,
                         struct err *err_r)
 {
     struct slice all = slice_cstr(text + 2);
@@ -327,12 +329,12 @@ static bool read_option(struct opts *o, const char *text, char *const **next, un
         value = *(*next)++;
     }
     /* A flag says the same twice; of two values one would be lost. */
-    if (*given_r & 1u << (option - options) && option->kind != OPTION_FLAG && option->kind != OPTION_LIST)
+    if (*given_r & UINT64_C(1) << (option - options) && option->kind != OPTION_FLAG && option->kind != OPTION_LIST)
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s is given twice; give it once", option->name);
-    *given_r |= 1u << (option - options);
+    *given_r |= UINT64_C(1) << (option - options);
     return store(o, option, value, err_r);
 }
-_Static_assert(OPTION_COUNT <= 32, "a bit an option");
+_Static_assert(OPTION_COUNT <= 64, "a bit an option");
 
 static bool read_command(struct opts *o, const char *text, struct err *err_r)
 {
@@ -362,7 +364,7 @@ static bool is_dash(const char *file)
 }
 
 /* What a command needs and what it does not take. */
-static bool check_all(const struct opts *o, unsigned given, struct err *err_r)
+static bool check_all(const struct opts *o, uint64_t given, struct err *err_r)
 {
     const char *command;
 
@@ -371,7 +373,7 @@ static bool check_all(const struct opts *o, unsigned given, struct err *err_r)
                              "a command is missing; mailhaul --help lists them");
     command = commands[o->command].name;
     for (size_t i = 0; i < OPTION_COUNT; i++)
-        if (given & 1u << i && !(options[i].commands & 1u << o->command))
+        if (given & UINT64_C(1) << i && !(options[i].commands & 1u << o->command))
             return refuse_option(&options[i], o->command, err_r);
     if (o->batch_files.count == 0)
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "%s: the batch file is missing", command);
@@ -385,9 +387,9 @@ static bool check_all(const struct opts *o, unsigned given, struct err *err_r)
     if (is_dash(o->html_file) && o->command == OPTS_BENCH)
         return config_refuse(err_r, CONFIG_EXIT_USAGE,
                              "--html -: standard output has the results already; name a file");
-    if (is_dash(o->html_file) + is_dash(o->csv_file) + o->json > 1 && o->command == OPTS_REPORT)
+    if (is_dash(o->html_file) + is_dash(o->csv_file) + o->json + o->text > 1 && o->command == OPTS_REPORT)
         return config_refuse(err_r, CONFIG_EXIT_USAGE,
-                             "--html, --csv and --json: only one of them can be standard output");
+                             "--html, --csv, --json and --text: only one of them can be standard output");
     if (o->command == OPTS_EXPORT && !o->to)
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "export: --to DIR is missing");
     return true;
@@ -397,7 +399,7 @@ bool opts_parse(struct opts *o, int argc, char *const *argv, struct err *err_r)
 {
     char *const *next = argv + (argc > 0);
     bool only_files = false;
-    unsigned given = 0;
+    uint64_t given = 0;
 
     *o = (struct opts){ .command = OPTS_COMMAND_COUNT };
     while (*next) {

@@ -58,6 +58,7 @@ struct opts {
     bool all_users;      /* check */
     bool source, target; /* check, sign-in; see opts_sides */
     bool json, watch;
+    bool text;           /* report */
     const char *html_file, *csv_file;     /* or NULL */
     unsigned sample;                      /* verify: messages a folder; 0: everything */
     unsigned what;                        /* export: enum opts_what */

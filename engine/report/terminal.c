@@ -5,6 +5,7 @@
 
 #include "engine/report/format.h"
 #include "engine/report/status.h"
+#include "engine/report/wrap.h"
 #include "engine/failure/advice.h"
 #include "io/base/mem.h"
 
@@ -17,8 +18,7 @@
 #define WIDTH_MOST    110u
 #define ADDRESS_LEAST 16u
 #define ADDRESS_MOST  40u
-#define OTHERS_WIDTH  70u /* of the columns beside the address, with a failure of ordinary length  \
-                           */
+#define COUNTS_WIDTH  45u /* the state and three numbers, a blank before each */
 
 struct screen {
     const struct status_style *style;
@@ -168,9 +168,9 @@ static unsigned address_width(const struct screen *s, const struct report *r)
 {
     unsigned width = ADDRESS_LEAST, most = ADDRESS_MOST;
 
-    if (s->columns < OTHERS_WIDTH + most)
-        most =
-            s->columns > OTHERS_WIDTH + ADDRESS_LEAST ? s->columns - OTHERS_WIDTH : ADDRESS_LEAST;
+    /* The failure has a line of its own where there is no room for it. */
+    if (s->columns < 2 + COUNTS_WIDTH + most)
+        most = s->columns > 2 + COUNTS_WIDTH + ADDRESS_LEAST ? s->columns - 2 - COUNTS_WIDTH : ADDRESS_LEAST;
     for (unsigned i = 0; i < r->user_count; i++)
         if (is_troubled(&r->users[i]) || is_open(&r->users[i])) {
             unsigned one = format_width(slice_cstr(r->users[i].address));
@@ -186,6 +186,17 @@ static const char *side_of(const struct report_user *u)
     return u->failure_sides == 1u << FAILURE_SOURCE   ? " (source)"
            : u->failure_sides == 1u << FAILURE_TARGET ? " (target)"
                                                       : "";
+}
+
+/* Behind `used` columns of the row, or on a line of its own where it has no room there. */
+static void failure_cell(const struct screen *s, const struct report_user *u, unsigned used)
+{
+    char text[80];
+
+    snprintf(text, sizeof text, "%s%s", u->failure, side_of(u));
+    if (text[0])
+        fprintf(s->out, "%s%s", used + 2 + format_width(slice_cstr(text)) > s->columns ? "\n      " : "  ", text);
+    putc('\n', s->out);
 }
 
 /* First those that somebody has to look at, then those that another run finishes. */
@@ -211,15 +222,31 @@ static void users(const struct screen *s, const struct report *r)
                 continue;
             buf_init(&b, 4096);
             format_cell(&b, slice_cstr(u->address), width, false, s->style->utf8);
-            fprintf(s->out, "  %.*s %-17s %8s %8s %8s  %s%s\n", (int)buf_slice(&b).size,
-                    buf_slice(&b).data, user_state_name(u->state),
-                    format_count(u->tally.found).text, format_count(u->tally.failed).text,
-                    format_count(u->tally.waiting + u->tally.spooled).text, u->failure, side_of(u));
+            fprintf(s->out, "  %.*s %-17s %8s %8s %8s", (int)buf_slice(&b).size, buf_slice(&b).data,
+                    user_state_name(u->state), format_count(u->tally.found).text, format_count(u->tally.failed).text,
+                    format_count(u->tally.waiting + u->tally.spooled).text);
+            failure_cell(s, u, 2 + width + COUNTS_WIDTH);
             buf_deinit(&b);
             shown++;
         }
     if (shown < all)
         fprintf(s->out, "  and %s more\n", format_count(all - shown).text);
+}
+
+static bool summary(const struct report *r, unsigned columns, FILE *out, struct err *err_r)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *made = open_memstream(&text, &size);
+    bool ok = made && report_write_text(r, REPORT_WITHOUT_FAILURES, NULL, made, err_r);
+
+    if (!made)
+        return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "write the report");
+    fclose(made);
+    if (ok)
+        wrap_lines(slice_of(text, size), columns, out);
+    free(text);
+    return ok;
 }
 
 bool report_write_terminal(const struct report *r, const struct status_style *style, FILE *out,
@@ -231,15 +258,15 @@ bool report_write_terminal(const struct report *r, const struct status_style *st
         s.columns = WIDTH_MOST;
     if (s.columns < WIDTH_LEAST)
         s.columns = WIDTH_LEAST;
-    if (!report_write_text(r, REPORT_WITHOUT_FAILURES, NULL, out, err_r))
+    if (!summary(r, s.columns, out, err_r))
         return false;
     groups(&s, r, true, "What needs you");
     doubts(&s, r);
     groups(&s, r, false, "Settled without you, for the record");
     users(&s, r);
     fputs(
-        "\nMore: --json everything, --html FILE a page to look through, --csv FILE a row a user.\n"
-        "Into a pipe or a file `report` writes the JSON without being asked.\n",
+        "\nMore: --json everything, --html FILE a page to look through, --csv FILE a row\n"
+        "a user. Into a pipe or a file `report` writes the JSON; --text writes this.\n",
         out);
     if (fflush(out) != 0 || ferror(out))
         return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "write the report");

@@ -203,7 +203,11 @@ class Report(Case):
         self.ends(self.one.call("run"), 3)
         piped = self.ends(self.one.call("report"), 0)
         text = self.on_a_terminal("report", self.one.path)
-        self.assertTrue(text.startswith(piped.json()["verdict"]), text)
+        self.assertTrue(" ".join(text.split()).startswith(piped.json()["verdict"]), text)
+        mail = self.ends(self.one.call("report", "--text"), 0).out
+        self.assertEqual(mail.split(), text.split(), "into a pipe the same words")
+        self.assertEqual([line for line in mail.splitlines() if len(line) > 80 and "<mailbox>" not in line], [])
+        self.assertIn("only one of them can be", self.ends(self.one.call("report", "--text", "--json"), 64).err)
         for words in ("What needs you", "TooManyLargeItems  1 user, 1 failed by it", "-> ",
                       "Set-Mailbox <mailbox> -MaxReceiveSize", "Users: ben@target.example",
                       "Users that are not done", "--json everything"):
