@@ -5,7 +5,7 @@
 #include "engine/cli/sandbox.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/notify.h"
-#include "engine/cli/progress.h"
+#include "engine/cli/live.h"
 #include "engine/cli/unmatched.h"
 #include "engine/move/batch.h"
 #include "engine/report/format.h"
@@ -57,9 +57,9 @@ void do_run_catch_signals(void)
 
 struct show {
     struct report_state state; /* for SIGHUP */
-    struct progress *progress;
+    struct live live;
     const char *folder; /* the state's */
-    bool color, told_full;
+    bool told_full;
 };
 
 /* At once, and once: what is full, and what happens next. */
@@ -80,78 +80,50 @@ static void tell_full(struct show *show, const struct batch_view *batch)
                                         : "there is nothing to upload that would make room");
     else
         snprintf(line, sizeof line, "mailhaul: there is room again on the disk of %s", show->folder);
-    if (show->progress)
-        progress_note(show->progress, line);
-    else
-        fprintf(stderr, "%s\n", line);
+    live_note(&show->live, line);
 }
 
-static void translate(const struct batch_view *b, struct progress_view *v)
+/* SIGHUP: above the block of a terminal, line by line, so that nothing is painted over. */
+static void tell_status(struct show *show, const struct batch_view *batch)
 {
-    uint64_t moved = b->uploaded + b->present;
-    uint64_t mean = b->found ? b->bytes_found / b->found : 0;
+    struct status_style style = { .utf8 = true };
+    struct slice rest, line;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    struct err err;
+    bool ok;
 
-    *v = (struct progress_view){
-        .users = b->users,
-        .queued = b->queued,
-        .working = b->working,
-        .synced = b->synced,
-        .doubted = b->doubted,
-        .failed = b->failed,
-        .folders_done = (unsigned)b->folders_done,
-        .folders = (unsigned)b->folders,
-        .found = b->found,
-        .uploaded = b->uploaded,
-        .present = b->present,
-        .skipped = b->skipped,
-        .failed_messages = b->failed_messages,
-        .pending = b->pending,
-        .found_final = b->found_final,
-        .fetched = b->fetched,
-        .bytes_fetched = b->bytes_fetched,
-        .bytes_uploaded = b->bytes_uploaded,
-        .bytes_left = moved < b->found ? b->pending * mean : 0,
-        .spool_held = b->fill.held_bytes,
-        .spool_budget = b->fill.budget_bytes,
-        .throttled_mailboxes = b->held,
-        .state = "Syncing",
-    };
-    for (unsigned i = 0; i < b->show_count && i < PROGRESS_ACTIVE; i++) {
-        struct progress_active *a = &v->active[v->active_count++];
+    if (!out)
+        return;
+    fprintf(out, "mailhaul: %s of %s user%s synced, %s failed; %s of %s messages done, %s pending\n",
+            format_count(batch->synced).text, format_count(batch->users).text, format_s(batch->users),
+            format_count(batch->failed).text, format_count(batch->found - batch->pending).text,
+            format_count(batch->found).text, format_count(batch->pending).text);
+    ok = status_write_text(&show->state, 1, &style, out, &err);
+    fclose(out);
+    rest = slice_of(text, size);
+    while (slice_split(&rest, '\n', &line))
+        if (line.size || rest.size) {
+            char *one = slice_dup(line);
 
-        snprintf(a->address, sizeof a->address, "%s", b->show[i].address);
-        snprintf(a->folder, sizeof a->folder, "%s", b->show[i].folder);
-        a->doing = b->show[i].doing;
-        a->done = b->show[i].done;
-        a->total = b->show[i].found;
-        a->throttled_s = (uint32_t)((b->show[i].held_ms + 999) / 1000);
-        if (a->throttled_s > v->throttled_s)
-            v->throttled_s = a->throttled_s;
-    }
+            live_note(&show->live, one);
+            free(one);
+        }
+    if (!ok)
+        (void)complain(&err, 0);
+    free(text);
 }
 
 static void tick(void *context, const struct batch_view *batch)
 {
     struct show *show = context;
-    struct progress_view view;
 
-    translate(batch, &view);
+    live_update(&show->live, batch);
     tell_full(show, batch);
-    if (show->progress)
-        progress_update(show->progress, &view, now_ms());
     if (status_wanted) {
-        struct status_style style = { .utf8 = true };
-        struct err err;
-
         status_wanted = 0;
-        fprintf(stderr,
-                "mailhaul: %u of %u user%s synced, %u failed; %llu of %llu messages done, %llu "
-                "pending\n",
-                batch->synced, batch->users, format_s(batch->users), batch->failed,
-                (unsigned long long)(batch->found - batch->pending),
-                (unsigned long long)batch->found, (unsigned long long)batch->pending);
-        if (!status_write_text(&show->state, 1, &style, stderr, &err))
-            (void)complain(&err, 0);
+        tell_status(show, batch);
     }
 }
 
@@ -216,6 +188,20 @@ static int exit_of(const struct opts *o, const struct batch_result *r)
         return EXIT_DISK;
     }
     return EXIT_INTERNAL;
+}
+
+/* The log's line a run: what it did, and how it ended. */
+static void log_end(const struct batch_result *r, int code)
+{
+    const struct batch_did *did = &r->did;
+
+    log_line(LOG_INFO, "run.end",
+             "exit_code=%d synced=%u doubted=%u failed_users=%u stopped_users=%u found=%llu fetched=%llu uploaded=%llu "
+             "present=%llu bytes_fetched=%llu bytes_uploaded=%llu seconds=%.1f why=%s",
+             code, r->synced, r->doubted, r->failed, r->stopped, (unsigned long long)did->found,
+             (unsigned long long)did->fetched, (unsigned long long)did->uploaded, (unsigned long long)did->present,
+             (unsigned long long)did->bytes_fetched, (unsigned long long)did->bytes_uploaded,
+             (double)did->elapsed_ms / 1000, r->stop_reason ? r->stop_reason : "");
 }
 
 /* The last word is written when the exit code is known. */
@@ -370,33 +356,35 @@ int do_run_beside(const struct opts *o, const struct settings *settings, const c
         return complain_of_state(&err);
     if (!o->quiet)
         tell_others(o, spool, settings);
+    if (!live_open(&show.live, o, settings, &err)) {
+        live_end(&show.live, EXIT_BATCH_FILE);
+        spool_close(&spool);
+        return complain(&err, o->listen ? EXIT_USAGE : EXIT_BATCH_FILE);
+    }
     sandbox(o, settings, folder);
     do_run_catch_signals();
-    show.color = o->color == OPTS_ALWAYS ||
-                 (o->color == OPTS_AUTO && isatty(STDERR_FILENO) && !getenv("NO_COLOR"));
-    if (!o->quiet)
-        show.progress =
-            progress_create(progress_mode_for(stderr, o->progress == OPTS_AUTO     ? "auto"
-                                                      : o->progress == OPTS_ALWAYS ? "always"
-                                                                                   : "never"),
-                            stderr, show.color);
+    live_begin(&show.live, o, settings);
     config.context = &show;
     config.spool = spool;
     show.state = (struct report_state){ .spool = spool, .folder = settings->state_folder };
     show.folder = settings->state_folder;
     config.loops = team_loops(settings->threads);
     if (!batch_run(&config, &result, &err)) {
-        progress_finish(&show.progress);
+        live_stop(&show.live);
+        code = complain_of_start(&err);
+        live_end(&show.live, code);
         spool_close(&spool);
-        return complain_of_start(&err);
+        return code;
     }
-    progress_finish(&show.progress);
+    live_stop(&show.live);
     code = exit_of(o, &result);
     if (code != EXIT_DISK) {
         keep_exit_code(spool, code);
         if (!unmatched_tell(spool, settings, NULL, &err)) /* the summary tells them */
             code = complain_of_state(&err);
     }
+    log_end(&result, code);
+    live_end(&show.live, code);
     if (!o->quiet || o->notify_command)
         summarize(o, settings, &show.state, &result, code);
     spool_close(&spool);

@@ -72,9 +72,11 @@ static bool open_log(const struct opts *o, struct err *err_r)
         if (!file)
             return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, EXIT_USAGE,
                            "--log %s: %s", o->log_file, strerror(errno));
-        if (!o->log_level)
-            level = LOG_INFO;
     }
+    /* Who asks for a log is told of each user; warnings alone are for who reads the terminal. */
+    if (!o->log_level && (o->log_file || o->log_format == OPTS_LOG_JSON))
+        level = LOG_INFO;
+    log_as_json(o->log_format == OPTS_LOG_JSON);
     log_to(file, level);
     return true;
 }

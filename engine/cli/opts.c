@@ -68,6 +68,8 @@ enum option_kind {
 
 static const char *const when_words[] = { "auto", "always", "never", NULL };
 static const char *const level_words[] = { "error", "warn", "info", "debug", "trace", NULL };
+static const char *const log_format_words[] = { "text", "json", NULL };
+static const char *const progress_words[] = { "auto", "always", "never", "json", NULL };
 static const char *const what_words[] = { "skipped", "failed", "all", NULL };
 static const char *const format_words[] = { "maildir", "mbox", "eml", NULL };
 
@@ -120,6 +122,9 @@ static const struct option options[] = {
     { .name = "notify-command", OPTION_TEXT, "COMMAND", OF(notify_command),
       BIT(RUN) | BIT(FETCH) | BIT(UPLOAD) | BIT(RETRY),
       "run this at the end, with the summary on its standard input" },
+    { .name = "listen", OPTION_TEXT, "ADDRESS:PORT", OF(listen),
+      BIT(RUN) | BIT(FETCH) | BIT(UPLOAD) | BIT(RETRY) | BIT(REHEARSE),
+      "a live page, metrics and /healthz: 127.0.0.1:PORT, [::1]:PORT or unix:PATH" },
     { .name = "accept-counts", OPTION_LIST, "U", OF(accept_counts), BIT(RETRY),
       "for this user take what the target lacks as it is, with a doubt; repeatable" },
     { .name = "user", OPTION_LIST, "U", OF(users), ALL, "only this EmailAddress or UserName; repeatable" },
@@ -130,9 +135,11 @@ static const struct option options[] = {
     { .name = "log", OPTION_TEXT, "FILE", OF(log_file), ALL, "append log lines to FILE" },
     { .name = "log-level", OPTION_LEVEL, "error|warn|info|debug|trace", OF(log_level), ALL,
       "which log lines", level_words },
+    { .name = "log-format", OPTION_WORD, "text|json", OF(log_format), ALL,
+      "how to write log lines; json: one object a line", log_format_words },
     { .name = "quiet", OPTION_FLAG, NULL, OF(quiet), ALL, "no progress, only results and errors" },
-    { .name = "progress", OPTION_WORD, "auto|always|never", OF(progress), ALL,
-      "live display; auto: on a terminal", when_words },
+    { .name = "progress", OPTION_WORD, "auto|always|never|json", OF(progress), ALL,
+      "live display; auto: on a terminal; json: an object a line every 30 s", progress_words },
     { .name = "color", OPTION_WORD, "auto|always|never", OF(color), ALL, "colors; auto: on a terminal",
       when_words },
     { .name = "help", OPTION_FLAG, NULL, OF(help), ALL, "print this" },

@@ -28,7 +28,8 @@ enum opts_command {
     OPTS_COMMAND_COUNT
 };
 
-enum opts_when { OPTS_AUTO, OPTS_ALWAYS, OPTS_NEVER };
+enum opts_when { OPTS_AUTO, OPTS_ALWAYS, OPTS_NEVER, OPTS_JSON }; /* JSON: of --progress alone */
+enum opts_log_format { OPTS_LOG_TEXT, OPTS_LOG_JSON };
 enum opts_side { OPTS_BOTH_SIDES, OPTS_SOURCE_ONLY, OPTS_TARGET_ONLY };
 enum opts_what { OPTS_WHAT_SKIPPED, OPTS_WHAT_FAILED, OPTS_WHAT_ALL };
 enum opts_format { OPTS_MAILDIR, OPTS_MBOX, OPTS_EML };
@@ -50,6 +51,7 @@ struct opts {
     struct settings_list overrides;     /* --set, as written */
     const char *log_file;               /* or NULL */
     const char *log_level;              /* "error" .. "trace", or NULL */
+    unsigned log_format;                /* enum opts_log_format */
     bool quiet;
     bool no_sandbox;
     unsigned progress, color; /* enum opts_when */
@@ -67,6 +69,7 @@ struct opts {
     unsigned connections[OPTS_STEPS_MAX]; /* bench */
     unsigned connections_count;           /* 0: not given */
     struct settings_list accept_counts;   /* retry */
+    const char *listen;                   /* run, fetch, upload, retry, rehearse; NULL: the batch file's */
     const char *notify_command;           /* run, fetch, upload, retry; or NULL */
     unsigned seconds;                     /* bench: of each step; 0: not given */
     bool remove;                          /* tidy */

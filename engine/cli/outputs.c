@@ -145,6 +145,8 @@ static bool has_state_above(char *path)
 
 static bool refuse(const struct output *out, struct err *err_r, const char *why)
 {
+    if (out->option[0] == '[') /* a key of the batch file */
+        return config_refuse(err_r, CONFIG_EXIT_BATCH, "%s = %s: %s; name another file", out->option, out->path, why);
     return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s %s: %s; name another %s", out->option, out->path, why,
                          strcmp(out->option, "to") == 0 ? "folder" : "file");
 }
@@ -220,6 +222,8 @@ bool outputs_check(const struct opts *o, const struct settings *loaded, struct e
         { "csv", o->csv_file, "address,user_name,", "CSV report" },
         { "log", o->log_file, NULL, NULL },
         { "to", o->to, NULL, NULL },
+        { "[batch] status-file", loaded && opts_mode(o->command) != SETTINGS_MODE_OTHER ? loaded->status_file : NULL,
+          "{\"schema\":\"mailhaul.progress.v1\"", "status file" },
     };
     struct kept kept = { 0 };
     bool ok = true, any = false;

@@ -5,10 +5,13 @@
 #include <math.h>
 #include <stdarg.h>
 
-#define COLUMNS_MIN 60u
+#define COLUMNS_MIN 20u
 #define COLUMNS_MAX 200u
 #define LINE_BYTES 4096u
 #define HALF_LIFE_S 10.0
+#define INDENT      10u /* of what stands behind "users", "messages" ... */
+
+static const char *const side_words[] = { "source", "target" };
 
 void progress_measure(struct progress_meter *m, const struct progress_view *view, uint64_t now_ms,
                       struct progress_rates *rates_r)
@@ -94,6 +97,51 @@ static void put(struct buf *out, struct buf *line, const struct progress_style *
     buf_clear(line);
 }
 
+/* The same on as many lines as the width makes of it, broken behind ", " and "; ". */
+static void put_parts(struct buf *out, struct buf *line, const struct progress_style *style, const char *color)
+{
+    struct slice rest = buf_slice(line);
+    struct buf piece;
+    unsigned indent = 0;
+
+    buf_init(&piece, LINE_BYTES);
+    while (rest.size) {
+        size_t end = rest.size;
+
+        if (indent + format_width(rest) > style->columns) {
+            size_t best = 0;
+
+            for (size_t i = 0; i + 1 < rest.size; i++)
+                if ((rest.data[i] == ',' || rest.data[i] == ';') && rest.data[i + 1] == ' ' &&
+                    (best == 0 || indent + format_width(slice_first(rest, i + 1)) <= style->columns))
+                    best = i + 1;
+            end = best ? best : rest.size;
+        }
+        say(&piece, "%*s%.*s", (int)indent, "", (int)end, rest.data);
+        put(out, &piece, style, color);
+        rest = slice_from(rest, end < rest.size ? end + 1 : end);
+        indent = INDENT;
+    }
+    buf_deinit(&piece);
+    buf_clear(line);
+}
+
+static bool is_silent(const struct progress_view *v)
+{
+    return v->silent_s[0] || v->silent_s[1];
+}
+
+static void silence_words(struct buf *line, const uint32_t silent_s[2])
+{
+    const char *between = "";
+
+    for (unsigned side = 0; side < 2; side++)
+        if (silent_s[side]) {
+            say(line, "%sno answer from the %s for %s", between, side_words[side], format_seconds(silent_s[side]).text);
+            between = ", ";
+        }
+}
+
 static void spool_words(struct buf *line, const struct progress_view *v)
 {
     if (v->spool_budget)
@@ -107,7 +155,8 @@ static void spool_words(struct buf *line, const struct progress_view *v)
 static void left_words(struct buf *line, const struct progress_view *v,
                        const struct progress_rates *r)
 {
-    if (r->left_s > 0)
+    /* Of a server that does not answer the rate tells nothing. */
+    if (r->left_s > 0 && !is_silent(v))
         say(line, ", %s %s left", v->found_final ? "about" : "at least",
             format_seconds((double)r->left_s).text);
 }
@@ -143,6 +192,10 @@ static void draw_line(const struct progress_view *v, const struct progress_rates
     if (v->throttled_mailboxes)
         say(line, ", %u mailbox%s throttled", v->throttled_mailboxes,
             v->throttled_mailboxes == 1 ? "" : "es");
+    if (is_silent(v)) {
+        say(line, ", ");
+        silence_words(line, v->silent_s);
+    }
     left_words(line, v, r);
     if (v->stopping)
         say(line, ", stopping (%s)", v->stopping);
@@ -151,72 +204,117 @@ static void draw_line(const struct progress_view *v, const struct progress_rates
 static void draw_active(const struct progress_active *a, const struct progress_style *style,
                         struct buf *line)
 {
-    unsigned room = style->columns - 2, name = room * 2 / 5, bar = 12;
+    unsigned room = style->columns - 2, name = room * 2 / 5;
+    unsigned bar = style->columns >= 70 ? 12 : style->columns >= 56 ? 6 : 0;
 
     say(line, "  ");
     format_cell(line, slice_of(a->address, strnlen(a->address, sizeof a->address)), name, false,
                 true);
     say(line, " ");
-    format_bar(line, a->done, a->total, bar, style->utf8);
-    say(line, " %5s  ", format_percent(a->done, a->total).text);
+    if (bar) {
+        format_bar(line, a->done, a->total, bar, style->utf8);
+        say(line, " ");
+    }
+    say(line, "%5s  ", format_percent(a->done, a->total).text);
     if (a->throttled_s)
         say(line, "throttled, %s left", format_seconds(a->throttled_s).text);
+    else if (a->silent_s[0] || a->silent_s[1])
+        silence_words(line, a->silent_s);
     else
         say(line, "%s %.*s", a->doing ? a->doing : "",
             (int)strnlen(a->folder, sizeof a->folder), a->folder);
 }
 
-static void draw_block(const struct progress_view *v, const struct progress_rates *r,
-                       const struct progress_style *style, struct buf *out)
+static void draw_head(const struct progress_view *v, const struct progress_rates *r, const struct progress_style *style,
+                      struct buf *line, struct buf *out)
 {
-    struct buf line;
+    unsigned bar = style->columns / 2 - (style->columns < 60 ? 8 : 0);
 
-    buf_init(&line, LINE_BYTES);
-    say(&line, "%s%s%s", v->stopping ? "stopping: " : v->state ? v->state : "",
-        v->stopping ? v->stopping : "", r->elapsed_s ? ", " : "");
+    say(line, "%s%s", v->stopping ? "Stopping: " : v->state ? v->state : "", v->stopping ? v->stopping : "");
     if (r->elapsed_s)
-        say(&line, "%s so far", format_seconds((double)r->elapsed_s).text);
-    left_words(&line, v, r);
-    put(out, &line, style, v->stopping ? "1;33" : "1");
+        say(line, ", %s so far", format_seconds((double)r->elapsed_s).text);
+    left_words(line, v, r);
+    put_parts(out, line, style, v->stopping ? "1;33" : "1");
 
     if (v->found_final) {
-        format_bar(&line, done(v), v->found, style->columns / 2, style->utf8);
-        say(&line, " %s of %s messages%s", format_percent(done(v), v->found).text, format_count(v->found).text,
+        format_bar(line, done(v), v->found, bar, style->utf8);
+        say(line, " %s of %s messages%s", format_percent(done(v), v->found).text, format_count(v->found).text,
             proving(v));
     } else {
-        format_bar(&line, users_over(v), v->users, style->columns / 2, style->utf8);
-        say(&line, " %u of %u users; %s messages found so far", users_over(v), v->users, format_count(v->found).text);
+        format_bar(line, users_over(v), v->users, bar, style->utf8);
+        say(line, " %u of %u users; %s messages found so far", users_over(v), v->users, format_count(v->found).text);
     }
-    put(out, &line, style, "34");
+    put_parts(out, line, style, "34");
+}
 
-    say(&line, "users     %u synced", v->synced);
+static void draw_sums(const struct progress_view *v, const struct progress_rates *r, const struct progress_style *style,
+                      struct buf *line, struct buf *out)
+{
+    say(line, "users     %u synced", v->synced);
     if (v->doubted)
-        say(&line, " (%u with doubts)", v->doubted);
-    say(&line, ", %u at work, %u queued, %u failed of %u", v->working, v->queued, v->failed, v->users);
-    put(out, &line, style, v->failed ? "31" : NULL);
-    say(&line, "messages  %s uploaded, %s there, %s skipped, %s failed, %s pending",
+        say(line, " (%u with doubts)", v->doubted);
+    say(line, ", %u at work, %u queued, %u failed of %u", v->working, v->queued, v->failed, v->users);
+    put_parts(out, line, style, v->failed ? "31" : NULL);
+    say(line, "messages  %s uploaded, %s present, %s skipped, %s failed, %s pending",
         format_count(v->uploaded).text, format_count(v->present).text,
         format_count(v->skipped).text, format_count(v->failed_messages).text,
         format_count(v->pending).text);
-    put(out, &line, style, NULL);
-    say(&line, "rate      %s in, %s out; %.0f and %.0f messages/s", format_rate(r->in_bytes_s).text,
+    put_parts(out, line, style, NULL);
+    say(line, "rate      %s in, %s out; %.0f and %.0f messages/s", format_rate(r->in_bytes_s).text,
         format_rate(r->out_bytes_s).text, r->in_messages_s, r->out_messages_s);
-    put(out, &line, style, NULL);
-    say(&line, "folders   %s of %s done; ", format_count(v->folders_done).text,
+    put_parts(out, line, style, NULL);
+    say(line, "folders   %s of %s done; ", format_count(v->folders_done).text,
         format_count(v->folders).text);
-    spool_words(&line, v);
-    put(out, &line, style, NULL);
+    spool_words(line, v);
+    put_parts(out, line, style, NULL);
     if (v->throttled_mailboxes) {
-        say(&line, "throttled %u mailbox%s", v->throttled_mailboxes,
+        say(line, "throttled %u mailbox%s", v->throttled_mailboxes,
             v->throttled_mailboxes == 1 ? "" : "es");
         /* Known of those that are shown. */
         if (v->throttled_s)
-            say(&line, ", one for %s", format_seconds(v->throttled_s).text);
-        put(out, &line, style, "33");
+            say(line, ", one for %s", format_seconds(v->throttled_s).text);
+        put_parts(out, line, style, "33");
     }
-    for (unsigned i = 0; i < v->active_count && i < PROGRESS_ACTIVE; i++) {
+    if (is_silent(v)) {
+        say(line, "waiting   ");
+        silence_words(line, v->silent_s);
+        put_parts(out, line, style, "33");
+    }
+}
+
+static unsigned lines_of(const struct buf *out)
+{
+    struct slice text = buf_slice(out);
+    unsigned lines = 0;
+
+    for (size_t i = 0; i < text.size; i++)
+        lines += text.data[i] == '\n';
+    return lines;
+}
+
+static void draw_block(const struct progress_view *v, const struct progress_rates *r,
+                       const struct progress_style *style, struct buf *out)
+{
+    unsigned shown = v->active_count < PROGRESS_ACTIVE ? v->active_count : PROGRESS_ACTIVE, used, more;
+    struct buf line;
+
+    buf_init(&line, LINE_BYTES);
+    draw_head(v, r, style, &line, out);
+    draw_sums(v, r, style, &line, out);
+    /* As many users as there is room for, and a line that says how many more there are. */
+    used = lines_of(out);
+    if (style->rows && used + v->working > style->rows)
+        shown = used + 1 < style->rows && shown > style->rows - used - 1 ? style->rows - used - 1
+                : used + 1 < style->rows                                 ? shown
+                                                                         : 0;
+    for (unsigned i = 0; i < shown; i++) {
         draw_active(&v->active[i], style, &line);
-        put(out, &line, style, v->active[i].throttled_s ? "33" : NULL);
+        put(out, &line, style, v->active[i].throttled_s || v->active[i].silent_s[0] || v->active[i].silent_s[1] ? "33" : NULL);
+    }
+    more = v->working > shown ? v->working - shown : 0;
+    if (more && (!style->rows || used + shown < style->rows)) {
+        say(&line, "  and %u more", more);
+        put(out, &line, style, NULL);
     }
     buf_deinit(&line);
 }

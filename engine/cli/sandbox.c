@@ -20,22 +20,24 @@ static void make_file(const char *path)
         close(fd);
 }
 
-/* Of a refresh token that is written back: a new file takes the old one's place. The caller frees it. */
-static char *token_folder(const struct settings_endpoint *e)
+/* Of a file that is written anew, beside the old one: a refresh token, the status file. NULL of NULL. The caller
+ * frees it. */
+static char *folder_of(const char *file)
 {
-    const char *slash = e->oauth.refresh_token_file ? strrchr(e->oauth.refresh_token_file, '/') : NULL;
+    const char *slash = file ? strrchr(file, '/') : NULL;
 
-    if (!e->oauth.refresh_token_file)
+    if (!file)
         return NULL;
-    return !slash                                ? mem_text(".")
-           : slash == e->oauth.refresh_token_file ? mem_text("/")
-                                                  : mem_format("%.*s", (int)(slash - e->oauth.refresh_token_file),
-                                                               e->oauth.refresh_token_file);
+    return !slash          ? mem_text(".")
+           : slash == file ? mem_text("/")
+                           : mem_format("%.*s", (int)(slash - file), file);
 }
 
 static void give_up(const struct opts *o, const struct settings *settings, const char *more)
 {
-    char *source = token_folder(&settings->source), *target = token_folder(&settings->target);
+    char *source = folder_of(settings->source.oauth.refresh_token_file);
+    char *target = folder_of(settings->target.oauth.refresh_token_file);
+    char *status = folder_of(settings->status_file);
     const struct landlock_place places[] = { { settings->state_folder, false },
                                              { settings->sign_in_folder, false },
                                              { settings->ledger_folder, false },
@@ -44,6 +46,7 @@ static void give_up(const struct opts *o, const struct settings *settings, const
                                              { o->to, false },
                                              { source, false },
                                              { target, false },
+                                             { status, false },
                                              { more, false },
                                              { more ? "/tmp" : NULL, true } };
     struct err err;
@@ -54,6 +57,7 @@ static void give_up(const struct opts *o, const struct settings *settings, const
         log_line(LOG_WARN, "sandbox.off", "why=%s", err.server_text);
     free(source);
     free(target);
+    free(status);
 }
 
 void sandbox(const struct opts *o, const struct settings *settings, const char *more)

@@ -70,6 +70,13 @@ static void name_state(const struct config_state *c)
                            settings_shard_ending(s->shard_number, s->shard_count, ending));
         free(s->state_folder);
         s->state_folder = state;
+        if (s->status_file) {
+            char *own = mem_format("%s%s", s->status_file,
+                                   settings_shard_ending(s->shard_number, s->shard_count, ending));
+
+            free(s->status_file);
+            s->status_file = own;
+        }
     }
 }
 

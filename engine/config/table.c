@@ -70,6 +70,19 @@ const struct config_key config_keys[] = {
     { "ledger", IN_BATCH, CONFIG_PATH, OF_BATCH(ledger_folder), .value_name = "FOLDER",
       .otherwise = "none",
       .help = "folder in which processes that fill the same tenant share its pace" },
+    { "status-file", IN_BATCH, CONFIG_PATH, OF_BATCH(status_file), .value_name = "FILE", .otherwise = "none",
+      .help = "how the run stands, as one JSON object, written anew every 10 s while it works, whole, by rename; with "
+              "--shard I/N it is FILE.I-of-N" },
+    { "listen", IN_BATCH, CONFIG_TEXT, OF_BATCH(listen), .value_name = "ADDRESS:PORT", .otherwise = "none",
+      .help = "a live page, Prometheus metrics and /healthz while a run works: 127.0.0.1:PORT, [::1]:PORT or unix:PATH; "
+              "other addresses only with listen-token-file and listen-certificate" },
+    { "listen-token-file", IN_BATCH, CONFIG_SECRET, OF_BATCH(listen_token), .value_name = "FILE", .otherwise = "none",
+      .help = "its first line is what a client of listen has to send: as a bearer token, or as the password of any user" },
+    { "listen-certificate", IN_BATCH, CONFIG_FILE, OF_BATCH(listen_certificate), .value_name = "FILE",
+      .otherwise = "none: clients of listen speak without TLS",
+      .help = "PEM file of the certificate, with its chain, that is shown to clients of listen" },
+    { "listen-key", IN_BATCH, CONFIG_FILE, OF_BATCH(listen_key), .value_name = "FILE",
+      .otherwise = "in listen-certificate", .help = "PEM file of its key" },
 
     { "preset", IN_TARGET, CONFIG_WORD, OF_ENDPOINT(preset), .words = preset_words,
       .value_name = "WORD", .fallback = "exchange-online",

@@ -190,6 +190,8 @@ static void saved(void *context, struct store_op *op, const struct err *err)
     account->told--;
     if (err)
         reactor_abort_run(account->reactor, err);
+    else if (!account_only_looks(account))
+        account_tell_end(account);
     batch_user_ended(account->reactor->batch, account->record.state, account->record.failure);
     if (account_only_looks(account))
         batch_user_looked_at(account->reactor->batch, account->index,

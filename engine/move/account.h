@@ -161,6 +161,9 @@ struct sample_live;
 bool account_is_listing(const struct account *account);
 void account_live(struct account *account, uint64_t now_ms, struct sample_live *live_r);
 void account_show(const struct account *account, struct batch_show *show_r);
+/* How long the side's connections have been without a byte of an answer that is due, in ms: the one that heard something
+ * last; UINT64_MAX: none has anything under way. */
+uint64_t account_silent_ms(const struct account *account, enum side side);
 /* Ends early: nothing new is started, what is in flight is finished (or cut after a few seconds by
  * account_cut). */
 void account_stop(struct account *account);

@@ -11,6 +11,8 @@ void account_put_user(struct account *account, reactor_told *told);
 /* Counts the answer into this user's one record of that side: throttle answers differ in their
  * numbers, and thousands of them are one fact. */
 void account_tell_throttled(struct account *account, enum side side, const struct err *err);
+/* account_tell: the log's line a user, when all of it is in the journal. */
+void account_tell_end(const struct account *account);
 /* account_doubt: those of the journal, at the account's start. False: the journal cannot be read. */
 bool account_doubts_begin(struct account *account, struct err *err_r) ERR_CHECK;
 void account_doubts_end(struct account *account);

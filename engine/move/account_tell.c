@@ -9,6 +9,21 @@
 
 #include <stdio.h>
 
+void account_tell_end(const struct account *account)
+{
+    const struct tally *t = &account->total;
+
+    log_line(LOG_INFO, "user.end",
+             "user=%s state=%s failure=%s found=%llu uploaded=%llu present=%llu skipped=%llu failed=%llu pending=%llu "
+             "doubts=%u bytes_fetched=%llu bytes_uploaded=%llu seconds=%.1f",
+             account->user->email_address, user_state_name(account->record.state), account->record.failure,
+             (unsigned long long)t->found, (unsigned long long)t->uploaded, (unsigned long long)t->present,
+             (unsigned long long)t->skipped, (unsigned long long)t->failed,
+             (unsigned long long)(t->waiting + t->spooled), account->doubts.count,
+             (unsigned long long)account->fetched_bytes, (unsigned long long)account->uploaded_bytes,
+             (double)(loop_now_ms(account->reactor->loop) - account->begun_ms) / 1000);
+}
+
 /* The server's words with their code, cut to fit. */
 static void said(const struct err *err, char *out, size_t cap)
 {
@@ -27,6 +42,7 @@ void account_failure(struct account *account, enum failure_side side, enum troub
         store_op_new(STORE_OP_FAILURE, account->id, folder ? folder->record.folder : 0);
     struct failure_record *r = &op->failure;
     char line[512];
+    enum log_level level = err->class == ERR_CLASS_THROTTLED ? LOG_INFO : LOG_WARN;
 
     if (!type)
         type = trouble_type(doing, side, err);
@@ -42,10 +58,13 @@ void account_failure(struct account *account, enum failure_side side, enum troub
     advice_line(type, slice_cstr(account->user->email_address), r->advice, sizeof r->advice);
     if (folder)
         snprintf(r->folder_name, sizeof r->folder_name, "%s", folder->source_name);
-    log_line(err->class == ERR_CLASS_THROTTLED ? LOG_INFO : LOG_WARN, "trouble",
-             "user=%s side=%s type=%s class=%s folder=%s uid=%u %s", account->user->email_address,
-             failure_side_name(side), type, err_class_name(err->class), folder ? folder->source_name : "", uid,
-             err_line(err, line, sizeof line));
+    if (log_enabled(level) && (folder || uid))
+        log_line(level, "trouble", "user=%s side=%s type=%s class=%s folder=%s uid=%u %s", account->user->email_address,
+                 failure_side_name(side), type, err_class_name(err->class), folder ? folder->source_name : "", uid,
+                 err_line(err, line, sizeof line));
+    else
+        log_line(level, "trouble", "user=%s side=%s type=%s class=%s %s", account->user->email_address,
+                 failure_side_name(side), type, err_class_name(err->class), err_line(err, line, sizeof line));
     if (account_only_looks(account)) {
         if (!account->failed)
             account->trouble = *err;
@@ -157,6 +176,11 @@ void account_live(struct account *account, uint64_t now, struct sample_live *liv
         .bytes_per_s = account->rate,
         .throttled_until_ms = until > now ? now_wall_ms() + (int64_t)(until - now) : 0,
     };
+    for (unsigned side = 0; side < SIDE_COUNT; side++) {
+        uint64_t silent = account_silent_ms(account, side);
+
+        live_r->silent_ms[side] = silent == UINT64_MAX ? 0 : silent;
+    }
 }
 
 void account_show(const struct account *account, struct batch_show *show_r)
@@ -175,6 +199,11 @@ void account_show(const struct account *account, struct batch_show *show_r)
     show_r->held_ms = account_held(account, SIDE_TARGET) || account_held(account, SIDE_SOURCE)
                           ? held_until(account) - loop_now_ms(account->reactor->loop)
                           : 0;
+    for (unsigned side = 0; side < SIDE_COUNT; side++) {
+        uint64_t silent = account_silent_ms(account, side);
+
+        show_r->silent_ms[side] = silent == UINT64_MAX ? 0 : silent;
+    }
     show_r->doing = account_held(account, SIDE_TARGET)    ? "waiting for the target"
                     : account_held(account, SIDE_SOURCE)  ? "waiting for the source"
                     : !account->sides[SIDE_SOURCE].listed ? "listing"

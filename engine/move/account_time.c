@@ -30,6 +30,19 @@ static bool is_occupied(const struct account *account, const struct worker *w)
                        (account->proving && w->side == SIDE_TARGET));
 }
 
+uint64_t account_silent_ms(const struct account *account, enum side side)
+{
+    uint64_t least = UINT64_MAX;
+
+    for (const struct worker *w = account->sides[side].workers; w; w = w->next)
+        if (is_occupied(account, w)) {
+            uint64_t ms = link_silent_ms(w->link);
+
+            least = ms < least ? ms : least;
+        }
+    return least;
+}
+
 /* None of the side's connections can be used. */
 static enum stall_cause why_not_connected(const struct account *account, enum side side)
 {

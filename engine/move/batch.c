@@ -27,6 +27,11 @@ void batch_stop(const char *reason)
     atomic_compare_exchange_strong(&stop_reason, &none, reason);
 }
 
+const char *batch_stop_reason(void)
+{
+    return atomic_load(&stop_reason);
+}
+
 bool batch_stopping(const struct batch *batch)
 {
     (void)batch;
@@ -109,6 +114,7 @@ void batch_user_ended(struct batch *batch, enum user_state state, const char *fa
 {
     atomic_fetch_add(&batch->users_ended, 1);
     if (state == USER_FAILED) {
+        batch_count_failure(batch, failure);
         atomic_fetch_add(&batch->failed, 1);
         if (strcmp(failure, "ConnectFailed") == 0 || strcmp(failure, "TlsFailed") == 0)
             atomic_fetch_add(&batch->connect_failed, 1);
@@ -557,6 +563,8 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
         struct batch_view view;
 
         batch_look(batch, &view);
+        if (config->tick) /* what is shown last is how it ended */
+            config->tick(config->context, &view);
         result_r->did = did(batch, &view);
         judge(batch, result_r);
         if (!batch->aborted) {

@@ -46,8 +46,18 @@ struct batch_show {
     uint64_t found, done; /* messages */
     const char *doing;      /* a constant */
     uint64_t held_ms;       /* left of a back-off, 0: none */
+    uint64_t silent_ms[SIDE_COUNT]; /* for how long an answer was awaited without a byte of one, on the connection that
+                                       heard something last; 0: nothing is due */
 };
-#define BATCH_SHOW_MAX 4
+#define BATCH_SHOW_MAX 16 /* of one reactor */
+#define BATCH_VIEW_SHOW_MAX 64
+
+/* Users that are Failed, by what they failed by. */
+struct batch_failures {
+    char type[40];
+    unsigned users;
+};
+#define BATCH_FAILURES_MAX 12
 
 /* What the display is told, several times a second. Sums over all reactors. */
 struct batch_view {
@@ -66,7 +76,11 @@ struct batch_view {
     struct spool_fill fill;
     struct pace_view pace;
     uint64_t elapsed_ms;
-    struct batch_show show[BATCH_SHOW_MAX];
+    uint64_t silent_ms[SIDE_COUNT]; /* as of batch_show, of all users: above 0 when none of them gets an answer */
+    const char *stopping; /* why the run is about to end early, a constant; or NULL */
+    struct batch_failures failures[BATCH_FAILURES_MAX]; /* of this run */
+    unsigned failure_count;
+    struct batch_show show[BATCH_VIEW_SHOW_MAX];
     unsigned show_count;
 };
 

@@ -41,6 +41,8 @@ struct batch {
     pthread_mutex_t show_lock;
     struct batch_show shows[TEAM_LOOPS_MAX][BATCH_SHOW_MAX];
     unsigned show_counts[TEAM_LOOPS_MAX];
+    struct batch_failures failures[BATCH_FAILURES_MAX]; /* under show_lock; the last one takes what has no place */
+    unsigned failure_count;
     struct sample_live (*lives)[BATCH_LIVE_MAX]; /* by reactor */
     unsigned live_counts[TEAM_LOOPS_MAX];
     pthread_mutex_t abort_lock;
@@ -52,6 +54,10 @@ struct batch {
 bool batch_only_looks(const struct batch *batch);
 /* Sums over all reactors, now. */
 void batch_look(struct batch *batch, struct batch_view *view_r);
+/* Why the run stops early, a constant; NULL: it does not. */
+const char *batch_stop_reason(void);
+/* A user is Failed by this. Any thread. */
+void batch_count_failure(struct batch *batch, const char *type);
 /* A named value of the journal; with the next commit. */
 void batch_put(struct batch *batch, const char *name, const char *value);
 /* Thread 0: for `status` every 2 s, for the course of the night every 5 s. */

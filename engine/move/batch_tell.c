@@ -23,9 +23,27 @@ void batch_show(struct batch *batch, unsigned reactor, const struct batch_show *
     pthread_mutex_unlock(&batch->show_lock);
 }
 
+void batch_count_failure(struct batch *batch, const char *type)
+{
+    unsigned i = 0;
+
+    pthread_mutex_lock(&batch->show_lock);
+    while (i < batch->failure_count && strcmp(batch->failures[i].type, type) != 0)
+        i++;
+    if (i == BATCH_FAILURES_MAX) {
+        i--;
+        snprintf(batch->failures[i].type, sizeof batch->failures[i].type, "other");
+    } else if (i == batch->failure_count) {
+        snprintf(batch->failures[batch->failure_count++].type, sizeof batch->failures[i].type, "%s", type);
+    }
+    batch->failures[i].users++;
+    pthread_mutex_unlock(&batch->show_lock);
+}
+
 void batch_look(struct batch *batch, struct batch_view *v)
 {
     const struct tally *e = &batch->earlier;
+    uint64_t silent[SIDE_COUNT] = { UINT64_MAX, UINT64_MAX };
     unsigned listing = 0;
 
     *v = (struct batch_view){
@@ -60,7 +78,12 @@ void batch_look(struct batch *batch, struct batch_view *v)
         v->target_links += c->links[SIDE_TARGET];
         v->held += c->held;
         v->working += c->active;
+        for (unsigned side = 0; side < SIDE_COUNT; side++)
+            if (c->silent_ms[side] < silent[side])
+                silent[side] = c->silent_ms[side];
     }
+    for (unsigned side = 0; side < SIDE_COUNT; side++)
+        v->silent_ms[side] = silent[side] == UINT64_MAX ? 0 : silent[side];
     v->synced = batch->synced;
     v->doubted = batch->doubted;
     v->failed = batch->failed;
@@ -69,13 +92,18 @@ void batch_look(struct batch *batch, struct batch_view *v)
         v->queued = 0;
     v->pending = v->found - v->uploaded - v->present - v->skipped - v->failed_messages;
     v->found_final = v->queued == 0 && listing == 0;
+    v->stopping = batch_stop_reason();
     v->elapsed_ms = now_ms() - batch->started_ms;
     spool_fill(batch->spool, &v->fill);
     governor_view(batch->governor, &v->pace);
     pthread_mutex_lock(&batch->show_lock);
-    for (unsigned i = 0; i < batch->loops; i++)
-        for (unsigned k = 0; k < batch->show_counts[i] && v->show_count < BATCH_SHOW_MAX; k++)
-            v->show[v->show_count++] = batch->shows[i][k];
+    memcpy(v->failures, batch->failures, sizeof v->failures);
+    v->failure_count = batch->failure_count;
+    /* Some of each reactor, where there is no room for all. */
+    for (unsigned k = 0; v->working && k < BATCH_SHOW_MAX; k++)
+        for (unsigned i = 0; i < batch->loops && v->show_count < BATCH_VIEW_SHOW_MAX; i++)
+            if (k < batch->show_counts[i])
+                v->show[v->show_count++] = batch->shows[i][k];
     pthread_mutex_unlock(&batch->show_lock);
 }
 

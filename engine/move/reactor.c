@@ -277,11 +277,17 @@ static void show(struct reactor *reactor, uint64_t now)
     struct batch_show shown[BATCH_SHOW_MAX], one;
     struct sample_live live[BATCH_LIVE_MAX];
     unsigned count = 0, live_count = 0, held = 0, listing = 0;
+    uint64_t silent[SIDE_COUNT] = { UINT64_MAX, UINT64_MAX };
     bool busy;
 
     for (struct account *a = reactor->accounts; a; a = a->next) {
         held += account_held(a, SIDE_TARGET) || account_held(a, SIDE_SOURCE);
         listing += account_is_listing(a);
+        for (unsigned side = 0; side < SIDE_COUNT; side++) {
+            uint64_t ms = account_silent_ms(a, side);
+
+            silent[side] = ms < silent[side] ? ms : silent[side];
+        }
         account_show(a, &one);
         /* Those that are at a folder or wait for a back-off tell more than those that wait their turn. */
         busy = one.folder[0] || one.held_ms;
@@ -292,6 +298,8 @@ static void show(struct reactor *reactor, uint64_t now)
         if (live_count < BATCH_LIVE_MAX)
             account_live(a, now, &live[live_count++]);
     }
+    for (unsigned side = 0; side < SIDE_COUNT; side++)
+        atomic_store_explicit(&reactor->counters.silent_ms[side], silent[side], memory_order_relaxed);
     atomic_store_explicit(&reactor->counters.held, held, memory_order_relaxed);
     atomic_store_explicit(&reactor->counters.listing, listing, memory_order_relaxed);
     batch_show(reactor->batch, reactor->index, shown, count, live, live_count);

@@ -33,6 +33,7 @@ struct counters {
     _Atomic uint64_t left[SIDE_COUNT];    /* messages that accounts at work still have to move */
     _Atomic uint32_t unknown[SIDE_COUNT]; /* accounts at work that cannot tell yet */
     _Atomic uint32_t at_work[SIDE_COUNT]; /* connections of accounts at work */
+    _Atomic uint64_t silent_ms[SIDE_COUNT]; /* of the account that heard something last; UINT64_MAX: no answer is due */
     _Atomic uint32_t held; /* accounts waiting for a server's back-off */
     _Atomic uint32_t active;
     _Atomic uint32_t listing; /* accounts whose folders are not all listed yet */

@@ -18,9 +18,9 @@ void sample_live_begin(struct buf *out, int64_t wall_ms)
 
 bool sample_live_add(struct buf *out, const struct sample_live *live)
 {
-    return buf_append_format(out, "%" PRIu32 " %" PRIu64 " %" PRId64 "\n", live->user,
-                             live->bytes_per_s,
-                             live->throttled_until_ms > 0 ? live->throttled_until_ms : 0);
+    return buf_append_format(out, "%" PRIu32 " %" PRIu64 " %" PRId64 " %" PRIu64 " %" PRIu64 "\n", live->user,
+                             live->bytes_per_s, live->throttled_until_ms > 0 ? live->throttled_until_ms : 0,
+                             live->silent_ms[SIDE_SOURCE], live->silent_ms[SIDE_TARGET]);
 }
 
 static bool number(struct slice *line, uint64_t max, uint64_t *value_r)
@@ -46,12 +46,16 @@ bool sample_live_open(struct slice value, int64_t *wall_ms_r, struct slice *rest
 bool sample_live_next(struct slice *rest, struct sample_live *live_r)
 {
     struct slice line;
-    uint64_t user, rate, until;
+    uint64_t user, rate, until, silent[SIDE_COUNT] = { 0, 0 };
 
     if (!slice_split(rest, '\n', &line) || !number(&line, UINT32_MAX, &user) ||
-        !number(&line, UINT64_MAX, &rate) || !number(&line, INT64_MAX, &until) || line.size)
+        !number(&line, UINT64_MAX, &rate) || !number(&line, INT64_MAX, &until))
         return false;
-    *live_r = (struct sample_live){ (uint32_t)user, rate, (int64_t)until };
+    /* Earlier versions wrote no silence. */
+    if (line.size && (!number(&line, UINT64_MAX, &silent[SIDE_SOURCE]) ||
+                      !number(&line, UINT64_MAX, &silent[SIDE_TARGET]) || line.size))
+        return false;
+    *live_r = (struct sample_live){ (uint32_t)user, rate, (int64_t)until, { silent[SIDE_SOURCE], silent[SIDE_TARGET] } };
     return true;
 }
 

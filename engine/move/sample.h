@@ -5,6 +5,7 @@
 #ifndef ENGINE_MOVE_SAMPLE_H
 #define ENGINE_MOVE_SAMPLE_H
 
+#include "engine/settings/settings.h"
 #include "io/base/buf.h"
 
 /* Values 0..3 and 9 only grow within one run and begin at 0 in the next: a smaller value than
@@ -54,6 +55,7 @@ struct sample_live {
     uint32_t user;              /* id in the journal */
     uint64_t bytes_per_s;       /* uploaded, or fetched while there is no upload */
     int64_t throttled_until_ms; /* wall clock; 0: not throttled */
+    uint64_t silent_ms[SIDE_COUNT]; /* no byte of an answer that is due for so long, source and target; 0: none is due */
 };
 
 /* Starts the value in an empty buf (cap: SAMPLE_LIVE_BYTES). */

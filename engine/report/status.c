@@ -19,6 +19,7 @@ struct status_user {
     uint64_t bytes_per_s;
     int64_t eta_s;              /* -1: cannot be told */
     int64_t throttled_until_ms; /* 0: not now */
+    uint32_t silent_s[SIDE_COUNT]; /* nobody of the side's connections gets an answer, for so long; 0: it answers */
 };
 
 static uint64_t pending(const struct tally *t)
@@ -40,7 +41,7 @@ static void estimate(struct status_user *s)
     s->eta_s = -1;
     if (pending(t) == 0 && !is_working(s->user)) {
         s->eta_s = 0;
-    } else if (t->found && s->bytes_per_s) {
+    } else if (t->found && s->bytes_per_s && !s->silent_s[SIDE_SOURCE] && !s->silent_s[SIDE_TARGET]) {
         left = (double)t->bytes_found * ((double)pending(t) / (double)t->found);
         if (left / (double)s->bytes_per_s < 1e9)
             s->eta_s = (int64_t)(left / (double)s->bytes_per_s);
@@ -64,6 +65,9 @@ static bool live(struct report *r, unsigned shard, struct status_user *users, st
                     users[i].bytes_per_s = one.bytes_per_s;
                     users[i].throttled_until_ms =
                         one.throttled_until_ms > r->made_ms ? one.throttled_until_ms : 0;
+                    for (unsigned side = 0; side < SIDE_COUNT; side++)
+                        users[i].silent_s[side] =
+                            one.silent_ms[side] >= STALL_SLOW_MS ? (uint32_t)(one.silent_ms[side] / 1000) : 0;
                     break;
                 }
     free((char *)value.data);
@@ -143,6 +147,10 @@ bool status_write_json(const struct report_state *states, unsigned count, FILE *
             emit_time(&e, "throttled_until", s->throttled_until_ms);
         else
             emit_null(&e, "throttled_until");
+        emit_object(&e, "no_answer_s");
+        emit_number(&e, "source", s->silent_s[SIDE_SOURCE]);
+        emit_number(&e, "target", s->silent_s[SIDE_TARGET]);
+        emit_end_object(&e);
         if (s->user->failure[0])
             emit_cstr(&e, "failure", s->user->failure);
         else
@@ -218,12 +226,13 @@ enum column {
     COLUMN_RATE,
     COLUMN_ETA,
     COLUMN_THROTTLED,
+    COLUMN_SILENT,
     COLUMN_FAILURE,
     COLUMNS
 };
 static const char *const heads[COLUMNS] = { "USER",   "STATE",   "FOUND", "UPLOADED",
                                             "PRESENT", "SKIPPED", "FAILED", "PENDING",
-                                            "DOUBTS", "RATE",   "ETA",     "THROTTLED UNTIL", "FAILURE" };
+                                            "DOUBTS", "RATE",   "ETA",     "THROTTLED UNTIL", "NO ANSWER", "FAILURE" };
 #define CELL_BYTES 320
 
 static bool is_number(unsigned column)
@@ -248,6 +257,11 @@ static void fill_cells(const struct status_user *s, char cells[COLUMNS][CELL_BYT
              s->eta_s > 0 ? format_seconds((double)s->eta_s).text : "");
     /* UTC like every time that is not on a page. */
     now_rfc3339(s->throttled_until_ms, cells[COLUMN_THROTTLED], CELL_BYTES);
+    snprintf(cells[COLUMN_SILENT], CELL_BYTES, "%s", "");
+    for (unsigned side = 0; side < SIDE_COUNT; side++)
+        if (s->silent_s[side])
+            snprintf(cells[COLUMN_SILENT], CELL_BYTES, "%s, %s", side == SIDE_SOURCE ? "source" : "target",
+                     format_seconds(s->silent_s[side]).text);
     snprintf(cells[COLUMN_FAILURE], CELL_BYTES, "%s", s->user->failure);
 }
 
@@ -305,7 +319,7 @@ static void user_line(FILE *out, struct buf *b, const struct status_user *s,
         texts[c] = cells[c];
     cells_line(out, b, texts, widths, style,
                s->user->state == USER_FAILED ? "31"
-               : s->throttled_until_ms || s->user->doubts ? "33"
+               : s->throttled_until_ms || s->user->doubts || s->silent_s[SIDE_SOURCE] || s->silent_s[SIDE_TARGET] ? "33"
                : is_working(s->user)         ? "1"
                                              : NULL);
 }

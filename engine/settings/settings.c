@@ -146,6 +146,11 @@ void settings_destroy(struct settings **s_r)
     free(s->state_folder);
     free(s->sign_in_folder);
     free(s->ledger_folder);
+    free(s->status_file);
+    free(s->listen);
+    free(s->listen_certificate);
+    free(s->listen_key);
+    secret_destroy(&s->listen_token);
     secret_destroy(&s->spool_key);
     endpoint_deinit(&s->source);
     endpoint_deinit(&s->target);

@@ -207,6 +207,10 @@ struct settings {
     char *users_file;
     char *state_folder;       /* of this shard: with a shard count above 1 it ends in ".I-of-N" */
     char *sign_in_folder;     /* the same for all shards: what a person's sign-in gave */
+    char *status_file;        /* how the run stands, renewed while it works, or NULL */
+    char *listen;             /* as in engine/cli/listen_address, or NULL */
+    char *listen_certificate, *listen_key; /* PEM files, or NULL; the key may be in the certificate's */
+    struct secret *listen_token;           /* what a client has to know, or NULL */
     char *ledger_folder;      /* shared between processes that fill one tenant, or NULL */
     struct secret *spool_key; /* encryption at rest, or NULL */
     unsigned threads;         /* 0: the processors this process may use */

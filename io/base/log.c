@@ -1,10 +1,12 @@
 #include "io/base/log.h"
 
+#include "io/base/log_fields.h"
 #include "io/base/now.h"
 
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LINE_MAX_BYTES 1024
@@ -16,6 +18,7 @@ static const char *const level_names[] = { "error", "warn", "info", "debug", "tr
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static FILE *log_file;
 static _Atomic int log_level = LOG_WARN;
+static _Atomic bool as_json;
 static void (*through)(void *, const char *);
 static void *through_context;
 
@@ -31,6 +34,11 @@ void log_to(FILE *file, enum log_level level)
     log_file = file;
     pthread_mutex_unlock(&lock);
     atomic_store(&log_level, level);
+}
+
+void log_as_json(bool json)
+{
+    atomic_store(&as_json, json);
 }
 
 void log_through(void (*write_line)(void *context, const char *line), void *context)
@@ -88,45 +96,84 @@ static bool repeated(const char *text, unsigned *count_r)
     return false;
 }
 
-static void emit(enum log_level level, const char *event, const char *text)
+static char *text_line(enum log_level level, const char *event, const char *text, unsigned held)
 {
-    char line[LINE_MAX_BYTES + 160], stamp[32], key[LINE_MAX_BYTES + 96];
-    unsigned held;
+    char line[LINE_MAX_BYTES + 160], stamp[32];
+    size_t n;
+
+    snprintf(line, sizeof line, "%s %s %s%s%s", now_rfc3339(now_wall_ms(), stamp, sizeof stamp),
+             level_names[level], event, text[0] ? " " : "", text);
+    n = strlen(line);
+    if (held)
+        snprintf(line + n, sizeof line - n, " (%u more like this in the last minute)", held);
+    return strdup(line);
+}
+
+/* raw NULL: there are no fields, text is all of it. */
+static char *json_line(enum log_level level, const char *event, const char *text, const struct log_fields *fields,
+                       const char *raw, unsigned held)
+{
+    char *line = NULL, stamp[32];
+    size_t size;
+    FILE *out = open_memstream(&line, &size);
+
+    if (!out)
+        return NULL;
+    fprintf(out, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", now_rfc3339(now_wall_ms(), stamp, sizeof stamp),
+            level_names[level], event);
+    if (raw) {
+        log_fields_json(fields, raw, out);
+    } else if (text[0]) {
+        fputs(",\"message\":", out);
+        log_fields_quote(text, strlen(text), out);
+    }
+    if (held)
+        fprintf(out, ",\"repeated\":%u", held);
+    putc('}', out);
+    return fclose(out) == 0 ? line : NULL;
+}
+
+static void emit(enum log_level level, const char *event, const char *text, const struct log_fields *fields,
+                 const char *raw)
+{
+    char key[LINE_MAX_BYTES + 96], *line;
+    unsigned held = 0;
 
     snprintf(key, sizeof key, "%s %s", event, text);
     pthread_mutex_lock(&lock);
     if (level >= LOG_DEBUG || !repeated(key, &held)) {
         FILE *to = log_file ? log_file : stderr;
-        size_t n;
 
-        snprintf(line, sizeof line, "%s %s %s%s%s", now_rfc3339(now_wall_ms(), stamp, sizeof stamp),
-                 level_names[level], event, text[0] ? " " : "", text);
-        n = strlen(line);
-        if (level < LOG_DEBUG && held)
-            snprintf(line + n, sizeof line - n, " (%u more like this in the last minute)", held);
-        if (through && to == stderr) {
+        line = as_json ? json_line(level, event, text, fields, raw, held) : text_line(level, event, text, held);
+        if (line && through && to == stderr) {
             through(through_context, line);
-        } else {
+        } else if (line) {
             fprintf(to, "%s\n", line);
             fflush(to);
         }
+        free(line);
     }
     pthread_mutex_unlock(&lock);
 }
 
 void log_line(enum log_level level, const char *event, const char *format, ...)
 {
-    char raw[LINE_MAX_BYTES], text[LINE_MAX_BYTES];
+    char raw[LINE_MAX_BYTES], text[LINE_MAX_BYTES], marked[LINE_MAX_BYTES];
+    struct log_fields fields;
+    bool has_fields;
     va_list args;
     int n;
 
     if (!log_enabled(level))
         return;
+    has_fields = as_json && log_fields_mark(format, marked, sizeof marked, &fields);
     va_start(args, format);
-    n = vsnprintf(raw, sizeof raw, format, args);
+    n = vsnprintf(raw, sizeof raw, has_fields ? marked : format, args);
     va_end(args);
-    err_printable(text, sizeof text, raw, n < 0 ? 0 : strnlen(raw, sizeof raw - 1));
-    emit(level, event, text);
+    if (n < 0)
+        raw[0] = '\0';
+    err_printable(text, sizeof text, raw, strlen(raw));
+    emit(level, event, text, &fields, has_fields ? raw : NULL);
 }
 
 void log_err(enum log_level level, const char *event, const struct err *e)

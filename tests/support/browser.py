@@ -31,6 +31,18 @@ def dom(path, width=1280, height=900):
     return done.stdout.decode("utf-8")
 
 
+def dom_of(url, width=1280, height=900, wait_ms=4000):
+    """The document at url once its timers and requests have had wait_ms of their own time."""
+    with tempfile.TemporaryDirectory(prefix="mhchromium", ignore_cleanup_errors=True) as profile:
+        done = subprocess.run(
+            [program(), *options(profile), "--window-size=%d,%d" % (width, height), "--no-proxy-server",
+             "--virtual-time-budget=%d" % wait_ms, "--dump-dom", url],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=180)
+    if done.returncode != 0:
+        raise AssertionError("chromium: %s" % done.stderr.decode("utf-8", "replace")[-2000:])
+    return done.stdout.decode("utf-8")
+
+
 def evaluate(path, script, width=1280, height=900):
     """What the function body returns, run in a copy of the page after the page's own script. The copy
     has no Content-Security-Policy: that would refuse it, and hide what else it has to refuse."""

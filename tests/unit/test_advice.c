@@ -122,8 +122,8 @@ static void live_numbers_come_back_as_they_went(void **state)
 
     buf_init(&b, SAMPLE_LIVE_BYTES);
     sample_live_begin(&b, 1764000000123);
-    assert_true(sample_live_add(&b, &(struct sample_live){ 7, 1234567, 1764000300000 }));
-    assert_true(sample_live_add(&b, &(struct sample_live){ UINT32_MAX, UINT64_MAX, 0 }));
+    assert_true(sample_live_add(&b, &(struct sample_live){ 7, 1234567, 1764000300000, { 0, 13000 } }));
+    assert_true(sample_live_add(&b, &(struct sample_live){ UINT32_MAX, UINT64_MAX, 0, { UINT64_MAX, 0 } }));
     assert_true(sample_live_open(buf_slice(&b), &wall, &rest));
     assert_true(wall == 1764000000123);
     assert_true(sample_live_next(&rest, &live));
@@ -153,7 +153,7 @@ static void a_full_or_damaged_live_value_is_refused(void **state)
     assert_false(sample_live_next(&rest, &live));
     buf_init(&b, 100);
     sample_live_begin(&b, 1);
-    while (n < 100 && sample_live_add(&b, &(struct sample_live){ 1, 2, 3 }))
+    while (n < 100 && sample_live_add(&b, &(struct sample_live){ 1, 2, 3, { 0, 0 } }))
         n++;
     assert_true(n > 1 && n < 100 && b.size <= 100);
     buf_deinit(&b);

@@ -53,6 +53,57 @@ static void test_no_line_breaks_another(void **state)
     assert_null(strchr(text, '\x1b'));
 }
 
+static void test_json_has_a_member_a_field(void **state)
+{
+    struct err e;
+
+    log_to(file, LOG_INFO);
+    log_as_json(true);
+    log_line(LOG_INFO, "source.login", "user=%s ms=%u share=%.1f limit=%llu id=%s", "a@b", 12u, 1.5, 1ull << 40, "007");
+    log_line(LOG_INFO, "spool.room", "there is room again");
+    log_line(LOG_INFO, "sandbox.off", "why=the kernel has none of %u, or more", 2u);
+    log_line(LOG_INFO, "empty", "user=%s", "");
+    err_set(&e, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_BYE, 0, "closing \"now\" C:\\x");
+    log_err(LOG_WARN, "source.end", &e);
+    log_as_json(false);
+    assert_string_equal(text,
+                        "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"info\",\"event\":\"source.login\",\"user\":\"a@b\","
+                        "\"ms\":12,\"share\":1.5,\"limit\":1099511627776,\"id\":\"007\"}\n"
+                        "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"info\",\"event\":\"spool.room\",\"message\":"
+                        "\"there is room again\"}\n"
+                        "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"info\",\"event\":\"sandbox.off\",\"why\":"
+                        "\"the kernel has none of\",\"message\":\"2, or more\"}\n"
+                        "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"info\",\"event\":\"empty\",\"user\":\"\"}\n"
+                        "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"warn\",\"event\":\"source.end\",\"class\":\"transient\","
+                        "\"scope\":\"session\",\"message\":\"BYE closing \\\"now\\\" C:\\\\x\"}\n");
+}
+
+static void test_no_value_makes_a_field(void **state)
+{
+    log_to(file, LOG_INFO);
+    log_as_json(true);
+    log_line(LOG_INFO, "said", "user=%s uid=%u", "a level=error", 3u);
+    log_line(LOG_INFO, "said", "user=%s uid=%u", "a\x1flevel=error", 3u);
+    log_line(LOG_INFO, "said", "user=%s uid=%u", "a\",\"level\":\"error\n\xff", 3u);
+    log_as_json(false);
+    assert_non_null(strstr(text, "\"user\":\"a level=error\",\"uid\":3}\n"));
+    assert_non_null(strstr(text, "\"event\":\"said\",\"message\":\"user=a.level=error.uid=3\"}\n"));
+    assert_non_null(strstr(text, "\"user\":\"a\\\",\\\"level\\\":\\\"error..\",\"uid\":3}\n"));
+}
+
+static void test_json_of_a_line_that_is_cut(void **state)
+{
+    char longest[2000];
+
+    memset(longest, '"', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    log_to(file, LOG_INFO);
+    log_as_json(true);
+    log_line(LOG_INFO, "cut", "user=%s uid=%u", longest, 3u);
+    log_as_json(false);
+    assert_string_equal(text + strlen(text) - 5, "\\\"\"}\n");
+}
+
 static void test_repeated_lines_are_counted(void **state)
 {
     log_to(file, LOG_WARN);
@@ -118,6 +169,9 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_levels_and_form, begin, end),
         cmocka_unit_test_setup_teardown(test_no_line_breaks_another, begin, end),
+        cmocka_unit_test_setup_teardown(test_json_has_a_member_a_field, begin, end),
+        cmocka_unit_test_setup_teardown(test_no_value_makes_a_field, begin, end),
+        cmocka_unit_test_setup_teardown(test_json_of_a_line_that_is_cut, begin, end),
         cmocka_unit_test_setup_teardown(test_repeated_lines_are_counted, begin, end),
         cmocka_unit_test_setup_teardown(test_texts_of_any_length_are_one_line, begin, end),
         cmocka_unit_test_setup_teardown(test_level_names, begin, end),

@@ -83,7 +83,7 @@ static const struct {
     { "run --shard 1 a.ini", "--shard 1: expected I/N with I from 1 to N, such as 3/10; N at most 100000" },
     { "run --shard 1/100001 a.ini",
       "--shard 1/100001: expected I/N with I from 1 to N, such as 3/10; N at most 100000" },
-    { "run --progress sometimes a.ini", "--progress sometimes: expected auto|always|never" },
+    { "run --progress sometimes a.ini", "--progress sometimes: expected auto|always|never|json" },
     { "run --log-level loud a.ini", "--log-level loud: expected error|warn|info|debug|trace" },
     { "run --log= a.ini", "--log: the value is empty (FILE: append log lines to FILE)" },
     { "run --set= a.ini", "--set: the value is empty (section.key=value: override the batch file; repeatable)" },

@@ -41,8 +41,8 @@ static void every_line_fits_every_width(void **state)
 
     for (unsigned columns = 20; columns <= 240; columns++)
         for (int utf8 = 0; utf8 < 2; utf8++) {
-            struct progress_style style = { PROGRESS_LIVE, columns, false, utf8, NULL };
-            unsigned allowed = columns < 60 ? 60 : columns > 200 ? 200 : columns, lines = 0;
+            struct progress_style style = { PROGRESS_LIVE, columns, false, utf8, NULL, 0 };
+            unsigned allowed = columns > 200 ? 200 : columns, lines = 0;
             struct slice rest, line;
             struct buf b;
 
@@ -55,16 +55,133 @@ static void every_line_fits_every_width(void **state)
                     assert_true(line.data[i] >= 0x20 && line.data[i] < 0x7f);
                 lines++;
             }
-            assert_in_range(lines, 8, 12);
+            assert_in_range(lines, 8, columns < 80 ? 30 : 14);
             buf_deinit(&b);
         }
+}
+
+static unsigned lines_drawn(const struct progress_view *v, unsigned columns, unsigned rows, const char *words, bool *there_r)
+{
+    struct progress_rates r = { .left_s = 3, .elapsed_s = 60 };
+    struct progress_style style = { PROGRESS_LIVE, columns, false, true, NULL, rows };
+    struct slice rest, line;
+    unsigned lines = 0;
+    struct buf b;
+
+    buf_init(&b, 65536);
+    progress_draw(v, &r, &style, &b);
+    rest = buf_slice(&b);
+    *there_r = slice_find_nocase(rest, slice_cstr(words)) != SIZE_MAX;
+    while (slice_split(&rest, '\n', &line))
+        lines++;
+    buf_deinit(&b);
+    return lines;
+}
+
+/* As many users as the terminal has lines for, and how many more there are. */
+static void the_block_fits_the_height(void **state)
+{
+    struct progress_view v = sample();
+    bool there;
+
+    v.working = 20;
+    v.active_count = 20;
+    for (unsigned i = 0; i < 20; i++)
+        strcpy(v.active[i].address, "somebody@contoso.example");
+    for (unsigned rows = 10; rows < 40; rows++)
+        assert_true(lines_drawn(&v, 100, rows, "more", &there) <= rows);
+    assert_int_equal(lines_drawn(&v, 100, 20, "and 8 more", &there), 20);
+    assert_true(there);
+    (void)lines_drawn(&v, 100, 40, " more", &there);
+    assert_false(there);
+    v.working = 30;
+    (void)lines_drawn(&v, 100, 40, "and 10 more", &there);
+    assert_true(there);
+}
+
+static void nothing_is_lost_on_a_narrow_terminal(void **state)
+{
+    static const char *const words[] = { "3 synced", "1 failed of 10", "27,655 pending", "60 MB/s", "2 mailboxes",
+                                         "bernd@", "throttled, 1 min" };
+    struct progress_view v = sample();
+    struct progress_rates r = { 85e6, 60e6, 1200, 900, 240, 65 };
+
+    for (unsigned columns = 40; columns < 90; columns++) {
+        struct progress_style style = { PROGRESS_LIVE, columns, false, true, NULL, 0 };
+        struct buf b;
+
+        buf_init(&b, 65536);
+        progress_draw(&v, &r, &style, &b);
+        for (unsigned i = 0; i + (columns < 50) < sizeof words / sizeof *words; i++)
+            assert_true(slice_find_nocase(buf_slice(&b), slice_cstr(words[i])) != SIZE_MAX);
+        buf_deinit(&b);
+    }
+}
+
+/* The rate of before tells nothing then. */
+static void a_server_that_does_not_answer_is_named(void **state)
+{
+    struct progress_view v = sample();
+    bool there;
+
+    (void)lines_drawn(&v, 100, 0, "3.0 s left", &there);
+    assert_true(there);
+    v.silent_s[1] = 13;
+    v.active[0].silent_s[0] = 7;
+    (void)lines_drawn(&v, 100, 0, "waiting   no answer from the target for 13 s\n", &there);
+    assert_true(there);
+    (void)lines_drawn(&v, 100, 0, "no answer from the source for 7.0 s", &there);
+    assert_true(there);
+    (void)lines_drawn(&v, 100, 0, "3.0 s left", &there);
+    assert_false(there);
+}
+
+static void json_is_one_object_a_line_and_ends_with_the_code(void **state)
+{
+    char *text = NULL, *line, *rest = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    struct progress *p = progress_create(PROGRESS_JSON, out, false);
+    struct progress_view v = sample();
+    struct progress_look look;
+    unsigned lines = 0;
+
+    strcpy(v.active[0].folder, "a\"b\\c");
+    v.silent_s[1] = 13;
+    v.failure_count = 1;
+    strcpy(v.failures[0].type, "LoginFailed");
+    v.failures[0].users = 2;
+    progress_name(p, "night-1", "run");
+    for (uint64_t ms = 0; ms <= 60000; ms += 500)
+        progress_update(p, &v, ms);
+    progress_note(p, "a line\nof words");
+    progress_stop(p);
+    progress_over(p, 3);
+    progress_look(p, &look);
+    assert_true(look.there && look.over && look.exit_code == 3 && look.view.found == 40000);
+    progress_destroy(&p);
+    fclose(out);
+    for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest), lines++) {
+        assert_ptr_equal(strstr(line, "{\"schema\":\"mailhaul.progress.v1\",\"type\":\""), line);
+        assert_int_equal(line[strlen(line) - 1], '}');
+        if (lines == 3) {
+            assert_non_null(strstr(line, "\"type\":\"note\""));
+            continue;
+        }
+        assert_non_null(strstr(line, lines == 4 ? "\"type\":\"end\"" : "\"type\":\"progress\""));
+        assert_non_null(strstr(line, lines == 4 ? "\"exit_code\":3," : "\"exit_code\":null,"));
+        assert_non_null(strstr(line, "\"no_answer_s\":{\"source\":0,\"target\":13}"));
+        assert_non_null(strstr(line, "\"failures\":[{\"type\":\"LoginFailed\",\"users\":2}]"));
+    }
+    assert_int_equal(lines, 5); /* at 0, 30 and 60 s, the note, the end */
+    free(text);
 }
 
 static void colours_come_only_when_allowed(void **state)
 {
     struct progress_view v = sample();
     struct progress_rates r = { 0 };
-    struct progress_style style = { PROGRESS_LIVE, 100, false, true, NULL };
+    struct progress_style style = { PROGRESS_LIVE, 100, false, true, NULL, 0 };
     struct buf b;
 
     buf_init(&b, 65536);
@@ -81,7 +198,7 @@ static void the_single_line_reads_as_promised(void **state)
 {
     struct progress_view v = sample();
     struct progress_rates r = { 85e6, 60e6, 1200, 900, 240, 65 };
-    struct progress_style style = { PROGRESS_LINES, 80, true, true, "12:31:05" };
+    struct progress_style style = { PROGRESS_LINES, 80, true, true, "12:31:05", 0 };
     struct buf b;
 
     buf_init(&b, 65536);
@@ -97,7 +214,7 @@ static void the_single_line_reads_as_promised(void **state)
 static bool draws(const struct progress_view *v, enum progress_mode mode, const char *words)
 {
     struct progress_rates r = { 0 };
-    struct progress_style style = { mode, 100, false, true, NULL };
+    struct progress_style style = { mode, 100, false, true, NULL, 0 };
     struct buf b;
     bool there;
 
@@ -168,7 +285,8 @@ static void repaints_are_bounded_and_notes_stand_above(void **state)
     for (uint64_t ms = 0; ms < 2000; ms += 10)
         progress_update(p, &v, 1000 + ms);
     progress_note(p, "a line \x1b[2J of the log");
-    progress_finish(&p);
+    progress_stop(p);
+    progress_destroy(&p);
     assert_null(p);
     size = (size_t)ftell(out);
     rewind(out);
@@ -201,7 +319,8 @@ static void without_a_terminal_a_line_comes_every_half_minute(void **state)
     p = progress_create(PROGRESS_LINES, out, false);
     for (uint64_t ms = 0; ms <= 120000; ms += 500)
         progress_update(p, &v, ms);
-    progress_finish(&p);
+    progress_stop(p);
+    progress_destroy(&p);
     rewind(out);
     while ((c = getc(out)) != EOF)
         lines += c == '\n';
@@ -269,6 +388,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_line_fits_every_width),
+        cmocka_unit_test(the_block_fits_the_height),
+        cmocka_unit_test(nothing_is_lost_on_a_narrow_terminal),
+        cmocka_unit_test(a_server_that_does_not_answer_is_named),
+        cmocka_unit_test(json_is_one_object_a_line_and_ends_with_the_code),
         cmocka_unit_test(a_column_is_as_wide_as_it_looks),
         cmocka_unit_test(colours_come_only_when_allowed),
         cmocka_unit_test(the_single_line_reads_as_promised),
