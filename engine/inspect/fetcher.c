@@ -171,7 +171,7 @@ static bool is_in(struct fetcher *f, const struct settings_user *user, struct er
 
 static bool examine(struct fetcher *f, struct slice name)
 {
-    session_select(visit_session(f->visit), name, true, selected, command_ended, f);
+    source_open(visit_source(f->visit), name, true, selected, command_ended, f);
     return command_done(f);
 }
 
@@ -210,7 +210,7 @@ bool fetcher_body(struct fetcher *f, const struct settings_user *user, const str
     f->got = 0;
     if (size_trust_of(f->sizes_right, f->sizes_wrong) == SIZES_ESTIMATES)
         read.expected_bytes = 0;
-    body_read_start(visit_session(f->visit), &read, &body_events, f);
+    body_read_start(visit_source(f->visit), &read, &body_events, f);
     if (!command_done(f) && !f->sink_failed) {
         *err_r = f->err;
         err_r->scope = ERR_SCOPE_MESSAGE;

@@ -400,7 +400,7 @@ static void list_ended(void *context, const struct err *err)
     if (p->events->folders)
         p->events->folders(p->context, &p->folder_list);
     p->at = AT_SELECT;
-    session_select(link_session(p->link), SLICE("INBOX"), true, selected, select_ended, p);
+    source_open(link_source(p->link), SLICE("INBOX"), true, selected, select_ended, p);
 }
 
 static void namespace_row(void *context, const struct session_namespace *ns)
@@ -435,7 +435,7 @@ static void namespaces_ended(void *context, const struct err *err)
     tell(p, AT_NAMESPACE, lap_ms(p), detail);
     p->at = AT_LIST;
     /* As a run asks. */
-    folder_list_ask(&p->folder_list, link_session(p->link), usable, list_ended, p);
+    folder_list_ask(&p->folder_list, link_source(p->link), usable, list_ended, p);
 }
 
 static void link_ready(void *context)
@@ -449,7 +449,7 @@ static void link_ready(void *context)
     snprintf(detail, sizeof detail, "as %.150s%s%.150s", p->user, id[0] ? ", server " : "", id);
     tell(p, AT_LOGIN, lap_ms(p), detail);
     p->at = AT_NAMESPACE;
-    session_namespaces(link_session(p->link), namespace_row, namespaces_ended, p);
+    source_namespaces(link_source(p->link), namespace_row, namespaces_ended, p);
 }
 
 static const struct link_events events = { .ready = link_ready, .closed = link_closed };

@@ -163,7 +163,7 @@ static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
 {
     struct pull *p = context;
 
-    if (!got_body || suspect || session_body_nil(visit_session(p->drainer->visit)))
+    if (!got_body || suspect || source_body_nil(visit_source(p->drainer->visit)))
         return;
     for (unsigned i = 0; i < p->count; i++)
         if (p->uids[i] == uid) {
@@ -203,7 +203,7 @@ static void read_missing(struct pull *p)
         one->drainer = d;
         one->sent_us = now_us();
         d->inflight++;
-        body_read_start(visit_session(d->visit), &ask, &read_events, one);
+        body_read_start(visit_source(d->visit), &ask, &read_events, one);
     }
 }
 
@@ -245,7 +245,7 @@ static void pull_some(struct drainer *d)
         }
         p->sent_us = now_us();
         d->inflight++;
-        session_fetch_bodies(visit_session(d->visit), uidset_finish(&set), SESSION_BODY_PEEK, 0, 0,
+        source_bodies(visit_source(d->visit), uidset_finish(&set), SESSION_BODY_PEEK, 0, 0,
                              &body_events, pull_ended, p);
     }
     if (d->inflight == 0 && !is_out(d))
@@ -300,7 +300,7 @@ static void rows_ended(void *context, const struct err *err)
         return;
     sort_rows(d);
     /* As long as they were told, their FETCH counted them. */
-    quota_hold(&d->rows, session_memory(visit_session(d->visit)), d->room * sizeof *d->messages);
+    quota_hold(&d->rows, source_memory(visit_source(d->visit)), d->room * sizeof *d->messages);
     d->empty_rounds = d->count ? 0 : d->empty_rounds + 1;
     pull_some(d);
 }
@@ -335,7 +335,7 @@ static void select_ended(void *context, const struct err *err)
         return;
     }
     hist_add(&d->part->step.select, now_us() - d->since_us);
-    session_fetch_rows(visit_session(d->visit), SLICE("1:*"), SLICE(""), row, rows_ended, d);
+    source_rows(visit_source(d->visit), SLICE("1:*"), SLICE(""), row, rows_ended, d);
 }
 
 /* Round and round: when mail ends, it begins again. */
@@ -353,7 +353,7 @@ static void folder_next(struct drainer *d)
     d->folder_at = (d->folder_at + 1) % d->folder_count;
     d->since_us = now_us();
     d->count = d->next = 0;
-    session_select(visit_session(d->visit), slice_cstr(d->folders[d->folder_at]), true, selected,
+    source_open(visit_source(d->visit), slice_cstr(d->folders[d->folder_at]), true, selected,
                    select_ended, d);
 }
 
@@ -376,7 +376,7 @@ static void list_row(void *context, const struct imap_list_row *r)
         return;
     d->folders = mem_resize(d->folders, d->folder_count + 1u, sizeof *d->folders);
     d->folders[d->folder_count++] = slice_dup(r->name);
-    quota_hold_more(&d->names, session_memory(visit_session(d->visit)), sizeof *d->folders + r->name.size + 1);
+    quota_hold_more(&d->names, source_memory(visit_source(d->visit)), sizeof *d->folders + r->name.size + 1);
 }
 
 static void list_ended(void *context, const struct err *err)
@@ -420,7 +420,7 @@ static void ready(void *context)
     answered(d);
     d->inflight = 0;
     folders_drop(d);
-    session_list(visit_session(d->visit), SESSION_LIST_PLAIN, SLICE("*"), 0, list_row, NULL,
+    source_list(visit_source(d->visit), SESSION_LIST_PLAIN, SLICE("*"), 0, list_row, NULL,
                  list_ended, d);
 }
 

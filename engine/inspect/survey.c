@@ -198,7 +198,7 @@ static void go_on(struct caller *c)
 
     switch (c->step) {
     case CALLER_FOLDERS:
-        folder_list_ask(&c->box.folder_list, session, usable, folder_list_ready, c);
+        folder_list_ask(&c->box.folder_list, visit_source(c->visit), usable, folder_list_ready, c);
         break;
     case CALLER_QUOTA:
         c->box.has_free_bytes = c->box.has_free_messages = false;

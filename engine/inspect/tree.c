@@ -59,7 +59,7 @@ static void names_told(void *context, size_t index, const char *type, const char
 struct asking {
     struct reading *reading;
     enum side side;
-    struct session *session;
+    struct source *source;
 };
 
 static struct asking *asking_of(struct reading *r, enum side side)
@@ -68,7 +68,7 @@ static struct asking *asking_of(struct reading *r, enum side side)
 
     a->reading = r;
     a->side = side;
-    a->session = visit_session(r->visits[side]);
+    a->source = visit_source(r->visits[side]);
     return a;
 }
 
@@ -77,7 +77,7 @@ static bool is_stale(const struct asking *a)
 {
     const struct visit *v = a->reading->visits[a->side];
 
-    return !v || !visit_is_ready(v) || visit_session(a->reading->visits[a->side]) != a->session;
+    return !v || !visit_is_ready(v) || visit_source(a->reading->visits[a->side]) != a->source;
 }
 
 static bool usable(void *context)
@@ -184,7 +184,7 @@ static void examine_ended(void *context, const struct err *err)
                 "nothing to do");
     if (!is_stale(a) && !err && f->messages > 0) {
         f->messages = f->bytes = f->largest_bytes = 0;
-        session_fetch_rows(a->session, SLICE("1:*"), SLICE(""), size_row, sizes_ended, a);
+        source_rows(a->source, SLICE("1:*"), SLICE(""), size_row, sizes_ended, a);
         return;
     }
     sizes_ended(a, err);
@@ -192,7 +192,7 @@ static void examine_ended(void *context, const struct err *err)
 
 static void examine(struct reading *r, struct slice name)
 {
-    session_select(visit_session(r->visits[SIDE_SOURCE]), name, true, examined, examine_ended,
+    source_open(visit_source(r->visits[SIDE_SOURCE]), name, true, examined, examine_ended,
                    asking_of(r, SIDE_SOURCE));
 }
 
@@ -292,7 +292,7 @@ static void go_on(struct reading *r)
 static void ready(struct reading *r, enum side side)
 {
     if (!r->listed[side]) {
-        folder_list_ask(&r->folder_lists[side], visit_session(r->visits[side]), usable, folder_list_ready,
+        folder_list_ask(&r->folder_lists[side], visit_source(r->visits[side]), usable, folder_list_ready,
                    asking_of(r, side));
     } else {
         go_on(r);

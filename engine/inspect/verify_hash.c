@@ -227,10 +227,10 @@ static void send_batch(struct hashing *h)
                                      .expected_bytes = sizes_count(h) ? h->items[b->first].expected : 0,
                                      .tried = true };
 
-        body_read_start(visit_session(h->visit), &ask, &read_events, b);
+        body_read_start(visit_source(h->visit), &ask, &read_events, b);
         return;
     }
-    session_fetch_bodies(visit_session(h->visit), uidset_finish(&set), SESSION_BODY_PEEK, 0, 0,
+    source_bodies(visit_source(h->visit), uidset_finish(&set), SESSION_BODY_PEEK, 0, 0,
                          &body_events, batch_ended, b);
 }
 

@@ -56,7 +56,7 @@ static void strange_next(struct exam *exam)
             continue;
         exam->row_messages = 0;
         side->busy = true;
-        session_status(visit_session(side->visit), slice_cstr(row->raw), IMAP_STATUS_MESSAGES,
+        source_status(visit_source(side->visit), slice_cstr(row->raw), IMAP_STATUS_MESSAGES,
                        strange_told, strange_ended, exam);
         return;
     }
@@ -131,5 +131,5 @@ void exam_strange_begin(struct exam *exam)
         return;
     }
     side->busy = true;
-    folder_list_ask(&exam->folder_list, visit_session(side->visit), usable, folder_list_ready, exam);
+    folder_list_ask(&exam->folder_list, visit_source(side->visit), usable, folder_list_ready, exam);
 }

@@ -43,7 +43,7 @@ static void side_row(void *context, const struct imap_message_row *row)
     if (row->uid < side->window.from)
         return;
     if (side->count == ROWS_MOST) {
-        session_give_up(visit_session(side->visit), "the server sends more rows than can be kept");
+        source_give_up(visit_source(side->visit), "the server sends more rows than can be kept");
         return;
     }
     if (side->count == side->room) {
@@ -71,7 +71,7 @@ static void side_row(void *context, const struct imap_message_row *row)
         exam->id_ends[side->count - 1] = (uint32_t)exam->ids.size;
     }
     /* With what judging them takes. */
-    quota_hold(&side->held, session_memory(visit_session(side->visit)),
+    quota_hold(&side->held, source_memory(visit_source(side->visit)),
                2 * side->room * sizeof *side->entries + (side->side == SIDE_SOURCE ? side->exam->ids.room : 0));
 }
 
@@ -170,7 +170,7 @@ static void side_window(struct exam_side *side)
     side->rows_before = side->count;
     uid_window_text(&side->window, set);
     side->busy = true;
-    session_fetch_rows(visit_session(side->visit), slice_cstr(set),
+    source_rows(visit_source(side->visit), slice_cstr(set),
                        SLICE("MESSAGE-ID DATE FROM SUBJECT"), side_row, window_ended, side);
 }
 
@@ -260,7 +260,7 @@ static void side_select(struct exam_side *side)
     if (side->side == SIDE_SOURCE && side->bare_at == side->exam->at + 1)
         raw = names_bare(raw, (char)f->delimiter);
     side->busy = true;
-    session_select(visit_session(side->visit), raw, true, side_selected, select_ended, side);
+    source_open(visit_source(side->visit), raw, true, side_selected, select_ended, side);
 }
 
 /* ---- the folder's phases ------------------------------------------------------------------- */

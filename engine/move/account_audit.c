@@ -495,7 +495,7 @@ static void list(struct audit *a)
 {
     static const struct headers_events events = { opened, row_told, listed };
 
-    headers_list(link_session(a->link), a->folder->record.target_raw, a->from_uid, &events, a);
+    headers_list(link_source(a->link), a->folder->record.target_raw, a->from_uid, &events, a);
 }
 
 static void searched(void *context, const struct err *err)

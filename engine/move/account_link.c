@@ -169,7 +169,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     struct account *account = w->account;
     struct reactor *reactor = account->reactor;
     struct account_side *side = &account->sides[w->side];
-    bool greeted = session_was_greeted(link_session(w->link));
+    bool greeted = link_was_greeted(w->link);
     enum trouble_doing doing = ready_before ? TROUBLE_LIST : trouble_while_connecting(err, greeted);
     struct trouble_verdict verdict;
     unsigned limit = (unsigned)reactor->settings->policy.transient_failure_limit;

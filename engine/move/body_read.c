@@ -10,7 +10,7 @@
 #include <string.h>
 
 struct body_read {
-    struct session *session;
+    struct source *source;
     const struct body_read_events *events;
     void *context;
     struct body_read_ask ask;
@@ -86,7 +86,7 @@ static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
     struct body_read *r = context;
 
     if (assembles(r)) {
-        assembly_part_ended(&r->parts, uid == r->ask.uid && got_body && !session_body_nil(r->session), suspect);
+        assembly_part_ended(&r->parts, uid == r->ask.uid && got_body && !source_body_nil(r->source), suspect);
         return;
     }
     if (uid == r->ask.uid && got_body && !suspect && r->began && r->got > 0 && !r->whole)
@@ -118,7 +118,7 @@ static void ask_part(struct body_read *r)
     char set[16];
 
     snprintf(set, sizeof set, "%" PRIu32, r->ask.uid);
-    session_fetch_bodies(r->session, slice_cstr(set), assembles(r) ? assembly_form(&r->parts) : r->form,
+    source_bodies(r->source, slice_cstr(set), assembles(r) ? assembly_form(&r->parts) : r->form,
                          r->parts.part_from, r->form == SESSION_BODY_PARTIAL ? ASSEMBLY_PART_BYTES : 0,
                          &body_events, part_ended, r);
 }
@@ -140,7 +140,7 @@ static void part_ended(void *context, const struct err *err)
 {
     struct body_read *r = context;
 
-    if (err && (session_is_over(r->session) || err->class == ERR_CLASS_THROTTLED ||
+    if (err && (source_is_over(r->source) || err->class == ERR_CLASS_THROTTLED ||
                 err->class == ERR_CLASS_CANCELED || err->class == ERR_CLASS_UNCERTAIN)) {
         over(r, err);
         return;
@@ -164,12 +164,12 @@ static void part_ended(void *context, const struct err *err)
     next_try(r);
 }
 
-void body_read_start(struct session *session, const struct body_read_ask *ask,
+void body_read_start(struct source *source, const struct body_read_ask *ask,
                      const struct body_read_events *events, void *context)
 {
     struct body_read *r = mem_zero(1, sizeof *r);
 
-    r->session = session;
+    r->source = source;
     r->events = events;
     r->context = context;
     r->ask = *ask;

@@ -6,7 +6,7 @@
 #ifndef ENGINE_MOVE_BODY_READ_H
 #define ENGINE_MOVE_BODY_READ_H
 
-#include "engine/imap/session.h"
+#include "engine/mailbox/source.h"
 
 struct body_read_events {
     void (*begin)(void *context); /* a try: what was given before is void */
@@ -24,7 +24,7 @@ struct body_read_ask {
 };
 
 /* events and context are borrowed until ended, which is called exactly once, maybe at once. */
-void body_read_start(struct session *session, const struct body_read_ask *ask,
+void body_read_start(struct source *source, const struct body_read_ask *ask,
                      const struct body_read_events *events, void *context);
 
 #endif

@@ -91,7 +91,7 @@ static void gap_over(struct folder_list *r, const char *words, unsigned bound)
 
 static void finish(struct folder_list *r, const struct err *err)
 {
-    r->session = NULL;
+    r->source = NULL;
     if (!err) {
         r->looks += r->raws.looks;
         r->raws.looks = 0;
@@ -135,7 +135,7 @@ static void list_row(void *context, const struct imap_list_row *row)
     if (!r->delimiter)
         r->delimiter = row->delimiter;
     r->bytes += row->name.size;
-    quota_hold_more(&r->held, r->session ? session_memory(r->session) : NULL,
+    quota_hold_more(&r->held, r->source ? source_memory(r->source) : NULL,
                     ROW_BYTES + ROW_NAMES * row->name.size);
     r->rows[r->count++] = (struct folder_list_row){ .raw = slice_dup(row->name),
                                                .delimiter = row->delimiter,
@@ -455,12 +455,7 @@ static void list_ended(void *context, const struct err *err)
 
 static enum session_list_form form_of(const struct folder_list *r)
 {
-    const struct caps *caps = session_caps(r->session);
-
-    if (r->plain)
-        return SESSION_LIST_PLAIN;
-    return !caps_has(caps, CAP_LIST_EXTENDED) && caps_has(caps, CAP_XLIST) ? SESSION_LIST_XLIST
-                                                                           : SESSION_LIST_EXTENDED;
+    return r->plain ? SESSION_LIST_PLAIN : r->source->traits.list_form;
 }
 
 static void ask_parent(struct folder_list *r)
@@ -470,10 +465,10 @@ static void ask_parent(struct folder_list *r)
     if (!raw || r->cut)
         listed(r);
     else if (r->by_status)
-        session_status(r->session, slice_cstr(raw), r->status_items | IMAP_STATUS_MESSAGES,
+        source_status(r->source, slice_cstr(raw), r->status_items | IMAP_STATUS_MESSAGES,
                        parent_status, list_ended, r);
     else
-        session_list(r->session, form_of(r), slice_cstr(raw), 0, list_row, NULL, list_ended, r);
+        source_list(r->source, form_of(r), slice_cstr(raw), 0, list_row, NULL, list_ended, r);
 }
 
 static void ask(struct folder_list *r)
@@ -512,7 +507,7 @@ static void ask(struct folder_list *r)
         pattern = mem_format("%s%%", start);
         free(start);
     }
-    session_list(r->session, form_of(r), slice_cstr(pattern ? pattern : "*"), r->status_items,
+    source_list(r->source, form_of(r), slice_cstr(pattern ? pattern : "*"), r->status_items,
                  list_row, r->status_items ? list_status : NULL, list_ended, r);
     free(pattern);
 }
@@ -549,10 +544,10 @@ static void namespaces_ended(void *context, const struct err *err)
     }
 }
 
-void folder_list_ask(struct folder_list *r, struct session *session, bool (*usable)(void *context),
+void folder_list_ask(struct folder_list *r, struct source *source, bool (*usable)(void *context),
                 void (*ended)(void *context, const struct err *err), void *context)
 {
-    r->session = session;
+    r->source = source;
     r->usable = usable;
     r->ended = ended;
     r->context = context;
@@ -569,5 +564,5 @@ void folder_list_ask(struct folder_list *r, struct session *session, bool (*usab
     if (r->no_namespaces)
         ask(r);
     else
-        session_namespaces(session, namespace_row, namespaces_ended, r);
+        source_namespaces(source, namespace_row, namespaces_ended, r);
 }

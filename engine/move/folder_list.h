@@ -10,7 +10,7 @@
 #ifndef ENGINE_MOVE_FOLDER_LIST_H
 #define ENGINE_MOVE_FOLDER_LIST_H
 
-#include "engine/imap/session.h"
+#include "engine/mailbox/source.h"
 #include "engine/folders/names.h"
 #include "engine/folders/names_index.h"
 
@@ -50,7 +50,7 @@ struct folder_list {
     uint64_t looks; /* table slots looked at so far, for tests that count work */
 
     /* how it is asked: folder_list.c's own */
-    struct session *session;
+    struct source *source;
     bool (*usable)(void *context);
     void (*ended)(void *context, const struct err *err);
     void *context;
@@ -80,7 +80,7 @@ void folder_list_deinit(struct folder_list *folder_list);
  * may still be started on it; asked between two commands, and told from it whether an error was the
  * connection's. ended is called once: err NULL, all is there but what `gaps` names; else nothing of
  * it is to be used, and err is the server's answer or the connection's end. */
-void folder_list_ask(struct folder_list *folder_list, struct session *session, bool (*usable)(void *context),
+void folder_list_ask(struct folder_list *folder_list, struct source *source, bool (*usable)(void *context),
                 void (*ended)(void *context, const struct err *err), void *context);
 
 /* By its very bytes; INBOX in any case. NULL: none. */

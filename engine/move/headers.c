@@ -13,7 +13,7 @@
 #define ROW_KEPT_BYTES 96u
 
 struct headers {
-    struct session *session;
+    struct source *source;
     const struct headers_events *events;
     void *context;
     uint32_t first, uidnext, exists;
@@ -62,7 +62,7 @@ static void row_told(void *context, const struct imap_message_row *row)
     if (row->uid < h->first)
         return;
     if (h->count - (h->count > h->exists ? h->exists : h->count) > ROWS_SLACK) {
-        session_give_up(h->session, "the server lists more messages than the folder holds");
+        source_give_up(h->source, "the server lists more messages than the folder holds");
         return;
     }
     if (h->count == h->room) {
@@ -70,14 +70,14 @@ static void row_told(void *context, const struct imap_message_row *row)
         h->uids = mem_resize(h->uids, h->room, sizeof *h->uids);
     }
     h->uids[h->count++] = row->uid;
-    quota_hold_more(&h->held, session_memory(h->session), ROW_KEPT_BYTES);
+    quota_hold_more(&h->held, source_memory(h->source), ROW_KEPT_BYTES);
     h->events->row(h->context, row);
 }
 
 /* Of a part nobody knows how many there must be; of the whole folder EXISTS says it. */
 static bool is_whole(struct headers *h)
 {
-    return session_damaged_count(h->session) == h->damaged && (h->first > 1 || different(h) >= h->exists);
+    return source_damaged_count(h->source) == h->damaged && (h->first > 1 || different(h) >= h->exists);
 }
 
 static void window_ended(void *context, const struct err *err)
@@ -105,7 +105,7 @@ static void window(struct headers *h)
 
     h->before = h->count;
     uid_window_text(&h->window, set);
-    session_fetch_rows(h->session, slice_cstr(set), SLICE("MESSAGE-ID DATE FROM SUBJECT"), row_told,
+    source_rows(h->source, slice_cstr(set), SLICE("MESSAGE-ID DATE FROM SUBJECT"), row_told,
                        window_ended, h);
 }
 
@@ -124,7 +124,7 @@ static void examined(void *context, const struct err *err)
     struct headers *h = context;
     struct err untold;
 
-    h->damaged = session_damaged_count(h->session);
+    h->damaged = source_damaged_count(h->source);
     if (!err && !h->exists_told) {
         err_set(&untold, ERR_CLASS_TRANSIENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
                 "the server opens the folder and does not tell how many messages it holds");
@@ -138,14 +138,14 @@ static void examined(void *context, const struct err *err)
     window(h);
 }
 
-void headers_list(struct session *session, struct slice raw, uint32_t from_uid,
+void headers_list(struct source *source, struct slice raw, uint32_t from_uid,
                   const struct headers_events *events, void *context)
 {
     struct headers *h = mem_zero(1, sizeof *h);
 
-    h->session = session;
+    h->source = source;
     h->events = events;
     h->context = context;
     h->first = from_uid;
-    session_select(session, raw, true, selected, examined, h);
+    source_open(source, raw, true, selected, examined, h);
 }

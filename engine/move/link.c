@@ -1,6 +1,7 @@
 #include "engine/move/link.h"
 
 #include "engine/imap/scram.h"
+#include "engine/mailbox/imap/imap_source.h"
 #include "engine/move/tls_probe.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
@@ -28,6 +29,7 @@ struct link {
     struct loop *loop;
     struct stream *stream;
     struct session *session;
+    struct imap_source source; /* on it */
     const struct link_events *events;
     void *context;
     char label[160];
@@ -118,6 +120,7 @@ static void session_ready(void *context)
     struct link *link = context;
 
     link->ready = true;
+    imap_source_ready(&link->source);
     if (link->by_line)
         stream_by_line(link->stream, false);
     log_line(LOG_DEBUG, "link.ready", "%s caps=%s", link->label, session_caps(link->session)->text);
@@ -403,6 +406,7 @@ static void open_stream(struct link *link)
     session.tls = link->config.target.security == STREAM_TLS;
     session.starttls = link->starttls;
     link->session = session_create(&session, &session_events, link);
+    imap_source_init(&link->source, link->session);
     link->watched_ms = link->last_byte_ms = link->last_response_ms = link->last_use_ms =
         loop_now_ms(link->loop);
     link->stall_ms = link->config.stall_ms;
@@ -442,6 +446,16 @@ struct link *link_open(struct loop *loop, const struct link_config *config,
     auth->host = copy_text(config->session.auth.host);
     open_stream(link);
     return link;
+}
+
+struct source *link_source(struct link *link)
+{
+    return &link->source.source;
+}
+
+bool link_was_greeted(const struct link *link)
+{
+    return session_was_greeted(link->session);
 }
 
 struct session *link_session(struct link *link)

@@ -6,7 +6,7 @@
 #ifndef ENGINE_MOVE_LINK_H
 #define ENGINE_MOVE_LINK_H
 
-#include "engine/imap/session.h"
+#include "engine/mailbox/source.h"
 #include "io/stream.h"
 
 struct link;
@@ -35,7 +35,11 @@ struct link_events {
 struct link *link_open(struct loop *loop, const struct link_config *config,
                        const struct link_events *events, void *context);
 
+/* What is read through it; on either side. Its traits are known once the link is ready. */
+struct source *link_source(struct link *link);
 struct session *link_session(struct link *link);
+/* The server has greeted, and let us in: what it refuses from then on is a login. */
+bool link_was_greeted(const struct link *link);
 /* Commands may be started, and one that has ended did not end because the connection did. An error's
  * scope does not tell the two apart: a throttled mailbox is wider than a connection. */
 bool link_is_ready(const struct link *link);

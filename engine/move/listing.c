@@ -278,7 +278,7 @@ static void place_folders(struct account *account, struct listing *l)
     tell_left_out(account, rows, remarks);
     pull_folders_placed(account);
     account->record.policy = fingerprint;
-    if (caps_has(session_caps(link_session(l->worker->link)), CAP_X_GM_EXT_1) &&
+    if (link_source(l->worker->link)->traits.labels &&
         account->reactor->settings->policy.gmail_labels == SETTINGS_LABELS_ONE_COPY)
         gmail_begin(account);
     free(folders);
@@ -435,7 +435,7 @@ static void ask_numbers(struct listing *l)
         ask->listing = l;
         ask->row = i;
         l->waiting++;
-        session_status(link_session(w->link), slice_cstr(l->rows[i].raw), SOURCE_STATUS, ask_told,
+        source_status(link_source(w->link), slice_cstr(l->rows[i].raw), SOURCE_STATUS, ask_told,
                        ask_ended, ask);
     }
     if (--l->waiting == 0)
@@ -554,7 +554,7 @@ void listing_begin(struct worker *w)
 
     l->worker = w;
     w->lists = true;
-    folder_list_ask(&w->account->sides[w->side].folder_list, link_session(w->link), usable, folder_list_ready, l);
+    folder_list_ask(&w->account->sides[w->side].folder_list, link_source(w->link), usable, folder_list_ready, l);
 }
 
 void listing_prepare(struct account *account)

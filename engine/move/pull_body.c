@@ -105,7 +105,7 @@ static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
     }
     if (assembles(fetch)) {
         assembly_part_ended(&fetch->parts,
-                            index == 0 && got_body && !session_body_nil(link_session(fetch->worker->link)),
+                            index == 0 && got_body && !source_body_nil(link_source(fetch->worker->link)),
                             suspect);
         return;
     }
@@ -386,7 +386,7 @@ static void fetch_send(struct fetch *fetch)
         assert(fits);
     }
     fetch->answered = false;
-    session_fetch_bodies(link_session(fetch->worker->link), uidset_finish(&set),
+    source_bodies(link_source(fetch->worker->link), uidset_finish(&set),
                          assembles(fetch) ? assembly_form(&fetch->parts) : fetch->form,
                          fetch->parts.part_from,
                          fetch->form == SESSION_BODY_PARTIAL ? ASSEMBLY_PART_BYTES : 0, &body_events,

@@ -122,6 +122,6 @@ void pull_check_body(struct worker *w, struct incoming *in, struct folder_item *
              check->item.listed_bytes, check->in.got);
     snprintf(set, sizeof set, "%" PRIu32, check->item.uid);
     w->inflight++;
-    session_fetch_rows(link_session(w->link), slice_cstr(set), SLICE("DATE MESSAGE-ID"), check_row,
+    source_rows(link_source(w->link), slice_cstr(set), SLICE("DATE MESSAGE-ID"), check_row,
                        check_ended, check);
 }

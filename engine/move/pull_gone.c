@@ -83,7 +83,7 @@ bool pull_search_gone(struct worker *w, const struct err *err,
     search->folder = f;
     search->cause = *err;
     search->there = there;
-    session_list(link_session(w->link), SESSION_LIST_PLAIN, f->record.source_raw, 0, row, NULL, searched,
+    source_list(link_source(w->link), SESSION_LIST_PLAIN, f->record.source_raw, 0, row, NULL, searched,
                  search);
     return true;
 }

@@ -123,7 +123,7 @@ void pull_list_row(void *context, const struct imap_message_row *row)
     if (p->row_count == WINDOW_ROWS_MOST) {
         /* The next look at it is for half as many UIDs. */
         w->folder->list_width = p->width > 1 ? p->width / 2 : 1;
-        session_give_up(link_session(w->link), "the server sends more rows at once than can be kept");
+        source_give_up(link_source(w->link), "the server sends more rows at once than can be kept");
         return;
     }
     if (p->row_count == p->row_room) {
@@ -227,7 +227,7 @@ static void drop_window(struct pull *p)
 /* A command of more is done in part only, where the server has a limit (RFC 9738). */
 static uint32_t rows_wanted(const struct worker *w)
 {
-    uint32_t limit = session_caps(link_session(w->link))->messagelimit;
+    uint32_t limit = link_source(w->link)->traits.set_max;
 
     return limit && limit < WINDOW_ROWS_WANTED ? limit : WINDOW_ROWS_WANTED;
 }
@@ -393,7 +393,7 @@ static void ask_notes(struct worker *w)
         p->notes = mem_zero(p->row_count, sizeof *p->notes);
         quota_hold(&p->held, w->account->memory, p->row_count * sizeof *p->notes);
     }
-    session_fetch_rows(link_session(w->link), uidset_finish(&set),
+    source_rows(link_source(w->link), uidset_finish(&set),
                        SLICE("DATE SUBJECT MESSAGE-ID"), note_row, notes_ended, w);
 }
 
@@ -469,7 +469,7 @@ static void window_ended(void *context, const struct err *err)
         return;
     }
     p->refused = 0;
-    p->damaged += session_damaged_count(link_session(w->link)) - p->damaged_mark;
+    p->damaged += source_damaged_count(link_source(w->link)) - p->damaged_mark;
     rows_in_order(p);
     ask_notes(w);
 }
@@ -480,7 +480,7 @@ static void list_window(struct worker *w)
     char set[32];
 
     p->windows++;
-    p->damaged_mark = session_damaged_count(link_session(w->link));
+    p->damaged_mark = source_damaged_count(link_source(w->link));
     if (p->capped && p->uidnext - p->from <= p->width) {
         p->to = p->uidnext - 1;
         snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, p->from, p->to);
@@ -491,7 +491,7 @@ static void list_window(struct worker *w)
         p->to = p->from + p->width - 1;
         snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, p->from, p->to);
     }
-    session_fetch_rows(link_session(w->link), slice_cstr(set), SLICE(""), pull_list_row, window_ended, w);
+    source_rows(link_source(w->link), slice_cstr(set), SLICE(""), pull_list_row, window_ended, w);
 }
 
 /* UIDNEXT was not told (quirk S02): the highest UID stands in for it. */
@@ -517,7 +517,7 @@ static void highest_ended(void *context, const struct err *err)
         pull_step_failed(w, TROUBLE_FETCH, err);
         return;
     }
-    p->damaged += session_damaged_count(link_session(w->link)) - p->damaged_mark;
+    p->damaged += source_damaged_count(link_source(w->link)) - p->damaged_mark;
     if (p->uidnext == 0)
         p->uidnext = 1;
     list_begin(w);
@@ -576,9 +576,9 @@ void pull_list_folder(struct worker *w)
     w->busy = true;
     p->step = PULL_STEP_LISTING;
     p->damaged = 0;
-    p->damaged_mark = session_damaged_count(link_session(w->link));
+    p->damaged_mark = source_damaged_count(link_source(w->link));
     if (p->uidnext == 0 && (p->exists > 0 || !p->exists_told))
-        session_fetch_rows(link_session(w->link), SLICE("*"), SLICE(""), highest_row, highest_ended,
+        source_rows(link_source(w->link), SLICE("*"), SLICE(""), highest_row, highest_ended,
                            w);
     else
         list_begin(w);

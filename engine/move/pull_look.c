@@ -63,7 +63,7 @@ static bool breaks_off(struct look *look, const struct err *err)
 
 static bool told_well(const struct look *look)
 {
-    return session_search_told(link_session(look->worker->link)) == SESSION_SEARCH_ANSWERED;
+    return source_search_told(link_source(look->worker->link)) == SESSION_SEARCH_ANSWERED;
 }
 
 static void view_begin(struct look *look);
@@ -131,11 +131,11 @@ static void view_searched(void *context, const struct err *err)
 
 static void view_search(struct look *look)
 {
-    char criteria[40] = "ALL";
+    char set[24] = "";
 
     if (look->below)
-        snprintf(criteria, sizeof criteria, "UID 1:%" PRIu32, look->below - 1);
-    session_search(link_session(look->worker->link), slice_cstr(criteria), view_range, view_searched, look);
+        snprintf(set, sizeof set, "1:%" PRIu32, look->below - 1);
+    source_search(link_source(look->worker->link), slice_cstr(set), view_range, view_searched, look);
 }
 
 static void view_selected(void *context, const struct imap_selected *s)
@@ -199,7 +199,7 @@ static void one_searched(void *context, const struct err *err)
 void pull_look(struct worker *w, struct folder *f, uint32_t uid, pull_looked *ended, void *context)
 {
     struct look *look = mem_zero(1, sizeof *look);
-    char criteria[24];
+    char set[16];
 
     look->worker = w;
     look->folder = f;
@@ -211,6 +211,6 @@ void pull_look(struct worker *w, struct folder *f, uint32_t uid, pull_looked *en
         look_over(look, PULL_GONE);
         return;
     }
-    snprintf(criteria, sizeof criteria, "UID %" PRIu32, uid);
-    session_search(link_session(w->link), slice_cstr(criteria), one_range, one_searched, look);
+    snprintf(set, sizeof set, "%" PRIu32, uid);
+    source_search(link_source(w->link), slice_cstr(set), one_range, one_searched, look);
 }

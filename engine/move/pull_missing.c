@@ -104,7 +104,7 @@ static void ask_next(struct worker *w)
     }
     m->rows_before = p->row_count;
     snprintf(set, sizeof set, "%" PRIu32, m->uids[m->at]);
-    session_fetch_rows(link_session(w->link), slice_cstr(set), SLICE(""), pull_list_row, one_ended,
+    source_rows(link_source(w->link), slice_cstr(set), SLICE(""), pull_list_row, one_ended,
                        w);
 }
 
@@ -126,7 +126,7 @@ static void searched(void *context, const struct err *err)
     struct pull *p = w->work;
     struct pull_missing *m = &p->missing;
     uint32_t down_to = pull_searched_down_to(err);
-    unsigned told = err && down_to == 0 ? 0 : session_search_told(link_session(w->link));
+    unsigned told = err && down_to == 0 ? 0 : source_search_told(link_source(w->link));
 
     if (down_to > p->base && (m->below == 0 || down_to < m->below)) {
         m->below = down_to;
@@ -156,15 +156,13 @@ static void searched(void *context, const struct err *err)
 static void search(struct worker *w)
 {
     const struct pull *p = w->work;
-    char criteria[40];
+    char set[24] = "";
 
     if (p->missing.below)
-        snprintf(criteria, sizeof criteria, "UID %" PRIu32 ":%" PRIu32, p->base, p->missing.below - 1);
+        snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, p->base, p->missing.below - 1);
     else if (p->base > 1)
-        snprintf(criteria, sizeof criteria, "UID %" PRIu32 ":*", p->base);
-    else
-        snprintf(criteria, sizeof criteria, "ALL");
-    session_search(link_session(w->link), slice_cstr(criteria), missing_range, searched, w);
+        snprintf(set, sizeof set, "%" PRIu32 ":*", p->base);
+    source_search(link_source(w->link), slice_cstr(set), missing_range, searched, w);
 }
 
 void pull_missing_ask(struct worker *w, void (*ended)(struct worker *w, const struct err *err))

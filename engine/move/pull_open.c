@@ -368,7 +368,7 @@ void pull_select_folder(struct worker *w)
      * which nothing is asked for that would mark a message. */
     p->writable = !is_strict(f) && (f->open_failures % 2 == 1 || f->selects || f->opens_writable ||
                                     p->doubt == PULL_DOUBT_SELECTED);
-    session_select(link_session(w->link), f->bare ? bare_name(f) : f->record.source_raw,
+    source_open(link_source(w->link), f->bare ? bare_name(f) : f->record.source_raw,
                    !p->writable, selected, select_ended, w);
 }
 
@@ -378,7 +378,7 @@ void pull_select_again(struct worker *w,
 {
     const struct folder *f = w->folder;
 
-    session_select(link_session(w->link), f->bare ? bare_name(f) : f->record.source_raw,
+    source_open(link_source(w->link), f->bare ? bare_name(f) : f->record.source_raw,
                    !((const struct pull *)w->work)->writable, answer, ended, context);
 }
 

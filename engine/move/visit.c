@@ -169,7 +169,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
 {
     struct visit *v = context;
     struct loop *loop = v->visits->reactor.loop;
-    bool greeted = session_was_greeted(link_session(v->link));
+    bool greeted = link_was_greeted(v->link);
     enum trouble_doing doing = ready_before ? TROUBLE_LIST : trouble_while_connecting(err, greeted);
     bool turned_away = false;
     struct err away;
@@ -253,6 +253,11 @@ struct visit *visit_start(struct visits *visits, enum side side, const struct se
 bool visit_is_ready(const struct visit *v)
 {
     return v->link && link_is_ready(v->link) && !v->ending && !v->given_up && !v->waits;
+}
+
+struct source *visit_source(struct visit *v)
+{
+    return link_source(v->link);
 }
 
 struct session *visit_session(struct visit *v)

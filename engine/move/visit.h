@@ -48,6 +48,8 @@ struct visit *visit_start(struct visits *visits, enum side side, const struct se
                           const struct visit_events *events, void *context);
 /* Commands may be started on visit_session. */
 bool visit_is_ready(const struct visit *visit);
+struct source *visit_source(struct visit *visit);
+/* For what only a target is asked. */
 struct session *visit_session(struct visit *visit);
 /* A command ended with an error that is not the session's end: the server's wait is kept, or the
  * visit is given up; `ready` or `over` follows. */
