@@ -2,7 +2,7 @@
 #ifndef ENGINE_CLI_BENCH_PAGE_H
 #define ENGINE_CLI_BENCH_PAGE_H
 
-#include "engine/inspect/read_bench.h"
+#include "engine/bench/read_bench.h"
 
 #include <stdio.h>
 

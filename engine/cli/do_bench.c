@@ -1,6 +1,6 @@
 #include "engine/cli/do_bench.h"
 
-#include "engine/inspect/read_bench.h"
+#include "engine/bench/read_bench.h"
 #include "engine/cli/bench_page.h"
 #include "engine/cli/complain.h"
 #include "engine/cli/sandbox.h"

@@ -1,5 +1,5 @@
 /* What the steps of a read benchmark say together. */
-#include "engine/inspect/read_bench.h"
+#include "engine/bench/read_bench.h"
 
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-#include "engine/inspect/read_bench.h"
+#include "engine/bench/read_bench.h"
 
 #include "engine/imap/uidset.h"
 #include "engine/move/body_read.h"

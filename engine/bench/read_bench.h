@@ -4,8 +4,8 @@
  *
  * Visits and loops are engine/move's and io's; one step is one team of loops.
  */
-#ifndef ENGINE_INSPECT_READ_BENCH_H
-#define ENGINE_INSPECT_READ_BENCH_H
+#ifndef ENGINE_BENCH_READ_BENCH_H
+#define ENGINE_BENCH_READ_BENCH_H
 
 #include "engine/move/visit.h"
 #include "engine/settings/settings.h"
