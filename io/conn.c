@@ -6,8 +6,10 @@
 
 #include <assert.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 struct conn {
     struct backend_socket socket; /* first */
@@ -189,6 +191,19 @@ size_t conn_held(const struct conn *c)
 uint64_t conn_sent_bytes(const struct conn *c)
 {
     return c->sent_bytes;
+}
+
+void conn_sending(const struct conn *c, uint64_t *unsent_bytes_r, uint64_t *acknowledged_bytes_r)
+{
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof info;
+    int queued;
+
+    *unsent_bytes_r = *acknowledged_bytes_r = 0;
+    if (ioctl(c->socket.fd, SIOCOUTQ, &queued) || getsockopt(c->socket.fd, IPPROTO_TCP, TCP_INFO, &info, &size))
+        return;
+    *unsent_bytes_r = (uint64_t)queued + conn_unsent(c);
+    *acknowledged_bytes_r = info.tcpi_bytes_acked;
 }
 
 void conn_close(struct conn **c)

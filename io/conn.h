@@ -44,6 +44,8 @@ size_t conn_unsent(const struct conn *c);
 /* Of these, bytes whose sending has not begun: the kernel certainly has none of them. */
 size_t conn_held(const struct conn *c);
 uint64_t conn_sent_bytes(const struct conn *c);
+/* Bytes that the other side's kernel has acknowledged, and those that it has not; 0 and 0: the kernel does not tell. */
+void conn_sending(const struct conn *c, uint64_t *unsent_bytes_r, uint64_t *acknowledged_bytes_r);
 /* No event follows. Memory and socket go when the kernel has given back its operations. Nulls. */
 void conn_close(struct conn **c);
 

@@ -308,6 +308,13 @@ void stream_facts(const struct stream *s, struct stream_facts *facts_r)
     };
 }
 
+void stream_sending(const struct stream *s, uint64_t *unsent_bytes_r, uint64_t *acknowledged_bytes_r)
+{
+    *unsent_bytes_r = *acknowledged_bytes_r = 0;
+    if (s->conn && !s->finished)
+        conn_sending(s->conn, unsent_bytes_r, acknowledged_bytes_r);
+}
+
 struct ssl_st *stream_ssl(struct stream *s)
 {
     return s->tls ? tls_session_ssl(s->tls) : NULL;

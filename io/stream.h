@@ -103,6 +103,9 @@ void stream_start_deflate(struct stream *stream);
 void stream_hide(struct stream *stream, bool on);
 
 void stream_facts(const struct stream *stream, struct stream_facts *facts_r);
+/* What was written, in bytes on the wire: how many the other side's kernel has acknowledged, and how many it has not,
+ * those that were not yet handed to ours included. 0 and 0 where the kernel does not tell. */
+void stream_sending(const struct stream *stream, uint64_t *unsent_bytes_r, uint64_t *acknowledged_bytes_r);
 /* The live OpenSSL handle for channel binding and certificate details, NULL without TLS.
  * Borrowed until the stream ends. */
 struct ssl_st *stream_ssl(struct stream *stream);

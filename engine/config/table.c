@@ -146,7 +146,8 @@ const struct config_key config_keys[] = {
       .help = "what one user may move in any 24 hours; 0: no limit; a Gmail source: 2500MB" },
     { "stall-limit", IN_EITHER, CONFIG_MILLISECONDS, OF_ENDPOINT(stall_ms), 0, 3600000,
       .value_name = "DURATION", .otherwise = "120s within a message, 10m for SELECT and SEARCH, else 5m",
-      .help = "a connection that stays silent for longer than this while an answer is due is given up; 0: the default" },
+      .help = "a connection that stays silent for longer than this while an answer is due is given up, and one that gives or takes "
+              "fewer than 128 bytes a second for four times as long; 0: the default" },
     { "tenant", IN_EITHER, CONFIG_TEXT, OF_ENDPOINT(oauth.tenant), .value_name = "NAME",
       .otherwise = "none: preset = exchange-online needs it",
       .help = "Microsoft tenant, such as contoso.onmicrosoft.com, or its GUID" },

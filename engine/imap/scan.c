@@ -31,11 +31,6 @@ bool scan_in_literal(const struct scan *scan)
     return scan->literal_left > 0;
 }
 
-uint64_t scan_literal_bytes(const struct scan *scan)
-{
-    return scan->literal_left ? scan->literal_size : 0;
-}
-
 static bool broken(struct scan *scan, struct err *err_r, const char *why)
 {
     scan->state = SCAN_BROKEN;

@@ -65,7 +65,5 @@ void scan_stop(struct scan *scan);
 bool scan_pending(const struct scan *scan);
 /* Inside a literal's bytes. */
 bool scan_in_literal(const struct scan *scan);
-/* The announced size of the literal at hand; 0 outside of one. */
-uint64_t scan_literal_bytes(const struct scan *scan);
 
 #endif

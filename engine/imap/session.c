@@ -571,9 +571,10 @@ uint64_t session_uses(const struct session *s)
     return s->uses;
 }
 
-uint64_t session_response_bytes(const struct session *s)
+bool session_amid_response(const struct session *s, bool *in_literal_r)
 {
-    return scan_literal_bytes(&s->scan);
+    *in_literal_r = scan_in_literal(&s->scan);
+    return scan_pending(&s->scan);
 }
 
 uint32_t session_patience_ms(const struct session *s)

@@ -131,7 +131,8 @@ uint64_t session_responses(const struct session *session);
 /* Answers, and pieces of data that a command waits for, so far: a server that sends and sends, and never any of these,
  * is one that waiting for is of no use. */
 uint64_t session_uses(const struct session *session);
-uint64_t session_response_bytes(const struct session *session);
+/* Of a response some has come, and not its end; *in_literal_r: it is amid a literal. */
+bool session_amid_response(const struct session *session, bool *in_literal_r);
 
 /* ---- commands ------------------------------------------------------------------------------
  * Every call queues a command; names are raw mailbox names (as LIST gave them, or made by utf7).

@@ -7,6 +7,7 @@
 #include "engine/move/folder.h"
 #include "engine/move/link.h"
 #include "engine/move/size_limit.h"
+#include "engine/failure/crawl.h"
 #include "engine/folders/names_index.h"
 #include "engine/move/folder_list.h"
 #include "engine/move/stall.h"
@@ -29,6 +30,7 @@ struct worker {
     struct loop_timer again; /* reconnect, or come back later */
     unsigned attempts; /* failed connects in a row */
     unsigned came_seen; /* see reactor_turned_away */
+    struct crawl crawl; /* of its links */
     unsigned losses;    /* of connections that were ready, in a row without progress of its side */
     uint64_t losses_progress; /* the side's, at the first of them */
     enum stall_cause waits; /* why it was not connected when that was last wanted */

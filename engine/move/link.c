@@ -3,6 +3,7 @@
 #include "engine/imap/scram.h"
 #include "engine/mailbox/imap/imap_source.h"
 #include "engine/move/tls_probe.h"
+#include "engine/failure/patience.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -12,13 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WATCH_MS 1000
-/* A whole response may take this many times the longest silence, and what its body's bytes need on
- * a line of 8 KB/s. */
-#define RESPONSE_PATIENCE    4u
-#define SLOWEST_BYTES_PER_MS 8u
-/* And a command this many times, however much a server says in place of an answer ("* OK Still here"). */
-#define ANSWER_PATIENCE 12u
 /* Notices of one connection that are told; of the rest only how many there were. */
 #define NOTICES_MAX 20u
 #define LOGOUT_PATIENCE_MS   5000
@@ -35,13 +29,10 @@ struct link {
     char label[160];
     struct link_config config; /* strings inside are ours */
     struct loop_timer again;   /* opens the connection for another way of logging in */
-    struct loop_timer watch;   /* looks for silence every WATCH_MS */
+    struct loop_timer watch;   /* looks for silence every PATIENCE_LOOK_MS */
     struct loop_timer finish;  /* LOGOUT that nobody answers */
-    uint64_t watched_ms; /* when it was set, or fired last */
-    uint64_t last_byte_ms;
-    uint64_t last_response_ms; /* when the response at hand began */
-    uint64_t responses;        /* whole ones by then */
-    uint64_t last_use_ms, uses; /* likewise of what was of use */
+    struct patience patience;
+    struct crawl crawl; /* where config has none */
     unsigned notices;
     uint64_t asked_ns;  /* while logging in: when that was said which is not answered; 0: nothing */
     uint32_t round_trip_us;
@@ -209,31 +200,6 @@ static void measure_round_trip(struct link *link)
         link->round_trip_us = us ? (uint32_t)us : 1;
 }
 
-/* Three timers (quirks B0 rule 10): one for silence, one for a server that says something now and
- * then and never comes to an end, one for one that says whole lines and never what is waited for. */
-static bool stalled(const struct link *link, uint64_t now, uint32_t patience, struct err *err_r)
-{
-    uint64_t whole =
-        patience * RESPONSE_PATIENCE + session_response_bytes(link->session) / SLOWEST_BYTES_PER_MS;
-
-    if (patience == 0)
-        return false;
-    if (now - link->last_byte_ms > patience)
-        err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ETIMEDOUT,
-                "no byte from the server for %u s", patience / 1000);
-    else if (now - link->last_response_ms > whole)
-        err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ETIMEDOUT,
-                "no whole answer from the server for %llu s", (unsigned long long)whole / 1000);
-    else if (now - link->last_use_ms > (uint64_t)patience * ANSWER_PATIENCE)
-        err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ETIMEDOUT,
-                "no answer from the server for %u s, whatever else it says",
-                patience / 1000 * ANSWER_PATIENCE);
-    else
-        return false;
-    err_doing(err_r, "waiting for %s", session_waiting_for(link->session));
-    return true;
-}
-
 static void knocked(void *context, bool speaks_tls)
 {
     struct link *link = context;
@@ -254,50 +220,37 @@ static void knocked(void *context, bool speaks_tls)
 static void maybe_tls_probe(struct link *link, uint64_t now)
 {
     if (!link->starttls || link->heard || link->knocked || !link->open || link->closing ||
-        now - link->last_byte_ms < GREETING_MS)
+        now - link->patience.byte_ms < GREETING_MS)
         return;
     link->knocked = true;
     link->tls_probe = tls_probe_begin(link->loop, &link->config.target, knocked, link);
 }
 
-/* While this process did nothing (it was halted, or its processor was another's) nobody looked whether
- * bytes had come: that is no silence of the server. */
-static void leave_out_sleep(struct link *link, uint64_t now)
-{
-    uint64_t gone = now - link->watched_ms, slept = gone > WATCH_MS ? gone - WATCH_MS : 0;
-
-    link->watched_ms = now;
-    link->last_byte_ms += slept < now - link->last_byte_ms ? slept : now - link->last_byte_ms;
-    link->last_response_ms += slept < now - link->last_response_ms ? slept : now - link->last_response_ms;
-    link->last_use_ms += slept < now - link->last_use_ms ? slept : now - link->last_use_ms;
-}
-
+/* Silence, a server that says something now and then and never comes to an end, one that says whole lines and never
+ * what is waited for (quirks B0 rule 10), and one that crawls. */
 static void watch(void *context)
 {
     struct link *link = context;
-    uint32_t patience = session_patience_ms(link->session);
-    uint64_t now = loop_now_ms(link->loop), responses = session_responses(link->session);
+    const struct session *session = link->session;
+    struct patience_view view = { .now_ms = loop_now_ms(link->loop), .silence_ms = session_patience_ms(session) };
     struct err err;
 
-    leave_out_sleep(link, now);
-    if (link->stall_ms && patience > link->stall_ms)
-        patience = link->stall_ms;
-    if (link->paused || patience == 0)
-        link->last_byte_ms = link->last_response_ms = link->last_use_ms = now;
-    if (session_uses(link->session) != link->uses) {
-        link->uses = session_uses(link->session);
-        link->last_use_ms = now;
-    }
-    if (responses != link->responses) {
-        link->responses = responses;
-        link->last_response_ms = now;
-    }
-    if (stalled(link, now, patience, &err)) {
+    if (link->stall_ms && view.silence_ms > link->stall_ms)
+        view.silence_ms = link->stall_ms;
+    if (link->paused)
+        view.silence_ms = 0;
+    view.amid = session_amid_response(session, &view.in_literal);
+    view.responses = session_responses(session);
+    view.uses = session_uses(session);
+    if (view.silence_ms)
+        stream_sending(link->stream, &view.unsent_bytes, &view.acknowledged_bytes);
+    if (patience_look(&link->patience, &view, &err)) {
+        err_doing(&err, "waiting for %s", session_waiting_for(session));
         end(link, &err);
         return;
     }
-    maybe_tls_probe(link, now);
-    loop_timer_set(link->loop, &link->watch, WATCH_MS, watch, link);
+    maybe_tls_probe(link, view.now_ms);
+    loop_timer_set(link->loop, &link->watch, PATIENCE_LOOK_MS, watch, link);
 }
 
 static void stream_opened(void *context)
@@ -306,8 +259,7 @@ static void stream_opened(void *context)
     struct ssl_st *ssl = stream_ssl(link->stream);
 
     link->open = true;
-
-    link->last_byte_ms = loop_now_ms(link->loop);
+    patience_received(&link->patience, loop_now_ms(link->loop), 0);
     if (link->starttls && ssl)
         session_tls_started(link->session, ssl);
     else
@@ -319,7 +271,7 @@ static void stream_received(void *context, struct slice bytes)
 {
     struct link *link = context;
 
-    link->last_byte_ms = loop_now_ms(link->loop);
+    patience_received(&link->patience, loop_now_ms(link->loop), bytes.size);
     link->heard = true;
     measure_round_trip(link);
     link->feeding = true;
@@ -333,7 +285,7 @@ static void stream_writable(void *context)
     struct link *link = context;
 
     /* What goes out in great pieces is no wait for an answer. */
-    link->last_byte_ms = link->last_response_ms = link->last_use_ms = loop_now_ms(link->loop);
+    patience_renew(&link->patience, loop_now_ms(link->loop));
     pump(link);
 }
 
@@ -366,6 +318,7 @@ static void stream_closed(void *context, const struct err *err)
 
     stream_facts(link->stream, &facts);
     link->closing = true;
+    patience_end(&link->patience);
     tls_probe_cancel(&link->tls_probe);
     chore_cancel(&link->hashing);
     if (link->another_way) {
@@ -407,10 +360,8 @@ static void open_stream(struct link *link)
     session.starttls = link->starttls;
     link->session = session_create(&session, &session_events, link);
     imap_source_init(&link->source, link->session);
-    link->watched_ms = link->last_byte_ms = link->last_response_ms = link->last_use_ms =
-        loop_now_ms(link->loop);
+    patience_begin(&link->patience, link->config.crawl ? link->config.crawl : &link->crawl, loop_now_ms(link->loop));
     link->stall_ms = link->config.stall_ms;
-    link->responses = link->uses = 0;
     link->asked_ns = 0;
     link->open = link->heard = false;
     link->stream = stream_open(link->loop, &link->config.target, &stream_events, link);
@@ -419,7 +370,7 @@ static void open_stream(struct link *link)
     stream_by_line(link->stream, link->by_line);
     if (link->paused)
         stream_want_read(link->stream, false);
-    loop_timer_set(link->loop, &link->watch, WATCH_MS, watch, link);
+    loop_timer_set(link->loop, &link->watch, PATIENCE_LOOK_MS, watch, link);
 }
 
 static const char *copy_text(const char *text)
@@ -549,15 +500,15 @@ uint64_t link_silent_ms(const struct link *link)
 {
     uint64_t now = loop_now_ms(link->loop);
 
-    if (link->paused || session_patience_ms(link->session) == 0 || now < link->last_byte_ms)
+    if (link->paused || session_patience_ms(link->session) == 0 || now < link->patience.byte_ms)
         return 0;
-    return now - link->last_byte_ms;
+    return now - link->patience.byte_ms;
 }
 
 void link_want_read(struct link *link, bool on)
 {
     link->paused = !on;
-    link->last_byte_ms = link->last_response_ms = link->last_use_ms = loop_now_ms(link->loop);
+    patience_renew(&link->patience, loop_now_ms(link->loop));
     if (link->stream)
         stream_want_read(link->stream, on);
 }

@@ -9,12 +9,14 @@
 #include "engine/mailbox/source.h"
 #include "io/stream.h"
 
+struct crawl;
 struct link;
 
 struct link_config {
     struct stream_target target;   /* its tls is borrowed until `closed`; copied otherwise */
     struct session_config session; /* tls and starttls are set by link_open from target */
     uint32_t stall_ms;             /* longest silence while an answer is due; 0: the session's own */
+    struct crawl *crawl;           /* what earlier links to the server left, or NULL; borrowed until `closed` */
     const char *label;             /* for logs: "source ann@example.org"; copied */
 };
 

@@ -204,4 +204,5 @@ void login_describe(struct worker *w, struct link_config *config_r)
     config_r->session.auth.tried = account->reactor->broken_ways[w->side];
     config_r->session.mailbox_worked = account->sides[w->side].listed;
     config_r->session.memory = account->memory;
+    config_r->crawl = &w->crawl;
 }

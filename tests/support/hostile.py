@@ -79,12 +79,15 @@ def silence(s, rest):
     raise Gone
 
 
-def trickle(s, rest):
-    s.send("* 1 FETCH (UID 1 BODY[] {1000000}\r\n")
-    while s.server.running:
-        s.send("x")
-        time.sleep(0.5)
-    raise Gone
+def trickling(head, bytes_at_once=1):
+    """Never silent, and never at an end."""
+    def attack(s, rest):
+        s.send(head)
+        while s.server.running:
+            s.send("x" * bytes_at_once)
+            time.sleep(0.5)
+        raise Gone
+    return attack
 
 
 def half_close(s, rest):
@@ -195,7 +198,10 @@ ATTACKS = {
     "body-short": ("bodies", once(body("1", b"From: x\r\n\r\nmore than that"))),
     "body-two": ("bodies", once(b"* 1 FETCH (UID 1 BODY[] {3}\r\nabc BODY[] {3}\r\ndef)\r\n")),
     "body-silence": ("bodies", silence),
-    "body-trickle": ("bodies", trickle),
+    "body-trickle": ("bodies", trickling("* 1 FETCH (UID 1 BODY[] {1000000}\r\n")),
+    "crawl-body": ("bodies", trickling("* 1 FETCH (UID 1 BODY[] {2000000000}\r\n")),
+    "crawl-rows": ("rows", trickling("* 1 FETCH (UID 1 FLAGS (", 7)),
+    "crawl-list": ("list", trickling('* LIST () "/" {30000}\r\n')),
     "body-cut": ("bodies", once(b"* 1 FETCH (UID 1 BODY[] {1000}\r\nabc", ends=True)),
     # a target
     "create-flood": ("create", numbered("* NO no %d\r\n")),
@@ -211,7 +217,7 @@ ATTACKS = {
 
 
 # Well within their bounds they take minutes.
-SLOW = {"body-trickle", "body-silence"}
+SLOW = {"body-trickle", "body-silence", "crawl-body", "crawl-rows", "crawl-list"}
 
 
 class Attacked(Session):
