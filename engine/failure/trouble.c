@@ -118,6 +118,9 @@ static const struct {
 
 const char *trouble_type(enum trouble_doing doing, enum failure_side side, const struct err *err)
 {
+    /* What names a pace is no full mailbox and no large message, with whatever code it comes. */
+    bool throttled = err->class == ERR_CLASS_THROTTLED;
+
     if (err->origin == ERR_ORIGIN_STORE || doing == TROUBLE_SPOOL)
         return "SpoolError";
     if (err->origin == ERR_ORIGIN_TOKEN)
@@ -127,14 +130,14 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
     if (trouble_is_memory(err))
         return "ListTooLarge";
     /* Of a mailbox that was open before: too many or too frequent connections. */
-    if (err->class == ERR_CLASS_THROTTLED && says(err, NOT_CONNECTED))
+    if (throttled && says(err, NOT_CONNECTED))
         return "ConnectionLimit";
     for (unsigned i = 0; i < sizeof named / sizeof *named; i++)
-        if (doing >= named[i].from && doing <= named[i].to &&
+        if (doing >= named[i].from && doing <= named[i].to && !(throttled && named[i].from == TROUBLE_APPEND) &&
             (named[i].side == FAILURE_LOCAL || named[i].side == side) &&
             ((named[i].code && coded(err, named[i].code)) || says(err, named[i].words)))
             return named[i].type;
-    if (err->class == ERR_CLASS_THROTTLED)
+    if (throttled)
         return side == FAILURE_TARGET ? "TargetThrottled" : "SourceThrottled";
     if (err->origin == ERR_ORIGIN_OS && doing == TROUBLE_FETCH)
         return "TruncatedMessage"; /* broken off, or silence, amid a body */

@@ -259,10 +259,10 @@ static void part_of_a_fetch_is_no_failure(void **state)
 /* A source that is throttled says with the same code what a target says of a full mailbox. */
 static void a_spent_source_is_no_full_mailbox(void **state)
 {
-    static const enum verdict_doing heard[] = { VERDICT_LOGIN, VERDICT_LIST, VERDICT_SELECT, VERDICT_FETCH };
-    static const enum trouble_doing doing[] = { TROUBLE_LOGIN, TROUBLE_LIST, TROUBLE_SELECT, TROUBLE_FETCH };
+    static const enum verdict_doing heard[] = { VERDICT_LOGIN, VERDICT_LIST, VERDICT_SELECT, VERDICT_FETCH, VERDICT_APPEND };
+    static const enum trouble_doing doing[] = { TROUBLE_LOGIN, TROUBLE_LIST, TROUBLE_SELECT, TROUBLE_FETCH, TROUBLE_APPEND };
 
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < sizeof doing / sizeof *doing; i++) {
         struct row row = { "a1 NO [OVERQUOTA] Account exceeded command or bandwidth limits.", .heard = heard[i],
                            .doing = doing[i], .when = WORKED };
         struct trouble_verdict v;
@@ -271,6 +271,9 @@ static void a_spent_source_is_no_full_mailbox(void **state)
         hear(&row, FAILURE_SOURCE, 0, &err, &v);
         assert_int_equal(v.action, TROUBLE_HOLD);
         assert_string_equal(v.type, "SourceThrottled");
+        /* As a hold of the whole mailbox is told, wherever it was heard; and of a target. */
+        assert_string_equal(trouble_type(TROUBLE_APPEND, FAILURE_SOURCE, &err), "SourceThrottled");
+        assert_string_equal(trouble_type(doing[i], FAILURE_TARGET, &err), "TargetThrottled");
     }
 }
 
