@@ -37,10 +37,12 @@ static void finish(struct stream *s)
     dial_cancel(&s->dial);
     stream_bytes_drop(s);
     conn_close(&s->conn);
+    proxy_destroy(&s->proxy);
     s->events->closed(s->context, failed ? &s->err : NULL);
     tls_session_destroy(&s->tls);
     compression_destroy(&s->compression);
     wire_destroy(&s->wire);
+    free(s->near);
     free(s->host);
     free(s);
 }
@@ -59,6 +61,7 @@ void stream_fail(struct stream *s, const struct err *err)
 static const char *const phase_names[] = {
     [STREAM_RESOLVING] = "looking up",
     [STREAM_DIALLING] = "connecting to",
+    [STREAM_ASKING_PROXY] = "asking the proxy for",
     [STREAM_HANDSHAKE] = "TLS handshake with",
     [STREAM_OPEN] = "talking to",
 };
@@ -70,7 +73,7 @@ static void deadline_passed(void *context)
 
     err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ETIMEDOUT,
             "no answer within %u ms", s->timeout_ms);
-    err_doing(&err, "%s %s", phase_names[s->state], s->server);
+    err_doing(&err, "%s %s", phase_names[s->state], s->state <= STREAM_DIALLING ? s->near : s->server);
     stream_fail(s, &err);
 }
 
@@ -104,12 +107,82 @@ static void handshake_begin(struct stream *s)
     s->input_more = true; /* the client speaks first */
 }
 
+static void way_stands(struct stream *s)
+{
+    if (s->security == STREAM_TLS)
+        handshake_begin(s);
+    else
+        opened(s);
+}
+
+/* ---- the proxy ---- */
+
+/* It is spoken to before anything else, so there is room. */
+static void proxy_say(struct stream *s)
+{
+    size_t put = conn_put(s->conn, proxy_output(s->proxy));
+
+    assert(put == proxy_output(s->proxy).size);
+    (void)put;
+    proxy_output_taken(s->proxy);
+    conn_flush(s->conn);
+}
+
+static void proxy_begin(struct stream *s)
+{
+    s->state = STREAM_ASKING_PROXY;
+    s->phase_since_ms = now_ms();
+    s->proxy = proxy_create(s->way, s->host, s->port);
+    proxy_say(s);
+    conn_receive(s->conn);
+}
+
+static void proxy_ended(struct stream *s, int error)
+{
+    struct err err;
+
+    if (error)
+        err_set_os(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, error, "");
+    else
+        err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ECONNRESET,
+                "the proxy ends the connection without an answer");
+    err_doing(&err, "asking the proxy %.30s for %.40s", s->near, s->server);
+    stream_fail(s, &err);
+}
+
+/* What stands behind its answer is the server's. */
+static void proxy_answered(struct stream *s, struct slice bytes)
+{
+    struct err err;
+
+    switch (proxy_feed(s->proxy, &bytes, &err)) {
+    case PROXY_GOES_ON:
+        if (proxy_output(s->proxy).size)
+            proxy_say(s);
+        conn_receive(s->conn);
+        return;
+    case PROXY_REFUSED:
+        stream_fail(s, &err);
+        return;
+    case PROXY_STANDS:
+        break;
+    }
+    proxy_destroy(&s->proxy);
+    s->proxied = true;
+    s->proxy_ms = (uint32_t)(now_ms() - s->phase_since_ms);
+    way_stands(s);
+    if (bytes.size && !stream_over(s))
+        stream_input_bytes(s, bytes);
+}
+
 /* Everything that may be possible now, then the end if it has come. */
 static void advance(void *context)
 {
     struct stream *s = context;
 
     s->turn_bytes = 0;
+    if (s->proxy && !stream_over(s))
+        return;
     if (s->conn && s->start_tls && !stream_over(s)) {
         if (stream_input_held(s))
             stream_fail_injected(s);
@@ -135,7 +208,12 @@ static void conn_received(void *context, struct slice bytes, int error)
 
     s->bytes_in += bytes.size;
     s->turn_bytes = 0;
-    if (bytes.size == 0) {
+    if (s->proxy && !stream_over(s)) {
+        if (bytes.size)
+            proxy_answered(s, bytes);
+        else
+            proxy_ended(s, error);
+    } else if (bytes.size == 0) {
         s->ended = true;
         s->end_error = error;
     } else if (!stream_over(s)) {
@@ -172,10 +250,10 @@ static void dial_connected(void *context, struct conn *conn, const union resolve
         conn_unacknowledged_limit(conn, s->unacknowledged_ms);
     resolve_address_text(address, s->address, sizeof s->address);
     s->tcp_ms = (uint32_t)(now_ms() - s->phase_since_ms);
-    if (s->security == STREAM_TLS)
-        handshake_begin(s);
+    if (s->way)
+        proxy_begin(s);
     else
-        opened(s);
+        way_stands(s);
     advance(s);
 }
 
@@ -216,6 +294,9 @@ struct stream *stream_open(struct loop *loop, const struct stream_target *target
     s->context = context;
     s->host = mem_text(target->host);
     snprintf(s->server, sizeof s->server, "%.255s:%u", target->host, target->port);
+    s->way = target->proxy && target->proxy->kind != PROXY_NONE ? target->proxy : NULL;
+    s->port = target->port;
+    s->near = s->way ? mem_format("the proxy %.200s:%u", s->way->host, s->way->port) : mem_text(s->server);
     s->security = target->security;
     s->drops_unsent = target->drops_unsent;
     s->unacknowledged_ms = target->unacknowledged_ms;
@@ -232,10 +313,10 @@ struct stream *stream_open(struct loop *loop, const struct stream_target *target
         err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_DNS, 0,
                 "a host name has at most 253 characters");
         stream_fail(s, &err);
-    } else if (resolve_numeric(s->host, target->port, &list)) {
+    } else if (resolve_numeric(s->way ? s->way->host : s->host, s->way ? s->way->port : s->port, &list)) {
         answered(s, &list, NULL);
     } else {
-        s->resolve = resolve_begin(loop, s->host, target->port, answered, s);
+        s->resolve = resolve_begin(loop, s->way ? s->way->host : s->host, s->way ? s->way->port : s->port, answered, s);
     }
     return s;
 }
@@ -300,6 +381,8 @@ void stream_facts(const struct stream *s, struct stream_facts *facts_r)
         .tls_cipher = stands ? SSL_get_cipher_name(ssl) : "",
         .dns_ms = s->dns_ms,
         .tcp_ms = s->tcp_ms,
+        .proxy_ms = s->proxy_ms,
+        .proxied = s->proxied,
         .tls_ms = s->tls_ms,
         .resumed = stands && SSL_session_reused(ssl),
         .unsent = stream_withheld(s),

@@ -1,4 +1,4 @@
-/* One byte stream to a server: DNS, TCP (IPv4 and IPv6, happy eyeballs, RFC 8305), TLS or STARTTLS,
+/* One byte stream to a server: DNS, TCP (IPv4 and IPv6, happy eyeballs, RFC 8305), a proxy, TLS or STARTTLS,
  * and optionally DEFLATE, seen by its user as plain bytes in and out.
  *
  * All calls and callbacks happen on the loop's thread. Callbacks never run inside a call to this
@@ -9,6 +9,7 @@
 
 #include "io/base/slice.h"
 #include "io/loop.h"
+#include "io/proxy.h"
 #include "io/tls.h"
 
 struct stream;
@@ -24,7 +25,8 @@ struct stream_target {
     uint16_t port;
     enum stream_security security;
     struct tls_role *tls;        /* NULL only with STREAM_PLAIN; outlives the stream */
-    uint32_t connect_timeout_ms; /* DNS, TCP and TLS together; 0: 30,000 */
+    uint32_t connect_timeout_ms; /* DNS, TCP, proxy and TLS together; 0: 30,000 */
+    const struct proxy_way *proxy; /* borrowed until `closed`; NULL or PROXY_NONE: none */
     bool drops_unsent;           /* what the kernel has not sent when the stream or the process ends is not sent */
     uint32_t unacknowledged_ms;  /* it ends when what was sent had no acknowledgement for so long; 0: the kernel's time */
 };
@@ -50,10 +52,11 @@ struct stream_events {
 
 /* Facts for check, logs and reports. Strings are borrowed until the stream ends. */
 struct stream_facts {
-    const char *address;     /* "192.0.2.1:993", or "" before TCP stands */
+    const char *address;     /* "192.0.2.1:993", or "" before TCP stands; with a proxy, the proxy's */
     const char *tls_version; /* "TLSv1.3", or "" */
     const char *tls_cipher;
-    uint32_t dns_ms, tcp_ms, tls_ms;
+    uint32_t dns_ms, tcp_ms, proxy_ms, tls_ms;
+    bool proxied; /* the proxy opened the way */
     bool resumed; /* the TLS session was an earlier one's (RFC 8446 2.2) */
     /* The last byte written certainly never reached the kernel. False also while a send is under
      * way or was cut off by the end, when nobody can know. For the question whether an APPEND that

@@ -21,7 +21,7 @@
 #include <assert.h>
 #include <openssl/ssl.h>
 
-enum stream_state { STREAM_RESOLVING, STREAM_DIALLING, STREAM_HANDSHAKE, STREAM_OPEN };
+enum stream_state { STREAM_RESOLVING, STREAM_DIALLING, STREAM_ASKING_PROXY, STREAM_HANDSHAKE, STREAM_OPEN };
 
 /* Bytes set aside; data is NULL when there are none. */
 struct aside {
@@ -35,9 +35,12 @@ struct stream {
     void *context;
     char *host;
     char server[280], address[64];
+    char *near; /* who is looked up and connected to: the server, or the proxy */
+    const struct proxy_way *way; /* NULL: none */
+    uint16_t port;
     enum stream_security security;
     struct tls_role *role;
-    uint32_t timeout_ms, dns_ms, tcp_ms, tls_ms;
+    uint32_t timeout_ms, dns_ms, tcp_ms, proxy_ms, tls_ms;
     uint64_t phase_since_ms, bytes_in;
 
     enum stream_state state;
@@ -51,6 +54,8 @@ struct stream {
     struct resolve_request *resolve;
     struct dial *dial;
     struct conn *conn;
+    struct proxy *proxy; /* while it is asked */
+    bool proxied;        /* it opened the way */
     struct tls_session *tls;
     struct compression *compression;
     struct wire *wire;

@@ -25,6 +25,14 @@ struct spool_config {
 bool spool_open(const struct spool_config *config, struct spool **spool_r, struct err *err_r) ERR_CHECK;
 /* Is the folder a state folder in which a run has begun, whole or damaged? Opens and makes nothing. */
 bool spool_is_used(const char *folder);
+/* Whether a run could begin with this folder, judged as spool_open judges it; what was not there is not there afterwards
+ * either. */
+struct spool_trial {
+    bool is_used; /* a run has begun in it */
+    bool held;    /* by a run, right now */
+    uint64_t disk_free_bytes, disk_bytes; /* 0: cannot be told */
+};
+bool spool_try(const struct spool_config *config, struct spool_trial *trial_r, struct err *err_r) ERR_CHECK;
 /* After writer and all readers ended. Nulls; NULL is fine. */
 void spool_close(struct spool **spool);
 

@@ -293,22 +293,40 @@ static bool folder_locked(struct state_dir *state_dir, struct err *err_r)
     return err_doing(err_r, "open the state folder");
 }
 
-static bool lock_taken(struct state_dir *state_dir, struct err *err_r)
+/* -1 with *err_r. */
+static int lock_opened(const struct state_dir *state_dir, struct err *err_r)
 {
-    char text[300] = "", host[256] = "";
-    ssize_t got;
-    int error;
+    int fd = state_dir_file(state_dir, "lock", O_RDWR | O_CREAT), error = errno;
 
-    state_dir->lock_fd = state_dir_file(state_dir, "lock", O_RDWR | O_CREAT);
-    error = errno;
-    if (state_dir->lock_fd < 0)
-        return refused(err_r, error, state_dir->folder,
+    if (fd < 0)
+        (void)refused(err_r, error, state_dir->folder,
                        error == EROFS    ? "the file system is read-only"
                        : error == EACCES ? "no permission to write in it"
                        : error == EPERM || error == ELOOP || error == ENXIO
                            ? "its lock is no plain file of this user's; somebody may have put it there"
                        : error == ENOSPC ? "no space left on the disk"
                                          : strerror(error));
+    return fd;
+}
+
+bool place_may_lock(const struct state_dir *state_dir, struct err *err_r)
+{
+    int fd = lock_opened(state_dir, err_r);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 && state_dir_file_judged(state_dir, "data.mdb", err_r) && state_dir_file_judged(state_dir, "lock.mdb", err_r);
+}
+
+static bool lock_taken(struct state_dir *state_dir, struct err *err_r)
+{
+    char text[300] = "", host[256] = "";
+    ssize_t got;
+    int error;
+
+    state_dir->lock_fd = lock_opened(state_dir, err_r);
+    if (state_dir->lock_fd < 0)
+        return false;
     if (!locked(state_dir->lock_fd)) {
         error = errno;
         if (error == EWOULDBLOCK) {

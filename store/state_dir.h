@@ -20,6 +20,8 @@ struct state_dir {
  * that was refused is as it was. */
 bool state_dir_open(struct state_dir *state_dir, const char *folder, bool read_only,
                 struct err *err_r) ERR_CHECK;
+/* May a run lock this folder, which state_dir_open opened read_only: in the words of state_dir_open. Locks nothing. */
+bool place_may_lock(const struct state_dir *state_dir, struct err *err_r) ERR_CHECK;
 /* Does somebody hold the lock? For who did not take it; false when it cannot be told. */
 bool state_dir_is_held(const struct state_dir *state_dir, bool *held_r);
 void state_dir_close(struct state_dir *state_dir);

@@ -16,12 +16,17 @@ int complain(const struct err *err, int code)
     return code;
 }
 
+int complain_code_of_state(const struct err *err)
+{
+    return err->code == EWOULDBLOCK           ? EXIT_STATE_HELD
+           : err->origin == ERR_ORIGIN_CONFIG ? EXIT_BATCH_FILE
+           : err->code == ENOENT              ? EXIT_USAGE
+                                              : EXIT_DISK;
+}
+
 int complain_of_state(const struct err *err)
 {
-    return complain(err, err->code == EWOULDBLOCK              ? EXIT_STATE_HELD
-                         : err->origin == ERR_ORIGIN_CONFIG    ? EXIT_BATCH_FILE
-                         : err->code == ENOENT                 ? EXIT_USAGE
-                                                               : EXIT_DISK);
+    return complain(err, complain_code_of_state(err));
 }
 
 int complain_of_start(const struct err *err)

@@ -10,6 +10,8 @@ int complain(const struct err *err, int code);
 /* A state folder could not be opened: the code says whose fault that is (another run has it, the batch file,
  * nothing was run yet, or the disk). */
 int complain_of_state(const struct err *err);
+/* That code alone. */
+int complain_code_of_state(const struct err *err);
 /* The state folder is not there, or not to be looked at; error: the errno of stat. */
 int complain_not_there(const char *folder, int error);
 /* A user whom --user names and no state folder knows. */

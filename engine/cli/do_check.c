@@ -1,5 +1,6 @@
 #include "engine/cli/do_check.h"
 
+#include "engine/cli/check_local.h"
 #include "engine/cli/check_summary.h"
 #include "engine/cli/complain.h"
 #include "engine/cli/sandbox.h"
@@ -48,6 +49,7 @@ struct check {
     size_t listed;               /* mailboxes of the source whose folders were seen */
     bool brief; /* many users: only what fails is printed */
     bool refused, unreachable;
+    int local; /* exit code of this machine's part */
 };
 
 static void start_some(struct check *check);
@@ -99,6 +101,29 @@ static void print_step(const struct target *t, const struct probe_step *step)
         printf("        why: %s\n        do:  %s\n", step->cause, step->remedy);
 }
 
+static void add_json(struct check *check, const char *side, const char *user, const struct probe_step *step)
+{
+    json_array_append_new(check->steps,
+                          json_pack("{s:s,s:s,s:s,s:b,s:f,s:s,s:o,s:s,s:s}", "side", side, "user", user, "step", step->step,
+                                    "ok", step->ok, "ms", step->ms, "detail", step->detail, "type",
+                                    step->ok ? json_null() : json_string(step->type), "cause", step->cause, "remedy",
+                                    step->remedy));
+}
+
+/* Of this machine. */
+static void local_told(void *context, const struct probe_step *step)
+{
+    struct check *check = context;
+
+    if (check->o->json) {
+        add_json(check, "local", "", step);
+        return;
+    }
+    printf("%-6s  %-10s  %-4s              %s\n", "local", step->step, step->ok ? "ok" : "FAIL", step->detail);
+    if (!step->ok)
+        printf("        why: %s\n        do:  %s\n", step->cause, step->remedy);
+}
+
 static void step_told(void *context, const struct probe_step *step)
 {
     struct target *t = context;
@@ -110,13 +135,7 @@ static void step_told(void *context, const struct probe_step *step)
         snprintf(t->result->type, sizeof t->result->type, "%s", step->type);
     }
     if (check->o->json)
-        json_array_append_new(check->steps,
-                              json_pack("{s:s,s:s,s:s,s:b,s:f,s:s,s:o,s:s,s:s}", "side",
-                                        side_name(t->side), "user", t->user->email_address, "step",
-                                        step->step, "ok", step->ok, "ms", step->ms, "detail",
-                                        step->detail, "type",
-                                        step->ok ? json_null() : json_string(step->type), "cause",
-                                        step->cause, "remedy", step->remedy));
+        add_json(check, side_name(t->side), t->user->email_address, step);
     else
         print_step(t, step);
 }
@@ -243,9 +262,9 @@ static void start_some(struct check *check)
         loop_stop(check->reactor.loop);
 }
 
-static bool wanted(const struct opts *o, size_t index)
+static bool wanted(const struct check *check, size_t index)
 {
-    return o->all_users || o->users.count > 0 || index == 0;
+    return check->o->all_users || settings_names_users(check->settings) || index == 0;
 }
 
 /* One secret, or one application, for all users of this side. */
@@ -266,7 +285,7 @@ static void gather_targets(struct check *check)
         if (sides == (side == SIDE_SOURCE ? OPTS_TARGET_ONLY : OPTS_SOURCE_ONLY))
             continue;
         for (size_t i = 0; i < settings->user_count; i++) {
-            if (!wanted(check->o, i))
+            if (!wanted(check, i))
                 continue;
             check->targets[check->count] = (struct target){
                 .check = check,
@@ -301,7 +320,7 @@ static void tell_unmatched(struct check *check)
 
     for (size_t i = 0; i < check->count; i++)
         tried += check->targets[i].side == SIDE_SOURCE;
-    if (check->listed == 0 || tried < settings->user_count || settings->only_users.count ||
+    if (check->listed == 0 || tried < settings->user_count || settings_is_narrowed(settings) ||
         settings->shard_count > 1)
         return;
     snprintf(where, sizeof where, "the %zu of %zu mailboxes that could be listed", check->listed, tried);
@@ -332,7 +351,6 @@ static int try_all(struct check *check)
     int code;
 
     check->login_guard = login_guard_create(shared);
-    check->steps = json_array();
     check->warnings = json_array();
     check->unmatched = unmatched_create(settings);
     gather_targets(check);
@@ -341,7 +359,7 @@ static int try_all(struct check *check)
     if (check->running > 0)
         loop_run(check->reactor.loop);
     stream_resolver_stop();
-    code = check->unreachable ? EXIT_UNREACHABLE : check->refused ? EXIT_LOGIN_REFUSED : EXIT_DONE;
+    code = check->unreachable ? EXIT_UNREACHABLE : check->refused ? EXIT_LOGIN_REFUSED : check->local;
     tell_unmatched(check);
     if (check->o->json) {
         print_json(check, code == EXIT_DONE);
@@ -366,9 +384,16 @@ int do_check(const struct opts *o, const struct settings *settings)
     struct err err;
     int code;
 
+    check.steps = json_array();
+    if (opts_sides(o) == OPTS_BOTH_SIDES) {
+        if (!o->json)
+            printf("local, this machine\n");
+        check.local = check_local(settings, local_told, &check);
+    }
     sandbox(o, settings, NULL);
     if (!visit_house_open(&house, settings, &err) || !loop_create(&loop, &err)) {
         (void)complain(&err, 0);
+        json_decref(check.steps);
         visit_house_close(&house);
         return err.origin == ERR_ORIGIN_TLS ? EXIT_BATCH_FILE : EXIT_INTERNAL;
     }

@@ -126,13 +126,13 @@ int do_folders(const struct opts *o, const struct settings *settings)
         code = complain(&err, EXIT_BATCH_FILE);
     } else {
         /* One user unless --user names others: the tree is for a person to look at. */
-        for (size_t i = 0; i < settings->user_count && (i == 0 || o->users.count); i++) {
+        for (size_t i = 0; i < settings->user_count && (i == 0 || settings_names_users(settings)); i++) {
             int one = show(o, &house, &settings->users[i]);
 
             if (one != EXIT_DONE)
                 code = one;
         }
-        if (!o->users.count && settings->user_count > 1 && !o->quiet)
+        if (!settings_names_users(settings) && settings->user_count > 1 && !o->quiet)
             fprintf(stderr, "mailhaul: this is %s, the first of %zu users; --user U shows another, also several\n",
                     settings->users[0].email_address, settings->user_count);
     }

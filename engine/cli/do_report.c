@@ -124,9 +124,9 @@ int do_report(const struct opts *o, const struct settings *settings)
         code = complain(&err, EXIT_DISK);
     for (unsigned i = 0; code == EXIT_DONE && !o->quiet && i < report->note_count; i++)
         fprintf(stderr, "mailhaul: warning: %s\n", report->notes[i]);
-    if (code == EXIT_DONE && o->users.count && !o->quiet)
+    if (code == EXIT_DONE && (s.only.count || s.but.count) && !o->quiet)
         fprintf(stderr,
-                "mailhaul: of %u user%s only, as --user asks: the sums are theirs; the batch's state, its time "
+                "mailhaul: of %u user%s only, as was asked: the sums are theirs; the batch's state, its time "
                 "and its course are of all users\n",
                 report->user_count, format_s(report->user_count));
     if (code == EXIT_DONE && o->html_file)

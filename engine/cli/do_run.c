@@ -218,14 +218,13 @@ static void keep_exit_code(struct spool *spool, int code)
 }
 
 /* With --user the sums above are of the whole batch, and the exit code is not. */
-static void tell_asked(const struct opts *o, const struct settings *settings, const struct batch_result *r,
-                       int code, FILE *out)
+static void tell_asked(const struct settings *settings, const struct batch_result *r, int code, FILE *out)
 {
     const char *between = "";
 
-    if (o->users.count == 0)
+    if (!settings_is_narrowed(settings))
         return;
-    fprintf(out, "  Asked for (--user)      %zu user%s: ", settings->user_count, format_s(settings->user_count));
+    fprintf(out, "  Asked for               %zu user%s: ", settings->user_count, format_s(settings->user_count));
     if (r->synced) {
         fprintf(out, "%u done", r->synced);
         between = ", ";
@@ -307,8 +306,8 @@ static void summarize(const struct opts *o, const struct settings *settings, con
     }
     ok = ok && report_write_text(report, REPORT_WHOLE, did, out, &err);
     if (ok)
-        tell_asked(o, settings, result, code, out);
-    if (ok && o->users.count == 0)
+        tell_asked(settings, result, code, out);
+    if (ok && !settings_is_narrowed(settings))
         tell_left(report, settings, code, out);
     report_free(&report);
     fflush(out);

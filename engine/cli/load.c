@@ -2,15 +2,52 @@
 
 #include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
+#include "engine/config/password_command.h"
 #include "engine/config/users.h"
+#include "engine/config/users_from.h"
 
 #include <stdio.h>
+
+/* What else was found beside the error that ended the last load. */
+static struct settings_list other_faults;
 
 int load_complain(const struct err *err)
 {
     bool own = err->code >= EXIT_USAGE && err->code <= EXIT_BATCH_FILE;
+    int code = complain(err, own ? err->code : EXIT_INTERNAL);
 
-    return complain(err, own ? err->code : EXIT_INTERNAL);
+    for (size_t i = 0; i < other_faults.count; i++)
+        fprintf(stderr, "mailhaul: %s\n", other_faults.items[i]);
+    settings_list_deinit(&other_faults);
+    return code;
+}
+
+static void add_all(struct settings_list *to, const struct settings_list *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        settings_list_add(to, slice_cstr(from->items[i]));
+}
+
+/* Nothing is chosen from an empty list: a file that cannot be read chooses nobody. */
+static bool users_chosen(const struct opts *o, struct settings *s, struct settings_list *warnings, struct err *err_r)
+{
+    struct users_from from = { 0 };
+    bool ok = !o->users_from || users_from_read(&from, o->users_from, err_r);
+
+    if (o->users_from)
+        settings_list_add(&s->input_files, slice_cstr(o->users_from));
+    ok = ok && users_select(s, o->users_from ? &from : NULL, warnings, err_r);
+    users_from_deinit(&from);
+    return ok;
+}
+
+bool load_choice(const struct opts *o, struct settings *s, struct settings_list *warnings, struct err *err_r)
+{
+    add_all(&s->only_users, &o->users);
+    add_all(&s->but_users, &o->but_users);
+    add_all(&s->waves, &o->waves);
+    add_all(&s->accept_counts, &o->accept_counts);
+    return users_chosen(o, s, warnings, err_r);
 }
 
 static bool users_loaded(const struct opts *o, struct load_need need, struct settings *s,
@@ -22,21 +59,19 @@ static bool users_loaded(const struct opts *o, struct load_need need, struct set
     s->mode = opts_mode(o->command);
     if (o->has_threads)
         s->threads = o->threads;
-    for (size_t i = 0; i < o->users.count; i++)
-        settings_list_add(&s->only_users, slice_cstr(o->users.items[i]));
-    for (size_t i = 0; i < o->accept_counts.count; i++)
-        settings_list_add(&s->accept_counts, slice_cstr(o->accept_counts.items[i]));
     if (!need.users)
         return true;
-    if (!users_load(s, logins, warnings, &place, err_r))
+    if (!users_load(s, logins, warnings, &place, err_r)) {
+        add_all(&other_faults, &s->user_faults);
         return false;
+    }
     settings_finish(s);
-    if (!users_select(s, warnings, err_r))
+    if (!load_choice(o, s, warnings, err_r))
         return false;
     if (s->user_count == 0)
         fprintf(stderr, "mailhaul: no user falls into shard %u of %u: nothing to do\n", s->shard_number,
                 s->shard_count);
-    return true;
+    return password_commands_run(s, logins.source, logins.target, PASSWORD_COMMAND_LIMIT_S, &other_faults, err_r);
 }
 
 bool load_settings(const struct opts *o, struct load_need need,
@@ -49,12 +84,14 @@ bool load_settings(const struct opts *o, struct load_need need,
         .overrides = &overrides,
         .shard_number = o->shard_number,
         .shard_count = o->shard_count,
+        .faults = &other_faults,
         .local = need.local,
         .any_shard = need.any_shard,
         .other_target = need.other_target,
     };
     bool ok;
 
+    settings_list_deinit(&other_faults);
     for (size_t i = 0; i < o->overrides.count; i++)
         settings_list_add(&overrides, slice_cstr(o->overrides.items[i]));
     for (size_t i = 0; more_overrides && i < more_overrides->count; i++)

@@ -21,7 +21,11 @@ bool load_settings(const struct opts *o, struct load_need need,
                    const struct settings_list *more_overrides, struct settings **settings_r,
                    struct settings_list *warnings, struct err *err_r) ERR_CHECK;
 
-/* Prints the error and gives its exit code. */
+/* Of s->users, which are read, only those whom the command line chooses: --user, --users-from, --wave, --exclude-user and
+ * the shard of s. warnings: sentences are added. Errors: as users_select. */
+bool load_choice(const struct opts *o, struct settings *s, struct settings_list *warnings, struct err *err_r) ERR_CHECK;
+
+/* Prints the error, and the other faults that the last load_settings found beside it, and gives its exit code. */
 int load_complain(const struct err *err);
 
 #endif

@@ -23,8 +23,11 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define FILES_MAX 65536u
 
 /* What a command needs before it starts. */
 enum needs {
@@ -99,7 +102,6 @@ static int run_command(const struct opts *o)
 
     if (o->notify_command)
         notify_begin(o->notify_command); /* the hook may need what is given up here */
-    landlock_no_new_privileges();
     if ((needs & FOLDER_WILL_DO) && is_folder(o->batch_files.items[0]))
         needs = NEEDS_NOTHING;
     /* One side alone needs the other's passwords as little. */
@@ -115,6 +117,7 @@ static int run_command(const struct opts *o)
                                                .any_shard = needs & NEEDS_NO_SHARD,
                                                .local = needs & NEEDS_LOCAL },
                            NULL, &settings, &warnings, &err);
+    landlock_no_new_privileges(); /* a program that tells passwords may need what is given up here */
     /* An option that names a wrong file is told before what else is wrong. */
     if (!outputs_check(o, loaded && (needs & NEEDS_USERS) ? settings : NULL, &outputs_err)) {
         code = load_complain(&outputs_err);
@@ -141,6 +144,21 @@ static void keep_openssl_to_the_end(void)
     (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
 }
 
+/* What the system lets it have: each connection is an open file. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    rlim_t most;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    most = limit.rlim_max > FILES_MAX ? FILES_MAX : limit.rlim_max;
+    if (limit.rlim_cur >= most)
+        return;
+    limit.rlim_cur = most;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char **argv)
 {
     struct opts o;
@@ -151,6 +169,7 @@ int main(int argc, char **argv)
     umask(077);
     keep_openssl_to_the_end();
     secret_harden_process();
+    raise_file_limit();
     json_wipes();
     if (!opts_parse(&o, argc, argv, &err)) {
         code = load_complain(&err);

@@ -65,6 +65,8 @@ enum option_kind {
 #define BIT(command) (1u << OPTS_##command)
 #define ALL          ((1u << OPTS_COMMAND_COUNT) - 1)
 #define OF(field)    offsetof(struct opts, field)
+/* Those that choose among users. */
+#define CHOOSES      (ALL & ~(BIT(SIGN_IN) | BIT(EXPORT) | BIT(SPOOL_CHECK)))
 
 static const char *const when_words[] = { "auto", "always", "never", NULL };
 static const char *const level_words[] = { "error", "warn", "info", "debug", "trace", NULL };
@@ -128,6 +130,10 @@ static const struct option options[] = {
     { .name = "accept-counts", OPTION_LIST, "U", OF(accept_counts), BIT(RETRY),
       "for this user take what the target lacks as it is, with a doubt; repeatable" },
     { .name = "user", OPTION_LIST, "U", OF(users), ALL, "only this EmailAddress or UserName; repeatable" },
+    { .name = "users-from", OPTION_TEXT, "FILE", OF(users_from), CHOOSES,
+      "only the users whom FILE names, one EmailAddress or UserName a line; # begins a comment" },
+    { .name = "exclude-user", OPTION_LIST, "U", OF(but_users), CHOOSES, "all but this EmailAddress or UserName; repeatable" },
+    { .name = "wave", OPTION_LIST, "W", OF(waves), CHOOSES, "only the users of this Wave of users.csv; repeatable" },
     { .name = "shard", OPTION_SHARD, "I/N", 0, ALL, "only the users of part I of N" },
     { .name = "threads", OPTION_THREADS, "N", 0, ALL, "event loops; 0: the processors", NULL, 0, 256 },
     { .name = "set", OPTION_LIST, "section.key=value", OF(overrides), ALL,
@@ -149,6 +155,7 @@ static const struct option options[] = {
 };
 /* clang-format on */
 #define OPTION_COUNT (sizeof options / sizeof *options)
+_Static_assert(OPTION_COUNT <= 64, "a bit each of those that were given");
 
 const char *opts_command_name(enum opts_command command)
 {
@@ -173,6 +180,8 @@ void opts_deinit(struct opts *o)
 {
     settings_list_deinit(&o->batch_files);
     settings_list_deinit(&o->users);
+    settings_list_deinit(&o->but_users);
+    settings_list_deinit(&o->waves);
     settings_list_deinit(&o->accept_counts);
     settings_list_deinit(&o->overrides);
 }

@@ -48,6 +48,9 @@ struct opts {
     unsigned shard_number, shard_count; /* count 0: not given */
     unsigned split; /* plan: into so many shards; 0: not asked for */
     struct settings_list users;         /* --user */
+    struct settings_list but_users;     /* --exclude-user */
+    struct settings_list waves;         /* --wave */
+    const char *users_from;             /* or NULL */
     struct settings_list overrides;     /* --set, as written */
     const char *log_file;               /* or NULL */
     const char *log_level;              /* "error" .. "trace", or NULL */

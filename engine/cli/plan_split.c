@@ -16,8 +16,8 @@ bool plan_split_check(const struct settings *settings, unsigned shards, struct e
     struct split split;
     bool ok;
 
-    if (settings->shard_count > 1 || settings->only_users.count)
-        return config_refuse(err_r, CONFIG_EXIT_USAGE, "--split divides all users: give it without --shard and --user");
+    if (settings->shard_count > 1 || settings_is_narrowed(settings))
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "--split divides all users: give it without --shard and without a choice of users");
     if (settings->shards && settings->shards != shards)
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "--split %u: the batch file fixes the count: shards = %u", shards,
                              settings->shards);

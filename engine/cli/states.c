@@ -2,8 +2,11 @@
 
 #include "engine/cli/complain.h"
 #include "engine/cli/exits.h"
+#include "engine/cli/load.h"
 #include "engine/cli/shards.h"
 #include "engine/config/config.h"
+#include "engine/config/users.h"
+#include "engine/config/users_from.h"
 #include "engine/report/format.h"
 #include "engine/report/share.h"
 #include "io/base/mem.h"
@@ -31,7 +34,7 @@ static void add(struct states *s, struct spool *spool, const char *folder, unsig
 {
     s->list = mem_resize(s->list, s->count + 1u, sizeof *s->list);
     s->list[s->count++] = (struct report_state){
-        .spool = spool, .folder = mem_text(folder), .number = number, .of = of, .only = s->only
+        .spool = spool, .folder = mem_text(folder), .number = number, .of = of, .only = &s->only, .but = &s->but
     };
     if (spool) {
         s->spools = mem_resize(s->spools, s->opened + 1u, sizeof(struct spool *));
@@ -280,16 +283,16 @@ static bool each_user(void *context, const struct user_record *user)
     return true;
 }
 
-/* A name of --user that no state folder knows is told. */
-static int check_asked(const struct states *s)
+/* A name that no state folder knows is told. */
+static int check_known(const struct states *s, const struct settings_list *names)
 {
-    struct asked asked = { s->only, NULL };
+    struct asked asked = { names, NULL };
     struct err err;
     int code = EXIT_DONE;
 
-    if (!s->only || s->only->count == 0)
+    if (names->count == 0)
         return EXIT_DONE;
-    asked.known = mem_zero(s->only->count, sizeof *asked.known);
+    asked.known = mem_zero(names->count, sizeof *asked.known);
     for (unsigned i = 0; code == EXIT_DONE && i < s->opened; i++) {
         struct reader *reader = NULL;
 
@@ -305,10 +308,62 @@ static int check_asked(const struct states *s)
 
             each_user(&asked, &user);
         }
-    for (size_t i = 0; code != EXIT_DISK && i < s->only->count; i++)
+    for (size_t i = 0; code != EXIT_DISK && i < names->count; i++)
         if (!asked.known[i])
-            code = complain_unknown_user(slice_cstr(s->only->items[i]));
+            code = complain_unknown_user(slice_cstr(names->items[i]));
     free(asked.known);
+    return code;
+}
+
+static void add_names(struct settings_list *to, const struct settings_list *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        settings_list_add(to, slice_cstr(from->items[i]));
+}
+
+/* Waves are known to users.csv alone. */
+static int add_wave(const struct opts *o, struct states *s, const char *batch_file)
+{
+    struct config_request request = { .batch_file = batch_file, .overrides = &o->overrides, .any_shard = true, .local = true };
+    struct settings_list unsaid = { 0 };
+    struct settings *settings = NULL;
+    struct users_place place;
+    struct err err;
+    struct stat st;
+    int code = EXIT_DONE;
+
+    if ((stat(batch_file, &st) == 0 && S_ISDIR(st.st_mode)) || share_is(batch_file)) {
+        fprintf(stderr, "mailhaul: --wave: %s knows no waves; name the batch file, whose users.csv does\n", batch_file);
+        return EXIT_USAGE;
+    }
+    if (!config_load(&request, &settings, &unsaid, &err) ||
+        !users_load(settings, (struct users_need){ 0 }, &unsaid, &place, &err) || !load_choice(o, settings, &unsaid, &err))
+        code = complain(&err, err.code);
+    for (size_t i = 0; code == EXIT_DONE && i < settings->user_count; i++)
+        settings_list_add(&s->only, slice_cstr(settings->users[i].email_address));
+    settings_list_deinit(&unsaid);
+    settings_destroy(&settings);
+    return code;
+}
+
+/* Whom --user, --users-from, --wave and --exclude-user mean. */
+static int choose_users(const struct opts *o, struct states *s)
+{
+    struct users_from from = { 0 };
+    struct err err;
+    int code = EXIT_DONE;
+
+    add_names(&s->but, &o->but_users);
+    if (o->waves.count) {
+        for (size_t i = 0; code == EXIT_DONE && i < o->batch_files.count; i++)
+            code = add_wave(o, s, o->batch_files.items[i]);
+        return code;
+    }
+    add_names(&s->only, &o->users);
+    if (o->users_from && !users_from_read(&from, o->users_from, &err))
+        code = complain(&err, err.code);
+    add_names(&s->only, &from.names);
+    users_from_deinit(&from);
     return code;
 }
 
@@ -329,7 +384,7 @@ int states_open(const struct opts *o, struct states *s)
 
     *s = (struct states){ .distrust = o->command == OPTS_SPOOL_CHECK };
     if (o->command == OPTS_STATUS || o->command == OPTS_REPORT)
-        s->only = &o->users;
+        code = choose_users(o, s);
     s->settings = mem_zero(o->batch_files.count, sizeof(struct settings *));
     for (size_t i = 0; code == EXIT_DONE && i < o->batch_files.count; i++) {
         struct config_request request = {
@@ -353,7 +408,10 @@ int states_open(const struct opts *o, struct states *s)
     settings_list_deinit(&warnings);
     if (code == EXIT_DONE)
         code = look(s);
-    return code == EXIT_DONE ? check_asked(s) : code;
+    /* Who is in the wave and has no record yet was not looked at: that is no slip. */
+    if (code == EXIT_DONE && o->waves.count == 0)
+        code = check_known(s, &s->only);
+    return code == EXIT_DONE ? check_known(s, &s->but) : code;
 }
 
 void states_close(struct states *s)
@@ -368,6 +426,8 @@ void states_close(struct states *s)
         settings_destroy(&s->settings[i]);
     for (unsigned i = 0; i < s->share_count; i++)
         share_close(&s->shares[i]);
+    settings_list_deinit(&s->only);
+    settings_list_deinit(&s->but);
     free(s->shares);
     free(s->list);
     free(s->spools);

@@ -20,11 +20,11 @@ struct states {
     struct settings **settings; /* of the batch files that were read here */
     unsigned settings_count;
     bool distrust;              /* as in struct spool_config */
-    const struct settings_list *only; /* as in struct report_state; borrowed */
+    struct settings_list only, but; /* as in struct report_state */
 };
 
-/* All arguments of the command line, of status and report with the users of --user only; one of these whom no
- * state folder knows is an error. What is wrong is told on standard error; returns the exit code. states_close
+/* All arguments of the command line, of status and report with the users of --user, --users-from, --wave and
+ * --exclude-user only; a name of these that no state folder knows is an error. What is wrong is told on standard error; returns the exit code. states_close
  * is due either way. */
 int states_open(const struct opts *o, struct states *s);
 /* Those of a batch file that is read already; settings must outlive the states. The same otherwise. */

@@ -2,6 +2,7 @@
 
 #include "engine/report/format.h"
 #include "engine/report/report.h"
+#include "engine/folders/names_lines.h"
 #include "engine/folders/names_match.h"
 #include "engine/folders/names_text.h"
 #include "engine/folders/roles.h"
@@ -55,10 +56,16 @@ struct unmatched *unmatched_create(const struct settings *settings)
                       sizeof *s->all);
     want_patterns(s, "exclude-folders", &p->exclude_folders);
     want_patterns(s, "include-folders", &p->include_folders);
-    for (size_t i = 0; i < settings->folder_count; i++)
+    for (size_t i = 0; i < settings->folder_count; i++) {
+        char *source = settings->folders[i].source;
+        const struct settings_list one = { .items = &settings->folders[i].source, .count = 1 };
+        bool pattern = names_line_is_pattern(source);
+
         s->all[s->count++] = (struct wanted){ .key = "[folders]",
-                                              .text = settings->folders[i].source,
-                                              .folded = names_folded_whole(settings->folders[i].source) };
+                                              .text = source,
+                                              .pattern = pattern ? names_patterns_create(&one, true) : NULL,
+                                              .folded = pattern ? NULL : names_folded_whole(source) };
+    }
     return s;
 }
 

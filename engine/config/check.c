@@ -1,12 +1,14 @@
 #include "engine/config/state.h"
 #include "engine/config/text.h"
 #include "engine/config/value.h"
+#include "engine/config/value_network.h"
 #include "engine/folders/names_match.h"
 #include "io/base/mem.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CREDENTIALS "client-secret-file, certificate, refresh-token-file or device-code = yes"
@@ -169,10 +171,33 @@ static bool check_become(const struct config_state *c, enum config_section secti
                            "has no meaning with auth = %s: the master password has no name", word);
     if (e->auth != AUTH_KERIO_MASTER && !e->admin_user)
         return config_fail(c, section, "admin-user", err_r, "missing; auth = %s needs it", word);
-    if (!has(c, section, "admin-password-file"))
+    if (!has(c, section, "admin-password-file") && !e->password_command)
         return config_fail(c, section, "admin-password-file", err_r,
                            "missing; auth = %s needs it", word);
     return true;
+}
+
+/* One command for all users gives the administrator's password; one that names the user, each one's own. */
+static bool check_command(const struct config_state *c, enum config_section section, struct err *err_r)
+{
+    const struct settings_endpoint *e = endpoint(c, section);
+    bool each;
+
+    if (!e->password_command)
+        return true;
+    if (e->oauth.grant != SETTINGS_GRANT_NONE || e->auth == AUTH_EXTERNAL)
+        return config_fail(c, section, "password-command", err_r, "has no meaning where %s logs in",
+                           e->auth == AUTH_EXTERNAL ? "a certificate" : "a token");
+    if (!not_both(c, section, "admin-password-file", "password-command", err_r))
+        return false;
+    each = value_names_user(slice_cstr(e->password_command));
+    if (each && settings_admin_logs_in(e))
+        return config_fail(c, section, "password-command", err_r,
+                           "asks for each user's password, though the administrator logs in for all; leave {user} out, "
+                           "or admin-user");
+    return each || settings_admin_logs_in(e) ||
+           config_fail(c, section, "password-command", err_r,
+                       "would give one password for all users: put {user} or {address} in it, or name admin-user");
 }
 
 static bool check_login(const struct config_state *c, enum config_section section,
@@ -186,7 +211,7 @@ static bool check_login(const struct config_state *c, enum config_section sectio
         return false;
     if (!check_become(c, section, err_r))
         return false;
-    if (e->admin_user && !has(c, section, "admin-password-file") && e->auth != AUTH_EXTERNAL &&
+    if (e->admin_user && !has(c, section, "admin-password-file") && !e->password_command && e->auth != AUTH_EXTERNAL &&
         !is_oauth(e->auth) && e->oauth.grant == SETTINGS_GRANT_NONE)
         return config_fail(c, section, "admin-password-file", err_r,
                            "missing; admin-user needs a password");
@@ -323,7 +348,7 @@ static bool check_endpoint(const struct config_state *c, enum config_section sec
                            "contradicts the %s that gives tokens; take auto, xoauth2 or "
                            "oauthbearer",
                            settings_grant_name(e->oauth.grant));
-    return check_tls(c, section, err_r) && check_login(c, section, err_r);
+    return check_tls(c, section, err_r) && check_login(c, section, err_r) && check_command(c, section, err_r);
 }
 
 static bool check_patterns(const struct config_state *c, const char *key,
@@ -348,6 +373,8 @@ static bool check_policy(const struct config_state *c, struct err *err_r)
         p->since_s >= p->before_s)
         return config_fail(c, CONFIG_POLICY, "before", err_r,
                            "is not after since, so that no message would move");
+    if (p->since_s != SETTINGS_NO_SINCE && p->since_s > time(NULL))
+        config_warn(c, CONFIG_POLICY, "since", "is in the future, so that no message moves before it");
     return true;
 }
 

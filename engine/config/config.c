@@ -6,6 +6,7 @@
 #include "engine/config/state.h"
 #include "engine/config/text.h"
 #include "engine/config/value.h"
+#include "engine/folders/names_lines.h"
 #include "io/base/mem.h"
 
 #include <assert.h>
@@ -143,13 +144,21 @@ static bool give_folder(struct config_state *c, struct origin at, struct slice s
 {
     struct settings *s = c->settings;
     struct settings_folder *row = NULL;
-    char *target = NULL;
+    char *target = NULL, *name;
+    const char *fault;
 
     if (!value_text(value, &target) || *target == '\0') {
         free(target);
         return fail_at(c, at, err_r, "[folders] %.*s: %s", shown(source), source.data,
                        value_quote_is_open(value) ? "the quote is not closed"
                                                   : "expected the name of a target folder");
+    }
+    name = slice_dup(source);
+    fault = names_line_fault(name, target);
+    free(name);
+    if (fault) {
+        free(target);
+        return fail_at(c, at, err_r, "[folders] %.*s: %s", shown(source), source.data, fault);
     }
     for (size_t i = 0; i < s->folder_count; i++)
         if (slice_equal(source, slice_cstr(s->folders[i].source)))
@@ -217,6 +226,15 @@ static void warn_of_empty(const struct config_state *c, struct origin at, enum c
     settings_list_add(c->warnings, slice_cstr(line));
 }
 
+/* "35MB # limit" */
+static bool has_comment(struct slice value)
+{
+    for (size_t i = 1; i < value.size; i++)
+        if (value.data[i] == '#' && (value.data[i - 1] == ' ' || value.data[i - 1] == '\t'))
+            return true;
+    return false;
+}
+
 static bool give(struct config_state *c, struct origin at, enum config_section section,
                  struct slice name, struct slice value, struct err *err_r)
 {
@@ -244,8 +262,9 @@ static bool give(struct config_state *c, struct origin at, enum config_section s
                           c->request->batch_file, fault, sizeof fault)) {
         if (at.option)
             return fail_at(c, at, err_r, "%s", fault);
-        return fail_at(c, at, err_r, "[%s] %s: %s: %s", config_section_name(section), key->name,
-                       config_text_shown(value, value_shown), fault);
+        return fail_at(c, at, err_r, "[%s] %s: %s: %s%s", config_section_name(section), key->name,
+                       config_text_shown(value, value_shown), fault,
+                       has_comment(value) ? ". A comment behind a value begins with ; and not with #" : "");
     }
     free(given->value);
     given->value = slice_dup(value);
@@ -260,7 +279,7 @@ static bool entry_read(void *context, const struct config_entry *e, struct err *
     enum config_section section;
 
     if (!find_section(c, at, e->section, &section, err_r))
-        return false;
+        return e->key.data != NULL; /* told at its own line */
     /* Who shares a mailbox is said of the users, not of the server. */
     if (section == CONFIG_TARGET && c->request->other_target &&
         !slice_equal_nocase(e->key, SLICE("accept-shared")))
@@ -292,18 +311,20 @@ static bool apply_override(struct config_state *c, const char *text, struct err 
 
 static bool load(struct config_state *c, struct err *err_r)
 {
+    struct config_faults faults = { .others = c->request->faults };
     struct config_text text;
-    bool ok;
+    struct err err;
 
     if (!config_text_read(c->request->batch_file, CONFIG_BYTES_MAX, CONFIG_EXIT_BATCH, &text,
                           err_r))
         return false;
     config_text_warn(&text, c->request->batch_file, c->warnings);
-    ok = config_ini_read(slice_of(text.data, text.size), c->name, entry_read, c, err_r);
+    config_ini_read(slice_of(text.data, text.size), c->name, entry_read, c, &faults);
     config_text_deinit(&text);
-    for (size_t i = 0; ok && c->request->overrides && i < c->request->overrides->count; i++)
-        ok = apply_override(c, c->request->overrides->items[i], err_r);
-    return ok && config_check(c, err_r);
+    for (size_t i = 0; c->request->overrides && i < c->request->overrides->count; i++)
+        if (!apply_override(c, c->request->overrides->items[i], &err))
+            config_fault(&faults, &err);
+    return config_faults_end(&faults, err_r) && config_check(c, err_r);
 }
 
 bool config_load(const struct config_request *request, struct settings **settings_r,

@@ -14,6 +14,7 @@ struct config_request {
     unsigned shard_number, shard_count;    /* --shard; count 0: not given */
     bool other_target; /* rehearse: what the file says of [target] is passed over */
     bool any_shard; /* no state is written: without --shard the users of all shards are meant */
+    struct settings_list *faults; /* the other faults, a sentence each, when config_load fails; may be NULL */
     bool local; /* status, report: no server is met, so secrets and shard may be missing */
 };
 

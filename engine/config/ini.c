@@ -21,11 +21,10 @@ struct ini_reader_state {
     unsigned line;
     char section[CONFIG_INI_LINE_MAX + 1];
     size_t section_size;
-    bool in_section;
+    bool in_section, bad_section;
     bool (*entry)(void *context, const struct config_entry *e, struct err *err_r);
     void *context;
-    struct err *err_r;
-    bool failed;
+    struct config_faults *faults;
 };
 
 static bool is_blank(char c)
@@ -35,8 +34,18 @@ static bool is_blank(char c)
 
 static void fail(struct ini_reader_state *r, const char *what)
 {
-    config_refuse(r->err_r, CONFIG_EXIT_BATCH, "%s:%u: %s", r->name, r->line, what);
-    r->failed = true;
+    struct err err;
+
+    (void)config_refuse(&err, CONFIG_EXIT_BATCH, "%s:%u: %s", r->name, r->line, what);
+    config_fault(r->faults, &err);
+}
+
+static void tell_entry(struct ini_reader_state *r, const struct config_entry *e)
+{
+    struct err err;
+
+    if (!r->entry(r->context, e, &err))
+        config_fault(r->faults, &err);
 }
 
 /* "[name]" and perhaps a comment; tells the owner. */
@@ -47,6 +56,7 @@ static void read_section(struct ini_reader_state *r, struct slice line)
     struct slice name = slice_trim(slice_from(slice_first(line, end), 1));
     struct config_entry e = { .line = r->line };
 
+    r->bad_section = true;
     if (end == SIZE_MAX) {
         fail(r, "expected [section]; ] is missing");
         return;
@@ -58,9 +68,9 @@ static void read_section(struct ini_reader_state *r, struct slice line)
     memcpy(r->section, name.data, name.size);
     r->section_size = name.size;
     r->in_section = true;
+    r->bad_section = false;
     e.section = slice_of(r->section, r->section_size);
-    if (!r->entry(r->context, &e, r->err_r))
-        r->failed = true;
+    tell_entry(r, &e);
 }
 
 /* Copies line into out (room for its bytes), hiding what libinih must not see. False when no =
@@ -113,40 +123,49 @@ static void reveal(char *text)
     }
 }
 
-/* libinih's fgets: the next line that holds a key, or NULL at the end or after a failure. */
+static bool has_control_byte(struct slice line)
+{
+    for (size_t i = 0; i < line.size; i++)
+        if (((unsigned char)line.data[i] < ' ' && line.data[i] != '\t') || line.data[i] == 0x7F)
+            return true;
+    return false;
+}
+
+/* libinih's fgets: the next line that holds a key, or NULL at the end. */
 static char *next_line(char *out, int cap, void *stream)
 {
     struct ini_reader_state *r = stream;
     struct slice line;
 
-    while (!r->failed && slice_split(&r->rest, '\n', &line)) {
+    while (slice_split(&r->rest, '\n', &line)) {
         r->line++;
         if (line.size && line.data[line.size - 1] == '\r')
             line.size--;
         line = slice_trim(line);
         if (line.size == 0 || line.data[0] == ';' || line.data[0] == '#')
             continue;
-        for (size_t i = 0; i < line.size; i++)
-            if (((unsigned char)line.data[i] < ' ' && line.data[i] != '\t') ||
-                line.data[i] == 0x7F) {
-                fail(r, "a control byte, which no batch file has");
-                return NULL;
-            }
+        if (has_control_byte(line)) {
+            fail(r, "a control byte, which no batch file has");
+            continue;
+        }
         if (line.size > CONFIG_INI_LINE_MAX || line.size + 2 > (size_t)cap) {
             fail(r, "the line is too long");
-            return NULL;
+            continue;
         }
         if (line.data[0] == '[') {
             read_section(r, line);
             continue;
         }
+        if (r->bad_section)
+            continue;
         if (!hide(line, out)) {
             fail(r, "expected key = value");
-            return NULL;
+            continue;
         }
         if (!r->in_section) {
             fail(r, "a key before the first [section]");
-            return NULL;
+            r->bad_section = true; /* and all up to one are */
+            continue;
         }
         out[line.size] = '\n';
         out[line.size + 1] = '\0';
@@ -180,8 +199,6 @@ static int one_key(void *user, const char *section, const char *name, const char
     char *key, *text;
 
     (void)section; /* cut at 49 bytes there */
-    if (r->failed)
-        return 0;
     key = mem_text(name);
     text = mem_text(value ? value : "");
     reveal(key);
@@ -194,29 +211,30 @@ static int one_key(void *user, const char *section, const char *name, const char
         e.section = slice_of(r->section, r->section_size);
         e.key = slice_cstr(key);
         e.value = slice_trim(slice_cstr(text));
-        if (!r->entry(r->context, &e, r->err_r))
-            r->failed = true;
+        tell_entry(r, &e);
     }
     free(key);
     free(text);
     return 1;
 }
 
-bool config_ini_read(struct slice text, const char *name,
+void config_ini_read(struct slice text, const char *name,
                      bool (*entry)(void *context, const struct config_entry *e, struct err *err_r),
-                     void *context, struct err *err_r)
+                     void *context, struct config_faults *faults)
 {
     size_t fault = config_text_fault(text);
     struct ini_reader_state *r;
-    bool ok;
 
     if (fault != SIZE_MAX) {
         unsigned line, column;
+        struct err err;
 
         config_text_position(text, fault, &line, &column);
-        return config_refuse(err_r, CONFIG_EXIT_BATCH, "%s:%u: %s at column %u%s", name, line,
-                             text.data[fault] ? "not UTF-8" : "a NUL byte", column,
-                             text.data[fault] ? CONFIG_TEXT_CONVERT : "");
+        (void)config_refuse(&err, CONFIG_EXIT_BATCH, "%s:%u: %s at column %u%s", name, line,
+                            text.data[fault] ? "not UTF-8" : "a NUL byte", column,
+                            text.data[fault] ? CONFIG_TEXT_CONVERT : "");
+        config_fault(faults, &err);
+        return;
     }
     if (&ini_max_line)
         ini_max_line = CONFIG_INI_LINE_MAX + 3;
@@ -225,10 +243,8 @@ bool config_ini_read(struct slice text, const char *name,
     r->name = name;
     r->entry = entry;
     r->context = context;
-    r->err_r = err_r;
-    if (ini_parse_stream(next_line, r, one_key, r) != 0 && !r->failed)
+    r->faults = faults;
+    if (ini_parse_stream(next_line, r, one_key, r) != 0 && faults->count == 0)
         fail(r, "cannot be read as key = value");
-    ok = !r->failed;
     free(r);
-    return ok;
 }

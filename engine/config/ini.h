@@ -9,6 +9,7 @@
 #ifndef ENGINE_CONFIG_INI_H
 #define ENGINE_CONFIG_INI_H
 
+#include "engine/config/text.h"
 #include "io/base/err.h"
 #include "io/base/slice.h"
 
@@ -21,12 +22,13 @@ struct config_entry {
     unsigned line;      /* from 1 */
 };
 
-/* Calls entry for each section line and each key, in order, until it returns false. Slices are
- * borrowed for the call. Errors of its own: not UTF-8, a control byte, a line over the cap or
+/* Calls entry for each section line and each key, in order. Slices are borrowed for the call. A line that entry
+ * refuses, or that is none, becomes one of faults; what follows a section line that is none is passed over up to the
+ * next one. Faults of its own: not UTF-8, a control byte, a line over the cap or
  * without =, a key before the first section; code 78, text "NAME:LINE: ...". Not for several
  * threads at once: libinih's line length is a global. */
-bool config_ini_read(struct slice text, const char *name,
+void config_ini_read(struct slice text, const char *name,
                      bool (*entry)(void *context, const struct config_entry *e, struct err *err_r),
-                     void *context, struct err *err_r) ERR_CHECK;
+                     void *context, struct config_faults *faults);
 
 #endif

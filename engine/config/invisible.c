@@ -55,15 +55,31 @@ struct slice invisible_trim(struct slice text)
     }
 }
 
-uint32_t invisible_in(struct slice text)
+/* The first character of which is(code) holds, or 0. */
+static uint32_t first_that(struct slice text, bool (*is)(uint32_t code))
 {
     while (text.size) {
         uint32_t code;
         size_t size = shown_sequence(text.data, text.size, &code);
 
-        if (size && is_invisible(code))
+        if (size && is(code))
             return code;
         text = slice_from(text, size ? size : 1);
     }
     return 0;
+}
+
+uint32_t invisible_in(struct slice text)
+{
+    return first_that(text, is_invisible);
+}
+
+static bool is_typographic(uint32_t code)
+{
+    return (code >= 0x2018 && code <= 0x201F) || code == 0xAB || code == 0xBB || code == 0x2039 || code == 0x203A;
+}
+
+uint32_t invisible_quote_in(struct slice text)
+{
+    return first_that(text, is_typographic);
 }

@@ -2,6 +2,7 @@
 
 #include "engine/config/text.h"
 #include "engine/config/value.h"
+#include "engine/config/value_network.h"
 #include "io/base/mem.h"
 
 #include <assert.h>
@@ -34,6 +35,7 @@ static const char *const cloud_words[] = { "global", "us-gov", "us-dod", "china"
 static const char *const signing_words[] = { "ps256", "rs256", NULL };
 static const char *const labels_words[] = { "one-copy", "every-folder", NULL };
 static const char *const order_words[] = { "newest-first", "oldest-first", NULL };
+static const char *const user_order_words[] = { "as-listed", "closest-to-done", "smallest-first", NULL };
 static const char *const tls_words[] = { "verify", "no-verify", "none", NULL };
 static const char *const tls_level_words[] = { "system", "0", "1", "2", "3", "4", "5", NULL };
 static const char *const read_only_words[] = { "usual", "strict", NULL };
@@ -83,6 +85,14 @@ const struct config_key config_keys[] = {
       .help = "PEM file of the certificate, with its chain, that is shown to clients of listen" },
     { "listen-key", IN_BATCH, CONFIG_FILE, OF_BATCH(listen_key), .value_name = "FILE",
       .otherwise = "in listen-certificate", .help = "PEM file of its key" },
+    { "bandwidth-max", IN_BATCH, CONFIG_BANDWIDTH, OF_BATCH(bandwidth_max), .value_name = "SIZE[, HH:MM-HH:MM SIZE, ...]",
+      .fallback = "0",
+      .help = "bytes a second of all connections together, both sides; with times of day (local) the first that is "
+              "open counts, and a size alone stands for all others; 0: no limit" },
+    { "user-order", IN_BATCH, CONFIG_WORD, OF_BATCH(user_order), .words = user_order_words, .value_name = "WORD",
+      .fallback = "as-listed",
+      .help = "which users go first, by what plan and earlier runs know: those with the least mail left, or the "
+              "smallest mailboxes; unknown ones come last" },
 
     { "preset", IN_TARGET, CONFIG_WORD, OF_ENDPOINT(preset), .words = preset_words,
       .value_name = "WORD", .fallback = "exchange-online",
@@ -102,6 +112,12 @@ const struct config_key config_keys[] = {
     { "admin-password-file", IN_EITHER, CONFIG_SECRET, OF_ENDPOINT(admin_password),
       .value_name = "FILE", .otherwise = "none",
       .help = "its first line is the administrator's password" },
+    { "password-command", IN_EITHER, CONFIG_COMMAND, OF_ENDPOINT(password_command), .value_name = "COMMAND",
+      .otherwise = "none",
+      .help = "a program whose first line of output is the administrator's password, or, with {user} or {address} in "
+              "it, each user's; run without a shell" },
+    { "proxy", IN_EITHER, CONFIG_PROXY, OF_ENDPOINT(proxy), .value_name = "URL", .otherwise = "none",
+      .help = "socks5://[user:password@]host:port or http://...: the way of the IMAP connections to this server" },
     { "tls", IN_EITHER, CONFIG_CHOICE, 0, .words = tls_words, .value_name = "WORD",
       .fallback = "verify",
       .help = "no-verify encrypts without knowing to whom; none with imap:// is plain text" },
@@ -417,6 +433,18 @@ static bool store_url(struct settings_endpoint *e, struct slice value)
     return true;
 }
 
+/* As it is written: its words keep their quotes until it is run. */
+static bool store_command(char **field, struct slice value)
+{
+    struct settings_list words = { NULL, 0 };
+    bool ok = value_words(value, &words);
+
+    settings_list_deinit(&words);
+    if (ok)
+        replace(field, slice_dup(value));
+    return ok;
+}
+
 static bool store_any(const struct config_key *key, void *field, struct slice value,
                       const char *batch_file)
 {
@@ -470,6 +498,12 @@ static bool store_any(const struct config_key *key, void *field, struct slice va
         return ok;
     case CONFIG_FORM:
         return value_login_form(value, &ok) && store_text(field, value);
+    case CONFIG_COMMAND:
+        return store_command(field, value);
+    case CONFIG_PROXY:
+        return value_proxy(value, field);
+    case CONFIG_BANDWIDTH:
+        return value_bandwidths(value, field);
     }
     return false;
 }
@@ -482,8 +516,9 @@ static void expect_words(const struct config_key *key, char *out, size_t cap)
         used += (size_t)snprintf(out + used, cap - used, "%s %s", i ? "," : "", key->words[i]);
 }
 
-static void expect(const struct config_key *key, bool quoted, char *out, size_t cap)
+static void expect(const struct config_key *key, struct slice value, char *out, size_t cap)
 {
+    bool quoted = slice_starts(value, SLICE("\""));
     const char *words = NULL;
 
     switch (key->kind) {
@@ -545,7 +580,19 @@ static void expect(const struct config_key *key, bool quoted, char *out, size_t 
         words = "a certificate's SHA-256 in 64 hexadecimal digits";
         break;
     case CONFIG_FORM:
-        words = "a login form with {user} in it, such as {user}*{admin}";
+        if (slice_find_nocase(value, SLICE("{user}")) != SIZE_MAX)
+            words = "a login form in which braces hold only {user}, {domain} or {admin}";
+        else
+            words = "a login form with {user} in it, such as {user}*{admin}";
+        break;
+    case CONFIG_COMMAND:
+        words = "a program and its arguments; what has blanks within stands in quotes, and in braces only {user} or {address}";
+        break;
+    case CONFIG_PROXY:
+        words = "socks5://host:port or http://host:port, with user:password@ before the host where it wants a login";
+        break;
+    case CONFIG_BANDWIDTH:
+        words = "bytes a second such as 20MB, or with times of day 08:00-18:00 2MB, 20MB; at least 100KB, or 0";
         break;
     }
     snprintf(out, cap, "%s", words);
@@ -563,7 +610,7 @@ bool config_key_store(const struct config_key *key, void *base, struct slice val
     } else if (key->kind == CONFIG_URL) {
         snprintf(fault_r, fault_cap, "%s", value_imap_url_fault(value));
     } else {
-        expect(key, slice_starts(value, SLICE("\"")), expected, sizeof expected);
+        expect(key, value, expected, sizeof expected);
         snprintf(fault_r, fault_cap, "%sexpected %s", value.size ? "" : "the value is empty; ", expected);
     }
     return false;

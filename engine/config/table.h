@@ -37,7 +37,10 @@ enum config_kind {
     CONFIG_URL,          /* host, port and tls.mode of a struct settings_endpoint */
     CONFIG_HTTPS,        /* char * */
     CONFIG_PIN,          /* has_pin and pin of a struct settings_tls */
-    CONFIG_FORM          /* char *, a login form */
+    CONFIG_FORM,         /* char *, a login form */
+    CONFIG_COMMAND,      /* char *, words of a program's command line */
+    CONFIG_PROXY,        /* struct proxy_way */
+    CONFIG_BANDWIDTH     /* struct settings_bandwidths */
 };
 
 struct config_key {

@@ -232,3 +232,26 @@ void config_text_position(struct slice text, size_t offset, unsigned *line_r, un
         }
     }
 }
+
+bool config_fault(struct config_faults *faults, const struct err *err)
+{
+    if (faults->count++ == 0)
+        faults->first = *err;
+    else if (faults->others && faults->count <= CONFIG_FAULTS_MAX)
+        settings_list_add(faults->others, slice_cstr(err->server_text));
+    return true;
+}
+
+bool config_faults_end(struct config_faults *faults, struct err *err_r)
+{
+    char text[80];
+
+    if (faults->count == 0)
+        return true;
+    *err_r = faults->first;
+    if (faults->others && faults->count > CONFIG_FAULTS_MAX) {
+        snprintf(text, sizeof text, "and %u more faults", faults->count - CONFIG_FAULTS_MAX);
+        settings_list_add(faults->others, slice_cstr(text));
+    }
+    return false;
+}

@@ -51,6 +51,18 @@ const char *config_text_shown(struct slice value, char out[CONFIG_SHOWN_MAX + 1]
 /* Where a relative path leads that was written in the file `from`; a fresh string. */
 char *config_text_beside(const char *from, struct slice path);
 
+/* All faults of a file are told at once, up to CONFIG_FAULTS_MAX of them. */
+#define CONFIG_FAULTS_MAX 20u
+struct config_faults {
+    struct err first;
+    struct settings_list *others; /* borrowed: a sentence each; NULL: they are not wanted */
+    unsigned count;
+};
+/* One more. Returns true, so that reading goes on. */
+bool config_fault(struct config_faults *faults, const struct err *err);
+/* True when there was none. Else *err_r is the first, and how many were left out stands last in others. */
+bool config_faults_end(struct config_faults *faults, struct err *err_r) ERR_CHECK;
+
 /* Sets PERMANENT/RUN, origin CONFIG, code exit_code. Returns false. */
 bool config_refuse(struct err *err_r, int exit_code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

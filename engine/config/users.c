@@ -13,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHOWN_MAX  60
-#define FAULTS_MAX 5u /* rows named by their line, beside the first */
+#define SHOWN_MAX 60
 
 enum column {
     COLUMN_ADDRESS,
@@ -26,6 +25,7 @@ enum column {
     COLUMN_PASSWORD_FILE,
     COLUMN_MAX_MESSAGE_SIZE,
     COLUMN_EXCLUDE_FOLDERS,
+    COLUMN_WAVE,
     COLUMN_COUNT
 };
 
@@ -42,6 +42,7 @@ static const struct {
     { "PasswordFile", "in place of Password: a file whose first line is the password" },
     { "MaxMessageSize", "in place of the policy's max-message-size" },
     { "ExcludeFolders", "in place of the policy's exclude-folders" },
+    { "Wave", "the group that moves together, such as 1 or physics; --wave takes it alone" },
 };
 
 /* Where two cells of a row stand; 0: the cell is not there. */
@@ -65,6 +66,7 @@ struct csv {
     size_t blanks;     /* passwords without quotes that begin or end with a blank */
     size_t line_ends;  /* passwords with a line end within */
     struct users_place first_blank, first_line_end, first_tiny;
+    struct users_place first_twice; /* of rows that name one thing */
     unsigned tiny_bytes; /* the first MaxMessageSize below 1 KB; 0: none */
     bool target_password_unused;
 };
@@ -93,13 +95,9 @@ static bool is_header(const struct users_cell *cells, unsigned count)
     bool known = false;
 
     for (unsigned i = 0; i < count; i++) {
-        struct slice rest = cells[i].text, part;
-        char between = slice_find(rest, ';') != SIZE_MAX ? ';' : '\t';
-
-        if (slice_find(rest, '@') != SIZE_MAX)
+        if (slice_find(cells[i].text, '@') != SIZE_MAX)
             return false;
-        while (slice_split(&rest, between, &part))
-            known |= names_column(part);
+        known |= names_column(cells[i].text);
     }
     return known;
 }
@@ -132,12 +130,56 @@ static bool read_column(struct csv *f, const struct users_cell *cell)
     }
     if (name.size == 0)
         return users_refuse(&f->in, cell->at, "a column without a name");
-    if (slice_find(name, ';') != SIZE_MAX || slice_find(name, '\t') != SIZE_MAX)
-        return users_refuse(&f->in, cell->at, "columns must be separated by commas, not by %s",
-                      slice_find(name, ';') != SIZE_MAX ? "semicolons" : "tabs");
     nearest_text(&near, "", "", hint, sizeof hint);
     return users_refuse(&f->in, cell->at, "%.*s: unknown column%s", shown(name), name.data,
                   hint[0] ? hint : column_names(all, sizeof all));
+}
+
+/* How many columns the line has when it is divided so. A header has neither quotes within nor line ends. */
+static unsigned columns_of(struct slice line, char between)
+{
+    struct slice part;
+    unsigned known = 0;
+
+    while (slice_split(&line, between, &part)) {
+        part = invisible_trim(part);
+        if (part.size > 1 && part.data[0] == '"' && part.data[part.size - 1] == '"')
+            part = slice_from(slice_first(part, part.size - 1), 1);
+        known += names_column(part);
+    }
+    return known;
+}
+
+static struct slice line_here(const struct csv *f)
+{
+    struct slice rest = slice_of(f->in.data + f->in.at, f->in.size - f->in.at);
+
+    return slice_trim(slice_first(rest, slice_find(rest, '\n')));
+}
+
+/* By the header: spreadsheets write what is usual in their country. Excel's first line "sep=;" says it in words, and is
+ * no row. */
+static void find_comma(struct csv *f)
+{
+    static const char all[] = { ',', ';', '\t' };
+    struct slice line = line_here(f);
+    unsigned most = 0;
+
+    f->in.comma = ',';
+    if (line.size == 5 && slice_starts_nocase(line, SLICE("sep=")) && memchr(all, line.data[4], sizeof all)) {
+        users_skip_line(&f->in);
+        users_skip_blank(&f->in);
+        f->in.comma = line.data[4];
+        line = line_here(f);
+    }
+    for (unsigned i = 0; i < sizeof all; i++) {
+        unsigned count = columns_of(line, all[i]);
+
+        if (count > most) {
+            most = count;
+            f->in.comma = all[i];
+        }
+    }
 }
 
 static bool read_header(struct csv *f)
@@ -147,6 +189,7 @@ static bool read_header(struct csv *f)
     unsigned count;
 
     users_skip_blank(&f->in);
+    find_comma(f);
     begin = f->in.here;
     if (!users_read_row(&f->in, cells, COLUMN_COUNT + 1, &count))
         return false;
@@ -168,7 +211,7 @@ static bool source_needs_password(const struct csv *f)
 {
     const struct settings_endpoint *e = &f->settings->source;
 
-    if (!f->need.source || settings_admin_logs_in(e) || e->auth == AUTH_EXTERNAL)
+    if (!f->need.source || settings_admin_logs_in(e) || e->password_command || e->auth == AUTH_EXTERNAL)
         return false;
     if (e->oauth.grant == SETTINGS_GRANT_REFRESH_TOKEN)
         return !e->oauth.refresh_token_file;
@@ -179,7 +222,7 @@ static bool target_needs_password(const struct csv *f)
 {
     const struct settings_endpoint *e = &f->settings->target;
 
-    return f->need.target && e->preset == SETTINGS_PRESET_IMAP && !settings_admin_logs_in(e) &&
+    return f->need.target && e->preset == SETTINGS_PRESET_IMAP && !settings_admin_logs_in(e) && !e->password_command &&
            e->auth != AUTH_EXTERNAL &&
            (e->oauth.grant == SETTINGS_GRANT_NONE ||
             (e->oauth.grant == SETTINGS_GRANT_REFRESH_TOKEN && !e->oauth.refresh_token_file));
@@ -267,6 +310,9 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum column co
         return false;
     switch (column) {
     case COLUMN_ADDRESS:
+        if (invisible_quote_in(text))
+            return users_refuse(&f->in, cell->at, "EmailAddress: %.*s: has a typographic quote (U+%04X) within; type it anew",
+                          shown(text), text.data, (unsigned)invisible_quote_in(text));
         if (!value_address(text))
             return users_refuse(&f->in, cell->at, "EmailAddress: %.*s: expected an address such as ann@x.org",
                           shown(text), text.data);
@@ -311,6 +357,9 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum column co
         break;
     case COLUMN_EXCLUDE_FOLDERS:
         return store_exclude(f, user, cell);
+    case COLUMN_WAVE:
+        user->wave = slice_dup(text);
+        break;
     case COLUMN_COUNT:
         break;
     }
@@ -336,6 +385,11 @@ static bool check_row(struct csv *f, const struct settings_user *user, struct us
     return true;
 }
 
+static const char *comma_name(char comma)
+{
+    return comma == ',' ? "comma" : comma == ';' ? "semicolon" : "tab";
+}
+
 static bool store_row(struct csv *f, const struct users_cell *cells, unsigned count,
                       struct users_place begin)
 {
@@ -344,8 +398,10 @@ static bool store_row(struct csv *f, const struct users_cell *cells, unsigned co
     struct settings_user *user;
 
     if (count != f->width)
-        return users_refuse(&f->in, begin, "the row has %u cell%s, the header %u%s", count, count == 1 ? "" : "s", f->width,
-                      count > f->width ? "; a cell with a comma within stands in quotes" : "");
+        return users_refuse(&f->in, begin, "the row has %u cell%s, the header %u%s%s%s", count, count == 1 ? "" : "s",
+                            f->width, count > f->width ? "; a cell with a " : "",
+                            count <= f->width ? "" : comma_name(f->in.comma),
+                            count > f->width ? " within stands in quotes" : "");
     if (index >= USERS_ROWS_MAX)
         return users_refuse(&f->in, begin, "more than %u users; split the batch", USERS_ROWS_MAX);
     if ((index & (index - 1)) == 0)
@@ -377,73 +433,80 @@ static struct users_place place_of(const struct csv *f, size_t row, bool target)
                                  target ? at->target : at->address };
 }
 
-static bool check_twice(struct csv *f)
+/* All of them, as faults of their own. */
+static void check_addresses(struct csv *f, struct config_faults *faults)
 {
     const struct settings_user *users = f->settings->users + f->first_user;
-    size_t count = f->settings->user_count - f->first_user;
-    struct users_twice twice;
+    size_t count = f->settings->user_count - f->first_user, pairs;
+    struct users_pair *all = users_all_twice(users, count, users_address, &pairs);
 
-    if (users_find_twice(users, count, users_address, NULL, &twice))
-        return users_refuse(&f->in, place_of(f, twice.second, false),
-                      "EmailAddress: %.*s: is there twice, first in line %u", SHOWN_MAX,
-                      users[twice.second].email_address, users[twice.first].line);
-    if (!f->settings->target.accept_shared &&
-        users_find_twice(users, count, users_target_mailbox, NULL, &twice))
-        return users_refuse(&f->in, place_of(f, twice.second, users[twice.second].target_user_name != NULL),
-                      "%s: %.*s: is the target mailbox of line %u too, so that the mail of two people would "
-                      "lie in one mailbox; if that is meant, write accept-shared = yes under [target]",
-                      users[twice.second].target_user_name ? "TargetUserName" : "EmailAddress", SHOWN_MAX,
-                      users_target_mailbox(&users[twice.second]), users[twice.first].line);
-    return true;
+    for (size_t i = 0; i < pairs; i++) {
+        (void)users_refuse(&f->in, place_of(f, all[i].second, false), "EmailAddress: %.*s: is there twice, first in line %u",
+                           SHOWN_MAX, users[all[i].second].email_address, users[all[i].first].line);
+        if (faults->count == 0)
+            f->first_twice = *f->in.place_r;
+        config_fault(faults, f->in.err_r);
+    }
+    free(all);
+}
+
+static void check_mailboxes(struct csv *f, struct config_faults *faults)
+{
+    const struct settings_user *users = f->settings->users + f->first_user;
+    size_t count = f->settings->user_count - f->first_user, pairs;
+    struct users_pair *all = users_all_twice(users, count, users_target_mailbox, &pairs);
+
+    for (size_t i = 0; i < pairs; i++) {
+        const struct settings_user *user = &users[all[i].second];
+        bool named = user->target_user_name != NULL;
+
+        (void)users_refuse(&f->in, place_of(f, all[i].second, named),
+                           "%s: %.*s: is the target mailbox of line %u too, so that the mail of two people would "
+                           "lie in one mailbox; if that is meant, write accept-shared = yes under [target]",
+                           named ? "TargetUserName" : "EmailAddress", SHOWN_MAX, users_target_mailbox(user),
+                           users[all[i].first].line);
+        if (faults->count == 0)
+            f->first_twice = *f->in.place_r;
+        config_fault(faults, f->in.err_r);
+    }
+    free(all);
 }
 
 /* The file */
 
-/* The first fault is told in words, of the others where they are: else each would cost a run. */
-static bool tell_faults(struct csv *f, const unsigned *lines, unsigned faults)
-{
-    size_t cap = sizeof f->in.err_r->server_text, used = strlen(f->in.err_r->server_text);
-    unsigned more = faults - 1;
-
-    if (more && used < cap)
-        used += (size_t)snprintf(f->in.err_r->server_text + used, cap - used, ". %u more row%s faults: line%s", more,
-                                 more == 1 ? " has" : "s have", more == 1 ? "" : "s");
-    for (unsigned i = 0; i < more && i < FAULTS_MAX && used < cap; i++)
-        used += (size_t)snprintf(f->in.err_r->server_text + used, cap - used, "%s %u", i ? "," : "", lines[i]);
-    if (more > FAULTS_MAX && used < cap)
-        snprintf(f->in.err_r->server_text + used, cap - used, ", ...");
-    return false;
-}
-
+/* Each row by itself: else each fault would cost a run. Rows that name one thing are looked for among good ones. */
 static bool read_rows(struct csv *f)
 {
-    struct users_place *place_r = f->in.place_r;
-    struct err *err_r = f->in.err_r;
-    unsigned lines[FAULTS_MAX], faults = 0;
+    struct users_place *place_r = f->in.place_r, place, first = { 0, 0 };
+    struct err *err_r = f->in.err_r, err;
+    struct config_faults faults = { .others = &f->settings->user_faults };
+    bool whole = true;
 
-    while (users_skip_blank(&f->in)) {
-        struct users_place begin = f->in.here, other_place;
+    f->in.place_r = &place;
+    f->in.err_r = &err;
+    while (whole && users_skip_blank(&f->in)) {
+        struct users_place begin = f->in.here;
         struct users_cell cells[COLUMN_COUNT];
-        struct err other_err;
         unsigned count;
-        bool whole;
 
-        if (faults) {
-            f->in.place_r = &other_place;
-            f->in.err_r = &other_err;
-        }
         whole = users_read_row(&f->in, cells, COLUMN_COUNT, &count);
         if (whole && (users_row_is_blank(cells, count, COLUMN_COUNT) || store_row(f, cells, count, begin)))
             continue;
-        if (faults > 0 && faults <= FAULTS_MAX)
-            lines[faults - 1] = begin.line;
-        faults++;
-        if (!whole)
-            break; /* nobody knows where the next row begins */
+        if (faults.count == 0)
+            first = place;
+        config_fault(&faults, &err); /* and where a row is not whole, nobody knows where the next one begins */
+    }
+    if (faults.count == 0) {
+        check_addresses(f, &faults);
+        if (faults.count == 0 && !f->settings->target.accept_shared)
+            check_mailboxes(f, &faults);
+        first = f->first_twice;
     }
     f->in.place_r = place_r;
     f->in.err_r = err_r;
-    return faults == 0 || tell_faults(f, lines, faults);
+    if (faults.count)
+        *place_r = first;
+    return config_faults_end(&faults, err_r);
 }
 
 static bool parse(struct csv *f)
@@ -460,7 +523,7 @@ static bool parse(struct csv *f)
         return false;
     if (f->settings->user_count == f->first_user)
         return users_refuse(&f->in, f->in.here, "no users after the header");
-    return check_twice(f);
+    return true;
 }
 
 static void warn(struct csv *f)

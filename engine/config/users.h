@@ -1,5 +1,6 @@
 /* users.csv into settings: RFC 4180, UTF-8 with or without byte-order mark, a header row, any order
- * of columns. Contacts nothing.
+ * of columns; semicolons or tabs in place of commas, as spreadsheets write them, and a first line sep=; too. Contacts
+ * nothing.
  */
 #ifndef ENGINE_CONFIG_USERS_H
 #define ENGINE_CONFIG_USERS_H
@@ -23,7 +24,7 @@ struct users_need {
 /* Reads s->users_file and appends its rows to s->users; s has been through config_load. Passwords
  * go to secrets at once and the file's buffer is wiped. PasswordFile is relative to users.csv.
  * warnings: sentences are added. Errors: PERMANENT/RUN, origin CONFIG, code 65, text
- * "FILE:LINE:COLUMN: what" of the first fault, and the lines of the next ones; s->users then holds some of the
+ * "FILE:LINE:COLUMN: what" of the first fault; s->user_faults has those of the next rows, and s->users some of the
  * rows. */
 bool users_load(struct settings *s, struct users_need need, struct settings_list *warnings,
                 struct users_place *place_r, struct err *err_r) ERR_CHECK;
@@ -33,10 +34,14 @@ bool users_parse(struct settings *s, char *text, size_t size, const char *name,
                  struct users_need need, struct settings_list *warnings, bool *has_passwords_r,
                  struct users_place *place_r, struct err *err_r) ERR_CHECK;
 
-/* Keeps the users of s->only_users (all when empty) that are in this shard, by s->split_file where that is there and by
- * address otherwise. warnings: sentences are added. Errors: an address that no row has (code 64, with the nearest one); a
- * split_file with another number of shards (64, commands that only look at the state go by address) or a faulty one (78). */
-bool users_select(struct settings *s, struct settings_list *warnings, struct err *err_r) ERR_CHECK;
+struct users_from;
+/* Keeps the users of s->only_users and from (all when both are empty; from may be NULL, else its names go into
+ * s->only_users) that are of s->waves, not of s->but_users, and in this shard, by s->split_file where that is there and by
+ * address otherwise. warnings: sentences are added. Errors: a name or wave that no row has (code 64, with the nearest one);
+ * a choice that leaves nobody in any shard (64); a split_file with another number of shards (64, commands that only look
+ * at the state go by address) or a faulty one (78). */
+bool users_select(struct settings *s, const struct users_from *from, struct settings_list *warnings,
+                  struct err *err_r) ERR_CHECK;
 
 /* Names and meanings of the columns, for the manual. */
 void users_describe(void (*tell)(void *context, const char *column, const char *help),

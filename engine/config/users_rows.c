@@ -64,7 +64,7 @@ static bool read_quoted(struct users_rows *f, struct users_cell *cell)
     }
     cell->text = slice_of(out, used);
     cell->quoted = true;
-    if (!at_row_end(f) && !next_is(f, ','))
+    if (!at_row_end(f) && !next_is(f, f->comma))
         return users_refuse(f, f->here, "text after the closing quote; a quote within is written \"\"");
     return true;
 }
@@ -77,7 +77,7 @@ static bool read_cell(struct users_rows *f, struct users_cell *cell)
     cell->quoted = false;
     if (next_is(f, '"'))
         return read_quoted(f, cell);
-    while (!at_row_end(f) && !next_is(f, ',')) {
+    while (!at_row_end(f) && !next_is(f, f->comma)) {
         if (next_is(f, '"'))
             return users_refuse(f, f->here,
                           "a quote inside a cell; put the cell in quotes and write it \"\"");
@@ -87,6 +87,12 @@ static bool read_cell(struct users_rows *f, struct users_cell *cell)
     }
     cell->text = slice_of(f->data + begin, f->at - begin);
     return true;
+}
+
+void users_skip_line(struct users_rows *f)
+{
+    while (f->at < f->size && take(f) != '\n')
+        ;
 }
 
 bool users_skip_blank(struct users_rows *f)
@@ -105,12 +111,11 @@ bool users_read_row(struct users_rows *f, struct users_cell *cells, unsigned max
         if (!read_cell(f, count < max ? &cells[count] : &spare))
             return false;
         count++;
-        if (!next_is(f, ','))
+        if (!next_is(f, f->comma))
             break;
         take(f);
     }
-    while (f->at < f->size && take(f) != '\n')
-        ;
+    users_skip_line(f);
     *count_r = count;
     return true;
 }

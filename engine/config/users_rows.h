@@ -8,6 +8,7 @@ struct users_rows {
     char *data; /* cells in quotes are decoded in place */
     size_t size, at;
     struct users_place here;
+    char comma; /* what divides the cells: , ; or a tab */
     const char *name; /* for messages */
     struct users_place *place_r;
     struct err *err_r;
@@ -23,6 +24,8 @@ struct users_cell {
 /* Sets err_r and place_r, as users_load says; false. */
 bool users_refuse(struct users_rows *f, struct users_place at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Goes past this line. */
+void users_skip_line(struct users_rows *f);
 /* Goes past line ends; false at the end of the file. */
 bool users_skip_blank(struct users_rows *f);
 /* The row that begins here: at most max cells are kept, all are counted. */

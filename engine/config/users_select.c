@@ -2,22 +2,147 @@
 #include "engine/config/split.h"
 #include "engine/config/text.h"
 #include "engine/config/users.h"
+#include "engine/config/users_from.h"
 #include "engine/config/users_twice.h"
+#include "engine/folders/names_index.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SHOWN_MAX 60
 
-/* Options take either name: one account may be the source of many addresses. */
-static bool is_called(const struct settings_user *user, const char *name)
+/* Names by which options call users: an address in any case, or a login as it is written. One account may be the
+ * source of many addresses. */
+struct called {
+    struct names_index folded, exact;
+};
+
+static void called_init(struct called *c)
 {
-    return users_same_name(name, user->email_address) || strcmp(name, user->user_name) == 0;
+    names_index_init(&c->folded);
+    names_index_init(&c->exact);
 }
+
+static void called_deinit(struct called *c)
+{
+    names_index_deinit(&c->folded);
+    names_index_deinit(&c->exact);
+}
+
+static void put_folded(struct names_index *index, const char *text)
+{
+    char *folded = slice_dup_folded(slice_cstr(text));
+
+    names_index_put(index, slice_cstr(folded), 0);
+    free(folded);
+}
+
+static bool has_folded(struct names_index *index, const char *text)
+{
+    char *folded = slice_dup_folded(slice_cstr(text));
+    bool has = names_index_find(index, slice_cstr(folded)) != NAMES_INDEX_NONE;
+
+    free(folded);
+    return has;
+}
+
+static void call(struct called *c, const char *address, const char *user_name)
+{
+    put_folded(&c->folded, address);
+    names_index_put(&c->exact, slice_cstr(user_name), 0);
+}
+
+static bool is_called(struct called *c, const char *address, const char *user_name)
+{
+    return has_folded(&c->folded, address) || names_index_find(&c->exact, slice_cstr(user_name)) != NAMES_INDEX_NONE;
+}
+
+static void call_list(struct called *c, const struct settings_list *names)
+{
+    called_init(c);
+    for (size_t i = 0; i < names->count; i++)
+        call(c, names->items[i], names->items[i]);
+}
+
+/* ---- names that no row has ---- */
+
+static const char *nearest_user(const struct settings *s, const char *name, char *hint, size_t cap)
+{
+    struct nearest near;
+
+    nearest_init(&near, slice_cstr(name));
+    for (size_t i = 0; i < s->user_count; i++)
+        nearest_offer(&near, s->users[i].email_address);
+    return nearest_text(&near, "", "", hint, cap);
+}
+
+/* place: "--user", or where in a file the name stands. */
+static bool unknown_user(const struct settings *s, const char *place, const char *name, struct err *err_r)
+{
+    char hint[120];
+
+    return config_refuse(err_r, CONFIG_EXIT_USAGE, "%.100s %.*s: no such EmailAddress or UserName in %s%s", place,
+                         SHOWN_MAX, name, config_text_name(s->users_file),
+                         nearest_user(s, name, hint, sizeof hint));
+}
+
+static bool are_known(const struct settings *s, struct called *rows, const char *option,
+                      const struct settings_list *names, struct err *err_r)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (!is_called(rows, names->items[i], names->items[i]))
+            return unknown_user(s, option, names->items[i], err_r);
+    return true;
+}
+
+static bool are_waves_known(const struct settings *s, struct err *err_r)
+{
+    struct names_index waves;
+    bool known = true;
+
+    names_index_init(&waves);
+    for (size_t i = 0; i < s->user_count; i++)
+        if (s->users[i].wave)
+            put_folded(&waves, s->users[i].wave);
+    for (size_t i = 0; known && i < s->waves.count; i++) {
+        struct nearest near;
+        char hint[120];
+
+        known = has_folded(&waves, s->waves.items[i]);
+        if (known)
+            continue;
+        nearest_init(&near, slice_cstr(s->waves.items[i]));
+        for (size_t k = 0; k < s->user_count; k++)
+            if (s->users[k].wave)
+                nearest_offer(&near, s->users[k].wave);
+        (void)config_refuse(err_r, CONFIG_EXIT_USAGE, "--wave %.*s: no row of %s has this Wave%s%s", SHOWN_MAX,
+                            s->waves.items[i], config_text_name(s->users_file),
+                            waves.count ? "" : "; it names no waves",
+                            nearest_text(&near, "", "", hint, sizeof hint));
+    }
+    names_index_deinit(&waves);
+    return known;
+}
+
+/* ---- the choice ---- */
 
 struct choice {
     const struct settings *settings;
+    struct called only, but;
+    struct names_index waves;
     struct split split;
+    size_t meant; /* of whatever shard */
 };
+
+static bool is_meant(struct choice *c, const struct settings_user *user)
+{
+    const struct settings *s = c->settings;
+
+    return (s->only_users.count == 0 || is_called(&c->only, user->email_address, user->user_name)) &&
+           (s->waves.count == 0 || (user->wave && has_folded(&c->waves, user->wave))) &&
+           !(s->but_users.count && is_called(&c->but, user->email_address, user->user_name));
+}
 
 static bool is_in_shard(const struct choice *choice, const struct settings_user *user)
 {
@@ -30,10 +155,12 @@ static bool is_in_shard(const struct choice *choice, const struct settings_user 
 
 static bool is_selected(void *context, const struct settings_user *user)
 {
-    const struct choice *choice = context;
-    const struct settings *s = choice->settings;
+    struct choice *c = context;
 
-    return (s->only_users.count == 0 || settings_list_has_user(&s->only_users, user)) && is_in_shard(choice, user);
+    if (!is_meant(c, user))
+        return false;
+    c->meant++;
+    return is_in_shard(c, user);
 }
 
 /* A command that only looks may be asked for the shards of an older division. */
@@ -58,39 +185,49 @@ static bool read_split(const struct settings *s, struct split *split_r, struct s
                          s->shard_number, s->shard_count, config_text_name(s->split_file), there, there);
 }
 
-static bool are_known(const struct settings *s, const char *option, const struct settings_list *names,
-                      struct err *err_r)
+static bool choose(struct settings *s, struct settings_list *warnings, struct err *err_r)
 {
-    for (size_t i = 0; i < names->count; i++) {
-        const char *address = names->items[i];
-        struct nearest near;
-        bool found = false;
-        char hint[120];
+    struct choice c = { .settings = s };
 
-        nearest_init(&near, slice_cstr(address));
-        for (size_t j = 0; j < s->user_count && !found; j++) {
-            found = is_called(&s->users[j], address);
-            nearest_offer(&near, s->users[j].email_address);
-        }
-        if (!found)
-            return config_refuse(err_r, CONFIG_EXIT_USAGE,
-                                 "--%s %.*s: no such EmailAddress or UserName in %s%s", option, SHOWN_MAX,
-                                 address, config_text_name(s->users_file),
-                                 nearest_text(&near, "", "", hint, sizeof hint));
-    }
-    return true;
+    if (!read_split(s, &c.split, warnings, err_r))
+        return false;
+    call_list(&c.only, &s->only_users);
+    call_list(&c.but, &s->but_users);
+    names_index_init(&c.waves);
+    for (size_t i = 0; i < s->waves.count; i++)
+        put_folded(&c.waves, s->waves.items[i]);
+    settings_users_keep(s, is_selected, &c);
+    called_deinit(&c.only);
+    called_deinit(&c.but);
+    names_index_deinit(&c.waves);
+    split_deinit(&c.split);
+    return c.meant > 0 || !settings_is_narrowed(s) ||
+           config_refuse(err_r, CONFIG_EXIT_USAGE,
+                         "no user of %s is left by --user, --users-from, --wave and --exclude-user together",
+                         config_text_name(s->users_file));
 }
 
-bool users_select(struct settings *s, struct settings_list *warnings, struct err *err_r)
+bool users_select(struct settings *s, const struct users_from *from, struct settings_list *warnings,
+                  struct err *err_r)
 {
-    struct choice choice = { .settings = s };
+    struct called rows;
+    bool ok;
 
-    if (!are_known(s, "user", &s->only_users, err_r) ||
-        !are_known(s, "accept-counts", &s->accept_counts, err_r))
-        return false;
-    if (!read_split(s, &choice.split, warnings, err_r))
-        return false;
-    settings_users_keep(s, is_selected, &choice);
-    split_deinit(&choice.split);
-    return true;
+    called_init(&rows);
+    for (size_t i = 0; i < s->user_count; i++)
+        call(&rows, s->users[i].email_address, s->users[i].user_name);
+    ok = are_known(s, &rows, "--user", &s->only_users, err_r) &&
+         are_known(s, &rows, "--exclude-user", &s->but_users, err_r) &&
+         are_known(s, &rows, "--accept-counts", &s->accept_counts, err_r) && are_waves_known(s, err_r);
+    for (size_t i = 0; ok && from && i < from->names.count; i++) {
+        char place[128];
+
+        snprintf(place, sizeof place, "%.80s:%u:", config_text_name(from->path), from->lines[i]);
+        if (!is_called(&rows, from->names.items[i], from->names.items[i]))
+            ok = unknown_user(s, place, from->names.items[i], err_r);
+        else
+            settings_list_add(&s->only_users, slice_cstr(from->names.items[i]));
+    }
+    called_deinit(&rows);
+    return ok && choose(s, warnings, err_r);
 }

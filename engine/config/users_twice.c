@@ -56,20 +56,50 @@ static int compare_rows(const void *a, const void *b, void *context)
     return order ? order : x < y ? -1 : x > y;
 }
 
+/* Rows in the order of their names; malloc'ed. */
+static uint32_t *rows_by_name(const struct settings_user *users, size_t count, users_name *name)
+{
+    struct by_name by = { users, name };
+    uint32_t *order = mem_zero(count, sizeof *order);
+
+    for (uint32_t i = 0; i < count; i++)
+        order[i] = i;
+    qsort_r(order, count, sizeof *order, compare_rows, &by);
+    return order;
+}
+
+static int compare_pairs(const void *a, const void *b)
+{
+    const struct users_pair *x = a, *y = b;
+
+    return x->second < y->second ? -1 : x->second > y->second;
+}
+
+struct users_pair *users_all_twice(const struct settings_user *users, size_t count, users_name *name, size_t *pairs_r)
+{
+    uint32_t *order = rows_by_name(users, count, name);
+    struct users_pair *pairs = mem_zero(count, sizeof *pairs);
+    size_t used = 0;
+
+    for (size_t i = 1; i < count; i++)
+        if (users_same_name(name(&users[order[i - 1]]), name(&users[order[i]])))
+            pairs[used++] = (struct users_pair){ order[i - 1], order[i] };
+    free(order);
+    qsort(pairs, used, sizeof *pairs, compare_pairs);
+    *pairs_r = used;
+    return pairs;
+}
+
 bool users_find_twice(const struct settings_user *users, size_t count, users_name *name,
                       bool (*counts)(const struct settings_user *first, const struct settings_user *second),
                       struct users_twice *twice_r)
 {
-    struct by_name by = { users, name };
     uint32_t *order;
 
     *twice_r = (struct users_twice){ .second = SIZE_MAX };
     if (count < 2)
         return false;
-    order = mem_zero(count, sizeof *order);
-    for (uint32_t i = 0; i < count; i++)
-        order[i] = i;
-    qsort_r(order, count, sizeof *order, compare_rows, &by);
+    order = rows_by_name(users, count, name);
     for (size_t i = 1; i < count; i++) {
         const struct settings_user *before = &users[order[i - 1]], *user = &users[order[i]];
 

@@ -27,6 +27,12 @@ struct users_twice {
 bool users_find_twice(const struct settings_user *users, size_t count, users_name *name,
                       bool (*counts)(const struct settings_user *first, const struct settings_user *second),
                       struct users_twice *twice_r);
+/* Two rows that have one name; indexes count from 0. */
+struct users_pair {
+    size_t first, second;
+};
+/* All rows that have the name of one before them, each with the nearest such one, by second; malloc'ed. */
+struct users_pair *users_all_twice(const struct settings_user *users, size_t count, users_name *name, size_t *pairs_r);
 /* Adds a sentence to warnings where rows from first on read the same mail at the source (one UserName, and no
  * UserRoot that parts them), and where source and target are one mailbox. name: the file's, for the sentence.
  */

@@ -1,6 +1,7 @@
 #include "engine/imap/utf7.h"
 #include "engine/folders/names.h"
 #include "engine/folders/names_index.h"
+#include "engine/folders/names_lines.h"
 #include "engine/folders/names_text.h"
 #include "engine/folders/roles.h"
 #include "io/base/mem.h"
@@ -25,10 +26,10 @@ struct mapping {
     struct names_index taken;   /* key of a target name -> row */
     struct names_index raws;    /* key of the same name as the target writes it -> row */
     struct names_index numbers; /* key of a wanted name -> the number that is tried next */
-    struct names_index words;   /* folded source name -> line of [folders] */
+    struct names_lines lines;   /* of [folders] */
     struct names_place *places; /* of every row, also of those that only others lie below */
     enum turn *turns;
-    const char **users_words; /* of every row; NULL: none */
+    char **users_words; /* of every row, by [folders]; NULL: none */
     bool has_archive; /* some row of the source has this role */
     size_t *levels;
     size_t *order;
@@ -91,20 +92,6 @@ static bool take(struct mapping *m, const char *name, const char *raw, size_t ro
 }
 
 /* ---- where a row goes ---------------------------------------------------------------------- */
-
-/* What [folders] makes of a name; NULL: nothing. */
-static const char *find_users_word(struct mapping *m, const char *name)
-{
-    char *folded;
-    size_t line;
-
-    if (m->words.count == 0)
-        return NULL;
-    folded = names_folded_whole(name);
-    line = names_index_find(&m->words, slice_cstr(folded));
-    free(folded);
-    return line == NAMES_INDEX_NONE ? NULL : m->rules->settings->folders[line].target;
-}
 
 /* Gmail's All Mail, as far as no label has it: what its users have archived. */
 static bool is_all_mail(const struct names_source *r)
@@ -304,19 +291,13 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
     names_index_init(&m.taken);
     names_index_init(&m.raws);
     names_index_init(&m.numbers);
-    names_index_init(&m.words);
+    names_lines_init(&m.lines, rules->settings);
     m.places = mem_zero(count, sizeof *m.places);
     m.turns = mem_zero(count, sizeof *m.turns);
     m.users_words = mem_zero(count, sizeof *m.users_words);
     m.levels = mem_zero(count, sizeof *m.levels);
     m.order = mem_zero(count, sizeof *m.order);
     find_special(&m);
-    for (size_t i = 0; i < rules->settings->folder_count; i++) {
-        char *folded = names_folded_whole(rules->settings->folders[i].source);
-
-        (void)names_index_add(&m.words, slice_cstr(folded), i);
-        free(folded);
-    }
     for (size_t i = 0; i < count; i++) {
         if (rows[i].target_raw)
             (void)take(&m, rows[i].target_name, rows[i].target_raw, i);
@@ -325,7 +306,7 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
         m.order[i] = i;
     }
     for (size_t i = 0; i < count; i++) {
-        m.users_words[i] = find_users_word(&m, rows[i].name);
+        m.users_words[i] = names_lines_word(&m.lines, rows[i].name);
         m.turns[i] = turn_of(&m, i);
     }
     qsort_r(m.order, count, sizeof *m.order, order_of, &m);
@@ -336,10 +317,11 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
         if (rows[m.order[i]].name[0])
             place_row(&m, m.order[i]);
     if (rules->work)
-        *rules->work += m.names.looks + m.taken.looks + m.raws.looks + m.numbers.looks + m.words.looks;
+        *rules->work += m.names.looks + m.taken.looks + m.raws.looks + m.numbers.looks + m.lines.words.looks;
     for (size_t i = 0; i < count; i++) {
         free(m.places[i].raw);
         free(m.places[i].name);
+        free(m.users_words[i]);
     }
     free(m.places);
     free(m.turns);
@@ -350,5 +332,5 @@ void names_map(struct names_source *rows, size_t count, const struct names_targe
     names_index_deinit(&m.taken);
     names_index_deinit(&m.raws);
     names_index_deinit(&m.numbers);
-    names_index_deinit(&m.words);
+    names_lines_deinit(&m.lines);
 }

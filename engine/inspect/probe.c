@@ -8,6 +8,7 @@
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 enum at {
     AT_DNS,
     AT_TCP,
+    AT_PROXY,
     AT_TLS,
     AT_GREETING,
     AT_CAPABILITY,
@@ -32,7 +34,7 @@ enum at {
     AT_LIST,
     AT_SELECT
 };
-static const char *const names[] = { "dns",   "tcp",   "tls",       "greeting", "capability",
+static const char *const names[] = { "dns",   "tcp",   "proxy",     "tls",      "greeting", "capability",
                                      "token", "login", "namespace", "list",     "select" };
 
 struct probe {
@@ -103,6 +105,51 @@ static void tell_tls(struct probe *p, const struct stream_facts *facts)
     tell(p, AT_TLS, facts->tls_ms, detail);
 }
 
+static bool with_proxy(const struct probe *p)
+{
+    return p->endpoint->proxy.kind != PROXY_NONE;
+}
+
+static const char *proxy_kind(const struct probe *p)
+{
+    return p->endpoint->proxy.kind == PROXY_SOCKS5 ? "SOCKS 5" : "HTTP";
+}
+
+static void tell_proxy(struct probe *p, const struct stream_facts *facts)
+{
+    const struct proxy_way *way = &p->endpoint->proxy;
+    char detail[480];
+
+    snprintf(detail, sizeof detail, "the %s proxy %.150s:%u opened the way to %.150s:%u", proxy_kind(p), way->host,
+             way->port, p->endpoint->host, p->endpoint->port);
+    tell(p, AT_PROXY, facts->proxy_ms, detail);
+}
+
+/* By what its answer meant. */
+static void diagnose_proxy(const struct probe *p, const struct err *err, struct diagnosis *d_r)
+{
+    const struct proxy_way *way = &p->endpoint->proxy;
+
+    *d_r = (struct diagnosis){ .type = "ConnectFailed" };
+    snprintf(d_r->cause, sizeof d_r->cause, "The %s proxy %.150s:%u did not open the way to %.150s:%u.", proxy_kind(p),
+             way->host, way->port, p->endpoint->host, p->endpoint->port);
+    if (err->code == EACCES)
+        snprintf(d_r->remedy, sizeof d_r->remedy,
+                 "Write its user and password before the host: proxy = %s://USER:PASSWORD@%.150s:%u (an @ in them is %%40).",
+                 way->kind == PROXY_SOCKS5 ? "socks5" : "http", way->host, way->port);
+    else if (err->code == EPERM)
+        snprintf(d_r->remedy, sizeof d_r->remedy,
+                 "Check that the proxy allows connections to %.150s port %u; many allow port 443 alone.", p->endpoint->host,
+                 p->endpoint->port);
+    else if (err->code == EPROTO)
+        snprintf(d_r->remedy, sizeof d_r->remedy,
+                 "Check the port and the kind of the proxy: socks5:// or http:// under proxy.");
+    else
+        snprintf(d_r->remedy, sizeof d_r->remedy,
+                 "Check that %.150s:%u is right and can be reached from the proxy; run again when the proxy or the server was down.",
+                 p->endpoint->host, p->endpoint->port);
+}
+
 /* What is known of the connection up to the step that stands or failed. */
 static void tell_connection(struct probe *p, enum at until)
 {
@@ -115,9 +162,11 @@ static void tell_connection(struct probe *p, enum at until)
     p->told_connection = true;
     link_facts(p->link, &facts);
     if (until > AT_DNS)
-        tell(p, AT_DNS, facts.dns_ms, p->endpoint->host);
+        tell(p, AT_DNS, facts.dns_ms, with_proxy(p) ? p->endpoint->proxy.host : p->endpoint->host);
     if (until > AT_TCP)
         tell(p, AT_TCP, facts.tcp_ms, facts.address);
+    if (until > AT_PROXY && with_proxy(p))
+        tell_proxy(p, &facts);
     if (until > AT_TLS)
         tell_tls(p, &facts);
     if (until > AT_GREETING)
@@ -163,6 +212,10 @@ static bool diagnosed(struct probe *p, enum at at, const struct err *err, struct
 {
     struct diagnosis_facts facts;
 
+    if (at == AT_PROXY) {
+        diagnose_proxy(p, err, d);
+        return true;
+    }
     if (!with_token(p))
         return false;
     gather(p, &facts);
@@ -228,6 +281,8 @@ static enum at reached(struct probe *p, const struct err *err)
     link_facts(p->link, &facts);
     if (err->origin == ERR_ORIGIN_DNS)
         return AT_DNS;
+    if (facts.address[0] && with_proxy(p) && !facts.proxied)
+        return AT_PROXY;
     if (err->origin == ERR_ORIGIN_TLS && err->class == ERR_CLASS_PERMANENT)
         return AT_TLS;
     if (facts.address[0] == '\0')
@@ -261,6 +316,8 @@ static const char *waited_for(struct probe *p)
     case AT_DNS:
     case AT_TCP:
         return "its address, or the connection to be taken";
+    case AT_PROXY:
+        return "the proxy's answer";
     case AT_TLS:
         return "its part of the TLS handshake";
     case AT_GREETING:

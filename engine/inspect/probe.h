@@ -14,7 +14,7 @@
 struct probe;
 
 struct probe_step {
-    const char *step;   /* "dns" "tcp" "tls" "greeting" "capability" "token" "login" "namespace"
+    const char *step;   /* "dns" "tcp" "proxy" "tls" "greeting" "capability" "token" "login" "namespace"
                            "list" "select" */
     bool ok;
     double ms;          /* how long it took; 0 when it cannot be told */

@@ -1,10 +1,12 @@
 #include "engine/move/batch_private.h"
 
 #include "engine/move/account.h"
+#include "engine/move/bandwidth.h"
 #include "engine/move/login_guard.h"
 #include "engine/move/governor.h"
 #include "engine/move/tokens.h"
 #include "engine/failure/trouble.h"
+#include "engine/settings/turns.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -81,8 +83,8 @@ bool batch_next_user(struct batch *batch, unsigned *index_r, uint32_t *id_r)
     index = atomic_fetch_add(&batch->next_user, 1);
     if (index >= batch->settings->user_count)
         return false;
-    *index_r = index;
-    *id_r = batch->ids[index];
+    *index_r = batch->order[index];
+    *id_r = batch->ids[*index_r];
     return true;
 }
 
@@ -272,6 +274,26 @@ static void check_clock(struct batch *batch)
         batch_stop("window");
 }
 
+static void put_number(struct batch *batch, const char *name, int64_t value)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    batch_put(batch, name, text);
+}
+
+/* The limit of this hour, for status. */
+static void tell_bandwidth(struct batch *batch)
+{
+    uint64_t bandwidth = bandwidth_now(batch->house.bandwidth, now_ms());
+
+    if (bandwidth == batch->bandwidth)
+        return;
+    batch->bandwidth = bandwidth;
+    put_number(batch, "batch.bandwidth", (int64_t)bandwidth);
+    log_line(LOG_INFO, "bandwidth.now", "bytes_per_s=%llu", (unsigned long long)bandwidth);
+}
+
 /* Thread 0, between commits. */
 static void tick(void *context)
 {
@@ -279,6 +301,7 @@ static void tick(void *context)
     struct batch_view view;
 
     check_clock(batch);
+    tell_bandwidth(batch);
     if (batch_stopping(batch) && !batch->told_stopping && !batch_only_looks(batch)) {
         batch->told_stopping = true;
         batch_put(batch, "batch.state", "Stopping");
@@ -306,11 +329,9 @@ static void run_thread(void *context, unsigned thread)
 
 /* ---- before and after ---------------------------------------------------------------------- */
 
-static bool add_earlier(void *context, const struct folder_record *f)
+static bool add_folder(void *context, const struct folder_record *f)
 {
-    struct batch *batch = context;
-
-    tally_add(&batch->earlier, &f->tally);
+    tally_add(context, &f->tally);
     return true;
 }
 
@@ -319,6 +340,7 @@ static bool register_users(struct batch *batch, struct err *err_r)
     size_t count = batch->settings->user_count;
     struct slice *addresses = mem_zero(count, sizeof *addresses);
     struct slice *names = mem_zero(count, sizeof *names);
+    struct turn_facts *queue = mem_zero(count, sizeof *queue);
     struct reader *reader = NULL;
     bool ok;
 
@@ -328,20 +350,20 @@ static bool register_users(struct batch *batch, struct err *err_r)
     }
     ok = spool_register_users(batch->spool, addresses, names, (unsigned)count, batch->ids, err_r) &&
          reader_create(batch->spool, &reader, err_r);
-    for (size_t i = 0; ok && i < count; i++)
-        ok = reader_folders(reader, batch->ids[i], add_earlier, batch, err_r);
+    for (size_t i = 0; ok && i < count; i++) {
+        struct tally tally = { 0 };
+
+        ok = reader_folders(reader, batch->ids[i], add_folder, &tally, err_r);
+        tally_add(&batch->earlier, &tally);
+        queue[i] = turns_of(&tally);
+    }
+    if (ok)
+        turns_order(queue, count, batch->settings->user_order, batch->order);
+    free(queue);
     reader_destroy(&reader);
     free(addresses);
     free(names);
     return ok;
-}
-
-static void put_number(struct batch *batch, const char *name, int64_t value)
-{
-    char text[32];
-
-    snprintf(text, sizeof text, "%lld", (long long)value);
-    batch_put(batch, name, text);
 }
 
 static struct batch_did did(const struct batch *batch, const struct batch_view *v)
@@ -471,6 +493,7 @@ static void begin(struct batch *batch)
     if (slurm_end && slice_u64(slice_cstr(slurm_end), &seconds) && seconds < INT64_MAX)
         batch->slurm_end_s = (int64_t)seconds;
     batch_put(batch, "batch.name", batch->settings->batch_name);
+    put_number(batch, "batch.bandwidth", 0); /* until the first tick */
     if (batch_only_looks(batch))
         return;
     batch_put(batch, "batch.state", was(batch, "Synced") ? "IncrementalSyncing" : "Syncing");
@@ -513,6 +536,7 @@ static void init_reactors(struct batch *batch)
         reactor->https = batch->house.https;
         reactor->presence = batch->house.presence;
         reactor->memory = batch->house.memory;
+        reactor->bandwidth = batch->house.bandwidth;
         for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
             reactor->tls[side] = batch->house.tls[side];
             limit_links(batch, reactor, side);
@@ -542,6 +566,7 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
     pthread_mutex_init(&batch->show_lock, NULL);
     pthread_mutex_init(&batch->abort_lock, NULL);
     batch->ids = mem_zero(settings->user_count, sizeof *batch->ids);
+    batch->order = mem_zero(settings->user_count, sizeof *batch->order);
     batch->taken = mem_zero(settings->user_count, sizeof *batch->taken);
     if (visit_house_open(&batch->house, settings, err_r) &&
         governor_create(settings, config->spool, &batch->governor, err_r)) {
@@ -585,6 +610,7 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
     free(batch->lives);
     free(batch->other_target);
     free(batch->ids);
+    free(batch->order);
     free(batch->taken);
     free(batch);
     return ok;

@@ -25,6 +25,7 @@ struct batch {
     struct reactor *reactors;
     unsigned loops;
     uint32_t *ids; /* journal ids of settings->users */
+    unsigned *order; /* of settings->users: who is worked on first */
     bool *taken;   /* parallel: no other process of the ledger has them */
     _Atomic unsigned next_user, reactors_ready, reactors_running, users_ended;
     _Atomic unsigned doubted; /* of synced */
@@ -34,6 +35,7 @@ struct batch {
     uint64_t started_ms;
     int64_t slurm_end_s;
     uint64_t sampled_ms;
+    uint64_t bandwidth; /* as last told */
     struct tally earlier; /* what earlier runs reached */
     uint64_t live_ms;
     struct limits learnt[SIDE_COUNT]; /* as last told; before that, as found */

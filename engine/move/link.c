@@ -15,6 +15,8 @@
 
 /* Notices of one connection that are told; of the rest only how many there were. */
 #define NOTICES_MAX 20u
+/* bandwidth-max does not make a connection wait for what is shorter. */
+#define BANDWIDTH_SHORT_BYTES 2048u
 #define LOGOUT_PATIENCE_MS   5000
 /* A server that has not greeted by now may be waiting for TLS: that is found out. */
 #define GREETING_MS 5000
@@ -33,11 +35,14 @@ struct link {
     struct loop_timer finish;  /* LOGOUT that nobody answers */
     struct patience patience;
     struct crawl crawl; /* where config has none */
+    struct loop_timer booked;  /* bandwidth-max: until then no great piece is moved */
     unsigned notices;
     uint64_t asked_ns;  /* while logging in: when that was said which is not answered; 0: nothing */
     uint32_t round_trip_us;
     uint32_t stall_ms;
     bool ready, closing, finishing, paused, starttls, has_error;
+    bool holds_reading, holds_writing; /* until booked */
+    bool held; /* since the last look */
     bool feeding, pumping, by_line, another_way;
     bool open, heard, knocked; /* TCP stands; a byte came; it was asked whether it wants TLS */
     struct tls_probe *tls_probe;       /* under way, or NULL */
@@ -63,18 +68,22 @@ static void end(struct link *link, const struct err *err)
     }
 }
 
+static void hold(struct link *link, size_t bytes, bool *holds);
+
 static void pump(struct link *link)
 {
     if (link->pumping || link->closing)
         return;
     link->pumping = true;
-    while (!link->closing) {
+    while (!link->closing && !link->holds_writing) {
         struct slice out = session_output(link->session);
         size_t taken;
 
         if (out.size == 0 || link->closing)
             break;
+        out = slice_first(out, bandwidth_piece(link->config.bandwidth, now_ms()));
         taken = stream_write(link->stream, out);
+        hold(link, taken, &link->holds_writing);
         session_output_taken(link->session, taken);
         if (taken && !link->ready && !link->asked_ns)
             link->asked_ns = now_ns();
@@ -82,6 +91,44 @@ static void pump(struct link *link)
             break;
     }
     link->pumping = false;
+}
+
+/* Reading goes on where nobody asked for a pause. */
+static void want_read(struct link *link)
+{
+    if (link->stream)
+        stream_want_read(link->stream, !link->paused && !link->holds_reading);
+}
+
+/* By us, not by the server. */
+static bool is_held(const struct link *link)
+{
+    return link->holds_reading || link->holds_writing;
+}
+
+static void booked(void *context)
+{
+    struct link *link = context;
+
+    link->holds_reading = link->holds_writing = false;
+    if (link->closing)
+        return;
+    patience_renew(&link->patience, loop_now_ms(link->loop));
+    want_read(link);
+    pump(link);
+}
+
+/* After a great piece no other one of its kind follows before its turn. What is short only counts: an answer to what was
+ * sent, or the command that asks for more. holds: of the link. */
+static void hold(struct link *link, size_t bytes, bool *holds)
+{
+    uint32_t wait_ms = bandwidth_book(link->config.bandwidth, bytes, now_ns());
+
+    if (wait_ms == 0 || bytes < BANDWIDTH_SHORT_BYTES || !link->ready)
+        return;
+    *holds = link->held = true;
+    want_read(link);
+    loop_timer_set(link->loop, &link->booked, wait_ms, booked, link);
 }
 
 static void output_ready(void *context)
@@ -237,8 +284,9 @@ static void watch(void *context)
 
     if (link->stall_ms && view.silence_ms > link->stall_ms)
         view.silence_ms = link->stall_ms;
-    if (link->paused)
+    if (link->paused || link->held)
         view.silence_ms = 0;
+    link->held = is_held(link);
     view.amid = session_amid_response(session, &view.in_literal);
     view.responses = session_responses(session);
     view.uses = session_uses(session);
@@ -277,6 +325,8 @@ static void stream_received(void *context, struct slice bytes)
     link->feeding = true;
     session_feed(link->session, bytes);
     link->feeding = false;
+    if (!link->closing)
+        hold(link, bytes.size, &link->holds_reading);
     pump(link);
 }
 
@@ -335,6 +385,7 @@ static void stream_closed(void *context, const struct err *err)
         err_set(&link->error, ERR_CLASS_CANCELED, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, 0, "closed");
     loop_timer_clear(link->loop, &link->watch);
     loop_timer_clear(link->loop, &link->finish);
+    loop_timer_clear(link->loop, &link->booked);
     session_explain(link->session, &link->error);
     session_abort(link->session, &link->error, facts.unsent);
     if (link->notices > NOTICES_MAX)
@@ -500,7 +551,7 @@ uint64_t link_silent_ms(const struct link *link)
 {
     uint64_t now = loop_now_ms(link->loop);
 
-    if (link->paused || session_patience_ms(link->session) == 0 || now < link->patience.byte_ms)
+    if (link->paused || is_held(link) || session_patience_ms(link->session) == 0 || now < link->patience.byte_ms)
         return 0;
     return now - link->patience.byte_ms;
 }
@@ -509,6 +560,5 @@ void link_want_read(struct link *link, bool on)
 {
     link->paused = !on;
     patience_renew(&link->patience, loop_now_ms(link->loop));
-    if (link->stream)
-        stream_want_read(link->stream, on);
+    want_read(link);
 }

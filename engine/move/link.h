@@ -7,6 +7,7 @@
 #define ENGINE_MOVE_LINK_H
 
 #include "engine/mailbox/source.h"
+#include "engine/move/bandwidth.h"
 #include "io/stream.h"
 
 struct crawl;
@@ -17,6 +18,7 @@ struct link_config {
     struct session_config session; /* tls and starttls are set by link_open from target */
     uint32_t stall_ms;             /* longest silence while an answer is due; 0: the session's own */
     struct crawl *crawl;           /* what earlier links to the server left, or NULL; borrowed until `closed` */
+    struct bandwidth *bandwidth;   /* borrowed until `closed`; NULL: no limit */
     const char *label;             /* for logs: "source ann@example.org"; copied */
 };
 

@@ -155,6 +155,7 @@ void login_endpoint(const struct settings_endpoint *endpoint, struct tls_role *t
                         : endpoint->tls.mode == SETTINGS_TLS_STARTTLS ? STREAM_STARTTLS
                                                                       : STREAM_PLAIN,
             .tls = tls,
+            .proxy = &endpoint->proxy,
         },
         .stall_ms = endpoint->stall_ms,
         .session = {
@@ -205,4 +206,5 @@ void login_describe(struct worker *w, struct link_config *config_r)
     config_r->session.mailbox_worked = account->sides[w->side].listed;
     config_r->session.memory = account->memory;
     config_r->crawl = &w->crawl;
+    config_r->bandwidth = account->reactor->bandwidth;
 }

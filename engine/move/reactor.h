@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 
 struct account;
+struct bandwidth;
 struct batch;
 struct quota;
 
@@ -61,6 +62,7 @@ struct reactor {
     struct tls_role *tls[SIDE_COUNT];
     struct presence *presence; /* [SIDE_COUNT]; the house's */
     struct quota *memory; /* for lists that servers feed; the house's */
+    struct bandwidth *bandwidth; /* the house's */
     struct https *https;   /* NULL when no side uses OAuth; shared, the batch's */
     struct tokens *tokens; /* likewise; the reactor's own */
     struct account *accounts; /* active ones */

@@ -56,6 +56,8 @@ bool visit_house_open(struct visit_house *house, const struct settings *settings
     *house = (struct visit_house){ .settings = settings };
     house->presence = mem_zero(SIDE_COUNT, sizeof *house->presence);
     house->memory = quota_create(settings->memory_max_bytes / LISTS_SHARE);
+    house->bandwidth = mem_zero(1, sizeof *house->bandwidth);
+    bandwidth_init(house->bandwidth, &settings->bandwidth_max);
     if (!make_tls(house, SIDE_SOURCE, err_r) || !make_tls(house, SIDE_TARGET, err_r))
         return false;
     if (settings->source.oauth.grant == SETTINGS_GRANT_NONE &&
@@ -71,6 +73,8 @@ void visit_house_close(struct visit_house *house)
         tls_role_destroy(&house->tls[side]);
     free(house->presence);
     house->presence = NULL;
+    free(house->bandwidth);
+    house->bandwidth = NULL;
     quota_destroy(&house->memory);
 }
 
@@ -80,6 +84,7 @@ void visit_house_reactor(const struct visit_house *house, struct loop *loop, str
                            .loop = loop,
                            .presence = house->presence,
                            .memory = house->memory,
+                           .bandwidth = house->bandwidth,
                            .https = house->https };
     for (unsigned side = 0; side < SIDE_COUNT; side++)
         reactor_r->tls[side] = house->tls[side];
@@ -231,6 +236,7 @@ static void connect_now(void *context)
              v->user->email_address);
     login_as(settings, v->side, v->user, reactor->tls[v->side], v->token, &config);
     config.session.memory = v->memory;
+    config.bandwidth = reactor->bandwidth;
     config.label = label;
     v->link = link_open(reactor->loop, &config, &link_events, v);
 }

@@ -17,6 +17,7 @@ struct visit_house {
     struct https *https; /* NULL without OAuth */
     struct presence *presence; /* [SIDE_COUNT]; owned */
     struct quota *memory; /* for lists that servers feed; owned */
+    struct bandwidth *bandwidth; /* owned */
 };
 /* Errors: PERMANENT/RUN, origin TLS for certificate files; visit_house_close is due either way. */
 bool visit_house_open(struct visit_house *house, const struct settings *settings,

@@ -163,8 +163,8 @@ static bool load_shard(struct report *r, unsigned shard, struct end_of *end, str
     struct spool *spool = r->spools[shard];
     struct report_batch *b = &r->batch;
     struct report_shard *part = &r->parts[shard];
-    int64_t finished, code;
-    bool has_started, has_finished, has_code;
+    int64_t finished, code, bandwidth;
+    bool has_bandwidth, has_started, has_finished, has_code;
     struct slice text;
 
     if (!spool_meta_get(spool, "batch.state", &text, err_r))
@@ -182,11 +182,14 @@ static bool load_shard(struct report *r, unsigned shard, struct end_of *end, str
     if (!fact_number(spool, "batch.started_ms", &part->started_ms, &has_started, err_r) ||
         !fact_number(spool, "batch.finished_ms", &finished, &has_finished, err_r) ||
         !fact_number(spool, "batch.exit_code", &code, &has_code, err_r) ||
+        !fact_number(spool, "batch.bandwidth", &bandwidth, &has_bandwidth, err_r) ||
         !spool_meta_get(spool, REPORT_WARNINGS_NAME, &text, err_r))
         return false;
     take_part(r, shard, end, text);
     free((char *)text.data);
     has_code &= code <= 255;
+    if (part->running && has_bandwidth)
+        b->bandwidth += (uint64_t)bandwidth; /* each shard has one of its own */
     /* The facts of an earlier run stay until this one ends. */
     if (!has_finished || finished < part->started_ms)
         finished = 0;

@@ -27,6 +27,12 @@ bool report_is_asked(const struct settings_list *only, struct slice address, str
     return !only || only->count == 0;
 }
 
+static bool is_wanted(const struct report_state *s, struct slice address, struct slice user_name)
+{
+    return report_is_asked(s->only, address, user_name) &&
+           !(s->but && s->but->count && report_is_asked(s->but, address, user_name));
+}
+
 static struct report_user *new_user(struct loading *l)
 {
     struct report *r = l->report;
@@ -43,7 +49,7 @@ static bool each_user(void *context, const struct user_record *record)
     struct loading *l = context;
     struct report_user *user;
 
-    if (!report_is_asked(l->report->parts[l->shard].given.only, record->address, record->user_name))
+    if (!is_wanted(&l->report->parts[l->shard].given, record->address, record->user_name))
         return true;
     user = new_user(l);
     *user = (struct report_user){
@@ -76,7 +82,7 @@ static void share_users(struct loading *l)
         struct report_user *user;
 
         if (&share->parts[row->shard] != p->of_share ||
-            !report_is_asked(p->given.only, slice_cstr(row->address), slice_cstr(row->user_name)))
+            !is_wanted(&p->given, slice_cstr(row->address), slice_cstr(row->user_name)))
             continue;
         user = new_user(l);
         *user = *row;

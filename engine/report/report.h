@@ -93,6 +93,7 @@ struct report_batch {
     double seconds;       /* from its start until then */
     char **warnings;      /* of REPORT_WARNINGS_NAME; of several shards those that all have. Printable */
     unsigned warning_count;
+    uint64_t bandwidth;   /* bandwidth-max at this hour, bytes a second; 0: none, or nothing is running */
     bool running;         /* a living process holds the state of a shard and is at work */
     int64_t killed_ms;    /* last sign of life of a run that ended without a word: killed, or its disk was
                              full; 0: none */
@@ -104,6 +105,7 @@ struct report_state {
     const char *folder;   /* borrowed; its path */
     unsigned number, of;  /* which shard it is of how many; of 0: the users are not divided */
     const struct settings_list *only; /* borrowed; of its users only these, see report_is_asked; NULL or empty: all */
+    const struct settings_list *but;  /* borrowed; and none of these; NULL or empty: nobody */
     struct share *share;  /* borrowed; in place of a spool: the JSON report that a state folder left; folder: its path.
                              number and of are in it */
 };

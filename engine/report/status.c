@@ -113,6 +113,7 @@ bool status_write_json(const struct report_state *states, unsigned count, FILE *
     emit_cstr(&e, "name", r->batch.name);
     emit_cstr(&e, "state", r->batch.state);
     emit_bool(&e, "running", r->batch.running);
+    emit_number(&e, "bandwidth_max", r->batch.bandwidth);
     if (r->batch.killed_ms)
         emit_time(&e, "killed", r->batch.killed_ms);
     else
@@ -353,7 +354,7 @@ static void server_lines(const struct report *r, struct buf *b, const struct sta
 static void write_text(const struct report *r, struct status_user *users,
                        const struct status_style *style, FILE *out)
 {
-    unsigned shown = r->user_count, told = servers_told(r) + r->division_count + r->note_count, widths[COLUMNS];
+    unsigned shown = r->user_count, told = servers_told(r) + r->division_count + r->note_count + (r->batch.bandwidth > 0), widths[COLUMNS];
     char verdict[600];
     struct buf b;
 
@@ -383,6 +384,11 @@ static void write_text(const struct report *r, struct status_user *users,
         if (!buf_append_format(&b, "Merging: %s", r->notes[i]))
             buf_clear(&b);
         line(out, &b, style, "33");
+    }
+    if (r->batch.bandwidth) {
+        if (!buf_append_format(&b, "Limited to %s at this hour (bandwidth-max)", format_rate((double)r->batch.bandwidth).text))
+            buf_clear(&b);
+        line(out, &b, style, NULL);
     }
     server_lines(r, &b, style, out);
     buf_deinit(&b);

@@ -104,6 +104,10 @@ static void endpoint_deinit(struct settings_endpoint *e)
     free(e->tls.key_file);
     free(e->admin_user);
     free(e->login_form);
+    free(e->password_command);
+    free(e->proxy.host);
+    secret_destroy(&e->proxy.user);
+    secret_destroy(&e->proxy.password);
     secret_destroy(&e->admin_password);
     free(e->oauth.token_url);
     free(e->oauth.scope);
@@ -126,6 +130,7 @@ void settings_user_deinit(struct settings_user *user)
     free(user->target_user_name);
     secret_destroy(&user->target_password);
     free(user->password_file);
+    free(user->wave);
     if (user->exclude_folders) {
         settings_list_deinit(user->exclude_folders);
         free(user->exclude_folders);
@@ -167,7 +172,10 @@ void settings_destroy(struct settings **s_r)
     for (size_t i = 0; i < s->user_count; i++)
         settings_user_deinit(&s->users[i]);
     free(s->users);
+    settings_list_deinit(&s->user_faults);
     settings_list_deinit(&s->only_users);
+    settings_list_deinit(&s->but_users);
+    settings_list_deinit(&s->waves);
     settings_list_deinit(&s->accept_counts);
     free(s);
     *s_r = NULL;
@@ -357,6 +365,6 @@ void settings_tls_config(const struct settings_tls *tls, struct tls_config *conf
 
 bool settings_reaches_target(const struct settings *s, const struct settings_user *user)
 {
-    return user->target_password || s->target.admin_password ||
+    return user->target_password || s->target.admin_password || s->target.password_command ||
            s->target.oauth.grant != SETTINGS_GRANT_NONE;
 }

@@ -12,6 +12,7 @@
 #include "io/base/err.h"
 #include "io/base/secret.h"
 #include "io/base/slice.h"
+#include "io/proxy.h"
 #include "io/tls.h"
 
 #define SETTINGS_MESSAGE_BYTES_MAX 150000000ull /* max-message-size never exceeds this */
@@ -111,6 +112,9 @@ struct settings_endpoint {
     struct settings_tls tls;
     enum auth_mechanism auth;
     char *admin_user;              /* one login for all users, or NULL */
+    char *password_command;        /* prints a password: the administrator's, or with {user} or {address} in it each
+                                      user's; words as value_words parts them; or NULL */
+    struct proxy_way proxy;        /* through which connections go */
     char *login_form;              /* "{user}*{admin}"; NULL with admin_user: SASL PLAIN authzid */
     struct secret *admin_password; /* with admin_user or auth = kerio-master, else NULL */
     struct settings_oauth oauth;
@@ -144,6 +148,17 @@ struct settings_window {
     unsigned closes_minute; /* 0..1439, differs from opens_minute; not itself inside */
 };
 
+/* The most that may be moved, by time of day: the first that is open counts, and none is no limit. */
+#define SETTINGS_BANDWIDTHS_MAX 8u
+struct settings_bandwidth {
+    struct settings_window window; /* not set: at all other times */
+    uint64_t bytes_per_s;          /* 0: no limit */
+};
+struct settings_bandwidths {
+    unsigned count;
+    struct settings_bandwidth all[SETTINGS_BANDWIDTHS_MAX];
+};
+
 /* What becomes of a message with several labels, where folders are labels (Gmail). */
 enum settings_labels {
     SETTINGS_LABELS_ONE_COPY, /* in the first of its folders by rank */
@@ -151,6 +166,13 @@ enum settings_labels {
 };
 
 enum settings_order { SETTINGS_NEWEST_FIRST, SETTINGS_OLDEST_FIRST };
+
+/* Which users go first. */
+enum settings_user_order {
+    SETTINGS_USERS_AS_LISTED,
+    SETTINGS_USERS_CLOSEST_TO_DONE, /* the least mail left first */
+    SETTINGS_USERS_SMALLEST_FIRST   /* the smallest mailbox first */
+};
 
 struct settings_policy {
     uint64_t max_message_bytes;       /* larger ones are skipped; a user's own value goes first */
@@ -187,6 +209,7 @@ struct settings_user {
     uint64_t max_message_bytes;            /* 0: the policy's */
     struct settings_list *exclude_folders; /* in place of the policy's, or NULL: the policy's */
     unsigned line;                         /* of users.csv, 1-based; where the row begins */
+    char *wave;                            /* which wave of the migration he goes with */
 };
 
 /* What this process was started for. */
@@ -219,6 +242,8 @@ struct settings {
     struct settings_window window;
     uint32_t time_limit_s; /* 0: none */
     unsigned shards;       /* the count that --shard must name; 0: not fixed */
+    enum settings_user_order user_order;
+    struct settings_bandwidths bandwidth_max;
 
     struct settings_endpoint source;
     struct settings_endpoint target;
@@ -234,12 +259,28 @@ struct settings {
     size_t user_count;
     char *split_file; /* owned: where the division into shards is written down, whether it is there or not; NULL without a batch file */
 
+    struct settings_list user_faults; /* the other faults, a sentence each, when users_load failed */
+
     /* command line */
     enum settings_mode mode;
     unsigned shard_number, shard_count; /* 1/1 without --shard */
-    struct settings_list only_users;    /* --user: addresses, compared without case; empty: all */
+    struct settings_list only_users;    /* --user and --users-from: addresses, compared without case; empty: all */
+    struct settings_list but_users;     /* --exclude-user: as those */
+    struct settings_list waves;         /* --wave: compared without case; empty: all */
     struct settings_list accept_counts; /* --accept-counts: users, as those */
 };
+
+/* The command line names users or waves: what is left out was meant to be. */
+static inline bool settings_names_users(const struct settings *s)
+{
+    return s->only_users.count > 0 || s->waves.count > 0;
+}
+
+/* Not all users of the batch are meant, whatever the shard. */
+static inline bool settings_is_narrowed(const struct settings *s)
+{
+    return settings_names_users(s) || s->but_users.count > 0;
+}
 
 static inline const struct settings_endpoint *settings_endpoint(const struct settings *s, enum side side)
 {

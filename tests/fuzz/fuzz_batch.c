@@ -29,10 +29,11 @@ static bool entry_read(void *context, const struct config_entry *e, struct err *
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct settings *s = settings_create();
+    struct config_faults faults = { .others = NULL };
     struct err e;
 
-    if (!config_ini_read(slice_of((const char *)data, size), "b.ini", entry_read, s, &e) &&
-        e.code != 78)
+    config_ini_read(slice_of((const char *)data, size), "b.ini", entry_read, s, &faults);
+    if (!config_faults_end(&faults, &e) && e.code != 78)
         abort();
     settings_finish(s);
     settings_destroy(&s);

@@ -140,6 +140,32 @@ static const struct {
       "night.ini:9: [folders] A: the quote is not closed" },
     { "a text with a quote without end", IMAP "[batch]\nname = \"a \"\"b\"\"\n", NULL,
       "night.ini:9: [batch] name: \"a \"\"b\"\": the quote is not closed" },
+    { "a proxy of the wrong kind, and its password is not repeated",
+      IMAP "proxy = https://ann:pa55w0rd@proxy:3128\n", NULL,
+      "night.ini:8: [target] proxy: https://***@proxy:3128: expected socks5://host:port or http://host:port, with "
+      "user:password@ before the host where it wants a login" },
+    { "one password for all users", IMAP "password-command = pass show mail\n", NULL,
+      "night.ini:8: [target] password-command: would give one password for all users: put {user} or {address} in it, or "
+      "name admin-user" },
+    { "each user's password where an administrator logs in",
+      IMAP "admin-user = root\npassword-command = pass {user}\n", NULL,
+      "night.ini:9: [target] password-command: asks for each user's password, though the administrator logs in for all; "
+      "leave {user} out, or admin-user" },
+    { "two ways to a password", IMAP "admin-user = root\nadmin-password-file = open\npassword-command = pass x\n", NULL,
+      "night.ini:10: [target] password-command: contradicts admin-password-file; keep one of them" },
+    { "a command in a cloud", CLOUD "client-secret-file = open\npassword-command = pass {user}\n", NULL,
+      "night.ini:9: [target] password-command: has no meaning where a token logs in" },
+    { "braces that mean nothing", IMAP "password-command = pass {usr}\n", NULL,
+      "night.ini:8: [target] password-command: pass {usr}: expected a program and its arguments; what has blanks within "
+      "stands in quotes, and in braces only {user} or {address}" },
+    { "a limit that is too low", IMAP "[batch]\nbandwidth-max = 20KB\n", NULL,
+      "night.ini:9: [batch] bandwidth-max: 20KB: expected bytes a second such as 20MB, or with times of day 08:00-18:00 "
+      "2MB, 20MB; at least 100KB, or 0" },
+    { "a slip in a login form's braces", IMAP "login-form = {user}@{domian}\n", NULL,
+      "night.ini:8: [target] login-form: {user}@{domian}: expected a login form in which braces hold only {user}, {domain} "
+      "or {admin}" },
+    { "a pattern that ends in one folder", IMAP "[folders]\nA/* = B\n", NULL,
+      "night.ini:9: [folders] A/*: a pattern needs a * in its target too: what the first one stands for goes there" },
     { "an order that does not exist", IMAP "[policy]\norder = random\n", NULL,
       "night.ini:9: [policy] order: random: expected one of newest-first, oldest-first" },
     { "a url of the web", SOURCE "[target]\npreset = imap\nurl = https://x\n", NULL,
@@ -502,6 +528,32 @@ static void local_commands_need_no_secrets(void **state)
     settings_destroy(&s);
 }
 
+/* One look at a file tells all that is wrong in it, in whatever section. */
+static void all_faults_are_told_at_once(void **state)
+{
+    static const char text[] = IMAP "tls-min = 1.9\nnonsense\n[polcy]\nsince = x\n[policy]\nmax-message-size = 35MB # limit\n"
+                                    "[folders]\nA/* = B\n[source\nurl = x\n[batch]\nwindow = now\n";
+    struct settings_list warnings = { NULL, 0 }, faults = { NULL, 0 };
+    struct config_request request = { .batch_file = "night.ini", .faults = &faults };
+    struct settings *s = NULL;
+    struct err e;
+
+    (void)state;
+    put("night.ini", text, sizeof text - 1, 0600);
+    assert_false(config_load(&request, &s, &warnings, &e));
+    assert_non_null(strstr(e.server_text, "tls-min: 1.9: expected one of"));
+    assert_int_equal(faults.count, 6);
+    assert_non_null(strstr(faults.items[0], "expected key = value"));
+    assert_non_null(strstr(faults.items[1], "[polcy]: unknown section; did you mean [policy]?"));
+    assert_non_null(strstr(faults.items[2], "35MB # limit: expected a size such as 35MB or 2GiB, from 1B to 150MB. A comment "
+                                            "behind a value begins with ; and not with #"));
+    assert_non_null(strstr(faults.items[3], "A/*: a pattern needs a * in its target too"));
+    assert_non_null(strstr(faults.items[4], "expected [section]; ] is missing"));
+    assert_non_null(strstr(faults.items[5], "window: now: expected two different times"));
+    settings_list_deinit(&faults);
+    settings_list_deinit(&warnings);
+}
+
 /* Each default as text means what settings_create decided. */
 static void defaults_in_the_table_are_true(void **state)
 {
@@ -589,6 +641,7 @@ int main(void)
         cmocka_unit_test(a_batch_file_that_others_may_change_is_told),
         cmocka_unit_test(shards_have_folders_of_their_own),
         cmocka_unit_test(local_commands_need_no_secrets),
+        cmocka_unit_test(all_faults_are_told_at_once),
         cmocka_unit_test(defaults_in_the_table_are_true),
         cmocka_unit_test(each_key_with_values_of_any_length),
     };
