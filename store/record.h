@@ -33,7 +33,9 @@ const char *skip_reason_name(enum skip_reason reason);
 
 enum user_state {
     USER_QUEUED, USER_VALIDATING, USER_SYNCING, USER_SYNCED, USER_INCREMENTAL_SYNCING,
-    USER_INCREMENTAL_SYNCED, USER_STOPPED, USER_FAILED, USER_SYNCED_WITH_DOUBTS, USER_STATE_COUNT
+    USER_INCREMENTAL_SYNCED, USER_STOPPED, USER_FAILED, USER_SYNCED_WITH_DOUBTS,
+    USER_PAUSED, /* in no record: status and report say so of one who is not Synced and whom a person paused */
+    USER_STATE_COUNT
 };
 const char *user_state_name(enum user_state state); /* "IncrementalSyncing" ... */
 

@@ -164,6 +164,12 @@ static int exit_of(const struct opts *o, const struct batch_result *r)
                             "or mailhaul run does both\n");
             return EXIT_STOPPED;
         }
+        if (r->stop_reason && strcmp(r->stop_reason, "users are paused") == 0) {
+            fprintf(stderr, "mailhaul: %u user%s paused, and all else that was asked for is done; mailhaul user resume ADDRESS, "
+                            "then run again\n",
+                    r->paused, r->paused == 1 ? " is" : "s are");
+            return EXIT_STOPPED;
+        }
         fprintf(stderr, "mailhaul: stopped early (%s)%s; run again to go on\n",
                 !r->stop_reason                         ? "not finished"
                 : strcmp(r->stop_reason, "window") == 0 ? "the window has closed"

@@ -3,12 +3,14 @@
 #include "engine/cli/do_bench.h"
 #include "engine/cli/do_check.h"
 #include "engine/cli/do_folders.h"
+#include "engine/cli/do_init.h"
 #include "engine/cli/do_plan.h"
 #include "engine/cli/do_rehearse.h"
 #include "engine/cli/do_report.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/do_verify.h"
 #include "engine/cli/do_tidy.h"
+#include "engine/cli/do_user.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/json_out.h"
 #include "engine/cli/load.h"
@@ -60,6 +62,8 @@ static const struct {
     [OPTS_REPORT] = { NEEDS_NOTHING, do_report },
     [OPTS_EXPORT] = { NEEDS_NO_SHARD | NEEDS_USERS | NEEDS_SOURCE | FOLDER_WILL_DO, do_export },
     [OPTS_SPOOL_CHECK] = { NEEDS_NOTHING, do_spool_check },
+    [OPTS_INIT] = { NEEDS_NOTHING, do_init },
+    [OPTS_USER] = { NEEDS_NOTHING, do_user },
 };
 
 static bool open_log(const struct opts *o, struct err *err_r)

@@ -47,6 +47,10 @@ static const struct {
                         "run against a simulated Exchange Online in place of the target" },
     [OPTS_SPOOL_CHECK] = { "spool-check", SETTINGS_MODE_OTHER, true,
                            "prove the state folder sound" },
+    [OPTS_INIT] = { "init", SETTINGS_MODE_OTHER, false,
+                    "write a batch file with all keys, a users.csv, and the PowerShell for Exchange Online" },
+    [OPTS_USER] = { "user", SETTINGS_MODE_OTHER, false,
+                    "user pause|resume|drop ADDRESS: take one user out of a run and back, also while it works" },
 };
 _Static_assert(sizeof commands / sizeof *commands == OPTS_COMMAND_COUNT, "a row a command");
 
@@ -66,13 +70,14 @@ enum option_kind {
 #define ALL          ((1u << OPTS_COMMAND_COUNT) - 1)
 #define OF(field)    offsetof(struct opts, field)
 /* Those that choose among users. */
-#define CHOOSES      (ALL & ~(BIT(SIGN_IN) | BIT(EXPORT) | BIT(SPOOL_CHECK)))
+#define CHOOSES      (ALL & ~(BIT(SIGN_IN) | BIT(EXPORT) | BIT(SPOOL_CHECK) | BIT(INIT) | BIT(USER)))
 
 static const char *const when_words[] = { "auto", "always", "never", NULL };
 static const char *const level_words[] = { "error", "warn", "info", "debug", "trace", NULL };
 static const char *const log_format_words[] = { "text", "json", NULL };
 static const char *const progress_words[] = { "auto", "always", "never", "json", NULL };
 static const char *const what_words[] = { "skipped", "failed", "all", NULL };
+static const char *const preset_words[] = { "exchange-online", "imap", NULL };
 static const char *const format_words[] = { "maildir", "mbox", "eml", NULL };
 
 struct option {
@@ -121,6 +126,14 @@ static const struct option options[] = {
       "remove the copies that the journal proves to be this program's own" },
     { .name = "full", OPTION_FLAG, NULL, OF(full), BIT(SPOOL_CHECK), "read the bodies too" },
 
+    { .name = "source-url", OPTION_TEXT, "URL", OF(source_url), BIT(INIT), "the source server, such as imaps://imap.example.edu" },
+    { .name = "preset", OPTION_LEVEL, "exchange-online|imap", OF(preset), BIT(INIT), "what the target is", preset_words },
+    { .name = "target-url", OPTION_TEXT, "URL", OF(target_url), BIT(INIT), "the target server of preset imap" },
+    { .name = "tenant", OPTION_TEXT, "NAME", OF(tenant), BIT(INIT), "the Microsoft tenant, such as contoso.onmicrosoft.com" },
+    { .name = "client-id", OPTION_TEXT, "ID", OF(client_id), BIT(INIT), "the registered application" },
+    { .name = "client-secret-file", OPTION_TEXT, "FILE", OF(client_secret_file), BIT(INIT),
+      "the file that holds its secret (default client-secret)" },
+    { .name = "users", OPTION_TEXT, "FILE", OF(users_file), BIT(INIT), "the list of users (default users.csv)" },
     { .name = "notify-command", OPTION_TEXT, "COMMAND", OF(notify_command),
       BIT(RUN) | BIT(FETCH) | BIT(UPLOAD) | BIT(RETRY),
       "run this at the end, with the summary on its standard input" },
@@ -379,6 +392,11 @@ static bool is_dash(const char *file)
     return file && strcmp(file, "-") == 0;
 }
 
+static bool is_thing_to_do(const char *text)
+{
+    return text && (strcmp(text, "pause") == 0 || strcmp(text, "resume") == 0 || strcmp(text, "drop") == 0);
+}
+
 /* What a command needs and what it does not take. */
 static bool check_all(const struct opts *o, uint64_t given, struct err *err_r)
 {
@@ -391,6 +409,11 @@ static bool check_all(const struct opts *o, uint64_t given, struct err *err_r)
     for (size_t i = 0; i < OPTION_COUNT; i++)
         if (given & UINT64_C(1) << i && !(options[i].commands & 1u << o->command))
             return refuse_option(&options[i], o->command, err_r);
+    if (o->command == OPTS_USER && !is_thing_to_do(o->what_to_do))
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "user: expected user pause|resume|drop ADDRESS BATCH.ini%s%.*s",
+                             o->what_to_do ? ", not " : "", SHOWN_MAX, o->what_to_do ? o->what_to_do : "");
+    if (o->command == OPTS_USER && !o->address)
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "user %s: the address is missing", o->what_to_do);
     if (o->batch_files.count == 0)
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "%s: the batch file is missing", command);
     for (size_t i = 0; i < o->batch_files.count; i++)
@@ -433,6 +456,10 @@ bool opts_parse(struct opts *o, int argc, char *const *argv, struct err *err_r)
                                "%.*s: unknown option; options begin with --", SHOWN_MAX, text);
         else if (o->command == OPTS_COMMAND_COUNT)
             ok = read_command(o, text, err_r);
+        else if (o->command == OPTS_USER && !o->what_to_do)
+            o->what_to_do = text;
+        else if (o->command == OPTS_USER && !o->address)
+            o->address = text;
         else
             settings_list_add(&o->batch_files, slice_cstr(text));
         if (!ok)
@@ -461,8 +488,8 @@ static void print_options(FILE *out, enum opts_command command, bool common)
 void opts_help(FILE *out, enum opts_command command)
 {
     if (command != OPTS_COMMAND_COUNT) {
-        fprintf(out, "Usage: mailhaul %s [OPTIONS] BATCH.ini%s\n\n%s: %s.\n",
-                commands[command].name, commands[command].several_files ? "..." : "",
+        fprintf(out, "Usage: mailhaul %s%s [OPTIONS] BATCH.ini%s\n\n%s: %s.\n",
+                commands[command].name, command == OPTS_USER ? " pause|resume|drop ADDRESS" : "", commands[command].several_files ? "..." : "",
                 commands[command].name, commands[command].help);
         fputs("\nOptions:\n", out);
         print_options(out, command, false);

@@ -25,6 +25,8 @@ enum opts_command {
     OPTS_BENCH,
     OPTS_REHEARSE,
     OPTS_SPOOL_CHECK,
+    OPTS_INIT,
+    OPTS_USER,
     OPTS_COMMAND_COUNT
 };
 
@@ -77,6 +79,8 @@ struct opts {
     unsigned seconds;                     /* bench: of each step; 0: not given */
     bool remove;                          /* tidy */
     bool full;                            /* spool-check: bodies too */
+    const char *source_url, *target_url, *preset, *tenant, *client_id, *client_secret_file, *users_file; /* init; or NULL */
+    const char *what_to_do, *address;     /* user: "pause" "resume" "drop", and whom */
 };
 
 /* Reads argv[1..]. Errors: PERMANENT/RUN, origin CONFIG, code 64; opts_deinit is due either way. */

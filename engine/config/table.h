@@ -76,6 +76,9 @@ void *config_section_base(enum config_section section, struct settings *s);
 bool config_key_store(const struct config_key *key, void *base, struct slice value,
                       const char *batch_file, char *fault_r, size_t fault_cap) ERR_CHECK;
 
+/* "a size such as 35MB": what the key takes, where this value is none. */
+void config_key_expected(const struct config_key *key, struct slice value, char *out, size_t cap);
+
 /* A CONFIG_FILE's or CONFIG_SECRET's path; "credential:NAME" is NAME in the folder that systemd
  * names in CREDENTIALS_DIRECTORY. NULL without such a folder, or when NAME has a slash. Fresh. */
 char *config_file_path(struct slice value, const char *batch_file);

@@ -192,7 +192,10 @@ static void saved(void *context, struct store_op *op, const struct err *err)
         reactor_abort_run(account->reactor, err);
     else if (!account_only_looks(account))
         account_tell_end(account);
-    batch_user_ended(account->reactor->batch, account->record.state, account->record.failure);
+    if (account->put_aside && account->record.state == USER_STOPPED)
+        batch_user_put_aside(account->reactor->batch, account->index);
+    else
+        batch_user_ended(account->reactor->batch, account->record.state, account->record.failure);
     if (account_only_looks(account))
         batch_user_looked_at(account->reactor->batch, account->index,
                              account->stopping ? BATCH_LOOK_NONE

@@ -94,6 +94,8 @@ struct account {
     unsigned parked;        /* folders that rest after their server failed inside */
     bool mapped;            /* target names are known */
     bool stopping;          /* ends early; what is in flight is finished */
+    bool put_aside;         /* because a person wants it so: since aside_ms, loop time */
+    uint64_t aside_ms;
     bool target_dead;       /* the target takes nothing more from this user (quota) */
     bool failed;            /* the user's verdict is Failed; record.failure says why */
     struct err trouble;     /* a plan's: the last trouble, when failed what it failed by */

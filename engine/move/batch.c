@@ -6,7 +6,6 @@
 #include "engine/move/governor.h"
 #include "engine/move/tokens.h"
 #include "engine/failure/trouble.h"
-#include "engine/settings/turns.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -72,25 +71,6 @@ void batch_abort(struct batch *batch, const struct err *err)
     }
     pthread_mutex_unlock(&batch->abort_lock);
     batch_stop("disk");
-}
-
-bool batch_next_user(struct batch *batch, unsigned *index_r, uint32_t *id_r)
-{
-    unsigned index;
-
-    if (batch_stopping(batch))
-        return false;
-    index = atomic_fetch_add(&batch->next_user, 1);
-    if (index >= batch->settings->user_count)
-        return false;
-    *index_r = batch->order[index];
-    *id_r = batch->ids[*index_r];
-    return true;
-}
-
-bool batch_user_waits(const struct batch *batch)
-{
-    return atomic_load(&batch->next_user) < batch->settings->user_count;
 }
 
 unsigned batch_users_a_loop(const struct batch *batch)
@@ -302,6 +282,7 @@ static void tick(void *context)
 
     check_clock(batch);
     tell_bandwidth(batch);
+    batch_users_look(batch);
     if (batch_stopping(batch) && !batch->told_stopping && !batch_only_looks(batch)) {
         batch->told_stopping = true;
         batch_put(batch, "batch.state", "Stopping");
@@ -328,43 +309,6 @@ static void run_thread(void *context, unsigned thread)
 }
 
 /* ---- before and after ---------------------------------------------------------------------- */
-
-static bool add_folder(void *context, const struct folder_record *f)
-{
-    tally_add(context, &f->tally);
-    return true;
-}
-
-static bool register_users(struct batch *batch, struct err *err_r)
-{
-    size_t count = batch->settings->user_count;
-    struct slice *addresses = mem_zero(count, sizeof *addresses);
-    struct slice *names = mem_zero(count, sizeof *names);
-    struct turn_facts *queue = mem_zero(count, sizeof *queue);
-    struct reader *reader = NULL;
-    bool ok;
-
-    for (size_t i = 0; i < count; i++) {
-        addresses[i] = slice_cstr(batch->settings->users[i].email_address);
-        names[i] = slice_cstr(batch->settings->users[i].user_name);
-    }
-    ok = spool_register_users(batch->spool, addresses, names, (unsigned)count, batch->ids, err_r) &&
-         reader_create(batch->spool, &reader, err_r);
-    for (size_t i = 0; ok && i < count; i++) {
-        struct tally tally = { 0 };
-
-        ok = reader_folders(reader, batch->ids[i], add_folder, &tally, err_r);
-        tally_add(&batch->earlier, &tally);
-        queue[i] = turns_of(&tally);
-    }
-    if (ok)
-        turns_order(queue, count, batch->settings->user_order, batch->order);
-    free(queue);
-    reader_destroy(&reader);
-    free(addresses);
-    free(names);
-    return ok;
-}
 
 static struct batch_did did(const struct batch *batch, const struct batch_view *v)
 {
@@ -397,8 +341,11 @@ static void judge(struct batch *batch, struct batch_result *r)
     r->doubted = batch->doubted;
     r->half_done = batch->half_done;
     r->failed = batch->failed;
-    r->stopped = batch->stopped + (users - batch->users_ended);
+    r->paused = batch_users_aside(batch, &r->dropped);
+    r->stopped = batch->stopped + (users - batch->users_ended) - r->dropped;
     r->stop_reason = atomic_load(&stop_reason);
+    if (!r->stop_reason && r->paused)
+        r->stop_reason = "users are paused";
     if (!r->stop_reason && r->stopped && batch->day_over)
         r->stop_reason = "bytes-per-day is used up";
     r->err = batch->abort_err;
@@ -428,11 +375,18 @@ static bool was(const struct batch *batch, const char *state)
     return is;
 }
 
+struct states {
+    struct wishes wishes;
+    unsigned by_state[USER_STATE_COUNT];
+};
+
+/* Whoever was dropped is not waited for. */
 static bool count_state(void *context, const struct user_record *user)
 {
-    unsigned *by_state = context;
+    struct states *states = context;
 
-    by_state[user->state]++;
+    if (user_state_is_synced(user->state) || wishes_of(&states->wishes, user->address) != WISH_DROPPED)
+        states->by_state[user->state]++;
     return true;
 }
 
@@ -440,7 +394,9 @@ static bool count_state(void *context, const struct user_record *user)
  * synced, with doubts or without. */
 static const char *state_word(struct batch *batch, const struct batch_result *r, bool *moved_r)
 {
-    unsigned by_state[USER_STATE_COUNT] = { 0 }, all = 0, synced;
+    struct states states = { 0 };
+    const unsigned *by_state = states.by_state;
+    unsigned all = 0, synced;
     struct reader *reader = NULL;
     struct err err;
     bool ok;
@@ -448,9 +404,10 @@ static const char *state_word(struct batch *batch, const struct batch_result *r,
     *moved_r = false;
     if (r->end == BATCH_UNREACHABLE || r->end == BATCH_REFUSED || r->end == BATCH_DISK)
         return "Failed";
-    ok = reader_create(batch->spool, &reader, &err) &&
-         reader_users(reader, count_state, by_state, &err);
+    ok = wishes_read(batch->settings->state_folder, &states.wishes, &err) &&
+         reader_create(batch->spool, &reader, &err) && reader_users(reader, count_state, &states, &err);
     reader_destroy(&reader);
+    wishes_free(&states.wishes);
     if (!ok)
         return "Failed";
     for (unsigned i = 0; i < USER_STATE_COUNT; i++)
@@ -566,7 +523,10 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
     pthread_mutex_init(&batch->show_lock, NULL);
     pthread_mutex_init(&batch->abort_lock, NULL);
     batch->ids = mem_zero(settings->user_count, sizeof *batch->ids);
-    batch->order = mem_zero(settings->user_count, sizeof *batch->order);
+    batch->queue.order = mem_zero(settings->user_count, sizeof *batch->queue.order);
+    batch->queue.begun = mem_zero(settings->user_count, sizeof *batch->queue.begun);
+    batch->queue.wishes = mem_zero(settings->user_count, sizeof *batch->queue.wishes);
+    pthread_mutex_init(&batch->queue.lock, NULL);
     batch->taken = mem_zero(settings->user_count, sizeof *batch->taken);
     if (visit_house_open(&batch->house, settings, err_r) &&
         governor_create(settings, config->spool, &batch->governor, err_r)) {
@@ -577,7 +537,7 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
                                                     settings_admin_logs_in(&settings->target) });
         atomic_store(&batch->reactors_running, batch->loops);
         stream_resolver_start();
-        ok = register_users(batch, err_r) && governor_take(batch->governor, batch->taken, err_r);
+        ok = batch_users_open(batch, err_r) && governor_take(batch->governor, batch->taken, err_r);
         if (ok) {
             begin(batch);
             ok = team_run(batch->loops, run_thread, batch, err_r);
@@ -610,7 +570,10 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
     free(batch->lives);
     free(batch->other_target);
     free(batch->ids);
-    free(batch->order);
+    free(batch->queue.order);
+    free(batch->queue.begun);
+    free(batch->queue.wishes);
+    pthread_mutex_destroy(&batch->queue.lock);
     free(batch->taken);
     free(batch);
     return ok;

@@ -35,6 +35,7 @@ struct batch_result {
                                 a server is left alone */
     unsigned synced, failed, stopped; /* users; synced: also those of whom no more was asked */
     unsigned doubted;   /* of synced: with doubts */
+    unsigned paused, dropped; /* users whom a person set aside; the paused ones are among the stopped, the dropped nowhere */
     unsigned half_done; /* of synced: one side alone was asked of them; after an upload: nothing of theirs was
                            fetched yet */
     struct batch_did did;
@@ -119,6 +120,10 @@ void batch_stop(const char *reason);
 /* --- for reactors and accounts --- */
 /* The next user to work on; false when there is none. Any thread. */
 bool batch_next_user(struct batch *batch, unsigned *index_r, uint32_t *id_r);
+/* A person has paused or dropped him (store/wishes), perhaps while he is worked on. Any thread. */
+bool batch_user_is_set_aside(const struct batch *batch, unsigned index);
+/* In place of batch_user_ended, for one of these: he may be begun anew when the person resumes him. Any thread. */
+void batch_user_put_aside(struct batch *batch, unsigned index);
 /* Is there another one that nobody works on yet? Any thread. */
 bool batch_user_waits(const struct batch *batch);
 /* Users at once on a loop, so that none has more than another where there are connections for all: each

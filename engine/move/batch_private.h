@@ -9,10 +9,24 @@
 #include "engine/move/visit.h"
 #include "engine/move/sample.h"
 #include "io/team.h"
+#include "store/wishes.h"
 
 #include <pthread.h>
 
+/* Who is worked on next (batch_users). Arrays are parallel to settings->users. */
+struct batch_queue {
+    pthread_mutex_t lock;
+    unsigned *order;       /* of indexes: who is first */
+    bool *begun;
+    _Atomic int *wishes;   /* enum wish */
+    unsigned next;         /* of order: all before have begun or are set aside */
+    _Atomic unsigned waiting;
+    struct wishes_stamp stamp;
+    uint64_t looked_ms;
+};
+
 struct batch {
+    struct batch_queue queue;
     const struct settings *settings;
     struct spool *spool;
     struct writer *writer;
@@ -25,9 +39,8 @@ struct batch {
     struct reactor *reactors;
     unsigned loops;
     uint32_t *ids; /* journal ids of settings->users */
-    unsigned *order; /* of settings->users: who is worked on first */
     bool *taken;   /* parallel: no other process of the ledger has them */
-    _Atomic unsigned next_user, reactors_ready, reactors_running, users_ended;
+    _Atomic unsigned reactors_ready, reactors_running, users_ended;
     _Atomic unsigned doubted; /* of synced */
     _Atomic unsigned synced, failed, stopped, connect_failed, login_failed;
     _Atomic unsigned half_done; /* of a run of one side: all that was asked for, and not Synced */
@@ -51,6 +64,13 @@ struct batch {
     bool aborted;
     struct err abort_err;
 };
+
+/* batch_users: registers them, and reads what is known and wished of them. Before the team starts. */
+bool batch_users_open(struct batch *batch, struct err *err_r) ERR_CHECK;
+/* Thread 0, at each tick: whether a person has changed his mind. */
+void batch_users_look(struct batch *batch);
+/* At the end, when the team is gone: how many were not worked on to the end because they are paused, or dropped. */
+unsigned batch_users_aside(const struct batch *batch, unsigned *dropped_r);
 
 /* It is a plan: nothing moves. */
 bool batch_only_looks(const struct batch *batch);

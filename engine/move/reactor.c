@@ -324,7 +324,12 @@ static void tick(void *context)
     }
     for (struct account *a = reactor->accounts, *next; a; a = next) {
         next = a->next;
-        if (reactor->stopping && now - reactor->stop_ms > CUT_AFTER_MS)
+        if (!reactor->stopping && !a->stopping && batch_user_is_set_aside(reactor->batch, a->index)) {
+            a->put_aside = true;
+            a->aside_ms = now;
+            account_stop(a);
+        } else if ((reactor->stopping && now - reactor->stop_ms > CUT_AFTER_MS) ||
+                   (a->put_aside && now - a->aside_ms > CUT_AFTER_MS))
             account_cut(a);
         else
             account_tick(a, now);
@@ -332,6 +337,11 @@ static void tick(void *context)
     account_spread_tick(reactor, TICK_MS);
     for (unsigned side = 0; !reactor->stopping && side < SIDE_COUNT; side++)
         maybe_more_links(reactor, side, now);
+    /* Somebody is resumed. */
+    if (reactor->no_more && !reactor->stopping && batch_user_waits(reactor->batch)) {
+        reactor->no_more = false;
+        take_users(reactor);
+    }
     if (reactor->choked && writer_pressure(reactor->writer) < breathe_bytes(reactor))
         choke(reactor, false);
     if (now - reactor->shown_ms >= SHOW_EVERY_MS) {

@@ -10,6 +10,7 @@
 #include "engine/failure/advice.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
+#include "store/wishes.h"
 
 #include <stdlib.h>
 
@@ -333,12 +334,42 @@ static bool load_rows(struct loading *l, bool full, struct err *err_r)
     return true;
 }
 
+/* What a person wants with users who are not at work and not done (store/wishes). */
+static bool take_wishes(struct report *r, unsigned shard, struct err *err_r)
+{
+    struct wishes wishes;
+    bool ok = wishes_read(r->parts[shard].given.folder, &wishes, err_r);
+
+    for (unsigned i = 0; ok && wishes.count && i < r->user_count; i++) {
+        struct report_user *user = &r->users[i];
+        bool rests = user->state == USER_QUEUED || user->state == USER_STOPPED || user->state == USER_FAILED;
+
+        if (user->shard != shard || !rests)
+            continue;
+        switch (wishes_of(&wishes, slice_cstr(user->address))) {
+        case WISH_PAUSED:
+            user->state = USER_PAUSED;
+            break;
+        case WISH_DROPPED:
+            user->state = USER_STOPPED;
+            break;
+        case WISH_NONE:
+            break;
+        }
+    }
+    wishes_free(&wishes);
+    return ok;
+}
+
 static bool load(struct report *r, bool full, struct err *err_r)
 {
     struct loading l = { .report = r };
 
     if (!load_rows(&l, full, err_r) || !report_batch_load(r, err_r))
         return false;
+    for (unsigned i = 0; i < r->shards; i++)
+        if (r->spools[i] && r->parts[i].given.folder && !take_wishes(r, i, err_r))
+            return false;
     for (l.user = 0; l.user < r->user_count; l.user++) {
         if (!load_user(&l, full, err_r))
             return false;

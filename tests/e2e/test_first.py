@@ -1,7 +1,10 @@
 """The first hour with a batch: who is chosen, how passwords, proxies and limits are told, where folders go."""
 
 import os
+import pty
 import re
+import subprocess
+import time
 
 import haul
 import mail
@@ -188,6 +191,134 @@ class Machine(First):
         self.ends(batch.call("plan", "--source"), 0)
         self.assertIn("of mail are still to come", self.local(batch)["disk"]["detail"])
         self.assertIn("earlier runs", self.local(batch)["state"]["detail"])
+
+
+class SetAside(First):
+    """user pause, resume and drop, while a run works. Who is at work is held by a proxy, not by time."""
+
+    def held(self, holds):
+        batch = self.two(users=("anna", "ben"), messages=3)
+        self.ends(batch.call("plan", "--source"), 0)
+        p = proxy.Proxy(holds=holds)
+        self.addCleanup(p.stop)
+        batch.set("source", "proxy", p.url("socks5")).set("batch", "threads", "1")
+        return batch, p
+
+    def user(self, batch, what, name, code=0):
+        batch.write()
+        return self.ends(haul.Running(["user", what, name, batch.path], batch.folder).wait(), code)
+
+    def until(self, running, what):
+        while not what():
+            self.assertFalse(running.ended(), running.text())
+            time.sleep(0.05)
+
+    def state(self, batch, user):
+        done = batch.call("status", "--json", write=False)
+        return {u["address"].split("@")[0]: u["state"] for u in done.json()["users"]}[user] if done.code == 0 else ""
+
+    def test_a_user_is_paused_at_work_and_resumed_in_the_next_run(self):
+        batch, p = self.held(1)
+        batch.set("source", "connections", "1").set("target", "connections", "1")
+        running = batch.start("run")
+        self.until(running, lambda: p.opened)
+        done = self.user(batch, "pause", "anna")
+        self.assertIn("the run at work follows within seconds", done.out)
+        done = self.ends(running.wait(), 2)
+        self.assertIn("1 user is paused, and all else that was asked for is done", done.err)
+        self.assertEqual((self.state(batch, "anna"), self.state(batch, "ben")), ("Paused", "Synced"))
+        self.assertEqual([u["state"] for u in batch.report()["users"]], ["Paused", "Synced"])
+        self.ends(batch.call("run"), 2)  # it holds over runs
+        self.user(batch, "nobody", "anna", 64)
+        self.user(batch, "pause", "anan", 64)
+        p.release()
+        self.assertIn("in the batch again", self.user(batch, "resume", "anna").out)
+        self.assertIn("already", self.user(batch, "resume", "anna").out)
+        self.ends(batch.call("run"), 0)
+        self.moved(batch)
+
+    def test_a_user_is_resumed_while_another_one_works(self):
+        batch, p = self.held(1)
+        self.user(batch, "pause", "anna")
+        running = batch.start("run")
+        self.until(running, lambda: p.opened)  # ben's
+        self.user(batch, "resume", "anna")
+        self.until(running, lambda: self.state(batch, "anna") == "Synced")
+        p.release()
+        self.ends(running.wait(), 0)
+        self.moved(batch)
+
+    def test_who_is_dropped_is_not_waited_for(self):
+        batch, p = self.held(0)
+        self.user(batch, "drop", "ben@" + haul.DOMAIN)
+        self.ends(batch.call("run"), 0)
+        report = batch.report()
+        self.assertEqual([u["state"] for u in report["users"]], ["Synced", "Stopped"])
+        self.assertEqual(report["batch"]["state"], "Synced")
+        self.user(batch, "resume", "ben")
+        self.ends(batch.call("run"), 0)
+        self.moved(batch)
+
+
+class Init(First):
+    def call(self, *arguments, **more):
+        return haul.Running(["init", *arguments, os.path.join(self.folder, "m.ini")], self.folder, **more).wait()
+
+    def text(self, name):
+        with open(os.path.join(self.folder, name)) as f:
+            return f.read()
+
+    def test_exchange_online(self):
+        done = self.ends(self.call("--source-url", "imaps://imap.example.edu", "--tenant", "contoso.onmicrosoft.com",
+                                   "--client-id", "1111-22"), 0)
+        for line in ("url = imaps://imap.example.edu", "preset = exchange-online", "tenant = contoso.onmicrosoft.com",
+                     "client-id = 1111-22", "client-secret-file = client-secret", ";connections-per-user = 4"):
+            self.assertIn("\n%s\n" % line, self.text("m.ini"))
+        self.assertNotIn("admin-password-file = \n", self.text("m.ini"))
+        self.assertEqual(self.text("users.csv"), "EmailAddress,UserName,Password\n")
+        self.assertIn("New-ServicePrincipal -AppId $application", done.out)
+        self.assertIn("$application = '1111-22'", self.text("m.ps1"))
+        for name in ("m.ini", "users.csv", "m.ps1"):
+            self.assertEqual(os.stat(os.path.join(self.folder, name)).st_mode & 0o777, 0o600)
+        before = self.text("m.ini")
+        done = self.ends(self.call("--source-url", "imaps://other.example.edu", "--tenant", "x.y", "--client-id", "1"), 64)
+        self.assertIn("init writes over nothing", done.err)
+        self.assertEqual(self.text("m.ini"), before)
+        with open(os.path.join(self.folder, "users.csv"), "a") as f:
+            f.write("ann@contoso.example,ann,secret\n")
+        with open(os.path.join(self.folder, "client-secret"), "w") as f:
+            f.write("s3cret\n")
+        # Each key as a comment is one that can be set.
+        self.ends(haul.Running(["check", "--source", os.path.join(self.folder, "m.ini"), "--set", "source.url=imaps://127.0.0.1:1"],
+                               self.folder).wait(), 69)
+
+    def test_what_is_missing_or_wrong(self):
+        for arguments, words in ((("--tenant", "a.b"), "--source-url is missing"),
+                                 (("--source-url", "http://x", "--tenant", "a.b", "--client-id", "1"), "url: http://x: expected a server"),
+                                 (("--source-url", "imaps://x"), "--preset is missing"),
+                                 (("--source-url", "imaps://x", "--preset", "imap"), "--target-url is missing")):
+            self.assertIn(words, self.ends(self.call(*arguments), 64).err)
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_it_asks_and_ends_with_check(self):
+        source = self.dovecot(["anna"])
+        target = self.target_for(["anna"])
+        batch = self.batch(source, target, ["anna"])
+        batch.write()
+        leader, follower = pty.openpty()
+        path = os.path.join(batch.folder, "asked.ini")
+        with subprocess.Popen([haul.BINARY, "init", path], stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              cwd=batch.folder, env={**os.environ, "SSL_CERT_FILE": source.ca}) as asked:
+            os.close(follower)
+            os.write(leader, ("nonsense\n%s\nimap\n%s\n\n" % (source.url(True), target.url(True))).encode())
+            out = asked.communicate(timeout=120)[0].decode()
+        os.close(leader)
+        self.assertIn("Source server", out)
+        self.assertIn("nonsense: expected a server", out)
+        self.assertIn("users.csv is there already: left as it is", out)
+        self.assertRegex(out, r"local   state       ok")
+        self.assertRegex(out, r"source  tls")
+        self.assertIn(asked.returncode, (0, 69), out)  # by whether both certificates have one issuer
 
 
 class Faults(First):

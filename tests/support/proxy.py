@@ -14,18 +14,24 @@ HOSTILE = {
 
 class Proxy:
     """names: {host name: address} that only the proxy can look up. login: (user, password). refuses: answers every request
-    with its word for 'not allowed'. hostile: a key of HOSTILE."""
+    with its word for 'not allowed'. hostile: a key of HOSTILE. holds: so many connections, the first ones, get no answer of their
+    server before release()."""
 
-    def __init__(self, login=None, names=None, refuses=False, hostile=None):
+    def __init__(self, login=None, names=None, refuses=False, hostile=None, holds=0):
         self.login, self.names, self.refuses, self.hostile = login, names or {}, refuses, hostile
+        self.holds, self.released = holds, threading.Event()
         self.opened = []  # "host:port" of what was opened
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
         self.ending = False
         threading.Thread(target=self._serve, daemon=True).start()
 
+    def release(self):
+        self.released.set()
+
     def stop(self):
         self.ending = True
+        self.released.set()
         self.listener.close()
 
     def url(self, scheme, login=None):
@@ -69,6 +75,8 @@ class Proxy:
 
     def _connect(self, host, port):
         self.opened.append("%s:%d" % (host, port))
+        if len(self.opened) <= self.holds:
+            self.released.wait()
         return socket.create_connection((self.names.get(host, host), port), 20)
 
     def _socks(self, client):

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <glob.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -528,6 +529,33 @@ static void local_commands_need_no_secrets(void **state)
     settings_destroy(&s);
 }
 
+/* Those that ship are taken as they are, but for the secrets, which are not there. */
+static void the_examples_are_taken(void **state)
+{
+    char *names = mem_format("%s/../docs/examples/*.ini", TESTS_FOLDER);
+    glob_t found;
+
+    (void)state;
+    assert_int_equal(glob(names, 0, NULL, &found), 0);
+    assert_true(found.gl_pathc >= 4);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        struct config_request request = { .batch_file = found.gl_pathv[i], .local = true };
+        struct settings_list warnings = { NULL, 0 };
+        struct settings *s = NULL;
+        struct err e;
+
+        if (!config_load(&request, &s, &warnings, &e))
+            fail_msg("%s", e.server_text);
+        for (size_t k = 0; k < warnings.count; k++)
+            if (!strstr(warnings.items[k], "others may change it"))
+                fail_msg("%s", warnings.items[k]);
+        settings_list_deinit(&warnings);
+        settings_destroy(&s);
+    }
+    globfree(&found);
+    free(names);
+}
+
 /* One look at a file tells all that is wrong in it, in whatever section. */
 static void all_faults_are_told_at_once(void **state)
 {
@@ -642,6 +670,7 @@ int main(void)
         cmocka_unit_test(shards_have_folders_of_their_own),
         cmocka_unit_test(local_commands_need_no_secrets),
         cmocka_unit_test(all_faults_are_told_at_once),
+        cmocka_unit_test(the_examples_are_taken),
         cmocka_unit_test(defaults_in_the_table_are_true),
         cmocka_unit_test(each_key_with_values_of_any_length),
     };
