@@ -7,7 +7,7 @@ static const char *const skip_names[] = { "",           "LargerThanLimit", "Excl
 static const char *const user_names[] = { "Queued",  "Validating",         "Syncing",
                                           "Synced",  "IncrementalSyncing", "IncrementalSynced",
                                           "Stopped", "Failed",             "SyncedWithDoubts",
-                                          "Paused" };
+                                          "Paused",  "Completed" };
 _Static_assert(sizeof skip_names / sizeof *skip_names == SKIP_REASON_COUNT, "a name a reason");
 _Static_assert(sizeof user_names / sizeof *user_names == USER_STATE_COUNT, "a name a state");
 

@@ -35,6 +35,7 @@ enum user_state {
     USER_QUEUED, USER_VALIDATING, USER_SYNCING, USER_SYNCED, USER_INCREMENTAL_SYNCING,
     USER_INCREMENTAL_SYNCED, USER_STOPPED, USER_FAILED, USER_SYNCED_WITH_DOUBTS,
     USER_PAUSED, /* in no record: status and report say so of one who is not Synced and whom a person paused */
+    USER_COMPLETED, /* likewise: of one who is Synced, and whom cutover completed */
     USER_STATE_COUNT
 };
 const char *user_state_name(enum user_state state); /* "IncrementalSyncing" ... */
@@ -74,7 +75,7 @@ enum time_kind {
 /* Everything is moved, and that is proved. */
 static inline bool user_state_is_proved(enum user_state state)
 {
-    return state == USER_SYNCED || state == USER_INCREMENTAL_SYNCED;
+    return state == USER_SYNCED || state == USER_INCREMENTAL_SYNCED || state == USER_COMPLETED;
 }
 
 /* Nothing is left to move; whether all of it is proved is another question. */

@@ -18,7 +18,8 @@
 #define HEADER    "mailhaul wishes 1"
 #define BYTES_MAX 67108864u
 
-static const char *const words[] = { [WISH_PAUSED] = "paused", [WISH_DROPPED] = "dropped" };
+static const char *const words[] = { [WISH_PAUSED] = "paused", [WISH_DROPPED] = "dropped",
+                                     [WISH_COMPLETED] = "completed" };
 
 static bool failed(struct err *err_r, int error, const char *folder)
 {
@@ -29,7 +30,7 @@ static bool failed(struct err *err_r, int error, const char *folder)
 static bool malformed(struct err *err_r, const char *folder, unsigned line)
 {
     err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, 0,
-            "%s/%s:%u: expected \"paused ADDRESS\" or \"dropped ADDRESS\" below \"" HEADER "\"", folder, NAME, line);
+            "%s/%s:%u: expected \"paused ADDRESS\", or dropped or completed, below \"" HEADER "\"", folder, NAME, line);
     return false;
 }
 
@@ -64,6 +65,7 @@ static bool parse(struct slice text, const char *folder, struct wishes *w, struc
         (void)slice_split(&line, ' ', &word);
         wish = slice_equal(word, slice_cstr(words[WISH_PAUSED]))    ? WISH_PAUSED
                : slice_equal(word, slice_cstr(words[WISH_DROPPED])) ? WISH_DROPPED
+               : slice_equal(word, slice_cstr(words[WISH_COMPLETED])) ? WISH_COMPLETED
                                                                     : WISH_NONE;
         line = slice_trim(line);
         if (wish == WISH_NONE || line.size == 0)

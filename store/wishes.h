@@ -1,4 +1,4 @@
-/* What a person wants done with single users of a batch: paused, or dropped. A file of the state folder, beside the
+/* What a person wants done with single users of a batch: paused, or dropped; and who is completed. A file of the state folder, beside the
  * journal, so that it can be written while a run holds the lock; it is replaced whole, and outlives all runs. A line
  * a user: "paused ann@example.org". Text is plain on purpose: it can be read, and mended, by hand.
  */
@@ -8,7 +8,7 @@
 #include "io/base/err.h"
 #include "io/base/slice.h"
 
-enum wish { WISH_NONE, WISH_PAUSED, WISH_DROPPED };
+enum wish { WISH_NONE, WISH_PAUSED, WISH_DROPPED, WISH_COMPLETED };
 
 struct wishes {
     struct wishes_user {

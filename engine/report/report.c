@@ -334,7 +334,20 @@ static bool load_rows(struct loading *l, bool full, struct err *err_r)
     return true;
 }
 
-/* What a person wants with users who are not at work and not done (store/wishes). */
+/* All who are done are completed: so is the batch. Dropped ones were never to be done. */
+static void complete_batch(struct report *r)
+{
+    unsigned done = r->by_state[USER_COMPLETED], failed = r->by_state[USER_FAILED], open = 0;
+
+    for (unsigned i = 0; i < USER_STATE_COUNT; i++)
+        open += i == USER_COMPLETED || i == USER_FAILED ? 0 : r->by_state[i];
+    if (done == 0 || open > 0 || r->batch.running)
+        return;
+    if (strcmp(r->batch.state, "Synced") == 0 || strcmp(r->batch.state, "SyncedWithErrors") == 0)
+        snprintf(r->batch.state, sizeof r->batch.state, failed ? "CompletedWithErrors" : "Completed");
+}
+
+/* What a person wants with users who are not at work (store/wishes). */
 static bool take_wishes(struct report *r, unsigned shard, struct err *err_r)
 {
     struct wishes wishes;
@@ -343,15 +356,19 @@ static bool take_wishes(struct report *r, unsigned shard, struct err *err_r)
     for (unsigned i = 0; ok && wishes.count && i < r->user_count; i++) {
         struct report_user *user = &r->users[i];
         bool rests = user->state == USER_QUEUED || user->state == USER_STOPPED || user->state == USER_FAILED;
+        bool proved = user->state == USER_SYNCED || user->state == USER_INCREMENTAL_SYNCED;
 
-        if (user->shard != shard || !rests)
+        if (user->shard != shard || (!rests && !proved))
             continue;
         switch (wishes_of(&wishes, slice_cstr(user->address))) {
         case WISH_PAUSED:
-            user->state = USER_PAUSED;
+            user->state = rests ? USER_PAUSED : user->state;
             break;
         case WISH_DROPPED:
-            user->state = USER_STOPPED;
+            user->state = rests ? USER_STOPPED : user->state;
+            break;
+        case WISH_COMPLETED:
+            user->state = proved ? USER_COMPLETED : user->state;
             break;
         case WISH_NONE:
             break;
@@ -376,6 +393,7 @@ static bool load(struct report *r, bool full, struct err *err_r)
         add_user(r, &r->users[l.user]);
         r->parts[r->users[l.user].shard].users++;
     }
+    complete_batch(r);
     if (r->group_count)
         qsort(r->groups, r->group_count, sizeof *r->groups, urgent_first);
     if (r->doubt_type_count)

@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import signal
 import subprocess
 import time
 
@@ -258,6 +259,46 @@ class SetAside(First):
         self.user(batch, "resume", "ben")
         self.ends(batch.call("run"), 0)
         self.moved(batch)
+
+
+class Cutover(First):
+    def states_of(self, batch):
+        done = self.ends(batch.call("status", "--json"), 0).json()
+        return done["batch"]["state"], [u["state"] for u in done["users"]]
+
+    def test_who_is_proved_is_completed(self):
+        batch = self.two(users=("anna", "ben"))
+        batch.passwords["ben"] = "wrong"
+        done = self.ends(batch.call("cutover"), 3)
+        self.assertRegex(done.out, r"anna@\S+ +Completed +Perfect +2 messages")
+        self.assertRegex(done.out, r"ben@\S+ +not completed .*Failed: LoginFailed")
+        self.assertEqual(self.states_of(batch), ("CompletedWithErrors", ["Completed", "Failed"]))
+        batch.passwords = {}
+        self.ends(batch.call("retry", "--user", "ben"), 0)
+        done = self.ends(batch.call("cutover", "--user", "ben"), 0)
+        self.assertIn("1 of 1 user is Completed", done.out)
+        self.assertEqual(self.states_of(batch), ("Completed", ["Completed", "Completed"]))
+        batch.source.seed("anna", {("INBOX",): [mail.tiny(77)]})  # it arrived late
+        self.ends(batch.call("run"), 0)
+        self.moved(batch)
+        self.assertEqual(self.states_of(batch), ("Completed", ["Completed", "Completed"]))
+
+    def test_runs_again_and_again_until_then(self):
+        batch = self.two(users=("anna",))
+        running = batch.start("run", "--every", "1s")
+        while running.text().count("the next one begins") < 2:
+            self.assertFalse(running.ended(), running.text())
+            time.sleep(0.05)
+        running.signal(signal.SIGTERM)
+        self.assertIn(running.wait().code, (0, 2))  # 2: it came amid a run
+        running = batch.start("run", "--every", "24h", "--until-cutover")
+        while "the next one begins" not in running.text():
+            self.assertFalse(running.ended(), running.text())
+            time.sleep(0.05)
+        self.ends(batch.call("cutover", write=False), 0)
+        done = self.ends(running.wait(), 0)
+        self.assertIn("all users are Completed", done.err)
+        self.ends(batch.call("run", "--until-cutover"), 64)
 
 
 class Init(First):
