@@ -75,7 +75,8 @@ static bool misnamed(struct err *err_r, int code, const char *folder, const char
 /* What mailhaul itself leaves in a state folder, or a file system at its root. */
 static bool name_is_ours(const char *name)
 {
-    static const char *const whole[] = { ".", "..", "lost+found", "lock", "lock.mdb", "ballast", "probe", "begun", "begun.new" };
+    static const char *const whole[] = { ".", "..", "lost+found", "lock", "lock.mdb", "ballast", "probe", "begun", "begun.new",
+                                         "maildir" };
 
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
         if (strcmp(name, whole[i]) == 0)

@@ -359,6 +359,29 @@ static bool host_and_port(struct slice text, struct slice *host_r, uint16_t *por
     return true;
 }
 
+static bool has_user(struct slice path)
+{
+    return slice_find_nocase(path, SLICE("{user}")) != SIZE_MAX || slice_find_nocase(path, SLICE("{local}")) != SIZE_MAX;
+}
+
+bool value_maildir_url(struct slice text, char **path_r)
+{
+    struct slice scheme = SLICE("maildir:"), part, rest;
+
+    if (!slice_starts_nocase(text, scheme))
+        return false;
+    text = slice_from(text, scheme.size);
+    while (slice_starts(text, SLICE("//")))
+        text = slice_from(text, 1);
+    if (!slice_starts(text, SLICE("/")) || !has_user(text))
+        return false;
+    for (rest = text; slice_split(&rest, '/', &part);)
+        if (slice_equal(part, SLICE("..")))
+            return false;
+    *path_r = slice_dup(text);
+    return true;
+}
+
 bool value_imap_url(struct slice text, bool *implicit_tls_r, char **host_r, uint16_t *port_r)
 {
     struct slice imaps = SLICE("imaps://"), imap = SLICE("imap://"), host;
@@ -383,6 +406,9 @@ const char *value_imap_url_fault(struct slice text)
     size_t port;
     uint16_t number;
 
+    if (slice_starts_nocase(text, SLICE("maildir:")))
+        return "expected the path of the users' Maildir trees, with {user}, or {local} and {domain}, in it, such as "
+               "maildir:/srv/mail/{user}";
     if (slice_find(text, '@') != SIZE_MAX)
         return "no user name or password belongs here; expected a server such as imaps://imap.example.edu";
     if (!implicit && !slice_starts_nocase(text, imap))

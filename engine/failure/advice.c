@@ -53,6 +53,9 @@ static const struct advice rows[] = {
       "wait an hour, then `retry`:",
       "Add-MailboxPermission {mailbox} -User <ObjectId> -AccessRights FullAccess",
       false },
+    { "MaildirUnreadable", "The Maildir tree of this user, or a folder of it, is not there or cannot be read.",
+      "Compare the path in the failure with the disk: UserName in users.csv, the path in url, and the rights of the user "
+      "that runs mailhaul; then run `retry`.", NULL, false },
     { "MailboxNotFound", "The target has no mailbox of this address.",
       "Create it or give it a licence, or correct EmailAddress in users.csv. Look with:",
       "Get-Mailbox {mailbox}", false },

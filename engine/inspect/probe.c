@@ -157,7 +157,7 @@ static void tell_connection(struct probe *p, enum at until)
     struct session *session = link_session(p->link);
     char detail[480];
 
-    if (p->told_connection)
+    if (p->told_connection || !session)
         return;
     p->told_connection = true;
     link_facts(p->link, &facts);
@@ -498,12 +498,15 @@ static void namespaces_ended(void *context, const struct err *err)
 static void link_ready(void *context)
 {
     struct probe *p = context;
-    const char *id = session_server_id(link_session(p->link));
+    const char *id = link_session(p->link) ? session_server_id(link_session(p->link)) : "";
     char detail[480];
 
     tell_connection(p, AT_LOGIN);
     tell_token(p, false);
-    snprintf(detail, sizeof detail, "as %.150s%s%.150s", p->user, id[0] ? ", server " : "", id);
+    if (p->endpoint->maildir)
+        snprintf(detail, sizeof detail, "none: %.150s is read as it lies on the disk", p->endpoint->host);
+    else
+        snprintf(detail, sizeof detail, "as %.150s%s%.150s", p->user, id[0] ? ", server " : "", id);
     tell(p, AT_LOGIN, lap_ms(p), detail);
     p->at = AT_NAMESPACE;
     source_namespaces(link_source(p->link), namespace_row, namespaces_ended, p);

@@ -26,6 +26,7 @@ struct link {
     struct stream *stream;
     struct session *session;
     struct imap_source source; /* on it */
+    struct maildir *maildir;   /* in place of both, or NULL */
     const struct link_events *events;
     void *context;
     char label[160];
@@ -429,6 +430,24 @@ static const char *copy_text(const char *text)
     return text ? mem_text(text) : NULL;
 }
 
+static void tree_ready(void *context)
+{
+    struct link *link = context;
+
+    link->ready = true;
+    link->events->ready(link->context);
+}
+
+static void tree_closed(void *context, const struct err *err, bool ready_before)
+{
+    struct link *link = context;
+
+    link->events->closed(link->context, err, ready_before);
+    free_link(link);
+}
+
+static const struct maildir_events tree_events = { .ready = tree_ready, .closed = tree_closed };
+
 struct link *link_open(struct loop *loop, const struct link_config *config,
                        const struct link_events *events, void *context)
 {
@@ -446,18 +465,21 @@ struct link *link_open(struct loop *loop, const struct link_config *config,
     auth->admin_user = copy_text(config->session.auth.admin_user);
     auth->login_form = copy_text(config->session.auth.login_form);
     auth->host = copy_text(config->session.auth.host);
-    open_stream(link);
+    if (config->maildir.pattern)
+        link->maildir = maildir_open(loop, &config->maildir, config->session.memory, &tree_events, link);
+    else
+        open_stream(link);
     return link;
 }
 
 struct source *link_source(struct link *link)
 {
-    return &link->source.source;
+    return link->maildir ? maildir_source(link->maildir) : &link->source.source;
 }
 
 bool link_was_greeted(const struct link *link)
 {
-    return session_was_greeted(link->session);
+    return link->maildir || session_was_greeted(link->session);
 }
 
 struct session *link_session(struct link *link)
@@ -467,6 +489,8 @@ struct session *link_session(struct link *link)
 
 bool link_is_ready(const struct link *link)
 {
+    if (link->maildir)
+        return maildir_is_ready(link->maildir);
     return link->ready && !link->closing && !session_is_over(link->session);
 }
 
@@ -490,7 +514,7 @@ struct ssl_st *link_ssl(struct link *link)
 
 unsigned link_broken_ways(const struct link *link)
 {
-    return link->ready ? session_ways_tried(link->session) : 0;
+    return link->ready && !link->maildir ? session_ways_tried(link->session) : 0;
 }
 
 static void closed_between(void *context)
@@ -505,6 +529,10 @@ static void closed_between(void *context)
 
 void link_close(struct link *link)
 {
+    if (link->maildir) {
+        maildir_close(link->maildir);
+        return;
+    }
     /* Between two connections there is no stream whose end would tell. */
     if (link->another_way) {
         link->another_way = link->has_error = false;
@@ -535,6 +563,10 @@ static void logged_out(void *context, const struct err *err)
 
 void link_finish(struct link *link)
 {
+    if (link->maildir) {
+        maildir_finish(link->maildir);
+        return;
+    }
     if (link->closing || link->finishing)
         return;
     if (!link->ready) {
@@ -551,13 +583,17 @@ uint64_t link_silent_ms(const struct link *link)
 {
     uint64_t now = loop_now_ms(link->loop);
 
-    if (link->paused || is_held(link) || session_patience_ms(link->session) == 0 || now < link->patience.byte_ms)
+    if (link->maildir || link->paused || is_held(link) || session_patience_ms(link->session) == 0 || now < link->patience.byte_ms)
         return 0;
     return now - link->patience.byte_ms;
 }
 
 void link_want_read(struct link *link, bool on)
 {
+    if (link->maildir) {
+        maildir_want_read(link->maildir, on);
+        return;
+    }
     link->paused = !on;
     patience_renew(&link->patience, loop_now_ms(link->loop));
     want_read(link);

@@ -1,11 +1,12 @@
 /* One working connection: an IMAP session on a stream, with its output pumped, its silence timed
- * and its end told once. The only place where engine/imap meets io.
+ * and its end told once; or a Maildir tree in its place. The only place where engine/imap meets io.
  *
  * Belongs to the loop's thread. Callbacks come from the loop, or from inside session calls.
  */
 #ifndef ENGINE_MOVE_LINK_H
 #define ENGINE_MOVE_LINK_H
 
+#include "engine/mailbox/maildir/maildir.h"
 #include "engine/mailbox/source.h"
 #include "engine/move/bandwidth.h"
 #include "io/stream.h"
@@ -16,6 +17,7 @@ struct link;
 struct link_config {
     struct stream_target target;   /* its tls is borrowed until `closed`; copied otherwise */
     struct session_config session; /* tls and starttls are set by link_open from target */
+    struct maildir_config maildir; /* pattern not NULL: this tree in place of a server; copied */
     uint32_t stall_ms;             /* longest silence while an answer is due; 0: the session's own */
     struct crawl *crawl;           /* what earlier links to the server left, or NULL; borrowed until `closed` */
     struct bandwidth *bandwidth;   /* borrowed until `closed`; NULL: no limit */
@@ -41,6 +43,7 @@ struct link *link_open(struct loop *loop, const struct link_config *config,
 
 /* What is read through it; on either side. Its traits are known once the link is ready. */
 struct source *link_source(struct link *link);
+/* Of a server; NULL of a Maildir. */
 struct session *link_session(struct link *link);
 /* The server has greeted, and let us in: what it refuses from then on is a login. */
 bool link_was_greeted(const struct link *link);

@@ -183,6 +183,12 @@ void login_as(const struct settings *settings, enum side side, const struct sett
     struct auth_config *auth;
 
     login_endpoint(endpoint, tls, config_r);
+    config_r->maildir = (struct maildir_config){
+        .pattern = endpoint->maildir,
+        .user = user->user_name,
+        .state_folder = settings->state_folder,
+        .keeps_numbers = settings->mode <= SETTINGS_MODE_PLAN,
+    };
     auth = &config_r->session.auth;
     auth->user = source ? user->user_name : user->target_user_name;
     if (token)

@@ -109,6 +109,8 @@ struct settings_endpoint {
     enum settings_cloud cloud; /* Exchange Online only */
     char *host;                /* name or address without brackets */
     uint16_t port;             /* 1..65535 */
+    char *maildir;             /* source: "/srv/mail/{user}", the trees that are read in place of a server, or NULL;
+                                  host is then the whole url, and port 0 */
     struct settings_tls tls;
     enum auth_mechanism auth;
     char *admin_user;              /* one login for all users, or NULL */

@@ -1,0 +1,326 @@
+/* test: move
+ * Numbers of the files of a Maildir folder, and the paths that lead to it. */
+#include "engine/mailbox/maildir/tree.h"
+#include "engine/mailbox/maildir/view.h"
+#include "io/base/mem.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct kit {
+    char root[64], state[80];
+    int tree;
+};
+
+static void make_folder(const char *root, const char *name)
+{
+    char *path = mem_format("%s/%s", root, name);
+
+    assert_int_equal(mkdir(path, 0700), 0);
+    free(path);
+}
+
+static void make_file(const struct kit *kit, const char *name, const char *text)
+{
+    char *path = mem_format("%s/ann/%s", kit->root, name);
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    free(path);
+}
+
+static int begin(void **state)
+{
+    struct kit *kit = mem_zero(1, sizeof *kit);
+
+    snprintf(kit->root, sizeof kit->root, "/tmp/mhmaildirXXXXXX");
+    assert_non_null(mkdtemp(kit->root));
+    snprintf(kit->state, sizeof kit->state, "%s/state", kit->root);
+    make_folder(kit->root, "state");
+    make_folder(kit->root, "ann");
+    make_folder(kit->root, "ann/cur");
+    make_folder(kit->root, "ann/new");
+    *state = kit;
+    return 0;
+}
+
+static int end(void **state)
+{
+    struct kit *kit = *state;
+    char *command = mem_format("rm -rf %s", kit->root);
+
+    assert_int_equal(system(command), 0);
+    free(command);
+    free(kit);
+    return 0;
+}
+
+static struct maildir_view *look(const struct kit *kit, bool keeps)
+{
+    char *pattern = mem_format("%s/{user}", kit->root), *path = NULL;
+    struct maildir_numbers numbers = { kit->state, NULL, SLICE("INBOX"), keeps };
+    struct maildir_view *view;
+    struct err err;
+    int tree = maildir_open_tree(pattern, "ann", &err), folder;
+
+    assert_true(tree >= 0);
+    assert_true(maildir_path(pattern, "ann", &path, &err));
+    numbers.path = path;
+    folder = maildir_open_folder(tree, SLICE("inbox"), &err);
+    assert_true(folder >= 0);
+    view = maildir_look(folder, &numbers, &err);
+    assert_non_null(view);
+    close(tree);
+    free(path);
+    free(pattern);
+    return view;
+}
+
+/* The number of the file with this base name, 0: none. */
+static uint32_t uid_of(const struct maildir_view *view, const char *base)
+{
+    for (uint32_t i = 0; i < view->count; i++)
+        if (strncmp(view->all[i].name, base, strlen(base)) == 0)
+            return view->all[i].uid;
+    return 0;
+}
+
+static void rename_file(const struct kit *kit, const char *from, const char *to)
+{
+    char *a = mem_format("%s/ann/%s", kit->root, from), *b = mem_format("%s/ann/%s", kit->root, to);
+
+    assert_int_equal(rename(a, b), 0);
+    free(a);
+    free(b);
+}
+
+static void remove_file(const struct kit *kit, const char *name)
+{
+    char *path = mem_format("%s/ann/%s", kit->root, name);
+
+    assert_int_equal(unlink(path), 0);
+    free(path);
+}
+
+static void numbers_stay_whatever_happens_to_the_files(void **state)
+{
+    const struct kit *kit = *state;
+    struct maildir_view *view;
+    uint32_t validity;
+
+    make_file(kit, "cur/200.b:2,S", "b");
+    make_file(kit, "new/100.a", "a");
+    make_file(kit, "cur/300.line\nend:2,", "c");
+    view = look(kit, true);
+    validity = view->uidvalidity;
+    assert_int_equal(view->count, 3);
+    assert_int_equal(uid_of(view, "100.a"), 1);
+    assert_int_equal(uid_of(view, "200.b"), 2);
+    assert_int_equal(uid_of(view, "300.line"), 3);
+    assert_int_equal(view->uidnext, 4);
+    maildir_view_drop(&view);
+
+    /* Read, flagged, deleted; and mail whose name is older than all that is there. */
+    rename_file(kit, "new/100.a", "cur/100.a:2,FS");
+    remove_file(kit, "cur/200.b:2,S");
+    make_file(kit, "new/050.older", "d");
+    view = look(kit, true);
+    assert_int_equal(view->uidvalidity, validity);
+    assert_int_equal(view->count, 3);
+    assert_int_equal(uid_of(view, "100.a"), 1);
+    assert_int_equal(uid_of(view, "300.line"), 3);
+    assert_int_equal(uid_of(view, "050.older"), 4);
+    maildir_view_drop(&view);
+
+    /* What was away comes back under its own number. */
+    make_file(kit, "cur/200.b:2,", "b");
+    view = look(kit, true);
+    assert_int_equal(uid_of(view, "200.b"), 2);
+    assert_int_equal(view->uidnext, 5);
+    maildir_view_drop(&view);
+}
+
+static void who_may_not_write_gives_numbers_for_itself(void **state)
+{
+    const struct kit *kit = *state;
+    struct maildir_view *view;
+
+    make_file(kit, "cur/100.a:2,", "a");
+    view = look(kit, true);
+    maildir_view_drop(&view);
+    make_file(kit, "cur/200.b:2,", "b");
+    view = look(kit, false);
+    assert_int_equal(uid_of(view, "200.b"), 2);
+    maildir_view_drop(&view);
+    /* So a run may give that number to another. */
+    make_file(kit, "cur/150.c:2,", "c");
+    view = look(kit, true);
+    assert_int_equal(uid_of(view, "150.c"), 2);
+    assert_int_equal(uid_of(view, "200.b"), 3);
+    maildir_view_drop(&view);
+}
+
+static void dovecots_numbers_are_taken_over_once(void **state)
+{
+    const struct kit *kit = *state;
+    struct maildir_view *view;
+
+    make_file(kit, "dovecot-uidlist", "3 V777 N50 G0123\n12 W9 :200.b\n7 :100.a:2,S\n");
+    make_file(kit, "cur/100.a:2,S", "a");
+    make_file(kit, "cur/200.b:2,", "b");
+    make_file(kit, "new/010.c", "c");
+    view = look(kit, true);
+    assert_int_equal(view->uidvalidity, 777);
+    assert_int_equal(uid_of(view, "100.a"), 7);
+    assert_int_equal(uid_of(view, "200.b"), 12);
+    /* 13 to 49 were others' before. */
+    assert_int_equal(uid_of(view, "010.c"), 50);
+    maildir_view_drop(&view);
+
+    /* The server lives, and numbers it otherwise: ours stay. */
+    make_file(kit, "dovecot-uidlist", "3 V778 N60 G0123\n12 :200.b\n7 :100.a\n50 :300.d\n51 :010.c\n");
+    make_file(kit, "cur/300.d:2,", "d");
+    view = look(kit, true);
+    assert_int_equal(view->uidvalidity, 777);
+    assert_int_equal(uid_of(view, "010.c"), 50);
+    assert_int_equal(uid_of(view, "300.d"), 51);
+    maildir_view_drop(&view);
+}
+
+static void couriers_numbers_too(void **state)
+{
+    const struct kit *kit = *state;
+    struct maildir_view *view;
+
+    make_file(kit, "courierimapuiddb", "1 1234567 9\n3 100.a\n8 200.b\n");
+    make_file(kit, "cur/100.a:2,S", "a");
+    make_file(kit, "cur/200.b:2,", "b");
+    view = look(kit, true);
+    assert_int_equal(view->uidvalidity, 1234567);
+    assert_int_equal(uid_of(view, "100.a"), 3);
+    assert_int_equal(uid_of(view, "200.b"), 8);
+    assert_int_equal(view->uidnext, 9);
+    maildir_view_drop(&view);
+}
+
+static void flags_are_in_the_name_and_keywords_in_a_file(void **state)
+{
+    const struct kit *kit = *state;
+    char words[MAILDIR_WORDS_BYTES];
+    struct maildir_view *view;
+    struct imap_flags flags;
+
+    make_file(kit, "dovecot-keywords", "0 $Forwarded\n2 Work\n");
+    make_file(kit, "cur/100.a,S=3,W=5:2,FRSacz", "a");
+    view = look(kit, false);
+    assert_int_equal(view->all[0].bytes, 5);
+    maildir_flags(view, view->all[0].name, words, &flags);
+    assert_int_equal(flags.system, IMAP_FLAG_FLAGGED | IMAP_FLAG_ANSWERED | IMAP_FLAG_SEEN);
+    assert_true(slice_equal(flags.keywords, SLICE("$Forwarded Work")));
+    assert_int_equal(flags.dropped, 1);
+    maildir_view_drop(&view);
+}
+
+static void a_file_is_found_under_its_new_flags(void **state)
+{
+    const struct kit *kit = *state;
+    struct maildir_view *view;
+    char *name = NULL;
+    int fd;
+
+    make_file(kit, "new/100.a", "a");
+    view = look(kit, false);
+    rename_file(kit, "new/100.a", "cur/100.a:2,RS");
+    fd = maildir_view_open(view, &view->all[0], &name);
+    assert_true(fd >= 0);
+    assert_string_equal(name, "100.a:2,RS");
+    close(fd);
+    free(name);
+    remove_file(kit, "cur/100.a:2,RS");
+    assert_int_equal(maildir_view_open(view, &view->all[0], NULL), -1);
+    maildir_view_drop(&view);
+}
+
+static void a_user_name_leads_nowhere_else(void **state)
+{
+    const struct kit *kit = *state;
+    static const char *const bad[] = { "../ann", "..", ".", "", "a/b", ".hidden", "x\ny" };
+    char *pattern = mem_format("%s/{user}", kit->root), *link = mem_format("%s/linked", kit->root), *path;
+    struct err err;
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(maildir_open_tree(pattern, bad[i], &err), -1);
+        assert_int_equal(err.class, ERR_CLASS_PERMANENT);
+        assert_int_equal(err.scope, ERR_SCOPE_ACCOUNT);
+    }
+    assert_int_equal(symlink("/etc", link), 0);
+    assert_int_equal(maildir_open_tree(pattern, "linked", &err), -1);
+    assert_int_equal(maildir_open_tree(pattern, "nobody", &err), -1);
+    assert_true(maildir_path("/v/{domain}/{local}/{x}", "ann@new.example", &path, &err));
+    assert_string_equal(path, "/v/new.example/ann/{x}");
+    free(path);
+    assert_false(maildir_path("/v/{domain}/{local}", "ann", &path, &err));
+    free(link);
+    free(pattern);
+}
+
+static void folders_are_shown_and_links_are_not_followed(void **state)
+{
+    const struct kit *kit = *state;
+    char *pattern = mem_format("%s/{user}", kit->root), *link = mem_format("%s/ann/.evil", kit->root);
+    struct maildir_rows rows;
+    struct err err;
+    int tree;
+
+    make_folder(kit->root, "ann/.Sent");
+    make_folder(kit->root, "ann/.Sent/cur");
+    make_folder(kit->root, "ann/.inbox");
+    make_folder(kit->root, "ann/.inbox/new");
+    make_folder(kit->root, "ann/.nomail");
+    make_file(kit, "subscriptions", "Sent\nGone\n");
+    assert_int_equal(symlink(kit->state, link), 0);
+    make_folder(kit->state, "cur");
+    tree = maildir_open_tree(pattern, "ann", &err);
+    assert_true(maildir_list(tree, &rows, &err));
+    assert_int_equal(rows.count, 4);
+    assert_string_equal(rows.all[0].name, "INBOX");
+    assert_string_equal(rows.all[1].name, "INBOX.inbox");
+    assert_string_equal(rows.all[2].name, "Sent");
+    assert_int_equal(rows.all[2].attributes, IMAP_MAILBOX_SUBSCRIBED);
+    assert_string_equal(rows.all[3].name, "evil");
+    assert_true(maildir_open_folder(tree, SLICE("Sent"), &err) >= 0);
+    assert_true(maildir_open_folder(tree, SLICE("INBOX.inbox"), &err) >= 0);
+    assert_int_equal(maildir_open_folder(tree, SLICE("evil"), &err), -1);
+    assert_int_equal(maildir_open_folder(tree, SLICE("./state"), &err), -1);
+    assert_int_equal(maildir_open_folder(tree, SLICE("x/../../state"), &err), -1);
+    assert_int_equal(err.scope, ERR_SCOPE_FOLDER);
+    maildir_rows_deinit(&rows);
+    free(link);
+    free(pattern);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(numbers_stay_whatever_happens_to_the_files, begin, end),
+        cmocka_unit_test_setup_teardown(who_may_not_write_gives_numbers_for_itself, begin, end),
+        cmocka_unit_test_setup_teardown(dovecots_numbers_are_taken_over_once, begin, end),
+        cmocka_unit_test_setup_teardown(couriers_numbers_too, begin, end),
+        cmocka_unit_test_setup_teardown(flags_are_in_the_name_and_keywords_in_a_file, begin, end),
+        cmocka_unit_test_setup_teardown(a_file_is_found_under_its_new_flags, begin, end),
+        cmocka_unit_test_setup_teardown(a_user_name_leads_nowhere_else, begin, end),
+        cmocka_unit_test_setup_teardown(folders_are_shown_and_links_are_not_followed, begin, end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
