@@ -1,5 +1,6 @@
 /* test: move
  * Numbers of the files of a Maildir folder, and the paths that lead to it. */
+#include "engine/mailbox/maildir/job.h"
 #include "engine/mailbox/maildir/tree.h"
 #include "engine/mailbox/maildir/view.h"
 #include "io/base/mem.h"
@@ -309,6 +310,120 @@ static void folders_are_shown_and_links_are_not_followed(void **state)
     free(pattern);
 }
 
+/* ---- bodies ------------------------------------------------------------------------------------ */
+
+static struct job *reading(const struct kit *kit, struct maildir_view *view)
+{
+    char *pattern = mem_format("%s/{user}", kit->root);
+    struct maildir_config config = { .pattern = pattern, .user = "ann" };
+    struct job *job = job_create(JOB_BODIES, &config);
+
+    job->view = maildir_view_hold(view);
+    job->set = mem_zero(1, sizeof *job->set);
+    job->set[job->set_count++] = (struct uidset_range){ 1, UINT32_MAX };
+    free(pattern);
+    return job;
+}
+
+/* Lines of 1 to 90 bytes that end in LF, a CR LF at each seventh. */
+static char *long_text(size_t lines)
+{
+    char *text = mem_alloc(lines * 100);
+    size_t used = 0;
+
+    for (size_t i = 0; i < lines; i++) {
+        memset(text + used, 'x', i % 90);
+        used += i % 90;
+        if (i % 7 == 0)
+            text[used++] = '\r';
+        text[used++] = '\n';
+    }
+    text[used] = '\0';
+    return text;
+}
+
+static void each_line_ends_in_cr_lf_wherever_a_piece_ends(void **state)
+{
+    const struct kit *kit = *state;
+    char *text = long_text(20000);
+    struct maildir_view *view;
+    uint64_t got = 0, lines = 0;
+    struct job *job;
+    char last = '\0';
+
+    make_file(kit, "cur/100.a:2,", text);
+    view = look(kit, false);
+    job = reading(kit, view);
+    do {
+        job_run(job);
+        assert_false(job->failed);
+        for (size_t i = 0; i < job->out_size; i++) {
+            if (job->out[i] == '\n') {
+                assert_int_equal(last, '\r');
+                lines++;
+            }
+            last = job->out[i];
+        }
+        got += job->out_size;
+    } while (job_goes_on(job));
+    assert_int_equal(lines, 20000);
+    assert_int_equal(got, job->size);
+    assert_int_equal(got, strlen(text) + 20000 - (20000 + 6) / 7);
+    job_destroy(job);
+    maildir_view_drop(&view);
+    free(text);
+}
+
+static void one_that_grows_while_it_is_read_is_not_believed(void **state)
+{
+    const struct kit *kit = *state;
+    char *text = long_text(20000), *path = mem_format("%s/ann/cur/100.a:2,", kit->root);
+    struct maildir_view *view;
+    struct job *job;
+    FILE *f;
+
+    make_file(kit, "cur/100.a:2,", text);
+    view = look(kit, false);
+    job = reading(kit, view);
+    job_run(job);
+    assert_false(job->failed);
+    assert_true(job_goes_on(job));
+    f = fopen(path, "a");
+    fputs("more", f);
+    fclose(f);
+    while (job_goes_on(job))
+        job_run(job);
+    assert_true(job->failed);
+    assert_int_equal(job->err.scope, ERR_SCOPE_MESSAGE);
+    assert_non_null(strstr(job->err.server_text, "changed while it was read"));
+    job_destroy(job);
+    maildir_view_drop(&view);
+    free(path);
+    free(text);
+}
+
+static void one_that_went_away_is_left_out_and_the_next_is_read(void **state)
+{
+    const struct kit *kit = *state;
+    struct maildir_view *view;
+    struct job *job;
+
+    make_file(kit, "cur/100.a:2,", "a\n");
+    make_file(kit, "cur/200.b:2,", "b\n");
+    view = look(kit, false);
+    remove_file(kit, "cur/100.a:2,");
+    job = reading(kit, view);
+    job_run(job);
+    assert_true(job->gone);
+    assert_int_equal(job->out_size, 0);
+    assert_true(job_goes_on(job));
+    job_run(job);
+    assert_false(job->gone);
+    assert_true(slice_equal(slice_of(job->out, job->out_size), SLICE("b\r\n")));
+    job_destroy(job);
+    maildir_view_drop(&view);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +433,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(couriers_numbers_too, begin, end),
         cmocka_unit_test_setup_teardown(flags_are_in_the_name_and_keywords_in_a_file, begin, end),
         cmocka_unit_test_setup_teardown(a_file_is_found_under_its_new_flags, begin, end),
+        cmocka_unit_test_setup_teardown(each_line_ends_in_cr_lf_wherever_a_piece_ends, begin, end),
+        cmocka_unit_test_setup_teardown(one_that_grows_while_it_is_read_is_not_believed, begin, end),
+        cmocka_unit_test_setup_teardown(one_that_went_away_is_left_out_and_the_next_is_read, begin, end),
         cmocka_unit_test_setup_teardown(a_user_name_leads_nowhere_else, begin, end),
         cmocka_unit_test_setup_teardown(folders_are_shown_and_links_are_not_followed, begin, end),
     };
