@@ -3,6 +3,7 @@
 #include "engine/cli/shards.h"
 #include "engine/move/batch.h"
 #include "engine/report/format.h"
+#include "engine/settings/side.h"
 #include "store/spool.h"
 
 #include <errno.h>
@@ -129,7 +130,7 @@ void ahead_tell_other_server(struct spool *spool, const struct settings *setting
                 "mailhaul: warning: the state folder %s is of mail that was %s %s, and the %s is %s now. The same server "
                 "under another name: nothing is lost or doubled. Another server: name another state; %s\n",
                 settings->state_folder, side == SIDE_SOURCE ? "read from" : "moved to", shown,
-                side == SIDE_SOURCE ? "source" : "target", now,
+                side_name(side), now,
                 side == SIDE_SOURCE
                     ? "a folder there with the UIDVALIDITY of one here counts as that one, and its mail as moved"
                     : "what was moved is not moved there again, and its users end as TargetCountDiffers");

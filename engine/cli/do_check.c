@@ -11,6 +11,7 @@
 #include "engine/move/login_guard.h"
 #include "engine/move/tokens.h"
 #include "engine/move/visit.h"
+#include "engine/settings/side.h"
 #include "io/base/mem.h"
 
 #include <jansson.h>
@@ -53,11 +54,6 @@ struct check {
 };
 
 static void start_some(struct check *check);
-
-static const char *side_name(enum side side)
-{
-    return side == SIDE_SOURCE ? "source" : "target";
-}
 
 static const struct settings_endpoint *endpoint(const struct check *check, enum side side)
 {

@@ -11,6 +11,7 @@
 #include "engine/report/emit.h"
 #include "engine/report/format.h"
 #include "engine/failure/advice.h"
+#include "engine/settings/side.h"
 #include "io/team.h"
 
 #define LINES_A_USER 20u
@@ -58,7 +59,7 @@ static void user_json(struct emit *e, const struct verify_user *u)
 
         emit_cstr(e, "failure", u->type);
         if (u->failed_side < SIDE_COUNT)
-            emit_cstr(e, "failure_side", u->failed_side == SIDE_SOURCE ? "source" : "target");
+            emit_cstr(e, "failure_side", side_name(u->failed_side));
         emit_cstr(e, "failure_text", err_line(&u->err, line, sizeof line));
         emit_cstr(e, "advice", advice_line(u->type, slice_cstr(u->user->email_address), line, 256));
     }

@@ -2,6 +2,7 @@
 
 #include "engine/cli/exits.h"
 #include "engine/oauth/device.h"
+#include "engine/settings/side.h"
 #include "io/base/now.h"
 #include "io/https.h"
 #include "store/secret_file.h"
@@ -114,7 +115,7 @@ static bool keep(const struct settings *settings, const struct settings_endpoint
 static int sign_in(const struct settings *settings, enum side which)
 {
     const struct settings_endpoint *e = settings_endpoint(settings, which);
-    const char *side = which == SIDE_SOURCE ? "source" : "target";
+    const char *side = side_name(which);
     struct oauth_device device = { 0 };
     struct oauth_token token = { 0 };
     struct oauth_claims claims;

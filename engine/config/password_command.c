@@ -2,6 +2,7 @@
 
 #include "engine/config/text.h"
 #include "engine/config/value_network.h"
+#include "engine/settings/side.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
@@ -55,7 +56,7 @@ static void fault(struct commands *c, enum side side, const struct settings_user
 {
     char text[256];
 
-    snprintf(text, sizeof text, "[%s] password-command%s%.*s: %s", side == SIDE_SOURCE ? "source" : "target",
+    snprintf(text, sizeof text, "[%s] password-command%s%.*s: %s", side_name(side),
              user ? " for " : "", SHOWN_MAX, user ? user->email_address : "", what);
     if (c->failed)
         settings_list_add(c->faults, slice_cstr(text));

@@ -8,6 +8,7 @@
 #include "engine/move/push.h"
 #include "engine/move/tokens.h"
 #include "engine/pace/backoff.h"
+#include "engine/settings/side.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
@@ -291,7 +292,7 @@ void account_worker_open(struct worker *w)
     w->opened_ns = now_ns();
     if (account->sides[w->side].links++ == 0)
         account->reactor->linked[w->side]++;
-    snprintf(label, sizeof label, "%s user=%s", w->side == SIDE_SOURCE ? "source" : "target",
+    snprintf(label, sizeof label, "%s user=%s", side_name(w->side),
              account->user->email_address);
     login_describe(w, &config);
     config.label = label;

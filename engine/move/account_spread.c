@@ -7,6 +7,7 @@
 #include "engine/move/login.h"
 #include "engine/move/pull.h"
 #include "engine/move/push.h"
+#include "engine/settings/side.h"
 #include "io/base/log.h"
 
 /* Who gave a connection back asks for no other one so soon. */
@@ -143,7 +144,7 @@ static bool open_another(struct account *account, enum side side, struct worker 
     if (!w->link)
         return false;
     log_line(LOG_INFO, "connections.another", "user=%s side=%s now=%u why=%s",
-             account->user->email_address, side == SIDE_SOURCE ? "source" : "target",
+             account->user->email_address, side_name(side),
              account->sides[side].links, spread_name(why));
     return true;
 }
@@ -227,7 +228,7 @@ static void give_one_back(struct reactor *reactor, enum side side)
     w->leaves = w->draining = true;
     most->sides[side].gave_back_ms = now_of(most);
     log_line(LOG_INFO, "connections.back", "user=%s side=%s now=%u", most->user->email_address,
-             side == SIDE_SOURCE ? "source" : "target", most->sides[side].links - 1);
+             side_name(side), most->sides[side].links - 1);
     worker_idle(w); /* it ends its connection as soon as nothing is in flight there */
 }
 

@@ -1,6 +1,7 @@
 #include "engine/move/allowance.h"
 
 #include "engine/move/batch.h"
+#include "engine/settings/side.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
@@ -17,7 +18,7 @@ static uint64_t limit_of(const struct account *account, enum side side)
 
 static void name_of(const struct account *account, enum side side, char *out, size_t cap)
 {
-    snprintf(out, cap, "daily.%s.%" PRIu32, side == SIDE_SOURCE ? "source" : "target", account->id);
+    snprintf(out, cap, "daily.%s.%" PRIu32, side_name(side), account->id);
 }
 
 void allowance_begin(struct account *account)

@@ -5,6 +5,7 @@
 #include "engine/move/rejudge.h"
 #include "engine/folders/names_text.h"
 #include "engine/message/policy.h"
+#include "engine/settings/side.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 
@@ -324,7 +325,7 @@ static void side_listed(struct listing *l)
         listing_tell_gaps(account);
     }
     log_line(LOG_DEBUG, "folders.listed", "user=%s side=%s count=%u looks=%llu",
-             account->user->email_address, w->side == SIDE_SOURCE ? "source" : "target",
+             account->user->email_address, side_name(w->side),
              side->folder_list.count,
              (unsigned long long)(side->folder_list.looks + account->folders_by_raw.looks));
     side->listed = true;

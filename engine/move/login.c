@@ -4,6 +4,7 @@
 #include "engine/move/login_guard.h"
 #include "engine/move/governor.h"
 #include "engine/move/tokens.h"
+#include "engine/settings/side.h"
 #include "io/base/log.h"
 #include "io/base/now.h"
 
@@ -123,7 +124,7 @@ bool login_fewer(struct worker *w, const struct err *err)
     side->links_max_wall_ms = now_wall_ms();
     side->links_max_until_ms = loop_now_ms(w->account->reactor->loop) + LOGIN_LIMIT_KEPT_MS;
     log_line(LOG_INFO, "connections.user", "user=%s side=%s now=%u", w->account->user->email_address,
-             w->side == SIDE_SOURCE ? "source" : "target", side->links_max);
+             side_name(w->side), side->links_max);
     account_limits_keep(w->account, w->side);
     return true;
 }

@@ -4,6 +4,7 @@
 #include "engine/move/batch.h"
 #include "engine/move/sample.h"
 #include "engine/failure/trouble.h"
+#include "engine/settings/side.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -160,7 +161,7 @@ void reactor_fewer_links(struct reactor *reactor, enum side side)
     atomic_store_explicit(&reactor->counters.links_cut_ms[side], now_wall_ms(), memory_order_relaxed);
     show_limit(reactor, side);
     log_line(LOG_WARN, "connections.fewer", "side=%s now=%u",
-             side == SIDE_SOURCE ? "source" : "target", limit->limit);
+             side_name(side), limit->limit);
 }
 
 static void take_users(struct reactor *reactor);
@@ -176,7 +177,7 @@ static void maybe_more_links(struct reactor *reactor, enum side side, uint64_t n
         return;
     show_limit(reactor, side);
     log_line(LOG_INFO, "connections.more", "side=%s now=%u",
-             side == SIDE_SOURCE ? "source" : "target", limit->limit);
+             side_name(side), limit->limit);
     poke_unconnected(reactor, side);
     take_users(reactor);
 }

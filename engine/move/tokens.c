@@ -2,6 +2,7 @@
 
 #include "engine/move/account.h"
 #include "engine/oauth/oauth.h"
+#include "engine/settings/side.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -104,7 +105,7 @@ static char *keep_file_of(const struct entry *e)
         return NULL;
     SHA256((const unsigned char *)secret_peek(first).data, secret_peek(first).size, digest);
     return mem_format("%s/refresh-token.%s.%02x%02x%02x%02x%02x%02x%02x%02x", settings->sign_in_folder,
-                      e->side == SIDE_SOURCE ? "source" : "target", digest[0], digest[1], digest[2],
+                      side_name(e->side), digest[0], digest[1], digest[2],
                       digest[3], digest[4], digest[5], digest[6], digest[7]);
 }
 
@@ -252,7 +253,7 @@ static void answered(void *context, const struct https_answer *answer)
     secret_destroy(&token.refresh);
     secret_file_unlock(&e->turn);
     log_line(LOG_INFO, "token.got", "side=%s life_s=%u",
-             e->side == SIDE_SOURCE ? "source" : "target", token.life_s);
+             side_name(e->side), token.life_s);
     poke_all(reactor);
 }
 

@@ -2,6 +2,7 @@
 
 #include "engine/move/login.h"
 #include "engine/move/tokens.h"
+#include "engine/settings/side.h"
 #include "io/base/mem.h"
 #include "io/https.h"
 
@@ -232,7 +233,7 @@ static void connect_now(void *context)
             over(v);
             return;
         }
-    snprintf(label, sizeof label, "%s user=%s", v->side == SIDE_SOURCE ? "source" : "target",
+    snprintf(label, sizeof label, "%s user=%s", side_name(v->side),
              v->user->email_address);
     login_as(settings, v->side, v->user, reactor->tls[v->side], v->token, &config);
     config.session.memory = v->memory;

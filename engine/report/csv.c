@@ -2,6 +2,7 @@
 
 #include "engine/report/table.h"
 #include "engine/report/time.h"
+#include "engine/settings/side.h"
 #include "io/base/now.h"
 #include "io/base/shown.h"
 
@@ -47,7 +48,7 @@ static void stalled_by(FILE *out, const struct stalls *stalls)
     unsigned n = report_stalls_sorted(stalls, list);
 
     for (unsigned i = 0; i < n; i++)
-        fprintf(out, "%s%s %s %.1f", i ? "; " : "", list[i].side == SIDE_SOURCE ? "source" : "target",
+        fprintf(out, "%s%s %s %.1f", i ? "; " : "", side_name(list[i].side),
                 stall_name(list[i].cause), (double)list[i].ms / 1000.0);
 }
 

@@ -4,6 +4,7 @@
 
 #include "engine/report/format.h"
 #include "engine/report/time.h"
+#include "engine/settings/side.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>
@@ -89,7 +90,7 @@ static void times(struct report_user *u, const json_t *user)
     for (enum side side = 0; side < SIDE_COUNT; side++)
         for (enum stall_cause cause = STALL_NONE + 1; cause < STALL_CAUSE_COUNT; cause++)
             u->stalls.ms[side][cause] =
-                share_seconds(json_object_get(stalled, side == SIDE_SOURCE ? "source" : "target"),
+                share_seconds(json_object_get(stalled, side_name(side)),
                               stall_name(cause));
 }
 

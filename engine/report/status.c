@@ -4,6 +4,7 @@
 #include "engine/report/format.h"
 #include "engine/report/shards.h"
 #include "engine/report/time.h"
+#include "engine/settings/side.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
@@ -261,7 +262,7 @@ static void fill_cells(const struct status_user *s, char cells[COLUMNS][CELL_BYT
     snprintf(cells[COLUMN_SILENT], CELL_BYTES, "%s", "");
     for (unsigned side = 0; side < SIDE_COUNT; side++)
         if (s->silent_s[side])
-            snprintf(cells[COLUMN_SILENT], CELL_BYTES, "%s, %s", side == SIDE_SOURCE ? "source" : "target",
+            snprintf(cells[COLUMN_SILENT], CELL_BYTES, "%s, %s", side_name(side),
                      format_seconds(s->silent_s[side]).text);
     snprintf(cells[COLUMN_FAILURE], CELL_BYTES, "%s", s->user->failure);
 }

@@ -1,5 +1,6 @@
 #include "engine/report/time.h"
 
+#include "engine/settings/side.h"
 #include "store/record.h"
 
 #include <assert.h>
@@ -67,7 +68,7 @@ void report_emit_time(struct emit *e, const uint64_t time_ms[6], const struct st
     emit_end_object(e);
     emit_object(e, "stalled_by");
     for (enum side side = 0; side < SIDE_COUNT; side++) {
-        emit_object(e, side == SIDE_SOURCE ? "source" : "target");
+        emit_object(e, side_name(side));
         for (unsigned i = 0; i < n; i++)
             if (list[i].side == side)
                 emit_real(e, stall_name(list[i].cause), (double)list[i].ms / 1000.0);

@@ -1,6 +1,8 @@
 """A Maildir tree as the source: the disk of a server that is not there any more."""
 
 import os
+import signal
+import time
 
 import mail
 import maildir
@@ -120,6 +122,24 @@ class FromDisk(Case):
         with batch.target.connect("anna@" + DOMAIN) as there:
             self.assertEqual({path for path in there.folders() if path[0] in ("F\u00f6rder", "M\u00fcll")},
                              {("F\u00f6rder",), ("M\u00fcll",)})
+
+    def test_killed_at_any_moment(self):
+        """Each message once, whenever the run was killed; its numbers outlive it."""
+        root = os.path.join(self.folder, "mail")
+        maildir.write(os.path.join(root, "anna"), {("INBOX",): [mail.tiny(i) for i in range(150)],
+                                                   ("Work",): [mail.tiny(i) for i in range(150, 300)]})
+        batch = self.dead(self.dovecot(["anna"], format="maildir"), ["anna"])
+        batch.set("source", "url", "maildir:%s/{user}" % root)
+        for wait_s in (0.1, 0.4, 0.8):
+            running = batch.start("run")
+            time.sleep(wait_s)
+            running.signal(signal.SIGKILL)
+            running.wait()
+        self.ends(batch.call("run"), 0)
+        totals = self.balanced(batch.report())["totals"]
+        self.assertEqual((totals["found"], totals["uploaded"] + totals["present"]), (300, 300))
+        with batch.target.connect("anna@" + DOMAIN) as there:
+            self.assertEqual([len(there.uids((name,))) for name in ("INBOX", "Work")], [150, 150])
 
     def test_a_disk_is_no_target_and_asks_for_no_login(self):
         source = self.dovecot(["anna"])
