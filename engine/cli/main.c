@@ -21,6 +21,7 @@
 #include "engine/cli/sign_in.h"
 #include "io/base/landlock.h"
 #include "io/base/log.h"
+#include "io/base/whole.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -73,12 +74,14 @@ static bool open_log(const struct opts *o, struct err *err_r)
 {
     enum log_level level = LOG_WARN;
     FILE *file = stderr;
+    int fd;
 
     if (o->log_level && !log_level_parse(o->log_level, &level))
         return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, EXIT_USAGE,
                        "--log-level %s: expected error, warn, info, debug or trace", o->log_level);
     if (o->log_file) {
-        file = fopen(o->log_file, "ae");
+        fd = whole_open(o->log_file, true);
+        file = fd < 0 ? NULL : fdopen(fd, "a");
         if (!file)
             return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, EXIT_USAGE,
                            "--log %s: %s", o->log_file, strerror(errno));

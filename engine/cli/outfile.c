@@ -54,7 +54,8 @@ int outfile_begin(struct outfile *f, const char *path)
     if (!f->path)
         f->path = mem_text(path);
     if (there && !S_ISREG(st.st_mode)) {
-        f->out = fopen(f->path, "we");
+        fd = whole_open(f->path, false);
+        f->out = fd < 0 ? NULL : fdopen(fd, "w");
     } else if (there && access(f->path, W_OK) != 0) {
         f->out = NULL; /* it is to stay as it is: no new one takes its place */
     } else if ((fd = make_part(f, there ? &st : NULL)) >= 0) {

@@ -1,6 +1,7 @@
 #include "io/base/whole.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 bool whole_write(int fd, const void *bytes, size_t size)
@@ -18,4 +19,23 @@ bool whole_write(int fd, const void *bytes, size_t size)
         size -= (size_t)n;
     }
     return true;
+}
+
+int whole_open(const char *path, bool append)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | (append ? O_APPEND : O_TRUNC), 0666), flags;
+
+    if (fd < 0) {
+        errno = errno == ENXIO ? EPIPE : errno;
+        return -1;
+    }
+    flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0) {
+        int error = errno;
+
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
 }

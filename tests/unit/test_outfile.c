@@ -8,9 +8,11 @@
 
 #include "engine/cli/outfile.h"
 #include "io/base/mem.h"
+#include "io/base/whole.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,12 +188,35 @@ static int end(void **state)
     return rmdir(folder);
 }
 
+/* Whoever can put one in the report's place could else hold the program up for ever. */
+static void a_pipe_that_nobody_reads_is_not_waited_for(void **state)
+{
+    char *path = path_of("pipe"), got[8] = "";
+    struct outfile f;
+    struct err err;
+    int reader;
+
+    (void)state;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(outfile_begin(&f, path), EPIPE);
+    assert_int_equal(whole_open(path, true), -1);
+    reader = open(path, O_RDONLY | O_NONBLOCK);
+    assert_int_equal(outfile_begin(&f, path), 0);
+    fputs("text", f.out);
+    assert_true(outfile_end(&f, true, &err));
+    assert_int_equal(read(reader, got, sizeof got), 4);
+    close(reader);
+    unlink(path);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_new_or_as_it_was),
         cmocka_unit_test(a_file_that_must_be_written_over_is_only_when_there_is_room),
         cmocka_unit_test(links_and_devices_stay_what_they_are),
+        cmocka_unit_test(a_pipe_that_nobody_reads_is_not_waited_for),
     };
 
     return cmocka_run_group_tests(tests, begin, end);
