@@ -104,6 +104,17 @@ def bomb(s, rest):
         s.flood(piece)
 
 
+def compressed(piece):
+    """Much of the same, in few bytes."""
+    def attack(s, rest):
+        s.line(s.tag + " OK")
+        deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+        many = piece * (4 * CHUNK // len(piece))
+        while True:
+            s.flood(deflate.compress(many) + deflate.flush(zlib.Z_SYNC_FLUSH), len(many))
+    return attack
+
+
 def no_deflate(s, rest):
     s.line(s.tag + " OK")
     s.flood(b"\xff" * 100000)
@@ -135,6 +146,16 @@ ATTACKS = {
     "id-nested": ("id", once("* ID " + "(" * 100000 + "\r\n")),
     "compress-bomb": ("compress", bomb),
     "compress-rubbish": ("compress", no_deflate),
+    "compress-lines": ("compress", compressed(b"* OK Still here\r\n")),
+    "compress-rows": ("compress", compressed(b'* LIST () "/" INBOX\r\n')),
+    "login-elsewhere": ("let_in", lambda s, rest: "NO [REFERRAL imap://anna@127.0.0.1:9/] there, please"),
+    "login-referred": ("let_in", lambda s, rest: "OK [REFERRAL imap://anna@127.0.0.1:9/] better there"),
+    "login-capabilities": ("let_in", numbered("* CAPABILITY IMAP4rev1 X-%d\r\n* OK [CAPABILITY IMAP4rev1 LITERAL+ Y%d] x\r\n")),
+    "login-injected": ("let_in", before("* OK [CAPABILITY IMAP4rev1 {20}\r\na4 OK\r\na5 OK\r\na6 OK]\r\n")),
+    "capability-changes": ("capability", before("* CAPABILITY IMAP4rev1 UTF8=ONLY UIDONLY MESSAGELIMIT=1 OBJECTID QRESYNC\r\n")),
+    "enabled-unasked": ("capability", before("* ENABLED UTF8=ACCEPT UIDONLY X-UIDONLY QRESYNC\r\n")),
+    "logout-flood": ("logout", numbered("* OK still %d things to do\r\n")),
+    "logout-silence": ("logout", silence),
     # namespaces and lists
     "namespace-many": ("namespace", once("* NAMESPACE (" + "".join('("n%d/" "/")' % i for i in range(12000)) + ") NIL NIL\r\n")),
     "namespace-foreign": ("namespace", once(*("* NAMESPACE NIL (" + "".join('("u%d%d/" "/")' % (k, i) for i in range(12000)) + ") NIL\r\n"
@@ -173,7 +194,18 @@ ATTACKS = {
     "open-validity": ("examine", numbered("* OK [UIDVALIDITY %d] new\r\n")),
     "open-expunged": ("examine", forever("* 1 EXPUNGE\r\n* VANISHED 1:4294967295\r\n")),
     "open-bye": ("examine", once("* BYE [SERVERBUG] gone\r\n", ends=True)),
+    "open-grows-and-shrinks": ("examine", forever("* 3 EXISTS\r\n* 0 EXISTS\r\n* 4000000000 EXISTS\r\n* 1 EXPUNGE\r\n")),
+    "open-injected": ("examine", before("* FLAGS (a {%d}\r\n%s b)\r\n" % (len(INJECTED), INJECTED),
+                                        "* OK [PERMANENTFLAGS (a {%d}\r\n%s \\*)] b\r\n" % (len(INJECTED), INJECTED))),
+    "open-another": ("examine", before('* OK [CLOSED] x\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 1] x\r\n* OK [HIGHESTMODSEQ %s] x\r\n'
+                                       % HUGE[2])),
     # rows
+    "rows-structure": ("rows", once("* 1 FETCH (UID 1 RFC822.SIZE 300 BODYSTRUCTURE " + "(" * 50000 + '"text" "plain" NIL' + ")" * 50000
+                                    + ' FLAGS () INTERNALDATE "01-Jan-2020 12:00:00 +0000")\r\n')),
+    "rows-date-literal": ("rows", once('* 1 FETCH (UID 1 FLAGS () INTERNALDATE {%d}\r\n%s RFC822.SIZE 300)\r\n'
+                                       % (len(INJECTED), INJECTED))),
+    "rows-down": ("rows", once(*(row(n) for n in range(200000, 100000, -1)))),
+    "rows-flags-flap": ("rows", forever(row(1) + row(1, flags="\\Deleted") + row(2, size="0") + row(2, size="4294967295"))),
     "rows-same": ("rows", forever(row(1))),
     "rows-new": ("rows", numbered(row("%d"))),
     "rows-far": ("rows", numbered(row("%d"), start=4200000000)),
@@ -187,6 +219,8 @@ ATTACKS = {
     "rows-line": ("rows", begun("* 1 FETCH (UID 1 FLAGS (", "kw ")),
     "rows-unasked": ("rows", numbered("* %d FETCH (FLAGS (\\Seen))\r\n")),
     "search-line": ("search", begun("* SEARCH", " 1 3 5 7 9")),
+    "search-down": ("search", once("* SEARCH" + "".join(" %d" % n for n in range(400000, 1, -2)) + "\r\n")),
+    "search-huge": ("search", once(*("* SEARCH %s\r\n* ESEARCH UID ALL %s:%s COUNT %s\r\n" % (n, n, n, n) for n in HUGE))),
     "search-flood": ("search", forever("* SEARCH 1 2 3\r\n")),
     "search-all": ("search", forever('* ESEARCH (TAG "a9") UID ALL 1:4294967294\r\n')),
     # bodies
@@ -203,7 +237,13 @@ ATTACKS = {
     "crawl-rows": ("rows", trickling("* 1 FETCH (UID 1 FLAGS (", 7)),
     "crawl-list": ("list", trickling('* LIST () "/" {30000}\r\n')),
     "body-cut": ("bodies", once(b"* 1 FETCH (UID 1 BODY[] {1000}\r\nabc", ends=True)),
+    "body-origins": ("bodies", once(*("* 1 FETCH (UID 1 BODY[]<%s> {3}\r\nabc)\r\n" % n for n in HUGE))),
+    "body-sections": ("bodies", once(*("* 1 FETCH (UID 1 BODY[%s] {3}\r\nabc)\r\n" % ("1." * n + "MIME") for n in (1, 100, 20000)))),
+    "body-of-others": ("bodies", numbered("* 1 FETCH (UID %d BODY[] {5}\r\nabcde)\r\n* 2 FETCH (UID %d FLAGS (\\Deleted))\r\n", start=2)),
     # a target
+    "create-elsewhere": ("create", lambda s, rest: "OK [REFERRAL imap://127.0.0.1:9/x] made there"),
+    "append-uid-ranges": ("append", lambda s, rest: "OK [APPENDUID 1 %s] done" % ",".join("%d" % n for n in range(1, 30000, 2))),
+    "append-again": ("append", numbered("a%d NO not this one\r\n")),
     "create-flood": ("create", numbered("* NO no %d\r\n")),
     "create-long": ("create", lambda s, rest: "NO " + "\x9b31m" * 30000),
     "append-plus": ("append", forever("+ more\r\n")),
@@ -240,12 +280,12 @@ class Attacked(Session):
             return answer
         return real(*rest) if answer is None or verb == "let_in" and real(*rest) is None else answer
 
-    def flood(self, data):
+    def flood(self, data, inflated=0):
         most = self.server.flood_bytes
         if most is not None and self.given > most:
             raise Gone
-        self.given = self.given + len(data)
-        self.server.sent += len(data)
+        self.given = self.given + (inflated or len(data))
+        self.server.sent += inflated or len(data)
         self.peer.sendall(data)
 
     given = 0
