@@ -54,7 +54,7 @@ void refusals_unread_first(const struct refusals *r, struct refused *m)
     m->times = (uint8_t)r->rounds;
 }
 
-enum refusal refusals_judge_unread(struct refusals *r, struct refused *m, bool others, unsigned rounds)
+enum refusal refusals_judge_unread(struct refusals *r, struct refused *m, bool others, unsigned row, unsigned rounds)
 {
     bool counted = m->at > r->row_from, given_since = m->at && r->vouched >= m->at;
 
@@ -67,7 +67,7 @@ enum refusal refusals_judge_unread(struct refusals *r, struct refused *m, bool o
         return REFUSAL_LATER;
     if (r->rounds >= rounds)
         return REFUSAL_OWN;
-    return r->row < REFUSALS_UNREAD_ROW && others ? REFUSAL_LATER : REFUSAL_REST;
+    return r->row < row && others ? REFUSAL_LATER : REFUSAL_REST;
 }
 
 unsigned refusals_rests(struct refusals *r, const struct refused *m)

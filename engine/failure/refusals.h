@@ -20,6 +20,9 @@
 #define REFUSALS_UNREAD_ROW            20u
 #define REFUSALS_UNREAD_ROUNDS         4u
 #define REFUSALS_UNREAD_ROUNDS_PASSING 8u
+/* Of a source that opens no folder: different folders in a row, and waits of words that do not say that it passes. */
+#define REFUSALS_FOLDERS_ROW    5u
+#define REFUSALS_FOLDERS_ROUNDS 8u
 /* Refusals behind each of which the folder took another message: it is the message. */
 #define REFUSALS_WITNESSED 2u
 
@@ -64,9 +67,10 @@ enum refusal refusals_judge(struct refusals *r, struct refused *m, enum refusal_
 enum refusal refusals_judge_last(const struct refusals *r, const struct refused *m, bool others, unsigned most);
 /* Of a source: the message did not come in the first form. */
 void refusals_unread_first(const struct refusals *r, struct refused *m);
-/* It gave no form of the message's body, nor any other body since it was asked for first. others: as above.
- * rounds: waits that it is given, counted in `rounds` by the caller. */
-enum refusal refusals_judge_unread(struct refusals *r, struct refused *m, bool others, unsigned rounds);
+/* It gave no form of the message's body, nor any other body since it was asked for first. others: as above. row:
+ * different ones in a row that make an outage. rounds: waits that it is given, counted in `rounds` by the caller. For
+ * folders that do not open it is the same question. */
+enum refusal refusals_judge_unread(struct refusals *r, struct refused *m, bool others, unsigned row, unsigned rounds);
 /* A wait begins: how many waits went before, of the folder's row or of the message alone. */
 unsigned refusals_rests(struct refusals *r, const struct refused *m);
 /* It was refused before the last wait, and not tried since: it has its turn before there is another wait. */

@@ -111,9 +111,11 @@ struct account {
         bool opens;           /* meanwhile a folder told its numbers */
     } unavailable;            /* push_full's */
     uint64_t took;          /* messages that the target took in this run */
+    uint64_t opened;        /* folders that it made or told the numbers of */
     unsigned resting;       /* folders that rest since it took one (push_later) */
     uint64_t came;          /* bodies that the source gave in this run */
     struct refusals unread; /* of bodies, by the source (pull_refused) */
+    struct refusals opens;  /* of folders, by the source (pull_opens) */
     struct size_limit size_limit; /* of the target */
     bool tells_uids;        /* the target offers UIDPLUS */
     bool dates_told;        /* that its target gives messages dates of its own */

@@ -107,6 +107,7 @@ struct folder {
     bool bare;           /* opened without the delimiter at the end of its name (C1) */
     bool parked;         /* its server failed inside: not before `again` (C6) */
     unsigned open_failures; /* of that kind, in a row */
+    struct refused opening; /* by the source; zero once it was opened (pull_opens) */
     struct loop_timer again;
     char refused_words[128]; /* the server's, to the name as listed; printable */
     unsigned losses;     /* connections that went while it was opened or listed, nothing else of it done since */
@@ -134,7 +135,7 @@ struct folder {
     struct refusals refusals; /* of its messages */
     struct loop_timer refused_again; /* nothing is sent before, and the folder not opened */
     uint8_t open_tries;   /* refusals in a row to make or open it, that may pass */
-    uint64_t open_took;   /* messages that the target had taken at the first of them */
+    uint64_t open_took, open_opened; /* messages that the target had taken, and folders it had opened, at the first of them */
     bool sends_alone;    /* a message that cost connections is under way */
     struct matcher *first_look; /* the first of the two looks for it, or NULL */
     uint64_t first_look_ms;   /* loop time of its end */

@@ -62,7 +62,7 @@ bool pull_has_bodies(const struct folder *f)
            (f->wanted.count > 0 || f->wanted.more || f->wanted.later_count > 0);
 }
 
-static bool has_room(const struct folder *f)
+bool pull_has_room_in(const struct folder *f)
 {
     return (f->pull == PULL_UNLISTED && !f->parked && gmail_may_list(f)) ||
            (pull_has_bodies(f) && f->record.tally.waiting > f->fetching + f->storing);
@@ -79,7 +79,7 @@ bool pull_is_listing(const struct account *account)
 /* What one folder adds to what pull_has_room looks for; true: that is enough. */
 static bool makes_room(const struct folder *f, bool *room, uint64_t *left, uint64_t messages)
 {
-    *room |= has_room(f);
+    *room |= pull_has_room_in(f);
     *left += f->pull == PULL_UNLISTED ? 20 + f->source_status.messages : f->record.tally.waiting;
     return *room && *left >= messages;
 }
@@ -159,7 +159,7 @@ bool pull_finished(const struct account *account)
 
         /* The rest is another day's. */
         if (account->day_over[SIDE_SOURCE])
-            done |= f->pull == PULL_BODIES || (f->pull == PULL_UNLISTED && !has_room(f));
+            done |= f->pull == PULL_BODIES || (f->pull == PULL_UNLISTED && !pull_has_room_in(f));
         if (!done)
             return false;
     }
@@ -173,6 +173,12 @@ static void drop_done(struct account *account)
         account->undone->is_among_undone = false;
         account->undone = account->undone->next_undone;
     }
+}
+
+/* Fewer connections, then the longer ago refused. */
+static bool costs_less(const struct folder *f, const struct folder *than)
+{
+    return f->losses != than->losses ? f->losses < than->losses : f->opening.at < than->opening.at;
 }
 
 /* The first that can be listed; else NULL, and the one of least losses in *costly. What is listed leaves the
@@ -189,9 +195,9 @@ static struct folder *choose_unlisted(struct account *account, struct folder **c
         at = &f->next_unlisted;
         if (f->pull != PULL_UNLISTED || f->parked || f->pullers || !gmail_may_list(f))
             continue;
-        if (f->losses == 0)
+        if (f->losses == 0 && !pull_waits_for_others(f))
             return f;
-        if (!*costly || f->losses < (*costly)->losses)
+        if (!*costly || costs_less(f, *costly))
             *costly = f;
     }
     return NULL;
@@ -217,8 +223,8 @@ static struct folder *choose_bodies(struct account *account, struct folder **cos
             continue;
         looked++;
         left = (f->record.tally.waiting - f->fetching - f->storing) / (f->pullers + 1u) + 1;
-        if (f->losses) {
-            if (!*costly || f->losses < (*costly)->losses)
+        if (f->losses || pull_waits_for_others(f)) {
+            if (!*costly || costs_less(f, *costly))
                 *costly = f;
         } else if (left > best_left) {
             best_left = left;

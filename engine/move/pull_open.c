@@ -45,13 +45,19 @@ static void tell_bare(struct folder *f, bool twin)
     free(text);
 }
 
+/* It has one, and is not asked for by it yet. */
+static bool has_bare(const struct folder *f)
+{
+    return !f->bare && bare_name(f).size > 0;
+}
+
 /* Tries the name without its delimiter, or leaves the folder to the one of the same name. True: nothing is lost
  * yet. */
 static bool try_bare(struct worker *w, const struct err *err)
 {
     struct folder *f = w->folder;
 
-    if (f->bare || bare_name(f).size == 0)
+    if (!has_bare(f))
         return false;
     err_printable(f->refused_words, sizeof f->refused_words, err->server_text,
                   strlen(err->server_text));
@@ -142,14 +148,24 @@ static bool try_later(struct worker *w, const struct err *err, const char *type)
     return true;
 }
 
+/* What is tried of a folder alone: its other name; and what a server that fails inside has in store, by waits that
+ * outlast an outage. */
+static bool has_own_way(const struct folder *f, const struct err *err, const char *type)
+{
+    return (trouble_is_about_name(err) && has_bare(f)) || strcmp(type, "ServerBug") == 0 || f->open_failures > 0;
+}
+
 /* It is there, and does not open. */
 static void open_refused(struct worker *w, const struct err *err)
 {
     struct pull *p = w->work;
     struct folder *f = w->folder;
     const char *type = trouble_type(TROUBLE_SELECT, FAILURE_SOURCE, err);
+    bool lists = f->pull == PULL_LISTING;
 
-    if (f->pull != PULL_LISTING) {
+    if (!(lists && has_own_way(f, err, type)) && !pull_open_is_own(w, err))
+        return;
+    if (!lists) {
         pull_step_failed(w, TROUBLE_SELECT, err);
         return;
     }
@@ -326,6 +342,7 @@ static void select_ended(void *context, const struct err *err)
     w->selected = true;
     w->busy = false;
     p->step = PULL_STEP_FREE;
+    pull_opened(f);
     if (f->bare && f->pull == PULL_LISTING && p->doubt == PULL_DOUBT_NONE)
         tell_bare(f, false);
     if (f->record.uidvalidity && p->uidvalidity && f->record.uidvalidity != p->uidvalidity) {

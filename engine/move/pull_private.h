@@ -106,6 +106,16 @@ void pull_select_again(struct worker *w,
  * does not. */
 bool pull_try_writable(const struct worker *w, struct folder *f);
 
+/* pull_opens: the source refused to open the worker's folder. True: for the folder's own sake, as far as one can tell.
+ * Else others go first, or the source is left alone for a while, and the worker goes on. */
+bool pull_open_is_own(struct worker *w, const struct err *err);
+/* pull_opens: it was opened. */
+void pull_opened(struct folder *f);
+/* pull_opens: it was refused, and no other folder was opened since. */
+bool pull_waits_for_others(const struct folder *f);
+/* pull: it is to be listed, or has bodies that nobody has asked for. */
+bool pull_has_room_in(const struct folder *f);
+
 /* pull_look: whether a message that no answer named is there. Counts as inflight of the worker. LATER: no
  * answer could be had; the message is to be asked for once more. */
 enum pull_presence { PULL_GONE, PULL_THERE, PULL_NOT_KNOWN, PULL_LATER };

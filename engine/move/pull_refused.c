@@ -52,7 +52,7 @@ bool pull_refused_is_own(struct folder *f, struct folder_item *item, const struc
     /* Part of it came, or others did meanwhile. */
     if (!is_refused(err) || item->ladder.torn_bytes || item->ladder.other_bytes || account->came > item->took_before)
         return true;
-    refusal = refusals_judge_unread(&account->unread, &item->refused, f->wanted.count > 0 || f->wanted.more,
+    refusal = refusals_judge_unread(&account->unread, &item->refused, f->wanted.count > 0 || f->wanted.more, REFUSALS_UNREAD_ROW,
                                     trouble_says_it_passes(err) ? REFUSALS_UNREAD_ROUNDS_PASSING
                                                                 : REFUSALS_UNREAD_ROUNDS);
     if (refusal == REFUSAL_OWN)

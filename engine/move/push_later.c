@@ -17,8 +17,6 @@
 #define LOSSES_MAX 2u
 /* Of a message alone, where nothing else shows that the server takes mail. */
 #define LOSSES_ALONE_MAX 3u
-/* Folders that rest, and nothing was taken since: the mailbox does. */
-#define FOLDERS_RESTING 2u
 
 /* ---- refused ------------------------------------------------------------------------------- */
 

@@ -33,6 +33,9 @@ struct push_own {
     void (*ended)(struct worker *w, const struct err *err);
 };
 
+/* So many folders rest, and nothing was taken since: the mailbox does. */
+#define FOLDERS_RESTING 2u
+
 /* What push keeps for a worker. */
 struct push {
     enum push_step step;

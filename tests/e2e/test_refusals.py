@@ -193,6 +193,69 @@ class Folders(Case):
         self.assertEqual((user["uploaded"], user["state"]), (31, "Synced"))
 
 
+class Opens(Case):
+    """A source, or a target, that opens no folder for a while; and a folder that is never opened."""
+
+    PATHS = ("INBOX", "A", "B", "C", "D", "E", "F", "G")
+
+    def run_with(self, *rules, code=0, at="source", **keys):
+        inner = self.dovecot(["anna"])
+        inner.seed("anna", {(path,): [mail.tiny(10 * i + n) for n in range(2)] for i, path in enumerate(self.PATHS)})
+        source, target = inner, self.target_for(["anna"])
+        self.meddler = self._started(Meddler(source if at == "source" else target, list(rules)))
+        if at == "source":
+            source = self.meddler
+        else:
+            target = self.meddler
+        batch = self.batch(source, target, ["anna"])
+        batch.sections["source"] = {"url": source.url(False), "tls": "none"}
+        batch.sections["target"] = {"preset": "imap", "url": target.url(False), "tls": "none",
+                                    "connections-per-mailbox": "1", "settle-time": "200ms"}
+        batch.set("policy", "retry-wait", "10ms")
+        self.ends(batch.call("run"), code)
+        user = self.balanced(batch.report())["users"][0]
+        self.failed = {f["folder"] for f in user["failures"] if f["folder"]}
+        return user
+
+    def passes(self, *rules, **keys):
+        user = self.run_with(*rules, **keys)
+        self.assertEqual((user["state"], user["uploaded"], user["pending"]), ("Synced", 16, 0), user["failures"])
+        self.assertTrue(all(rule.times == 0 for rule in rules), [rule.times for rule in rules])
+
+    def test_the_source_opens_none_for_a_while(self):
+        self.passes(Rule("^(EXAMINE|SELECT)", answer="NO [CANNOT] Access denied", times=15))
+
+    def test_nor_when_they_were_listed(self):
+        """They are opened once more for their bodies, since connections go."""
+        self.passes(Rule(Source.BODY % r"\S+", close=True, times=4),
+                    Rule("^(EXAMINE|SELECT)", answer="NO [UNAVAILABLE] Try again later", skip=8, times=16))
+
+    def opens_all_but(self, folder, words):
+        one = r'^(EXAMINE|SELECT) "?%s"?$' % folder
+        user = self.run_with(Rule(one, answer=words), code=3)
+        self.assertEqual((user["uploaded"], user["failure"]), (14, "SelectFailed"))
+        self.assertEqual(self.failed, {folder})
+        self.assertLess(self.meddler.asked(one), 9)
+
+    def test_one_that_the_source_never_opens(self):
+        self.opens_all_but("D", "NO [NOPERM] Permission denied")
+
+    def test_an_inbox_that_the_source_never_opens(self):
+        self.opens_all_but("INBOX", "NO System I/O error")
+
+    def test_a_source_that_never_opens_any(self):
+        user = self.run_with(Rule("^(EXAMINE|SELECT)", answer="NO System I/O error"), code=3)
+        self.assertEqual((user["uploaded"], set(self.PATHS) - self.failed), (0, set()))
+
+    def test_the_target_opens_and_makes_none_for_a_while(self):
+        self.passes(Rule("^(EXAMINE|SELECT|STATUS|CREATE)", answer="NO System I/O error", times=25), at="target")
+
+    def test_one_that_the_target_never_makes(self):
+        user = self.run_with(Rule(r'^CREATE "?D"?$', answer="NO System I/O error"), code=3, at="target")
+        self.assertEqual((user["uploaded"], self.failed), (14, {"D"}))
+        self.assertLess(self.meddler.asked(r'^CREATE "?D"?$'), 12)
+
+
 class Costly(AtDovecot):
     """One message ends the connection each time that it is sent."""
 

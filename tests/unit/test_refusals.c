@@ -267,9 +267,9 @@ static void of_a_source_that_gives_others_one_is_refused_itself(void **state)
     struct refusals r = { 0 };
     struct refused m = { 0 };
 
-    assert_int_equal(refusals_judge_unread(&r, &m, true, 4), REFUSAL_LATER);
+    assert_int_equal(refusals_judge_unread(&r, &m, true, REFUSALS_UNREAD_ROW, 4), REFUSAL_LATER);
     refusals_took(&r, r.seen);
-    assert_int_equal(refusals_judge_unread(&r, &m, false, 4), REFUSAL_OWN);
+    assert_int_equal(refusals_judge_unread(&r, &m, false, REFUSALS_UNREAD_ROW, 4), REFUSAL_OWN);
 }
 
 static void a_source_that_gives_nothing_is_waited_for(void **state)
@@ -278,21 +278,21 @@ static void a_source_that_gives_nothing_is_waited_for(void **state)
     struct refusals r = { 0 };
 
     for (unsigned i = 0; i + 1 < REFUSALS_UNREAD_ROW; i++)
-        assert_int_equal(refusals_judge_unread(&r, &all[i], true, 4), REFUSAL_LATER);
+        assert_int_equal(refusals_judge_unread(&r, &all[i], true, REFUSALS_UNREAD_ROW, 4), REFUSAL_LATER);
     /* However often the same ones are refused, each counts once. */
     for (unsigned i = 0; i + 1 < REFUSALS_UNREAD_ROW; i++)
-        assert_int_equal(refusals_judge_unread(&r, &all[i], true, 4), REFUSAL_LATER);
+        assert_int_equal(refusals_judge_unread(&r, &all[i], true, REFUSALS_UNREAD_ROW, 4), REFUSAL_LATER);
     for (r.rounds = 0; r.rounds < 4; r.rounds++) {
         refusals_unread_first(&r, &all[REFUSALS_UNREAD_ROW]);
-        assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW], true, 4), REFUSAL_REST);
+        assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW], true, REFUSALS_UNREAD_ROW, 4), REFUSAL_REST);
     }
     /* One that was asked for before the last wait is no witness of the time after. */
-    assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW], true, 4), REFUSAL_LATER);
+    assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW], true, REFUSALS_UNREAD_ROW, 4), REFUSAL_LATER);
     /* It never gave any: then it is true of each, until one comes. */
     refusals_unread_first(&r, &all[REFUSALS_UNREAD_ROW + 1]);
-    assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW + 1], true, 4), REFUSAL_OWN);
+    assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW + 1], true, REFUSALS_UNREAD_ROW, 4), REFUSAL_OWN);
     refusals_took(&r, r.seen);
-    assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW + 2], true, 4), REFUSAL_LATER);
+    assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW + 2], true, REFUSALS_UNREAD_ROW, 4), REFUSAL_LATER);
 }
 
 static void where_there_are_no_others_it_is_waited_for_at_once(void **state)
@@ -300,7 +300,7 @@ static void where_there_are_no_others_it_is_waited_for_at_once(void **state)
     struct refusals r = { 0 };
     struct refused m = { 0 };
 
-    assert_int_equal(refusals_judge_unread(&r, &m, false, 4), REFUSAL_REST);
+    assert_int_equal(refusals_judge_unread(&r, &m, false, REFUSALS_UNREAD_ROW, 4), REFUSAL_REST);
 }
 
 int main(void)
