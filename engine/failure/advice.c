@@ -171,6 +171,9 @@ static const struct advice rows[] = {
       "Run `verify --user` to see which are missing: a person, a rule or a retention policy may have removed "
       "them, or `--accept-counts` took it so. Wanted back: run with a new state folder, which "
       "recognises what is there.", NULL, true },
+    { "SourceHoldsLess", "The source does not show mail any more that it had listed and that was not moved.",
+      "Look whether the source's storage is there. When it is, run again; what was deleted on purpose is no loss.", NULL,
+      true },
     { "LateCopy", "There are two copies of a message that was sent again: the target stored it late, or it was not recognised.",
       "Nothing is lost. `verify --user` names the surplus copies; `tidy` lists those that this program stored, "
       "and `tidy --remove` removes them.", NULL, true },
@@ -218,7 +221,7 @@ static const struct advice rows[] = {
 /* Rows above of what is no failure: it could not be proved. */
 static const char *const doubts[] = { "HiddenMessages", "SizeDiffers",     "LateCopy",         "TwoSenders",
                                       "CopiesUnclear",  "TargetHoldsLess", "TargetNotCounted", "NamesLeftOut",
-                                      "NotFollowed" };
+                                      "NotFollowed",    "SourceHoldsLess" };
 
 static const struct advice general = {
     "", "Something failed that has no advice of its own.",

@@ -248,6 +248,8 @@ static void save(struct account *account)
 
     account->phase = ACCOUNT_SAVING;
     if (!account->stopping && !account_only_looks(account)) {
+        if (account_uses(account, SIDE_SOURCE) && account->sides[SIDE_SOURCE].listed)
+            pull_tell_emptied(account);
         exceeds(account, "TooManyLargeItems", account->large_items,
                 "larger than max-message-size left behind", "large-item-limit",
                 policy->large_item_limit);

@@ -93,6 +93,7 @@ struct folder {
     struct uidset_range *view; /* the UIDs that were there when it was last looked (pull_look), ascending */
     uint32_t view_count;
     bool view_whole;     /* view is all there was */
+    uint64_t unmoved_before; /* messages that waited when this pass forgot it, since it has new numbers */
     bool anew;           /* this pass forgot it, and reads it from its first message on */
     uint32_t rank;       /* gmail's: 1 is first */
     bool list_began;     /* this pass has begun to list it: the journal may not have all of that yet */

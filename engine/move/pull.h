@@ -29,4 +29,7 @@ uint64_t pull_left(const struct account *account, unsigned *folders_r);
 /* Round trips that a message costs a connection, times 64: bodies are asked for in advance. */
 #define PULL_ROUNDS_X64 1u
 
+/* pull_less: at the verdict: mail is gone that was not moved, and the source shows none in any folder. */
+void pull_tell_emptied(struct account *account);
+
 #endif

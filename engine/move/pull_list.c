@@ -361,6 +361,7 @@ static void listing_done(struct worker *w)
         tell_unreadable(w);
     else
         pull_tell_hidden(w);
+    pull_tell_less(f);
     tell_keywords(w);
     pull_missing_clear(&p->missing);
     f->listed_now = true;

@@ -195,23 +195,21 @@ static void open_failed(struct worker *w, const struct err *err)
 
 /* The folder is another than the journal knows: forget it, and look on the target before sending.
  */
-static void start_anew(struct folder *f)
+static void start_anew(struct folder *f, const char *why)
 {
     /* A folder is listed before its first body is asked for, and never again in the same run: so no
      * answer for a message of the old one can come after this. */
     assert(f->fetching == 0 && f->storing == 0 && f->sending == 0);
     log_line(LOG_INFO, "folder.uidvalidity", "user=%s folder=%s was=%u",
              f->account->user->email_address, f->source_name, f->record.uidvalidity);
+    f->unmoved_before = f->record.tally.waiting + f->record.tally.spooled;
     folder_forget(f);
     queue_deinit(&f->wanted);
     queue_deinit(&f->ready);
     queue_init(&f->wanted, f);
     queue_init(&f->ready, f);
     gmail_folder_anew(f);
-    account_problem(f->account, f->record.folder, "UidValidityChanged",
-                    "the source gave the folder new message numbers; it is read anew and what the "
-                    "target already holds is recognised there",
-                    "nothing to do");
+    account_problem(f->account, f->record.folder, "UidValidityChanged", why, "nothing to do");
 }
 
 static void selected(void *context, const struct imap_selected *s)
@@ -327,6 +325,15 @@ static bool select_again(struct worker *w)
     return true;
 }
 
+static void reuse_told(struct worker *w, bool reused)
+{
+    if (reused)
+        start_anew(w->folder,
+                   "the source gave message numbers a second time, as a mailbox does that was put back from a backup; "
+                   "the folder is read anew and what the target already holds is recognised there");
+    pull_list_folder(w);
+}
+
 static void select_ended(void *context, const struct err *err)
 {
     struct worker *w = context;
@@ -349,7 +356,8 @@ static void select_ended(void *context, const struct err *err)
         if (select_again(w))
             return;
         if (f->pull == PULL_LISTING) {
-            start_anew(f);
+            start_anew(f, "the source gave the folder new message numbers; it is read anew and what the "
+                          "target already holds is recognised there");
         } else if (f->selects) {
             /* Numbers that the server makes up say nothing. */
             f->record.uidvalidity = p->uidvalidity;
@@ -369,7 +377,9 @@ static void select_ended(void *context, const struct err *err)
     }
     if (p->uidvalidity)
         f->record.uidvalidity = p->uidvalidity;
-    pull_list_folder(w);
+    w->busy = true;
+    p->step = PULL_STEP_LISTING;
+    pull_search_reused(w, reuse_told);
 }
 
 void pull_select_folder(struct worker *w)

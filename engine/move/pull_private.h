@@ -128,8 +128,14 @@ void pull_look(struct worker *w, struct folder *f, uint32_t uid, pull_looked *en
 bool pull_search_gone(struct worker *w, const struct err *err,
                       void (*there)(struct worker *w, const struct err *cause));
 
+/* pull_reused: whether the opened folder gave UIDs that the journal knows to other messages since. told: maybe called at
+ * once; not when the link was lost meanwhile. */
+void pull_search_reused(struct worker *w, void (*told)(struct worker *w, bool reused));
+
 /* pull_list: lists the opened folder into the journal; then worker_idle. */
 void pull_list_folder(struct worker *w);
+/* pull_less: the folder was listed: does it show less than what waited to be moved when it was given new numbers? */
+void pull_tell_less(struct folder *f);
 /* A step on the worker's folder failed: again, later, or not at all. */
 void pull_step_failed(struct worker *w, enum trouble_doing doing, const struct err *err);
 

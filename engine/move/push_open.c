@@ -497,6 +497,13 @@ static bool has_strangers(const struct folder *f)
            f->target_status.uidnext > f->record.target_highest_seen + 1ull;
 }
 
+/* UIDs that are known were given to nobody: the folder was put back as it had been before. */
+static bool went_back(const struct folder *f)
+{
+    return !f->record.target_uids_lie && f->sending == 0 && (f->target_status.has & IMAP_STATUS_UIDNEXT) &&
+           f->target_status.uidnext && f->target_status.uidnext <= f->record.target_highest_seen;
+}
+
 /* Is a look at what the folder holds needed before anything is sent? */
 static void open_scan(struct worker *w)
 {
@@ -509,7 +516,7 @@ static void open_scan(struct worker *w)
     uint64_t wait = 0;
 
     p->strangers = !moved && has_strangers(f);
-    if (!foreign && !moved && !needs_look(f) && !p->strangers) {
+    if (!foreign && !moved && !went_back(f) && !needs_look(f) && !p->strangers) {
         open_durably(w);
         return;
     }

@@ -43,11 +43,13 @@ static void own_row(void *context, const struct imap_message_row *row)
         match_key(row->header, key);
         if (memcmp(key, ours->key, sizeof key) == 0) {
             own->right++;
+            own->right_before += row->uid <= w->folder->seen_before;
             match_fidelity_size(fidelity, ours->bytes, row->size_bytes, true);
             if (row->date.known && ours->seconds != INT64_MIN)
                 match_fidelity_date(fidelity, row->date.seconds == ours->seconds, true);
         } else if (key[0] == 'M' && ours->key[0] == 'M') {
             own->wrong++;
+            own->wrong_before += row->uid <= w->folder->seen_before;
         }
         return;
     }
@@ -88,12 +90,22 @@ void push_own_tell_dates(struct folder *f)
     }
 }
 
+/* UIDs that were told before this run have been given to others' mail, or to none: the folder is as it was some time ago, as
+ * from a backup, and what was moved since is looked for. They may also have been wrong from the first: then all is there. */
+static void put_back(struct worker *w)
+{
+    if (!w->folder->record.target_uids_lie)
+        account_target_removed(w->folder);
+}
+
 static void own_ended(void *context, const struct err *err)
 {
     struct worker *w = context;
     struct push_own *own = &((struct push *)w->work)->own;
 
     if (!err) {
+        if (own->wrong_before > own->right_before)
+            put_back(w);
         if (own->wrong > own->right)
             push_uids_lie(w->folder);
         push_own_tell_dates(w->folder);
@@ -122,6 +134,8 @@ void push_own_ask(struct worker *w, void (*ended)(struct worker *w, const struct
         return;
     }
     /* No UID that was told is below this one, and it never falls. */
+    if (p->uidnext && p->uidnext <= f->seen_before)
+        put_back(w);
     if (p->uidnext && (p->uidnext <= f->highest_seen || p->uidnext <= f->record.target_highest_seen))
         push_uids_lie(f);
     if (!reader_messages(w->account->reactor->reader, f->record.user, f->record.folder,

@@ -29,6 +29,7 @@ struct push_look {
 struct push_own {
     struct match_row rows[PUSH_OWN_MAX];
     unsigned count, right, wrong;
+    unsigned right_before, wrong_before; /* of those that were told before this run */
     bool unplaced; /* of some rows it is not known where in the folder their copies are */
     void (*ended)(struct worker *w, const struct err *err);
 };

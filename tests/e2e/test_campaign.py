@@ -102,9 +102,17 @@ class LateAnd(Scenario):
         plan.chosen = {digest_of(messages[4].body): "late-cut"}
         self.is_doubled_and_named(self.run_with(plan, messages=messages))
 
-    def test_mail_without_a_name_that_cannot_be_recognised_is_named(self):
-        """It was stored and its answer lost; with a date of the target's own it is sent again."""
+    def test_mail_without_a_name_is_known_by_its_size(self):
+        """It was stored and its answer lost; the target gave it a date of its own."""
         messages = [*self.MESSAGES[:4], rounds.odd(7, mail.FIRST_S, b"no name", False)]
+        plan = self.plan({}, own_dates=True)
+        plan.chosen = {digest_of(messages[4].body): "stored-cut"}
+        self.run_with(plan, messages=messages)
+        self.ends(self.done, 0)
+
+    def test_mail_with_nothing_that_tells_it_apart_is_named(self):
+        """Likewise, and it has no Date, From and Subject either: it is sent again."""
+        messages = [*self.MESSAGES[:4], mail.Message(b"X-Mark: 7\r\n\r\nText.\r\n", mail.FIRST_S, ("\\Seen",))]
         plan = self.plan({}, own_dates=True)
         plan.chosen = {digest_of(messages[4].body): "stored-cut"}
         self.is_doubled_and_named(self.run_with(plan, messages=messages), words="was not recognised")

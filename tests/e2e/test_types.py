@@ -34,7 +34,7 @@ TYPES = {
     "PermissionMissing": "test_types.Target",
     "TargetCountDiffers": "test_account", "TargetNotCounted": "test_account",
     "TargetHoldsLess": "test_account", "LateCopy": "test_once", "LateCopyRemoved": "test_tidy", "CopiesUnclear": "test_pairing",
-    "TwoSenders": "test_once", "MailboxHeld": "test_once", "MovedAgain": "test_account",
+    "SourceHoldsLess": "test_mishaps", "TwoSenders": "test_once", "MailboxHeld": "test_once", "MovedAgain": "test_account",
     "SpoolError": "test_types.Elsewhere",
     "MailboxNotFound": "test_types.Target", "MaildirUnreadable": "test_maildir", "FolderGone": "test_types.Gone",
     "MessageVanished": "test_types.Gone", "MessageUnreadable": "test_quirks", "ReservedName": "test_plan",

@@ -23,6 +23,7 @@ static const char *const fixed[] = {
     "MailboxNotFound",   "PermissionMissing", "SpoolError",
     "HiddenMessages",    "SizeDiffers",       "LateCopy", "TwoSenders",
     "TargetHoldsLess",   "TargetNotCounted",  "NamesLeftOut", "NotFollowed",
+    "SourceHoldsLess",
 };
 
 static void every_fixed_type_has_advice(void **state)
