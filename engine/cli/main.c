@@ -186,6 +186,8 @@ int main(int argc, char **argv)
     } else if (o.version) {
         printf("mailhaul %s\n", MAILHAUL_VERSION);
         sandbox_describe(stdout);
+        if (o.verbose)
+            printf("SBOM: %s\n", MAILHAUL_SBOM);
         code = EXIT_DONE;
     } else if (o.help || o.command == OPTS_COMMAND_COUNT) {
         opts_help(stdout, o.command);

@@ -170,7 +170,7 @@ static const struct option options[] = {
     { .name = "help", OPTION_FLAG, NULL, OF(help), ALL, "print this" },
     { .name = "no-sandbox", OPTION_FLAG, NULL, OF(no_sandbox), ALL,
       "let the process write wherever its user may (Landlock)" },
-    { .name = "version", OPTION_FLAG, NULL, OF(version), ALL, "print the version" },
+    { .name = "version", OPTION_FLAG, NULL, OF(version), ALL, "print the version; with -v also what it is built with" },
 };
 /* clang-format on */
 #define OPTION_COUNT (sizeof options / sizeof *options)
@@ -459,6 +459,8 @@ bool opts_parse(struct opts *o, int argc, char *const *argv, struct err *err_r)
             only_files = true;
         else if (!only_files && strcmp(text, "-h") == 0)
             o->help = true;
+        else if (!only_files && strcmp(text, "-v") == 0)
+            o->verbose = true;
         else if (!only_files && strncmp(text, "--", 2) == 0)
             ok = read_option(o, text, &next, &given, err_r);
         else if (!only_files && text[0] == '-' && text[1])
@@ -475,6 +477,8 @@ bool opts_parse(struct opts *o, int argc, char *const *argv, struct err *err_r)
         if (!ok)
             return false;
     }
+    if (o->verbose && !o->version)
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "-v: goes with --version only; --log-level says more of a run");
     return o->help || o->version || check_all(o, given, err_r);
 }
 
@@ -515,6 +519,15 @@ void opts_help(FILE *out, enum opts_command command)
     print_options(out, command, true);
     fputs("\nmailhaul COMMAND --help shows a command's own options; man mailhaul has the rest.\n",
           out);
+}
+
+bool opts_takes(enum opts_command command, const char *option)
+{
+    assert((unsigned)command < OPTS_COMMAND_COUNT);
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (strcmp(options[i].name, option) == 0)
+            return options[i].commands & 1u << command;
+    return false;
 }
 
 void opts_describe(void (*command)(void *context, const char *name, const char *help),

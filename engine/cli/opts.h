@@ -42,6 +42,7 @@ enum opts_format { OPTS_MAILDIR, OPTS_MBOX, OPTS_EML };
 /* Texts are borrowed from argv. */
 struct opts {
     enum opts_command command;
+    bool verbose;       /* -v, with version only */
     bool help, version; /* then nothing else counts; help without command is OPTS_COMMAND_COUNT */
     struct settings_list batch_files; /* for report also state folders */
 
@@ -95,6 +96,8 @@ enum opts_side opts_sides(const struct opts *o);
 const char *opts_command_name(enum opts_command command);
 enum settings_mode opts_mode(enum opts_command command);
 
+/* Does the command take the option (its name without dashes)? For completions. */
+bool opts_takes(enum opts_command command, const char *option);
 /* Help of one command, or of the program with OPTS_COMMAND_COUNT. */
 void opts_help(FILE *out, enum opts_command command);
 
