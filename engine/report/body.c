@@ -36,6 +36,8 @@ const char report_body[] =
     "<span id='page' class='soft small' aria-live='polite'></span>\n"
     "<button id='next' type='button' aria-label='Next page'>›</button>\n"
     "</span>\n"
+    "<select id='size' aria-label='Rows a page'><option>50</option><option>200</option><option>1000</option></select>\n"
+    "<button id='save' type='button'>Save as CSV</button>\n"
     "</div>\n"
     "<div class='card box'><table id='users'><thead><tr></tr></thead><tbody></tbody></table></div>\n"
     "<section>\n"

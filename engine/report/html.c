@@ -308,7 +308,7 @@ static void head(struct emit *e, const struct report *r)
     emit_number(e, "pending", t->waiting + t->spooled);
     emit_number(e, "bytes_uploaded", t->bytes_uploaded);
     emit_end_object(e);
-    emit_real(e, "efficiency", report_efficiency(r->time_ms));
+    emit_real(e, "efficiency", r->totals.bytes_fetched || r->totals.uploaded ? report_efficiency(r->time_ms) : 0);
     emit_array(e, "times");
     for (unsigned i = 0; i < 6; i++)
         emit_real(e, NULL, (double)r->time_ms[i] / 1000.0);

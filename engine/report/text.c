@@ -81,7 +81,7 @@ static bool say(const struct report *r, struct buf *b)
     if (is_complete(r) && pending(t) == 0 && t->failed == 0 && r->doubted == 0)
         return buf_append_format(b,
                                  "%s%s user%s %s synced and every folder balances: of %s message%s "
-                                 "%s %s transferred, %s %s there already and %s %s skipped by "
+                                 "%s %s uploaded, %s %s present and %s %s skipped by "
                                  "policy.",
                                  all_of(r),
                                  r->user_count > 1 ? format_count(r->user_count).text : "one",
@@ -100,7 +100,7 @@ static bool say(const struct report *r, struct buf *b)
                                  format_count(r->doubted).text);
     if (is_complete(r) && pending(t) == 0)
         return buf_append_format(b,
-                                 "%s%s user%s %s synced, but %s message%s could not be transferred: "
+                                 "%s%s user%s %s synced, but %s message%s failed: "
                                  "see the failures for what to do about %s.",
                                  all_of(r),
                                  r->user_count > 1 ? format_count(r->user_count).text : "one",
@@ -186,8 +186,8 @@ static bool say_short(const struct report *r, struct buf *b)
         users += r->users[i].state == USER_FAILED && strcmp(r->users[i].failure, "TargetCountDiffers") == 0;
     return users == 0 ||
            buf_append_format(b,
-                             " The target holds less of %s user%s than was moved there: what is called transferred or "
-                             "already there is how it was then.",
+                             " The target holds less of %s user%s than was moved there: what is called uploaded or "
+                             "present is how it was then.",
                              format_count(users).text, format_s(users));
 }
 
@@ -229,8 +229,8 @@ static void skips(const struct report *r, FILE *out)
 
 static void this_run(const struct batch_did *did, FILE *out)
 {
-    fprintf(out, "  This run                %s message%s fetched (%s), %s uploaded (%s), %s found on the "
-                 "target, in %s\n",
+    fprintf(out, "  This run                %s message%s fetched (%s), %s uploaded (%s), %s present, "
+                 "in %s\n",
             format_count(did->fetched).text, format_s(did->fetched), format_bytes(did->bytes_fetched).text,
             format_count(did->uploaded).text, format_bytes(did->bytes_uploaded).text,
             format_count(did->present).text, format_seconds((double)did->elapsed_ms / 1000.0).text);
@@ -310,12 +310,12 @@ bool report_write_text(const struct report *r, enum report_part part, const stru
     fprintf(out, "%s failed\n", format_count(r->failed_users).text);
     fprintf(out, "  Messages found          %s  (%s)\n", format_count(t->found).text,
             format_bytes(t->bytes_found).text);
-    fprintf(out, "  Messages transferred    %s  (%s)\n", format_count(t->uploaded).text,
+    fprintf(out, "  Messages uploaded       %s  (%s)\n", format_count(t->uploaded).text,
             format_bytes(t->bytes_uploaded).text);
     if (r->repaired)
         fprintf(out, "  of them mended          %s  (report --json: repaired_items)\n",
                 format_count(r->repaired).text);
-    fprintf(out, "  Messages already there  %s\n", format_count(t->present).text);
+    fprintf(out, "  Messages present        %s\n", format_count(t->present).text);
     fprintf(out, "  Messages skipped        %s", format_count(t->skipped).text);
     skips(r, out);
     fprintf(out, "  Messages failed         %s\n", format_count(t->failed).text);
@@ -341,7 +341,7 @@ bool report_write_text(const struct report *r, enum report_part part, const stru
                     s->learnt.server, report_limits_line(s, verdict, sizeof verdict));
     }
     /* A run that was over before it was looked at has no share of anything. */
-    if (report_time_known(r->time_ms))
+    if (report_time_known(r->time_ms) && (t->bytes_fetched || t->uploaded))
         fprintf(out, "  Efficiency              %.0f %% of the time that was not idle went into moving mail\n",
                 100 * report_efficiency(r->time_ms));
     fprintf(out, "  Retries                 %s  (%s reconnect%s)\n", format_count(r->retries).text,

@@ -631,7 +631,7 @@ class Times(Case):
         done = self.ends(batch.call("run"), 0)
         text = done.out + done.err
         self.assertIn("The one user is synced and every folder balances", text)
-        for label in ("Messages found", "Messages transferred", "Messages skipped", "Message rate",
+        for label in ("Messages found", "Messages uploaded", "Messages skipped", "Message rate",
                       "Average bandwidth rate", "Throttled time", "Efficiency", "Retries",
                       "Errors by type"):
             self.assertIn(label, text)

@@ -444,7 +444,7 @@ class Ways(Case):
         with open(batch.folder + "/hook.txt") as f:
             lines = f.read()
         self.assertTrue(lines.startswith("0 night-1 run\n"), lines)
-        self.assertIn("Messages transferred    1", lines)
+        self.assertIn("Messages uploaded       1", lines)
         with open(batch.folder + "/open.txt") as f:
             self.assertNotRegex(f.read(), r"\.mdb|\.state")
         done = self.ends(batch.call("run", "--notify-command", "exit 7"), 0)

@@ -100,7 +100,7 @@ class Page(Case):
             " of %d" % sum(u["state"] == "Stopped" for u in users)), got["stopped"])
         self.assertEqual(got["none"], [0, "No user matches"])
         self.assertIn("Where the time went", got["detail"])
-        self.assertEqual(got["plots"], ["Rate", "Messages", "Throttling", "Connections", "Spool fill"])
+        self.assertEqual(got["plots"], ["Rate", "Messages", "Throttling", "Connections", "Spool (of at most 200 GB)"])
         self.assertEqual(got["wide"], 0, "nothing stands out of the page")
         self.assertEqual(set(got["cards"]), {u["failure"] for u in users if u["failure"]}
                          | {"ParseError", "TruncatedMessage"})

@@ -152,7 +152,7 @@ class Report(Case):
         self.assertEqual((report["totals"]["synced"], report["batch"]["state"]), (2, "Synced"))
         done = self.ends(self.one.call("run"), 0)
         self.assertRegex(done.err, r"This run +0 messages fetched \(0 B\), 0 uploaded \(0 B\)")
-        self.assertRegex(done.err, r"Messages transferred +%d " % report["totals"]["uploaded"])
+        self.assertRegex(done.err, r"Messages uploaded +%d " % report["totals"]["uploaded"])
 
     def test_the_batch_is_what_its_users_are(self):
         self.one.set("policy", "large-item-limit", "unlimited")

@@ -87,7 +87,7 @@ class Sandbox(Case):
         with open(os.path.join(self.job.folder, "hook.txt")) as f:
             told = f.read()
         self.assertRegex(told, r"NoNewPrivs:\s+0")
-        self.assertIn("Messages transferred", told)
+        self.assertIn("Messages uploaded", told)
 
     def test_a_ledger_beside_the_batch(self):
         self.job.set("batch", "ledger", "ledger")

@@ -178,7 +178,7 @@ class Nights(Slurm):
             self.assertIn("was killed", json.load(f)["verdict"])
 
     def this_night(self, text):
-        found = re.search(r"This run +([\d,]+) messages? fetched .*?, ([\d,]+) uploaded .*?, ([\d,]+) found on", text)
+        found = re.search(r"This run +([\d,]+) messages? fetched .*?, ([\d,]+) uploaded .*?, ([\d,]+) present", text)
         return [int(number.replace(",", "")) for number in found.groups()]
 
     def test_two_nights(self):

@@ -604,9 +604,9 @@ static void verdicts(void **state)
         const char *says;
     } cases[] = {
         { USER_SYNCED, { .found = 3, .uploaded = 2, .present = 1 }, 0,
-          "The one user is synced and every folder balances: of 3 messages 2 were transferred, 1 was "
-          "there already and 0 were skipped by policy." },
-        { USER_SYNCED, { .found = 3, .uploaded = 2, .failed = 1 }, 2, "1 message could not be" },
+          "The one user is synced and every folder balances: of 3 messages 2 were uploaded, 1 was "
+          "present and 0 were skipped by policy." },
+        { USER_SYNCED, { .found = 3, .uploaded = 2, .failed = 1 }, 2, "but 1 message failed: see" },
         { USER_FAILED, { .found = 3, .uploaded = 3 }, 2, "1 of 1 user failed (LoginFailed)" },
         { USER_STOPPED, { .found = 3, .waiting = 3 }, 1, "Run the same command again" },
         { USER_SYNCED, { .found = 3, .uploaded = 2 }, 2, "1 folder does not balance" },
@@ -643,8 +643,8 @@ static void a_verdict_says_what_the_target_holds_no_more(void **state)
     add_user(&s, 3, "c@x", USER_SYNCED, "TargetCountDiffers");
     r = load(&one, 1);
     report_verdict(r, text, sizeof text);
-    assert_non_null(strstr(text, " The target holds less of 1 user than was moved there: what is called transferred or "
-                                 "already there is how it was then."));
+    assert_non_null(strstr(text, " The target holds less of 1 user than was moved there: what is called uploaded or "
+                                 "present is how it was then."));
     report_free(&r);
     snprintf(s.users[0].failure, sizeof s.users[0].failure, "LoginFailed");
     r = load(&one, 1);
@@ -755,7 +755,7 @@ static void a_verdict_names_the_failure_that_all_share(void **state)
 
 static void the_summary_has_the_labels(void **state)
 {
-    static const char *const labels[] = { "Messages transferred    6",
+    static const char *const labels[] = { "Messages uploaded       6",
                                           ("Messages skipped        8  "
                                            "(LargerThanLimit 1, ExcludedFolder 7)"),
                                           "Message rate",   "Average bandwidth rate",
