@@ -109,7 +109,7 @@ static const struct option options[] = {
       "write one row a user; - is standard output" },
     { .name = "text", OPTION_FLAG, NULL, OF(text), BIT(REPORT),
       "print the report for people (the default on a terminal)" },
-    { .name = "watch", OPTION_FLAG, NULL, OF(watch), BIT(STATUS), "go on showing it until interrupted" },
+    { .name = "watch", OPTION_FLAG, NULL, OF(watch), BIT(STATUS), "go on showing it until all is done, the run has ended, or interrupted" },
     { .name = "sample", OPTION_NUMBER, "N", OF(sample), BIT(VERIFY),
       "compare the bodies of N messages a folder, not of all", NULL, 1, 1000000000 },
     { .name = "what", OPTION_WORD, "skipped|failed|all", OF(what), BIT(EXPORT),

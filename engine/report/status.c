@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define ADDRESS_MIN 16u
 #define ADDRESS_MAX 40u
@@ -326,6 +327,69 @@ static void user_line(FILE *out, struct buf *b, const struct status_user *s,
                                              : NULL);
 }
 
+/* All users' sums, as one line. */
+static void totals_words(const struct report *r, const struct status_user *users, struct buf *b)
+{
+    const struct tally *t = &r->totals;
+    uint64_t rate = 0, left;
+    bool silent[SIDE_COUNT] = { false, false }, moves = false, ok;
+    time_t now = (time_t)(r->made_ms / 1000);
+    struct tm tm;
+    char clock[16] = "";
+
+    if (gmtime_r(&now, &tm))
+        strftime(clock, sizeof clock, "%H:%M:%SZ", &tm);
+    for (unsigned i = 0; i < r->user_count; i++) {
+        bool waits = users[i].silent_s[SIDE_SOURCE] || users[i].silent_s[SIDE_TARGET];
+
+        rate += is_working(users[i].user) ? users[i].bytes_per_s : 0;
+        moves |= is_working(users[i].user) && !waits;
+        for (unsigned side = 0; side < SIDE_COUNT; side++)
+            silent[side] |= users[i].silent_s[side] > 0;
+    }
+    ok = buf_append_format(b, "%s %s of %s user%s synced, %s failed; %s uploaded, %s present, %s skipped, %s failed, %s pending of %s",
+                           clock, format_count(r->synced).text, format_count(r->user_count).text, format_s(r->user_count),
+                           format_count(r->failed_users).text, format_count(t->uploaded).text, format_count(t->present).text,
+                           format_count(t->skipped).text, format_count(t->failed).text, format_count(pending(t)).text,
+                           format_count(t->found).text);
+    if (ok && r->batch.running)
+        ok = buf_append_format(b, "; %s", format_rate((double)rate).text);
+    for (unsigned side = 0; ok && side < SIDE_COUNT; side++)
+        if (silent[side] && !moves)
+            ok = buf_append_format(b, ", no answer from the %s", side == SIDE_SOURCE ? "source" : "target");
+    left = t->found ? (uint64_t)((double)t->bytes_found * ((double)pending(t) / (double)t->found)) : 0;
+    /* Of what is found so far: not before all users have been looked at is it the whole. */
+    if (ok && r->batch.running && rate && left && moves)
+        ok = buf_append_format(b, ", %s %s left", r->by_state[USER_QUEUED] ? "at least" : "about",
+                               format_seconds((double)left / (double)rate).text);
+    if (!ok)
+        buf_clear(b);
+}
+
+static struct status_seen seen(const struct report *r)
+{
+    return (struct status_seen){ .running = r->batch.running,
+                                 .missing = r->missing > 0,
+                                 .done = r->user_count > 0 && r->missing == 0 && r->synced + r->failed_users == r->user_count };
+}
+
+/* "5 Synced, 3 Queued": of those that are not shown. */
+static void rest_words(const struct report *r, const struct status_user *users, unsigned shown, FILE *out)
+{
+    unsigned by_state[USER_STATE_COUNT] = { 0 };
+    const char *between = ": ";
+
+    for (unsigned i = shown; i < r->user_count; i++)
+        by_state[users[i].user->state]++;
+    fprintf(out, "and %s more", format_count(r->user_count - shown).text);
+    for (unsigned s = 0; s < USER_STATE_COUNT; s++)
+        if (by_state[s]) {
+            fprintf(out, "%s%s %s", between, format_count(by_state[s]).text, user_state_name((enum user_state)s));
+            between = ", ";
+        }
+    putc('\n', out);
+}
+
 static unsigned servers_told(const struct report *r)
 {
     unsigned told = 0;
@@ -355,7 +419,8 @@ static void server_lines(const struct report *r, struct buf *b, const struct sta
 static void write_text(const struct report *r, struct status_user *users,
                        const struct status_style *style, FILE *out)
 {
-    unsigned shown = r->user_count, told = servers_told(r) + r->division_count + r->note_count + (r->batch.bandwidth > 0), widths[COLUMNS];
+    unsigned shown = r->user_count, widths[COLUMNS];
+    unsigned told = servers_told(r) + r->division_count + r->note_count + (r->batch.bandwidth > 0) + style->totals;
     char verdict[600];
     struct buf b;
 
@@ -371,11 +436,15 @@ static void write_text(const struct report *r, struct status_user *users,
                            report_verdict(r, verdict, sizeof verdict)))
         buf_clear(&b);
     line(out, &b, style, "1");
+    if (style->totals) {
+        totals_words(r, users, &b);
+        line(out, &b, style, NULL);
+    }
     cells_line(out, &b, heads, widths, style, NULL);
     for (unsigned i = 0; i < shown; i++)
         user_line(out, &b, &users[i], widths, style);
     if (shown < r->user_count)
-        fprintf(out, "and %s more\n", format_count(r->user_count - shown).text);
+        rest_words(r, users, shown, out);
     for (unsigned i = 0; i < r->division_count; i++) {
         if (!buf_append_format(&b, "Shards %s", report_shards_line(r, i, verdict, sizeof verdict)))
             buf_clear(&b);
@@ -393,6 +462,28 @@ static void write_text(const struct report *r, struct status_user *users,
     }
     server_lines(r, &b, style, out);
     buf_deinit(&b);
+}
+
+bool status_write_line(const struct report_state *states, unsigned count, FILE *out, struct status_seen *seen_r,
+                       struct err *err_r)
+{
+    static const struct status_style whole = { .utf8 = true };
+    struct report *r;
+    struct status_user *users;
+    struct buf b;
+
+    if (!load(states, count, &r, &users, err_r))
+        return false;
+    buf_init(&b, 65536);
+    totals_words(r, users, &b);
+    line(out, &b, &whole, NULL);
+    buf_deinit(&b);
+    *seen_r = seen(r);
+    free(users);
+    report_free(&r);
+    if (fflush(out) != 0 || ferror(out))
+        return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "write the status");
+    return true;
 }
 
 bool status_write_text(const struct report_state *states, unsigned count, const struct status_style *style,

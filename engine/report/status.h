@@ -9,6 +9,14 @@ struct status_style {
     unsigned rows;    /* at most so many lines, the users that matter first; 0: all */
     bool color;
     bool utf8;
+    bool totals;      /* with a line of sums, rate, time left and the time of day (UTC) */
+};
+
+/* How the batch stands that was just shown. */
+struct status_seen {
+    bool running; /* a run is at work */
+    bool done;    /* nothing is left to do: every user is synced or failed, and no shard is missing */
+    bool missing; /* a shard has no state folder yet */
 };
 
 bool status_write_text(const struct report_state *states, unsigned count,
@@ -16,8 +24,12 @@ bool status_write_text(const struct report_state *states, unsigned count,
 /* interface.md: mailhaul.status.v1. eta_s is null when it cannot be told. */
 bool status_write_json(const struct report_state *states, unsigned count, FILE *out,
                        struct err *err_r) ERR_CHECK;
-/* Repaints the text on the terminal `out` every 2 s until SIGINT, SIGTERM or a hang-up, whose
- * handlers it sets and puts back. json: writes one status object a line instead of painting. look: what
+/* The sums alone, as one line. seen_r: how it stands. */
+bool status_write_line(const struct report_state *states, unsigned count, FILE *out, struct status_seen *seen_r,
+                       struct err *err_r) ERR_CHECK;
+/* Repaints the text on the terminal `out` every 2 s; where that is none, writes the line of sums every 30 s, and whenever a user
+ * has ended. Until a run that was seen at work has ended, there is nothing left to do, or SIGINT, SIGTERM or a hang-up, whose
+ * handlers it sets and puts back. json: writes one status object a line, every 2 s, instead. look: what
  * there is by now, before each; borrowed until the next. */
 typedef bool status_look(void *context, const struct report_state **states_r, unsigned *count_r,
                          struct err *err_r);

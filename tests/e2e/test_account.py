@@ -5,12 +5,14 @@ import csv
 import datetime
 import mailbox
 import os
+import pty
 import signal
 import subprocess
 import time
 import unittest
 
 import exchange
+import haul
 import mail
 from haul import Case, DOMAIN, lasting
 from meddler import Meddler, Rule
@@ -644,13 +646,32 @@ class Times(Case):
             time.sleep(0.02)
         watch = batch.start("status", "--watch", write=False)
         run.wait()
-        while "Synced" not in watch.text() and not watch.ended():
-            time.sleep(0.1)
-        watch.signal(signal.SIGINT)
-        done = self.ends(watch.wait(), 0)
-        self.assertIn("anna@" + DOMAIN, done.out)
-        self.assertGreater(done.out.count("\x1b[H"), 1, "it was painted again")
-        self.assertIn("Syncing", done.out)
+        done = self.ends(watch.wait(), 0)  # by itself, into a pipe: a line each half minute, and of each change
+        self.assertNotIn("\x1b", done.out)
+        lines = done.out.splitlines()
+        for line in lines:
+            self.assertRegex(line, r"^\d\d:\d\d:\d\dZ \d of \d users? synced, 0 failed; [\d,]+ uploaded, 0 present, "
+                                   r"0 skipped, 0 failed, [\d,]+ pending of [\d,]+")
+        self.assertRegex(lines[-1], r"Z (\d) of \1 users? synced, .* 0 pending of")
+
+    def test_status_is_painted_on_a_terminal_until_all_is_done(self):
+        batch = self.slow()
+        self.ends(batch.call("run"), 0)
+        inside, outside = pty.openpty()
+        watch = subprocess.Popen([haul.BINARY, "status", "--watch", batch.path], stdin=outside, stdout=outside,
+                                 stderr=outside, env={**os.environ, "TERM": "xterm", "LANG": "C.UTF-8"})
+        os.close(outside)
+        text = b""
+        try:
+            while data := os.read(inside, 65536):
+                text += data
+        except OSError:  # nobody has the terminal any more
+            pass
+        os.close(inside)
+        self.assertEqual(watch.wait(60), 0)
+        self.assertIn(b"anna@", text)
+        self.assertGreater(text.count(b"\x1b[H"), 1, "it was painted again")
+        self.assertIn(b"users synced" if len(batch.users) > 1 else b"1 of 1 user synced", text)
 
 
 class Export(Case):

@@ -336,9 +336,9 @@ class Report(Case):
             time.sleep(0.2)
             lines = watch.text().splitlines()[:-1]  # the last may not be whole
             states = [s["state"] for s in json.loads(lines[-1])["batch"]["states"]] if lines else []
-        watch.signal(signal.SIGINT)
-        self.ends(watch.wait(), 0)
-        self.assertEqual(states, ["Synced"] * 3)
+        watch.signal(signal.SIGINT)  # unless it has ended by itself, all being done
+        lines = self.ends(watch.wait(), 0).out.splitlines()
+        self.assertEqual([s["state"] for s in json.loads(lines[-1])["batch"]["states"]], ["Synced"] * 3)
 
     def call_export(self, *arguments):
         self.exports = getattr(self, "exports", 0) + 1
