@@ -4,6 +4,7 @@
 #include "engine/cli/complain.h"
 #include "engine/cli/sandbox.h"
 #include "engine/cli/exits.h"
+#include "engine/cli/folded.h"
 #include "engine/cli/notify.h"
 #include "engine/cli/live.h"
 #include "engine/cli/unmatched.h"
@@ -318,7 +319,7 @@ static void summarize(const struct opts *o, const struct settings *settings, con
     report_free(&report);
     fflush(out);
     if (!o->quiet) {
-        fwrite(text, 1, size, stderr);
+        folded_write(slice_of(text, size), stderr);
         if (!ok)
             (void)complain(&err, 0);
     }

@@ -14,6 +14,7 @@
 #include "engine/cli/do_tidy.h"
 #include "engine/cli/do_user.h"
 #include "engine/cli/exits.h"
+#include "engine/cli/folded.h"
 #include "engine/cli/json_out.h"
 #include "engine/cli/load.h"
 #include "engine/cli/notify.h"
@@ -147,6 +148,12 @@ static int run_command(const struct opts *o)
     return code;
 }
 
+/* Lines for people; what paints, or is a program's to read, goes out as it is. */
+static bool prints_lines(const struct opts *o)
+{
+    return !o->json && o->command != OPTS_STATUS && o->command != OPTS_REPORT;
+}
+
 /* Helper threads are not waited for at the end: one may be amid a hash of a login, or a token's request. What OpenSSL
  * keeps is not freed under it. Before anything else makes OpenSSL begin. */
 static void keep_openssl_to_the_end(void)
@@ -196,7 +203,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "mailhaul: %s: not in this build\n", opts_command_name(o.command));
         code = EXIT_USAGE;
     } else {
+        if (prints_lines(&o))
+            folded_stdout();
         code = o.every_ms ? do_every(&o, run_command) : run_command(&o);
+        folded_end();
     }
     opts_deinit(&o);
     if (fflush(stdout) != 0 && code == EXIT_DONE) {

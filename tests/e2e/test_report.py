@@ -220,6 +220,26 @@ class Report(Case):
                           if len(line) > 90 and "<mailbox>" not in line], [])
         self.assertEqual(self.on_a_terminal("report", "--json", self.one.path)[:1], "{")
 
+    def test_no_line_is_wider_than_the_terminal(self):
+        for command, code in (("plan", 0), ("check", 0), ("run", 3), ("verify", 0), ("folders", 0)):
+            inside, outside = pty.openpty()
+            fcntl.ioctl(outside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+            self.one.write()
+            process = subprocess.Popen([haul.BINARY, command, "--progress", "never", self.one.path], stdin=outside,
+                                       stdout=outside, stderr=outside, env={**os.environ, "TERM": "xterm", "LANG": "C.UTF-8"})
+            os.close(outside)
+            text = b""
+            try:
+                while data := os.read(inside, 65536):
+                    text += data
+            except OSError:
+                pass  # nobody has the terminal any more
+            os.close(inside)
+            lines = text.decode().replace("\r\n", "\n").split("\n")
+            self.assertEqual(process.wait(60), code, text)
+            self.assertEqual([line for line in lines if len(line) > 80 and " " in line.strip()
+                              and not line.startswith(("mailhaul: ", "20"))], [], command)
+
     @core
     def test_report(self):
         self.ends(self.one.call("run"), 3)  # ben has one large item and none is allowed
