@@ -1,5 +1,5 @@
-/* Writes shell completions out of the tables that the program itself goes by: tables bash|zsh|fish. Run when mailhaul is
- * built, so that no completion can be of another version.
+/* Writes shell completions out of the tables that the program itself goes by: tables bash|zsh|fish.
+ * Run when mailhaul is built, so that no completion can be of another version.
  */
 #include "engine/cli/opts.h"
 #include "engine/config/table.h"
@@ -61,7 +61,8 @@ static void words(const char *list)
 
 static void keys(void)
 {
-    static const enum config_section sections[] = { CONFIG_BATCH, CONFIG_SOURCE, CONFIG_TARGET, CONFIG_POLICY };
+    static const enum config_section sections[] = { CONFIG_BATCH, CONFIG_SOURCE, CONFIG_TARGET,
+                                                    CONFIG_POLICY };
 
     for (unsigned s = 0; s < sizeof sections / sizeof *sections; s++)
         for (unsigned i = 0; i < config_key_count(); i++)
@@ -82,7 +83,8 @@ static void bash(void)
          "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= word\n"
          "    COMPREPLY=()\n"
          "    # --option=value is three words to bash.\n"
-         "    if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
+         "    if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then "
+         "prev=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
          "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n        case $word in");
     fputs("        ", stdout);
     for (unsigned c = 0; c < command_count; c++)
@@ -103,7 +105,8 @@ static void bash(void)
             keys();
             fputs("' -- \"$cur\"))", stdout);
         } else if (is_file(o) || is_folder(o)) {
-            printf("compopt -o filenames; COMPREPLY=($(compgen -%c -- \"$cur\"))", is_file(o) ? 'f' : 'd');
+            printf("compopt -o filenames; COMPREPLY=($(compgen -%c -- \"$cur\"))",
+                   is_file(o) ? 'f' : 'd');
         } else {
             fputs(":", stdout);
         }
@@ -113,14 +116,16 @@ static void bash(void)
     fputs("        COMPREPLY=($(compgen -W '", stdout);
     for (unsigned c = 0; c < command_count; c++)
         printf("%s ", command_names[c]);
-    puts("--help --version' -- \"$cur\"))\n        return\n    fi\n    if [[ $cur == -* ]]; then\n        case $command in");
+    puts("--help --version' -- \"$cur\"))\n        return\n    fi\n    if [[ $cur == -* ]]; then\n "
+         "       case $command in");
     for (unsigned c = 0; c < command_count; c++) {
         printf("        %s) COMPREPLY=($(compgen -W '", command_names[c]);
         options_of(c);
         puts("' -- \"$cur\")) ;;");
     }
     puts("        esac\n    else\n        compopt -o filenames\n"
-         "        COMPREPLY=($(compgen -d -- \"$cur\") $(compgen -f -X '!*.@(ini|json)' -- \"$cur\"))\n    fi\n}\n"
+         "        COMPREPLY=($(compgen -d -- \"$cur\") $(compgen -f -X '!*.@(ini|json)' -- "
+         "\"$cur\"))\n    fi\n}\n"
          "shopt -s extglob\ncomplete -F _mailhaul mailhaul");
 }
 
@@ -152,14 +157,16 @@ static void zsh_option(const struct option *o)
 
 static void zsh(void)
 {
-    puts("#compdef mailhaul\n# zsh completion for mailhaul; made from the program's own tables\n_mailhaul() {\n"
+    puts("#compdef mailhaul\n# zsh completion for mailhaul; made from the program's own "
+         "tables\n_mailhaul() {\n"
          "    local -a commands\n    commands=(");
     for (unsigned c = 0; c < command_count; c++) {
         printf("        '%s:", command_names[c]);
         tame(command_helps[c], "':");
         puts("'");
     }
-    puts("    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        return\n    fi\n"
+    puts("    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        "
+         "return\n    fi\n"
          "    local command=$words[2]\n    shift words\n    (( CURRENT-- ))\n    case $command in");
     for (unsigned c = 0; c < command_count; c++) {
         printf("    %s)\n        _arguments -S \\\n", command_names[c]);

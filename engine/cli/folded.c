@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define COLUMNS_LEAST 40u
-#define HELD_BYTES (1u << 20)
+#define HELD_BYTES    (1u << 20)
 
 static FILE *terminal;
 static struct buf held; /* a line that has not ended yet */

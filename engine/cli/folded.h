@@ -6,8 +6,8 @@
 
 #include <stdio.h>
 
-/* From here on what is printed to stdout is broken so; nothing changes where it is no terminal. Call it once, before
- * anything is printed. */
+/* From here on what is printed to stdout is broken so; nothing changes where it is no terminal.
+ * Call it once, before anything is printed. */
 void folded_stdout(void);
 /* At the end: what has no line end yet. */
 void folded_end(void);

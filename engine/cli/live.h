@@ -1,5 +1,5 @@
-/* What a run tells of itself while it works: the display, the status file, and the page and metrics of --listen. All of
- * them show one sample, which the display keeps (progress_look).
+/* What a run tells of itself while it works: the display, the status file, and the page and metrics
+ * of --listen. All of them show one sample, which the display keeps (progress_look).
  */
 #ifndef ENGINE_CLI_LIVE_H
 #define ENGINE_CLI_LIVE_H
@@ -17,9 +17,10 @@ struct live {
     struct listen *listen;
 };
 
-/* Before sandbox, after which no address can be had: takes the address of --listen, where there is one. Errors:
- * PERMANENT/RUN, origin CONFIG or OS. live_end is due either way. */
-bool live_open(struct live *live, const struct opts *o, const struct settings *settings, struct err *err_r) ERR_CHECK;
+/* Before sandbox, after which no address can be had: takes the address of --listen, where there is
+ * one. Errors: PERMANENT/RUN, origin CONFIG or OS. live_end is due either way. */
+bool live_open(struct live *live, const struct opts *o, const struct settings *settings,
+               struct err *err_r) ERR_CHECK;
 /* After sandbox, for its threads are to be confined too. */
 void live_begin(struct live *live, const struct opts *o, const struct settings *settings);
 /* Thread 0, at each tick. */

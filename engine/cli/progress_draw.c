@@ -218,8 +218,9 @@ static void draw_active(const struct progress_active *a, const struct progress_s
     say(line, "%5s  ", format_percent(a->done, a->total).text);
     if (a->throttled_s)
         say(line, "throttled, %s left", format_seconds(a->throttled_s).text);
-    else if (a->silent_s[0] || a->silent_s[1])
-        silence_words(line, a->silent_s);
+    else if (a->silent_s[0] || a->silent_s[1]) /* shorter than above: the end of the line is cut */
+        say(line, "%s silent for %s", side_words[a->silent_s[1] > 0],
+            format_seconds(a->silent_s[a->silent_s[1] > 0]).text);
     else
         say(line, "%s %.*s", a->doing ? a->doing : "",
             (int)strnlen(a->folder, sizeof a->folder), a->folder);

@@ -1,5 +1,5 @@
-/* How a run stands, as one line of JSON (mailhaul.progress.v1): what --progress json, the status file and the live page's
- * data all are. Field names are the manual's and stay.
+/* How a run stands, as one line of JSON (mailhaul.progress.v1): what --progress json, the status
+ * file and the live page's data all are. Field names are the manual's and stay.
  */
 #ifndef ENGINE_CLI_PROGRESS_JSON_H
 #define ENGINE_CLI_PROGRESS_JSON_H

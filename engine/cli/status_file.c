@@ -12,8 +12,8 @@
 #include <time.h>
 
 #define EVERY_MS 10000
-#define FIRST_MS 200  /* until there is a first sample */
-#define LAST_S   5    /* for the last one, on a file system that hangs */
+#define FIRST_MS 200 /* until there is a first sample */
+#define LAST_S   5   /* for the last one, on a file system that hangs */
 
 struct status_file {
     pthread_t thread;

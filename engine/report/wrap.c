@@ -11,8 +11,8 @@ static size_t blanks_at(struct slice line)
     return n;
 }
 
-/* Where to break: after the last word that fits, or after the first one when none does. Returns the bytes that
- * stay on this line; the blanks behind them are dropped. */
+/* Where to break: after the last word that fits, or after the first one when none does. Returns the
+ * bytes that stay on this line; the blanks behind them are dropped. */
 static size_t fitting(struct slice line, unsigned room)
 {
     size_t best = 0, at = blanks_at(line);
@@ -32,7 +32,8 @@ static size_t fitting(struct slice line, unsigned room)
 
 static void one_line(struct slice line, unsigned columns, FILE *out)
 {
-    unsigned indent = blanks_at(line) >= 2 && columns > WRAP_LABEL_WIDTH + 20 ? WRAP_LABEL_WIDTH : 0;
+    unsigned indent =
+        blanks_at(line) >= 2 && columns > WRAP_LABEL_WIDTH + 20 ? WRAP_LABEL_WIDTH : 0;
     unsigned left = 0;
 
     while (format_width(line) + left > columns) {

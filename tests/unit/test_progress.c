@@ -130,7 +130,7 @@ static void a_server_that_does_not_answer_is_named(void **state)
     v.active[0].silent_s[0] = 7;
     (void)lines_drawn(&v, 100, 0, "waiting   no answer from the target for 13 s\n", &there);
     assert_true(there);
-    (void)lines_drawn(&v, 100, 0, "no answer from the source for 7.0 s", &there);
+    (void)lines_drawn(&v, 100, 0, "source silent for 7.0 s", &there);
     assert_true(there);
     (void)lines_drawn(&v, 100, 0, "3.0 s left", &there);
     assert_false(there);
