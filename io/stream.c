@@ -84,9 +84,16 @@ static void opened(struct stream *s)
     s->events->opened(s->context);
 }
 
+static uint32_t phase_us(const struct stream *s)
+{
+    uint64_t us = now_ns() / 1000 - s->phase_since_us;
+
+    return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
 void stream_handshake_stands(struct stream *s)
 {
-    s->tls_ms = (uint32_t)(now_ms() - s->phase_since_ms);
+    s->tls_us = phase_us(s);
     s->by_line = s->by_line_asked;
     opened(s);
 }
@@ -101,7 +108,7 @@ static size_t tls_out(void *context, struct slice bytes)
 static void handshake_begin(struct stream *s)
 {
     s->state = STREAM_HANDSHAKE;
-    s->phase_since_ms = now_ms();
+    s->phase_since_us = now_ns() / 1000;
     s->start_tls = false;
     s->tls = tls_session_create(s->role, s->host, s->server, &s->loop->tickets, tls_out, s);
     s->input_more = true; /* the client speaks first */
@@ -131,7 +138,7 @@ static void proxy_say(struct stream *s)
 static void proxy_begin(struct stream *s)
 {
     s->state = STREAM_ASKING_PROXY;
-    s->phase_since_ms = now_ms();
+    s->phase_since_us = now_ns() / 1000;
     s->proxy = proxy_create(s->way, s->host, s->port);
     proxy_say(s);
     conn_receive(s->conn);
@@ -169,7 +176,7 @@ static void proxy_answered(struct stream *s, struct slice bytes)
     }
     proxy_destroy(&s->proxy);
     s->proxied = true;
-    s->proxy_ms = (uint32_t)(now_ms() - s->phase_since_ms);
+    s->proxy_us = phase_us(s);
     way_stands(s);
     if (bytes.size && !stream_over(s))
         stream_input_bytes(s, bytes);
@@ -249,7 +256,7 @@ static void dial_connected(void *context, struct conn *conn, const union resolve
     if (s->unacknowledged_ms)
         conn_unacknowledged_limit(conn, s->unacknowledged_ms);
     resolve_address_text(address, s->address, sizeof s->address);
-    s->tcp_ms = (uint32_t)(now_ms() - s->phase_since_ms);
+    s->tcp_us = phase_us(s);
     if (s->way)
         proxy_begin(s);
     else
@@ -272,13 +279,13 @@ static void answered(void *context, const struct resolve_list *list, const struc
     struct stream *s = context;
 
     s->resolve = NULL;
-    s->dns_ms = (uint32_t)(now_ms() - s->phase_since_ms);
+    s->dns_us = phase_us(s);
     if (!list) {
         stream_fail(s, err);
         return;
     }
     s->state = STREAM_DIALLING;
-    s->phase_since_ms = now_ms();
+    s->phase_since_us = now_ns() / 1000;
     s->dial = dial_begin(s->loop, list, &dial_events, s);
 }
 
@@ -307,7 +314,7 @@ struct stream *stream_open(struct loop *loop, const struct stream_target *target
     s->task.run = advance;
     s->task.context = s;
     s->wire = wire_create(s->server);
-    s->phase_since_ms = now_ms();
+    s->phase_since_us = now_ns() / 1000;
     loop_timer_set(loop, &s->deadline, s->timeout_ms, deadline_passed, s);
     if (strlen(target->host) > 253) {
         err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_DNS, 0,
@@ -379,11 +386,14 @@ void stream_facts(const struct stream *s, struct stream_facts *facts_r)
         .address = s->address,
         .tls_version = stands ? SSL_get_version(ssl) : "",
         .tls_cipher = stands ? SSL_get_cipher_name(ssl) : "",
-        .dns_ms = s->dns_ms,
-        .tcp_ms = s->tcp_ms,
-        .proxy_ms = s->proxy_ms,
+        .dns_ms = s->dns_us / 1000,
+        .dns_us = s->dns_us,
+        .tcp_ms = s->tcp_us / 1000,
+        .tcp_us = s->tcp_us,
+        .proxy_ms = s->proxy_us / 1000,
         .proxied = s->proxied,
-        .tls_ms = s->tls_ms,
+        .tls_ms = s->tls_us / 1000,
+        .tls_us = s->tls_us,
         .resumed = stands && SSL_session_reused(ssl),
         .unsent = stream_withheld(s),
         .bytes_in = s->bytes_in,

@@ -40,8 +40,8 @@ struct stream {
     uint16_t port;
     enum stream_security security;
     struct tls_role *role;
-    uint32_t timeout_ms, dns_ms, tcp_ms, proxy_ms, tls_ms;
-    uint64_t phase_since_ms, bytes_in;
+    uint32_t timeout_ms, dns_us, tcp_us, proxy_us, tls_us;
+    uint64_t phase_since_us, bytes_in;
 
     enum stream_state state;
     bool finished; /* in `closed`: nothing is left but the facts */

@@ -272,6 +272,19 @@ struct session *visit_session(struct visit *v)
     return link_session(v->link);
 }
 
+void visit_facts(const struct visit *v, struct stream_facts *facts_r)
+{
+    if (v->link)
+        link_facts(v->link, facts_r);
+    else
+        *facts_r = (struct stream_facts){ .address = "", .tls_version = "", .tls_cipher = "" };
+}
+
+uint32_t visit_round_trip_us(const struct visit *v)
+{
+    return v->link ? link_round_trip_us(v->link) : 0;
+}
+
 void visit_failed(struct visit *v, enum trouble_doing doing, const struct err *err)
 {
     if (v->ending || v->given_up || v->waits)

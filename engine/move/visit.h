@@ -52,6 +52,10 @@ bool visit_is_ready(const struct visit *visit);
 struct source *visit_source(struct visit *visit);
 /* For what only a target is asked. */
 struct session *visit_session(struct visit *visit);
+/* Of the connection at hand; zeros while there is none. */
+void visit_facts(const struct visit *visit, struct stream_facts *facts_r);
+/* As link_round_trip_us; 0: not known. */
+uint32_t visit_round_trip_us(const struct visit *visit);
 /* A command ended with an error that is not the session's end: the server's wait is kept, or the
  * visit is given up; `ready` or `over` follows. */
 void visit_failed(struct visit *visit, enum trouble_doing doing, const struct err *err);

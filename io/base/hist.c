@@ -12,7 +12,7 @@ static unsigned bucket_of(uint64_t value)
     return (shift << HIST_SUB_BITS) + (unsigned)(value >> shift);
 }
 
-static uint64_t bucket_end(unsigned bucket)
+uint64_t hist_bucket_end(unsigned bucket)
 {
     unsigned shift;
 
@@ -53,7 +53,7 @@ uint64_t hist_quantile(const struct hist *h, double percent)
     for (unsigned i = 0; i < HIST_BUCKET_COUNT && h->count; i++) {
         seen += h->buckets[i];
         if (seen && (double)seen >= wanted)
-            return bucket_end(i) < h->max ? bucket_end(i) : h->max;
+            return hist_bucket_end(i) < h->max ? hist_bucket_end(i) : h->max;
     }
     return h->max;
 }

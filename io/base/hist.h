@@ -21,5 +21,7 @@ void hist_merge(struct hist *to, const struct hist *from);
 /* The smallest bucket end at or below which `percent` (0..100) of the values lie; exact for values
  * under 64, never above the maximum; 0 when empty. */
 uint64_t hist_quantile(const struct hist *h, double percent);
+/* The largest value of a bucket. */
+uint64_t hist_bucket_end(unsigned bucket);
 
 #endif
