@@ -1,399 +1,59 @@
-#include "engine/bench/read_bench.h"
-
-#include "engine/imap/uidset.h"
-#include "engine/move/body_read.h"
+#include "engine/bench/read_bench_private.h"
 #include "io/base/mem.h"
-#include "io/base/now.h"
 #include "io/team.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
-/* As a run asks (engine/move/pull_body.c). */
-#define FETCH_DEPTH        4u
-#define FETCH_MESSAGES_MAX 20u
-#define FETCH_BYTES_MAX    (512u * 1024u)
-#define TICK_MS            50u
-#define LOGIN_LIMIT_MS     60000u
+#define BEGIN_LOOK_MS  5u
+#define TICK_MS        20u
+#define RATE_TICK_MS   1u
+#define LOGIN_LIMIT_MS 60000u
+#define SECOND_US      1000000u
+#define ASLEEP_NS      20000000
 
-struct part;
-
-struct message {
-    uint32_t uid;
-    uint64_t bytes;
+static const char *const latency_names[DRAIN_LATENCIES] = {
+    "connect", "tls", "login", "list", "select", "first_byte", "message", "own_delay",
 };
 
-/* One connection. */
-struct drainer {
-    struct part *part;
-    const struct settings_user *user;
-    struct visit *visit;
-    uint64_t since_us; /* login or select began */
-    bool ready_once;
-    bool answered; /* it stands, or was turned away */
-    char **folders;
-    unsigned folder_count, folder_at;
-    struct message *messages;
-    unsigned count, room, next, inflight;
-    struct quota_hold names, rows; /* of the folders and messages above */
-    unsigned empty_rounds; /* folders in a row without mail */
-    bool gone;
-};
-
-/* One FETCH under way. */
-struct pull {
-    struct drainer *drainer;
-    uint64_t sent_us, began_us;
-    bool first;
-    uint32_t uids[FETCH_MESSAGES_MAX]; /* ascending; 0: it came */
-    unsigned count;
-};
-
-struct part {
-    struct read_bench *read_bench;
-    unsigned index;
-    struct loop *loop;
-    struct visits *visits;
-    struct drainer *drainers;
-    unsigned count, open;
-    struct loop_timer tick;
-    struct read_bench_step step;
-    uint64_t started_ms, counted_ms; /* counted: from when this part counts */
-    bool counting, ending;
-};
-
-struct read_bench {
-    const struct visit_house *house;
-    unsigned seconds, loops;
-    bool (*stop)(void);
-    atomic_uint unanswered;     /* connections that neither stand nor were turned away */
-    atomic_uint stand;          /* connections that stood at least once */
-    _Atomic uint64_t stands_ms; /* from when on bodies count; 0: not yet */
-    struct part *parts;
-    pthread_mutex_t lock;
-    bool failed;
-    struct err err;
-};
-
-static uint64_t now_us(void)
+const char *read_bench_latency_name(enum read_bench_latency kind)
 {
-    return now_ns() / 1000;
+    return latency_names[kind];
 }
 
-static void folder_next(struct drainer *d);
-
-static void note_error(struct drainer *d, const struct err *err, const char *type)
+const char *read_bench_end_name(enum read_bench_end end)
 {
-    struct read_bench_step *s = &d->part->step;
+    static const char *const names[] = { "set", "time", "bytes", "stopped" };
+
+    return names[end];
+}
+
+void read_bench_note_error(struct drainer *d, const struct err *err, const char *type)
+{
+    struct read_bench_result *r = &d->part->result;
 
     if (d->part->ending)
         return;
-    s->errors++;
-    s->err = *err;
-    snprintf(s->type, sizeof s->type, "%s", type);
+    r->errors++;
+    r->throttled += err->class == ERR_CLASS_THROTTLED;
+    r->err = *err;
+    snprintf(r->type, sizeof r->type, "%s", type);
 }
 
-/* What is listed does not fit into memory-max: the connection is over, and a new one will not do better. */
-static void note_memory(struct drainer *d, enum trouble_doing doing, const struct err *err)
+bool read_bench_hurt(struct drainer *d, enum trouble_doing doing, const struct err *err)
 {
-    if (err && trouble_is_memory(err))
-        note_error(d, err, trouble_type(doing, FAILURE_SOURCE, err));
-}
-
-/* A command failed: noted. True when the visit waits or ends because of it, as with a throttle answer;
- * else the drainer goes on with something else. */
-static bool visit_hurt(struct drainer *d, enum trouble_doing doing, const struct err *err)
-{
-    note_error(d, err, trouble_type(doing, FAILURE_SOURCE, err));
+    read_bench_note_error(d, err, trouble_type(doing, FAILURE_SOURCE, err));
     if (err->class != ERR_CLASS_THROTTLED)
         return false;
     visit_failed(d->visit, doing, err);
     return true;
 }
 
-static bool is_out(const struct drainer *d)
+bool read_bench_is_out(const struct drainer *d)
 {
-    return d->part->ending || !d->visit || !visit_is_ready(d->visit);
-}
-
-/* ---- bodies ---------------------------------------------------------------------------------- */
-
-static void pull_some(struct drainer *d);
-
-static void read_begin(void *context)
-{
-    struct pull *p = context;
-
-    p->began_us = now_us();
-    if (!p->first && p->drainer->part->counting) {
-        p->first = true;
-        hist_add(&p->drainer->part->step.first_byte, p->began_us - p->sent_us);
-    }
-}
-
-static void body_begin(void *context, uint32_t uid, uint64_t size_bytes, uint64_t origin)
-{
-    (void)uid;
-    (void)size_bytes;
-    (void)origin;
-    read_begin(context);
-}
-
-static void body_bytes(void *context, struct slice bytes)
-{
-    struct pull *p = context;
-
-    if (p->drainer->part->counting)
-        p->drainer->part->step.bytes += bytes.size;
-}
-
-static void came(struct pull *p)
-{
-    struct part *part = p->drainer->part;
-
-    if (!part->counting)
-        return;
-    part->step.messages++;
-    hist_add(&part->step.message, now_us() - p->began_us);
-}
-
-static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
-{
-    struct pull *p = context;
-
-    if (!got_body || suspect || source_body_nil(visit_source(p->drainer->visit)))
-        return;
-    for (unsigned i = 0; i < p->count; i++)
-        if (p->uids[i] == uid) {
-            p->uids[i] = 0;
-            came(p);
-        }
-}
-
-static const struct session_body_events body_events = { body_begin, body_bytes, body_end };
-
-static void pull_ended(void *context, const struct err *err);
-
-static void read_ended(void *context, const struct err *err)
-{
-    struct pull *p = context;
-
-    if (!err)
-        came(p);
-    /* One that is gone, or cannot be read, is no trouble with the server's speed. */
-    pull_ended(p, err && err->class == ERR_CLASS_PERMANENT && err->scope == ERR_SCOPE_MESSAGE ? NULL : err);
-}
-
-static const struct body_read_events read_events = { read_begin, body_bytes, read_ended };
-
-/* What did not come with others is asked for as a run asks: alone, in all forms. */
-static void read_missing(struct pull *p)
-{
-    struct drainer *d = p->drainer;
-
-    for (unsigned i = 0; i < p->count; i++) {
-        struct body_read_ask ask = { .uid = p->uids[i], .tried = true };
-        struct pull *one;
-
-        if (!ask.uid)
-            continue;
-        one = mem_zero(1, sizeof *one);
-        one->drainer = d;
-        one->sent_us = now_us();
-        d->inflight++;
-        body_read_start(visit_source(d->visit), &ask, &read_events, one);
-    }
-}
-
-static void pull_ended(void *context, const struct err *err)
-{
-    struct pull *p = context;
-    struct drainer *d = p->drainer;
-
-    if (!is_out(d) && (!err || err->class != ERR_CLASS_THROTTLED))
-        read_missing(p);
-    free(p);
-    d->inflight--;
-    if (is_out(d))
-        return;
-    if (err && visit_hurt(d, TROUBLE_FETCH, err))
-        return;
-    if (!err)
-        visit_went_well(d->visit);
-    pull_some(d);
-}
-
-static void pull_some(struct drainer *d)
-{
-    while (d->inflight < FETCH_DEPTH && d->next < d->count) {
-        struct pull *p = mem_zero(1, sizeof *p);
-        struct uidset set;
-        uint64_t bytes = 0;
-        unsigned taken = 0;
-        char text[1000];
-
-        p->drainer = d;
-        uidset_init(&set, text, sizeof text);
-        while (d->next < d->count && taken < FETCH_MESSAGES_MAX &&
-               (taken == 0 || bytes + d->messages[d->next].bytes <= FETCH_BYTES_MAX) &&
-               uidset_add(&set, d->messages[d->next].uid)) {
-            p->uids[p->count++] = d->messages[d->next].uid;
-            bytes += d->messages[d->next++].bytes;
-            taken++;
-        }
-        p->sent_us = now_us();
-        d->inflight++;
-        source_bodies(visit_source(d->visit), uidset_finish(&set), SESSION_BODY_PEEK, 0, 0,
-                             &body_events, pull_ended, p);
-    }
-    if (d->inflight == 0 && !is_out(d))
-        folder_next(d);
-}
-
-/* ---- folders --------------------------------------------------------------------------------- */
-
-static int by_uid(const void *a, const void *b)
-{
-    uint32_t x = ((const struct message *)a)->uid, y = ((const struct message *)b)->uid;
-
-    return (x > y) - (x < y);
-}
-
-static void row(void *context, const struct imap_message_row *r)
-{
-    struct drainer *d = context;
-
-    if (d->count == d->room) {
-        d->room = d->room ? d->room * 2 : 256;
-        d->messages = mem_resize(d->messages, d->room, sizeof *d->messages);
-    }
-    d->messages[d->count++] = (struct message){ r->uid, r->size_bytes };
-}
-
-/* In ascending order, each message once: a server may send a row again, when its flags have changed for one. */
-static void sort_rows(struct drainer *d)
-{
-    unsigned kept = 0;
-
-    if (d->count == 0)
-        return;
-    qsort(d->messages, d->count, sizeof *d->messages, by_uid);
-    for (unsigned i = 1; i < d->count; i++) {
-        if (d->messages[i].uid != d->messages[kept].uid)
-            d->messages[++kept] = d->messages[i];
-        else if (d->messages[i].bytes > d->messages[kept].bytes)
-            d->messages[kept] = d->messages[i];
-    }
-    d->count = kept + 1;
-}
-
-static void rows_ended(void *context, const struct err *err)
-{
-    struct drainer *d = context;
-
-    note_memory(d, TROUBLE_FETCH, err);
-    if (is_out(d))
-        return;
-    if (err && visit_hurt(d, TROUBLE_FETCH, err))
-        return;
-    sort_rows(d);
-    /* As long as they were told, their FETCH counted them. */
-    quota_hold(&d->rows, source_memory(visit_source(d->visit)), d->room * sizeof *d->messages);
-    d->empty_rounds = d->count ? 0 : d->empty_rounds + 1;
-    pull_some(d);
-}
-
-static void messages_drop(struct drainer *d)
-{
-    quota_let_go(&d->rows);
-    free(d->messages);
-    d->messages = NULL;
-    d->room = d->count = d->next = 0;
-}
-
-static void selected(void *context, const struct imap_selected *told)
-{
-    struct drainer *d = context;
-
-    messages_drop(d);
-    d->empty_rounds += told->status.messages == 0;
-}
-
-static void select_ended(void *context, const struct err *err)
-{
-    struct drainer *d = context;
-
-    if (is_out(d))
-        return;
-    if (err) {
-        if (visit_hurt(d, TROUBLE_SELECT, err))
-            return;
-        d->empty_rounds++;
-        folder_next(d);
-        return;
-    }
-    hist_add(&d->part->step.select, now_us() - d->since_us);
-    source_rows(visit_source(d->visit), SLICE("1:*"), SLICE(""), row, rows_ended, d);
-}
-
-/* Round and round: when mail ends, it begins again. */
-static void folder_next(struct drainer *d)
-{
-    if (d->folder_count == 0 || d->empty_rounds > 2 * d->folder_count) {
-        struct err none;
-
-        err_set(&none, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0,
-                "%s has no mail to read", d->user->email_address);
-        note_error(d, &none, "NoMail");
-        visit_end(d->visit);
-        return;
-    }
-    d->folder_at = (d->folder_at + 1) % d->folder_count;
-    d->since_us = now_us();
-    d->count = d->next = 0;
-    source_open(visit_source(d->visit), slice_cstr(d->folders[d->folder_at]), true, selected,
-                   select_ended, d);
-}
-
-static void folders_drop(struct drainer *d)
-{
-    quota_let_go(&d->names);
-    for (unsigned i = 0; i < d->folder_count; i++)
-        free(d->folders[i]);
-    free(d->folders);
-    d->folders = NULL;
-    d->folder_count = 0;
-}
-
-static void list_row(void *context, const struct imap_list_row *r)
-{
-    struct drainer *d = context;
-
-    if (r->attributes & (IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT) || r->name.size == 0 ||
-        d->folder_count == 10000)
-        return;
-    d->folders = mem_resize(d->folders, d->folder_count + 1u, sizeof *d->folders);
-    d->folders[d->folder_count++] = slice_dup(r->name);
-    quota_hold_more(&d->names, source_memory(visit_source(d->visit)), sizeof *d->folders + r->name.size + 1);
-}
-
-static void list_ended(void *context, const struct err *err)
-{
-    struct drainer *d = context;
-
-    note_memory(d, TROUBLE_LIST, err);
-    if (is_out(d))
-        return;
-    if (err) {
-        note_error(d, err, trouble_type(TROUBLE_LIST, FAILURE_SOURCE, err));
-        visit_failed(d->visit, TROUBLE_LIST, err);
-        return;
-    }
-    /* Connections of one user do not all read the same folder at the same time. */
-    d->folder_at = d->folder_count ? (unsigned)(d - d->part->drainers) % d->folder_count : 0;
-    folder_next(d);
+    return d->part->ending || d->moves || !d->visit || !visit_is_ready(d->visit);
 }
 
 /* ---- connections ----------------------------------------------------------------------------- */
@@ -406,90 +66,307 @@ static void answered(struct drainer *d)
     atomic_fetch_sub(&d->part->read_bench->unanswered, 1);
 }
 
+static void stands(struct drainer *d, bool now)
+{
+    struct read_bench *read_bench = d->part->read_bench;
+    unsigned count, most;
+
+    if (d->stands == now)
+        return;
+    d->stands = now;
+    if (!now) {
+        atomic_fetch_sub(&read_bench->stand, 1);
+        return;
+    }
+    count = atomic_fetch_add(&read_bench->stand, 1) + 1;
+    most = atomic_load(&read_bench->stand_max);
+    while (count > most && !atomic_compare_exchange_weak(&read_bench->stand_max, &most, count))
+        ;
+}
+
+static void list_row(void *context, const struct imap_list_row *r)
+{
+    (void)context;
+    (void)r;
+}
+
+static void list_ended(void *context, const struct err *err)
+{
+    struct drainer *d = context;
+
+    if (!err)
+        hist_add(&d->part->result.latency.of[DRAIN_LIST], read_bench_now_us() - d->since_us);
+    answered(d);
+    if (!read_bench_is_out(d) && (!err || !read_bench_hurt(d, TROUBLE_LIST, err)))
+        read_bench_go(d);
+}
+
+static void measure_login(struct drainer *d)
+{
+    struct read_bench_result *r = &d->part->result;
+    uint64_t us = read_bench_now_us() - d->since_us, before;
+    uint32_t round_trip = visit_round_trip_us(d->visit);
+    struct stream_facts facts;
+
+    visit_facts(d->visit, &facts);
+    before = (uint64_t)facts.dns_us + facts.tcp_us + facts.tls_us;
+    hist_add(&r->latency.of[DRAIN_CONNECT], (uint64_t)facts.dns_us + facts.tcp_us);
+    if (facts.tls_us)
+        hist_add(&r->latency.of[DRAIN_TLS], facts.tls_us);
+    hist_add(&r->latency.of[DRAIN_LOGIN], us > before ? us - before : 0);
+    polite_took(d->part->read_bench->plan->polite, read_bench_now_us(), us > before ? us - before : 0);
+    if (round_trip && (!r->round_trip_us || round_trip < r->round_trip_us))
+        r->round_trip_us = round_trip;
+    if (d->part->counting) {
+        r->logins++;
+        r->login_s += (double)us / 1e6;
+    }
+}
+
 static void ready(void *context)
 {
     struct drainer *d = context;
-    struct part *part = d->part;
 
-    if (!d->ready_once) {
-        d->ready_once = true;
-        part->step.connected++;
-        hist_add(&part->step.login, now_us() - d->since_us);
-        atomic_fetch_add(&part->read_bench->stand, 1);
+    stands(d, true);
+    if (d->since_us)
+        measure_login(d);
+    d->since_us = read_bench_now_us();
+    d->stood = true;
+    d->open = NULL;
+    d->opening = false;
+    if (d->listed) {
+        answered(d);
+        read_bench_go(d);
+        return;
     }
-    answered(d);
-    d->inflight = 0;
-    folders_drop(d);
-    source_list(visit_source(d->visit), SESSION_LIST_PLAIN, SLICE("*"), 0, list_row, NULL,
-                 list_ended, d);
+    d->listed = true;
+    source_list(visit_source(d->visit), SESSION_LIST_PLAIN, SLICE("*"), 0, list_row, NULL, list_ended, d);
 }
 
 static void waits(void *context)
 {
-    answered(context);
+    struct drainer *d = context;
+
+    stands(d, false);
+    d->since_us = 0; /* how long a wait lasts is no login */
+    answered(d);
+}
+
+static void leave(struct drainer *d)
+{
+    if (d->joined)
+        queue_leave(d->part->read_bench->queue, d->user);
+    d->joined = false;
+}
+
+static void over(void *context, const struct err *err, const char *type);
+static const struct visit_events events = { .ready = ready, .waits = waits, .over = over };
+
+/* Logs in as the next account. False: there is none. */
+static bool begin(struct drainer *d, bool first)
+{
+    const struct read_bench_plan *plan = d->part->read_bench->plan;
+
+    if (!queue_join(d->part->read_bench->queue, first, &d->user))
+        return false;
+    d->joined = true;
+    d->since_us = read_bench_now_us();
+    d->visit = visit_start(d->part->visits, SIDE_SOURCE, plan->users[d->user], &events, d);
+    return true;
+}
+
+/* What it received is counted while the connection is still there. */
+static void count_wire(struct drainer *d)
+{
+    struct stream_facts facts;
+
+    if (!d->visit)
+        return;
+    visit_facts(d->visit, &facts);
+    d->part->result.wire_bytes += facts.bytes_in;
+}
+
+void read_bench_move_on(struct drainer *d)
+{
+    count_wire(d);
+    d->moves = true;
+    leave(d);
+    visit_end(d->visit);
+}
+
+static void gone(struct drainer *d)
+{
+    leave(d);
+    if (--d->part->open == 0)
+        loop_stop(d->part->loop);
 }
 
 static void over(void *context, const struct err *err, const char *type)
 {
     struct drainer *d = context;
-    struct part *part = d->part;
+    bool moves = d->moves && !d->part->ending;
 
     answered(d);
+    stands(d, false);
+    loop_timer_clear(d->part->loop, &d->again);
     d->visit = NULL;
-    folders_drop(d);
-    messages_drop(d);
-    if (err)
-        note_error(d, err, type);
-    if (--part->open == 0)
-        loop_stop(part->loop);
+    d->piece = NULL;
+    d->moves = false;
+    if (err) {
+        read_bench_note_error(d, err, type);
+        if (strcmp(type, "ConnectionLimit") == 0 && !d->stood)
+            d->part->result.turned_away++;
+        d->stood = true; /* its end is told */
+    }
+    if (!moves || !begin(d, false))
+        gone(d);
 }
 
-static const struct visit_events events = { .ready = ready, .waits = waits, .over = over };
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static void count_not_served(struct part *part)
+{
+    uint64_t now = read_bench_now_us(), due = part->arrivals;
+
+    if (part->read_bench->plan->rate <= 0 || !part->counting)
+        return;
+    while (read_bench_due_us(part, due) <= now)
+        due++;
+    part->result.not_served = due > part->result.messages ? due - part->result.messages : 0;
+}
 
 static void part_ends(struct part *part)
 {
+    if (part->ending)
+        return;
+    count_not_served(part);
     part->ending = true;
-    if (part->counting)
-        part->step.seconds = (double)(loop_now_ms(part->loop) - part->counted_ms) / 1000;
     part->counting = false;
-    for (unsigned i = 0; i < part->count; i++)
-        if (part->drainers[i].visit)
-            visit_end(part->drainers[i].visit);
+    for (unsigned i = 0; i < part->count; i++) {
+        struct drainer *d = &part->drainers[i];
+
+        loop_timer_clear(part->loop, &d->again);
+        if (!d->visit)
+            continue;
+        if (!d->moves)
+            count_wire(d);
+        if (!d->stood)
+            part->result.turned_away++;
+        visit_end(d->visit);
+    }
 }
 
-/* When the step's time began; 0: not yet. A slow login is none of it, and no limit of the server's. */
-static uint64_t counts_since(struct part *part, uint64_t now)
+/* The set is handed out, and those that are left here only wait to be let in. */
+static bool is_done(const struct part *part)
 {
-    struct read_bench *read_bench = part->read_bench;
-    bool all = atomic_load(&read_bench->unanswered) == 0, late = now - part->started_ms >= LOGIN_LIMIT_MS;
+    if (!part->counting || queue_left(part->read_bench->queue))
+        return false;
+    for (unsigned i = 0; i < part->count; i++)
+        if (part->drainers[i].visit && (part->drainers[i].stands || part->drainers[i].piece))
+            return false;
+    return true;
+}
+
+/* When the pass's time began; 0: not yet. A slow login is none of it, and no limit of the server's. */
+static uint64_t begins(struct read_bench *read_bench, uint64_t asked_us, uint64_t now)
+{
+    bool all = atomic_load(&read_bench->unanswered) == 0, late = now - asked_us >= LOGIN_LIMIT_MS * 1000ull;
     uint64_t none = 0;
 
     if (atomic_load(&read_bench->stand) > 0 && (all || late))
-        atomic_compare_exchange_strong(&read_bench->stands_ms, &none, now);
-    return atomic_load(&read_bench->stands_ms);
+        atomic_compare_exchange_strong(&read_bench->start_us, &none, now);
+    return atomic_load(&read_bench->start_us);
+}
+
+static void ends(struct read_bench *read_bench, enum read_bench_end why)
+{
+    unsigned whole = DRAIN_WHOLE;
+
+    if (atomic_compare_exchange_strong(&read_bench->end, &whole, why))
+        atomic_store(&read_bench->end_us, read_bench_now_us());
+}
+
+static void look_at_bounds(struct read_bench *read_bench, uint64_t asked_us, uint64_t start_us, uint64_t now)
+{
+    const struct read_bench_plan *plan = read_bench->plan;
+
+    if (plan->stop && plan->stop())
+        ends(read_bench, DRAIN_STOPPED);
+    else if (start_us ? (double)(now - start_us) >= plan->seconds * 1e6
+                      : now - asked_us >= LOGIN_LIMIT_MS * 1000ull)
+        ends(read_bench, DRAIN_TIME);
+    else if (plan->bytes_max && atomic_load_explicit(&read_bench->bytes, memory_order_relaxed) >= plan->bytes_max)
+        ends(read_bench, DRAIN_BYTES);
+}
+
+/* What came since the last tick, for the one who shows it. */
+static void hand_over(struct part *part)
+{
+    struct read_bench *read_bench = part->read_bench;
+
+    if (part->second_messages == 0 && part->second_bytes == 0 && part->result.errors == part->told_errors)
+        return;
+    pthread_mutex_lock(&read_bench->lock);
+    hist_merge(&read_bench->second, &part->second);
+    read_bench->messages += part->second_messages;
+    read_bench->second_bytes += part->second_bytes;
+    read_bench->errors += part->result.errors - part->told_errors;
+    pthread_mutex_unlock(&read_bench->lock);
+    memset(&part->second, 0, sizeof part->second);
+    part->second_messages = part->second_bytes = 0;
+    part->told_errors = part->result.errors;
+}
+
+static void counting_begins(struct part *part)
+{
+    part->counting = true;
+    load_mark_thread(&part->began);
+    for (unsigned i = 0; i < part->count; i++)
+        if (part->drainers[i].visit)
+            read_bench_go(&part->drainers[i]);
 }
 
 static void tick(void *context)
 {
     struct part *part = context;
-    uint64_t now = loop_now_ms(part->loop), since;
+    struct read_bench *read_bench = part->read_bench;
+    uint64_t now = read_bench_now_us(), start;
 
-    loop_timer_set(part->loop, &part->tick, TICK_MS, tick, part);
     if (part->ending)
         return;
-    since = counts_since(part, now);
-    if (since && !part->counting) {
-        part->counting = true;
-        part->counted_ms = now;
+    start = begins(read_bench, part->last_us, now);
+    if (start && !part->counting) {
+        part->last_us = start;
+        counting_begins(part);
     }
-    if ((part->read_bench->stop && part->read_bench->stop()) ||
-        (since ? now >= since + part->read_bench->seconds * 1000ull : now - part->started_ms >= LOGIN_LIMIT_MS))
+    hand_over(part);
+    look_at_bounds(read_bench, part->last_us, start, now);
+    if (atomic_load(&read_bench->end) != DRAIN_WHOLE || is_done(part)) {
         part_ends(part);
+        return;
+    }
+    loop_timer_set(part->loop, &part->tick,
+                   !start                    ? BEGIN_LOOK_MS
+                   : read_bench->plan->rate > 0   ? RATE_TICK_MS
+                                             : TICK_MS,
+                   tick, part);
+}
+
+/* ---- the team -------------------------------------------------------------------------------- */
+
+static void part_finish(struct part *part)
+{
+    struct load_mark now;
+
+    if (part->began.ns) {
+        load_mark_thread(&now);
+        load_add_thread(&part->result.load, &part->began, &now);
+    }
+    hand_over(part);
 }
 
 static void part_run(struct part *part)
 {
-    const struct settings *s = part->read_bench->house->settings;
     struct err err;
 
     if (!loop_create(&part->loop, &err)) {
@@ -499,94 +376,192 @@ static void part_run(struct part *part)
         pthread_mutex_unlock(&part->read_bench->lock);
         return;
     }
-    part->visits = visits_create(part->read_bench->house, part->loop);
-    part->started_ms = loop_now_ms(part->loop);
+    part->visits = visits_create(part->read_bench->plan->house, part->loop);
+    part->last_us = read_bench_now_us();
     part->open = part->count;
     for (unsigned i = 0; i < part->count; i++) {
         struct drainer *d = &part->drainers[i];
 
         d->part = part;
-        d->user = &s->users[(part->index + i * part->read_bench->loops) % s->user_count];
-        d->since_us = now_us();
-        d->visit = visit_start(part->visits, SIDE_SOURCE, d->user, &events, d);
+        d->index = part->index + i * part->read_bench->loops;
+        if (!begin(d, true)) {
+            answered(d);
+            d->stood = true;
+            part->open--;
+        }
     }
-    loop_timer_set(part->loop, &part->tick, TICK_MS, tick, part);
-    loop_run(part->loop);
+    loop_timer_set(part->loop, &part->tick, 0, tick, part);
+    if (part->open)
+        loop_run(part->loop);
+    part_finish(part);
     loop_timer_clear(part->loop, &part->tick);
-    if (part->counting)
-        part->step.seconds = (double)(loop_now_ms(part->loop) - part->counted_ms) / 1000;
     visits_destroy(&part->visits);
     loop_destroy(&part->loop);
-    for (unsigned i = 0; i < part->count; i++) {
-        folders_drop(&part->drainers[i]);
-        messages_drop(&part->drainers[i]);
-    }
 }
 
-/* Thread 0 has nothing to write. */
+static void tell_second(struct read_bench *read_bench, uint64_t since_us, uint64_t now)
+{
+    struct read_bench_second s = { .at_s = (double)(now - atomic_load(&read_bench->start_us)) / 1e6,
+                              .seconds = (double)(now - since_us) / 1e6,
+                              .connected = atomic_load(&read_bench->stand) };
+
+    pthread_mutex_lock(&read_bench->lock);
+    s.messages = read_bench->messages;
+    s.bytes = read_bench->second_bytes;
+    s.errors = read_bench->errors;
+    s.p50_us = hist_quantile(&read_bench->second, 50);
+    s.p99_us = hist_quantile(&read_bench->second, 99);
+    s.max_us = read_bench->second.max;
+    memset(&read_bench->second, 0, sizeof read_bench->second);
+    read_bench->messages = read_bench->second_bytes = read_bench->errors = 0;
+    pthread_mutex_unlock(&read_bench->lock);
+    read_bench->plan->second(read_bench->plan->context, &s);
+}
+
+/* Thread 0 has no loop: it tells how it goes. */
+static void look_on(struct read_bench *read_bench)
+{
+    static const struct timespec asleep = { .tv_nsec = ASLEEP_NS };
+    uint64_t told = 0;
+
+    while (atomic_load(&read_bench->running)) {
+        uint64_t start = atomic_load(&read_bench->start_us), now;
+
+        nanosleep(&asleep, NULL);
+        now = read_bench_now_us();
+        if (!start || !read_bench->plan->second)
+            continue;
+        if (!told)
+            told = start;
+        if (now - told >= SECOND_US) {
+            tell_second(read_bench, told, now);
+            told = now;
+        }
+    }
+    if (told && read_bench->plan->second && read_bench->messages)
+        tell_second(read_bench, told, read_bench_now_us());
+}
+
 static void run_thread(void *context, unsigned thread)
 {
     struct read_bench *read_bench = context;
 
-    if (thread > 0)
-        part_run(&read_bench->parts[thread - 1]);
+    if (thread == 0) {
+        look_on(read_bench);
+        return;
+    }
+    part_run(&read_bench->parts[thread - 1]);
+    atomic_fetch_sub(&read_bench->running, 1);
 }
 
-static void step_merge(struct read_bench_step *to, const struct read_bench_step *from)
+void read_bench_merge(struct read_bench_result *to, const struct read_bench_result *from)
 {
-    to->connected += from->connected;
+    to->connected = from->connected > to->connected ? from->connected : to->connected;
+    to->seconds += from->seconds;
     to->messages += from->messages;
     to->bytes += from->bytes;
+    to->wire_bytes += from->wire_bytes;
+    to->again += from->again;
+    to->again_bytes += from->again_bytes;
+    to->missed += from->missed;
     to->errors += from->errors;
-    if (from->seconds > to->seconds)
-        to->seconds = from->seconds;
-    hist_merge(&to->login, &from->login);
-    hist_merge(&to->select, &from->select);
-    hist_merge(&to->first_byte, &from->first_byte);
-    hist_merge(&to->message, &from->message);
+    to->throttled += from->throttled;
+    to->turned_away += from->turned_away;
+    to->logins += from->logins;
+    to->login_s += from->login_s;
+    to->not_served += from->not_served;
+    to->held_s += from->held_s;
+    if (from->round_trip_us && (!to->round_trip_us || from->round_trip_us < to->round_trip_us))
+        to->round_trip_us = from->round_trip_us;
+    to->load.cpu_s += from->load.cpu_s;
+    to->load.wait_s += from->load.wait_s;
+    to->load.waits_known |= from->load.waits_known;
+    for (unsigned i = 0; i < DRAIN_LATENCIES; i++)
+        hist_merge(&to->latency.of[i], &from->latency.of[i]);
+    for (unsigned i = 0; i < CORPUS_CLASSES; i++)
+        hist_merge(&to->latency.by_class[i], &from->latency.by_class[i]);
     if (from->errors) {
         to->err = from->err;
         memcpy(to->type, from->type, sizeof to->type);
     }
 }
 
-bool read_bench_step_run(const struct visit_house *house, unsigned connections, unsigned seconds,
-                    unsigned loops, bool (*stop)(void), struct read_bench_step *step_r,
-                    struct err *err_r)
+/* Those that were never let in are the server's limit. */
+static void count_turned_away(struct read_bench_result *r)
 {
-    struct read_bench read_bench = {
-        .house = house, .seconds = seconds, .stop = stop
-    };
+    if (r->turned_away == 0)
+        return;
+    if (r->errors == 0 || strcmp(r->type, "ConnectionLimit") != 0) {
+        snprintf(r->type, sizeof r->type, "ConnectionLimit");
+        err_set(&r->err, ERR_CLASS_THROTTLED, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0,
+                "%u of %u connections were let in", r->connected, r->connections);
+    }
+    if (r->errors < r->turned_away)
+        r->errors = r->turned_away;
+}
+
+static void conclude(struct read_bench *read_bench, double held_s, struct read_bench_result *r)
+{
+    const struct read_bench_plan *plan = read_bench->plan;
+    uint64_t start = atomic_load(&read_bench->start_us), end = 0, of_set = 0;
+
+    for (unsigned i = 0; i < read_bench->loops; i++) {
+        read_bench_merge(r, &read_bench->parts[i].result);
+        if (read_bench->parts[i].last_us > end)
+            end = read_bench->parts[i].last_us;
+    }
+    for (unsigned i = 0; i < plan->piece_count; i++)
+        of_set += plan->pieces[i]->count;
+    r->connections = plan->connections;
+    r->connected = atomic_load(&read_bench->stand_max);
+    r->end = (enum read_bench_end)atomic_load(&read_bench->end);
+    if (r->end != DRAIN_WHOLE)
+        end = atomic_load(&read_bench->end_us);
+    r->seconds = start && end > start ? (double)(end - start) / 1e6 : 0;
+    if (r->end == DRAIN_WHOLE && of_set > r->messages)
+        r->missed = of_set - r->messages;
+    r->held_s = polite_held_s(plan->polite, read_bench_now_us()) - held_s;
+    count_turned_away(r);
+}
+
+bool read_bench_run(const struct read_bench_plan *plan, struct read_bench_result *result_r, struct err *err_r)
+{
+    struct read_bench *read_bench = mem_zero(1, sizeof *read_bench);
+    struct load_mark before, after;
+    double held_s = polite_held_s(plan->polite, read_bench_now_us());
     bool ok;
 
-    read_bench.loops = loops < connections ? loops : connections;
-    atomic_init(&read_bench.unanswered, connections);
-    pthread_mutex_init(&read_bench.lock, NULL);
-    read_bench.parts = mem_zero(read_bench.loops, sizeof *read_bench.parts);
-    for (unsigned i = 0; i < read_bench.loops; i++) {
-        struct part *part = &read_bench.parts[i];
+    read_bench->plan = plan;
+    read_bench->loops = plan->loops < plan->connections ? plan->loops : plan->connections;
+    read_bench->queue = queue_create(plan->pieces, plan->piece_count, plan->user_count, plan->per_user);
+    atomic_init(&read_bench->unanswered, plan->connections);
+    atomic_init(&read_bench->running, read_bench->loops);
+    pthread_mutex_init(&read_bench->lock, NULL);
+    polite_begin(plan->polite, read_bench_now_us(), plan->connections);
+    read_bench->parts = mem_zero(read_bench->loops, sizeof *read_bench->parts);
+    for (unsigned i = 0; i < read_bench->loops; i++) {
+        struct part *part = &read_bench->parts[i];
 
-        part->read_bench = &read_bench;
+        part->read_bench = read_bench;
         part->index = i;
-        part->count = connections / read_bench.loops + (i < connections % read_bench.loops);
+        part->count = plan->connections / read_bench->loops + (i < plan->connections % read_bench->loops);
         part->drainers = mem_zero(part->count, sizeof *part->drainers);
     }
-    memset(step_r, 0, sizeof *step_r);
-    step_r->connections = connections;
-    ok = team_run(read_bench.loops, run_thread, &read_bench, err_r);
-    for (unsigned i = 0; i < read_bench.loops; i++) {
-        step_merge(step_r, &read_bench.parts[i].step);
-        free(read_bench.parts[i].drainers);
-    }
-    if (step_r->connected < connections && step_r->errors == 0) {
-        step_r->errors = connections - step_r->connected;
-        snprintf(step_r->type, sizeof step_r->type, "ConnectionLimit");
-        err_set(&step_r->err, ERR_CLASS_THROTTLED, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0,
-                "%u of %u connections were let in", step_r->connected, connections);
-    }
-    free(read_bench.parts);
-    pthread_mutex_destroy(&read_bench.lock);
-    if (ok && read_bench.failed)
-        *err_r = read_bench.err;
-    return ok && !read_bench.failed;
+    memset(result_r, 0, sizeof *result_r);
+    load_mark_machine(&before);
+    ok = team_run(read_bench->loops, run_thread, read_bench, err_r);
+    load_mark_machine(&after);
+    if (ok)
+        conclude(read_bench, held_s, result_r);
+    load_set_machine(&result_r->load, &before, &after);
+    if (ok && read_bench->failed)
+        *err_r = read_bench->err;
+    ok = ok && !read_bench->failed;
+    for (unsigned i = 0; i < read_bench->loops; i++)
+        free(read_bench->parts[i].drainers);
+    free(read_bench->parts);
+    queue_destroy(&read_bench->queue);
+    pthread_mutex_destroy(&read_bench->lock);
+    free(read_bench);
+    return ok;
 }

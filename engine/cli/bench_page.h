@@ -1,13 +1,11 @@
-/* What `bench` measured as one self-contained HTML page: a table and a plot. */
+/* What `bench` measured as one self-contained HTML page: what it says, plots, tables; nothing is asked for from elsewhere. */
 #ifndef ENGINE_CLI_BENCH_PAGE_H
 #define ENGINE_CLI_BENCH_PAGE_H
 
-#include "engine/bench/read_bench.h"
-
+#include <jansson.h>
 #include <stdio.h>
 
-/* server: its greeting; any text, it is escaped. The caller looks at the stream's error. */
-void bench_page_write(FILE *out, const char *server, const struct read_bench_step *steps, unsigned count,
-                      unsigned knee, const char *reason);
+/* bench: of bench_json; all texts are escaped. The caller looks at the stream's error. */
+void bench_page_write(FILE *out, const json_t *bench);
 
 #endif

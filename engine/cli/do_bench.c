@@ -1,27 +1,32 @@
 #include "engine/cli/do_bench.h"
 
-#include "engine/bench/read_bench.h"
+#include "engine/bench/draw.h"
+#include "engine/bench/study.h"
+#include "engine/cli/bench_args.h"
+#include "engine/cli/bench_compare.h"
+#include "engine/cli/bench_json.h"
+#include "engine/cli/bench_kept.h"
 #include "engine/cli/bench_page.h"
+#include "engine/cli/bench_view.h"
 #include "engine/cli/complain.h"
 #include "engine/cli/sandbox.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/json_out.h"
 #include "engine/cli/outfile.h"
+#include "engine/cli/progress.h"
 #include "engine/inspect/probe.h"
 #include "engine/move/batch.h"
 #include "engine/move/tokens.h"
 #include "io/base/mem.h"
+#include "io/base/now.h"
 #include "io/stream.h"
 #include "io/team.h"
 
-#include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define SECONDS_DEFAULT 10u
-
-static const unsigned steps_default[] = { 1, 2, 4, 8, 16 };
+#define LISTED_AT_ONCE 4u
 
 /* What one probe of the server tells before it is measured. */
 struct server {
@@ -65,69 +70,12 @@ static bool look(const struct visit_house *house, struct server *server, struct 
     return true;
 }
 
-static json_t *latency(const struct hist *h)
-{
-    return json_pack("{s:f,s:f,s:f,s:f}", "p50", (double)hist_quantile(h, 50) / 1000, "p90",
-                     (double)hist_quantile(h, 90) / 1000, "p99",
-                     (double)hist_quantile(h, 99) / 1000, "max", (double)h->max / 1000);
-}
-
-static json_t *step_json(const struct read_bench_step *s)
-{
-    double seconds = s->seconds > 0 ? s->seconds : 1;
-    json_t *step = json_pack(
-        "{s:i,s:i,s:f,s:I,s:I,s:f,s:f,s:I,s:{s:o,s:o,s:o,s:o}}", "connections", (int)s->connections,
-        "connected", (int)s->connected, "seconds", s->seconds, "messages", (json_int_t)s->messages,
-        "bytes", (json_int_t)s->bytes, "messages_per_s", (double)s->messages / seconds, "mb_per_s",
-        (double)s->bytes / seconds / 1e6, "errors", (json_int_t)s->errors, "latency_ms", "login",
-        latency(&s->login), "select", latency(&s->select), "first_byte", latency(&s->first_byte),
-        "message", latency(&s->message));
-
-    if (s->errors)
-        json_object_set_new(step, "last_error",
-                            json_pack("{s:s,s:s}", "type", s->type, "text", s->err.server_text));
-    return step;
-}
-
-static json_t *words(const char *text)
-{
-    json_t *all = json_array();
-    struct slice rest = slice_cstr(text), word;
-
-    while (slice_split(&rest, ' ', &word))
-        if (word.size)
-            json_array_append_new(all, json_stringn(word.data, word.size));
-    return all;
-}
-
-static unsigned per_user(unsigned knee, const struct settings *s)
-{
-    unsigned users = s->user_count ? (unsigned)s->user_count : 1, each = (knee + users - 1) / users;
-
-    return each < 1 ? 1 : each > 8 ? 8 : each;
-}
-
-static void print_step(const struct read_bench_step *s)
-{
-    double seconds = s->seconds > 0 ? s->seconds : 1;
-
-    printf("%11u %9.1f %12.0f %8.1f %7llu   %8.1f %8.1f %8.1f\n", s->connections, s->seconds,
-           (double)s->messages / seconds, (double)s->bytes / seconds / 1e6,
-           (unsigned long long)s->errors, (double)hist_quantile(&s->login, 50) / 1000,
-           (double)hist_quantile(&s->select, 50) / 1000,
-           (double)hist_quantile(&s->first_byte, 50) / 1000);
-    if (s->errors)
-        printf("            %s: %s\n", s->type, s->err.server_text);
-    fflush(stdout);
-}
-
 static bool stopped(void)
 {
     return batch_stopping(NULL);
 }
 
-static int write_page(const char *file, const char *server, const struct read_bench_step *steps,
-                      unsigned count, unsigned knee, const char *reason)
+static int write_page(const char *file, const json_t *bench)
 {
     struct outfile to;
     struct err err;
@@ -135,88 +83,187 @@ static int write_page(const char *file, const char *server, const struct read_be
 
     if (error)
         return complain_of_file("--html", file, error);
-    bench_page_write(to.out, server, steps, count, knee, reason);
+    bench_page_write(to.out, bench);
     return outfile_end(&to, true, &err) ? EXIT_DONE : complain(&err, EXIT_DISK);
 }
 
-static int measure(const struct opts *o, const struct visit_house *house)
+/* As it could be typed again, but for the values of --set, which may be secrets; the seed beside it makes it the same. */
+static char *command_line(const struct opts *o)
 {
-    const struct settings *s = house->settings;
-    unsigned count =
-        o->connections_count ? o->connections_count : sizeof steps_default / sizeof *steps_default;
-    unsigned seconds = o->seconds ? o->seconds : SECONDS_DEFAULT, done = 0, knee;
-    unsigned loops = team_loops(s->threads);
-    struct read_bench_step *steps = mem_zero(count, sizeof *steps);
-    struct server server;
-    char reason[READ_BENCH_REASON_BYTES];
-    struct err err;
+    char *line = mem_text("mailhaul"), *longer;
+    bool set = false;
+
+    for (size_t i = 0; i < o->argument_count; i++) {
+        const char *word = o->arguments[i], *value = strstr(word, "--set=") == word ? strchr(word + 6, '=') : NULL;
+
+        if (set)
+            value = strchr(word, '=');
+        set = strcmp(word, "--set") == 0;
+        longer = mem_format("%s %.*s%s", line, value ? (int)(value + 1 - word) : (int)strlen(word), word, value ? "..." : "");
+        free(line);
+        line = longer;
+    }
+    return line;
+}
+
+static int conclude(const struct opts *o, const struct bench_whole *whole)
+{
+    const struct study *study = whole->study;
+    json_t *result = bench_json(whole);
     int code = EXIT_DONE;
 
-    if (!look(house, &server, &err)) {
-        (void)complain(&err, 0);
-        free(steps);
-        return EXIT_INTERNAL;
-    }
     if (!o->json)
-        printf("%s\n%s\n\n%11s %9s %12s %8s %7s   %8s %8s %8s\n", server.greeting, server.tls,
-               "connections", "seconds", "messages/s", "MB/s", "errors", "login ms", "select",
-               "first");
-    while (done < count && code == EXIT_DONE && !stopped()) {
-        unsigned connections = o->connections_count ? o->connections[done] : steps_default[done];
+        bench_print(study, whole->accounts, whole->no_mail, bench_per_user(study));
+    if (o->html_file)
+        code = write_page(o->html_file, result);
+    if (code == EXIT_DONE && o->kept_file && study->knee.connections && study->config.rate <= 0) {
+        if (study->knee.known)
+            bench_kept_write(o->kept_file, result, o->quiet);
+        else if (!o->quiet)
+            fprintf(stderr, "mailhaul: not kept for plan and run: what is best is not known\n");
+    }
+    if (o->json)
+        json_out(result);
+    else
+        json_decref(result);
+    if (code == EXIT_DONE && study->ended && strcmp(study->ended, "interrupted") == 0)
+        code = EXIT_STOPPED;
+    return code;
+}
 
-        if (!read_bench_step_run(house, connections, seconds, loops, stopped, &steps[done], &err)) {
+/* No step had a connection: what stood in the way. */
+static bool nothing_stood(const struct study *s)
+{
+    bool errors = false;
+
+    for (unsigned i = 0; i < s->config.step_count; i++) {
+        if (s->steps[i].total->connected)
+            return false;
+        errors |= s->steps[i].total->errors > 0;
+    }
+    return errors;
+}
+
+static int study_it(const struct opts *o, const struct visit_house *house, struct study *study, struct bench_view *view)
+{
+    const struct settings *s = house->settings;
+    const struct settings_user **users;
+    unsigned wanted = o->all_users    ? (unsigned)s->user_count
+                      : o->accounts   ? o->accounts
+                      : o->users.count ? (unsigned)s->user_count
+                                      : BENCH_ACCOUNTS_DEFAULT;
+    unsigned *chosen = mem_zero(s->user_count, sizeof *chosen);
+    unsigned count = draw_accounts(study->config.seed, s, wanted, chosen);
+    struct draw_plan draw = { .house = house, .user_count = count, .seed = study->config.seed,
+                              .connections = LISTED_AT_ONCE, .loops = study->config.loops, .stop = stopped,
+                              .told = bench_view_listed, .context = view };
+    struct draw_result drawn;
+    struct server server;
+    struct bench_whole whole = { .study = study, .draw = &drawn, .accounts = (unsigned)s->user_count,
+                                 .began_ms = now_wall_ms() };
+    struct bench_server told = { &s->source, server.greeting, server.capabilities, server.tls };
+    uint64_t began_ns = now_ns();
+    char *line = NULL;
+    struct err err;
+    int code;
+
+    users = mem_zero(count, sizeof *users);
+    for (unsigned i = 0; i < count; i++)
+        users[i] = &s->users[chosen[i]];
+    draw.users = study->config.users = users;
+    study->config.user_count = count;
+    study->config.house = house;
+    if (!look(house, &server, &err) || !draw_run(&draw, &study->corpus, &drawn, &err)) {
+        code = complain(&err, EXIT_INTERNAL);
+    } else if (drawn.listed == 0 && drawn.failed) {
+        code = complain_of_server("nothing could be read", drawn.type, users[0]->email_address, &drawn.err);
+    } else {
+        if (drawn.failed + drawn.folders_failed && !o->quiet)
+            fprintf(stderr, "mailhaul: left out: %u accounts and %u folders that could not be listed (%s: %s)\n",
+                    drawn.failed, drawn.folders_failed, drawn.type, drawn.err.server_text);
+        if (!o->json)
+            bench_print_server(server.greeting, server.tls, &drawn);
+        study->config.round_trip_s = (double)drawn.round_trip_us / 1e6;
+        if (!study_run(study, &err)) {
             code = complain(&err, EXIT_INTERNAL);
-        } else if (steps[done].connected == 0 && steps[done].errors) {
-            /* No connection at all: what stood in the way. */
-            code = complain_of_server("nothing could be read", steps[done].type,
-                                      s->users[0].email_address, &steps[done].err);
-        } else if (!o->json) {
-            print_step(&steps[done]);
+        } else if (nothing_stood(study)) {
+            code = complain_of_server("nothing could be read", study->steps[0].total->type, users[0]->email_address,
+                                      &study->steps[0].total->err);
+        } else {
+            bench_view_end(view);
+            whole.server = &told;
+            whole.no_mail = study->corpus.count == 0 && !study->ended;
+            whole.seconds = (double)(now_ns() - began_ns) / 1e9;
+            whole.command_line = line = command_line(o);
+            code = conclude(o, &whole);
         }
-        done++;
     }
-    knee = read_bench_knee(steps, code == EXIT_DONE ? done : 0, reason);
-    if (code == EXIT_DONE && o->json) {
-        json_t *rows = json_array(), *all;
+    free(line);
+    free(chosen);
+    free(users);
+    return code;
+}
 
-        for (unsigned i = 0; i < done; i++)
-            json_array_append_new(rows, step_json(&steps[i]));
-        all = json_pack("{s:s,s:{s:s,s:o,s:s},s:o,s:{s:i,s:s},s:{s:i,s:i}}", "schema",
-                        "mailhaul.bench.v1", "server", "greeting", server.greeting, "capabilities",
-                        words(server.capabilities), "tls", server.tls, "steps", rows, "knee",
-                        "connections", (int)knee, "reason", reason, "recommendation",
-                        "source.connections", (int)(knee ? knee : 1), "source.connections-per-user",
-                        (int)per_user(knee, s));
-        json_out(all);
-    } else if (code == EXIT_DONE) {
-        printf("\n%s\nrecommended: [source] connections = %u, connections-per-user = %u\n", reason,
-               knee ? knee : 1, per_user(knee, s));
-    }
-    if (code == EXIT_DONE && o->html_file)
-        code = write_page(o->html_file, server.greeting, steps, done, knee, reason);
-    free(steps);
+static enum bench_live live_of(const struct opts *o)
+{
+    static const char *const words[] = { "auto", "always", "never" };
+
+    if (o->quiet || o->progress == OPTS_NEVER)
+        return BENCH_LIVE_NONE;
+    if (progress_mode_for(stderr, words[OPTS_AUTO]) == PROGRESS_LIVE)
+        return BENCH_LIVE_TABLE;
+    return o->progress == OPTS_ALWAYS ? BENCH_LIVE_LINES : BENCH_LIVE_NONE;
+}
+
+static int measure(const struct opts *o, const struct visit_house *house, const struct study_config *config)
+{
+    struct study *study = mem_zero(1, sizeof *study);
+    struct bench_view *view = mem_zero(1, sizeof *view);
+    int code;
+
+    study->config = *config;
+    study->config.loops = team_loops(house->settings->threads);
+    study->config.stop = stopped;
+    study->config.pass = bench_view_pass;
+    study->config.second = bench_view_second;
+    study->config.ended = bench_view_ended;
+    study->config.context = view;
+    bench_view_begin(view, live_of(o), stderr, study);
+    code = study_it(o, house, study, view);
+    study_deinit(study);
+    free(study);
+    free(view);
     return code;
 }
 
 int do_bench(const struct opts *o, const struct settings *settings)
 {
+    struct opts with_file = *o;
     struct visit_house house;
+    struct study_config config;
     struct err err;
+    char *kept;
     int code;
 
+    if (opts_compares(o))
+        return bench_compare(o);
+    if (!bench_args(o, settings, &config, &err))
+        return complain(&err, EXIT_USAGE);
     if (settings->user_count == 0) {
         fprintf(stderr, "mailhaul: there is no user to log in as\n");
         return EXIT_USERS_FILE;
     }
-    sandbox(o, settings, NULL);
+    kept = bench_kept_path(settings);
+    with_file.kept_file = bench_kept_may_write(kept) ? kept : NULL;
+    sandbox(&with_file, settings, NULL);
     do_run_catch_signals();
     stream_resolver_start();
-    if (!visit_house_open(&house, settings, &err)) {
+    if (!visit_house_open(&house, settings, &err))
         code = complain(&err, EXIT_BATCH_FILE);
-    } else {
-        code = measure(o, &house);
-    }
+    else
+        code = measure(&with_file, &house, &config);
     visit_house_close(&house);
     stream_resolver_stop();
+    free(kept);
     return code;
 }

@@ -1,4 +1,5 @@
 /* mailhaul: the command line's dispatch. Each command is one row; each returns its exit code. */
+#include "engine/cli/bench_kept.h"
 #include "engine/cli/sandbox.h"
 #include "engine/cli/do_bench.h"
 #include "engine/cli/do_check.h"
@@ -102,6 +103,12 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* Those for which it matters how fast the source can be read. */
+static bool goes_by_bench(enum opts_command command)
+{
+    return command == OPTS_PLAN || command == OPTS_RUN || command == OPTS_FETCH || command == OPTS_RETRY;
+}
+
 static int run_command(const struct opts *o)
 {
     unsigned needs = commands[o->command].needs;
@@ -111,6 +118,8 @@ static int run_command(const struct opts *o)
     bool loaded;
     int code;
 
+    if (opts_compares(o))
+        needs = NEEDS_NOTHING;
     if (o->notify_command)
         notify_begin(o->notify_command); /* the hook may need what is given up here */
     if ((needs & FOLDER_WILL_DO) && is_folder(o->batch_files.items[0]))
@@ -140,6 +149,8 @@ static int run_command(const struct opts *o)
         code = settings ? sign_in_if_needed(settings, needs & NEEDS_SOURCE, needs & NEEDS_TARGET,
                                             o->quiet)
                         : EXIT_DONE;
+        if (code == EXIT_DONE && settings && (needs & NEEDS_SOURCE) && goes_by_bench(o->command))
+            bench_kept_use(settings, o->quiet);
         if (code == EXIT_DONE)
             code = commands[o->command].run(o, settings);
     }

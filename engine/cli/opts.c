@@ -81,6 +81,7 @@ static const char *const log_format_words[] = { "text", "json", NULL };
 static const char *const progress_words[] = { "auto", "always", "never", "json", NULL };
 static const char *const what_words[] = { "skipped", "failed", "all", NULL };
 static const char *const preset_words[] = { "exchange-online", "imap", NULL };
+static const char *const compress_words[] = { "off", "on", "both", NULL };
 static const char *const format_words[] = { "maildir", "mbox", "eml", NULL };
 
 struct option {
@@ -96,7 +97,8 @@ struct option {
 
 /* clang-format off */
 static const struct option options[] = {
-    { .name = "all", OPTION_FLAG, NULL, OF(all_users), BIT(CHECK), "check every user, not only the first" },
+    { .name = "all", OPTION_FLAG, NULL, OF(all_users), BIT(CHECK) | BIT(BENCH),
+      "check: every user, not only the first; bench: every account" },
     { .name = "source", OPTION_FLAG, NULL, OF(source),
       BIT(CHECK) | BIT(SIGN_IN) | BIT(PLAN), "the source side only" },
     { .name = "target", OPTION_FLAG, NULL, OF(target), BIT(CHECK) | BIT(SIGN_IN), "the target side only" },
@@ -118,13 +120,32 @@ static const struct option options[] = {
     { .name = "format", OPTION_WORD, "maildir|mbox|eml", OF(format), BIT(EXPORT),
       "how to write them (default maildir)", format_words },
     { .name = "to", OPTION_TEXT, "DIR", OF(to), BIT(EXPORT), "the folder to write to" },
-    { .name = "connections", OPTION_NUMBERS, "N,N,...", 0, BIT(BENCH), "the steps, such as 1,2,4,8",
+    { .name = "connections", OPTION_NUMBERS, "N,N,...", 0, BIT(BENCH), "the steps (default 1,2,4,8,16)",
       NULL, 1, 10000 },
-    { .name = "seconds", OPTION_NUMBER, "N", OF(seconds), BIT(BENCH), "how long each step lasts",
+    { .name = "seconds", OPTION_NUMBER, "N", OF(seconds), BIT(BENCH), "no pass over the set is longer (default 5)",
       NULL, 1, 86400 },
     { .name = "split", OPTION_NUMBER, "N", OF(split), BIT(PLAN),
       "divide the users into N shards of like work, and write that down beside the batch file", NULL, 2,
       SETTINGS_SHARDS_MAX },
+    { .name = "repeats", OPTION_NUMBER, "N", OF(repeats), BIT(BENCH), "passes of each step (default 5)", NULL, 1, 100 },
+    { .name = "accounts", OPTION_NUMBER, "N", OF(accounts), BIT(BENCH),
+      "how many accounts, drawn by the seed (default 20)", NULL, 1, 1000000 },
+    { .name = "seed", OPTION_TEXT, "N", OF(seed), BIT(BENCH), "draw the same accounts, mail and order again" },
+    { .name = "depth", OPTION_TEXT, "N,N,...", OF(depth), BIT(BENCH), "FETCHes in flight on a connection (default 4)" },
+    { .name = "per-fetch", OPTION_NUMBER, "N", OF(per_fetch), BIT(BENCH), "messages a FETCH asks for (default 20)", NULL,
+      1, 1000 },
+    { .name = "per-user", OPTION_TEXT, "N,N,...", OF(per_user), BIT(BENCH),
+      "connections of one account at most (default: no bound)" },
+    { .name = "compress", OPTION_WORD, "off|on|both", OF(compress), BIT(BENCH),
+      "COMPRESS=DEFLATE (default: as the batch file says)", compress_words },
+    { .name = "rate", OPTION_NUMBER, "N", OF(rate), BIT(BENCH),
+      "messages a second, one by one, each timed from when it was due", NULL, 1, 1000000 },
+    { .name = "max-rate", OPTION_TEXT, "SIZE/s|N/s", OF(max_rate), BIT(BENCH),
+      "never read faster: bytes (20MB/s) or messages (100/s)" },
+    { .name = "latency-limit", OPTION_TEXT, "DURATION", OF(latency_limit), BIT(BENCH),
+      "back off while the p95 of SELECT or login is above this, such as 200ms" },
+    { .name = "max-time", OPTION_TEXT, "DURATION", OF(max_time), BIT(BENCH), "end the whole after this time" },
+    { .name = "max-bytes", OPTION_TEXT, "SIZE", OF(max_bytes), BIT(BENCH), "end the whole after so many bytes of mail" },
     { .name = "remove", OPTION_FLAG, NULL, OF(remove), BIT(TIDY),
       "remove the copies that the journal proves to be this program's own" },
     { .name = "full", OPTION_FLAG, NULL, OF(full), BIT(SPOOL_CHECK), "read the bodies too" },
@@ -186,6 +207,11 @@ enum settings_mode opts_mode(enum opts_command command)
 {
     assert((unsigned)command < OPTS_COMMAND_COUNT);
     return commands[command].mode;
+}
+
+bool opts_compares(const struct opts *o)
+{
+    return o->command == OPTS_BENCH && o->batch_files.count > 0 && strcmp(o->batch_files.items[0], "compare") == 0;
 }
 
 enum opts_side opts_sides(const struct opts *o)
@@ -422,6 +448,10 @@ static bool check_all(const struct opts *o, uint64_t given, struct err *err_r)
                              o->what_to_do ? ", not " : "", SHOWN_MAX, o->what_to_do ? o->what_to_do : "");
     if (o->command == OPTS_USER && !o->address)
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "user %s: the address is missing", o->what_to_do);
+    if (opts_compares(o))
+        return o->batch_files.count > 2 ||
+               config_refuse(err_r, CONFIG_EXIT_USAGE,
+                             "bench compare: name two or more results (mailhaul bench --json BATCH.ini >A.json)");
     if (o->batch_files.count == 0)
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "%s: the batch file is missing", command);
     for (size_t i = 0; i < o->batch_files.count; i++)
@@ -450,7 +480,8 @@ bool opts_parse(struct opts *o, int argc, char *const *argv, struct err *err_r)
     bool only_files = false;
     uint64_t given = 0;
 
-    *o = (struct opts){ .command = OPTS_COMMAND_COUNT };
+    *o = (struct opts){ .command = OPTS_COMMAND_COUNT, .compress = OPTS_COMPRESS_AS_SAID,
+                         .arguments = next, .argument_count = argc > 1 ? (size_t)argc - 1 : 0 };
     while (*next) {
         const char *text = *next++;
         bool ok = true;

@@ -37,6 +37,8 @@ enum opts_side { OPTS_BOTH_SIDES, OPTS_SOURCE_ONLY, OPTS_TARGET_ONLY };
 enum opts_what { OPTS_WHAT_SKIPPED, OPTS_WHAT_FAILED, OPTS_WHAT_ALL };
 enum opts_format { OPTS_MAILDIR, OPTS_MBOX, OPTS_EML };
 
+enum opts_compress { OPTS_COMPRESS_OFF, OPTS_COMPRESS_ON, OPTS_COMPRESS_BOTH, OPTS_COMPRESS_AS_SAID };
+
 #define OPTS_STEPS_MAX 32 /* of --connections */
 
 /* Texts are borrowed from argv. */
@@ -45,6 +47,8 @@ struct opts {
     bool verbose;       /* -v, with version only */
     bool help, version; /* then nothing else counts; help without command is OPTS_COMMAND_COUNT */
     struct settings_list batch_files; /* for report also state folders */
+    char *const *arguments;           /* all of them, the command first */
+    size_t argument_count;
 
     /* common */
     bool has_threads;
@@ -78,7 +82,12 @@ struct opts {
     struct settings_list accept_counts;   /* retry */
     const char *listen;                   /* run, fetch, upload, retry, rehearse; NULL: the batch file's */
     const char *notify_command;           /* run, fetch, upload, retry; or NULL */
-    unsigned seconds;                     /* bench: of each step; 0: not given */
+    unsigned seconds;                     /* bench: of a pass; 0: not given */
+    unsigned repeats, accounts, per_fetch, rate; /* bench; 0: not given */
+    unsigned compress;                    /* bench: enum opts_compress */
+    const char *seed, *depth, *per_user;  /* bench; or NULL */
+    const char *max_rate, *latency_limit, *max_time, *max_bytes; /* bench; or NULL */
+    const char *kept_file;                /* bench: where its result is kept for plan and run, or NULL; not an option */
     bool remove;                          /* tidy */
     uint64_t every_ms;                    /* run; 0: not given */
     bool until_cutover;                   /* run */
@@ -92,6 +101,8 @@ bool opts_parse(struct opts *o, int argc, char *const *argv, struct err *err_r) 
 void opts_deinit(struct opts *o);
 
 enum opts_side opts_sides(const struct opts *o);
+/* `bench compare A.json B.json...`: the files behind the first are results. */
+bool opts_compares(const struct opts *o);
 /* "run"; the mode that the engine is told. */
 const char *opts_command_name(enum opts_command command);
 enum settings_mode opts_mode(enum opts_command command);

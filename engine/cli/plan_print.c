@@ -41,6 +41,7 @@ static const char *basis_word(enum forecast_basis basis)
 {
     return basis == FORECAST_LEARNT     ? "learnt"
            : basis == FORECAST_MEASURED ? "measured"
+           : basis == FORECAST_BENCH    ? "bench"
                                         : "assumed";
 }
 
@@ -143,6 +144,10 @@ static void print_rate(const char *side, const struct forecast_rate *r, double s
         printf("%s and %.1f messages a second (measured over %s of earlier runs)\n",
                format_bytes((uint64_t)r->bytes_per_s).text, r->messages_per_s,
                format_seconds(r->measured_s).text);
+        break;
+    case FORECAST_BENCH:
+        printf("%s and %s messages a second (measured by bench; nothing was moved yet)\n",
+               format_bytes((uint64_t)r->bytes_per_s).text, format_count((uint64_t)r->messages_per_s).text);
         break;
     case FORECAST_ASSUMED:
         if (r->per_mailbox)

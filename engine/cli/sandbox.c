@@ -43,6 +43,7 @@ static void give_up(const struct opts *o, const struct settings *settings, const
                                              { settings->ledger_folder, false },
                                              { o->html_file, false },
                                              { o->split ? settings->split_file : NULL, false },
+                                             { o->kept_file, false },
                                              { o->to, false },
                                              { source, false },
                                              { target, false },
@@ -81,6 +82,8 @@ void sandbox(const struct opts *o, const struct settings *settings, const char *
         make_file(o->html_file);
     if (o->split)
         make_file(settings->split_file);
+    if (o->kept_file)
+        make_file(o->kept_file);
     give_up(o, settings, more);
 }
 

@@ -465,6 +465,8 @@ bool config_check(struct config_state *c, struct err *err_r)
         !check_endpoint(c, CONFIG_TARGET, err_r) || !check_policy(c, err_r) ||
         !check_files(c, err_r))
         return false;
+    c->settings->source.connections_said = config_given_value(c, CONFIG_SOURCE, "connections") != NULL;
+    c->settings->source.per_user_said = config_given_value(c, CONFIG_SOURCE, "connections-per-user") != NULL;
     settings_finish(c->settings);
     return true;
 }

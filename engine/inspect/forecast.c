@@ -65,7 +65,13 @@ void forecast_begin(struct forecast *f, const struct settings *settings,
         f->source_day_bytes = GMAIL_DAY_BYTES;
         f->day_assumed = true;
     }
-    if (!measure(&f->source, &rates->fetched))
+    if (measure(&f->source, &rates->fetched))
+        ;
+    else if (settings->bench_bytes_per_s > 0 && settings->bench_messages_per_s > 0)
+        f->source = (struct forecast_rate){ .basis = FORECAST_BENCH,
+                                            .bytes_per_s = settings->bench_bytes_per_s,
+                                            .messages_per_s = settings->bench_messages_per_s };
+    else
         f->source = (struct forecast_rate){ .bytes_per_s = IMAP_BYTES_S,
                                             .messages_per_s = IMAP_MESSAGES_S };
     if (cost_per_s > 0)

@@ -12,13 +12,14 @@
 enum forecast_basis {
     FORECAST_ASSUMED,  /* nothing was moved yet, or so little that it tells nothing */
     FORECAST_MEASURED, /* earlier runs' bytes and messages over their time */
-    FORECAST_LEARNT    /* target: the rate that pace keeps */
+    FORECAST_LEARNT,   /* target: the rate that pace keeps */
+    FORECAST_BENCH     /* source: nothing was moved yet, but `bench` has read from it */
 };
 
 /* What one of the sides does in a second. */
 struct forecast_rate {
     enum forecast_basis basis;
-    double bytes_per_s, messages_per_s; /* ASSUMED and MEASURED; of a mailbox when per_mailbox */
+    double bytes_per_s, messages_per_s; /* all but LEARNT; of a mailbox when per_mailbox */
     bool per_mailbox;                   /* the assumption for Exchange Online */
     double cost_per_s;                  /* LEARNT: in pace's cost */
     double measured_s;                  /* MEASURED: over how long */

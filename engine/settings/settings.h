@@ -122,6 +122,7 @@ struct settings_endpoint {
     struct settings_oauth oauth;
     unsigned connections;          /* at once to this server, 1..10000 */
     unsigned connections_per_user; /* at once for one mailbox, 1..1000 */
+    bool connections_said, per_user_said; /* the two above stand in the batch file; else a bench may tell them */
     bool compress;                 /* COMPRESS=DEFLATE where offered */
     uint64_t bytes_per_day;        /* of one user, 0: no limit */
     uint32_t settle_ms;            /* target: after a lost connection, how long to wait before
@@ -270,6 +271,9 @@ struct settings {
     struct settings_list but_users;     /* --exclude-user: as those */
     struct settings_list waves;         /* --wave: compared without case; empty: all */
     struct settings_list accept_counts; /* --accept-counts: users, as those */
+
+    /* what the newest bench of this source measured, or 0 */
+    double bench_bytes_per_s, bench_messages_per_s;
 };
 
 /* The command line names users or waves: what is left out was meant to be. */
