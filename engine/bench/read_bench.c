@@ -235,10 +235,33 @@ static void count_not_served(struct part *part)
     part->result.not_served = due > part->result.messages ? due - part->result.messages : 0;
 }
 
+/* What is known of those that never stood: it was turned away, or had no answer in a minute. An end that somebody asked
+ * for tells nothing of the others. */
+static void note_not_let_in(struct part *part)
+{
+    bool asked_for = atomic_load(&part->read_bench->end) == DRAIN_STOPPED;
+    struct err err;
+
+    for (unsigned i = 0; i < part->count; i++) {
+        struct drainer *d = &part->drainers[i];
+
+        if (!d->visit || d->stood)
+            continue;
+        if (d->answered) {
+            part->result.turned_away++;
+        } else if (!asked_for) {
+            err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_PROTOCOL, 0,
+                    "no answer to a login by the end of the pass");
+            read_bench_note_error(d, &err, "ConnectFailed");
+        }
+    }
+}
+
 static void part_ends(struct part *part)
 {
     if (part->ending)
         return;
+    note_not_let_in(part);
     count_not_served(part);
     part->ending = true;
     part->counting = false;
@@ -250,8 +273,6 @@ static void part_ends(struct part *part)
             continue;
         if (!d->moves)
             count_wire(d);
-        if (!d->stood)
-            part->result.turned_away++;
         visit_end(d->visit);
     }
 }

@@ -16,7 +16,7 @@
 #define COLD_TIMES       3.0
 #define SET_BYTES_UNSEEN 20000000u /* where calibrating gave nothing */
 #define PIECES_EACH      4u        /* connection, at least */
-#define CONTRAST_REPEATS 3u
+#define CONTRAST_REPEATS 5u
 #define CONTRAST_PART    0.5
 #define NEAR_BOUND       0.75
 
@@ -146,7 +146,7 @@ static void look_for_end(struct study *s)
         return;
     if (c->stop && c->stop())
         s->ended = "interrupted";
-    else if (c->seconds_max > 0 && now_s() - s->began_s >= c->seconds_max)
+    else if (c->seconds_max != 0 && now_s() - s->began_s >= c->seconds_max)
         s->ended = "max-time";
     else if (c->bytes_max && s->bytes_read >= c->bytes_max)
         s->ended = "max-bytes";
@@ -159,7 +159,7 @@ static bool pass(struct study *s, const struct study_spec *spec, enum study_phas
     const struct study_config *c = &s->config;
     struct settings settings = *c->house->settings;
     struct visit_house house = *c->house;
-    double left = c->seconds_max > 0 ? c->seconds_max - (now_s() - s->began_s) : INFINITY;
+    double left = c->seconds_max != 0 ? c->seconds_max - (now_s() - s->began_s) : INFINITY;
     struct drain_plan plan = {
         .house = &house,
         .pieces = s->pieces,
@@ -449,6 +449,12 @@ static bool contrast(struct study *s, struct err *err_r)
     }
     s->facts.small = stats_of(small + 1, n ? n - 1 : 0);
     s->facts.large = stats_of(large + 1, n ? n - 1 : 0);
+    for (unsigned i = 0; i < n; i++) {
+        small[i] = log(small[i] > 1 ? small[i] : 1);
+        large[i] = log(large[i] > 1 ? large[i] : 1);
+    }
+    s->facts.small_log = stats_of(small + 1, n ? n - 1 : 0);
+    s->facts.large_log = stats_of(large + 1, n ? n - 1 : 0);
     group_free(&a);
     group_free(&b);
     return ok;

@@ -55,7 +55,7 @@ struct study_config {
     unsigned step_count, repeats;
     double seconds;         /* longest pass; the set is so large that the first step needs about four fifths of it */
     double rate;            /* open loop: messages a second; 0: closed */
-    double seconds_max;     /* of all; 0: no bound */
+    double seconds_max;     /* of all; 0: no bound; below 0: it is over */
     uint64_t bytes_max;     /* of all; 0: no bound */
     uint64_t set_bytes_max; /* 0: by the time alone */
     uint64_t seed;

@@ -214,13 +214,17 @@ static enum verdict_limit contrast(const struct verdict_facts *f, char *text)
     double times, p;
     char small[64], large[64], chance[16];
 
+    if (f->small_bytes <= 0) {
+        say(text, "not known: it ended before that was looked at");
+        return VERDICT_NOT_KNOWN;
+    }
     if (f->small.count == 0 || f->large.count == 0 || f->small.mean <= 0 ||
         f->large_bytes < VERDICT_SIZES_APART * f->small_bytes) {
         say(text, "whether the line or the server is the limit is not known: this mail has not enough large and small "
                   "messages to tell them apart");
         return VERDICT_NOT_KNOWN;
     }
-    times = f->large.mean / f->small.mean;
+    times = exp(f->large_log.mean - f->small_log.mean);
     verdict_rate(&f->small, small);
     verdict_rate(&f->large, large);
     if (times < BYTES_ALIKE && times > 1 / BYTES_ALIKE) {
@@ -229,7 +233,7 @@ static enum verdict_limit contrast(const struct verdict_facts *f, char *text)
             f->small_bytes / 1e3, small, f->large_bytes / 1e3, large);
         return VERDICT_LINE;
     }
-    if (times >= BYTES_APART && stats_differ(&f->small, &f->large, &p) && p < VERDICT_P) {
+    if (times >= BYTES_APART && stats_differ(&f->small_log, &f->large_log, &p) && p < VERDICT_P) {
         say(text, "the server, by its work for each message: small messages (%.0f KB) come with %s, large ones (%.0f KB) "
                   "with %s (%s)",
             f->small_bytes / 1e3, small, f->large_bytes / 1e3, large, verdict_p(p, chance));

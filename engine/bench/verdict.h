@@ -65,6 +65,7 @@ struct verdict_facts {
     double select_ms;       /* p50; 0: none */
     /* The same connections reading small messages alone and large ones alone, in bytes a second on the wire. */
     struct stats small, large;
+    struct stats small_log, large_log; /* of the natural logarithms of the same: what disturbs a rate multiplies it */
 #define VERDICT_SIZES_APART 4.0 /* less, and they tell nothing */
     double small_bytes, large_bytes; /* mean size of these messages */
 };

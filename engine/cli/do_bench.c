@@ -75,6 +75,14 @@ static bool stopped(void)
     return batch_stopping(NULL);
 }
 
+/* --max-time is of the listing too. 0: no bound. */
+static uint64_t list_until_ns;
+
+static bool listing_stops(void)
+{
+    return stopped() || (list_until_ns && now_ns() >= list_until_ns);
+}
+
 static int write_page(const char *file, const json_t *bench)
 {
     struct outfile to;
@@ -155,7 +163,7 @@ static int study_it(const struct opts *o, const struct visit_house *house, struc
     unsigned *chosen = mem_zero(s->user_count, sizeof *chosen);
     unsigned count = draw_accounts(study->config.seed, s, wanted, chosen);
     struct draw_plan draw = { .house = house, .user_count = count, .seed = study->config.seed,
-                              .connections = LISTED_AT_ONCE, .loops = study->config.loops, .stop = stopped,
+                              .connections = LISTED_AT_ONCE, .loops = study->config.loops, .stop = listing_stops,
                               .told = bench_view_listed, .context = view };
     struct draw_result drawn;
     struct server server;
@@ -173,6 +181,10 @@ static int study_it(const struct opts *o, const struct visit_house *house, struc
     draw.users = study->config.users = users;
     study->config.user_count = count;
     study->config.house = house;
+    if (study->config.polite.latency_ms > 0)
+        draw.connections = 1; /* what it watches is not measured yet */
+    if (study->config.seconds_max > 0)
+        list_until_ns = began_ns + (uint64_t)(study->config.seconds_max * 1e9);
     if (!look(house, &server, &err) || !draw_run(&draw, &study->corpus, &drawn, &err)) {
         code = complain(&err, EXIT_INTERNAL);
     } else if (drawn.listed == 0 && drawn.failed) {
@@ -183,6 +195,8 @@ static int study_it(const struct opts *o, const struct visit_house *house, struc
                     drawn.failed, drawn.folders_failed, drawn.type, drawn.err.server_text);
         if (!o->json)
             bench_print_server(server.greeting, server.tls, &drawn);
+        if (study->config.seconds_max > 0)
+            study->config.seconds_max -= (double)(now_ns() - began_ns) / 1e9;
         study->config.round_trip_s = (double)drawn.round_trip_us / 1e6;
         if (!study_run(study, &err)) {
             code = complain(&err, EXIT_INTERNAL);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <string.h>
 
 static struct stats made(unsigned count, double mb, double deviation)
@@ -181,6 +182,12 @@ static void flat(struct verdict_knee *k)
     assert_true(k->known);
 }
 
+/* Of a small spread, to which the logarithm's is the same in parts of the mean. */
+static struct stats logs(const struct stats *s)
+{
+    return (struct stats){ s->count, s->mean > 0 ? log(s->mean) : 0, s->mean > 0 ? s->deviation / s->mean : 0 };
+}
+
 static enum verdict_limit limit_of(const struct verdict_knee *k, struct verdict_facts f)
 {
     char text[VERDICT_TEXT_BYTES];
@@ -188,6 +195,8 @@ static enum verdict_limit limit_of(const struct verdict_knee *k, struct verdict_
 
     f.processors = 2;
     f.seconds = 10;
+    f.small_log = logs(&f.small);
+    f.large_log = logs(&f.large);
     limit = verdict_of_limit(k, &f, text);
     assert_true(text[0] != '\0');
     return limit;
