@@ -11,7 +11,7 @@
 #define BUSY_LEAST   0.10
 #define MACHINE_BUSY 0.95
 #define OWN_OF_IT    0.25
-#define WAITS_ROUND_TRIP 0.4 /* of a SELECT's time is the line's */
+#define WAITS_ROUND_TRIP 0.25 /* of a SELECT's time is the line's */
 #define BYTES_ALIKE  1.25
 #define BYTES_APART  1.5
 

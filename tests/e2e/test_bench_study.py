@@ -104,10 +104,9 @@ class Study(Case):
 
     def test_an_interrupt_tells_what_there_is(self):
         _, batch = self.source_of(users=2, messages=30)
-        batch.write()
-        running = batch.start("bench", "--json", "--max-rate", "40/s", "--connections", "1,2", "--seconds", "60")
-        began = time.monotonic()
-        while "listen" not in running.text() and time.monotonic() - began < 2:
+        running = batch.start("bench", "--json", "--max-rate", "40/s", "--connections", "1,2", "--seconds", "60",
+                              "--progress", "always")
+        while "bench: " not in running.text() and not running.ended():
             time.sleep(0.05)
         running.signal(signal.SIGINT)
         b = self.ends(running.wait(), 2).json()
