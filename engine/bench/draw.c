@@ -205,7 +205,7 @@ static void note_server(struct lister *l)
     uint32_t us = visit_round_trip_us(l->visit);
 
     pthread_mutex_lock(&l->part->draw->lock);
-    if (r->id[0] == '\0')
+    if (r->id[0] == '\0' && visit_session(l->visit)) /* a tree of files tells nothing of itself */
         snprintf(r->id, sizeof r->id, "%s", session_server_id(visit_session(l->visit)));
     if (us && (!r->round_trip_us || us < r->round_trip_us))
         r->round_trip_us = us;
