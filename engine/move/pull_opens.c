@@ -143,7 +143,7 @@ bool pull_open_is_own(struct worker *w, const struct err *err)
     }
     witness = witness_for(f);
     if (witness)
-        session_select(link_session(w->link), witness->record.source_raw, true, witness_told, witnessed, w);
+        source_open(link_source(w->link), witness->record.source_raw, true, witness_told, witnessed, w);
     else
         rest(w, err);
     return false;

@@ -111,6 +111,6 @@ void pull_search_reused(struct worker *w, void (*told)(struct worker *w, bool re
     uidset_init(&set, text, sizeof text);
     for (unsigned i = r->count; i-- > 0;)
         (void)uidset_add(&set, r->all[i].uid);
-    session_fetch_rows(link_session(w->link), uidset_finish(&set), SLICE("MESSAGE-ID DATE FROM SUBJECT"), row_told, ended,
+    source_rows(link_source(w->link), uidset_finish(&set), SLICE("MESSAGE-ID DATE FROM SUBJECT"), row_told, ended,
                        r);
 }
