@@ -327,6 +327,14 @@ static bool load(struct config_state *c, struct err *err_r)
     return config_faults_end(&faults, err_r) && config_check(c, err_r);
 }
 
+/* A proxy's password stands among them. */
+static void wipe(char *value)
+{
+    if (value)
+        secret_wipe(value, strlen(value));
+    free(value);
+}
+
 bool config_load(const struct config_request *request, struct settings **settings_r,
                  struct settings_list *warnings, struct err *err_r)
 {
@@ -341,7 +349,7 @@ bool config_load(const struct config_request *request, struct settings **setting
     ok = load(c, err_r);
     for (unsigned section = 0; section < CONFIG_FOLDERS; section++)
         for (unsigned i = 0; i < config_key_count(); i++)
-            free(c->given[section][i].value);
+            wipe(c->given[section][i].value);
     if (ok)
         *settings_r = c->settings;
     else
