@@ -94,8 +94,11 @@ void push_own_tell_dates(struct folder *f)
  * from a backup, and what was moved since is looked for. They may also have been wrong from the first: then all is there. */
 static void put_back(struct worker *w)
 {
-    if (!w->folder->record.target_uids_lie)
-        account_target_removed(w->folder);
+    struct folder *f = w->folder;
+
+    if (!f->record.target_uids_lie && (f->target_status.has & IMAP_STATUS_UIDVALIDITY) &&
+        f->target_status.uidvalidity == f->uidvalidity_before)
+        account_target_removed(f);
 }
 
 static void own_ended(void *context, const struct err *err)
