@@ -89,7 +89,8 @@ bool patience_look(struct patience *p, const struct patience_view *view, struct 
         what = "no byte from the server";
         ms = silence;
     } else if (crawl_is_over(p->crawl, view->silence_ms)) {
-        what = view->unsent_bytes ? "the server takes fewer than 128 bytes/s" : "the server gives fewer than 128 bytes/s";
+        what = view->unsent_bytes ? "the server takes fewer than 128 bytes/s"
+                                  : "the server gives fewer than 128 bytes/s";
         ms = silence * CRAWL_PATIENCE;
     } else if (now - p->response_ms > silence * RESPONSE_PATIENCE) {
         what = "no whole answer from the server";

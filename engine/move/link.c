@@ -291,8 +291,7 @@ static void watch(void *context)
     view.amid = session_amid_response(session, &view.in_literal);
     view.responses = session_responses(session);
     view.uses = session_uses(session);
-    if (view.silence_ms)
-        stream_sending(link->stream, &view.unsent_bytes, &view.acknowledged_bytes);
+    stream_sending(link->stream, &view.unsent_bytes, &view.acknowledged_bytes);
     if (patience_look(&link->patience, &view, &err)) {
         err_doing(&err, "waiting for %s", session_waiting_for(session));
         end(link, &err);

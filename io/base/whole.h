@@ -9,9 +9,9 @@
  * may be written. */
 bool whole_write(int fd, const void *bytes, size_t size);
 
-/* Opens what stands under this name for writing, or a new file of mode 0666 less the umask; what it holds stays with append.
- * A pipe that nobody reads is not waited for, as whoever can put one there could hold the program up: EPIPE. Returns the
- * descriptor, the caller's, or -1 with errno. */
+/* Opens what stands under this name for writing, or a new file of mode 0666 less the umask; what it holds stays with
+ * append. A pipe that nobody reads is not waited for, as whoever can put one there could hold the program up: EPIPE.
+ * Returns the descriptor, the caller's, or -1 with errno. */
 int whole_open(const char *path, bool append);
 
 #endif
