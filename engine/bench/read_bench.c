@@ -14,7 +14,7 @@
 #define SECOND_US      1000000u
 #define ASLEEP_NS      20000000
 
-static const char *const latency_names[DRAIN_LATENCIES] = {
+static const char *const latency_names[READ_BENCH_LATENCIES] = {
     "connect", "tls", "login", "list", "select", "first_byte", "message", "own_delay",
 };
 
@@ -95,7 +95,7 @@ static void list_ended(void *context, const struct err *err)
     struct drainer *d = context;
 
     if (!err)
-        hist_add(&d->part->result.latency.of[DRAIN_LIST], read_bench_now_us() - d->since_us);
+        hist_add(&d->part->result.latency.of[READ_BENCH_LIST], read_bench_now_us() - d->since_us);
     answered(d);
     if (!read_bench_is_out(d) && (!err || !read_bench_hurt(d, TROUBLE_LIST, err)))
         read_bench_go(d);
@@ -110,10 +110,10 @@ static void measure_login(struct drainer *d)
 
     visit_facts(d->visit, &facts);
     before = (uint64_t)facts.dns_us + facts.tcp_us + facts.tls_us;
-    hist_add(&r->latency.of[DRAIN_CONNECT], (uint64_t)facts.dns_us + facts.tcp_us);
+    hist_add(&r->latency.of[READ_BENCH_CONNECT], (uint64_t)facts.dns_us + facts.tcp_us);
     if (facts.tls_us)
-        hist_add(&r->latency.of[DRAIN_TLS], facts.tls_us);
-    hist_add(&r->latency.of[DRAIN_LOGIN], us > before ? us - before : 0);
+        hist_add(&r->latency.of[READ_BENCH_TLS], facts.tls_us);
+    hist_add(&r->latency.of[READ_BENCH_LOGIN], us > before ? us - before : 0);
     polite_took(d->part->read_bench->plan->polite, read_bench_now_us(), us > before ? us - before : 0);
     if (round_trip && (!r->round_trip_us || round_trip < r->round_trip_us))
         r->round_trip_us = round_trip;
@@ -239,7 +239,7 @@ static void count_not_served(struct part *part)
  * for tells nothing of the others. */
 static void note_not_let_in(struct part *part)
 {
-    bool asked_for = atomic_load(&part->read_bench->end) == DRAIN_STOPPED;
+    bool asked_for = atomic_load(&part->read_bench->end) == READ_BENCH_STOPPED;
     struct err err;
 
     for (unsigned i = 0; i < part->count; i++) {
@@ -301,7 +301,7 @@ static uint64_t begins(struct read_bench *read_bench, uint64_t asked_us, uint64_
 
 static void ends(struct read_bench *read_bench, enum read_bench_end why)
 {
-    unsigned whole = DRAIN_WHOLE;
+    unsigned whole = READ_BENCH_WHOLE;
 
     if (atomic_compare_exchange_strong(&read_bench->end, &whole, why))
         atomic_store(&read_bench->end_us, read_bench_now_us());
@@ -312,12 +312,12 @@ static void look_at_bounds(struct read_bench *read_bench, uint64_t asked_us, uin
     const struct read_bench_plan *plan = read_bench->plan;
 
     if (plan->stop && plan->stop())
-        ends(read_bench, DRAIN_STOPPED);
+        ends(read_bench, READ_BENCH_STOPPED);
     else if (start_us ? (double)(now - start_us) >= plan->seconds * 1e6
                       : now - asked_us >= LOGIN_LIMIT_MS * 1000ull)
-        ends(read_bench, DRAIN_TIME);
+        ends(read_bench, READ_BENCH_TIME);
     else if (plan->bytes_max && atomic_load_explicit(&read_bench->bytes, memory_order_relaxed) >= plan->bytes_max)
-        ends(read_bench, DRAIN_BYTES);
+        ends(read_bench, READ_BENCH_BYTES);
 }
 
 /* What came since the last tick, for the one who shows it. */
@@ -362,7 +362,7 @@ static void tick(void *context)
     }
     hand_over(part);
     look_at_bounds(read_bench, part->last_us, start, now);
-    if (atomic_load(&read_bench->end) != DRAIN_WHOLE || is_done(part)) {
+    if (atomic_load(&read_bench->end) != READ_BENCH_WHOLE || is_done(part)) {
         part_ends(part);
         return;
     }
@@ -497,7 +497,7 @@ void read_bench_merge(struct read_bench_result *to, const struct read_bench_resu
     to->load.cpu_s += from->load.cpu_s;
     to->load.wait_s += from->load.wait_s;
     to->load.waits_known |= from->load.waits_known;
-    for (unsigned i = 0; i < DRAIN_LATENCIES; i++)
+    for (unsigned i = 0; i < READ_BENCH_LATENCIES; i++)
         hist_merge(&to->latency.of[i], &from->latency.of[i]);
     for (unsigned i = 0; i < CORPUS_CLASSES; i++)
         hist_merge(&to->latency.by_class[i], &from->latency.by_class[i]);
@@ -536,10 +536,10 @@ static void conclude(struct read_bench *read_bench, double held_s, struct read_b
     r->connections = plan->connections;
     r->connected = atomic_load(&read_bench->stand_max);
     r->end = (enum read_bench_end)atomic_load(&read_bench->end);
-    if (r->end != DRAIN_WHOLE)
+    if (r->end != READ_BENCH_WHOLE)
         end = atomic_load(&read_bench->end_us);
     r->seconds = start && end > start ? (double)(end - start) / 1e6 : 0;
-    if (r->end == DRAIN_WHOLE && of_set > r->messages)
+    if (r->end == READ_BENCH_WHOLE && of_set > r->messages)
         r->missed = of_set - r->messages;
     r->held_s = polite_held_s(plan->polite, read_bench_now_us()) - held_s;
     count_turned_away(r);

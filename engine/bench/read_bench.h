@@ -16,9 +16,9 @@
 #include "io/base/hist.h"
 
 /* As a run asks (engine/move/pull_body.c). */
-#define DRAIN_DEPTH     4u
-#define DRAIN_PER_FETCH 20u
-#define DRAIN_DEPTH_MAX 8u
+#define READ_BENCH_DEPTH     4u
+#define READ_BENCH_PER_FETCH 20u
+#define READ_BENCH_DEPTH_MAX 8u
 
 /* Latencies in microseconds. What each one is:
  *   connect     TCP, with the name's look-up
@@ -31,28 +31,28 @@
  *   own_delay   at a fixed rate: from when it was due until it was sent: what the client and the open folder cost
  */
 enum read_bench_latency {
-    DRAIN_CONNECT,
-    DRAIN_TLS,
-    DRAIN_LOGIN,
-    DRAIN_LIST,
-    DRAIN_SELECT,
-    DRAIN_FIRST_BYTE,
-    DRAIN_MESSAGE,
-    DRAIN_OWN_DELAY,
-    DRAIN_LATENCIES
+    READ_BENCH_CONNECT,
+    READ_BENCH_TLS,
+    READ_BENCH_LOGIN,
+    READ_BENCH_LIST,
+    READ_BENCH_SELECT,
+    READ_BENCH_FIRST_BYTE,
+    READ_BENCH_MESSAGE,
+    READ_BENCH_OWN_DELAY,
+    READ_BENCH_LATENCIES
 };
 const char *read_bench_latency_name(enum read_bench_latency kind); /* "first_byte" */
 
 struct read_bench_hists {
-    struct hist of[DRAIN_LATENCIES];
+    struct hist of[READ_BENCH_LATENCIES];
     struct hist by_class[CORPUS_CLASSES]; /* message, by the size */
 };
 
 enum read_bench_end {
-    DRAIN_WHOLE, /* the set was read to its end */
-    DRAIN_TIME,
-    DRAIN_BYTES,
-    DRAIN_STOPPED /* somebody asked for it */
+    READ_BENCH_WHOLE, /* the set was read to its end */
+    READ_BENCH_TIME,
+    READ_BENCH_BYTES,
+    READ_BENCH_STOPPED /* somebody asked for it */
 };
 const char *read_bench_end_name(enum read_bench_end end); /* "set", "time", "bytes", "stopped" */
 

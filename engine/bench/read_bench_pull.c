@@ -25,7 +25,7 @@ static void read_begin(void *context)
 
     if (!p->first && p->drainer->part->counting) {
         p->first = true;
-        hist_add(&p->drainer->part->result.latency.of[DRAIN_FIRST_BYTE], read_bench_now_us() - p->sent_us);
+        hist_add(&p->drainer->part->result.latency.of[READ_BENCH_FIRST_BYTE], read_bench_now_us() - p->sent_us);
     }
 }
 
@@ -65,7 +65,7 @@ static void came(struct pull *p, struct corpus_message *m)
     }
     if (m->reads < UINT16_MAX)
         m->reads++;
-    hist_add(&r->latency.of[DRAIN_MESSAGE], us);
+    hist_add(&r->latency.of[READ_BENCH_MESSAGE], us);
     hist_add(&r->latency.by_class[corpus_class(m->bytes)], us);
     hist_add(&part->second, us);
     part->second_messages++;
@@ -223,7 +223,7 @@ static bool ask(struct drainer *d)
     p->due_us = due_us;
     if (plan->rate > 0) {
         d->part->arrivals++;
-        hist_add(&d->part->result.latency.of[DRAIN_OWN_DELAY], now - due_us);
+        hist_add(&d->part->result.latency.of[READ_BENCH_OWN_DELAY], now - due_us);
     }
     polite_asked(plan->polite, now, bytes, p->count);
     d->inflight++;
@@ -262,7 +262,7 @@ static void select_ended(void *context, const struct err *err)
             read_bench_go(d);
         return;
     }
-    hist_add(&d->part->result.latency.of[DRAIN_SELECT], us);
+    hist_add(&d->part->result.latency.of[READ_BENCH_SELECT], us);
     polite_took(d->part->read_bench->plan->polite, read_bench_now_us(), us);
     read_bench_go(d);
 }

@@ -121,7 +121,7 @@ static void shape_set(struct study *s)
 
 /* ---- one pass -------------------------------------------------------------------------------- */
 
-static void second(void *context, const struct drain_second *told)
+static void second(void *context, const struct read_bench_second *told)
 {
     struct study *s = context;
 
@@ -160,7 +160,7 @@ static bool pass(struct study *s, const struct study_spec *spec, enum study_phas
     struct settings settings = *c->house->settings;
     struct visit_house house = *c->house;
     double left = c->seconds_max != 0 ? c->seconds_max - (now_s() - s->began_s) : INFINITY;
-    struct drain_plan plan = {
+    struct read_bench_plan plan = {
         .house = &house,
         .pieces = s->pieces,
         .piece_count = s->piece_count,
@@ -186,7 +186,7 @@ static bool pass(struct study *s, const struct study_spec *spec, enum study_phas
     s->now_step = step;
     if (c->pass)
         c->pass(c->context, phase, step, repeat);
-    if (!drain_run(&plan, s->scratch, err_r))
+    if (!read_bench_run(&plan, s->scratch, err_r))
         return false;
     s->bytes_read += s->scratch->bytes;
     if (c->ended)
@@ -232,11 +232,11 @@ static bool read_cold(struct study *s, struct err *err_r)
 {
     if (!pass(s, &s->config.specs[s->cold_step], STUDY_COLD, s->cold_step, 0, s->config.seconds * COLD_TIMES, err_r))
         return false;
-    drain_merge(s->cold, s->scratch);
+    read_bench_merge(s->cold, s->scratch);
     s->cold->connections = s->scratch->connections;
     s->cold->end = s->scratch->end;
     s->cold->load = s->scratch->load;
-    if (s->scratch->end != DRAIN_WHOLE || s->scratch->missed)
+    if (s->scratch->end != READ_BENCH_WHOLE || s->scratch->missed)
         keep_what_was_read(s);
     shape_set(s);
     return true;
@@ -244,7 +244,7 @@ static bool read_cold(struct study *s, struct err *err_r)
 
 static void keep_pass(struct study *s, unsigned step, unsigned repeat, double began_s)
 {
-    const struct drain_result *r = s->scratch;
+    const struct read_bench_result *r = s->scratch;
     struct study_step *of = &s->steps[step];
 
     s->passes = mem_resize(s->passes, s->pass_count + 1u, sizeof *s->passes);
@@ -269,7 +269,7 @@ static void keep_pass(struct study *s, unsigned step, unsigned repeat, double be
         .login_s = r->login_s,
         .held_s = r->held_s,
     };
-    drain_merge(of->total, r);
+    read_bench_merge(of->total, r);
     of->total->connections = r->connections;
     of->connected = of->passes == 0 || r->connected < of->connected ? r->connected : of->connected;
     of->cpu_s += r->load.cpu_s;
@@ -280,7 +280,7 @@ static void keep_pass(struct study *s, unsigned step, unsigned repeat, double be
 /* One that was interrupted says nothing of its speed, unless it is all there is. */
 static bool counts(const struct study_pass *p)
 {
-    return p->end != DRAIN_STOPPED && p->seconds > 0 && p->messages > 0;
+    return p->end != READ_BENCH_STOPPED && p->seconds > 0 && p->messages > 0;
 }
 
 static void sum_up(struct study *s, unsigned step)
@@ -529,7 +529,7 @@ static bool judge(struct study *s, struct err *err_r)
         s->facts.machine = of->machine;
         s->facts.processors = team_processors();
         s->facts.round_trip_ms = (double)of->total->round_trip_us / 1000;
-        s->facts.select_ms = (double)hist_quantile(&of->total->latency.of[DRAIN_SELECT], 50) / 1000;
+        s->facts.select_ms = (double)hist_quantile(&of->total->latency.of[READ_BENCH_SELECT], 50) / 1000;
         if (measured > 1 && !s->knee.grows && !s->facts.held && !s->ended)
             ok = contrast(s, err_r);
     }

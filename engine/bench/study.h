@@ -21,7 +21,7 @@ struct study_spec {
 struct study_pass {
     unsigned step, repeat;
     double began_s; /* since the study began */
-    enum drain_end end;
+    enum read_bench_end end;
     double seconds, bytes_per_s, messages_per_s;
     uint64_t messages, bytes, again, missed, errors, turned_away;
     unsigned connected;
@@ -34,7 +34,7 @@ struct study_step {
     unsigned passes;     /* with something measured */
     unsigned connected;  /* fewest of a pass */
     struct stats bytes_per_s, messages_per_s; /* of its passes */
-    struct drain_result *total;
+    struct read_bench_result *total;
     double cpu_s, wait_s, machine; /* machine: mean of the passes; below 0: not known */
 };
 
@@ -42,7 +42,7 @@ struct study_step {
 struct study_second {
     double at_s; /* since the study began */
     unsigned step;
-    struct drain_second of;
+    struct read_bench_second of;
 };
 
 enum study_phase { STUDY_CALIBRATING, STUDY_COLD, STUDY_STEPS, STUDY_CONTRAST };
@@ -65,8 +65,8 @@ struct study_config {
     bool (*stop)(void);
     /* All may be NULL. pass: begins; ended: with what it gave, before it is merged. second: on another thread. */
     void (*pass)(void *context, enum study_phase phase, unsigned step, unsigned repeat);
-    void (*second)(void *context, const struct drain_second *second);
-    void (*ended)(void *context, enum study_phase phase, unsigned step, unsigned repeat, const struct drain_result *result);
+    void (*second)(void *context, const struct read_bench_second *second);
+    void (*ended)(void *context, enum study_phase phase, unsigned step, unsigned repeat, const struct read_bench_result *result);
     void *context;
 };
 
@@ -79,12 +79,12 @@ struct study {
     struct corpus_shape set;
     struct study_step steps[STUDY_STEPS_MAX];
     unsigned cold_step;
-    struct drain_result *cold;    /* the first reading of the set, by that step */
+    struct read_bench_result *cold;    /* the first reading of the set, by that step */
     struct study_pass *passes;
     unsigned pass_count;
     struct study_second *course;
     unsigned course_count, course_every;
-    struct drain_result *scratch;
+    struct read_bench_result *scratch;
     struct polite *polite;
     double began_s;
     uint64_t bytes_read;

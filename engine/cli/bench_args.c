@@ -126,7 +126,7 @@ static void cross(struct study_config *c, const struct list *connections, const 
 bool bench_args(const struct opts *o, const struct settings *settings, struct study_config *c, struct err *err_r)
 {
     struct list connections = { .count = sizeof steps_default / sizeof *steps_default };
-    struct list depths = { { DRAIN_DEPTH }, 1 }, per_users = { { UINT_MAX }, 1 };
+    struct list depths = { { READ_BENCH_DEPTH }, 1 }, per_users = { { UINT_MAX }, 1 };
     struct list compress = { { settings->source.compress }, 1 };
 
     *c = (struct study_config){ .repeats = o->repeats ? o->repeats : REPEATS_DEFAULT,
@@ -140,11 +140,11 @@ bool bench_args(const struct opts *o, const struct settings *settings, struct st
     if (o->compress != OPTS_COMPRESS_AS_SAID)
         compress = o->compress == OPTS_COMPRESS_BOTH ? (struct list){ { false, true }, 2 }
                                                      : (struct list){ { o->compress == OPTS_COMPRESS_ON }, 1 };
-    if (!read_list("depth", o->depth, DRAIN_DEPTH_MAX, "numbers from 1 to 8 such as 1,4", &depths, err_r) ||
+    if (!read_list("depth", o->depth, READ_BENCH_DEPTH_MAX, "numbers from 1 to 8 such as 1,4", &depths, err_r) ||
         !read_list("per-user", o->per_user, PER_USER_MAX, "numbers from 1 to 1000 such as 1,4", &per_users, err_r) ||
         !read_bounds(o, c, err_r) || !read_seed(o->seed, &c->seed, err_r))
         return false;
-    cross(c, &connections, &depths, &per_users, &compress, o->per_fetch ? o->per_fetch : DRAIN_PER_FETCH);
+    cross(c, &connections, &depths, &per_users, &compress, o->per_fetch ? o->per_fetch : READ_BENCH_PER_FETCH);
     if (c->step_count > STUDY_STEPS_MAX)
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "bench: these options make %u steps; at most %u", c->step_count,
                              STUDY_STEPS_MAX);

@@ -34,17 +34,17 @@ static json_t *buckets(const struct hist *h)
     return all;
 }
 
-static json_t *latencies(const struct drain_hists *h)
+static json_t *latencies(const struct read_bench_hists *h)
 {
     json_t *all = json_object();
 
-    for (unsigned i = 0; i < DRAIN_LATENCIES; i++)
-        if (h->of[i].count || i == DRAIN_LOGIN || i == DRAIN_SELECT || i == DRAIN_FIRST_BYTE || i == DRAIN_MESSAGE)
-            json_object_set_new(all, drain_latency_name((enum drain_latency)i), latency(&h->of[i]));
+    for (unsigned i = 0; i < READ_BENCH_LATENCIES; i++)
+        if (h->of[i].count || i == READ_BENCH_LOGIN || i == READ_BENCH_SELECT || i == READ_BENCH_FIRST_BYTE || i == READ_BENCH_MESSAGE)
+            json_object_set_new(all, read_bench_latency_name((enum read_bench_latency)i), latency(&h->of[i]));
     return all;
 }
 
-static json_t *by_class(const struct drain_hists *h)
+static json_t *by_class(const struct read_bench_hists *h)
 {
     json_t *all = json_object();
 
@@ -72,7 +72,7 @@ static json_t *client(double cpu_s, double wait_s, double seconds, double machin
                      seconds > 0 ? wait_s / seconds : 0, "machine_busy", machine >= 0 ? json_real(machine) : json_null());
 }
 
-static void set_error(json_t *to, const struct drain_result *r)
+static void set_error(json_t *to, const struct read_bench_result *r)
 {
     if (r->errors)
         json_object_set_new(to, "last_error", json_pack("{s:s,s:s}", "type", r->type, "text", r->err.server_text));
@@ -90,7 +90,7 @@ static json_t *passes(const struct study *s, unsigned step)
         json_array_append_new(
             all, json_pack("{s:i,s:i,s:f,s:f,s:s,s:I,s:I,s:I,s:I,s:f,s:f,s:I,s:i,s:f,s:f,s:o}", "repeat", (int)p->repeat,
                            "order", (int)i, "began_s", p->began_s, "seconds", p->seconds, "ended_by",
-                           drain_end_name(p->end), "messages", (json_int_t)p->messages, "bytes", (json_int_t)p->bytes,
+                           read_bench_end_name(p->end), "messages", (json_int_t)p->messages, "bytes", (json_int_t)p->bytes,
                            "again", (json_int_t)p->again, "missed", (json_int_t)p->missed, "mb_per_s",
                            p->bytes_per_s / 1e6, "messages_per_s", p->messages_per_s, "errors", (json_int_t)p->errors,
                            "connected", (int)p->connected, "login_s", p->login_s, "held_back_s", p->held_s, "client",
@@ -112,7 +112,7 @@ static void set_spec(json_t *step, const struct study *s, unsigned i)
 }
 
 /* What a step and the first reading have in common. */
-static json_t *reading(const struct drain_result *r, unsigned connections, unsigned connected, double bytes_per_s,
+static json_t *reading(const struct read_bench_result *r, unsigned connections, unsigned connected, double bytes_per_s,
                        double messages_per_s)
 {
     json_t *step = json_pack(
@@ -121,7 +121,7 @@ static json_t *reading(const struct drain_result *r, unsigned connections, unsig
         "messages_per_s", messages_per_s, "mb_per_s", bytes_per_s / 1e6, "errors", (json_int_t)r->errors, "throttled",
         (json_int_t)r->throttled, "turned_away", (json_int_t)r->turned_away, "missed", (json_int_t)r->missed, "again",
         (json_int_t)r->again, "wire_bytes", (json_int_t)r->wire_bytes, "latency_ms", latencies(&r->latency),
-        "latency_by_size_ms", by_class(&r->latency), "histogram_message_ms", buckets(&r->latency.of[DRAIN_MESSAGE]));
+        "latency_by_size_ms", by_class(&r->latency), "histogram_message_ms", buckets(&r->latency.of[READ_BENCH_MESSAGE]));
 
     set_error(step, r);
     return step;
@@ -136,7 +136,7 @@ static json_t *step_json(const struct bench_whole *w, unsigned i)
 {
     const struct study *s = w->study;
     const struct study_step *of = &s->steps[i];
-    const struct drain_result *r = of->total;
+    const struct read_bench_result *r = of->total;
     bool mean = of->bytes_per_s.count > 0;
     json_t *step = reading(r, of->spec.connections, of->connected,
                            mean ? of->bytes_per_s.mean : per_second((double)r->bytes, r->seconds),

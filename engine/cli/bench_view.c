@@ -112,7 +112,7 @@ void bench_view_pass(void *context, enum study_phase phase, unsigned step, unsig
     pthread_mutex_unlock(&v->lock);
 }
 
-void bench_view_second(void *context, const struct drain_second *s)
+void bench_view_second(void *context, const struct read_bench_second *s)
 {
     struct bench_view *v = context;
     char what[100];
@@ -127,13 +127,13 @@ void bench_view_second(void *context, const struct drain_second *s)
     pthread_mutex_unlock(&v->lock);
 }
 
-void bench_view_ended(void *context, enum study_phase phase, unsigned step, unsigned repeat, const struct drain_result *r)
+void bench_view_ended(void *context, enum study_phase phase, unsigned step, unsigned repeat, const struct read_bench_result *r)
 {
     struct bench_view *v = context;
 
     (void)repeat;
     pthread_mutex_lock(&v->lock);
-    if (phase == STUDY_STEPS && r->end != DRAIN_STOPPED && r->seconds > 0 && v->counts[step] < STUDY_REPEATS_MAX)
+    if (phase == STUDY_STEPS && r->end != READ_BENCH_STOPPED && r->seconds > 0 && v->counts[step] < STUDY_REPEATS_MAX)
         v->rates[step][v->counts[step]++] = (double)r->bytes / r->seconds;
     if (phase == STUDY_STEPS)
         v->errors[step] += r->errors > 0;
@@ -207,7 +207,7 @@ static void print_corpus(const struct study *s, unsigned accounts)
 
 static void print_cold(const struct study *s)
 {
-    const struct drain_result *cold = s->cold;
+    const struct read_bench_result *cold = s->cold;
     double rate = cold->seconds > 0 ? (double)cold->bytes / cold->seconds : 0;
     double warm = s->steps[s->cold_step].bytes_per_s.mean;
 
@@ -230,8 +230,8 @@ static double quantile_ms(const struct hist *h, double percent)
 static void print_step(const struct study *s, unsigned i)
 {
     const struct study_step *of = &s->steps[i];
-    const struct drain_result *r = of->total;
-    const struct hist *select = &r->latency.of[DRAIN_SELECT], *message = &r->latency.of[DRAIN_MESSAGE];
+    const struct read_bench_result *r = of->total;
+    const struct hist *select = &r->latency.of[READ_BENCH_SELECT], *message = &r->latency.of[READ_BENCH_MESSAGE];
     double seconds = r->seconds > 0 ? r->seconds : 1;
     char rate[64], name[80];
     const char *text = rate_text(&of->bytes_per_s, rate);
@@ -259,8 +259,8 @@ static void print_ends(const struct study *s)
     for (unsigned i = 0; i < s->pass_count; i++) {
         const struct study_pass *p = &s->passes[i];
 
-        cut += p->end != DRAIN_WHOLE;
-        short_ones += p->end == DRAIN_WHOLE && p->seconds < s->config.seconds / 4;
+        cut += p->end != READ_BENCH_WHOLE;
+        short_ones += p->end == READ_BENCH_WHOLE && p->seconds < s->config.seconds / 4;
         again += p->again;
         messages += p->messages;
         login_s += p->login_s;
@@ -291,19 +291,19 @@ static void print_row(const char *name, const struct hist *h)
 
 static void print_latencies(const struct study *s)
 {
-    static const char *const names[DRAIN_LATENCIES] = {
+    static const char *const names[READ_BENCH_LATENCIES] = {
         "connect (DNS, TCP)", "TLS handshake", "login", "LIST", "SELECT", "first byte of a FETCH", "whole message",
         "sent after it was due",
     };
     unsigned step = s->knee.step >= 0 ? (unsigned)s->knee.step : 0;
-    const struct drain_hists *h = &s->steps[step].total->latency;
+    const struct read_bench_hists *h = &s->steps[step].total->latency;
     char name[80];
 
-    if (h->of[DRAIN_LOGIN].count == 0)
+    if (h->of[READ_BENCH_LOGIN].count == 0)
         return;
     study_step_name(s, step, name);
     printf("\n%-21s %9s %9s %9s %9s %9s %8s\n", "latency in ms", "p50", "p90", "p99", "p99.9", "max", "count");
-    for (unsigned i = 0; i < DRAIN_LATENCIES; i++)
+    for (unsigned i = 0; i < READ_BENCH_LATENCIES; i++)
         print_row(names[i], &h->of[i]);
     for (unsigned i = 0; i < CORPUS_CLASSES; i++) {
         snprintf(name, sizeof name, "  message %s", corpus_class_names[i]);
@@ -322,7 +322,7 @@ static void print_latencies(const struct study *s)
 static void print_served(const struct study *s)
 {
     for (unsigned i = 0; s->config.rate > 0 && i < s->config.step_count; i++) {
-        const struct drain_result *r = s->steps[i].total;
+        const struct read_bench_result *r = s->steps[i].total;
         char name[80];
 
         if (r->messages == 0)

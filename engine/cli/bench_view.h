@@ -33,9 +33,9 @@ void bench_view_end(struct bench_view *view);
 void bench_view_listed(void *view, unsigned done, unsigned of);
 /* Callbacks of a study, context: the view. */
 void bench_view_pass(void *view, enum study_phase phase, unsigned step, unsigned repeat);
-void bench_view_second(void *view, const struct drain_second *second);
+void bench_view_second(void *view, const struct read_bench_second *second);
 void bench_view_ended(void *view, enum study_phase phase, unsigned step, unsigned repeat,
-                      const struct drain_result *result);
+                      const struct read_bench_result *result);
 
 /* What is known before the first pass, and the result. */
 void bench_print_server(const char *greeting, const char *tls, const struct draw_result *draw);

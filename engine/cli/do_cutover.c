@@ -34,7 +34,6 @@ static int work(void *context)
 static bool do_part(const struct opts *o, const struct settings *settings, enum opts_command command,
                     int (*run)(const struct opts *o, const struct settings *settings), int out, int *code_r)
 {
-    /* Not by an initializer: GCC 12 clears the padding of such a copy (-ftrivial-auto-var-init) at wrong places. */
     struct part *part = mem_zero(1, sizeof *part);
     bool ok;
 

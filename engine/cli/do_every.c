@@ -32,7 +32,7 @@ static bool look(const struct opts *o, struct settings **settings_r)
     struct err err;
     bool ok = load_settings(o, (struct load_need){ .local = true }, NULL, settings_r, &unsaid, &err) &&
               users_load(*settings_r, (struct users_need){ 0 }, &unsaid, &place, &err) &&
-              load_choice(o, *settings_r, &err);
+              load_choice(o, *settings_r, &unsaid, &err);
 
     settings_list_deinit(&unsaid);
     return ok;

@@ -12,7 +12,7 @@ import haul
 import mail
 
 MADE = os.path.join(os.path.dirname(haul.BINARY), "packaging")
-PACKAGING = os.path.join(mail.ROOT, "packaging")
+PACKAGING = os.path.join(mail.ROOT, "scripts", "packaging")
 
 
 def run(*command, **more):

@@ -15,7 +15,7 @@ foreach(library "openssl;${OPENSSL_VERSION}" "zlib;${ZLIB_VERSION_STRING}" "libu
 endforeach()
 set_source_files_properties(engine/cli/main.c PROPERTIES COMPILE_DEFINITIONS "MAILHAUL_SBOM=\"${sbom}\"")
 
-add_executable(mailhaul-tables packaging/tables.c)
+add_executable(mailhaul-tables scripts/packaging/tables.c)
 target_link_libraries(mailhaul-tables PRIVATE mh_cli)
 set(made ${CMAKE_BINARY_DIR}/packaging)
 file(MAKE_DIRECTORY ${made})
@@ -28,9 +28,9 @@ foreach(page "commands;mailhaul.1" "batch-file;mailhaul.ini.5")
   list(GET page 0 part)
   list(GET page 1 name)
   add_custom_command(OUTPUT ${made}/${name}.gz
-    COMMAND sh ${CMAKE_SOURCE_DIR}/packaging/pages ${part} ${CMAKE_SOURCE_DIR}/docs/man/mailhaul.1 > ${made}/${name}
+    COMMAND sh ${CMAKE_SOURCE_DIR}/scripts/packaging/pages ${part} ${CMAKE_SOURCE_DIR}/docs/man/mailhaul.1 > ${made}/${name}
     COMMAND gzip -9nf ${made}/${name}
-    DEPENDS docs/man/mailhaul.1 packaging/pages VERBATIM)
+    DEPENDS docs/man/mailhaul.1 scripts/packaging/pages VERBATIM)
 endforeach()
 add_custom_target(installed-files ALL DEPENDS ${made}/mailhaul.bash ${made}/mailhaul.zsh ${made}/mailhaul.fish
                   ${made}/mailhaul.1.gz ${made}/mailhaul.ini.5.gz)
@@ -42,26 +42,26 @@ install(FILES ${made}/mailhaul.ini.5.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man5
 install(FILES ${made}/mailhaul.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME mailhaul)
 install(FILES ${made}/mailhaul.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions RENAME _mailhaul)
 install(FILES ${made}/mailhaul.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
-install(FILES packaging/systemd/mailhaul@.service packaging/systemd/mailhaul@.timer DESTINATION ${MAILHAUL_UNIT_DIR})
+install(FILES scripts/packaging/systemd/mailhaul@.service scripts/packaging/systemd/mailhaul@.timer DESTINATION ${MAILHAUL_UNIT_DIR})
 install(FILES README.md docs/exchange-online.md docs/guarantees.md docs/rate-control.md docs/rate-control.svg
               docs/security.md docs/sign-in.md docs/quirks.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(FILES packaging/examples/night-1.ini packaging/examples/exchange-online.ini packaging/examples/users.csv
-              packaging/examples/mailhaul.cron packaging/examples/Containerfile docs/grafana/mailhaul.json
+install(FILES scripts/packaging/examples/night-1.ini scripts/packaging/examples/exchange-online.ini scripts/packaging/examples/users.csv
+              scripts/packaging/examples/mailhaul.cron scripts/packaging/examples/Containerfile docs/grafana/mailhaul.json
         DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 install(FILES scripts/slurm/mailhaul-array.sbatch DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 
 # --- the Debian package ---
-file(READ ${CMAKE_SOURCE_DIR}/packaging/debian/changelog debian_changelog LIMIT 200)
+file(READ ${CMAKE_SOURCE_DIR}/scripts/packaging/debian/changelog debian_changelog LIMIT 200)
 string(REGEX MATCH "^mailhaul \\(([^)]*)\\)" unused "${debian_changelog}")
 set(CPACK_DEBIAN_PACKAGE_VERSION ${CMAKE_MATCH_1})
 add_custom_command(OUTPUT ${made}/changelog.Debian.gz
-  COMMAND gzip -9nc ${CMAKE_SOURCE_DIR}/packaging/debian/changelog > ${made}/changelog.Debian.gz
-  DEPENDS packaging/debian/changelog VERBATIM)
+  COMMAND gzip -9nc ${CMAKE_SOURCE_DIR}/scripts/packaging/debian/changelog > ${made}/changelog.Debian.gz
+  DEPENDS scripts/packaging/debian/changelog VERBATIM)
 add_custom_target(debian-changelog ALL DEPENDS ${made}/changelog.Debian.gz)
 install(FILES ${made}/changelog.Debian.gz DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT debian EXCLUDE_FROM_ALL)
-install(FILES packaging/debian/lintian-overrides DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides RENAME mailhaul
+install(FILES scripts/packaging/debian/lintian-overrides DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides RENAME mailhaul
         COMPONENT debian EXCLUDE_FROM_ALL)
-install(FILES packaging/debian/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT debian EXCLUDE_FROM_ALL)
+install(FILES scripts/packaging/debian/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT debian EXCLUDE_FROM_ALL)
 set(CPACK_GENERATOR DEB)
 set(CPACK_COMPONENTS_ALL Unspecified debian)
 set(CPACK_COMPONENTS_GROUPING ALL_COMPONENTS_IN_ONE)
