@@ -468,7 +468,10 @@ static bool must_be_counted(const struct folder *f, bool other)
 {
     if (other)
         return moved(f) > 0;
-    return f->record.tally.uploaded > 0 && (!f->record.target_counted || f->account->before.syncs == 0);
+    /* A folder that this retry finds empty, or gone, is what it is for. */
+    return f->record.tally.uploaded > 0 &&
+           (!f->record.target_counted || f->account->before.syncs == 0 ||
+            (f->emptied && f->account->reactor->settings->mode == SETTINGS_MODE_RETRY));
 }
 
 /* It was said to hold less: is that still so? A retry looks by rules of its own. */

@@ -100,3 +100,20 @@ class Unmounted(Case):
         self.ends(job.call("run"), 0)
         user = self.balanced(job.report())["users"][0]
         self.assertEqual((user["uploaded"], user["doubts"]), (30, []))
+
+
+class Removed(Case):
+    def test_a_retry_fills_a_folder_that_is_gone(self):
+        """Somebody removed it after the user was Synced. A run that sends nothing there does not look; a retry does."""
+        source = self.dovecot(["anna"], format="maildir", separator=".")
+        source.seed("anna", {("INBOX",): some(0, 3), ("Work",): some(10, 5)})
+        job = self.batch(source, self.target_for(["anna"]), ["anna"])
+        self.ends(job.call("run"), 0)
+        with job.target.connect(ADDRESS) as mailbox:
+            mailbox.imap.delete("Work")
+        self.ends(job.call("run"), 0)
+        self.ends(job.call("retry"), 0)
+        self.moved(job)
+        self.balanced(job.report())
+        self.ends(job.call("retry"), 0)
+        self.moved(job)

@@ -41,6 +41,7 @@ class Result:
         self.seed, self.verdicts, self.seconds = seed, [], 0.0
         self.setting, self.acts = {}, {}
         self.together = self.kills = self.runs = self.messages = self.lost = self.doubled = self.named = self.late = 0
+        self.removed_and_named = 0
         self.foreign = self.removed = self.alike = self.swapped = self.unrecognised = 0
         self.arrived = self.deleted = self.renumbered = self.source_cuts = 0
         self.states = []
@@ -494,7 +495,12 @@ class Round:
                 result.unrecognised += count - too_late
             elif count > too_late and digest not in alike:
                 self.verdict("doubled, and not for being late: %s" % digest[:12])
-        if lost:
+        # Who was Synced when somebody removed his folder is told what it held; a run moves none of it again.
+        told = sum(d["count"] or 0 for d in user["doubts"] if d["type"] == "TargetHoldsLess")
+        if lost and self.result.removed and told >= lost:
+            self.result.removed_and_named += lost
+            self.result.lost -= lost
+        elif lost:
             self.verdict("%d lost, %s" % (lost, state))
         if doubled > named:
             self.verdict("%d doubled, %d named, %s" % (doubled, named, state))
