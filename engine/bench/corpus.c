@@ -91,7 +91,8 @@ static void sift(struct corpus_sieve *s)
 
     if (s->count == 0)
         return;
-    qsort(s->rows, s->count, sizeof *s->rows, by_order);
+    if (s->count)
+        qsort(s->rows, s->count, sizeof *s->rows, by_order);
     for (unsigned i = 1; i < s->count; i++)
         if (s->rows[i].uid != s->rows[kept].uid || s->rows[i].folder != s->rows[kept].folder)
             s->rows[++kept] = s->rows[i];
@@ -252,7 +253,8 @@ void corpus_shape_of(const struct corpus_piece *pieces, unsigned count, struct c
             s->class_bytes[class] += pieces[i].messages[k].bytes;
         }
     }
-    qsort(sorted, count, sizeof(void *), by_place);
+    if (count)
+        qsort(sorted, count, sizeof(void *), by_place);
     for (unsigned i = 0; i < count; i++) {
         s->users += i == 0 || sorted[i]->user != sorted[i - 1]->user;
         s->folders += i == 0 || by_place(&sorted[i], &sorted[i - 1]) != 0;

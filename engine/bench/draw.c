@@ -368,10 +368,12 @@ unsigned draw_accounts(uint64_t seed, const struct settings *settings, unsigned 
         count = of;
     for (unsigned i = 0; i < of; i++)
         tickets[i] = (struct ticket){ corpus_number(seed, slice_cstr(settings->users[i].email_address)), i };
-    qsort(tickets, of, sizeof *tickets, by_number);
+    if (of)
+        qsort(tickets, of, sizeof *tickets, by_number);
     for (unsigned i = 0; i < count; i++)
         chosen_r[i] = tickets[i].index;
-    qsort(chosen_r, count, sizeof *chosen_r, by_index);
+    if (count)
+        qsort(chosen_r, count, sizeof *chosen_r, by_index);
     free(tickets);
     return count;
 }

@@ -82,7 +82,8 @@ static double p95_ms(const struct polite *p)
     unsigned count = p->count < POLITE_WINDOW ? p->count : POLITE_WINDOW;
 
     memcpy(sorted, p->newest, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, by_size);
+    if (count)
+        qsort(sorted, count, sizeof *sorted, by_size);
     return (double)sorted[(count * 95 + 99) / 100 - 1] / 1000;
 }
 

@@ -43,7 +43,8 @@ struct queue *queue_create(struct corpus_piece *const *pieces, unsigned count, u
     q->pieces = mem_zero(count + 1u, sizeof *q->pieces);
     if (count)
         memcpy(q->pieces, pieces, count * sizeof *q->pieces);
-    qsort(q->pieces, count, sizeof *q->pieces, by_place);
+    if (count)
+        qsort(q->pieces, count, sizeof *q->pieces, by_place);
     q->accounts = mem_zero(users + 1u, sizeof *q->accounts);
     q->users = users;
     q->per_user = per_user;

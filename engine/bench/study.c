@@ -405,7 +405,8 @@ static void split(const struct study *s, struct group *small, struct group *larg
     for (unsigned i = 0; i < s->cut_count; i++)
         for (unsigned k = 0; k < s->cut[i].count; k++)
             bytes += sizes[n++] = s->cut[i].messages[k].bytes;
-    qsort(sizes, n, sizeof *sizes, by_bytes);
+    if (n)
+        qsort(sizes, n, sizeof *sizes, by_bytes);
     for (at = n; at > 1 && half < bytes / 2; at--)
         half += sizes[at - 1];
     gather(s, 0, n ? sizes[n / 2] : 0, small);

@@ -347,7 +347,8 @@ bool numbers_give(const struct maildir_numbers *where, int folder, const char *c
         else
             newcomers[fresh++] = (struct newcomer){ i, theirs ? theirs->uid : 0, seconds_of(base), base };
     }
-    qsort(newcomers, fresh, sizeof *newcomers, by_turn);
+    if (fresh)
+        qsort(newcomers, fresh, sizeof *newcomers, by_turn);
     ok = number_new(&own, newcomers, fresh, first ? server.uidnext : 0, uids_r, err_r);
     if (first && server.uidnext > own.uidnext && server.uidnext <= SESSION_UID_MAX)
         own.uidnext = server.uidnext;

@@ -268,7 +268,8 @@ bool maildir_list(int tree, struct maildir_rows *rows_r, struct err *err_r)
                 "no Maildir: neither cur nor new is there, and no folder that has them");
         return err_doing(err_r, "open the Maildir");
     }
-    qsort(rows_r->all, rows_r->count, sizeof *rows_r->all, by_name);
+    if (rows_r->count)
+        qsort(rows_r->all, rows_r->count, sizeof *rows_r->all, by_name);
     read_subscriptions(tree, "subscriptions", rows_r);
     read_subscriptions(tree, "courierimapsubscribed", rows_r);
     return true;

@@ -195,7 +195,8 @@ static void drop_doubles(struct maildir_view *v)
 {
     uint32_t kept = 0;
 
-    qsort(v->all, v->count, sizeof *v->all, by_base);
+    if (v->count)
+        qsort(v->all, v->count, sizeof *v->all, by_base);
     for (uint32_t i = 0; i < v->count; i++) {
         if (kept && numbers_base_order(slice_cstr(v->all[kept - 1].name), slice_cstr(v->all[i].name)) == 0)
             free(v->all[i].name);
