@@ -79,13 +79,15 @@ struct exo_session {
     struct exo_fetch *fetch;
 };
 
-/* ---- exo_imap.c: answers ---- */
+/* ---- exo_reply.c: answers ---- */
 
 /* "TAG text\r\n". NO and BAD count as errors, and the tenth ends the session. Ends the command. */
 void exo_reply(struct exo_conn *c, const char *text);
 void exo_replyf(struct exo_conn *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "* BYE text", then the end. */
 void exo_bye(struct exo_conn *c, const char *text);
+/* A command has its answer, or gets none: the next line begins another. */
+void exo_command_done(struct exo_conn *c);
 /* The throttle reply in the configured word. */
 void exo_throttle_text(struct exo_conn *c, uint32_t hint_ms, char *out, size_t cap);
 
