@@ -138,6 +138,8 @@ static void second(void *context, const struct read_bench_second *told)
         s->config.second(s->config.context, told);
 }
 
+const char study_interrupted[] = "interrupted";
+
 static void look_for_end(struct study *s)
 {
     const struct study_config *c = &s->config;
@@ -145,7 +147,7 @@ static void look_for_end(struct study *s)
     if (s->ended)
         return;
     if (c->stop && c->stop())
-        s->ended = "interrupted";
+        s->ended = study_interrupted;
     else if (c->seconds_max != 0 && now_s() - s->began_s >= c->seconds_max)
         s->ended = "max-time";
     else if (c->bytes_max && s->bytes_read >= c->bytes_max)

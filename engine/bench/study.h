@@ -45,6 +45,8 @@ struct study_second {
     struct read_bench_second of;
 };
 
+extern const char study_interrupted[];
+
 enum study_phase { STUDY_CALIBRATING, STUDY_COLD, STUDY_STEPS, STUDY_CONTRAST };
 
 struct study_config {
@@ -88,7 +90,7 @@ struct study {
     struct polite *polite;
     double began_s;
     uint64_t bytes_read;
-    const char *ended; /* NULL: it ran to its end; else "interrupted", "max-time", "max-bytes" */
+    const char *ended; /* NULL: it ran to its end; else study_interrupted, "max-time", "max-bytes" */
     double held_p95_ms;
     struct verdict_knee knee;
     enum verdict_limit limit;

@@ -98,7 +98,7 @@ void account_spool_high(struct account *account)
         push_touch_all(account);
     account->spool_waits = true;
     if (account->reactor->settings->mode == SETTINGS_MODE_FETCH)
-        batch_stop("spool full");
+        batch_stop(batch_stop_spool_full);
 }
 
 /* ---- stop and end -------------------------------------------------------------------------- */

@@ -21,6 +21,8 @@
 /* Signal handlers know no batch: there is one a process. */
 static _Atomic(const char *) stop_reason;
 
+const char batch_stop_window[] = "window", batch_stop_spool_full[] = "spool full", batch_stop_paused[] = "users are paused";
+
 void batch_stop(const char *reason)
 {
     const char *none = NULL;
@@ -251,7 +253,7 @@ static void check_clock(struct batch *batch)
         batch_stop("time limit");
     if (localtime_r(&now, &tm) &&
         !settings_window_open(&settings->window, (unsigned)(tm.tm_hour * 60 + tm.tm_min)))
-        batch_stop("window");
+        batch_stop(batch_stop_window);
 }
 
 static void put_number(struct batch *batch, const char *name, int64_t value)
@@ -345,7 +347,7 @@ static void judge(struct batch *batch, struct batch_result *r)
     r->stopped = batch->stopped + (users - batch->users_ended) - r->dropped;
     r->stop_reason = atomic_load(&stop_reason);
     if (!r->stop_reason && r->paused)
-        r->stop_reason = "users are paused";
+        r->stop_reason = batch_stop_paused;
     if (!r->stop_reason && r->stopped && batch->day_over)
         r->stop_reason = "bytes-per-day is used up";
     r->err = batch->abort_err;

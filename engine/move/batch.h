@@ -31,8 +31,8 @@ struct batch_did {
 struct batch_result {
     enum batch_end end;
     struct err err;      /* BATCH_DISK, BATCH_UNREACHABLE, BATCH_REFUSED: what and where */
-    const char *stop_reason; /* BATCH_STOPPED: "signal", "time limit", "window", "spool full"; or why
-                                a server is left alone */
+    const char *stop_reason; /* BATCH_STOPPED: "SIGTERM", "time limit", batch_stop_window ...; or why a
+                                server is left alone */
     unsigned synced, failed, stopped; /* users; synced: also those of whom no more was asked */
     unsigned doubted;   /* of synced: with doubts */
     unsigned paused, dropped; /* users whom a person set aside; the paused ones are among the stopped, the dropped nowhere */
@@ -116,6 +116,8 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
                struct err *err_r) ERR_CHECK;
 /* Any thread and signal-safe; reason is a constant. Stops cleanly within ten seconds. */
 void batch_stop(const char *reason);
+/* Reasons that callers tell apart: these very constants. */
+extern const char batch_stop_window[], batch_stop_spool_full[], batch_stop_paused[];
 
 /* --- for reactors and accounts --- */
 /* The next user to work on; false when there is none. Any thread. */
