@@ -168,26 +168,36 @@ static bool write_all(const struct state_dir *state_dir, const struct wishes *w,
     return ok;
 }
 
-static bool change(const struct state_dir *state_dir, const char *address, enum wish wish, enum wish *before_r,
-                   struct err *err_r)
+static bool change(const struct state_dir *state_dir, const char *const *addresses, size_t count, enum wish wish,
+                   enum wish *before_r, struct err *err_r)
 {
     struct wishes w;
-    bool ok = wishes_read(state_dir->folder, &w, err_r);
-    char *folded = slice_dup_folded(slice_cstr(address));
-    struct wishes_user *user = ok ? find(&w, folded) : NULL;
+    bool ok = wishes_read(state_dir->folder, &w, err_r), changes = false;
+    bool *is_new = mem_zero(count, sizeof *is_new);
 
-    *before_r = user ? user->wish : WISH_NONE;
-    if (user)
-        user->wish = wish;
-    else if (ok)
-        add(&w, slice_cstr(address), wish);
-    ok = ok && (*before_r == wish || write_all(state_dir, &w, err_r));
-    free(folded);
+    for (size_t i = 0; ok && i < count; i++) {
+        char *folded = slice_dup_folded(slice_cstr(addresses[i]));
+        struct wishes_user *user = find(&w, folded);
+
+        before_r[i] = user ? user->wish : WISH_NONE;
+        changes |= before_r[i] != wish;
+        if (user)
+            user->wish = wish;
+        is_new[i] = !user;
+        free(folded);
+    }
+    /* What is found is found in what is sorted. */
+    for (size_t i = 0; ok && i < count; i++)
+        if (is_new[i])
+            add(&w, slice_cstr(addresses[i]), wish);
+    ok = ok && (!changes || write_all(state_dir, &w, err_r));
+    free(is_new);
     wishes_free(&w);
     return ok;
 }
 
-bool wishes_set(const char *folder, const char *address, enum wish wish, enum wish *before_r, struct err *err_r)
+bool wishes_set_all(const char *folder, const char *const *addresses, size_t count, enum wish wish, enum wish *before_r,
+                    struct err *err_r)
 {
     struct state_dir state_dir = { .folder = (char *)(uintptr_t)folder, .lock_fd = -1, .folder_fd = -1 };
     int lock = state_dir_file(&state_dir, NAME_LOCK, O_RDWR | O_CREAT);
@@ -197,9 +207,14 @@ bool wishes_set(const char *folder, const char *address, enum wish wish, enum wi
         return failed(err_r, errno, folder);
     while ((ok = flock(lock, LOCK_EX) == 0) == false && errno == EINTR)
         ;
-    ok = ok ? change(&state_dir, address, wish, before_r, err_r) : failed(err_r, errno, folder);
+    ok = ok ? change(&state_dir, addresses, count, wish, before_r, err_r) : failed(err_r, errno, folder);
     close(lock);
     return ok;
+}
+
+bool wishes_set(const char *folder, const char *address, enum wish wish, enum wish *before_r, struct err *err_r)
+{
+    return wishes_set_all(folder, &address, 1, wish, before_r, err_r);
 }
 
 bool wishes_changed(const char *folder, struct wishes_stamp *stamp)

@@ -27,6 +27,10 @@ enum wish wishes_of(const struct wishes *wishes, struct slice address);
 /* Writes one, durable when this returns true. Several writers wait for each other. *before_r: what it was. */
 bool wishes_set(const char *folder, const char *address, enum wish wish, enum wish *before_r,
                 struct err *err_r) ERR_CHECK;
+/* The same wish for many, each named once, by one write: all of them or, where this returns false, none. before_r: as many
+ * as addresses. */
+bool wishes_set_all(const char *folder, const char *const *addresses, size_t count, enum wish wish, enum wish *before_r,
+                    struct err *err_r) ERR_CHECK;
 
 /* Tells whether the file is another one than at the last call with this stamp, which begins zeroed: true at the first
  * call when there is one. Cheap: a stat. */

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const uint64_t corpus_class_ends[CORPUS_CLASSES - 1] = { 10000, 100000, 1000000, 10000000 };
+/* Upper ends, in bytes; the last class has none. */
+static const uint64_t class_ends[CORPUS_CLASSES - 1] = { 10000, 100000, 1000000, 10000000 };
 const char *const corpus_class_names[CORPUS_CLASSES] = { "<10KB", "10-100KB", "100KB-1MB", "1-10MB", ">=10MB" };
 
 struct row {
@@ -30,7 +31,7 @@ unsigned corpus_class(uint64_t bytes)
 {
     unsigned class = 0;
 
-    while (class < CORPUS_CLASSES - 1 && bytes >= corpus_class_ends[class])
+    while (class < CORPUS_CLASSES - 1 && bytes >= class_ends[class])
         class++;
     return class;
 }

@@ -12,9 +12,8 @@
 #include <stdint.h>
 
 #define CORPUS_BLOCK 64u /* UIDs */
-/* Upper ends of the classes of size, in bytes; the last one has none. */
+/* Classes of size. */
 #define CORPUS_CLASSES 5u
-extern const uint64_t corpus_class_ends[CORPUS_CLASSES - 1];
 extern const char *const corpus_class_names[CORPUS_CLASSES]; /* "<10KB" ... */
 unsigned corpus_class(uint64_t bytes);
 

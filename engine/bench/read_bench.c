@@ -30,7 +30,7 @@ const char *read_bench_end_name(enum read_bench_end end)
     return names[end];
 }
 
-void read_bench_note_error(struct drainer *d, const struct err *err, const char *type)
+static void note_error(struct drainer *d, const struct err *err, const char *type)
 {
     struct read_bench_result *r = &d->part->result;
 
@@ -44,7 +44,7 @@ void read_bench_note_error(struct drainer *d, const struct err *err, const char 
 
 bool read_bench_hurt(struct drainer *d, enum trouble_doing doing, const struct err *err)
 {
-    read_bench_note_error(d, err, trouble_type(doing, FAILURE_SOURCE, err));
+    note_error(d, err, trouble_type(doing, FAILURE_SOURCE, err));
     if (err->class != ERR_CLASS_THROTTLED)
         return false;
     visit_failed(d->visit, doing, err);
@@ -213,7 +213,7 @@ static void over(void *context, const struct err *err, const char *type)
     d->piece = NULL;
     d->moves = false;
     if (err) {
-        read_bench_note_error(d, err, type);
+        note_error(d, err, type);
         if (strcmp(type, "ConnectionLimit") == 0 && !d->stood)
             d->part->result.turned_away++;
         d->stood = true; /* its end is told */
@@ -252,7 +252,7 @@ static void note_not_let_in(struct part *part)
         } else if (!asked_for) {
             err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_PROTOCOL, 0,
                     "no answer to a login by the end of the pass");
-            read_bench_note_error(d, &err, "ConnectFailed");
+            note_error(d, &err, "ConnectFailed");
         }
     }
 }

@@ -75,7 +75,6 @@ static inline uint64_t read_bench_now_us(void)
     return now_ns() / 1000;
 }
 
-void read_bench_note_error(struct drainer *d, const struct err *err, const char *type);
 /* A command failed: noted. True when the visit waits or ends because of it, as with a throttle answer; else the drainer
  * goes on with something else. */
 bool read_bench_hurt(struct drainer *d, enum trouble_doing doing, const struct err *err);

@@ -134,7 +134,7 @@ static int conclude(const struct opts *o, const struct bench_whole *whole)
         json_out(result);
     else
         json_decref(result);
-    if (code == EXIT_DONE && study->ended && strcmp(study->ended, "interrupted") == 0)
+    if (code == EXIT_DONE && study->ended == study_interrupted)
         code = EXIT_STOPPED;
     return code;
 }

@@ -6,6 +6,7 @@
 #include "engine/cli/exits.h"
 #include "engine/cli/offspring.h"
 #include "engine/cli/states.h"
+#include "engine/folders/names_index.h"
 #include "engine/report/format.h"
 #include "engine/report/report.h"
 #include "io/base/mem.h"
@@ -69,18 +70,50 @@ static json_t *verified(const struct opts *o, const struct settings *settings, i
     return all;
 }
 
-static const char *grade_of(const json_t *all, const char *address)
+/* What is known of each address. */
+struct found {
+    const struct report *report;
+    const json_t *grades; /* an array */
+    struct names_index reported, graded;
+};
+
+static void found_init(struct found *f, const struct report *report, const json_t *all)
 {
-    json_t *users = json_object_get(all, "users"), *user;
+    const json_t *user;
     size_t i;
 
-    json_array_foreach(users, i, user) {
-        const char *of = json_string_value(json_object_get(user, "address"));
+    *f = (struct found){ .report = report, .grades = json_object_get(all, "users") };
+    names_index_init(&f->reported);
+    names_index_init(&f->graded);
+    for (i = 0; i < report->user_count; i++)
+        (void)names_index_add_folded(&f->reported, slice_cstr(report->users[i].address), i);
+    json_array_foreach(f->grades, i, user) {
+        const char *address = json_string_value(json_object_get(user, "address"));
 
-        if (of && slice_equal_nocase(slice_cstr(of), slice_cstr(address)))
-            return json_is_true(json_object_get(user, "complete")) ? json_string_value(json_object_get(user, "grade")) : NULL;
+        if (address)
+            (void)names_index_add_folded(&f->graded, slice_cstr(address), i);
     }
-    return NULL;
+}
+
+static void found_deinit(struct found *f)
+{
+    names_index_deinit(&f->reported);
+    names_index_deinit(&f->graded);
+}
+
+static const struct report_user *reported(struct found *f, const char *address)
+{
+    size_t at = names_index_find_folded(&f->reported, slice_cstr(address));
+
+    return at == NAMES_INDEX_NONE ? NULL : &f->report->users[at];
+}
+
+static const char *grade_of(struct found *f, const char *address)
+{
+    size_t at = names_index_find_folded(&f->graded, slice_cstr(address));
+    const json_t *user = at == NAMES_INDEX_NONE ? NULL : json_array_get(f->grades, at);
+
+    return json_is_true(json_object_get(user, "complete")) ? json_string_value(json_object_get(user, "grade")) : NULL;
 }
 
 static bool is_good(const char *grade)
@@ -92,26 +125,62 @@ struct tally_of {
     unsigned completed, failed, doubted, open;
 };
 
-/* Durable before it is told. */
-static bool end_user(const struct settings *s, const struct report_user *user, const char *grade, struct tally_of *t,
-                     struct err *err_r)
+static bool is_proved(const struct report_user *user)
 {
-    bool proved = user->state == USER_SYNCED || user->state == USER_INCREMENTAL_SYNCED || user->state == USER_COMPLETED;
-    enum wish before;
+    return user->state == USER_SYNCED || user->state == USER_INCREMENTAL_SYNCED || user->state == USER_COMPLETED;
+}
 
-    if (proved && is_good(grade)) {
-        if (!wishes_set(s->state_folder, user->address, WISH_COMPLETED, &before, err_r))
-            return false;
+static bool is_completed(const struct report_user *user, const char *grade)
+{
+    return is_proved(user) && is_good(grade);
+}
+
+static void tell_user(const struct report_user *user, const char *grade, struct tally_of *t)
+{
+    if (is_completed(user, grade)) {
         t->completed++;
         printf("%-40s  Completed      %-11s  %s messages\n", user->address, grade,
                format_count(user->tally.uploaded + user->tally.present).text);
-        return true;
+        return;
     }
-    t->failed += user->state == USER_FAILED || (proved && grade && !is_good(grade));
+    t->failed += user->state == USER_FAILED || (is_proved(user) && grade);
     t->doubted += user->state == USER_SYNCED_WITH_DOUBTS;
-    t->open += user->state != USER_FAILED && user->state != USER_SYNCED_WITH_DOUBTS && !(proved && grade);
+    t->open += user->state != USER_FAILED && user->state != USER_SYNCED_WITH_DOUBTS && !(is_proved(user) && grade);
     printf("%-40s  not completed  %-11s  %s%s%s\n", user->address, grade ? grade : "not judged", user_state_name(user->state),
            user->failure[0] ? ": " : "", user->failure);
+}
+
+static bool set_completed(const struct settings *s, struct found *found, struct err *err_r)
+{
+    const char **addresses = mem_zero(s->user_count, sizeof *addresses);
+    enum wish *before = mem_zero(s->user_count, sizeof *before);
+    size_t count = 0;
+    bool ok;
+
+    for (size_t k = 0; k < s->user_count; k++) {
+        const struct report_user *user = reported(found, s->users[k].email_address);
+
+        if (user && is_completed(user, grade_of(found, user->address)))
+            addresses[count++] = user->address;
+    }
+    ok = wishes_set_all(s->state_folder, addresses, count, WISH_COMPLETED, before, err_r);
+    free(addresses);
+    free(before);
+    return ok;
+}
+
+/* Durable before it is told. */
+static bool end_users(const struct settings *s, struct found *found, struct tally_of *t, struct err *err_r)
+{
+    if (!set_completed(s, found, err_r))
+        return false;
+    for (size_t k = 0; k < s->user_count; k++) {
+        const struct report_user *user = reported(found, s->users[k].email_address);
+
+        if (user)
+            tell_user(user, grade_of(found, user->address), t);
+        t->open += !user;
+    }
     return true;
 }
 
@@ -124,15 +193,13 @@ static int end_all(const struct settings *s, const json_t *grades, struct tally_
 
     if (code == EXIT_DONE && !report_load_users(states.list, states.count, &report, &err))
         code = complain(&err, EXIT_DISK);
-    for (size_t k = 0; code == EXIT_DONE && k < s->user_count; k++) {
-        const struct report_user *user = NULL;
+    if (code == EXIT_DONE) {
+        struct found found;
 
-        for (unsigned i = 0; i < report->user_count && !user; i++)
-            if (slice_equal_nocase(slice_cstr(report->users[i].address), slice_cstr(s->users[k].email_address)))
-                user = &report->users[i];
-        if (user && !end_user(s, user, grade_of(grades, user->address), t, &err))
+        found_init(&found, report, grades);
+        if (!end_users(s, &found, t, &err))
             code = complain(&err, EXIT_DISK);
-        t->open += !user;
+        found_deinit(&found);
     }
     report_free(&report);
     states_close(&states);

@@ -160,21 +160,21 @@ static int exit_of(const struct opts *o, const struct batch_result *r)
     case BATCH_SYNCED:
         return unfetched ? EXIT_STOPPED : EXIT_DONE;
     case BATCH_STOPPED:
-        if (o->command == OPTS_FETCH && r->stop_reason && strcmp(r->stop_reason, "spool full") == 0) {
+        if (o->command == OPTS_FETCH && r->stop_reason == batch_stop_spool_full) {
             fprintf(stderr, "mailhaul: stopped early (spool full): mailhaul upload makes room, then fetch again; "
                             "or mailhaul run does both\n");
             return EXIT_STOPPED;
         }
-        if (r->stop_reason && strcmp(r->stop_reason, "users are paused") == 0) {
+        if (r->stop_reason == batch_stop_paused) {
             fprintf(stderr, "mailhaul: %u user%s paused, and all else that was asked for is done; mailhaul user resume ADDRESS, "
                             "then run again\n",
                     r->paused, r->paused == 1 ? " is" : "s are");
             return EXIT_STOPPED;
         }
         fprintf(stderr, "mailhaul: stopped early (%s)%s; run again to go on\n",
-                !r->stop_reason                         ? "not finished"
-                : strcmp(r->stop_reason, "window") == 0 ? "the window has closed"
-                                                        : r->stop_reason,
+                !r->stop_reason                       ? "not finished"
+                : r->stop_reason == batch_stop_window ? "the window has closed"
+                                                      : r->stop_reason,
                 unfinished(r, line, sizeof line));
         return EXIT_STOPPED;
     case BATCH_WITH_FAILURES:
@@ -258,17 +258,12 @@ static void tell_left(const struct report *report, const struct settings *settin
     names_index_init(&listed);
     for (size_t k = 0; k < settings->user_count; k++) {
         char *address = format_printable(slice_cstr(settings->users[k].email_address));
-        char *folded = slice_dup_folded(slice_cstr(address));
 
-        (void)names_index_add(&listed, slice_cstr(folded), k);
-        free(folded);
+        (void)names_index_add_folded(&listed, slice_cstr(address), k);
         free(address);
     }
     for (unsigned i = 0; i < report->user_count; i++) {
-        char *folded = slice_dup_folded(slice_cstr(report->users[i].address));
-
-        here[i] = names_index_find(&listed, slice_cstr(folded)) != NAMES_INDEX_NONE;
-        free(folded);
+        here[i] = names_index_find_folded(&listed, slice_cstr(report->users[i].address)) != NAMES_INDEX_NONE;
         if (!here[i]) {
             count++;
             failed += report->users[i].state == USER_FAILED;

@@ -368,16 +368,14 @@ static bool was_elsewhere(const struct plan *plan)
 
 struct finding {
     struct plan *plan;
-    struct names_index by_address; /* lower case */
+    struct names_index by_address;
 };
 
 static bool find_user(void *context, const struct user_record *record)
 {
     struct finding *finding = context;
-    char *address = slice_dup_folded(record->address);
-    size_t at = names_index_find(&finding->by_address, slice_cstr(address));
+    size_t at = names_index_find_folded(&finding->by_address, record->address);
 
-    free(address);
     if (at != NAMES_INDEX_NONE) {
         struct plan_user *u = &finding->plan->users[at];
 
@@ -397,10 +395,7 @@ bool plan_open(struct plan *plan, struct spool *spool, const struct settings *se
     plan->warnings = json_array();
     names_index_init(&finding.by_address);
     for (size_t i = 0; i < settings->user_count; i++) {
-        char *address = slice_dup_folded(slice_cstr(settings->users[i].email_address));
-
-        (void)names_index_add(&finding.by_address, slice_cstr(address), i);
-        free(address);
+        (void)names_index_add_folded(&finding.by_address, slice_cstr(settings->users[i].email_address), i);
         plan->users[i].user = &settings->users[i];
         plan->users[i].look = &looks[i];
         plan->users[i].warnings = json_array();

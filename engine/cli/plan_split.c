@@ -39,7 +39,7 @@ static uint64_t work_of(const struct plan_user *u)
     return u->bytes_move + (u->move + u->done) * MESSAGE_WORK;
 }
 
-static void take_users(const struct plan *plan, const struct split *before, struct plan_split *s)
+static void take_users(const struct plan *plan, struct split *before, struct plan_split *s)
 {
     uint64_t known = 0, sum = 0;
 

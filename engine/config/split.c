@@ -17,7 +17,6 @@ struct reading {
     const char *name;
     unsigned line;
     struct split *split;
-    size_t room;
     struct err *err_r;
 };
 
@@ -28,15 +27,14 @@ static bool refuse(const struct reading *r, const char *what)
                          what);
 }
 
-static void add(struct reading *r, struct slice address, unsigned shard)
+static bool name_user(struct reading *r, struct slice address, unsigned shard)
 {
-    struct split *split = r->split;
+    char *folded = slice_dup_folded(address);
+    bool news = names_index_add(&r->split->shard_of, slice_cstr(folded), shard) ||
+                config_refuse(r->err_r, CONFIG_EXIT_BATCH, "%s: %.60s is named twice", r->name, folded);
 
-    if (split->count == r->room) {
-        r->room = r->room ? r->room * 2 : 256;
-        split->users = mem_resize(split->users, r->room, sizeof *split->users);
-    }
-    split->users[split->count++] = (struct split_user){ slice_dup_folded(address), shard };
+    free(folded);
+    return news;
 }
 
 /* The last two commas part the columns: an address may hold others, in quotes. */
@@ -71,43 +69,19 @@ static bool read_line(struct reading *r, struct slice line)
     if (r->split->shards && of != r->split->shards)
         return refuse(r, "the number of shards is another one than in the lines above");
     r->split->shards = of;
-    add(r, cells[0], shard);
-    return true;
-}
-
-static int by_address(const void *a, const void *b)
-{
-    return strcmp(((const struct split_user *)a)->address, ((const struct split_user *)b)->address);
-}
-
-static bool no_one_twice(struct reading *r)
-{
-    const struct split *split = r->split;
-
-    for (size_t i = 1; i < split->count; i++)
-        if (strcmp(split->users[i].address, split->users[i - 1].address) == 0)
-            return config_refuse(r->err_r, CONFIG_EXIT_BATCH, "%s: %.60s is named twice", r->name,
-                                 split->users[i].address);
-    return true;
+    return name_user(r, cells[0], shard);
 }
 
 static bool read_text(struct reading *r, struct slice rest)
 {
     struct slice line;
 
-    while (rest.size) {
-        const char *end = memchr(rest.data, '\n', rest.size);
-        size_t size = end ? (size_t)(end - rest.data) : rest.size;
-
-        line = slice_trim(slice_of(rest.data, size));
+    while (slice_split(&rest, '\n', &line)) {
         r->line++;
-        if (!read_line(r, line))
+        if (!read_line(r, slice_trim(line)))
             return false;
-        rest = slice_of(rest.data + size + (end != NULL), rest.size - size - (end != NULL));
     }
-    if (r->split->count)
-        qsort(r->split->users, r->split->count, sizeof *r->split->users, by_address);
-    return no_one_twice(r);
+    return true;
 }
 
 bool split_read(const char *path, struct split *split_r, struct settings_list *warnings, struct err *err_r)
@@ -124,6 +98,7 @@ bool split_read(const char *path, struct split *split_r, struct settings_list *w
     if (!config_text_read(path, SPLIT_BYTES_MAX, CONFIG_EXIT_BATCH, &text, err_r))
         return false;
     config_text_warn(&text, path, warnings);
+    names_index_init(&split_r->shard_of);
     ok = read_text(&r, slice_of(text.data, text.size));
     config_text_deinit(&text);
     if (!ok)
@@ -133,19 +108,15 @@ bool split_read(const char *path, struct split *split_r, struct settings_list *w
 
 void split_deinit(struct split *split)
 {
-    for (size_t i = 0; i < split->count; i++)
-        free(split->users[i].address);
-    free(split->users);
-    *split = (struct split){ 0 };
+    names_index_deinit(&split->shard_of);
+    split->shards = 0;
 }
 
-unsigned split_shard_of(const struct split *split, const char *email_address)
+unsigned split_shard_of(struct split *split, const char *email_address)
 {
-    struct split_user key = { .address = slice_dup_folded(slice_cstr(email_address)) }, *user;
+    size_t shard = names_index_find_folded(&split->shard_of, slice_cstr(email_address));
 
-    user = split->count ? bsearch(&key, split->users, split->count, sizeof key, by_address) : NULL;
-    free(key.address);
-    return user ? user->shard : 0;
+    return shard == NAMES_INDEX_NONE ? 0 : (unsigned)shard;
 }
 
 /* ---- dividing -------------------------------------------------------------------------------- */

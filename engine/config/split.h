@@ -5,22 +5,17 @@
 #ifndef ENGINE_CONFIG_SPLIT_H
 #define ENGINE_CONFIG_SPLIT_H
 
+#include "engine/folders/names_index.h"
 #include "engine/settings/settings.h"
 
 #include <stdio.h>
 
 #define SPLIT_BYTES_MAX  67108864 /* of the file */
 
-struct split_user {
-    char *address; /* owned; folded */
-    unsigned shard; /* from 1 */
-};
-
 /* Zeroed: nothing is written down. */
 struct split {
-    struct split_user *users; /* by address */
-    size_t count;
-    unsigned shards; /* 0: there is no file, or an empty one */
+    struct names_index shard_of; /* addresses */
+    unsigned shards;             /* 0: there is no file, or an empty one */
 };
 
 /* split_deinit is due when it was read. warnings: where others may write the file. Errors: PERMANENT/RUN, origin CONFIG, code 78,
@@ -29,7 +24,7 @@ bool split_read(const char *path, struct split *split_r, struct settings_list *w
 void split_deinit(struct split *split);
 
 /* The user's shard; 0: not named. */
-unsigned split_shard_of(const struct split *split, const char *email_address);
+unsigned split_shard_of(struct split *split, const char *email_address);
 
 /* A user for a new division. */
 struct split_share {

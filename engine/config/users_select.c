@@ -3,7 +3,6 @@
 #include "engine/config/text.h"
 #include "engine/config/users.h"
 #include "engine/config/users_from.h"
-#include "engine/config/users_twice.h"
 #include "engine/folders/names_index.h"
 
 #include <stdio.h>
@@ -30,26 +29,14 @@ static void called_deinit(struct called *c)
     names_index_deinit(&c->exact);
 }
 
-static void put_folded(struct names_index *index, const char *text)
-{
-    char *folded = slice_dup_folded(slice_cstr(text));
-
-    names_index_put(index, slice_cstr(folded), 0);
-    free(folded);
-}
-
 static bool has_folded(struct names_index *index, const char *text)
 {
-    char *folded = slice_dup_folded(slice_cstr(text));
-    bool has = names_index_find(index, slice_cstr(folded)) != NAMES_INDEX_NONE;
-
-    free(folded);
-    return has;
+    return names_index_find_folded(index, slice_cstr(text)) != NAMES_INDEX_NONE;
 }
 
 static void call(struct called *c, const char *address, const char *user_name)
 {
-    put_folded(&c->folded, address);
+    (void)names_index_add_folded(&c->folded, slice_cstr(address), 0);
     names_index_put(&c->exact, slice_cstr(user_name), 0);
 }
 
@@ -104,7 +91,7 @@ static bool are_waves_known(const struct settings *s, struct err *err_r)
     names_index_init(&waves);
     for (size_t i = 0; i < s->user_count; i++)
         if (s->users[i].wave)
-            put_folded(&waves, s->users[i].wave);
+            (void)names_index_add_folded(&waves, slice_cstr(s->users[i].wave), 0);
     for (size_t i = 0; known && i < s->waves.count; i++) {
         struct nearest near;
         char hint[120];
@@ -144,7 +131,7 @@ static bool is_meant(struct choice *c, const struct settings_user *user)
            !(s->but_users.count && is_called(&c->but, user->email_address, user->user_name));
 }
 
-static bool is_in_shard(const struct choice *choice, const struct settings_user *user)
+static bool is_in_shard(struct choice *choice, const struct settings_user *user)
 {
     const struct settings *s = choice->settings;
     unsigned shard = split_shard_of(&choice->split, user->email_address);
@@ -195,7 +182,7 @@ static bool choose(struct settings *s, struct settings_list *warnings, struct er
     call_list(&c.but, &s->but_users);
     names_index_init(&c.waves);
     for (size_t i = 0; i < s->waves.count; i++)
-        put_folded(&c.waves, s->waves.items[i]);
+        (void)names_index_add_folded(&c.waves, slice_cstr(s->waves.items[i]), 0);
     settings_users_keep(s, is_selected, &c);
     called_deinit(&c.only);
     called_deinit(&c.but);

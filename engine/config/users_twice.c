@@ -23,7 +23,7 @@ const char *users_target_mailbox(const struct settings_user *user)
     return user->target_user_name ? user->target_user_name : user->email_address;
 }
 
-const char *users_source_login(const struct settings_user *user)
+static const char *source_login(const struct settings_user *user)
 {
     return user->user_name;
 }
@@ -41,7 +41,7 @@ static int compare_folded(const char *a, const char *b)
     }
 }
 
-bool users_same_name(const char *a, const char *b)
+static bool same_name(const char *a, const char *b)
 {
     return compare_folded(a, b) == 0;
 }
@@ -82,37 +82,12 @@ struct users_pair *users_all_twice(const struct settings_user *users, size_t cou
     size_t used = 0;
 
     for (size_t i = 1; i < count; i++)
-        if (users_same_name(name(&users[order[i - 1]]), name(&users[order[i]])))
+        if (same_name(name(&users[order[i - 1]]), name(&users[order[i]])))
             pairs[used++] = (struct users_pair){ order[i - 1], order[i] };
     free(order);
     qsort(pairs, used, sizeof *pairs, compare_pairs);
     *pairs_r = used;
     return pairs;
-}
-
-bool users_find_twice(const struct settings_user *users, size_t count, users_name *name,
-                      bool (*counts)(const struct settings_user *first, const struct settings_user *second),
-                      struct users_twice *twice_r)
-{
-    uint32_t *order;
-
-    *twice_r = (struct users_twice){ .second = SIZE_MAX };
-    if (count < 2)
-        return false;
-    order = rows_by_name(users, count, name);
-    for (size_t i = 1; i < count; i++) {
-        const struct settings_user *before = &users[order[i - 1]], *user = &users[order[i]];
-
-        if (!users_same_name(name(before), name(user)) || (counts && !counts(before, user)))
-            continue;
-        twice_r->rows++;
-        if (order[i] < twice_r->second) {
-            twice_r->first = order[i - 1];
-            twice_r->second = order[i];
-        }
-    }
-    free(order);
-    return twice_r->rows > 0;
 }
 
 static bool lies_within(const char *root, const char *other)
@@ -131,18 +106,24 @@ static bool reads_the_same(const struct settings_user *a, const struct settings_
 static void warn_of_login(const struct settings_user *users, size_t count, const char *name,
                           struct settings_list *warnings)
 {
-    const struct settings_user *first, *second;
-    struct users_twice twice;
+    const struct settings_user *first = NULL, *second = NULL;
+    size_t pair_count, rows = 0;
+    struct users_pair *pairs = users_all_twice(users, count, source_login, &pair_count);
     char text[512];
 
-    if (!users_find_twice(users, count, users_source_login, reads_the_same, &twice))
+    for (size_t i = pair_count; i-- > 0;)
+        if (reads_the_same(&users[pairs[i].first], &users[pairs[i].second])) {
+            first = &users[pairs[i].first];
+            second = &users[pairs[i].second];
+            rows++;
+        }
+    free(pairs);
+    if (!first)
         return;
-    first = &users[twice.first];
-    second = &users[twice.second];
     snprintf(text, sizeof text, "%s:%u: UserName: %.*s: is in line %u too: the same mail goes to %.*s and %.*s%s",
              name, second->line, SHOWN_MAX, second->user_name, first->line, SHOWN_MAX,
              users_target_mailbox(first), SHOWN_MAX, users_target_mailbox(second),
-             twice.rows > 1 ? "; other rows share a UserName too" : "");
+             rows > 1 ? "; other rows share a UserName too" : "");
     settings_list_add(warnings, slice_cstr(text));
 }
 
@@ -153,11 +134,11 @@ static void warn_of_itself(const struct settings *s, size_t begin, const char *n
     size_t rows = 0;
     char text[512];
 
-    if (!s->source.host || !s->target.host || !users_same_name(s->source.host, s->target.host) ||
+    if (!s->source.host || !s->target.host || !same_name(s->source.host, s->target.host) ||
         s->source.port != s->target.port)
         return;
     for (size_t i = s->user_count; i-- > begin;)
-        if (users_same_name(s->users[i].user_name, users_target_mailbox(&s->users[i]))) {
+        if (same_name(s->users[i].user_name, users_target_mailbox(&s->users[i]))) {
             first = &s->users[i];
             rows++;
         }

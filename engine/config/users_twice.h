@@ -12,21 +12,7 @@ typedef const char *users_name(const struct settings_user *user);
 users_name users_address;
 /* The login at the target, and so the mailbox there: TargetUserName, or EmailAddress without one. */
 users_name users_target_mailbox;
-/* UserName. */
-users_name users_source_login;
 
-/* A name that several rows have. Indexes count from 0. */
-struct users_twice {
-    size_t first, second; /* the first two rows that have it; of all names the one whose second row comes
-                             first */
-    size_t rows;          /* of all names: those that have one of a row before them */
-};
-
-/* Whether two of count rows have one name, A-Z folded. counts: NULL, or which pairs of equal names are meant;
- * only rows whose names are neighbours in a sorted list are offered to it, the earlier row first. */
-bool users_find_twice(const struct settings_user *users, size_t count, users_name *name,
-                      bool (*counts)(const struct settings_user *first, const struct settings_user *second),
-                      struct users_twice *twice_r);
 /* Two rows that have one name; indexes count from 0. */
 struct users_pair {
     size_t first, second;
@@ -38,7 +24,5 @@ struct users_pair *users_all_twice(const struct settings_user *users, size_t cou
  */
 void users_warn_of_source(const struct settings *s, size_t first, const char *name,
                           struct settings_list *warnings);
-/* Are two names the same, A-Z folded? */
-bool users_same_name(const char *a, const char *b);
 
 #endif

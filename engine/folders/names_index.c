@@ -97,3 +97,21 @@ size_t names_index_find(struct names_index *index, struct slice text)
     slot = slot_of(index, text, hash_of(index, text));
     return slot->text ? slot->value : NAMES_INDEX_NONE;
 }
+
+bool names_index_add_folded(struct names_index *index, struct slice text, size_t value)
+{
+    char *folded = slice_dup_folded(text);
+    bool added = names_index_add(index, slice_of(folded, text.size), value);
+
+    free(folded);
+    return added;
+}
+
+size_t names_index_find_folded(struct names_index *index, struct slice text)
+{
+    char *folded = slice_dup_folded(text);
+    size_t value = names_index_find(index, slice_of(folded, text.size));
+
+    free(folded);
+    return value;
+}

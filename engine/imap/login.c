@@ -1,6 +1,6 @@
 /* From the greeting to `ready`: rows in the order of a good login. Every handler returns the next
  * state; go() alone assigns it. Who logs in, and as whom, is login_auth.c. RFC 9051 6.1, 6.2; RFC 2971, 4978, 5161. */
-#include "engine/imap/login_inner.h"
+#include "engine/imap/login_private.h"
 #include "io/base/log.h"
 
 #include <assert.h>
@@ -37,7 +37,7 @@ bool login_send(struct session *s, const char *format, ...)
     return output_put(s, slice_of(text, (size_t)n));
 }
 
-enum login_state login_answered_no(struct session *s, const struct resp *resp)
+static enum login_state answered_no(struct session *s, const struct resp *resp)
 {
     struct verdict_about about = { .doing = VERDICT_LOGIN, .worked_before = false };
     struct err err;
@@ -84,7 +84,7 @@ static enum login_state not_imap(struct session *s, struct slice said)
     char shown[80], why[160];
 
     if (verdict_is_busy(said))
-        return login_answered_no(s, &bye);
+        return answered_no(s, &bye);
     err_printable(shown, sizeof shown, said.data ? said.data : "", said.size);
     snprintf(why, sizeof why, "the greeting is not IMAP: \"%s\"", shown);
     return login_refuse(s, why);
@@ -100,7 +100,7 @@ static enum login_state greeting_received(struct session *s, const struct resp *
         struct resp bye = *resp;
 
         bye.status = RESP_BYE; /* no other refusal can greet (RFC 9051 7.1) */
-        return login_answered_no(s, &bye);
+        return answered_no(s, &bye);
     }
     err_printable(s->greeting, sizeof s->greeting, resp->text.data ? resp->text.data : "", resp->text.size);
     if (preauth) {
@@ -131,7 +131,7 @@ static enum login_state capability_send(struct session *s)
 
 static enum login_state capability_received(struct session *s, const struct resp *resp)
 {
-    return resp->status == RESP_OK ? LOGIN_AUTH : login_answered_no(s, resp);
+    return resp->status == RESP_OK ? LOGIN_AUTH : answered_no(s, resp);
 }
 
 /* ---- STARTTLS, RFC 9051 6.2.1 ---- */
@@ -177,7 +177,7 @@ static enum login_state capability_in_received(struct session *s, const struct r
 {
     if (resp->status == RESP_OK)
         return LOGIN_ENABLE;
-    return login_answered_no(s, resp);
+    return answered_no(s, resp);
 }
 
 /* ---- ENABLE, ID, COMPRESS: none of them is needed ---- */
@@ -304,7 +304,7 @@ void login_receive(struct session *s, const struct resp *resp)
         verdict_is_login_refusal(resp->text)) {
         struct resp bye = { .kind = RESP_STATUS, .status = RESP_BYE, .text = resp->text };
 
-        login_answered_no(s, &bye); /* L18 */
+        answered_no(s, &bye); /* L18 */
         return;
     }
     if (resp->kind != RESP_TAGGED)

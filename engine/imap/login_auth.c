@@ -1,6 +1,6 @@
 /* Who logs in, and as whom: the LOGIN command, the mechanisms of SASL, and an administrator who becomes the user.
  * RFC 9051 6.2.2, 6.2.3; RFC 4959. */
-#include "engine/imap/login_inner.h"
+#include "engine/imap/login_private.h"
 #include "engine/imap/quote.h"
 #include "engine/imap/scram.h"
 

@@ -87,7 +87,7 @@ static void faults_are_named(void **state)
         if (!strstr(fault, rows[i].says))
             fail_msg("row %zu: %s", i, fault);
         assert_int_equal(err.code, 78);
-        assert_int_equal(split.count, 0);
+        assert_int_equal(split.shard_of.count, 0);
     }
 }
 
