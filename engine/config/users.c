@@ -1,8 +1,8 @@
 #include "engine/config/users.h"
 
 #include "engine/config/invisible.h"
-#include "engine/config/nearest.h"
 #include "engine/config/text.h"
+#include "engine/config/users_header.h"
 #include "engine/config/users_rows.h"
 #include "engine/config/users_twice.h"
 #include "engine/config/value.h"
@@ -15,36 +15,6 @@
 
 #define SHOWN_MAX 60
 
-enum column {
-    COLUMN_ADDRESS,
-    COLUMN_USER_NAME,
-    COLUMN_PASSWORD,
-    COLUMN_USER_ROOT,
-    COLUMN_TARGET_USER_NAME,
-    COLUMN_TARGET_PASSWORD,
-    COLUMN_PASSWORD_FILE,
-    COLUMN_MAX_MESSAGE_SIZE,
-    COLUMN_EXCLUDE_FOLDERS,
-    COLUMN_WAVE,
-    COLUMN_COUNT
-};
-
-static const struct {
-    const char *name;
-    const char *help;
-} columns[COLUMN_COUNT] = {
-    { "EmailAddress", "the target mailbox; each at most once" },
-    { "UserName", "the login name at the source" },
-    { "Password", "the password at the source" },
-    { "UserRoot", "folder prefix at the source" },
-    { "TargetUserName", "the login name at the target; EmailAddress when empty" },
-    { "TargetPassword", "the password at the target, for preset = imap" },
-    { "PasswordFile", "in place of Password: a file whose first line is the password" },
-    { "MaxMessageSize", "in place of the policy's max-message-size" },
-    { "ExcludeFolders", "in place of the policy's exclude-folders" },
-    { "Wave", "the group that moves together, such as 1 or physics; --wave takes it alone" },
-};
-
 /* Where two cells of a row stand; 0: the cell is not there. */
 struct row_columns {
     unsigned address, target;
@@ -56,9 +26,7 @@ struct csv {
     struct settings *settings;
     struct users_need need;
     struct settings_list *warnings;
-    enum column order[COLUMN_COUNT]; /* by position in a row */
-    unsigned width;                  /* cells a row */
-    bool has_column[COLUMN_COUNT];
+    struct users_header header;
     struct row_columns *columns; /* by user */
     size_t first_user;         /* of this file in settings->users */
     bool has_passwords;
@@ -74,135 +42,6 @@ struct csv {
 static int shown(struct slice text)
 {
     return (int)(text.size < SHOWN_MAX ? text.size : SHOWN_MAX);
-}
-
-/* The header */
-
-/* Such a name makes a row a header; a cell of data may be "Password", and often is one. */
-static bool names_column(struct slice text)
-{
-    text = invisible_trim(text);
-    for (unsigned i = 0; i < COLUMN_COUNT; i++)
-        if (i != COLUMN_PASSWORD && i != COLUMN_TARGET_PASSWORD &&
-            slice_equal_nocase(text, slice_cstr(columns[i].name)))
-            return true;
-    return false;
-}
-
-/* Whether the first row is a header at all. If it is not, it is a user's, and nothing of it may be shown. */
-static bool is_header(const struct users_cell *cells, unsigned count)
-{
-    bool known = false;
-
-    for (unsigned i = 0; i < count; i++) {
-        if (slice_find(cells[i].text, '@') != SIZE_MAX)
-            return false;
-        known |= names_column(cells[i].text);
-    }
-    return known;
-}
-
-static const char *column_names(char *out, size_t cap)
-{
-    size_t used = 0;
-
-    for (unsigned i = 0; i < COLUMN_COUNT && used < cap; i++)
-        used += (size_t)snprintf(out + used, cap - used, "%s%s", i ? ", " : "; those there are: ", columns[i].name);
-    return out;
-}
-
-static bool read_column(struct csv *f, const struct users_cell *cell)
-{
-    struct slice name = invisible_trim(cell->text);
-    struct nearest near;
-    char hint[80], all[200];
-
-    nearest_init(&near, name);
-    for (unsigned i = 0; i < COLUMN_COUNT; i++) {
-        if (slice_equal_nocase(name, slice_cstr(columns[i].name))) {
-            if (f->has_column[i])
-                return users_refuse(&f->in, cell->at, "%s: the column is there twice", columns[i].name);
-            f->has_column[i] = true;
-            f->order[f->width++] = (enum column)i;
-            return true;
-        }
-        nearest_offer(&near, columns[i].name);
-    }
-    if (name.size == 0)
-        return users_refuse(&f->in, cell->at, "a column without a name");
-    nearest_text(&near, "", "", hint, sizeof hint);
-    return users_refuse(&f->in, cell->at, "%.*s: unknown column%s", shown(name), name.data,
-                  hint[0] ? hint : column_names(all, sizeof all));
-}
-
-/* How many columns the line has when it is divided so. A header has neither quotes within nor line ends. */
-static unsigned columns_of(struct slice line, char between)
-{
-    struct slice part;
-    unsigned known = 0;
-
-    while (slice_split(&line, between, &part)) {
-        part = invisible_trim(part);
-        if (part.size > 1 && part.data[0] == '"' && part.data[part.size - 1] == '"')
-            part = slice_from(slice_first(part, part.size - 1), 1);
-        known += names_column(part);
-    }
-    return known;
-}
-
-static struct slice line_here(const struct csv *f)
-{
-    struct slice rest = slice_of(f->in.data + f->in.at, f->in.size - f->in.at);
-
-    return slice_trim(slice_first(rest, slice_find(rest, '\n')));
-}
-
-/* By the header: spreadsheets write what is usual in their country. Excel's first line "sep=;" says it in words, and is
- * no row. */
-static void find_comma(struct csv *f)
-{
-    static const char all[] = { ',', ';', '\t' };
-    struct slice line = line_here(f);
-    unsigned most = 0;
-
-    f->in.comma = ',';
-    if (line.size == 5 && slice_starts_nocase(line, SLICE("sep=")) && memchr(all, line.data[4], sizeof all)) {
-        users_skip_line(&f->in);
-        users_skip_blank(&f->in);
-        f->in.comma = line.data[4];
-        line = line_here(f);
-    }
-    for (unsigned i = 0; i < sizeof all; i++) {
-        unsigned count = columns_of(line, all[i]);
-
-        if (count > most) {
-            most = count;
-            f->in.comma = all[i];
-        }
-    }
-}
-
-static bool read_header(struct csv *f)
-{
-    struct users_cell cells[COLUMN_COUNT + 1];
-    struct users_place begin;
-    unsigned count;
-
-    users_skip_blank(&f->in);
-    find_comma(f);
-    begin = f->in.here;
-    if (!users_read_row(&f->in, cells, COLUMN_COUNT + 1, &count))
-        return false;
-    if (!is_header(cells, count <= COLUMN_COUNT ? count : COLUMN_COUNT + 1))
-        return users_refuse(&f->in, begin, "line %u must be the header: EmailAddress,UserName,Password,...",
-                      begin.line);
-    for (unsigned i = 0; i < count && i <= COLUMN_COUNT; i++)
-        if (!read_column(f, &cells[i]))
-            return false;
-    for (unsigned i = COLUMN_ADDRESS; i <= COLUMN_USER_NAME; i++)
-        if (!f->has_column[i])
-            return users_refuse(&f->in, begin, "%s: the column is missing from the header", columns[i].name);
-    return true;
 }
 
 /* A row */
@@ -288,14 +127,14 @@ static void count_line_ends(struct csv *f, const struct users_cell *cell)
 }
 
 /* A cell with a line end is two that a lost quote made one, most often. A password may hold what it likes. */
-static bool text_sane(struct csv *f, enum column column, struct slice text, struct users_place at)
+static bool text_sane(struct csv *f, enum users_column column, struct slice text, struct users_place at)
 {
-    const char *fault = column == COLUMN_PASSWORD || column == COLUMN_TARGET_PASSWORD ? NULL : value_line_fault(text);
+    const char *fault = column == USERS_COLUMN_PASSWORD || column == USERS_COLUMN_TARGET_PASSWORD ? NULL : value_line_fault(text);
 
-    return !fault || users_refuse(&f->in, at, "%s: has %s; is a quote missing?", columns[column].name, fault);
+    return !fault || users_refuse(&f->in, at, "%s: has %s; is a quote missing?", users_column_name(column), fault);
 }
 
-static bool store_cell(struct csv *f, struct settings_user *user, enum column column,
+static bool store_cell(struct csv *f, struct settings_user *user, enum users_column column,
                        const struct users_cell *cell)
 {
     struct slice text = invisible_trim(cell->text);
@@ -303,13 +142,13 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum column co
     /* A password keeps its blanks; one of blanks alone is a slip. */
     if (text.size == 0)
         return true;
-    if ((column <= COLUMN_USER_NAME || column == COLUMN_TARGET_USER_NAME) && invisible_in(text))
+    if ((column <= USERS_COLUMN_USER_NAME || column == USERS_COLUMN_TARGET_USER_NAME) && invisible_in(text))
         return users_refuse(&f->in, cell->at, "%s: %.*s: has a character within that is not seen (U+%04X); type it anew",
-                      columns[column].name, shown(text), text.data, (unsigned)invisible_in(text));
+                      users_column_name(column), shown(text), text.data, (unsigned)invisible_in(text));
     if (!text_sane(f, column, text, cell->at))
         return false;
     switch (column) {
-    case COLUMN_ADDRESS:
+    case USERS_COLUMN_ADDRESS:
         if (invisible_quote_in(text))
             return users_refuse(&f->in, cell->at, "EmailAddress: %.*s: has a typographic quote (U+%04X) within; type it anew",
                           shown(text), text.data, (unsigned)invisible_quote_in(text));
@@ -318,33 +157,33 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum column co
                           shown(text), text.data);
         user->email_address = slice_dup(text);
         break;
-    case COLUMN_USER_NAME:
+    case USERS_COLUMN_USER_NAME:
         user->user_name = slice_dup(text);
         break;
-    case COLUMN_PASSWORD:
+    case USERS_COLUMN_PASSWORD:
         count_blanks(f, cell);
         count_line_ends(f, cell);
         user->password = secret_create(cell->text);
         f->has_passwords = true;
         break;
-    case COLUMN_USER_ROOT:
+    case USERS_COLUMN_USER_ROOT:
         user->user_root = slice_dup(text);
         break;
-    case COLUMN_TARGET_USER_NAME:
+    case USERS_COLUMN_TARGET_USER_NAME:
         user->target_user_name = slice_dup(text);
         break;
-    case COLUMN_TARGET_PASSWORD:
+    case USERS_COLUMN_TARGET_PASSWORD:
         count_blanks(f, cell);
         count_line_ends(f, cell);
         user->target_password = secret_create(cell->text);
         f->has_passwords = true;
         f->target_password_unused |= f->settings->target.preset != SETTINGS_PRESET_IMAP;
         break;
-    case COLUMN_PASSWORD_FILE:
+    case USERS_COLUMN_PASSWORD_FILE:
         if (user->password)
             return users_refuse(&f->in, cell->at, "PasswordFile: contradicts Password; keep one of them");
         return store_password_file(f, user, cell);
-    case COLUMN_MAX_MESSAGE_SIZE:
+    case USERS_COLUMN_MAX_MESSAGE_SIZE:
         if (!value_size(text, &user->max_message_bytes) || user->max_message_bytes == 0 ||
             user->max_message_bytes > SETTINGS_MESSAGE_BYTES_MAX)
             return users_refuse(&f->in, cell->at,
@@ -355,12 +194,12 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum column co
             f->first_tiny = cell->at;
         }
         break;
-    case COLUMN_EXCLUDE_FOLDERS:
+    case USERS_COLUMN_EXCLUDE_FOLDERS:
         return store_exclude(f, user, cell);
-    case COLUMN_WAVE:
+    case USERS_COLUMN_WAVE:
         user->wave = slice_dup(text);
         break;
-    case COLUMN_COUNT:
+    case USERS_COLUMN_COUNT:
         break;
     }
     return true;
@@ -397,11 +236,11 @@ static bool store_row(struct csv *f, const struct users_cell *cells, unsigned co
     size_t index = s->user_count - f->first_user;
     struct settings_user *user;
 
-    if (count != f->width)
+    if (count != f->header.width)
         return users_refuse(&f->in, begin, "the row has %u cell%s, the header %u%s%s%s", count, count == 1 ? "" : "s",
-                            f->width, count > f->width ? "; a cell with a " : "",
-                            count <= f->width ? "" : comma_name(f->in.comma),
-                            count > f->width ? " within stands in quotes" : "");
+                            f->header.width, count > f->header.width ? "; a cell with a " : "",
+                            count <= f->header.width ? "" : comma_name(f->in.comma),
+                            count > f->header.width ? " within stands in quotes" : "");
     if (index >= USERS_ROWS_MAX)
         return users_refuse(&f->in, begin, "more than %u users; split the batch", USERS_ROWS_MAX);
     if ((index & (index - 1)) == 0)
@@ -410,14 +249,14 @@ static bool store_row(struct csv *f, const struct users_cell *cells, unsigned co
     user->line = begin.line;
     f->columns[index] = (struct row_columns){ begin.column, 0 };
     /* In the order of the table, so that Password comes before what contradicts it. */
-    for (unsigned column = 0; column < COLUMN_COUNT; column++)
-        for (unsigned i = 0; i < f->width; i++)
-            if (f->order[i] == column) {
-                if (column == COLUMN_ADDRESS)
+    for (unsigned column = 0; column < USERS_COLUMN_COUNT; column++)
+        for (unsigned i = 0; i < f->header.width; i++)
+            if (f->header.order[i] == column) {
+                if (column == USERS_COLUMN_ADDRESS)
                     f->columns[index].address = cells[i].at.column;
-                else if (column == COLUMN_TARGET_USER_NAME)
+                else if (column == USERS_COLUMN_TARGET_USER_NAME)
                     f->columns[index].target = cells[i].at.column;
-                if (!store_cell(f, user, f->order[i], &cells[i]))
+                if (!store_cell(f, user, f->header.order[i], &cells[i]))
                     return false;
             }
     return check_row(f, user, begin);
@@ -486,11 +325,11 @@ static bool read_rows(struct csv *f)
     f->in.err_r = &err;
     while (whole && users_skip_blank(&f->in)) {
         struct users_place begin = f->in.here;
-        struct users_cell cells[COLUMN_COUNT];
+        struct users_cell cells[USERS_COLUMN_COUNT];
         unsigned count;
 
-        whole = users_read_row(&f->in, cells, COLUMN_COUNT, &count);
-        if (whole && (users_row_is_blank(cells, count, COLUMN_COUNT) || store_row(f, cells, count, begin)))
+        whole = users_read_row(&f->in, cells, USERS_COLUMN_COUNT, &count);
+        if (whole && (users_row_is_blank(cells, count, USERS_COLUMN_COUNT) || store_row(f, cells, count, begin)))
             continue;
         if (faults.count == 0)
             first = place;
@@ -519,7 +358,7 @@ static bool parse(struct csv *f)
         config_text_position(slice_of(f->in.data, f->in.size), fault, &at.line, &at.column);
         return users_refuse(&f->in, at, "%s", f->in.data[fault] ? "not UTF-8" CONFIG_TEXT_CONVERT : "a NUL byte");
     }
-    if (!read_header(f) || !read_rows(f))
+    if (!users_header_read(&f->header, &f->in) || !read_rows(f))
         return false;
     if (f->settings->user_count == f->first_user)
         return users_refuse(&f->in, f->in.here, "no users after the header");
@@ -588,11 +427,4 @@ bool users_parse(struct settings *s, char *text, size_t size, const char *name,
     }
     *has_passwords_r = f.has_passwords;
     return ok;
-}
-
-void users_describe(void (*tell)(void *context, const char *column, const char *help),
-                    void *context)
-{
-    for (unsigned i = 0; i < COLUMN_COUNT; i++)
-        tell(context, columns[i].name, columns[i].help);
 }

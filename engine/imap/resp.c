@@ -20,11 +20,6 @@ static const struct {
     { "QUOTA", RESP_QUOTA },
 };
 
-const char *resp_status_name(enum resp_status status)
-{
-    return status_names[status];
-}
-
 bool resp_has_code(const struct resp *resp, const char *code)
 {
     return slice_equal_nocase(resp->code, slice_cstr(code));

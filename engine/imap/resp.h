@@ -39,6 +39,5 @@ struct resp {
 
 void resp_parse(struct resp *resp_r, struct slice line);
 bool resp_has_code(const struct resp *resp, const char *code);
-const char *resp_status_name(enum resp_status status);
 
 #endif

@@ -219,7 +219,7 @@ static bool write_text(struct session *s, struct cmd *cmd)
     return true;
 }
 
-void output_fill(struct session *s)
+static void output_fill(struct session *s)
 {
     bool going = true;
 

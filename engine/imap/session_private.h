@@ -144,12 +144,12 @@ void session_notify(struct session *s);
 uint32_t session_tag(struct session *s);
 void session_start(struct session *s, struct cmd *cmd); /* queues it; takes ownership */
 void session_end_cmd(struct session *s, struct cmd *cmd, const struct err *err);
-void session_notice(struct session *s, struct slice text);
 void session_useful(struct session *s); /* something came that a command waits for */
+/* The command of this kind in flight that was sent first, or NULL. */
+struct cmd *session_oldest(const struct session *s, enum cmd_kind kind);
 
 /* session_output.c */
 bool output_put(struct session *s, struct slice text); /* login only; small */
-void output_fill(struct session *s);
 void output_deinit(struct output *out);
 /* Whether a literal of this size may go without the server's go-ahead (RFC 7888: with LITERAL- up to 4,096 bytes). */
 bool session_nonsync(const struct session *s, uint64_t size_bytes);
@@ -157,6 +157,12 @@ bool session_nonsync(const struct session *s, uint64_t size_bytes);
 /* session_search.c; cmd: the SEARCH that is answered, or NULL */
 void replies_search(struct session *s, struct cmd *cmd, const struct resp *resp);
 void replies_esearch(struct session *s, struct cmd *cmd, const struct resp *resp);
+
+/* session_mailboxes.c: untagged LIST, LSUB, XLIST; STATUS; NAMESPACE */
+void replies_list(struct session *s, const struct resp *resp);
+void replies_status_row(struct session *s, const struct resp *resp);
+void replies_namespace(struct session *s, const struct resp *resp);
+void replies_namespace_none(struct cmd *cmd); /* OK without a row: all mail lies at the root */
 
 /* session_commands.c: LIST "" "", in place of a NAMESPACE that was refused */
 void session_root(struct session *s, void (*row)(void *context, const struct session_namespace *ns),

@@ -12,24 +12,11 @@
 
 #define ROWS_SLACK       1000u
 #define OPEN_SLACK       100000u /* a server may know of more than it told */
-/* More than these is no list of a mailbox's folders: who goes on is waited for as for one who says nothing of use. */
-#define LIST_ROWS_USEFUL  200000u
-#define LIST_BYTES_USEFUL (128u << 20) /* of names */
 /* Fields of a header and keywords of a message: more, in the mean of many, are no answer to a listing either. */
 #define ROW_BYTES_USEFUL (8u << 10)
 #define ROWS_SLACK_BYTES (16u << 20)
 /* Of a row, in an array that is moved when it grows. */
 #define ROW_KEPT_BYTES   256u
-
-static struct cmd *oldest(const struct session *s, enum cmd_kind kind)
-{
-    if (s->flight.by_kind[kind] == 0)
-        return NULL;
-    for (struct cmd *cmd = s->flight_first; cmd; cmd = cmd->next)
-        if (cmd->kind == kind)
-            return cmd;
-    return NULL;
-}
 
 /* The FETCH of kind that asked for uid; uid 0: the oldest. */
 static struct cmd *fetch_of(const struct session *s, enum cmd_kind kind, uint32_t uid)
@@ -279,84 +266,6 @@ static void fetch_received(struct session *s, const struct resp *resp)
         row_received(s, cmd, &item.row);
 }
 
-/* ---- mailboxes ---- */
-
-static void list_received(struct session *s, const struct resp *resp)
-{
-    struct cmd *cmd = oldest(s, CMD_LIST);
-    struct imap_list_row row;
-
-    if (!cmd && (cmd = oldest(s, CMD_ROOT))) {
-        /* LIST "" "": the root, whose delimiter is everybody's. */
-        struct session_namespace ns = { .kind = SESSION_NAMESPACE_PERSONAL };
-
-        if (list_root_parse(&row, resp->rest, &s->scratch) && !cmd->got_data) {
-            cmd->got_data = true;
-            ns.delimiter = row.delimiter;
-            cmd->u.namespaces.row(cmd->context, &ns);
-        }
-        return;
-    }
-    if (!cmd || !cmd->u.list.row)
-        return;
-    if (!list_row_parse(&row, resp->rest, &s->scratch))
-        return;
-    if (resp->data == RESP_LSUB)
-        row.attributes |= IMAP_MAILBOX_SUBSCRIBED;
-    cmd->got_data = true;
-    cmd->u.list.bytes += row.name.size;
-    if (cmd->u.list.rows++ < LIST_ROWS_USEFUL && cmd->u.list.bytes <= LIST_BYTES_USEFUL)
-        session_useful(s);
-    cmd->u.list.row(cmd->context, &row);
-    /* Counted by the list itself, which outlives the command. */
-    (void)session_keeps(s, cmd, 0);
-}
-
-static bool same_mailbox(struct slice a, struct slice b)
-{
-    return slice_equal(a, b) || (slice_equal_nocase(a, SLICE("INBOX")) && slice_equal_nocase(b, SLICE("INBOX")));
-}
-
-/* A STATUS answers the command that named the mailbox, else LIST-STATUS; a name that nobody can have
- * asked for in this form (F30) answers the oldest STATUS. */
-static void status_received(struct session *s, const struct resp *resp)
-{
-    struct imap_status status;
-    struct slice name;
-    struct cmd *cmd;
-
-    if (!list_status_parse(&name, &status, resp->rest, &s->scratch))
-        return;
-    for (cmd = s->flight.by_kind[CMD_STATUS] ? s->flight_first : NULL; cmd; cmd = cmd->next)
-        if (cmd->kind == CMD_STATUS && !cmd->got_data && same_mailbox(cmd->name, name))
-            break;
-    if (!cmd) {
-        struct cmd *list = oldest(s, CMD_LIST);
-
-        if (list && list->u.list.status) {
-            list->u.list.status(list->context, name, &status);
-            return;
-        }
-        cmd = oldest(s, CMD_STATUS);
-        if (!cmd || cmd->got_data || s->flight.by_kind[CMD_STATUS] > 1)
-            return;
-    }
-    cmd->got_data = true;
-    cmd->u.status(cmd->context, &status);
-}
-
-static void namespace_row(void *context, unsigned kind, struct slice prefix, char delimiter)
-{
-    struct cmd *cmd = context;
-    struct session_namespace ns = { .prefix = prefix, .delimiter = delimiter };
-
-    ns.kind = kind == 0   ? SESSION_NAMESPACE_PERSONAL
-              : kind == 1 ? SESSION_NAMESPACE_OTHERS
-                          : SESSION_NAMESPACE_SHARED;
-    cmd->got_data = true;
-    cmd->u.namespaces.row(cmd->context, &ns);
-}
-
 /* ---- the rest ---- */
 
 static void flags_received(struct session *s, const struct resp *resp)
@@ -407,16 +316,16 @@ void replies_data(struct session *s, const struct resp *resp)
     case RESP_LIST:
     case RESP_LSUB:
     case RESP_XLIST:
-        list_received(s, resp);
+        replies_list(s, resp);
         break;
     case RESP_MAILBOX_STATUS:
-        status_received(s, resp);
+        replies_status_row(s, resp);
         break;
     case RESP_SEARCH:
-        replies_search(s, oldest(s, CMD_SEARCH), resp);
+        replies_search(s, session_oldest(s, CMD_SEARCH), resp);
         break;
     case RESP_ESEARCH:
-        replies_esearch(s, oldest(s, CMD_SEARCH), resp);
+        replies_esearch(s, session_oldest(s, CMD_SEARCH), resp);
         break;
     case RESP_FLAGS:
         flags_received(s, resp);
@@ -426,12 +335,10 @@ void replies_data(struct session *s, const struct resp *resp)
         s->login.capabilities = true;
         break;
     case RESP_NAMESPACE:
-        cmd = oldest(s, CMD_NAMESPACE);
-        if (cmd)
-            list_namespace_each(resp->rest, namespace_row, cmd);
+        replies_namespace(s, resp);
         break;
     case RESP_QUOTA:
-        cmd = oldest(s, CMD_QUOTA);
+        cmd = session_oldest(s, CMD_QUOTA);
         if (cmd && list_quota_parse(&quota, resp->rest))
             cmd->u.quota(cmd->context, &quota);
         break;
@@ -530,7 +437,7 @@ void replies_tagged_ok(struct session *s, struct cmd *cmd, const struct resp *re
     if (cmd->kind == CMD_APPEND)
         append_uids(cmd, resp);
     if (cmd->kind == CMD_NAMESPACE && !cmd->got_data)
-        namespace_row(cmd, 0, slice_of(NULL, 0), '\0');
+        replies_namespace_none(cmd);
     if (cmd->kind == CMD_LOGOUT)
         s->life = SESSION_LEAVING;
     session_end_cmd(s, cmd, NULL);

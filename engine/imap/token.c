@@ -5,7 +5,7 @@ struct token token_of(struct slice line)
     return (struct token){ line.data, line.data ? line.data + line.size : line.data };
 }
 
-void token_spaces(struct token *t)
+static void token_spaces(struct token *t)
 {
     while (t->at < t->end && (*t->at == ' ' || *t->at == '\t'))
         t->at++;

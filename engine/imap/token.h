@@ -32,7 +32,6 @@ struct token_string {
 };
 
 struct token token_of(struct slice line);
-void token_spaces(struct token *t);
 bool token_done(struct token *t); /* nothing but spaces and line ends is left */
 /* Takes byte c when it is next, after spaces. */
 bool token_take(struct token *t, char c);

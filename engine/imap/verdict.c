@@ -139,7 +139,9 @@ static const enum err_class plain_no[VERDICT_DOING_COUNT] = {
     [VERDICT_FETCH] = TRANSIENT, [VERDICT_CREATE] = PERMANENT, [VERDICT_APPEND] = PERMANENT,
 };
 
-uint32_t verdict_backoff_ms(struct slice text)
+/* "Suggested Backoff Time: N milliseconds" anywhere in text: N, at most UINT32_MAX; 0 when there is
+ * none or it is garbled. */
+static uint32_t verdict_backoff_ms(struct slice text)
 {
     static const struct slice words = { "suggested backoff time", 22 };
     size_t at = slice_find_nocase(text, words);
@@ -192,7 +194,9 @@ static bool matches(const struct row *row, const struct resp *resp, const struct
            ((row->code && resp_has_code(resp, row->code)) || says(resp, row->text));
 }
 
-bool verdict_is_about_password(const struct resp *resp)
+/* Of a refused login: whether the words are about name and password (T14), or about the mechanism
+ * itself, which then says nothing about the password. Neither: the server does not tell. */
+static bool verdict_is_about_password(const struct resp *resp)
 {
     static const char *const words[] = { "credential", "password", "login fail",  "login error",
                                          "authentication fail", "authentication error",
@@ -205,7 +209,7 @@ bool verdict_is_about_password(const struct resp *resp)
     return false;
 }
 
-bool verdict_is_about_mechanism(const struct resp *resp)
+static bool verdict_is_about_mechanism(const struct resp *resp)
 {
     static const char *const words[] = { "mechanism", "not supported", "unsupported", "not implemented",
                                          "not available", "unrecognized authentication" };

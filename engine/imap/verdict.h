@@ -29,13 +29,6 @@ struct verdict_about {
 /* resp: tagged NO or BAD, untagged BYE, or a line of no form. Fills *err_r but `doing`. Returns false
  * when the answer is no failure at all ("some of the messages no longer exist", quirk B23). */
 bool verdict_of(const struct resp *resp, const struct verdict_about *about, struct err *err_r);
-/* "Suggested Backoff Time: N milliseconds" anywhere in text: N, at most UINT32_MAX; 0 when there is
- * none or it is garbled. */
-uint32_t verdict_backoff_ms(struct slice text);
-/* Of a refused login: whether the words are about name and password (T14), or about the mechanism
- * itself, which then says nothing about the password. Neither: the server does not tell. */
-bool verdict_is_about_password(const struct resp *resp);
-bool verdict_is_about_mechanism(const struct resp *resp);
 /* A login was refused (err: its verdict) for the way of logging in, so that another may be tried.
  * spent: what was made from the password had been sent. */
 bool verdict_is_about_way(const struct resp *resp, const struct err *err, bool spent);

@@ -127,11 +127,6 @@ struct exo_ports exo_ports(const struct exo *exo)
                                exo->listeners[2].port, exo->listeners[3].port };
 }
 
-const char *exo_ca_pem(const struct exo *exo)
-{
-    return exo->ca_pem;
-}
-
 const char *exo_ca_file(const struct exo *exo)
 {
     return exo->ca_file;
@@ -161,6 +156,32 @@ static bool set_live(struct exo *exo, const char *key, const char *value, struct
     return true;
 }
 
+/* At most 32. */
+static bool fault_add(struct exo *exo, const struct exo_fault *fault, struct err *err_r)
+{
+    bool ok;
+
+    pthread_mutex_lock(&exo->lock);
+    ok = exo->fault_count < EXO_FAULTS_MAX;
+    if (ok) {
+        size_t i = exo->fault_count;
+
+        exo->faults[i] = *fault;
+        exo->fault_state[i].seen = exo->fault_state[i].fired = 0;
+        atomic_store(&exo->fault_count, i + 1);
+    }
+    pthread_mutex_unlock(&exo->lock);
+    return ok || err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0,
+                         "more than %u faults", EXO_FAULTS_MAX);
+}
+
+static void faults_clear(struct exo *exo)
+{
+    pthread_mutex_lock(&exo->lock);
+    atomic_store(&exo->fault_count, 0);
+    pthread_mutex_unlock(&exo->lock);
+}
+
 bool exo_set(struct exo *exo, const char *key, const char *value, struct err *err_r)
 {
     struct exo_fault fault;
@@ -168,9 +189,9 @@ bool exo_set(struct exo *exo, const char *key, const char *value, struct err *er
     if (strcmp(key, "mailbox") == 0)
         return exo_mailbox_set(exo, value, err_r);
     if (strcmp(key, "fault") == 0)
-        return exo_fault_parse(value, &fault, err_r) && exo_fault_add(exo, &fault, err_r);
+        return exo_fault_parse(value, &fault, err_r) && fault_add(exo, &fault, err_r);
     if (strcmp(key, "faults") == 0 && strcmp(value, "clear") == 0) {
-        exo_faults_clear(exo);
+        faults_clear(exo);
         return true;
     }
     return set_live(exo, key, value, err_r);
@@ -262,31 +283,6 @@ void exo_revoke(struct exo *exo, const char *address)
     pthread_mutex_unlock(&exo->map_lock);
 }
 
-bool exo_fault_add(struct exo *exo, const struct exo_fault *fault, struct err *err_r)
-{
-    bool ok;
-
-    pthread_mutex_lock(&exo->lock);
-    ok = exo->fault_count < EXO_FAULTS_MAX;
-    if (ok) {
-        size_t i = exo->fault_count;
-
-        exo->faults[i] = *fault;
-        exo->fault_state[i].seen = exo->fault_state[i].fired = 0;
-        atomic_store(&exo->fault_count, i + 1);
-    }
-    pthread_mutex_unlock(&exo->lock);
-    return ok || err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0,
-                         "more than %u faults", EXO_FAULTS_MAX);
-}
-
-void exo_faults_clear(struct exo *exo)
-{
-    pthread_mutex_lock(&exo->lock);
-    atomic_store(&exo->fault_count, 0);
-    pthread_mutex_unlock(&exo->lock);
-}
-
 bool exo_mailbox_messages(struct exo *exo, const char *address,
                           bool (*message)(void *context, const struct exo_message_view *view),
                           void *context)
@@ -321,51 +317,4 @@ bool exo_mailbox_messages(struct exo *exo, const char *address,
     }
     pthread_mutex_unlock(&m->lock);
     return true;
-}
-
-bool exo_mailbox_store(struct exo *exo, const char *address, const char *folder, uint32_t flags,
-                       int64_t date, struct slice text)
-{
-    struct exo_mailbox *m = exo_mailbox_find(exo, address);
-    size_t header = exo_header_end(text);
-    struct exo_message *message;
-    enum exo_keep keep;
-    struct exo_folder *f;
-
-    if (!m)
-        return false;
-    pthread_mutex_lock(&exo->config_lock);
-    keep = exo->config.keep;
-    pthread_mutex_unlock(&exo->config_lock);
-    if (header == SIZE_MAX)
-        header = text.size;
-    message = exo_message_create(
-        keep, slice_dup(slice_first(text, keep == EXO_KEEP_BODY ? text.size : header)),
-        keep == EXO_KEEP_BODY ? text.size : header, header);
-    message->flags = flags;
-    message->date = date;
-    message->size = text.size;
-    EVP_Digest(text.data, text.size, message->sha256, NULL, EVP_sha256(), NULL);
-    pthread_mutex_lock(&m->lock);
-    f = exo_folder_make(m, slice_cstr(folder));
-    if (f)
-        exo_folder_add(m, f, message);
-    else
-        exo_message_free(message);
-    pthread_mutex_unlock(&m->lock);
-    return f != NULL;
-}
-
-bool exo_mailbox_folder(struct exo *exo, const char *address, const char *folder)
-{
-    struct exo_mailbox *m = exo_mailbox_find(exo, address);
-    bool made = false;
-
-    if (!m)
-        return false;
-    pthread_mutex_lock(&m->lock);
-    if (!exo_folder_find(m, slice_cstr(folder)))
-        made = exo_folder_make(m, slice_cstr(folder)) != NULL;
-    pthread_mutex_unlock(&m->lock);
-    return made;
 }

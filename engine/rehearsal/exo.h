@@ -162,9 +162,7 @@ struct exo_ports {
     uint16_t imap, imap_plain, token, control; /* 0: not open */
 };
 struct exo_ports exo_ports(const struct exo *exo);
-/* The CA that signed the certificate: its PEM text, and its file ("" when in memory only).
- * Borrowed until exo_stop. */
-const char *exo_ca_pem(const struct exo *exo);
+/* File of the CA that signed the certificate ("" when in memory only). Borrowed until exo_stop. */
 const char *exo_ca_file(const struct exo *exo);
 
 /* Changes a live field while it runs; further keys: "mailbox" (see exo_mailbox_set), "fault"
@@ -229,9 +227,6 @@ struct exo_fault {
 /* "point=stored action=reset every=7 limit=3", words in any order. Points: before-plus,
  * mid-literal, last-byte, stored, delayed, ok, command, greeting. text= takes the rest. */
 bool exo_fault_parse(const char *text, struct exo_fault *fault_r, struct err *err_r) ERR_CHECK;
-/* At most 32. */
-bool exo_fault_add(struct exo *exo, const struct exo_fault *fault, struct err *err_r) ERR_CHECK;
-void exo_faults_clear(struct exo *exo);
 
 /* ---- What is there ---- */
 
@@ -260,12 +255,6 @@ struct exo_message_view {
 bool exo_mailbox_messages(struct exo *exo, const char *address,
                           bool (*message)(void *context, const struct exo_message_view *view),
                           void *context);
-/* Stores a message without a session; makes the folder. Budget and counters are not touched.
- * False when there is no such mailbox. */
-bool exo_mailbox_store(struct exo *exo, const char *address, const char *folder, uint32_t flags,
-                       int64_t date, struct slice message);
-/* Makes a folder (modified UTF-7). False when the mailbox is missing or the folder exists. */
-bool exo_mailbox_folder(struct exo *exo, const char *address, const char *folder);
 
 struct exo_stats {
     double seconds;                                  /* since the start */

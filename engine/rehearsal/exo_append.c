@@ -15,37 +15,6 @@ static struct exo_session *session(struct exo_conn *c)
     return c->state;
 }
 
-bool exo_flags_parse(struct exo_args *args, uint32_t *flags_r, bool *unknown_r)
-{
-    static const struct {
-        const char *name;
-        uint32_t flag;
-    } known[] = { { "\\Seen", EXO_SEEN },       { "\\Answered", EXO_ANSWERED },
-                  { "\\Flagged", EXO_FLAGGED }, { "\\Deleted", EXO_DELETED },
-                  { "\\Draft", EXO_DRAFT },     { "$MDNSent", EXO_MDNSENT } };
-    struct slice atom;
-
-    *flags_r = 0;
-    *unknown_r = false;
-    if (!exo_arg_is(args, '('))
-        return false;
-    while (!exo_arg_is(args, ')')) {
-        size_t i;
-
-        if (!exo_arg_atom(args, &atom))
-            return false;
-        for (i = 0; i < sizeof known / sizeof *known; i++)
-            if (slice_equal_nocase(atom, slice_cstr(known[i].name)))
-                break;
-        if (i < sizeof known / sizeof *known)
-            *flags_r |= known[i].flag;
-        else
-            *unknown_r = true;
-        (void)exo_arg_space(args);
-    }
-    return true;
-}
-
 bool exo_append_is(struct slice command)
 {
     struct exo_args args = { command };

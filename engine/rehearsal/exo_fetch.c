@@ -14,7 +14,7 @@ static struct exo_session *session(struct exo_conn *c)
     return c->state;
 }
 
-void exo_flags_format(uint32_t flags, char *out, size_t cap)
+static void exo_flags_format(uint32_t flags, char *out, size_t cap)
 {
     snprintf(out, cap, "%s%s%s%s%s%s", flags & EXO_SEEN ? " \\Seen" : "",
              flags & EXO_ANSWERED ? " \\Answered" : "", flags & EXO_FLAGGED ? " \\Flagged" : "",

@@ -99,6 +99,17 @@ bool exo_fault_strikes(struct exo_conn *c, enum exo_point point, const char *com
 /* Carries out its action on the connection. */
 void exo_fault_act(struct exo_conn *c, const struct exo_fault *fault);
 
+/* ---- exo_verbs.c ---- */
+
+/* Carries out the command that was collected (session->cmd), or refuses it. */
+void exo_command_run(struct exo_conn *c);
+/* Of an APPEND that was collected up to its message: whether it was answered before that begins. */
+bool exo_command_refused(struct exo_conn *c);
+/* Keeps the tag of what was collected, for an answer. */
+void exo_command_tag(struct exo_conn *c);
+/* Flags in parentheses; *unknown_r when one is not Exchange's. */
+bool exo_flags_parse(struct exo_args *args, uint32_t *flags_r, bool *unknown_r);
+
 /* ---- exo_login.c ---- */
 
 void exo_cmd_capability(struct exo_conn *c, struct exo_args args);
@@ -143,8 +154,6 @@ bool exo_append_body(struct exo_conn *c);
 void exo_append_end(struct exo_conn *c, struct slice rest);
 /* The connection is going. */
 void exo_append_gone(struct exo_conn *c);
-/* Flags in parentheses; *unknown_r when one is not Exchange's. */
-bool exo_flags_parse(struct exo_args *args, uint32_t *flags_r, bool *unknown_r);
 
 /* ---- exo_fetch.c and exo_search.c ---- */
 
@@ -152,7 +161,6 @@ void exo_cmd_fetch(struct exo_conn *c, struct exo_args args, bool by_uid);
 /* Writes more answers; true when something changed. */
 bool exo_fetch_step(struct exo_conn *c);
 void exo_fetch_gone(struct exo_conn *c);
-void exo_flags_format(uint32_t flags, char *out, size_t cap);
 void exo_cmd_store(struct exo_conn *c, struct exo_args args, bool by_uid);
 void exo_cmd_search(struct exo_conn *c, struct exo_args args, bool by_uid);
 void exo_cmd_copy(struct exo_conn *c, struct exo_args args, bool by_uid, bool move);

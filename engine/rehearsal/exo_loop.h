@@ -84,6 +84,14 @@ void exo_workers_stop(struct exo *exo);
 void exo_timer_set(struct exo_worker *w, struct exo_timer *t, uint64_t at_ms);
 void exo_timer_stop(struct exo_worker *w, struct exo_timer *t);
 
+/* ---- exo_conn.c ---- */
+
+/* Owns fd from here on, also where the connection comes to nothing. */
+void exo_conn_open(struct exo_worker *w, int fd, const struct exo_listener *listener);
+/* Goes on until nothing moves. The connection may be gone afterwards. */
+void exo_conn_pump(struct exo_conn *c);
+/* Closes it; it must not be among those that are ready. */
+void exo_conn_free(struct exo_conn *c);
 /* Input rests for `ms`, then resume runs. */
 void exo_conn_wait(struct exo_conn *c, uint32_t ms, void (*resume)(struct exo_conn *conn));
 /* Appends to `out`; a connection whose peer does not read is reset when out_max is reached. */

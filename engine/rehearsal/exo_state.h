@@ -158,7 +158,6 @@ void exo_folder_expunge(struct exo_mailbox *m, struct exo_folder *f, size_t inde
 /* text: what is kept of the literal, taken over; finds the Message-ID in its header. */
 struct exo_message *exo_message_create(enum exo_keep keep, char *text, size_t text_bytes,
                                        size_t header_bytes);
-void exo_message_free(struct exo_message *message);
 /* The value of a header field, unfolded no further; empty when there is none. */
 struct slice exo_header_value(struct slice header, const char *name);
 /* End of the header (behind its empty line), or SIZE_MAX when it is not all there. */

@@ -111,6 +111,14 @@ struct exo_mailbox *exo_mailbox_make(struct exo *exo, const char *address, const
     return m;
 }
 
+static void message_free(struct exo_message *message)
+{
+    if (message) {
+        free(message->text);
+        free(message);
+    }
+}
+
 void exo_mailboxes_free(struct exo *exo)
 {
     struct exo_mailbox *m = exo->listed;
@@ -122,7 +130,7 @@ void exo_mailboxes_free(struct exo *exo)
             struct exo_folder *f = m->folders[i];
 
             for (size_t k = 0; k < f->count; k++)
-                exo_message_free(f->messages[k]);
+                message_free(f->messages[k]);
             free(f->messages);
             free(f->expunged);
             free(f->name);
@@ -211,7 +219,7 @@ void exo_folder_expunge(struct exo_mailbox *m, struct exo_folder *f, size_t inde
     f->count--;
     m->bytes -= message->size;
     m->message_count--;
-    exo_message_free(message);
+    message_free(message);
 }
 
 size_t exo_header_end(struct slice text)
@@ -273,12 +281,4 @@ struct exo_message *exo_message_create(enum exo_keep keep, char *text, size_t te
     message->id_at = id.size ? (uint32_t)(id.data - text) : 0;
     message->id_bytes = (uint32_t)id.size;
     return message;
-}
-
-void exo_message_free(struct exo_message *message)
-{
-    if (message) {
-        free(message->text);
-        free(message);
-    }
 }

@@ -1,20 +1,16 @@
+/* The endpoint that gives tokens: grants, and the answers of Microsoft's to them. */
 #include "engine/rehearsal/exo_http.h"
+#include "engine/rehearsal/exo_jwt.h"
 
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
 #include <jansson.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-
-#define AUDIENCE "https://outlook.office365.com"
-#define ROLE     "IMAP.AccessAsApp"
-#define SCOPE    "IMAP.AccessAsUser.All"
-#define JWT_MAX  16384
 
 #define DEVICE_INTERVAL_MS 1000u
 #define DEVICE_SLOWER_MS   5000u /* RFC 8628 3.5 */
@@ -29,122 +25,6 @@ static void guid(char *out)
         abort();
     exo_hex(bytes, sizeof bytes, hex);
     snprintf(out, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
-}
-
-/* ---- access tokens ---- */
-
-static void seal(struct exo *exo, struct slice signed_part, uint8_t mac[32])
-{
-    unsigned size = 32;
-
-    HMAC(EVP_sha256(), exo->token_key, sizeof exo->token_key,
-         (const unsigned char *)signed_part.data, signed_part.size, mac, &size);
-}
-
-char *exo_token_create(struct exo *exo, const struct exo_token *t)
-{
-    int64_t now = time(NULL);
-    json_t *claims = json_pack(
-        "{s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "aud", t->audience ? t->audience : AUDIENCE, "tid",
-        t->tenant_id ? t->tenant_id : exo->config.tenant_id, "iat", (json_int_t)now, "nbf",
-        (json_int_t)now, "exp", (json_int_t)(now + t->life_s), "appid", exo->config.client_id,
-        "ver", "1.0");
-    const char *role = t->role ? t->role : ROLE;
-    uint8_t mac[32];
-    struct buf out;
-    char *text, *token;
-    bool ok;
-
-    if (t->user) {
-        json_object_set_new(claims, "scp", json_string_nocheck(SCOPE));
-        json_object_set_new(claims, "upn", json_string_nocheck(t->user));
-    } else {
-        json_object_set_new(claims, "oid", json_string_nocheck(EXO_PRINCIPAL_ID));
-        if (role[0])
-            json_object_set_new(claims, "roles", json_pack("[s]", role));
-    }
-    text = json_dumps(claims, JSON_COMPACT);
-    buf_init(&out, JWT_MAX);
-    ok = text &&
-         exo_base64_encode(&out, SLICE("{\"typ\":\"JWT\",\"alg\":\"RS256\",\"kid\":\"simulated\"}"),
-                           true) &&
-         buf_append(&out, SLICE(".")) && exo_base64_encode(&out, slice_cstr(text), true);
-    if (ok) {
-        seal(exo, buf_slice(&out), mac);
-        ok = buf_append(&out, SLICE(".")) &&
-             exo_base64_encode(&out, slice_of((char *)mac, 32), true);
-    }
-    token = ok ? slice_dup(buf_slice(&out)) : mem_text("");
-    buf_deinit(&out);
-    free(text);
-    json_decref(claims);
-    return token;
-}
-
-/* Splits a JWT; header and claims as JSON (to be decref'd), the part that is signed, the raw
- * signature appended to `signature`. */
-static bool jwt_open(struct slice jwt, json_t **header_r, json_t **claims_r, struct slice *signed_r,
-                     struct buf *signature)
-{
-    size_t first = slice_find(jwt, '.'), second;
-    struct buf text;
-
-    *header_r = *claims_r = NULL;
-    if (first == SIZE_MAX || jwt.size > JWT_MAX)
-        return false;
-    second = slice_find(slice_from(jwt, first + 1), '.');
-    if (second == SIZE_MAX)
-        return false;
-    second += first + 1;
-    buf_init(&text, JWT_MAX);
-    if (exo_base64_decode(&text, slice_first(jwt, first)))
-        *header_r = json_loadb(text.data ? text.data : "", text.size, 0, NULL);
-    buf_clear(&text);
-    if (exo_base64_decode(&text, slice_of(jwt.data + first + 1, second - first - 1)))
-        *claims_r = json_loadb(text.data ? text.data : "", text.size, 0, NULL);
-    buf_deinit(&text);
-    *signed_r = slice_first(jwt, second);
-    return *header_r && *claims_r && exo_base64_decode(signature, slice_from(jwt, second + 1));
-}
-
-static const char *claim(const json_t *claims, const char *name)
-{
-    const char *text = json_string_value(json_object_get(claims, name));
-
-    return text ? text : "";
-}
-
-enum exo_token_verdict exo_token_judge(struct exo *exo, struct slice token, int64_t *expires_r,
-                                       char *user_r, size_t cap)
-{
-    json_t *header = NULL, *claims = NULL;
-    struct slice body;
-    struct buf signature;
-    uint8_t mac[32];
-    bool good, principal;
-
-    pthread_mutex_lock(&exo->config_lock);
-    principal = exo->config.principal;
-    pthread_mutex_unlock(&exo->config_lock);
-    buf_init(&signature, JWT_MAX);
-    good = jwt_open(token, &header, &claims, &body, &signature) && signature.size == 32;
-    if (good) {
-        const char *aud = claim(claims, "aud");
-        const char *role = json_string_value(json_array_get(json_object_get(claims, "roles"), 0));
-        bool delegated = strcmp(claim(claims, "scp"), SCOPE) == 0 && claim(claims, "upn")[0];
-
-        seal(exo, body, mac);
-        *expires_r = json_integer_value(json_object_get(claims, "exp"));
-        snprintf(user_r, cap, "%s", delegated ? claim(claims, "upn") : "");
-        good = memcmp(mac, signature.data + signature.head, 32) == 0 && *expires_r > time(NULL) &&
-               (strcmp(aud, AUDIENCE) == 0 || strcmp(aud, "https://outlook.office.com") == 0) &&
-               strcmp(claim(claims, "tid"), exo->config.tenant_id) == 0 &&
-               (delegated || (role && strcmp(role, ROLE) == 0 && principal));
-    }
-    buf_deinit(&signature);
-    json_decref(header);
-    json_decref(claims);
-    return good ? EXO_TOKEN_GOOD : EXO_TOKEN_REFUSED;
 }
 
 /* ---- grants: refresh tokens, device codes, used assertions ---- */
@@ -281,7 +161,7 @@ static void give(struct exo_conn *c, const char *user)
         guid(refresh);
         (void)grant_add(exo, refresh, user, 90 * 86400);
         json_object_set_new(o, "refresh_token", json_string(refresh));
-        json_object_set_new(o, "scope", json_string(AUDIENCE "/" SCOPE));
+        json_object_set_new(o, "scope", json_string(EXO_JWT_AUDIENCE "/" EXO_JWT_SCOPE));
     }
     pthread_mutex_lock(&exo->lock);
     exo->stats.tokens++;
@@ -310,7 +190,7 @@ static bool signature_good(EVP_PKEY *key, bool pss, struct slice text, const str
 
 static bool thumbprint_good(struct exo *exo, const json_t *header)
 {
-    const char *sha256 = claim(header, "x5t#S256"), *sha1 = claim(header, "x5t");
+    const char *sha256 = exo_jwt_claim(header, "x5t#S256"), *sha1 = exo_jwt_claim(header, "x5t");
     struct buf bytes;
     bool good = false;
 
@@ -330,23 +210,23 @@ static bool assertion_good(struct exo *exo, struct slice jwt)
     int64_t now = time(NULL);
     bool good;
 
-    buf_init(&signature, JWT_MAX);
-    good = jwt_open(jwt, &header, &claims, &body, &signature);
+    buf_init(&signature, EXO_JWT_MAX);
+    good = exo_jwt_open(jwt, &header, &claims, &body, &signature);
     if (good) {
-        const char *alg = claim(header, "alg"), *id = exo->config.client_id;
+        const char *alg = exo_jwt_claim(header, "alg"), *id = exo->config.client_id;
         bool pss = strcmp(alg, "PS256") == 0;
 
-        good = (pss || strcmp(alg, "RS256") == 0) && strcmp(claim(claims, "iss"), id) == 0 &&
-               strcmp(claim(claims, "sub"), id) == 0 && claim(claims, "jti")[0] &&
-               strstr(claim(claims, "aud"), "/oauth2/v2.0/token") &&
+        good = (pss || strcmp(alg, "RS256") == 0) && strcmp(exo_jwt_claim(claims, "iss"), id) == 0 &&
+               strcmp(exo_jwt_claim(claims, "sub"), id) == 0 && exo_jwt_claim(claims, "jti")[0] &&
+               strstr(exo_jwt_claim(claims, "aud"), "/oauth2/v2.0/token") &&
                json_integer_value(json_object_get(claims, "exp")) > now &&
                json_integer_value(json_object_get(claims, "nbf")) <= now + 300 &&
-               (claim(header, "x5t#S256")[0] || claim(header, "x5t")[0]);
+               (exo_jwt_claim(header, "x5t#S256")[0] || exo_jwt_claim(header, "x5t")[0]);
         if (good && exo->client_key)
             good = thumbprint_good(exo, header) &&
                    signature_good(exo->client_key, pss, body, &signature);
         /* A jti is good once. */
-        good = good && grant_add(exo, claim(claims, "jti"), "", 600);
+        good = good && grant_add(exo, exo_jwt_claim(claims, "jti"), "", 600);
     }
     buf_deinit(&signature);
     json_decref(header);
@@ -357,12 +237,12 @@ static bool assertion_good(struct exo *exo, struct slice jwt)
 static void credentials(struct exo_conn *c, struct slice form)
 {
     struct exo *exo = c->worker->exo;
-    char secret[256], scope[256] = "", *assertion = mem_alloc(JWT_MAX);
+    char secret[256], scope[256] = "", *assertion = mem_alloc(EXO_JWT_MAX);
 
     (void)exo_form_field(form, "scope", scope, sizeof scope);
-    if (strcmp(scope, AUDIENCE "/.default") != 0)
+    if (strcmp(scope, EXO_JWT_AUDIENCE "/.default") != 0)
         refuse_known(c, 1002012);
-    else if (exo_form_field(form, "client_assertion", assertion, JWT_MAX)) {
+    else if (exo_form_field(form, "client_assertion", assertion, EXO_JWT_MAX)) {
         if (assertion_good(exo, slice_cstr(assertion)))
             give(c, NULL);
         else
@@ -384,7 +264,7 @@ static void device_start(struct exo_conn *c, struct slice form)
     char code[40], user[256], scope[512] = "";
 
     (void)exo_form_field(form, "scope", scope, sizeof scope);
-    if (!strstr(scope, SCOPE)) {
+    if (!strstr(scope, EXO_JWT_SCOPE)) {
         refuse_known(c, 70011);
         return;
     }
