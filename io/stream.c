@@ -354,11 +354,6 @@ void stream_by_line(struct stream *s, bool on)
     s->by_line = on || (s->security == STREAM_STARTTLS && !s->tls);
 }
 
-void stream_hide(struct stream *s, bool on)
-{
-    wire_hide(s->wire, on);
-}
-
 void stream_start_tls(struct stream *s)
 {
     assert(s->security == STREAM_STARTTLS && s->role && !s->tls);

@@ -102,10 +102,6 @@ void stream_start_tls(struct stream *stream);
  * received. Inflated bytes beyond 64 KiB per call are delivered in pieces. */
 void stream_start_deflate(struct stream *stream);
 
-/* What is written while on goes into no transcript (LOG_TRACE). Lines of LOGIN and AUTHENTICATE are
- * recognised and hidden in any case; this is for what else is secret. */
-void stream_hide(struct stream *stream, bool on);
-
 void stream_facts(const struct stream *stream, struct stream_facts *facts_r);
 /* What was written, in bytes on the wire: how many the other side's kernel has acknowledged, and how many it has not,
  * those that were not yet handed to ours included. 0 and 0 where the kernel does not tell. */

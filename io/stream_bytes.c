@@ -208,7 +208,7 @@ void stream_input(struct stream *s)
     }
 }
 
-bool stream_unsent(const struct stream *s)
+static bool stream_unsent(const struct stream *s)
 {
     return stream_withheld(s) || (s->conn && conn_unsent(s->conn));
 }

@@ -95,7 +95,6 @@ void stream_input(struct stream *s);
 bool stream_input_held(const struct stream *s);
 /* Moves what was written towards the socket, tells `writable`. */
 void stream_output(struct stream *s);
-bool stream_unsent(const struct stream *s);
 /* Whether the last byte written certainly never reached the kernel. */
 bool stream_withheld(const struct stream *s);
 void stream_bytes_drop(struct stream *s);

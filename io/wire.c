@@ -14,12 +14,10 @@ struct side {
     char line[LINE_BYTES], end[24];
     size_t line_size, end_size;
     uint64_t literal_bytes; /* still to come, not shown */
-    bool hidden;            /* part of this line was sent while hiding */
 };
 
 struct wire {
     char name[280];
-    bool hide;
     char tag[40]; /* of the LOGIN or AUTHENTICATE under way, or "" */
     struct side sides[2];
 };
@@ -41,12 +39,6 @@ void wire_destroy(struct wire **w)
 {
     free(*w);
     *w = NULL;
-}
-
-void wire_hide(struct wire *w, bool on)
-{
-    if (w)
-        w->hide = on;
 }
 
 static struct slice word(struct slice *rest)
@@ -101,9 +93,7 @@ static void line_end(struct wire *w, int direction)
     size_t shown = SIZE_MAX;
 
     side->literal_bytes = literal_size(side);
-    if (side->hidden) {
-        shown = 0;
-    } else if (w->tag[0] && direction == SENT) {
+    if (w->tag[0] && direction == SENT) {
         shown = 0;
     } else if (direction == SENT) {
         shown = credential_start(w, line);
@@ -119,7 +109,6 @@ static void line_end(struct wire *w, int direction)
     log_line(LOG_TRACE, "wire", "%s %s: %.*s%s%s", w->name, arrow, (int)line.size, line.data,
              shown != SIZE_MAX ? "[hidden]" : "", side->line_size == LINE_BYTES ? "[...]" : "");
     side->line_size = side->end_size = 0;
-    side->hidden = false;
 }
 
 static void bytes_seen(struct wire *w, int direction, struct slice bytes)
@@ -141,7 +130,6 @@ static void bytes_seen(struct wire *w, int direction, struct slice bytes)
             continue;
         }
         bytes = slice_from(bytes, 1);
-        side->hidden |= direction == SENT && w->hide;
         if (c == '\n') {
             line_end(w, direction);
         } else if (c != '\r') {

@@ -166,7 +166,8 @@ int state_dir_file(const struct state_dir *state_dir, const char *name, int flag
     return fd;
 }
 
-bool state_dir_file_judged(const struct state_dir *state_dir, const char *name, struct err *err_r)
+/* The same look without opening, for who opens by name; what is not there is fine. */
+static bool state_dir_file_judged(const struct state_dir *state_dir, const char *name, struct err *err_r)
 {
     char *path = state_dir_path(state_dir, name);
     struct stat st;

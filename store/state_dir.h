@@ -28,8 +28,6 @@ void state_dir_close(struct state_dir *state_dir);
 /* Opens a file of the folder, or makes it (0600); -1 with errno, EPERM where it is a link, has other names, is no plain
  * file or another user's. */
 int state_dir_file(const struct state_dir *state_dir, const char *name, int flags);
-/* The same look without opening, for who opens by name; what is not there is fine. */
-bool state_dir_file_judged(const struct state_dir *state_dir, const char *name, struct err *err_r) ERR_CHECK;
 /* A path in the folder, from malloc. */
 char *state_dir_path(const struct state_dir *state_dir, const char *name);
 

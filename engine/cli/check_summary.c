@@ -55,7 +55,9 @@ static const char *single_words(const char *type)
                                                     : "these users";
 }
 
-bool check_judge(const struct check_result *results, size_t count, bool source, bool shared,
+/* Of one side. shared: one secret, or one application, signs in for all users. False when no user
+ * of this side was to be checked. */
+static bool check_judge(const struct check_result *results, size_t count, bool source, bool shared,
                  struct check_verdict *v)
 {
     const struct check_result *first = NULL;

@@ -25,10 +25,6 @@ struct check_verdict {
     bool server; /* the fault is not the users' */
     char text[480];
 };
-/* Of one side. shared: one secret, or one application, signs in for all users. False when no user
- * of this side was to be checked. */
-bool check_judge(const struct check_result *results, size_t count, bool source, bool shared,
-                 struct check_verdict *verdict_r);
 
 /* A line or two for people; users that fail by the same type stand together. */
 void check_print_summary(const struct check_result *results, size_t count, bool source, bool shared,

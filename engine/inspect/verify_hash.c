@@ -21,6 +21,9 @@ struct batch_read {
     uint64_t bytes;
 };
 
+/* Goes on, with the folder selected on the visit. Lost connections leave it `broken`. */
+static void hashing_go(struct hashing *h);
+
 static struct hash_item *item_of(struct batch_read *b, uint32_t uid)
 {
     uint32_t low = b->first, high = b->first + b->count;
@@ -234,7 +237,7 @@ static void send_batch(struct hashing *h)
                          &body_events, batch_ended, b);
 }
 
-void hashing_go(struct hashing *h)
+static void hashing_go(struct hashing *h)
 {
     if (!visit_is_ready(h->visit)) {
         h->broken = true;

@@ -31,8 +31,6 @@ struct hashing {
     void *context;
 };
 
-/* Goes on, with the folder selected on the visit. Lost connections leave it `broken`. */
-void hashing_go(struct hashing *hashing);
 /* After the visit came back and the folder is selected again. */
 void hashing_resume(struct hashing *hashing);
 

@@ -10,7 +10,7 @@ bool exam_rewrites(const struct exam *exam)
     return exam->verifier->config->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
 }
 
-void exam_tell(struct exam *exam, enum verify_what what, const char *folder, uint32_t uid,
+static void exam_tell(struct exam *exam, enum verify_what what, const char *folder, uint32_t uid,
                struct slice message_id)
 {
     struct verify_user *r = exam->result;
@@ -49,7 +49,8 @@ void exam_tell(struct exam *exam, enum verify_what what, const char *folder, uin
     err_printable(d->message_id, sizeof d->message_id, message_id.data, message_id.size);
 }
 
-void exam_told_late(struct exam *exam)
+/* What was told last is such a copy as `tidy` is for. */
+static void exam_told_late(struct exam *exam)
 {
     struct verify_user *r = exam->result;
 

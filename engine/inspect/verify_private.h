@@ -87,10 +87,6 @@ void exam_strange_begin(struct exam *exam);
 void exam_strange_end(struct exam *exam);
 
 bool exam_rewrites(const struct exam *exam);
-void exam_tell(struct exam *exam, enum verify_what what, const char *folder, uint32_t uid,
-               struct slice message_id);
-/* What was told last is such a copy as `tidy` is for. */
-void exam_told_late(struct exam *exam);
 
 /* A folder of so many messages at the source that no run has begun with. */
 void exam_tell_unjudged(struct exam *exam, const char *folder, uint64_t messages);

@@ -1,6 +1,7 @@
 #include "engine/message/policy.h"
 
-uint64_t policy_message_bytes_max(const struct settings *settings,
+/* The message's own limit in bytes: the user's when given, else the policy's. */
+static uint64_t policy_message_bytes_max(const struct settings *settings,
                                   const struct settings_user *user)
 {
     return user->max_message_bytes ? user->max_message_bytes : settings->policy.max_message_bytes;

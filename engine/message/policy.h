@@ -7,9 +7,6 @@
 #include "engine/settings/settings.h"
 #include "store/record.h"
 
-/* The message's own limit in bytes: the user's when given, else the policy's. */
-uint64_t policy_message_bytes_max(const struct settings *settings,
-                                  const struct settings_user *user);
 /* SKIP_NONE: copy it. A message whose date is not known passes the date limits. */
 enum skip_reason policy_judge(const struct settings *settings, const struct settings_user *user,
                               const struct message_record *message);

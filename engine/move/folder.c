@@ -467,6 +467,15 @@ void folder_count_excluded(struct folder *folder, const struct tally *before, ui
     push_touch(folder);
 }
 
+/* Counts the folder as done for the display, once. */
+static void folder_maybe_done(struct folder *folder)
+{
+    if (!folder->counted_done && folder->pull == PULL_DONE && folder_pending(folder) == 0) {
+        folder->counted_done = true;
+        count(&folder->account->reactor->counters.folders_done, 1);
+    }
+}
+
 void folder_count_end(struct folder *folder, enum message_state from, enum message_state to,
                       uint64_t bytes, uint64_t messages)
 {
@@ -516,14 +525,6 @@ void folder_want_stored(struct folder *folder)
 {
     folder->account->told++;
     reactor_submit(folder->account->reactor, store_op_new(STORE_OP_FLUSH, 0, 0), wanted_stored, folder);
-}
-
-void folder_maybe_done(struct folder *folder)
-{
-    if (!folder->counted_done && folder->pull == PULL_DONE && folder_pending(folder) == 0) {
-        folder->counted_done = true;
-        count(&folder->account->reactor->counters.folders_done, 1);
-    }
 }
 
 uint64_t folder_pending(const struct folder *folder)

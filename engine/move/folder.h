@@ -241,8 +241,6 @@ void folder_count_end(struct folder *folder, enum message_state from, enum messa
 /* The journal was told of messages to fetch that are not in the ring: once it has them durably, the
  * queue may look for them there. A look before that would find nothing and never come back. */
 void folder_want_stored(struct folder *folder);
-/* Counts the folder as done for the display, once. */
-void folder_maybe_done(struct folder *folder);
 uint64_t folder_pending(const struct folder *folder);
 
 #endif

@@ -145,7 +145,8 @@ void login_over(struct worker *w)
     w->scout = false;
 }
 
-void login_endpoint(const struct settings_endpoint *endpoint, struct tls_role *tls,
+/* The part of login_describe that needs no account: for check, folders and bench. */
+static void login_endpoint(const struct settings_endpoint *endpoint, struct tls_role *tls,
                     struct link_config *config_r)
 {
     *config_r = (struct link_config){

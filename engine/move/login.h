@@ -32,8 +32,4 @@ bool login_has_room(const struct account_side *side, uint64_t now_ms);
 void login_as(const struct settings *settings, enum side side, const struct settings_user *user,
               struct tls_role *tls, const struct secret *token, struct link_config *config_r);
 
-/* The part of login_describe that needs no account: for check, folders and bench. */
-void login_endpoint(const struct settings_endpoint *endpoint, struct tls_role *tls,
-                    struct link_config *config_r);
-
 #endif

@@ -56,7 +56,8 @@ void pull_end(struct worker *worker)
 
 /* ---- which folder ------------------------------------------------------------------------- */
 
-bool pull_has_bodies(const struct folder *f)
+/* Bodies of the folder wait to be fetched, and this run fetches bodies. */
+static bool pull_has_bodies(const struct folder *f)
 {
     return !account_only_looks(f->account) && !f->account->day_over[SIDE_SOURCE] && f->pull == PULL_BODIES &&
            (f->wanted.count > 0 || f->wanted.more || f->wanted.later_count > 0);

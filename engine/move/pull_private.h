@@ -64,8 +64,6 @@ struct pull {
     struct pull_missing missing;
 };
 
-/* Bodies of the folder wait to be fetched, and this run fetches bodies. */
-bool pull_has_bodies(const struct folder *f);
 /* The worker gives its folder back; nothing of it may be in flight on this worker. */
 void pull_folder_release(struct worker *w);
 /* Something was done: what goes wrong from here on has a cause of its own, and starts to count anew. */

@@ -26,7 +26,8 @@
 #define FOUND_PART    4       /* ... one of so many that tried: they differ */
 #define REST_MS       1800000 /* after they were found to differ */
 
-bool cohort_same_wait(uint64_t a, uint64_t b)
+/* Two pauses that may be told by equal budgets. */
+static bool cohort_same_wait(uint64_t a, uint64_t b)
 {
     double low = (double)(a < b ? a : b), high = (double)(a < b ? b : a);
 

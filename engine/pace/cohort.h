@@ -43,8 +43,6 @@ struct cohort {
     uint64_t made;
 };
 
-/* Two pauses that may be told by equal budgets. */
-bool cohort_same_wait(uint64_t a_ms, uint64_t b_ms);
 /* A lane that was told to wait wait_ms knows its rate (>= 0). */
 void cohort_learnt(struct cohort *k, uint32_t lane, double rate, uint64_t wait_ms, uint64_t now);
 /* The lane is gone, or its limit. */

@@ -138,7 +138,6 @@ struct pace {
 uint64_t pace_advance(struct pace *p, uint64_t now);
 /* A live lane, or the program has a bug. */
 struct lane *pace_lane(const struct pace *p, uint32_t lane);
-double pace_cost(const struct pace *p, uint64_t bytes);
 /* Puts the lane where it belongs: ready, later, or nowhere. */
 void pace_place(struct pace *p, uint32_t lane);
 /* This process takes one of so many shares of the connects; later places keep their order. */

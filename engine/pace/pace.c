@@ -96,7 +96,7 @@ struct lane *pace_lane(const struct pace *p, uint32_t lane)
     return &p->lanes[lane];
 }
 
-double pace_cost(const struct pace *p, uint64_t bytes)
+static double pace_cost(const struct pace *p, uint64_t bytes)
 {
     return 1 + (double)bytes / p->config.cost_bytes;
 }

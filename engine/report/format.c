@@ -70,7 +70,8 @@ struct format_text format_seconds(double seconds)
     return f;
 }
 
-unsigned format_hundredths(uint64_t part, uint64_t whole)
+/* part * 100 / whole without overflow, 0..100; 0 for a whole of 0. */
+static unsigned format_hundredths(uint64_t part, uint64_t whole)
 {
     if (whole == 0)
         return 0;

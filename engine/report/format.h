@@ -29,7 +29,5 @@ void format_left(FILE *out, struct slice text, unsigned columns);
 void format_bar(struct buf *out, uint64_t part, uint64_t whole, unsigned columns, bool utf8);
 /* A printable copy (err_printable) of the caller's to free. */
 char *format_printable(struct slice text);
-/* part * 100 / whole without overflow, 0..100; 0 for a whole of 0. */
-unsigned format_hundredths(uint64_t part, uint64_t whole);
 
 #endif

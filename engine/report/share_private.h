@@ -33,8 +33,6 @@ bool share_user(struct share *share, unsigned user, const json_t **user_r,
 /* "FILE: ..." into err_r; returns false. */
 bool share_damaged(const struct share *share, struct err *err_r, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-bool share_foreign(const struct share *share, struct err *err_r, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 
 /* Members of an object. What is missing, or of another type, is "", 0 or false; share_number is
  * false where it is there and no number from 0 to SHARE_NUMBER_MAX. */

@@ -34,7 +34,7 @@ bool share_damaged(const struct share *share, struct err *err_r, const char *for
     return false;
 }
 
-bool share_foreign(const struct share *share, struct err *err_r, const char *format, ...)
+static bool share_foreign(const struct share *share, struct err *err_r, const char *format, ...)
 {
     va_list args;
 

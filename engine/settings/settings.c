@@ -19,7 +19,6 @@ _Static_assert(SETTINGS_LOGIN_BYTES_MAX == CODEC_USER_NAME_BYTES_MAX, "what is t
 #define CONNECTIONS_EXCHANGE 512
 
 struct cloud_hosts {
-    const char *name;
     const char *login_host;
     const char *imap_host;
     const char *app_scope;
@@ -27,18 +26,18 @@ struct cloud_hosts {
 };
 
 static const struct cloud_hosts clouds[] = {
-    [SETTINGS_CLOUD_GLOBAL] = { "global", "login.microsoftonline.com", "outlook.office365.com",
+    [SETTINGS_CLOUD_GLOBAL] = { "login.microsoftonline.com", "outlook.office365.com",
                                 "https://outlook.office365.com/.default",
                                 "https://outlook.office.com/IMAP.AccessAsUser.All offline_access" },
-    [SETTINGS_CLOUD_US_GOV] = { "us-gov", "login.microsoftonline.us", "outlook.office365.us",
+    [SETTINGS_CLOUD_US_GOV] = { "login.microsoftonline.us", "outlook.office365.us",
                                 "https://outlook.office365.us/.default",
                                 "https://outlook.office365.us/IMAP.AccessAsUser.All "
                                 "offline_access" },
-    [SETTINGS_CLOUD_US_DOD] = { "us-dod", "login.microsoftonline.us", "outlook-dod.office365.us",
+    [SETTINGS_CLOUD_US_DOD] = { "login.microsoftonline.us", "outlook-dod.office365.us",
                                 "https://outlook-dod.office365.us/.default",
                                 "https://outlook-dod.office365.us/IMAP.AccessAsUser.All "
                                 "offline_access" },
-    [SETTINGS_CLOUD_CHINA] = { "china", "login.partner.microsoftonline.cn", "partner.outlook.cn",
+    [SETTINGS_CLOUD_CHINA] = { "login.partner.microsoftonline.cn", "partner.outlook.cn",
                                "https://partner.outlook.cn/.default",
                                "https://partner.outlook.cn/IMAP.AccessAsUser.All offline_access" },
 };
@@ -47,17 +46,6 @@ _Static_assert(sizeof clouds / sizeof *clouds == SETTINGS_CLOUD_COUNT, "a row a 
 static const char *const grant_names[] = { "none", "client secret", "certificate", "refresh token",
                                            "service account" };
 _Static_assert(sizeof grant_names / sizeof *grant_names == SETTINGS_GRANT_COUNT, "a name a grant");
-
-const char *settings_preset_name(enum settings_preset preset)
-{
-    return preset == SETTINGS_PRESET_IMAP ? "imap" : "exchange-online";
-}
-
-const char *settings_cloud_name(enum settings_cloud cloud)
-{
-    assert((unsigned)cloud < SETTINGS_CLOUD_COUNT);
-    return clouds[cloud].name;
-}
 
 const char *settings_grant_name(enum settings_grant grant)
 {
@@ -122,7 +110,8 @@ static void endpoint_deinit(struct settings_endpoint *e)
     free(e->oauth.device_url);
 }
 
-void settings_user_deinit(struct settings_user *user)
+/* Frees what the row holds. */
+static void settings_user_deinit(struct settings_user *user)
 {
     free(user->email_address);
     free(user->user_name);

@@ -312,8 +312,6 @@ void settings_list_deinit(struct settings_list *list);
 bool settings_list_has_user(const struct settings_list *list, const struct settings_user *user);
 /* Adds an empty row, which the caller fills; valid until the next call. */
 struct settings_user *settings_user_add(struct settings *s);
-/* Frees what the row holds. */
-void settings_user_deinit(struct settings_user *user);
 /* Frees and drops the rows for which keep says no; the others stay in order. */
 void settings_users_keep(struct settings *s,
                          bool (*keep)(void *context, const struct settings_user *user),
@@ -329,9 +327,6 @@ bool settings_user_in_shard(struct slice email_address, unsigned number, unsigne
 /* True when minute (0..1439 of the local day) is inside. */
 bool settings_window_open(const struct settings_window *window, unsigned minute);
 
-/* The batch file's words ("us-gov", "exchange-online"). */
-const char *settings_preset_name(enum settings_preset preset);
-const char *settings_cloud_name(enum settings_cloud cloud);
 const char *settings_grant_name(enum settings_grant grant); /* "client secret", for people */
 
 #endif
