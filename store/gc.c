@@ -236,6 +236,7 @@ bool gc_holds_whole(struct spool *spool)
     MDB_txn *txn;
     MDB_cursor *cursor = NULL;
     MDB_val k, v;
+    struct key next; /* k is of it, in the next turn */
     bool whole = false;
     int rc = mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn);
 
@@ -244,7 +245,6 @@ bool gc_holds_whole(struct spool *spool)
     rc = mdb_cursor_open(txn, spool->tables[TABLE_BODY], &cursor);
     for (MDB_cursor_op op = MDB_FIRST; !rc && !whole && (rc = mdb_cursor_get(cursor, &k, &v, op)) == 0;
          op = MDB_SET_RANGE) {
-        struct key next;
         uint64_t body;
         uint32_t chunk;
         MDB_val number;

@@ -64,7 +64,8 @@ void folded_end(void)
     if (!terminal || fflush(stdout) != 0)
         return;
     rest = buf_slice(&held);
-    fwrite(rest.data, 1, rest.size, terminal);
+    if (rest.size)
+        fwrite(rest.data, 1, rest.size, terminal);
     fflush(terminal);
     buf_deinit(&held);
 }

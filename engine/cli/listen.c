@@ -99,15 +99,17 @@ static bool is_basic(struct slice base64, struct slice token)
 {
     unsigned char text[768];
     struct slice rest, user;
+    size_t padding = 0;
     int size;
     bool good;
 
     if (base64.size == 0 || base64.size > 1000 || base64.size % 4 ||
         (size = EVP_DecodeBlock(text, (const unsigned char *)base64.data, (int)base64.size)) < 0)
         return false;
+    /* It counts what "=" stands for, of which there are two at most: more is no base64. */
     for (size_t i = base64.size; i && base64.data[i - 1] == '='; i--)
-        size--;
-    rest = slice_of((const char *)text, (size_t)size);
+        padding++;
+    rest = slice_of((const char *)text, padding <= 2 && (size_t)size >= padding ? (size_t)size - padding : 0);
     good = slice_split(&rest, ':', &user) && same_secret(rest, token);
     secret_wipe(text, sizeof text);
     return good;
