@@ -241,7 +241,7 @@ static bool start_next(struct check *check)
     check->next++;
     check->running++;
     check->started_ms = now;
-    if (!check->brief && !check->o->json && e->maildir)
+    if (!check->brief && !check->o->json && e->disk)
         printf("%s %s as %s\n", side_name(t->side), e->host, login_of(t));
     else if (!check->brief && !check->o->json)
         printf("%s %s:%u as %s\n", side_name(t->side), e->host, e->port, login_of(t));

@@ -144,8 +144,8 @@ bool export_file_begin(struct export_file *f, const struct message_record *m, ui
     f->fd = f->mbox;
     f->mbox_start = (int64_t)lseek(f->mbox, 0, SEEK_CUR);
     if (!gmtime_r(&seconds, &tm) ||
-        strftime(line, sizeof line, "From MAILER-DAEMON %a %b %e %H:%M:%S %Y\n", &tm) == 0)
-        snprintf(line, sizeof line, "From MAILER-DAEMON Thu Jan  1 00:00:00 1970\n");
+        strftime(line, sizeof line, "From MAILER-DAEMON %a %b %e %H:%M:%S %Y +0000\n", &tm) == 0)
+        snprintf(line, sizeof line, "From MAILER-DAEMON Thu Jan  1 00:00:00 1970 +0000\n");
     return raw(f, slice_cstr(line), err_r);
 }
 

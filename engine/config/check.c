@@ -333,19 +333,19 @@ static bool check_exchange(const struct config_state *c, struct err *err_r)
 }
 
 /* There is nobody to log in to, and no line to be encrypted. */
-static bool check_maildir(const struct config_state *c, enum config_section section, struct err *err_r)
+static bool check_disk(const struct config_state *c, enum config_section section, struct err *err_r)
 {
     static const char *const of_disks[] = { "url", "connections", "connections-per-user", "bytes-per-day", "read-only" };
 
     if (section == CONFIG_TARGET)
-        return config_fail(c, section, "url", err_r, "a Maildir can only be read: it is no target");
+        return config_fail(c, section, "url", err_r, "mail on a disk can only be read: it is no target");
     for (unsigned i = 0; i < config_key_count(); i++) {
         bool fits = !c->given[section][i].value;
 
         for (size_t k = 0; k < sizeof of_disks / sizeof *of_disks; k++)
             fits |= strcmp(config_keys[i].name, of_disks[k]) == 0;
         if (!fits)
-            return config_fail(c, section, config_keys[i].name, err_r, "is of a server; the url names a Maildir");
+            return config_fail(c, section, config_keys[i].name, err_r, "is of a server; the url names a disk");
     }
     return true;
 }
@@ -359,8 +359,8 @@ static bool check_endpoint(const struct config_state *c, enum config_section sec
     if (!exchange && !e->host && !c->request->local)
         return config_fail(c, section, "url", err_r,
                            "missing; expected a server such as imaps://imap.example.edu");
-    if (e->maildir)
-        return check_maildir(c, section, err_r);
+    if (e->disk)
+        return check_disk(c, section, err_r);
     if (!choose_grant(c, section, err_r) || (exchange && !check_exchange(c, err_r)))
         return false;
     if (e->oauth.grant != SETTINGS_GRANT_NONE && e->auth != AUTH_AUTO && !is_oauth(e->auth))

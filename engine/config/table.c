@@ -99,7 +99,7 @@ const struct config_key config_keys[] = {
       .help = "what kind of server the target is" },
     { "url", IN_EITHER, CONFIG_URL, 0, .value_name = "URL",
       .otherwise = "the cloud's server with preset = exchange-online, else it must be given",
-      .help = "imaps:// is TLS from the first byte, imap:// is STARTTLS; a source may be maildir:/srv/mail/{user}" },
+      .help = "imaps:// is TLS from the first byte, imap:// is STARTTLS; a source may be maildir:/srv/mail/{user} or mbox:/srv/mail/{user}" },
     { "auth", IN_EITHER, CONFIG_WORD, OF_ENDPOINT(auth), .words = auth_words,
       .value_name = "WORD", .fallback = "auto",
       .help = "how to log in; auto takes the strongest way that the server offers; kerio-master, "
@@ -425,8 +425,8 @@ static bool store_url(struct settings_endpoint *e, struct slice value)
     char *host;
     uint16_t port;
 
-    if (value_maildir_url(value, &host)) {
-        replace(&e->maildir, host);
+    if (value_disk_url(value, &host, &e->disk_is_mbox)) {
+        replace(&e->disk, host);
         replace(&e->host, slice_dup(value));
         e->port = 0;
         e->tls.mode = SETTINGS_TLS_NONE;
@@ -434,7 +434,7 @@ static bool store_url(struct settings_endpoint *e, struct slice value)
     }
     if (!value_imap_url(value, &implicit, &host, &port))
         return false;
-    replace(&e->maildir, NULL);
+    replace(&e->disk, NULL);
     replace(&e->host, host);
     e->port = port;
     e->tls.mode = implicit ? SETTINGS_TLS_IMPLICIT : SETTINGS_TLS_STARTTLS;

@@ -50,7 +50,7 @@ static bool source_needs_password(const struct csv *f)
 {
     const struct settings_endpoint *e = &f->settings->source;
 
-    if (!f->need.source || e->maildir || settings_admin_logs_in(e) || e->password_command || e->auth == AUTH_EXTERNAL)
+    if (!f->need.source || e->disk || settings_admin_logs_in(e) || e->password_command || e->auth == AUTH_EXTERNAL)
         return false;
     if (e->oauth.grant == SETTINGS_GRANT_REFRESH_TOKEN)
         return !e->oauth.refresh_token_file;

@@ -364,13 +364,14 @@ static bool has_user(struct slice path)
     return slice_find_nocase(path, SLICE("{user}")) != SIZE_MAX || slice_find_nocase(path, SLICE("{local}")) != SIZE_MAX;
 }
 
-bool value_maildir_url(struct slice text, char **path_r)
+bool value_disk_url(struct slice text, char **path_r, bool *is_mbox_r)
 {
-    struct slice scheme = SLICE("maildir:"), part, rest;
+    struct slice maildir = SLICE("maildir:"), mbox = SLICE("mbox:"), part, rest;
+    bool is_mbox = slice_starts_nocase(text, mbox);
 
-    if (!slice_starts_nocase(text, scheme))
+    if (!is_mbox && !slice_starts_nocase(text, maildir))
         return false;
-    text = slice_from(text, scheme.size);
+    text = slice_from(text, is_mbox ? mbox.size : maildir.size);
     while (slice_starts(text, SLICE("//")))
         text = slice_from(text, 1);
     if (!slice_starts(text, SLICE("/")) || !has_user(text))
@@ -379,6 +380,7 @@ bool value_maildir_url(struct slice text, char **path_r)
         if (slice_equal(part, SLICE("..")))
             return false;
     *path_r = slice_dup(text);
+    *is_mbox_r = is_mbox;
     return true;
 }
 
@@ -409,6 +411,9 @@ const char *value_imap_url_fault(struct slice text)
     if (slice_starts_nocase(text, SLICE("maildir:")))
         return "expected the path of the users' Maildir trees, with {user}, or {local} and {domain}, in it, such as "
                "maildir:/srv/mail/{user}";
+    if (slice_starts_nocase(text, SLICE("mbox:")))
+        return "expected the path of the users' mbox files, with {user}, or {local} and {domain}, in it, such as "
+               "mbox:/srv/mail/{user}";
     if (slice_find(text, '@') != SIZE_MAX)
         return "no user name or password belongs here; expected a server such as imaps://imap.example.edu";
     if (!implicit && !slice_starts_nocase(text, imap))

@@ -31,11 +31,11 @@ bool value_pin(struct slice text, unsigned char pin_r[32]) ERR_CHECK;
 /* "3/10": 1 <= number <= count <= SETTINGS_SHARDS_MAX. */
 bool value_shard(struct slice text, unsigned *number_r, unsigned *count_r) ERR_CHECK;
 
+/* "maildir:/srv/mail/{user}", "mbox:/srv/mail/{user}": *path_r is what stands behind the colon, malloc'ed: an absolute
+ * path in which {user} or {local} stands, else all users would have one tree. */
+bool value_disk_url(struct slice text, char **path_r, bool *is_mbox_r) ERR_CHECK;
 /* "imaps://host", "imap://[::1]:1143": no user, no path but "/". host_r is fresh, without
  * brackets; port_r 0 when none was written. */
-/* "maildir:/srv/mail/{user}": *path_r is what stands behind the colon, malloc'ed: an absolute path in which {user},
- * {local} or {domain} stands, else all users would have one tree. */
-bool value_maildir_url(struct slice text, char **path_r);
 bool value_imap_url(struct slice text, bool *implicit_tls_r, char **host_r,
                     uint16_t *port_r) ERR_CHECK;
 /* What is wrong with a text that value_imap_url refused, in words that repeat nothing of it: it may hold a

@@ -56,6 +56,9 @@ static const struct advice rows[] = {
     { "MaildirUnreadable", "The Maildir tree of this user, or a folder of it, is not there or cannot be read.",
       "Compare the path in the failure with the disk: UserName in users.csv, the path in url, and the rights of the user "
       "that runs mailhaul; then run `retry`.", NULL, false },
+    { "MboxUnreadable", "The mbox files of this user, or one of them, are not there or cannot be read.",
+      "Compare the path in the failure with the disk: UserName in users.csv, the path in url, and the rights of the user "
+      "that runs mailhaul; a file that is no mbox belongs elsewhere, or into exclude-folders; then run `retry`.", NULL, false },
     { "MailboxNotFound", "The target has no mailbox of this address.",
       "Create it or give it a licence, or correct EmailAddress in users.csv. Look with:",
       "Get-Mailbox {mailbox}", false },

@@ -127,6 +127,8 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
         return "TokenFailed";
     if (err->origin == ERR_ORIGIN_MAILDIR)
         return doing == TROUBLE_FETCH ? "MessageUnreadable" : "MaildirUnreadable";
+    if (err->origin == ERR_ORIGIN_MBOX)
+        return doing == TROUBLE_FETCH ? "MessageUnreadable" : "MboxUnreadable";
     if (err->origin == ERR_ORIGIN_TLS && doing <= TROUBLE_LOGIN)
         return "TlsFailed";
     if (trouble_is_memory(err))

@@ -503,7 +503,7 @@ static void link_ready(void *context)
 
     tell_connection(p, AT_LOGIN);
     tell_token(p, false);
-    if (p->endpoint->maildir)
+    if (p->endpoint->disk)
         snprintf(detail, sizeof detail, "none: %.150s is read as it lies on the disk", p->endpoint->host);
     else
         snprintf(detail, sizeof detail, "as %.150s%s%.150s", p->user, id[0] ? ", server " : "", id);

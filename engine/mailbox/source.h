@@ -1,5 +1,5 @@
 /* Where mail is read from. Read this header first: it is all that what copies, lists, compares or exports mail knows
- * of the place the mail is in. engine/mailbox/imap reads from an IMAP session, engine/mailbox/maildir from a Maildir
+ * of the place the mail is in. engine/mailbox/imap reads from an IMAP session, engine/mailbox/disk from a Maildir
  * tree on a disk; another kind of place is one more table of operations, and traits.
  *
  * What a source has is what IMAP has (RFC 9051 2.3): folders with raw names, and in each folder messages with numbers

@@ -241,7 +241,7 @@ char *batch_server_name(const struct settings *settings, enum side side)
     const struct settings_endpoint *e = settings_endpoint(settings, side);
     const char *server = limits_server_of(e);
 
-    return e->oauth.tenant || e->maildir ? mem_text(server) : mem_format("%s:%u", server, e->port);
+    return e->oauth.tenant || e->disk ? mem_text(server) : mem_format("%s:%u", server, e->port);
 }
 
 struct holding {

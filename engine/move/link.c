@@ -26,7 +26,7 @@ struct link {
     struct stream *stream;
     struct session *session;
     struct imap_source source; /* on it */
-    struct maildir *maildir;   /* in place of both, or NULL */
+    struct disk *disk;      /* in place of both, or NULL */
     const struct link_events *events;
     void *context;
     char label[160];
@@ -445,7 +445,7 @@ static void tree_closed(void *context, const struct err *err, bool ready_before)
     free_link(link);
 }
 
-static const struct maildir_events tree_events = { .ready = tree_ready, .closed = tree_closed };
+static const struct disk_events tree_events = { .ready = tree_ready, .closed = tree_closed };
 
 struct link *link_open(struct loop *loop, const struct link_config *config,
                        const struct link_events *events, void *context)
@@ -464,8 +464,8 @@ struct link *link_open(struct loop *loop, const struct link_config *config,
     auth->admin_user = copy_text(config->session.auth.admin_user);
     auth->login_form = copy_text(config->session.auth.login_form);
     auth->host = copy_text(config->session.auth.host);
-    if (config->maildir.pattern)
-        link->maildir = maildir_open(loop, &config->maildir, config->session.memory, &tree_events, link);
+    if (config->disk.pattern)
+        link->disk = disk_open(loop, &config->disk, config->session.memory, &tree_events, link);
     else
         open_stream(link);
     return link;
@@ -473,12 +473,12 @@ struct link *link_open(struct loop *loop, const struct link_config *config,
 
 struct source *link_source(struct link *link)
 {
-    return link->maildir ? maildir_source(link->maildir) : &link->source.source;
+    return link->disk ? disk_source(link->disk) : &link->source.source;
 }
 
 bool link_was_greeted(const struct link *link)
 {
-    return link->maildir || session_was_greeted(link->session);
+    return link->disk || session_was_greeted(link->session);
 }
 
 struct session *link_session(struct link *link)
@@ -488,8 +488,8 @@ struct session *link_session(struct link *link)
 
 bool link_is_ready(const struct link *link)
 {
-    if (link->maildir)
-        return maildir_is_ready(link->maildir);
+    if (link->disk)
+        return disk_is_ready(link->disk);
     return link->ready && !link->closing && !session_is_over(link->session);
 }
 
@@ -513,7 +513,7 @@ struct ssl_st *link_ssl(struct link *link)
 
 unsigned link_broken_ways(const struct link *link)
 {
-    return link->ready && !link->maildir ? session_ways_tried(link->session) : 0;
+    return link->ready && !link->disk ? session_ways_tried(link->session) : 0;
 }
 
 static void closed_between(void *context)
@@ -528,8 +528,8 @@ static void closed_between(void *context)
 
 void link_close(struct link *link)
 {
-    if (link->maildir) {
-        maildir_close(link->maildir);
+    if (link->disk) {
+        disk_close(link->disk);
         return;
     }
     /* Between two connections there is no stream whose end would tell. */
@@ -562,8 +562,8 @@ static void logged_out(void *context, const struct err *err)
 
 void link_finish(struct link *link)
 {
-    if (link->maildir) {
-        maildir_finish(link->maildir);
+    if (link->disk) {
+        disk_finish(link->disk);
         return;
     }
     if (link->closing || link->finishing)
@@ -582,15 +582,15 @@ uint64_t link_silent_ms(const struct link *link)
 {
     uint64_t now = loop_now_ms(link->loop);
 
-    if (link->maildir || link->paused || is_held(link) || session_patience_ms(link->session) == 0 || now < link->patience.byte_ms)
+    if (link->disk || link->paused || is_held(link) || session_patience_ms(link->session) == 0 || now < link->patience.byte_ms)
         return 0;
     return now - link->patience.byte_ms;
 }
 
 void link_want_read(struct link *link, bool on)
 {
-    if (link->maildir) {
-        maildir_want_read(link->maildir, on);
+    if (link->disk) {
+        disk_want_read(link->disk, on);
         return;
     }
     link->paused = !on;

@@ -6,7 +6,7 @@
 #ifndef ENGINE_MOVE_LINK_H
 #define ENGINE_MOVE_LINK_H
 
-#include "engine/mailbox/maildir/maildir.h"
+#include "engine/mailbox/disk/disk.h"
 #include "engine/mailbox/source.h"
 #include "engine/move/bandwidth.h"
 #include "io/stream.h"
@@ -17,7 +17,7 @@ struct link;
 struct link_config {
     struct stream_target target;   /* its tls is borrowed until `closed`; copied otherwise */
     struct session_config session; /* tls and starttls are set by link_open from target */
-    struct maildir_config maildir; /* pattern not NULL: this tree in place of a server; copied */
+    struct disk_config disk; /* pattern not NULL: this tree in place of a server; copied */
     uint32_t stall_ms;             /* longest silence while an answer is due; 0: the session's own */
     struct crawl *crawl;           /* what earlier links to the server left, or NULL; borrowed until `closed` */
     struct bandwidth *bandwidth;   /* borrowed until `closed`; NULL: no limit */

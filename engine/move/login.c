@@ -185,8 +185,9 @@ void login_as(const struct settings *settings, enum side side, const struct sett
     struct auth_config *auth;
 
     login_endpoint(endpoint, tls, config_r);
-    config_r->maildir = (struct maildir_config){
-        .pattern = endpoint->maildir,
+    config_r->disk = (struct disk_config){
+        .pattern = endpoint->disk,
+        .is_mbox = endpoint->disk_is_mbox,
         .user = user->user_name,
         .state_folder = settings->state_folder,
         .keeps_numbers = settings->mode <= SETTINGS_MODE_PLAN,

@@ -86,7 +86,7 @@ struct settings *settings_create(void)
 static void endpoint_deinit(struct settings_endpoint *e)
 {
     free(e->host);
-    free(e->maildir);
+    free(e->disk);
     free(e->tls.ca_file);
     free(e->tls.crl_file);
     free(e->tls.certificate_file);

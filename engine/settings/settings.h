@@ -109,8 +109,9 @@ struct settings_endpoint {
     enum settings_cloud cloud; /* Exchange Online only */
     char *host;                /* name or address without brackets */
     uint16_t port;             /* 1..65535 */
-    char *maildir;             /* source: "/srv/mail/{user}", the trees that are read in place of a server, or NULL;
-                                  host is then the whole url, and port 0 */
+    char *disk;                /* source: "/srv/mail/{user}", what is read in place of a server, or NULL; host is then the
+                                  whole url, and port 0 */
+    bool disk_is_mbox;         /* mbox files, else Maildir trees */
     struct settings_tls tls;
     enum auth_mechanism auth;
     char *admin_user;              /* one login for all users, or NULL */

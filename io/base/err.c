@@ -11,7 +11,8 @@ static const char *const class_names[] = { "none",      "transient", "throttled"
                                            "uncertain", "permanent", "canceled" };
 static const char *const scope_names[] = { "message", "folder", "session", "account", "run" };
 static const char *const origin_names[] = { "system", "dns", "tls",   "protocol", "no",
-                                            "bad",    "bye", "store", "config",   "token", "maildir" };
+                                            "bad",    "bye", "store", "config",   "token", "maildir",
+                                            "mbox" };
 _Static_assert(sizeof class_names / sizeof *class_names == ERR_CLASS_COUNT, "a name a class");
 _Static_assert(sizeof scope_names / sizeof *scope_names == ERR_SCOPE_COUNT, "a name a scope");
 _Static_assert(sizeof origin_names / sizeof *origin_names == ERR_ORIGIN_COUNT, "a name an origin");

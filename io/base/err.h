@@ -44,7 +44,8 @@ enum err_origin {
     ERR_ORIGIN_STORE,    /* code is an LMDB or zstd error, or an errno */
     ERR_ORIGIN_CONFIG,   /* batch file, users.csv or option */
     ERR_ORIGIN_TOKEN,    /* OAuth token request; code is the AADSTS number, or 0 */
-    ERR_ORIGIN_MAILDIR,  /* a tree or file that is the source; code is an errno, or 0 */
+    ERR_ORIGIN_MAILDIR,  /* a Maildir that is the source; code is an errno, or 0 */
+    ERR_ORIGIN_MBOX,     /* likewise an mbox */
     ERR_ORIGIN_COUNT
 };
 

@@ -36,7 +36,7 @@ TYPES = {
     "TargetHoldsLess": "test_account", "LateCopy": "test_once", "LateCopyRemoved": "test_tidy", "CopiesUnclear": "test_pairing",
     "SourceHoldsLess": "test_mishaps", "TwoSenders": "test_once", "MailboxHeld": "test_once", "MovedAgain": "test_account",
     "SpoolError": "test_types.Elsewhere",
-    "MailboxNotFound": "test_types.Target", "MaildirUnreadable": "test_maildir", "FolderGone": "test_types.Gone",
+    "MailboxNotFound": "test_types.Target", "MaildirUnreadable": "test_maildir", "MboxUnreadable": "test_mbox", "FolderGone": "test_types.Gone",
     "MessageVanished": "test_types.Gone", "MessageUnreadable": "test_quirks", "ReservedName": "test_plan",
     "DailyLimit": "test_pace", "MultipleRoots": "test_six_errors", "TrailingDelimiter": "test_six_errors",
     "OpenedForWriting": "test_quirks", "SizeDiffers": "test_quirks", "NamesLeftOut": "test_quirks",

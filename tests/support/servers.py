@@ -338,7 +338,7 @@ class Server:
 
 
 class Dovecot(Server):
-    """format: maildir, sdbox, or mdbox (by far the fastest to fill). separator and prefix: of the one private namespace.
+    """format: maildir, mbox, sdbox, or mdbox (by far the fastest to fill). separator and prefix: of the one private namespace.
     special_use: {role without backslash: folder}. capability_drop: words not announced.
     masters: {name: password}, log in as user*name or by SASL PLAIN with an authzid.
     quota: bytes a user. extra: more lines of dovecot.conf."""
@@ -364,7 +364,7 @@ class Dovecot(Server):
         os.makedirs(self.folder + "/mail", exist_ok=True)
         user, group = account()
         location = {"maildir": "maildir:~/Maildir", "sdbox": "sdbox:~/sdbox",
-                    "mdbox": "mdbox:~/mdbox"}[self.format]
+                    "mdbox": "mdbox:~/mdbox", "mbox": "mbox:~/mbox"}[self.format]
         passwords = "".join("%s:{PLAIN}%s\n" % pair for pair in self.users.items())
         masters = "".join("%s:{PLAIN}%s\n" % pair for pair in self.masters.items())
         folders = "".join(

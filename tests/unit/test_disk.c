@@ -1,8 +1,7 @@
 /* test: move
  * Numbers of the files of a Maildir folder, and the paths that lead to it. */
-#include "engine/mailbox/maildir/job.h"
-#include "engine/mailbox/maildir/tree.h"
-#include "engine/mailbox/maildir/view.h"
+#include "engine/mailbox/disk/job.h"
+#include "engine/mailbox/disk/maildir_tree.h"
 #include "io/base/mem.h"
 
 #include <fcntl.h>
@@ -66,20 +65,18 @@ static int end(void **state)
     return 0;
 }
 
-static struct maildir_view *look(const struct kit *kit, bool keeps)
+static struct disk_view *look(const struct kit *kit, bool keeps)
 {
     char *pattern = mem_format("%s/{user}", kit->root), *path = NULL;
-    struct maildir_numbers numbers = { kit->state, NULL, SLICE("INBOX"), keeps };
-    struct maildir_view *view;
+    struct disk_numbers numbers = { kit->state, NULL, SLICE("INBOX"), keeps };
+    struct disk_view *view;
     struct err err;
-    int tree = maildir_open_tree(pattern, "ann", &err), folder;
+    int tree = maildir_layout.open(pattern, "ann", &err);
 
     assert_true(tree >= 0);
-    assert_true(maildir_path(pattern, "ann", &path, &err));
+    assert_true(disk_path(&maildir_layout, pattern, "ann", &path, &err));
     numbers.path = path;
-    folder = maildir_open_folder(tree, SLICE("inbox"), &err);
-    assert_true(folder >= 0);
-    view = maildir_look(folder, &numbers, &err);
+    view = maildir_layout.look(tree, SLICE("inbox"), &numbers, &err);
     assert_non_null(view);
     close(tree);
     free(path);
@@ -88,7 +85,7 @@ static struct maildir_view *look(const struct kit *kit, bool keeps)
 }
 
 /* The number of the file with this base name, 0: none. */
-static uint32_t uid_of(const struct maildir_view *view, const char *base)
+static uint32_t uid_of(const struct disk_view *view, const char *base)
 {
     for (uint32_t i = 0; i < view->count; i++)
         if (strncmp(view->all[i].name, base, strlen(base)) == 0)
@@ -116,7 +113,7 @@ static void remove_file(const struct kit *kit, const char *name)
 static void numbers_stay_whatever_happens_to_the_files(void **state)
 {
     const struct kit *kit = *state;
-    struct maildir_view *view;
+    struct disk_view *view;
     uint32_t validity;
 
     make_file(kit, "cur/200.b:2,S", "b");
@@ -129,7 +126,7 @@ static void numbers_stay_whatever_happens_to_the_files(void **state)
     assert_int_equal(uid_of(view, "200.b"), 2);
     assert_int_equal(uid_of(view, "300.line"), 3);
     assert_int_equal(view->uidnext, 4);
-    maildir_view_drop(&view);
+    disk_view_drop(&view);
 
     /* Read, flagged, deleted; and mail whose name is older than all that is there. */
     rename_file(kit, "new/100.a", "cur/100.a:2,FS");
@@ -141,40 +138,40 @@ static void numbers_stay_whatever_happens_to_the_files(void **state)
     assert_int_equal(uid_of(view, "100.a"), 1);
     assert_int_equal(uid_of(view, "300.line"), 3);
     assert_int_equal(uid_of(view, "050.older"), 4);
-    maildir_view_drop(&view);
+    disk_view_drop(&view);
 
     /* What was away comes back under its own number. */
     make_file(kit, "cur/200.b:2,", "b");
     view = look(kit, true);
     assert_int_equal(uid_of(view, "200.b"), 2);
     assert_int_equal(view->uidnext, 5);
-    maildir_view_drop(&view);
+    disk_view_drop(&view);
 }
 
 static void who_may_not_write_gives_numbers_for_itself(void **state)
 {
     const struct kit *kit = *state;
-    struct maildir_view *view;
+    struct disk_view *view;
 
     make_file(kit, "cur/100.a:2,", "a");
     view = look(kit, true);
-    maildir_view_drop(&view);
+    disk_view_drop(&view);
     make_file(kit, "cur/200.b:2,", "b");
     view = look(kit, false);
     assert_int_equal(uid_of(view, "200.b"), 2);
-    maildir_view_drop(&view);
+    disk_view_drop(&view);
     /* So a run may give that number to another. */
     make_file(kit, "cur/150.c:2,", "c");
     view = look(kit, true);
     assert_int_equal(uid_of(view, "150.c"), 2);
     assert_int_equal(uid_of(view, "200.b"), 3);
-    maildir_view_drop(&view);
+    disk_view_drop(&view);
 }
 
 static void dovecots_numbers_are_taken_over_once(void **state)
 {
     const struct kit *kit = *state;
-    struct maildir_view *view;
+    struct disk_view *view;
 
     make_file(kit, "dovecot-uidlist", "3 V777 N50 G0123\n12 W9 :200.b\n7 :100.a:2,S\n");
     make_file(kit, "cur/100.a:2,S", "a");
@@ -186,7 +183,7 @@ static void dovecots_numbers_are_taken_over_once(void **state)
     assert_int_equal(uid_of(view, "200.b"), 12);
     /* 13 to 49 were others' before. */
     assert_int_equal(uid_of(view, "010.c"), 50);
-    maildir_view_drop(&view);
+    disk_view_drop(&view);
 
     /* The server lives, and numbers it otherwise: ours stay. */
     make_file(kit, "dovecot-uidlist", "3 V778 N60 G0123\n12 :200.b\n7 :100.a\n50 :300.d\n51 :010.c\n");
@@ -195,13 +192,13 @@ static void dovecots_numbers_are_taken_over_once(void **state)
     assert_int_equal(view->uidvalidity, 777);
     assert_int_equal(uid_of(view, "010.c"), 50);
     assert_int_equal(uid_of(view, "300.d"), 51);
-    maildir_view_drop(&view);
+    disk_view_drop(&view);
 }
 
 static void couriers_numbers_too(void **state)
 {
     const struct kit *kit = *state;
-    struct maildir_view *view;
+    struct disk_view *view;
 
     make_file(kit, "courierimapuiddb", "1 1234567 9\n3 100.a\n8 200.b\n");
     make_file(kit, "cur/100.a:2,S", "a");
@@ -211,45 +208,47 @@ static void couriers_numbers_too(void **state)
     assert_int_equal(uid_of(view, "100.a"), 3);
     assert_int_equal(uid_of(view, "200.b"), 8);
     assert_int_equal(view->uidnext, 9);
-    maildir_view_drop(&view);
+    disk_view_drop(&view);
 }
 
 static void flags_are_in_the_name_and_keywords_in_a_file(void **state)
 {
     const struct kit *kit = *state;
-    char words[MAILDIR_WORDS_BYTES];
-    struct maildir_view *view;
+    char words[DISK_WORDS_BYTES];
+    struct disk_part part;
+    struct disk_view *view;
     struct imap_flags flags;
 
     make_file(kit, "dovecot-keywords", "0 $Forwarded\n2 Work\n");
     make_file(kit, "cur/100.a,S=3,W=5:2,FRSacz", "a");
     view = look(kit, false);
     assert_int_equal(view->all[0].bytes, 5);
-    maildir_flags(view, view->all[0].name, words, &flags);
+    assert_true(maildir_layout.message(view, &view->all[0], &part, words, &flags));
+    close(part.fd);
     assert_int_equal(flags.system, IMAP_FLAG_FLAGGED | IMAP_FLAG_ANSWERED | IMAP_FLAG_SEEN);
     assert_true(slice_equal(flags.keywords, SLICE("$Forwarded Work")));
     assert_int_equal(flags.dropped, 1);
-    maildir_view_drop(&view);
+    disk_view_drop(&view);
 }
 
 static void a_file_is_found_under_its_new_flags(void **state)
 {
     const struct kit *kit = *state;
-    struct maildir_view *view;
-    char *name = NULL;
-    int fd;
+    char words[DISK_WORDS_BYTES];
+    struct imap_flags flags;
+    struct disk_view *view;
+    struct disk_part part;
 
     make_file(kit, "new/100.a", "a");
     view = look(kit, false);
     rename_file(kit, "new/100.a", "cur/100.a:2,RS");
-    fd = maildir_view_open(view, &view->all[0], &name);
-    assert_true(fd >= 0);
-    assert_string_equal(name, "100.a:2,RS");
-    close(fd);
-    free(name);
+    assert_true(maildir_layout.message(view, &view->all[0], &part, words, &flags));
+    assert_int_equal(flags.system, IMAP_FLAG_ANSWERED | IMAP_FLAG_SEEN);
+    assert_int_equal(part.raw_bytes, 1);
+    close(part.fd);
     remove_file(kit, "cur/100.a:2,RS");
-    assert_int_equal(maildir_view_open(view, &view->all[0], NULL), -1);
-    maildir_view_drop(&view);
+    assert_false(maildir_layout.message(view, &view->all[0], &part, NULL, NULL));
+    disk_view_drop(&view);
 }
 
 static void a_user_name_leads_nowhere_else(void **state)
@@ -260,17 +259,17 @@ static void a_user_name_leads_nowhere_else(void **state)
     struct err err;
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        assert_int_equal(maildir_open_tree(pattern, bad[i], &err), -1);
+        assert_int_equal(maildir_layout.open(pattern, bad[i], &err), -1);
         assert_int_equal(err.class, ERR_CLASS_PERMANENT);
         assert_int_equal(err.scope, ERR_SCOPE_ACCOUNT);
     }
     assert_int_equal(symlink("/etc", link), 0);
-    assert_int_equal(maildir_open_tree(pattern, "linked", &err), -1);
-    assert_int_equal(maildir_open_tree(pattern, "nobody", &err), -1);
-    assert_true(maildir_path("/v/{domain}/{local}/{x}", "ann@new.example", &path, &err));
+    assert_int_equal(maildir_layout.open(pattern, "linked", &err), -1);
+    assert_int_equal(maildir_layout.open(pattern, "nobody", &err), -1);
+    assert_true(disk_path(&maildir_layout, "/v/{domain}/{local}/{x}", "ann@new.example", &path, &err));
     assert_string_equal(path, "/v/new.example/ann/{x}");
     free(path);
-    assert_false(maildir_path("/v/{domain}/{local}", "ann", &path, &err));
+    assert_false(disk_path(&maildir_layout, "/v/{domain}/{local}", "ann", &path, &err));
     free(link);
     free(pattern);
 }
@@ -279,7 +278,7 @@ static void folders_are_shown_and_links_are_not_followed(void **state)
 {
     const struct kit *kit = *state;
     char *pattern = mem_format("%s/{user}", kit->root), *link = mem_format("%s/ann/.evil", kit->root);
-    struct maildir_rows rows;
+    struct disk_rows rows;
     struct err err;
     int tree;
 
@@ -291,7 +290,7 @@ static void folders_are_shown_and_links_are_not_followed(void **state)
     make_file(kit, "subscriptions", "Sent\nGone\n");
     assert_int_equal(symlink(kit->state, link), 0);
     make_folder(kit->state, "cur");
-    tree = maildir_open_tree(pattern, "ann", &err);
+    tree = maildir_layout.open(pattern, "ann", &err);
     assert_true(maildir_list(tree, &rows, &err));
     assert_int_equal(rows.count, 4);
     assert_string_equal(rows.all[0].name, "INBOX");
@@ -305,20 +304,20 @@ static void folders_are_shown_and_links_are_not_followed(void **state)
     assert_int_equal(maildir_open_folder(tree, SLICE("./state"), &err), -1);
     assert_int_equal(maildir_open_folder(tree, SLICE("x/../../state"), &err), -1);
     assert_int_equal(err.scope, ERR_SCOPE_FOLDER);
-    maildir_rows_deinit(&rows);
+    disk_rows_deinit(&rows);
     free(link);
     free(pattern);
 }
 
 /* ---- bodies ------------------------------------------------------------------------------------ */
 
-static struct job *reading(const struct kit *kit, struct maildir_view *view)
+static struct job *reading(const struct kit *kit, struct disk_view *view)
 {
     char *pattern = mem_format("%s/{user}", kit->root);
-    struct maildir_config config = { .pattern = pattern, .user = "ann" };
+    struct disk_config config = { .pattern = pattern, .user = "ann" };
     struct job *job = job_create(JOB_BODIES, &config);
 
-    job->view = maildir_view_hold(view);
+    job->view = disk_view_hold(view);
     job->set = mem_zero(1, sizeof *job->set);
     job->set[job->set_count++] = (struct uidset_range){ 1, UINT32_MAX };
     free(pattern);
@@ -346,7 +345,7 @@ static void each_line_ends_in_cr_lf_wherever_a_piece_ends(void **state)
 {
     const struct kit *kit = *state;
     char *text = long_text(20000);
-    struct maildir_view *view;
+    struct disk_view *view;
     uint64_t got = 0, lines = 0;
     struct job *job;
     char last = '\0';
@@ -370,7 +369,7 @@ static void each_line_ends_in_cr_lf_wherever_a_piece_ends(void **state)
     assert_int_equal(got, job->size);
     assert_int_equal(got, strlen(text) + 20000 - (20000 + 6) / 7);
     job_destroy(job);
-    maildir_view_drop(&view);
+    disk_view_drop(&view);
     free(text);
 }
 
@@ -378,7 +377,7 @@ static void one_that_grows_while_it_is_read_is_not_believed(void **state)
 {
     const struct kit *kit = *state;
     char *text = long_text(20000), *path = mem_format("%s/ann/cur/100.a:2,", kit->root);
-    struct maildir_view *view;
+    struct disk_view *view;
     struct job *job;
     FILE *f;
 
@@ -397,7 +396,7 @@ static void one_that_grows_while_it_is_read_is_not_believed(void **state)
     assert_int_equal(job->err.scope, ERR_SCOPE_MESSAGE);
     assert_non_null(strstr(job->err.server_text, "changed while it was read"));
     job_destroy(job);
-    maildir_view_drop(&view);
+    disk_view_drop(&view);
     free(path);
     free(text);
 }
@@ -405,7 +404,7 @@ static void one_that_grows_while_it_is_read_is_not_believed(void **state)
 static void one_that_went_away_is_left_out_and_the_next_is_read(void **state)
 {
     const struct kit *kit = *state;
-    struct maildir_view *view;
+    struct disk_view *view;
     struct job *job;
 
     make_file(kit, "cur/100.a:2,", "a\n");
@@ -421,7 +420,7 @@ static void one_that_went_away_is_left_out_and_the_next_is_read(void **state)
     assert_false(job->gone);
     assert_true(slice_equal(slice_of(job->out, job->out_size), SLICE("b\r\n")));
     job_destroy(job);
-    maildir_view_drop(&view);
+    disk_view_drop(&view);
 }
 
 int main(void)

@@ -147,7 +147,7 @@ static void mbox_quotes_from_lines_and_leaves_out_what_broke(void **state)
     assert_int_equal(r.without_body, 1);
     assert_int_equal(r.users, 1);
     expect_file("ann@contoso.example/INBOX.mbox",
-                "From MAILER-DAEMON Sun Sep 13 12:26:40 2020\n"
+                "From MAILER-DAEMON Sun Sep 13 12:26:40 2020 +0000\n"
                 "Subject: Hello\n\tfolded\nMessage-ID: <8@x>\n\n>From here\n>>From there\nFro\n>>x\n"
                 "last\n\n");
     index = content("index.csv");

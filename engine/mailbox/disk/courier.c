@@ -1,6 +1,6 @@
-#include "engine/mailbox/maildir/courier.h"
+#include "engine/mailbox/disk/courier.h"
 
-#include "engine/mailbox/maildir/numbers.h"
+#include "engine/mailbox/disk/numbers.h"
 #include "io/base/mem.h"
 
 #include <dirent.h>

@@ -1,9 +1,9 @@
 /* Keywords as Courier keeps them beside a Maildir folder, in courierimapkeywords: ":list" has the words, an empty line,
  * and "BASE:0 2" for each message that has some; a file ".TIME.BASE" has a message's words, a line each, and counts in
- * place of what the list says, the one with the highest time first. Internal to engine/mailbox/maildir. Reads a disk.
+ * place of what the list says, the one with the highest time first. Internal to engine/mailbox/disk. Reads a disk.
  */
-#ifndef ENGINE_MAILBOX_MAILDIR_COURIER_H
-#define ENGINE_MAILBOX_MAILDIR_COURIER_H
+#ifndef ENGINE_MAILBOX_DISK_COURIER_H
+#define ENGINE_MAILBOX_DISK_COURIER_H
 
 #include "io/base/slice.h"
 

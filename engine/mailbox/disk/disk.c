@@ -1,13 +1,13 @@
-#include "engine/mailbox/maildir/maildir.h"
+#include "engine/mailbox/disk/disk.h"
 
-#include "engine/mailbox/maildir/job.h"
+#include "engine/mailbox/disk/job.h"
 #include "io/base/mem.h"
 #include "io/chore.h"
 
 #include <stdlib.h>
 
 /* What a message of a view takes besides its name. */
-#define MESSAGE_BYTES (sizeof(struct maildir_message) + 96)
+#define MESSAGE_BYTES (sizeof(struct disk_message) + 96)
 /* For io/chore, which takes the cheapest first: less than a password's hashing. */
 #define COST 1u
 
@@ -32,33 +32,33 @@ struct command {
     bool plain; /* BODIES: of whole bodies; other forms have nothing more to give */
 };
 
-struct maildir {
+struct disk {
     struct source source; /* first */
     struct loop *loop;
-    const struct maildir_events *events;
+    const struct disk_events *events;
     void *context;
-    struct maildir_config config; /* texts are ours */
+    struct disk_config config; /* texts are ours */
     struct command *first, **last;
     struct chore *chore; /* of the first */
     struct job *paused;  /* the first's, while nothing is wanted */
     struct loop_timer turn;
-    struct maildir_view *view; /* the open folder */
+    struct disk_view *view; /* the open folder */
     struct quota_part *memory;
     struct quota_hold held;
     bool ready, closing, finishing, off;
     struct err why; /* with closing */
 };
 
-static struct maildir *of(const struct source *source)
+static struct disk *of(const struct source *source)
 {
-    return (struct maildir *)(uintptr_t)source;
+    return (struct disk *)(uintptr_t)source;
 }
 
 /* ---- the end ------------------------------------------------------------------------------------- */
 
 static void over(void *context)
 {
-    struct maildir *m = context;
+    struct disk *m = context;
 
     chore_cancel(&m->chore);
     if (m->paused)
@@ -76,7 +76,7 @@ static void over(void *context)
     }
     m->events->closed(m->context, &m->why, m->ready);
     loop_timer_clear(m->loop, &m->turn);
-    maildir_view_drop(&m->view);
+    disk_view_drop(&m->view);
     quota_let_go(&m->held);
     free((char *)(uintptr_t)m->config.pattern);
     free((char *)(uintptr_t)m->config.user);
@@ -84,7 +84,7 @@ static void over(void *context)
     free(m);
 }
 
-static void close_with(struct maildir *m, enum err_class class, enum err_origin origin, const char *words)
+static void close_with(struct disk *m, enum err_class class, enum err_origin origin, const char *words)
 {
     if (m->closing)
         return;
@@ -93,23 +93,23 @@ static void close_with(struct maildir *m, enum err_class class, enum err_origin 
     loop_timer_set(m->loop, &m->turn, 0, over, m);
 }
 
-void maildir_close(struct maildir *m)
+void disk_close(struct disk *m)
 {
     close_with(m, ERR_CLASS_CANCELED, ERR_ORIGIN_OS, "closed");
 }
 
-void maildir_finish(struct maildir *m)
+void disk_finish(struct disk *m)
 {
     m->finishing = true;
     if (!m->first)
-        maildir_close(m);
+        disk_close(m);
 }
 
 /* ---- one command after the other ------------------------------------------------------------------- */
 
-static void run(struct maildir *m, struct job *job);
+static void run(struct disk *m, struct job *job);
 
-static void begin_first(struct maildir *m)
+static void begin_first(struct disk *m)
 {
     struct command *c = m->first;
     struct job *job = c ? c->job : NULL;
@@ -118,15 +118,15 @@ static void begin_first(struct maildir *m)
         return;
     c->job = NULL;
     if (job->kind == JOB_OPEN) { /* where it fails, none is open */
-        maildir_view_drop(&m->view);
+        disk_view_drop(&m->view);
         quota_let_go(&m->held);
     }
     if (job->kind >= JOB_ROWS_OF && m->view)
-        job->view = maildir_view_hold(m->view);
+        job->view = disk_view_hold(m->view);
     run(m, job);
 }
 
-static void command_over(struct maildir *m, const struct err *err)
+static void command_over(struct disk *m, const struct err *err)
 {
     struct command *c = m->first;
 
@@ -139,14 +139,14 @@ static void command_over(struct maildir *m, const struct err *err)
     if (m->closing)
         return;
     if (m->finishing && !m->first)
-        maildir_close(m);
+        disk_close(m);
     else if (!m->chore && !m->paused)
         begin_first(m);
 }
 
-static void namespaces_told(struct command *c)
+static void namespaces_told(struct command *c, const struct job *job)
 {
-    struct session_namespace own = { SLICE(""), '.', SESSION_NAMESPACE_PERSONAL };
+    struct session_namespace own = { SLICE(""), job->layout->delimiter, SESSION_NAMESPACE_PERSONAL };
 
     c->to.namespace(c->context, &own);
 }
@@ -159,7 +159,8 @@ static bool is_asked_for(const struct job *job, struct slice name)
 static void list_told(struct command *c, const struct job *job)
 {
     for (unsigned i = 0; i < job->rows.count; i++) {
-        struct imap_list_row row = { slice_cstr(job->rows.all[i].name), '.', job->rows.all[i].attributes };
+        struct imap_list_row row = { slice_cstr(job->rows.all[i].name), job->layout->delimiter,
+                                     job->rows.all[i].attributes };
 
         if (!is_asked_for(job, row.name))
             continue;
@@ -169,7 +170,7 @@ static void list_told(struct command *c, const struct job *job)
     }
 }
 
-static void open_told(struct maildir *m, struct command *c, struct job *job)
+static void open_told(struct disk *m, struct command *c, struct job *job)
 {
     struct imap_selected told = { .status = job->status, .read_only = true, .exists_told = true };
     size_t bytes = 0;
@@ -182,7 +183,7 @@ static void open_told(struct maildir *m, struct command *c, struct job *job)
     c->to.selected(c->context, &told);
 }
 
-static void rows_told(const struct maildir *m, struct command *c, const struct job *job)
+static void rows_told(const struct disk *m, struct command *c, const struct job *job)
 {
     for (uint32_t i = 0; i < job->message_count && !m->closing; i++)
         c->to.message(c->context, &job->messages[i].row);
@@ -194,7 +195,7 @@ static void ranges_told(struct command *c, const struct job *job)
         c->to.range(c->context, job->ranges[i].first, job->ranges[i].last);
 }
 
-static void body_told(struct maildir *m, struct command *c, const struct job *job)
+static void body_told(struct disk *m, struct command *c, const struct job *job)
 {
     uint32_t uid;
 
@@ -214,11 +215,11 @@ static void body_told(struct maildir *m, struct command *c, const struct job *jo
         c->to.body->end(c->context, uid, true, false);
 }
 
-static void told(struct maildir *m, struct command *c, struct job *job)
+static void told(struct disk *m, struct command *c, struct job *job)
 {
     switch (job->kind) {
     case JOB_NAMESPACES:
-        namespaces_told(c);
+        namespaces_told(c, job);
         break;
     case JOB_LIST:
         list_told(c, job);
@@ -243,7 +244,7 @@ static void told(struct maildir *m, struct command *c, struct job *job)
 
 static void done(void *context, void *work)
 {
-    struct maildir *m = context;
+    struct disk *m = context;
     struct job *job = work;
     struct err err = job->err;
     bool failed = job->failed;
@@ -271,7 +272,7 @@ static void drop_job(void *work)
     job_destroy(work);
 }
 
-static void run(struct maildir *m, struct job *job)
+static void run(struct disk *m, struct job *job)
 {
     static const struct chore_kind kind = { run_job, done, drop_job };
 
@@ -281,7 +282,7 @@ static void run(struct maildir *m, struct job *job)
         m->chore = chore_begin(m->loop, &kind, COST, job, m);
 }
 
-void maildir_want_read(struct maildir *m, bool on)
+void disk_want_read(struct disk *m, bool on)
 {
     struct job *job = m->paused;
 
@@ -294,7 +295,7 @@ void maildir_want_read(struct maildir *m, bool on)
 
 static struct command *ask(struct source *source, enum job_kind kind, session_ended *ended, void *context)
 {
-    struct maildir *m = of(source);
+    struct disk *m = of(source);
     struct command *c = mem_zero(1, sizeof *c);
 
     c->job = job_create(kind, &m->config);
@@ -307,7 +308,7 @@ static struct command *ask(struct source *source, enum job_kind kind, session_en
 
 static void first_turn(void *context)
 {
-    struct maildir *m = context;
+    struct disk *m = context;
 
     if (!m->ready) {
         m->ready = true;
@@ -320,7 +321,7 @@ static void first_turn(void *context)
 /* On a turn of its own, so that nothing is told from inside the call that asks. */
 static void soon(struct source *source)
 {
-    struct maildir *m = of(source);
+    struct disk *m = of(source);
 
     if (!m->closing && !m->chore && !m->paused)
         loop_timer_set(m->loop, &m->turn, 0, first_turn, m);
@@ -451,7 +452,7 @@ static bool is_over(const struct source *source)
     return of(source)->closing;
 }
 
-static const struct source_ops maildir_ops = {
+static const struct source_ops disk_ops = {
     .namespaces = namespaces,
     .list = list,
     .status = status,
@@ -467,12 +468,12 @@ static const struct source_ops maildir_ops = {
     .is_over = is_over,
 };
 
-struct maildir *maildir_open(struct loop *loop, const struct maildir_config *config, struct quota_part *memory,
-                             const struct maildir_events *events, void *context)
+struct disk *disk_open(struct loop *loop, const struct disk_config *config, struct quota_part *memory,
+                             const struct disk_events *events, void *context)
 {
-    struct maildir *m = mem_zero(1, sizeof *m);
+    struct disk *m = mem_zero(1, sizeof *m);
 
-    m->source.ops = &maildir_ops;
+    m->source.ops = &disk_ops;
     m->source.traits = (struct source_traits){ .list_form = SESSION_LIST_EXTENDED };
     m->loop = loop;
     m->events = events;
@@ -487,12 +488,12 @@ struct maildir *maildir_open(struct loop *loop, const struct maildir_config *con
     return m;
 }
 
-struct source *maildir_source(struct maildir *m)
+struct source *disk_source(struct disk *m)
 {
     return &m->source;
 }
 
-bool maildir_is_ready(const struct maildir *m)
+bool disk_is_ready(const struct disk *m)
 {
     return m->ready && !m->closing;
 }

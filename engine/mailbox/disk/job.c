@@ -1,4 +1,4 @@
-#include "engine/mailbox/maildir/job.h"
+#include "engine/mailbox/disk/job.h"
 
 #include "io/base/mem.h"
 
@@ -8,18 +8,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RAW_BYTES (JOB_BYTES / 2) /* of the file at once: a line end may become two bytes */
+/* Of the file at once: a line end may become two bytes. */
+#define RAW_BYTES (128u << 10)
+#define CHANGED   "changed while it was read"
 
-struct job *job_create(enum job_kind kind, const struct maildir_config *config)
+struct job *job_create(enum job_kind kind, const struct disk_config *config)
 {
     struct job *job = mem_zero(1, sizeof *job);
 
     job->kind = kind;
+    job->layout = config->is_mbox ? &mbox_layout : &maildir_layout;
     job->pattern = mem_text(config->pattern);
     job->user = mem_text(config->user);
     job->state_folder = config->state_folder ? mem_text(config->state_folder) : NULL;
     job->keeps_numbers = config->keeps_numbers;
-    job->fd = -1;
     return job;
 }
 
@@ -37,11 +39,11 @@ static void drop_messages(struct job *job)
 void job_destroy(struct job *job)
 {
     drop_messages(job);
-    maildir_rows_deinit(&job->rows);
-    maildir_view_drop(&job->view);
-    maildir_view_drop(&job->found);
-    if (job->fd >= 0)
-        close(job->fd);
+    disk_rows_deinit(&job->rows);
+    disk_view_drop(&job->view);
+    disk_view_drop(&job->found);
+    if (job->reads)
+        close(job->part.fd);
     free(job->pattern);
     free(job->user);
     free(job->state_folder);
@@ -56,26 +58,27 @@ void job_destroy(struct job *job)
 
 /* ---- folders ------------------------------------------------------------------------------------- */
 
-static struct maildir_view *look(struct job *job, int tree, struct slice name)
+static bool where_of(const struct job *job, struct slice name, char **path_r, struct disk_numbers *where_r, struct err *err_r)
 {
-    int folder = maildir_open_folder(tree, name, &job->err);
-    struct maildir_view *view = NULL;
+    bool ok = disk_path(job->layout, job->pattern, job->user, path_r, err_r);
+
+    *where_r = (struct disk_numbers){ job->state_folder, *path_r, name, job->keeps_numbers };
+    return ok;
+}
+
+static struct disk_view *look(struct job *job, int tree, struct slice name)
+{
+    struct disk_numbers where;
+    struct disk_view *view = NULL;
     char *path = NULL;
 
-    if (folder < 0)
-        return NULL;
-    if (maildir_path(job->pattern, job->user, &path, &job->err)) {
-        struct maildir_numbers numbers = { job->state_folder, path, name, job->keeps_numbers };
-
-        view = maildir_look(folder, &numbers, &job->err);
-    } else {
-        close(folder);
-    }
+    if (where_of(job, name, &path, &where, &job->err))
+        view = job->layout->look(tree, name, &where, &job->err);
     free(path);
     return view;
 }
 
-static void status_of(const struct maildir_view *view, struct imap_status *status_r)
+static void status_of(const struct disk_view *view, struct imap_status *status_r)
 {
     *status_r = (struct imap_status){ .has = IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY,
                                       .messages = view->count,
@@ -83,28 +86,43 @@ static void status_of(const struct maildir_view *view, struct imap_status *statu
                                       .uidvalidity = view->uidvalidity };
 }
 
+static bool told_status(struct job *job, int tree, struct slice name, struct imap_status *status_r)
+{
+    struct disk_numbers where;
+    struct disk_view *view;
+    char *path = NULL;
+    bool ok = where_of(job, name, &path, &where, &job->err) && job->layout->numbers(tree, name, &where, status_r);
+
+    free(path);
+    if (ok)
+        return true;
+    view = look(job, tree, name);
+    if (view)
+        status_of(view, status_r);
+    ok = view != NULL;
+    disk_view_drop(&view);
+    return ok;
+}
+
 /* A folder whose numbers cannot be had has none in the list: what is wrong with it is told when it is opened. */
 static void list(struct job *job, int tree)
 {
     bool all = slice_equal(job->name, SLICE("*"));
 
-    job->failed = !maildir_list(tree, &job->rows, &job->err);
+    job->failed = !job->layout->list(tree, &job->rows, &job->err);
     job->statuses = mem_zero(job->rows.count + 1ul, sizeof *job->statuses);
     for (unsigned i = 0; i < job->rows.count && job->with_status && !job->failed; i++) {
         struct slice name = slice_cstr(job->rows.all[i].name);
-        struct maildir_view *view = all || slice_equal(name, job->name) ? look(job, tree, name) : NULL;
 
-        if (view)
-            status_of(view, &job->statuses[i]);
-        else if (job->err.scope == ERR_SCOPE_RUN && job->err.class != ERR_CLASS_NONE)
+        if ((all || slice_equal(name, job->name)) && !told_status(job, tree, name, &job->statuses[i]) &&
+            job->err.scope == ERR_SCOPE_RUN && job->err.class != ERR_CLASS_NONE)
             job->failed = true;
-        maildir_view_drop(&view);
     }
 }
 
 static void with_tree(struct job *job)
 {
-    int tree = maildir_open_tree(job->pattern, job->user, &job->err);
+    int tree = job->layout->open(job->pattern, job->user, &job->err);
 
     job->failed = tree < 0;
     if (job->failed)
@@ -124,7 +142,7 @@ static void with_tree(struct job *job)
 
 static void choose(struct job *job)
 {
-    const struct maildir_view *v = job->view;
+    const struct disk_view *v = job->view;
     uint32_t highest = v->count ? v->all[v->count - 1].uid : 0;
 
     job->wanted = mem_zero(v->count + 1ul, sizeof *job->wanted);
@@ -139,7 +157,7 @@ static void choose(struct job *job)
             first = last;
             last = other;
         }
-        for (uint32_t at = maildir_view_at(v, first); at < v->count && v->all[at].uid <= last; at++)
+        for (uint32_t at = disk_view_at(v, first); at < v->count && v->all[at].uid <= last; at++)
             if (job->wanted_count < v->count &&
                 (job->wanted_count == 0 || job->wanted[job->wanted_count - 1] < at))
                 job->wanted[job->wanted_count++] = at;
@@ -147,20 +165,6 @@ static void choose(struct job *job)
 }
 
 /* ---- files ----------------------------------------------------------------------------------------- */
-
-/* As IMAP sends it: each line ends in CR LF. */
-static size_t with_line_ends(const char *in, size_t size, bool *after_cr, char *out)
-{
-    size_t used = 0;
-
-    for (size_t i = 0; i < size; i++) {
-        if (in[i] == '\n' && !*after_cr)
-            out[used++] = '\r';
-        out[used++] = in[i];
-        *after_cr = in[i] == '\r';
-    }
-    return used;
-}
 
 static ssize_t read_whole(int fd, char *out, size_t size, off_t from)
 {
@@ -180,38 +184,39 @@ static ssize_t read_whole(int fd, char *out, size_t size, off_t from)
     return (ssize_t)got;
 }
 
-/* The file's size as IMAP counts it; false: it cannot be read. */
-static bool count_bytes(int fd, uint64_t *bytes_r)
+/* The message's size as IMAP counts it; false: it cannot be read. */
+static bool count_bytes(const struct disk_layout *layout, const struct disk_part *part, uint64_t *bytes_r)
 {
-    char *raw = mem_alloc(RAW_BYTES);
-    bool after_cr = false;
-    off_t at = 0;
-    ssize_t got;
+    char *raw = mem_alloc(RAW_BYTES), *out = mem_alloc(JOB_BYTES);
+    struct disk_filter filter = { 0 };
+    uint64_t at = 0;
+    bool ok = true;
 
     *bytes_r = 0;
-    while ((got = read_whole(fd, raw, RAW_BYTES, at)) > 0) {
-        *bytes_r += (uint64_t)got;
-        for (ssize_t i = 0; i < got; i++) {
-            *bytes_r += raw[i] == '\n' && !after_cr;
-            after_cr = raw[i] == '\r';
-        }
-        at += got;
-    }
+    do {
+        size_t want = part->raw_bytes - at < RAW_BYTES ? (size_t)(part->raw_bytes - at) : RAW_BYTES;
+
+        ok = read_whole(part->fd, raw, want, (off_t)(part->at + at)) == (ssize_t)want;
+        at += want;
+        if (ok)
+            *bytes_r += layout->filter(&filter, raw, want, at == part->raw_bytes, out);
+    } while (ok && at < part->raw_bytes);
     free(raw);
-    return got == 0;
+    free(out);
+    return ok;
 }
 
 /* What stands before the first empty line, and that line. */
-static void read_header(int fd, struct job_row *r)
+static void read_header(const struct disk_layout *layout, const struct disk_part *part, struct job_row *r)
 {
+    size_t want = part->raw_bytes < JOB_HEADER ? (size_t)part->raw_bytes : JOB_HEADER, size, end;
     char *raw = mem_alloc(JOB_HEADER);
-    ssize_t got = read_whole(fd, raw, JOB_HEADER, 0);
-    bool after_cr = false;
-    size_t size = 0, end = 0;
+    ssize_t got = read_whole(part->fd, raw, want, (off_t)part->at);
+    struct disk_filter filter = { 0 };
 
     if (got > 0) {
-        r->header = mem_alloc(2 * (size_t)got);
-        size = with_line_ends(raw, (size_t)got, &after_cr, r->header);
+        r->header = mem_alloc(2 * (size_t)got + DISK_FILTER_MORE);
+        size = layout->filter(&filter, raw, (size_t)got, (uint64_t)got == part->raw_bytes, r->header);
         for (end = 0; end + 3 < size && memcmp(r->header + end, "\r\n\r\n", 4) != 0; end++)
             ;
         size = end + 3 < size ? end + 4 : size;
@@ -223,32 +228,29 @@ static void read_header(int fd, struct job_row *r)
     free(raw);
 }
 
-static bool read_row(struct job *job, const struct maildir_message *m, struct job_row *r)
+static bool read_row(struct job *job, const struct disk_message *m, struct job_row *r)
 {
-    char *name = NULL;
-    struct stat st;
+    char words[DISK_WORDS_BYTES];
     uint64_t bytes = m->bytes;
-    int fd = maildir_view_open(job->view, m, &name);
+    struct disk_part part;
     bool ok;
 
     *r = (struct job_row){ .row.uid = m->uid };
-    if (fd < 0)
+    if (!job->layout->message(job->view, m, &part, words, &r->row.flags))
         return false;
-    ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (bytes || count_bytes(fd, &bytes));
+    ok = bytes || count_bytes(job->layout, &part, &bytes);
     if (ok) {
-        char words[MAILDIR_WORDS_BYTES];
-
-        maildir_flags(job->view, name, words, &r->row.flags);
         r->words = slice_dup(r->row.flags.keywords);
         r->row.flags.keywords.data = r->words;
         r->row.has_flags = r->row.has_size = true;
         r->row.size_bytes = bytes;
-        r->row.date = (struct imap_date){ .seconds = st.st_mtime, .known = true };
+        r->row.date = (struct imap_date){ .seconds = part.seconds, .known = part.seconds != INT64_MIN };
         if (job->with_header)
-            read_header(fd, r);
+            read_header(job->layout, &part, r);
+    } else {
+        r->row = (struct imap_message_row){ .uid = m->uid };
     }
-    close(fd);
-    free(name);
+    close(part.fd);
     errno = EIO;
     return ok;
 }
@@ -270,69 +272,65 @@ static void search(struct job *job)
 {
     job->ranges = mem_zero(job->wanted_count + 1ul, sizeof *job->ranges);
     for (; job->at < job->wanted_count; job->at++) {
-        const struct maildir_message *m = &job->view->all[job->wanted[job->at]];
-        int fd = maildir_view_open(job->view, m, NULL);
+        const struct disk_message *m = &job->view->all[job->wanted[job->at]];
+        struct disk_part part;
 
-        if (fd < 0 && errno == ENOENT)
+        if (job->layout->message(job->view, m, &part, NULL, NULL))
+            close(part.fd);
+        else if (errno == ENOENT)
             continue;
-        if (fd >= 0)
-            close(fd);
         job->ranges[job->range_count++] = (struct uidset_range){ m->uid, m->uid };
     }
 }
 
 /* ---- bodies ---------------------------------------------------------------------------------------- */
 
+static void body_failed(struct job *job, enum err_class class, int error, const char *why)
+{
+    job->failed = true;
+    err_set(&job->err, class, ERR_SCOPE_MESSAGE, job->layout->origin, error, "%.180s: %s",
+            job->view->all[job->wanted[job->at]].name, why);
+    err_doing(&job->err, "read a message of the %s", job->layout->word);
+}
+
 static void body_open(struct job *job)
 {
-    const struct maildir_message *m = &job->view->all[job->wanted[job->at]];
-    struct stat st;
+    const struct disk_message *m = &job->view->all[job->wanted[job->at]];
+    bool there = job->layout->message(job->view, m, &job->part, NULL, NULL);
 
     job->begins = true;
     job->given = job->raw_at = 0;
-    job->after_cr = false;
-    job->fd = maildir_view_open(job->view, m, NULL);
-    job->gone = job->fd < 0 && errno == ENOENT;
-    job->failed = job->fd >= 0 ? fstat(job->fd, &st) != 0 || !S_ISREG(st.st_mode) || !count_bytes(job->fd, &job->size)
-                               : !job->gone;
+    job->filter = (struct disk_filter){ 0 };
+    job->reads = there;
+    job->gone = !there && errno == ENOENT;
     job->ends = job->gone;
-    if (job->fd >= 0 && !job->failed)
-        job->raw_size = (uint64_t)st.st_size;
-    if (job->failed) {
-        err_set(&job->err, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_MAILDIR, errno, "%.180s: %s", m->name,
-                strerror(errno));
-        err_doing(&job->err, "read a file of the Maildir");
-    }
+    if (!there && !job->gone)
+        body_failed(job, errno == ESTALE ? ERR_CLASS_TRANSIENT : ERR_CLASS_PERMANENT, errno,
+                    errno == ESTALE ? CHANGED : strerror(errno));
+    else if (there && !count_bytes(job->layout, &job->part, &job->size))
+        body_failed(job, ERR_CLASS_PERMANENT, errno, strerror(errno));
 }
 
 /* Its bytes at once are those that it had when it was counted: one that changes meanwhile is not believed. */
 static void body_piece(struct job *job)
 {
-    struct stat st;
-    uint64_t left = job->raw_size - job->raw_at;
+    uint64_t left = job->part.raw_bytes - job->raw_at;
     size_t want = left < RAW_BYTES ? (size_t)left : RAW_BYTES;
     char *raw = mem_alloc(RAW_BYTES);
-    ssize_t got;
+    ssize_t got = read_whole(job->part.fd, raw, want, (off_t)(job->part.at + job->raw_at));
 
     if (!job->out)
         job->out = mem_alloc(JOB_BYTES);
-    got = fstat(job->fd, &st) == 0 ? read_whole(job->fd, raw, want, (off_t)job->raw_at) : -1;
     if (got != (ssize_t)want) {
-        err_set(&job->err, ERR_CLASS_TRANSIENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_MAILDIR, got < 0 ? errno : 0, "%.180s: %s",
-                job->view->all[job->wanted[job->at]].name, got < 0 ? strerror(errno) : "changed while it was read");
-        err_doing(&job->err, "read a file of the Maildir");
-        job->failed = true;
+        body_failed(job, ERR_CLASS_TRANSIENT, got < 0 ? errno : 0, got < 0 ? strerror(errno) : CHANGED);
     } else {
-        job->out_size = with_line_ends(raw, want, &job->after_cr, job->out);
         job->raw_at += want;
+        job->ends = job->raw_at == job->part.raw_bytes;
+        job->out_size = job->layout->filter(&job->filter, raw, want, job->ends, job->out);
         job->given += job->out_size;
-        if (job->raw_at == job->raw_size) {
-            job->ends = true;
-            job->failed = job->given != job->size || (uint64_t)st.st_size != job->raw_size;
-            if (job->failed)
-                err_set(&job->err, ERR_CLASS_TRANSIENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_MAILDIR, 0,
-                        "%.180s: changed while it was read", job->view->all[job->wanted[job->at]].name);
-        }
+        if (job->ends && (job->given != job->size ||
+                          !job->layout->same(job->view, &job->view->all[job->wanted[job->at]], &job->part)))
+            body_failed(job, ERR_CLASS_TRANSIENT, 0, CHANGED);
     }
     free(raw);
 }
@@ -342,15 +340,15 @@ static void bodies(struct job *job)
     job->out_size = 0;
     job->begins = false;
     if (job->ends) {
-        if (job->fd >= 0)
-            close(job->fd);
-        job->fd = -1;
+        if (job->reads)
+            close(job->part.fd);
+        job->reads = false;
         job->at++;
         job->ends = job->gone = false;
     }
     if (job->at == job->wanted_count)
         return;
-    if (job->fd < 0)
+    if (!job->reads)
         body_open(job);
     if (!job->ends && !job->failed)
         body_piece(job);

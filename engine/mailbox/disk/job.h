@@ -1,17 +1,16 @@
-/* One piece of work on a Maildir tree, as a helper thread does it: what it needs, and what it found. Internal to
- * engine/mailbox/maildir: maildir.c makes jobs and tells what they found; job.c does them, and touches nothing else.
+/* One piece of work on mail on a disk, as a helper thread does it: what it needs, and what it found. Internal to
+ * engine/mailbox/disk: disk.c makes jobs and tells what they found; job.c does them, and touches nothing else.
  */
-#ifndef ENGINE_MAILBOX_MAILDIR_JOB_H
-#define ENGINE_MAILBOX_MAILDIR_JOB_H
+#ifndef ENGINE_MAILBOX_DISK_JOB_H
+#define ENGINE_MAILBOX_DISK_JOB_H
 
 #include "engine/imap/uidset.h"
-#include "engine/mailbox/maildir/maildir.h"
-#include "engine/mailbox/maildir/tree.h"
-#include "engine/mailbox/maildir/view.h"
+#include "engine/mailbox/disk/disk.h"
+#include "engine/mailbox/disk/layout.h"
 
 /* Rows told at once, and bytes of a body. */
 #define JOB_ROWS   500u
-#define JOB_BYTES  (256u << 10)
+#define JOB_BYTES  ((256u << 10) + DISK_FILTER_MORE)
 #define JOB_HEADER (64u << 10) /* of a row's header */
 
 enum job_kind { JOB_NAMESPACES, JOB_LIST, JOB_STATUS, JOB_OPEN, JOB_ROWS_OF, JOB_SEARCH, JOB_BODIES };
@@ -23,6 +22,7 @@ struct job_row {
 
 struct job {
     enum job_kind kind;
+    const struct disk_layout *layout;
     /* what is asked */
     char *pattern, *user, *state_folder;
     bool keeps_numbers;
@@ -31,28 +31,30 @@ struct job {
     bool with_header;       /* ROWS */
     struct uidset_range *set; /* of UIDs; UINT32_MAX at an end: the highest */
     uint32_t set_count;
-    struct maildir_view *view; /* held */
+    struct disk_view *view; /* held */
     uint32_t *wanted, wanted_count, at; /* places in view; the next one */
     /* what was found */
     bool failed;
     struct err err;
-    struct maildir_rows rows;
+    struct disk_rows rows;
     struct imap_status *statuses; /* with_status: one a row */
     struct imap_status status;
-    struct maildir_view *found;   /* OPEN */
+    struct disk_view *found;   /* OPEN */
     struct job_row *messages;
     uint32_t message_count, damaged;
     struct uidset_range *ranges;
     uint32_t range_count;
     /* a body */
-    int fd;                  /* of the message at `at`; -1: none is open */
-    uint64_t size, given, raw_size, raw_at; /* as it is sent; so far; of the file, and read of it */
-    bool after_cr, begins, ends, gone;
+    bool reads;              /* part is of the message at `at` */
+    struct disk_part part;
+    struct disk_filter filter;
+    uint64_t size, given, raw_at; /* as it is sent; so far; read of the part */
+    bool begins, ends, gone;
     char *out;
     size_t out_size;
 };
 
-struct job *job_create(enum job_kind kind, const struct maildir_config *config);
+struct job *job_create(enum job_kind kind, const struct disk_config *config);
 /* Any thread. */
 void job_destroy(struct job *job);
 /* A helper thread: as much as is told at once. */

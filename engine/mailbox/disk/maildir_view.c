@@ -1,14 +1,19 @@
-#include "engine/mailbox/maildir/view.h"
+/* The messages of one Maildir folder. A Maildir has no numbers of its own, so this program keeps them: in a file of the
+ * state folder, a line a message, by the base name of its file, which stays the same when flags change. Numbers that
+ * Dovecot (dovecot-uidlist) or Courier (courierimapuiddb) had given are taken over when a folder is seen first; from
+ * then on the own list alone counts, and what is new gets the next number. A line is never dropped: a file that is away
+ * for a while comes back under its own number.
+ */
+#include "engine/mailbox/disk/maildir_tree.h"
 
 #include "engine/imap/session.h"
-#include "engine/mailbox/maildir/courier.h"
-#include "engine/mailbox/maildir/numbers.h"
+#include "engine/mailbox/disk/courier.h"
+#include "engine/mailbox/disk/numbers.h"
 #include "io/base/mem.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -17,33 +22,31 @@
 /* A directory that changes while it is read is read again; one that always does is taken as it comes. */
 #define READ_AGAIN 3u
 #define KEYWORD_BYTES_MAX 255u
+#define MAILDIR_KEYWORDS  26u /* letters a to z */
 
-/* What is kept of numbers is one, whoever asks: two looks at one folder must not give one number twice. */
-static pthread_mutex_t numbers_lock = PTHREAD_MUTEX_INITIALIZER;
+struct maildir_view {
+    struct disk_view view; /* first */
+    int cur, new; /* directories; -1: not there */
+    char *keywords[MAILDIR_KEYWORDS]; /* of the letters, NULL: none */
+    struct courier_keywords *courier; /* or NULL */
+};
 
-struct maildir_view *maildir_view_hold(struct maildir_view *view)
+static struct maildir_view *of(const struct disk_view *view)
 {
-    atomic_fetch_add(&view->holders, 1);
-    return view;
+    return (struct maildir_view *)(uintptr_t)view;
 }
 
-void maildir_view_drop(struct maildir_view **view)
+static void drop(struct disk_view *view)
 {
-    struct maildir_view *v = *view;
+    struct maildir_view *v = of(view);
 
-    *view = NULL;
-    if (!v || atomic_fetch_sub(&v->holders, 1) > 1)
-        return;
     if (v->cur >= 0)
         close(v->cur);
     if (v->new >= 0)
         close(v->new);
-    for (uint32_t i = 0; i < v->count; i++)
-        free(v->all[i].name);
     for (unsigned i = 0; i < MAILDIR_KEYWORDS; i++)
         free(v->keywords[i]);
     courier_keywords_destroy(&v->courier);
-    free(v->all);
     free(v);
 }
 
@@ -71,11 +74,11 @@ static void read_directory(struct maildir_view *v, int fd, bool is_new)
         return;
     }
     while ((entry = readdir(dir))) {
-        if (entry->d_name[0] == '.' || entry->d_type == DT_DIR || v->count == UINT32_MAX)
+        if (entry->d_name[0] == '.' || entry->d_type == DT_DIR || v->view.count == UINT32_MAX)
             continue;
-        if ((v->count & (v->count - 1)) == 0)
-            v->all = mem_resize(v->all, v->count ? v->count * 2ul : 1, sizeof *v->all);
-        v->all[v->count++] = (struct maildir_message){ .is_new = is_new,
+        if ((v->view.count & (v->view.count - 1)) == 0)
+            v->view.all = mem_resize(v->view.all, v->view.count ? v->view.count * 2ul : 1, sizeof *v->view.all);
+        v->view.all[v->view.count++] = (struct disk_message){ .is_new = is_new,
                                                        .name = mem_text(entry->d_name),
                                                        .bytes = bytes_told(entry->d_name) };
     }
@@ -102,9 +105,9 @@ static bool same_time(struct timespec a, struct timespec b)
 
 static void forget_files(struct maildir_view *v)
 {
-    for (uint32_t i = 0; i < v->count; i++)
-        free(v->all[i].name);
-    v->count = 0;
+    for (uint32_t i = 0; i < v->view.count; i++)
+        free(v->view.all[i].name);
+    v->view.count = 0;
 }
 
 /* A file that is renamed meanwhile may be shown under both names, or under none. */
@@ -142,7 +145,7 @@ static void read_keywords(struct maildir_view *v, int folder)
     free(text);
 }
 
-void maildir_flags(const struct maildir_view *v, const char *name, char *words, struct imap_flags *flags_r)
+static void flags_of(const struct maildir_view *v, const char *name, char *words, struct imap_flags *flags_r)
 {
     struct slice base = slice_first(slice_cstr(name), slice_find(slice_cstr(name), ':'));
     struct slice own = courier_keywords_of(v->courier, base);
@@ -163,12 +166,12 @@ void maildir_flags(const struct maildir_view *v, const char *name, char *words, 
             flags_r->system |= IMAP_FLAG_DELETED;
         else if (*info == 'D')
             flags_r->system |= IMAP_FLAG_DRAFT;
-        else if (keyword && used + strlen(keyword) + 1 < MAILDIR_WORDS_BYTES)
+        else if (keyword && used + strlen(keyword) + 1 < DISK_WORDS_BYTES)
             used += (size_t)sprintf(words + used, "%s%s", used ? " " : "", keyword);
         else if (*info >= 'a' && *info <= 'z')
             flags_r->dropped++;
     }
-    if (own.size && used + own.size + 1 < MAILDIR_WORDS_BYTES)
+    if (own.size && used + own.size + 1 < DISK_WORDS_BYTES)
         used += (size_t)sprintf(words + used, "%s%.*s", used ? " " : "", (int)own.size, own.data);
     flags_r->keywords = slice_of(words, used);
 }
@@ -177,7 +180,7 @@ void maildir_flags(const struct maildir_view *v, const char *name, char *words, 
 
 static int by_base(const void *a, const void *b)
 {
-    const struct maildir_message *x = a, *y = b;
+    const struct disk_message *x = a, *y = b;
     int order = numbers_base_order(slice_cstr(x->name), slice_cstr(y->name));
 
     return order ? order : (int)x->is_new - (int)y->is_new;
@@ -185,7 +188,7 @@ static int by_base(const void *a, const void *b)
 
 static int by_uid(const void *a, const void *b)
 {
-    const struct maildir_message *x = a, *y = b;
+    const struct disk_message *x = a, *y = b;
 
     return (x->uid > y->uid) - (x->uid < y->uid);
 }
@@ -195,42 +198,46 @@ static void drop_doubles(struct maildir_view *v)
 {
     uint32_t kept = 0;
 
-    if (v->count)
-        qsort(v->all, v->count, sizeof *v->all, by_base);
-    for (uint32_t i = 0; i < v->count; i++) {
-        if (kept && numbers_base_order(slice_cstr(v->all[kept - 1].name), slice_cstr(v->all[i].name)) == 0)
-            free(v->all[i].name);
+    if (v->view.count)
+        qsort(v->view.all, v->view.count, sizeof *v->view.all, by_base);
+    for (uint32_t i = 0; i < v->view.count; i++) {
+        if (kept && numbers_base_order(slice_cstr(v->view.all[kept - 1].name), slice_cstr(v->view.all[i].name)) == 0)
+            free(v->view.all[i].name);
         else
-            v->all[kept++] = v->all[i];
+            v->view.all[kept++] = v->view.all[i];
     }
-    v->count = kept;
+    v->view.count = kept;
 }
 
-static bool number(struct maildir_view *v, int folder, const struct maildir_numbers *where, struct err *err_r)
+static bool number(struct maildir_view *v, int folder, const struct disk_numbers *where, struct err *err_r)
 {
-    const char **names = mem_zero(v->count + 1ul, sizeof *names);
-    uint32_t *uids = mem_zero(v->count + 1ul, sizeof *uids);
+    const char **names = mem_zero(v->view.count + 1ul, sizeof *names);
+    uint32_t *uids = mem_zero(v->view.count + 1ul, sizeof *uids);
     bool ok;
 
-    for (uint32_t i = 0; i < v->count; i++)
-        names[i] = v->all[i].name;
-    pthread_mutex_lock(&numbers_lock);
-    ok = numbers_give(where, folder, names, v->count, uids, &v->uidvalidity, &v->uidnext, err_r);
-    pthread_mutex_unlock(&numbers_lock);
-    for (uint32_t i = 0; i < v->count; i++)
-        v->all[i].uid = uids[i];
+    for (uint32_t i = 0; i < v->view.count; i++)
+        names[i] = v->view.all[i].name;
+    ok = numbers_give(where, folder, NULL, names, v->view.count, uids, &v->view.uidvalidity, &v->view.uidnext, err_r);
+    for (uint32_t i = 0; i < v->view.count; i++)
+        v->view.all[i].uid = uids[i];
     free(names);
     free(uids);
     return ok;
 }
 
-struct maildir_view *maildir_look(int folder, const struct maildir_numbers *where, struct err *err_r)
+static struct disk_view *look(int tree, struct slice name, const struct disk_numbers *where, struct err *err_r)
 {
-    struct maildir_view *v = mem_zero(1, sizeof *v);
-    int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
+    int folder = maildir_open_folder(tree, name, err_r), flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
+    struct maildir_view *v;
+    struct disk_view *view;
     bool ok;
 
-    atomic_init(&v->holders, 1);
+    if (folder < 0)
+        return NULL;
+    v = mem_zero(1, sizeof *v);
+    view = &v->view;
+    view->layout = &maildir_layout;
+    atomic_init(&view->holders, 1);
     v->cur = openat(folder, "cur", flags);
     ok = v->cur >= 0 || errno == ENOENT;
     if (ok) {
@@ -252,30 +259,15 @@ struct maildir_view *maildir_look(int folder, const struct maildir_numbers *wher
     }
     close(folder);
     if (!ok) {
-        maildir_view_drop(&v);
+        disk_view_drop(&view);
         return NULL;
     }
-    if (v->count)
-        qsort(v->all, v->count, sizeof *v->all, by_uid);
-    return v;
+    if (view->count)
+        qsort(view->all, view->count, sizeof *view->all, by_uid);
+    return view;
 }
 
 /* ---- one message --------------------------------------------------------------------------------- */
-
-uint32_t maildir_view_at(const struct maildir_view *v, uint32_t uid)
-{
-    uint32_t low = 0, high = v->count;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (v->all[middle].uid < uid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
 
 static char *find_again(int directory, const char *name)
 {
@@ -296,7 +288,7 @@ static char *find_again(int directory, const char *name)
     return found;
 }
 
-int maildir_view_open(const struct maildir_view *v, const struct maildir_message *m, char **name_r)
+static int open_file(const struct maildir_view *v, const struct disk_message *m, char **name_r)
 {
     int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     int directories[] = { m->is_new ? v->new : v->cur, m->is_new ? v->cur : v->new };
@@ -314,9 +306,68 @@ int maildir_view_open(const struct maildir_view *v, const struct maildir_message
         name = now;
         fd = openat(directories[i], name, flags);
     }
-    if (fd >= 0 && name_r)
-        *name_r = name;
-    else
-        free(name);
+    *name_r = name;
     return fd;
 }
+
+static bool message(const struct disk_view *view, const struct disk_message *m, struct disk_part *part_r, char *words,
+                    struct imap_flags *flags_r)
+{
+    char *name = NULL;
+    struct stat st;
+    int fd = open_file(of(view), m, &name);
+    bool ok = fd >= 0 && fstat(fd, &st) == 0;
+
+    if (ok && !S_ISREG(st.st_mode)) {
+        ok = false;
+        errno = EIO;
+    }
+    if (ok) {
+        *part_r = (struct disk_part){ .fd = fd, .raw_bytes = (uint64_t)st.st_size, .seconds = st.st_mtime };
+        if (flags_r)
+            flags_of(of(view), name, words, flags_r);
+    } else if (fd >= 0) {
+        int error = errno;
+
+        close(fd);
+        errno = error;
+    }
+    free(name);
+    return ok;
+}
+
+static bool same(const struct disk_view *view, const struct disk_message *m, const struct disk_part *part)
+{
+    struct stat st;
+
+    return fstat(part->fd, &st) == 0 && (uint64_t)st.st_size == part->raw_bytes;
+}
+
+static size_t filter(struct disk_filter *f, const char *in, size_t size, bool last, char *out)
+{
+    return disk_line_ends(f, in, size, out);
+}
+
+static int open_tree(const char *pattern, const char *user, struct err *err_r)
+{
+    return disk_open_path(&maildir_layout, pattern, user, O_RDONLY | O_DIRECTORY | O_CLOEXEC, err_r);
+}
+
+static bool no_numbers(int tree, struct slice name, const struct disk_numbers *numbers, struct imap_status *status_r)
+{
+    return false;
+}
+
+const struct disk_layout maildir_layout = {
+    .word = "Maildir",
+    .origin = ERR_ORIGIN_MAILDIR,
+    .open = open_tree,
+    .list = maildir_list,
+    .delimiter = '.',
+    .look = look,
+    .numbers = no_numbers,
+    .drop = drop,
+    .message = message,
+    .same = same,
+    .filter = filter,
+};

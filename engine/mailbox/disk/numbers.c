@@ -1,4 +1,4 @@
-#include "engine/mailbox/maildir/numbers.h"
+#include "engine/mailbox/disk/numbers.h"
 
 #include "engine/imap/session.h"
 #include "io/base/mem.h"
@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -186,7 +187,7 @@ static void read_servers(struct list *l, int folder)
     }
 }
 
-static char *file_of(const struct maildir_numbers *where)
+char *numbers_file(const struct disk_numbers *where)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     char *whole = mem_format("%s\n%.*s", where->path, (int)where->name.size, where->name.data);
@@ -222,7 +223,7 @@ static void read_own(struct list *l, const char *file)
 static bool not_kept(struct err *err_r, const char *path)
 {
     err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, errno, "%.150s: %s", path, strerror(errno));
-    return err_doing(err_r, "keep the numbers of a Maildir folder");
+    return err_doing(err_r, "keep the numbers of a folder on a disk");
 }
 
 static bool sync_folder(const char *folder)
@@ -312,7 +313,7 @@ static bool number_new(struct list *own, const struct newcomer *all, uint32_t co
         if (uid > SESSION_UID_MAX) {
             err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_MAILDIR, 0,
                     "the folder has no numbers left for new messages");
-            return err_doing(err_r, "number the messages of a Maildir folder");
+            return err_doing(err_r, "number the messages of a folder on a disk");
         }
         add(own, uid, all[i].base);
         own->uidnext = uid + 1;
@@ -321,29 +322,37 @@ static bool number_new(struct list *own, const struct newcomer *all, uint32_t co
     return true;
 }
 
-bool numbers_give(const struct maildir_numbers *where, int folder, const char *const *names, uint32_t count,
-                  uint32_t *uids_r, uint32_t *uidvalidity_r, uint32_t *uidnext_r, struct err *err_r)
+static bool give(const struct disk_numbers *where, int folder, const struct numbers_servers *servers,
+                 const char *const *names, uint32_t count, uint32_t *uids_r, uint32_t *uidvalidity_r,
+                 uint32_t *uidnext_r, struct err *err_r)
 {
     struct list own = { 0 }, server = { 0 };
     struct newcomer *newcomers = mem_zero(count + 1ul, sizeof *newcomers);
-    char *file = where->state_folder ? file_of(where) : NULL;
+    char *file = where->state_folder ? numbers_file(where) : NULL;
     uint32_t fresh = 0;
     bool first, ok;
 
     if (file)
         read_own(&own, file);
     first = own.uidvalidity == 0;
-    read_servers(&server, folder);
+    if (servers) {
+        server.uidvalidity = servers->uidvalidity;
+        server.uidnext = servers->uidnext;
+    } else {
+        read_servers(&server, folder);
+    }
     if (first)
         own.uidvalidity = server.uidvalidity ? server.uidvalidity : (uint32_t)time(NULL);
     if (own.uidnext == 0)
         own.uidnext = 1;
     for (uint32_t i = 0; i < count; i++) {
         struct slice base = base_of(slice_cstr(names[i]));
-        const struct given *known = find(&own, base), *theirs = known ? NULL : find(&server, base);
+        const struct given *known = find(&own, base), *theirs = known || servers ? NULL : find(&server, base);
 
         if (known)
             uids_r[i] = known->uid;
+        else if (servers)
+            newcomers[fresh++] = (struct newcomer){ i, first ? servers->uids[i] : 0, servers->turns[i], base };
         else
             newcomers[fresh++] = (struct newcomer){ i, theirs ? theirs->uid : 0, seconds_of(base), base };
     }
@@ -362,5 +371,19 @@ bool numbers_give(const struct maildir_numbers *where, int folder, const char *c
     free(server.text);
     free(newcomers);
     free(file);
+    return ok;
+}
+
+bool numbers_give(const struct disk_numbers *where, int folder, const struct numbers_servers *servers,
+                  const char *const *names, uint32_t count, uint32_t *uids_r, uint32_t *uidvalidity_r,
+                  uint32_t *uidnext_r, struct err *err_r)
+{
+    /* What is kept of numbers is one, whoever asks: two looks at one folder must not give one number twice. */
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    bool ok;
+
+    pthread_mutex_lock(&lock);
+    ok = give(where, folder, servers, names, count, uids_r, uidvalidity_r, uidnext_r, err_r);
+    pthread_mutex_unlock(&lock);
     return ok;
 }
