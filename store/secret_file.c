@@ -133,7 +133,7 @@ bool secret_file_read(const char *path, const struct secret *key, struct secret 
                    struct err *err_r)
 {
     uint8_t *file = mem_alloc(FILE_MAX);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     size_t size = 0;
     ssize_t n = 0;
     bool by_others, ok;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -422,6 +423,7 @@ static bool check_file(const struct config_state *c, enum config_section section
                        const struct config_key *key, const char *value, bool needed, struct err *err_r)
 {
     char *text, *path;
+    struct stat st;
     bool ok = true;
 
     if (!value_text(slice_cstr(value), &text))
@@ -439,6 +441,8 @@ static bool check_file(const struct config_state *c, enum config_section section
     else if (access(path, R_OK) != 0)
         ok = config_fail(c, section, key->name, err_r, "%s: %s", config_text_name(path),
                          strerror(errno));
+    else if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) /* a pipe can be read once, and may never give anything */
+        ok = config_fail(c, section, key->name, err_r, "%s: not a file that can be read again", config_text_name(path));
     free(path);
     return ok;
 }

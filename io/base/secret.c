@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #define SECRET_FILE_MAX 65536
+#define PIPE_WAIT_MS    10000 /* for a command that writes the secret */
 
 struct secret {
     size_t size;
@@ -170,13 +172,24 @@ static bool file_refused(struct err *err_r, const char *path, const char *why)
                    why);
 }
 
+/* A pipe has a writer who is at work. */
+static bool gives_soon(int fd)
+{
+    struct pollfd wait = { .fd = fd, .events = POLLIN };
+    int count = poll(&wait, 1, PIPE_WAIT_MS);
+
+    errno = EAGAIN;
+    return count > 0;
+}
+
 bool secret_read_file(const char *path, struct secret **secret_r, bool *readable_by_others_r,
                       struct err *err_r)
 {
     char text[SECRET_FILE_MAX];
     struct stat st;
     size_t size = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Not blocking: a pipe to which nobody writes is empty at once. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     bool ok = false;
 
     if (fd < 0)
@@ -188,10 +201,10 @@ bool secret_read_file(const char *path, struct secret **secret_r, bool *readable
     for (;;) {
         ssize_t n = read(fd, text + size, sizeof text - size);
 
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && (errno == EINTR || (errno == EAGAIN && gives_soon(fd))))
             continue;
         if (n < 0) {
-            file_refused(err_r, path, strerror(errno));
+            file_refused(err_r, path, errno == EAGAIN ? "a pipe that gives nothing" : strerror(errno));
             break;
         }
         if (n == 0) {

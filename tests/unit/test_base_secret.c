@@ -57,7 +57,9 @@ static void test_files_that_are_no_secret(void **state)
     static char large[70000];
     struct secret *s = NULL;
     bool open_to_others = false;
+    char path[40];
     struct err err;
+    int ends[2];
 
     memset(large, 'x', sizeof large);
     assert_false(read_text("", 0, 0600, &s, &open_to_others, &err));
@@ -65,6 +67,18 @@ static void test_files_that_are_no_secret(void **state)
     assert_false(read_text(large, sizeof large, 0600, &s, &open_to_others, &err));
     assert_non_null(strstr(err.server_text, "64 KiB"));
     assert_false(secret_read_file("/", &s, &open_to_others, &err));
+    /* A pipe that nobody writes into does not hold up the night; one with a writer gives its secret. */
+    assert_int_equal(mkfifo("fifo-of-test", 0600), 0);
+    assert_false(secret_read_file("fifo-of-test", &s, &open_to_others, &err));
+    assert_int_equal(unlink("fifo-of-test"), 0);
+    assert_int_equal(pipe(ends), 0);
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    assert_int_equal(write(ends[1], "word\n", 5), 5);
+    close(ends[1]);
+    assert_true(secret_read_file(path, &s, &open_to_others, &err));
+    assert_true(slice_equal(secret_peek(s), SLICE("word")));
+    secret_destroy(&s);
+    close(ends[0]);
     assert_false(secret_read_file("/nowhere/at/all", &s, &open_to_others, &err));
     assert_int_equal(err.origin, ERR_ORIGIN_CONFIG);
     assert_non_null(strstr(err.server_text, "/nowhere/at/all"));
