@@ -205,6 +205,17 @@ static void note_checked(struct check *c, struct slice key, struct slice value)
         fault(c, "a note belongs to a message that is not there");
 }
 
+static void follow_checked(struct check *c, struct slice key, struct slice value)
+{
+    struct follow_record follow;
+    struct slice found;
+
+    if (!decode_follow(key, value, &follow))
+        fault(c, "a record of what became of a message is damaged");
+    else if (follow.uid ? !there(c, TABLE_MESSAGE, key, &found) : !there(c, TABLE_FOLDER, slice_first(key, 8), &found))
+        fault(c, "what became of a message is told of none that is there");
+}
+
 static int by_body(const void *a, const void *b)
 {
     const struct owner *x = a, *y = b;
@@ -387,6 +398,8 @@ static int all_checked(struct check *c)
         rc = each(c, TABLE_PROBLEM, problem_checked);
     if (!rc)
         rc = each(c, TABLE_SAMPLE, sample_checked);
+    if (!rc && c->spool->tables[TABLE_FOLLOW] != TABLE_ABSENT)
+        rc = each(c, TABLE_FOLLOW, follow_checked);
     if (!rc)
         rc = env_number_get(c->spool, c->txn, "held", &held);
     if (!rc && held != c->held)

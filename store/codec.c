@@ -377,6 +377,56 @@ bool decode_problem(struct slice key, struct slice value, struct problem_record 
     return unpack_end(&r);
 }
 
+enum { FOLLOW_GONE = 1, FOLLOW_MODSEQ = 2, FOLLOW_NOW = 4, FOLLOW_NEXT = 8, FOLLOW_LIMIT = 16 };
+
+static void pack_flags(struct packing *w, const struct follow_flags *f)
+{
+    pack_byte(w, f->system);
+    pack_slice(w, whole_words(f->keywords, CODEC_KEYWORDS_BYTES_MAX), CODEC_KEYWORDS_BYTES_MAX);
+}
+
+static void unpack_flags(struct unpacking *r, struct follow_flags *f)
+{
+    f->system = (uint8_t)unpack_byte(r);
+    f->keywords = unpack_slice(r, CODEC_KEYWORDS_BYTES_MAX);
+}
+
+size_t encode_follow(uint8_t *out, const struct key *key, const struct follow_record *f)
+{
+    struct packing w = pack_begin(out);
+
+    pack_byte(&w, (f->gone ? FOLLOW_GONE : 0u) | (f->modseq ? FOLLOW_MODSEQ : 0u) | (f->followed ? FOLLOW_NOW : 0u) |
+                      (f->wanted ? FOLLOW_NEXT : 0u));
+    if (f->modseq)
+        pack_number(&w, f->modseq);
+    if (f->followed)
+        pack_flags(&w, &f->now);
+    if (f->wanted)
+        pack_flags(&w, &f->next);
+    return pack_end(&w, key_slice(key));
+}
+
+bool decode_follow(struct slice key, struct slice value, struct follow_record *f)
+{
+    struct unpacking r = unpack_begin(key, value);
+    unsigned bits;
+
+    *f = (struct follow_record){ 0 };
+    if (!key_read_follow(key, &f->user, &f->folder, &f->uid))
+        return false;
+    bits = unpack_below(&r, FOLLOW_LIMIT);
+    f->gone = bits & FOLLOW_GONE;
+    f->followed = bits & FOLLOW_NOW;
+    f->wanted = bits & FOLLOW_NEXT;
+    if (bits & FOLLOW_MODSEQ)
+        f->modseq = unpack_number(&r);
+    if (f->followed)
+        unpack_flags(&r, &f->now);
+    if (f->wanted)
+        unpack_flags(&r, &f->next);
+    return unpack_end(&r);
+}
+
 size_t encode_share(uint8_t *out, const struct key *key, const struct share_record *s)
 {
     struct packing w = pack_begin(out);

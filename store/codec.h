@@ -30,6 +30,7 @@ size_t encode_message(uint8_t *out, const struct key *key, const struct message_
 size_t encode_note(uint8_t *out, const struct key *key, const struct message_note *r);
 size_t encode_failure(uint8_t *out, const struct key *key, const struct failure_record *r);
 size_t encode_problem(uint8_t *out, const struct key *key, const struct problem_record *r);
+size_t encode_follow(uint8_t *out, const struct key *key, const struct follow_record *r);
 size_t encode_share(uint8_t *out, const struct key *key, const struct share_record *r);
 size_t encode_number(uint8_t *out, const struct key *key, uint64_t number);
 size_t encode_sample(uint8_t *out, const struct key *key, const uint64_t values[12]);
@@ -42,6 +43,7 @@ bool decode_message(struct slice key, struct slice value, struct message_record 
 bool decode_note(struct slice key, struct slice value, struct message_note *r) ERR_CHECK;
 bool decode_failure(struct slice key, struct slice value, struct failure_record *r) ERR_CHECK;
 bool decode_problem(struct slice key, struct slice value, struct problem_record *r) ERR_CHECK;
+bool decode_follow(struct slice key, struct slice value, struct follow_record *r) ERR_CHECK;
 bool decode_share(struct slice key, struct slice value, struct share_record *r) ERR_CHECK;
 bool decode_number(struct slice key, struct slice value, uint64_t *number_r) ERR_CHECK;
 bool decode_sample(struct slice key, struct slice value, uint64_t values_r[12]) ERR_CHECK;

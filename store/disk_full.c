@@ -56,6 +56,7 @@ bool disk_full_blocked_by(const struct store_op *op, const struct store_op *earl
     case STORE_OP_REPAIR:
     case STORE_OP_UNANSWERED:
     case STORE_OP_DOOM:
+    case STORE_OP_FOLLOW:
         return same_folder;
     case STORE_OP_END:
         return same_folder && end_blocked_by(op, earlier);
@@ -95,6 +96,7 @@ bool disk_full_outlives_loss(const struct store_op *op)
     case STORE_OP_REPAIR:
     case STORE_OP_UNANSWERED:
     case STORE_OP_DOOM:
+    case STORE_OP_FOLLOW:
     case STORE_OP_SAMPLE:
     case STORE_OP_FLUSH:
         return false;

@@ -24,6 +24,7 @@ static const char *const table_names[TABLE_COUNT] = {
     [TABLE_FOLDER] = "folder",   [TABLE_MESSAGE] = "message", [TABLE_NOTE] = "note",
     [TABLE_BODY] = "body",       [TABLE_PARTIAL] = "partial", [TABLE_SHARE] = "share",
     [TABLE_FAILURE] = "failure", [TABLE_PROBLEM] = "problem", [TABLE_SAMPLE] = "sample",
+    [TABLE_FOLLOW] = "follow",
 };
 
 bool env_damaged(struct spool *spool, struct err *err_r, const char *what, const char *doing)
@@ -264,9 +265,14 @@ static bool tables_opened(struct spool *spool, struct err *err_r)
         rc = mdb_txn_begin(spool->env, NULL, spool->read_only ? MDB_RDONLY : 0, &txn);
     if (rc)
         return env_error(spool, err_r, rc, "open the spool");
-    for (unsigned i = 0; i < TABLE_COUNT && !rc; i++)
+    for (unsigned i = 0; i < TABLE_COUNT && !rc; i++) {
         rc = mdb_dbi_open(txn, table_names[i], spool->read_only ? 0 : MDB_CREATE,
                           &spool->tables[i]);
+        if (rc == MDB_NOTFOUND && i == TABLE_FOLLOW) {
+            spool->tables[i] = TABLE_ABSENT;
+            rc = 0;
+        }
+    }
     if (rc) {
         mdb_txn_abort(txn);
         if (rc == MDB_NOTFOUND)

@@ -15,6 +15,9 @@
 #include <lmdb.h>
 #include <stdatomic.h>
 
+/* In place of a table's handle: the journal is an earlier version's, opened for reading, and does not have it. */
+#define TABLE_ABSENT ((MDB_dbi)-1)
+
 #define SPOOL_FORMAT 1 /* of the whole environment; another one is refused */
 
 enum table {
@@ -30,6 +33,7 @@ enum table {
     TABLE_FAILURE,
     TABLE_PROBLEM,
     TABLE_SAMPLE,
+    TABLE_FOLLOW,  /* user, folder, uid (0: the folder) -> what became of it at the source since it was listed */
     TABLE_COUNT
 };
 

@@ -226,6 +226,8 @@ int journal_apply(struct journal *j, struct store_op *op)
         return journal_unanswered(j, op);
     case STORE_OP_DOOM:
         return journal_doom(j, op);
+    case STORE_OP_FOLLOW:
+        return journal_follow(j, op);
     case STORE_OP_END:
         return journal_end(j, op);
     case STORE_OP_FAILURE:

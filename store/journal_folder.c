@@ -209,6 +209,8 @@ static int row_forgotten(struct journal *j, struct folder_slot *slot, const stru
         rc = gc_release(j->spool, j->txn, m, &j->held_freed);
     if (!rc)
         rc = journal_note_drop(j, key);
+    if (!rc)
+        rc = journal_follow_drop(j, key);
     return rc ? rc : mdb_del(j->txn, j->spool->tables[TABLE_MESSAGE], &k, NULL);
 }
 
@@ -228,10 +230,12 @@ int journal_forget(struct journal *j, const struct store_op *op)
     slot->record.status_modseq = 0;
     folder_record_forget(&slot->record);
     slot->changed = true;
-    rc = mdb_cursor_open(j->txn, j->spool->tables[TABLE_MESSAGE], &cursor);
+    key_message(&key, op->user, op->folder, 0);
+    rc = journal_follow_drop(j, &key);
+    if (!rc)
+        rc = mdb_cursor_open(j->txn, j->spool->tables[TABLE_MESSAGE], &cursor);
     if (rc)
         return rc;
-    key_message(&key, op->user, op->folder, 0);
     for (; count < FORGET_PER_TRANSACTION; count++) {
         struct message_record m;
 

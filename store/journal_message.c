@@ -344,6 +344,11 @@ static int one_ended(struct journal *j, const struct store_op *op, struct folder
         if (rc)
             return rc;
     }
+    if (from == MESSAGE_UPLOADED || from == MESSAGE_PRESENT || end->state == MESSAGE_SKIPPED) {
+        rc = journal_follow_ended(j, &key, &m, end->state == MESSAGE_FOUND, kept);
+        if (rc)
+            return rc;
+    }
     /* What was refused keeps its body for export and retry. */
     if (m.body && end->state != MESSAGE_FAILED && end->state != MESSAGE_SPOOLED) {
         rc = gc_release(j->spool, j->txn, &m, &j->held_freed);

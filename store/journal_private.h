@@ -33,6 +33,15 @@ void journal_keywords_kept(struct message_record *m, char kept[CODEC_KEYWORDS_BY
 /* journal_message: a message's note goes, if it has one. */
 int journal_note_drop(struct journal *j, const struct key *key);
 
+/* journal_follow */
+int journal_follow(struct journal *j, const struct store_op *op);
+/* The message goes back to be sent again (back), with the newest flags that are known of it, or has left for good:
+ * what was kept of it besides its row goes. Keywords of m may point into `kept` then. */
+int journal_follow_ended(struct journal *j, const struct key *key, struct message_record *m, bool back,
+                         char kept[CODEC_KEYWORDS_BYTES_MAX]);
+/* Its row goes; key of uid 0: the folder's record. */
+int journal_follow_drop(struct journal *j, const struct key *key);
+
 /* journal_folder */
 int journal_user(struct journal *j, const struct store_op *op);
 int journal_folder(struct journal *j, const struct store_op *op);

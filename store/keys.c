@@ -117,12 +117,17 @@ bool key_read_folder(struct slice key, uint32_t *user_r, uint32_t *folder_r)
     return *user_r != 0 && *folder_r != 0;
 }
 
-bool key_read_message(struct slice key, uint32_t *user_r, uint32_t *folder_r, uint32_t *uid_r)
+bool key_read_follow(struct slice key, uint32_t *user_r, uint32_t *folder_r, uint32_t *uid_r)
 {
     if (key.size != 12 || !key_read_folder(slice_first(key, 8), user_r, folder_r))
         return false;
     *uid_r = get_be32(key.data + 8);
-    return *uid_r != 0;
+    return true;
+}
+
+bool key_read_message(struct slice key, uint32_t *user_r, uint32_t *folder_r, uint32_t *uid_r)
+{
+    return key_read_follow(key, user_r, folder_r, uid_r) && *uid_r != 0;
 }
 
 bool key_read_body(struct slice key, uint64_t *body_r)

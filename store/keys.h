@@ -34,6 +34,9 @@ bool key_read_user(struct slice key, uint32_t *user_r) ERR_CHECK;
 bool key_read_folder(struct slice key, uint32_t *user_r, uint32_t *folder_r) ERR_CHECK;
 bool key_read_message(struct slice key, uint32_t *user_r, uint32_t *folder_r,
                       uint32_t *uid_r) ERR_CHECK;
+/* The same with a UID of 0: what stands there is about the folder. */
+bool key_read_follow(struct slice key, uint32_t *user_r, uint32_t *folder_r,
+                     uint32_t *uid_r) ERR_CHECK;
 bool key_read_body(struct slice key, uint64_t *body_r) ERR_CHECK;
 bool key_read_chunk(struct slice key, uint64_t *body_r, uint32_t *chunk_r) ERR_CHECK;
 bool key_read_sample(struct slice key, int64_t *wall_ms_r) ERR_CHECK;

@@ -55,6 +55,9 @@ void store_op_free(struct store_op *op)
     case STORE_OP_UNANSWERED:
         free(op->unanswered.uids);
         break;
+    case STORE_OP_FOLLOW:
+        free(op->follow.all);
+        break;
     case STORE_OP_META:
         free(op->meta.data);
         break;

@@ -77,6 +77,7 @@ struct walk {
         bool (*failure)(void *, const struct failure_record *);
         bool (*problem)(void *, const struct problem_record *);
         bool (*sample)(void *, int64_t, const uint64_t values[12]);
+        bool (*follow)(void *, const struct follow_record *);
     } each;
     unsigned states, left; /* messages; left 0: no limit */
     struct reader *reader;
@@ -109,6 +110,10 @@ static bool walked(struct reader *reader, struct walk *walk, struct err *err_r)
     if (!reader_begin(reader, err_r))
         return false;
     walk->reader = reader;
+    if (reader->spool->tables[walk->table] == TABLE_ABSENT) {
+        reader_rest(reader);
+        return true;
+    }
     rc = mdb_cursor_open(reader->txn, reader->spool->tables[walk->table], &cursor);
     if (rc == 0) {
         for (rc = walk_first(walk, cursor, &k, &v); rc == 0;
@@ -277,6 +282,28 @@ bool reader_repaired(struct reader *reader, uint32_t user, uint32_t folder,
 
     key_message(&walk.from, user, folder, 0);
     walk.each.note = each;
+    return walked(reader, &walk, err_r);
+}
+
+static bool on_follow(struct walk *walk, struct slice key, struct slice value)
+{
+    struct follow_record follow;
+
+    if (!decode_follow(key, value, &follow))
+        return damaged(walk);
+    return walk->each.follow(walk->context, &follow);
+}
+
+bool reader_follows(struct reader *reader, uint32_t user, uint32_t folder, uint32_t from_uid,
+                    bool (*each)(void *context, const struct follow_record *follow), void *context, struct err *err_r)
+{
+    struct walk walk = { .table = TABLE_FOLLOW,
+                         .on_entry = on_follow,
+                         .context = context,
+                         .prefix_bytes = folder ? 8 : 4 };
+
+    key_message(&walk.from, user, folder, folder ? from_uid : 0);
+    walk.each.follow = each;
     return walked(reader, &walk, err_r);
 }
 

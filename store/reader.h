@@ -43,6 +43,11 @@ bool reader_repaired(struct reader *reader, uint32_t user, uint32_t folder,
                      bool (*each)(void *context, const struct message_record *message,
                                   const struct message_note *note),
                      void *context, struct err *err_r) ERR_CHECK;
+/* What became of messages of a folder, or with folder 0 of all of the user's, since they were listed; ascending, from
+ * from_uid on in one folder. A folder's own record (uid 0) comes before its messages'. */
+bool reader_follows(struct reader *reader, uint32_t user, uint32_t folder, uint32_t from_uid,
+                    bool (*each)(void *context, const struct follow_record *follow), void *context,
+                    struct err *err_r) ERR_CHECK;
 bool reader_failures(struct reader *reader, uint32_t user,
                      bool (*each)(void *context, const struct failure_record *failure),
                      void *context, struct err *err_r) ERR_CHECK;

@@ -174,6 +174,24 @@ static inline bool message_may_be_from(const struct message_record *m, uint32_t 
            (m->target_uid_from ? m->target_uid_from >= target_uid : target_uid <= 1);
 }
 
+/* Flags of a message: IMAP_FLAG_ bits as engine/imap has them, and keywords with a space between. */
+struct follow_flags {
+    uint8_t system;
+    struct slice keywords; /* <= RECORD_KEYWORDS_BYTES_MAX */
+};
+
+/* What became of a message, or of all of a folder, at the source after it was listed. A message that stayed as it was
+ * has none. */
+struct follow_record {
+    uint32_t user, folder;
+    uint32_t uid;         /* 0: it is about the folder */
+    uint64_t modseq;      /* of a folder: each change of flags up to this MODSEQ (RFC 7162) is in the journal; 0: not known */
+    bool gone;            /* the source does not have it any more, and that was proved */
+    bool followed;        /* `now` are the flags that the target was last brought to; else those of its row were sent */
+    bool wanted;          /* `next` are those that the source has, and the target was not brought to them yet */
+    struct follow_flags now, next;
+};
+
 /* What people are told about a skipped, failed or repaired message. */
 struct message_note {
     char subject[256], message_id[256], date[64]; /* printable UTF-8 */

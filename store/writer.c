@@ -133,6 +133,8 @@ static uint64_t records_of(const struct store_op *op)
         return op->end.count + 1ull;
     if (op->kind == STORE_OP_UNANSWERED)
         return op->unanswered.count + 1ull;
+    if (op->kind == STORE_OP_FOLLOW)
+        return op->follow.count + 1ull;
     return 1;
 }
 
@@ -151,6 +153,8 @@ static uint64_t cost_of(const struct store_op *op)
         bytes += op->end.count * sizeof *op->end.ends;
     else if (op->kind == STORE_OP_UNANSWERED)
         bytes += op->unanswered.count * sizeof *op->unanswered.uids;
+    else if (op->kind == STORE_OP_FOLLOW)
+        bytes += op->follow.count * sizeof *op->follow.all;
     return bytes;
 }
 

@@ -28,6 +28,7 @@ enum store_op_kind {
     STORE_OP_UNANSWERED, /* messages that were sent, and nobody said what became of them; those that are not
                            SPOOLED any more stay as they are */
     STORE_OP_DOOM,      /* the second copy of an UPLOADED or PRESENT message is to be removed from the target, or was */
+    STORE_OP_FOLLOW,    /* what became of messages at the source, or was followed on the target */
     STORE_OP_END,       /* messages to UPLOADED, PRESENT, SKIPPED, FAILED, or back to FOUND */
     STORE_OP_FAILURE,   /* counts into an equal record or adds one (<= 1,000 a user; then counted into
                            one "more" record) */
@@ -39,6 +40,20 @@ enum store_op_kind {
     STORE_OP_META,      /* put a named value */
     STORE_OP_SAMPLE,    /* a timeline sample; old ones are thinned so that <= 4,096 stay */
     STORE_OP_FLUSH      /* nothing; done tells that all before it is durable */
+};
+
+/* One thing that became of a message. Of one that has no row, or is SKIPPED, nothing is kept. */
+enum store_follow_what {
+    STORE_FOLLOW_WANTS,  /* the source has other flags than the target was brought to: flags are the source's */
+    STORE_FOLLOW_SAME,   /* it has those again */
+    STORE_FOLLOW_DONE,   /* the target was brought to flags */
+    STORE_FOLLOW_GONE,   /* the source does not have it any more */
+    STORE_FOLLOW_HERE    /* it has it again */
+};
+struct store_follow {
+    uint32_t uid;
+    enum store_follow_what what;
+    struct follow_flags flags; /* keywords point into the operation's text */
 };
 
 /* One message changing to an end state (or back to FOUND). */
@@ -109,6 +124,11 @@ struct store_op {
             uint32_t uid, doomed_uid; /* 0: none is being removed any more */
             bool removed;             /* one was: it is not waited for any more */
         } doom;
+        struct {                    /* FOLLOW */
+            struct store_follow *all; /* malloc'ed */
+            unsigned count;
+            uint64_t modseq;        /* 0, or the folder's new one */
+        } follow;
         struct {                    /* END */
             struct store_end *ends;
             unsigned count;

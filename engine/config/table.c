@@ -34,6 +34,7 @@ static const char *const preset_words[] = { "imap", "exchange-online", NULL };
 static const char *const cloud_words[] = { "global", "us-gov", "us-dod", "china", NULL };
 static const char *const signing_words[] = { "ps256", "rs256", NULL };
 static const char *const labels_words[] = { "one-copy", "every-folder", NULL };
+static const char *const follow_flags_words[] = { "yes", "changes", "no", NULL };
 static const char *const order_words[] = { "newest-first", "oldest-first", NULL };
 static const char *const user_order_words[] = { "as-listed", "closest-to-done", "smallest-first", NULL };
 static const char *const tls_words[] = { "verify", "no-verify", "none", NULL };
@@ -242,6 +243,9 @@ const struct config_key config_keys[] = {
     { "disarm-read-receipts", IN_POLICY, CONFIG_BOOL, OF_POLICY(disarm_read_receipts),
       .value_name = "yes|no", .fallback = "no",
       .help = "take out of unread messages what asks for a receipt; this alters them" },
+    { "follow-flags", IN_POLICY, CONFIG_WORD, OF_POLICY(follow_flags), .words = follow_flags_words,
+      .value_name = "WORD", .fallback = "yes",
+      .help = "later runs bring flags to the target that changed at the source; changes: only where it tells them" },
 };
 /* clang-format on */
 #define KEY_COUNT (sizeof config_keys / sizeof *config_keys)

@@ -109,6 +109,8 @@ static const struct advice rows[] = {
       "are copied with all else.", NULL, true },
     { "FlagsNotKept", "The target does not keep some flags of messages.",
       "Nothing to do: its mailboxes have no place for such a flag. The messages are copied with all else.", NULL, true },
+    { "ChangedOnTarget", "Messages whose flags changed at the source had been changed on the target, too.",
+      "Nothing to do: who uses the target decides. What changed only at the source was followed.", NULL, true },
     { "SelectFailed", "The server refuses to open the folder.",
       "Open it in webmail to see whether it works there; then run `retry`. The other folders were "
       "copied.", NULL, true },

@@ -38,6 +38,7 @@ struct cmd_fetch {
     uint64_t row_bytes;    /* of headers and keywords in them */
     uint64_t closed;       /* UIDs in the ranges without "*" */
     bool open;             /* one has "*" */
+    bool flags_only;       /* rows of a UID and FLAGS alone are wanted */
     void (*row)(void *context, const struct imap_message_row *row);
     const struct session_body_events *events;
     enum session_body_form form; /* of bodies */

@@ -194,6 +194,11 @@ void session_unselect(struct session *session, session_ended *ended, void *conte
 void session_fetch_rows(struct session *session, struct slice set, struct slice header_fields,
                         void (*row)(void *context, const struct imap_message_row *row),
                         session_ended *ended, void *context);
+/* UID FETCH set (UID FLAGS), of those messages alone that changed after changed_since where that is not 0 (RFC 7162
+ * 3.1.4.1; only where CAP_CONDSTORE is offered). News that the server tells meanwhile by itself come as rows too. */
+void session_fetch_flags(struct session *session, struct slice set, uint64_t changed_since,
+                         void (*row)(void *context, const struct imap_message_row *row),
+                         session_ended *ended, void *context);
 /* One that did only a part of its messages (MESSAGELIMIT, RFC 9738) ends with a transient error whose resp_code
  * is that and whose server_text has the two numbers, the lowest UID that was looked at behind the limit; so does
  * a FETCH.

@@ -236,6 +236,22 @@ void session_fetch_rows(struct session *s, struct slice set, struct slice header
     finish(s, cmd);
 }
 
+void session_fetch_flags(struct session *s, struct slice set, uint64_t changed_since,
+                         void (*row)(void *context, const struct imap_message_row *row), session_ended *ended,
+                         void *context)
+{
+    struct cmd *cmd = begin(s, CMD_ROWS, ended, context);
+
+    assert(changed_since == 0 || caps_has(&s->caps, CAP_CONDSTORE));
+    cmd->u.fetch.row = row;
+    cmd->u.fetch.flags_only = true;
+    fetch_set(cmd, set);
+    cmd_text(cmd, SLICE(" (UID FLAGS)"));
+    if (changed_since)
+        cmd_format(cmd, " (CHANGEDSINCE %llu)", (unsigned long long)changed_since);
+    finish(s, cmd);
+}
+
 void session_search(struct session *s, struct slice criteria,
                     void (*range)(void *context, uint32_t first, uint32_t last), session_ended *ended,
                     void *context)

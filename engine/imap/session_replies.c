@@ -258,10 +258,10 @@ static void fetch_received(struct session *s, const struct resp *resp)
             body_received(s, cmd, &item, receiving.begun);
         return; /* else nobody asked for it (S09) */
     }
-    if (!(item.present & (FETCHITEM_SIZE | FETCHITEM_DATE | FETCHITEM_HEADER)) &&
-        (item.present & FETCHITEM_FLAGS))
-        return; /* news about flags */
     cmd = fetch_of(s, CMD_ROWS, item.row.uid);
+    if (!(item.present & (FETCHITEM_SIZE | FETCHITEM_DATE | FETCHITEM_HEADER)) &&
+        (item.present & FETCHITEM_FLAGS) && !(cmd && cmd->u.fetch.flags_only))
+        return; /* news about flags */
     if (cmd)
         row_received(s, cmd, &item.row);
 }

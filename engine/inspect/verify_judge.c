@@ -1,4 +1,6 @@
 #include "engine/inspect/verify_private.h"
+#include "engine/message/follow_known.h"
+#include "engine/message/follow_merge.h"
 #include "engine/message/policy.h"
 #include "engine/message/repair.h"
 #include "io/base/mem.h"
@@ -112,10 +114,14 @@ static bool each_known(void *context, const struct message_record *m)
 
     if (e) {
         struct exam_known *k = &exam->known[e - source->entries];
+        const struct follow_record *followed;
+        struct follow_flags base;
 
         k->state = (uint8_t)m->state;
-        k->flags = (uint8_t)repair_flags_sent(m->repairs, m->flags);
-        k->keywords = verify_keywords(m->keywords);
+        followed = follow_known_at(exam->follows, m->uid);
+        base = follow_base(m, followed);
+        k->flags = (uint8_t)repair_flags_sent(followed && followed->followed ? 0 : m->repairs, base.system);
+        k->keywords = verify_keywords(base.keywords);
         k->unanswered = m->unanswered;
         memcpy(k->digest, m->digest, sizeof k->digest);
         k->repairs = (uint8_t)(m->repairs & REPAIR_BODY_BITS);
@@ -178,14 +184,18 @@ static bool load_known(struct exam *exam, struct err *err_r)
     const struct folder_record *f = &exam->folders[exam->at].record;
     bool same = !f->uidvalidity || !source->uidvalidity || f->uidvalidity == source->uidvalidity;
     unsigned all = 0;
+    bool read;
 
     for (unsigned s = MESSAGE_FOUND; s < MESSAGE_STATE_COUNT; s++)
         all |= 1u << s;
     exam->known_at = source->count;
     free(exam->known);
     exam->known = mem_zero(source->count, sizeof *exam->known);
-    if (same && !reader_messages(exam->reader, exam->id, f->folder, all, 0, false, 0,
-                                 each_known, exam, err_r))
+    if (!follow_known_load(exam->reader, exam->id, f->folder, &exam->follows, err_r))
+        return false;
+    read = !same || reader_messages(exam->reader, exam->id, f->folder, all, 0, false, 0, each_known, exam, err_r);
+    follow_known_free(&exam->follows);
+    if (!read)
         return false;
     for (uint32_t i = 0; i < exam->known_at; i++)
         if (exam->known[i].state == 0)

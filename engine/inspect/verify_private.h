@@ -65,6 +65,7 @@ struct exam {
     struct exam_folder *folders;
     unsigned folder_count, at;
     struct exam_known *known;
+    struct follow_known *follows; /* while known is read */
     uint32_t known_count, known_at;
     struct buf ids;    /* Message-IDs of the source's entries, one after another */
     uint32_t *id_ends; /* parallel to the source's entries */

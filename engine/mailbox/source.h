@@ -25,6 +25,7 @@ struct source;
 struct source_traits {
     enum session_list_form list_form; /* the richest form of a list of folders that it takes */
     uint32_t set_max;  /* messages that one command may be about, 0: any number (RFC 9738) */
+    bool modseq;       /* what changed since a MODSEQ can be asked for (RFC 7162) */
     bool labels;       /* folders are labels: a message may be in several of them (Gmail's X-GM-EXT-1) */
 };
 
@@ -56,6 +57,10 @@ struct source_ops {
      * knows one; with header_fields ("MESSAGE-ID DATE") also these. */
     void (*rows)(struct source *source, struct slice set, struct slice header_fields,
                  void (*row)(void *context, const struct imap_message_row *row), session_ended *ended, void *context);
+    /* UIDs and flags of a set, of those alone that changed after changed_since where that is not 0 (only with the trait
+     * modseq). NULL: `rows` tells them as cheaply. */
+    void (*flags)(struct source *source, struct slice set, uint64_t changed_since,
+                  void (*row)(void *context, const struct imap_message_row *row), session_ended *ended, void *context);
     /* Which messages of the set are there, as ranges. set "": the whole folder. */
     void (*search)(struct source *source, struct slice set,
                    void (*range)(void *context, uint32_t first, uint32_t last), session_ended *ended, void *context);
@@ -120,6 +125,16 @@ static inline void source_rows(struct source *source, struct slice set, struct s
                                void *context)
 {
     source->ops->rows(source, set, header_fields, row, ended, context);
+}
+
+static inline void source_flags(struct source *source, struct slice set, uint64_t changed_since,
+                                void (*row)(void *context, const struct imap_message_row *row), session_ended *ended,
+                                void *context)
+{
+    if (source->ops->flags)
+        source->ops->flags(source, set, changed_since, row, ended, context);
+    else
+        source->ops->rows(source, set, SLICE(""), row, ended, context);
 }
 
 static inline void source_search(struct source *source, struct slice set,

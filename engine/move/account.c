@@ -2,6 +2,7 @@
 
 #include "engine/move/allowance.h"
 #include "engine/move/batch.h"
+#include "engine/move/follow.h"
 #include "engine/move/gmail.h"
 #include "engine/move/governor.h"
 #include "engine/move/listing.h"
@@ -512,7 +513,7 @@ void account_start(struct reactor *reactor, unsigned index, uint32_t id)
     listing_prepare(account);
     if (!reader_user(reactor->reader, id, load_user, account, &err) ||
         !account_doubts_begin(account, &err) ||
-        !reader_folders(reactor->reader, id, load_folder, account, &err)) {
+        !reader_folders(reactor->reader, id, load_folder, account, &err) || !follow_begin(account, &err)) {
         reactor_abort_run(reactor, &err);
         account_stop(account);
         return;

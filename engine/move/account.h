@@ -143,6 +143,11 @@ struct account {
         unsigned count;
     } doubts;          /* as the journal has them, or will */
     struct folder *unaudited; /* those that hold less than was acknowledged, to be looked at (a retry) */
+    struct {
+        uint64_t flags; /* messages whose flags were followed */
+        uint64_t left;  /* changes at the source that were seen and not followed */
+    } night;                  /* of this run */
+    uint64_t follow_wanted;   /* of all folders: messages whose flags the target has to be brought to */
     bool resumes; /* a look found mail that is to be moved again: the work goes on behind the proof */
 };
 

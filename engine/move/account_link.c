@@ -46,7 +46,7 @@ bool account_target_rests(struct account *account)
 {
     if (account->reactor->settings->mode != SETTINGS_MODE_RUN || account->gmail ||
         account->sides[SIDE_TARGET].worker_count > 0 || batch_other_target(account->reactor->batch) ||
-        !user_state_is_proved(account->before.state) || account->doubts.count)
+        !user_state_is_proved(account->before.state) || account->doubts.count || account->follow_wanted)
         return false;
     return push_rests(account);
 }

@@ -1,5 +1,6 @@
 #include "engine/move/account_private.h"
 #include "engine/move/batch.h"
+#include "engine/move/follow.h"
 #include "engine/move/push_late.h"
 
 #include "io/base/log.h"
@@ -320,7 +321,8 @@ static void proof_ended(void *context, const struct err *err)
 
 bool account_is_proven(const struct account *account)
 {
-    return account->proving == 0 && !account->unproven && !account->unaudited && account->late_at >= account->late_end;
+    return account->proving == 0 && !account->unproven && !account->unaudited && account->late_at >= account->late_end &&
+           follow_target_rests(account);
 }
 
 /* The next folder in which second copies are looked for, or NULL. */
@@ -362,7 +364,7 @@ void account_prove_go(struct account *account)
 
         if (late)
             push_late_begin(w, late);
-        else
+        else if (!follow_target_go(w))
             account_poke(account);
     }
     for (; f; f = next) {

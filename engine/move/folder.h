@@ -164,6 +164,12 @@ struct folder {
     struct folder *next_unproven; /* in the account's list of those whose count is wanted */
     bool counted_done; /* shown as done */
     struct push_place place; /* what push_queue has of it */
+    struct {
+        uint64_t modseq;  /* changes up to here are in the journal; 0: not known */
+        uint64_t wanted;  /* messages whose flags the target has to be brought to */
+        bool looked;      /* in this run, or it cannot be done in it */
+        unsigned tries;
+    } follow;
 };
 
 struct folder *folder_create(struct account *account, const struct folder_record *record);

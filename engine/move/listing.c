@@ -1,5 +1,6 @@
 #include "engine/move/listing_private.h"
 
+#include "engine/move/follow.h"
 #include "engine/move/gmail.h"
 #include "engine/move/pull.h"
 #include "engine/move/rejudge.h"
@@ -217,7 +218,7 @@ static bool unchanged(const struct folder *f)
            (s->has & (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY)) ==
                (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY) &&
            s->uidvalidity == r->uidvalidity && s->uidnext == r->status_uidnext &&
-           s->uidnext <= r->uidnext_listed && s->messages == r->status_messages;
+           s->uidnext <= r->uidnext_listed && s->messages == r->status_messages && follow_source_rests(f);
 }
 
 static void place_folders(struct account *account, struct listing *l)

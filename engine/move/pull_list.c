@@ -1,5 +1,6 @@
 #include "engine/imap/keyword.h"
 #include "engine/imap/uidset.h"
+#include "engine/move/follow.h"
 #include "engine/move/gmail.h"
 #include "engine/move/pull_private.h"
 #include "engine/message/header.h"
@@ -153,22 +154,6 @@ void pull_list_row(void *context, const struct imap_message_row *row)
         m->state = MESSAGE_SKIPPED;
 }
 
-/* One remark a folder, however many messages have such. */
-static void tell_keywords(struct worker *w)
-{
-    const struct pull *p = w->work;
-    char text[200];
-
-    if (!p->keywords_dropped)
-        return;
-    snprintf(text, sizeof text,
-             "UID %" PRIu32 ", and maybe others, have keywords that are not copied: they are no words of "
-             "letters, digits and marks as IMAP wants them, or more than %u bytes on one message",
-             p->keywords_dropped, KEYWORDS_BYTES_MAX);
-    account_problem(w->account, w->folder->record.folder, "KeywordsDropped", text,
-                    "nothing to do; the messages are copied with all else");
-}
-
 /* Something is there that was not listed, or may be. */
 static bool is_incomplete(const struct pull *p)
 {
@@ -186,19 +171,6 @@ static bool is_unreadable(const struct pull *p)
     if (m->unread || (!m->searched && !p->exists_told))
         return true;
     return p->damaged > m->count && (p->base > 1 || pull_is_short(p));
-}
-
-static void tell_unreadable(struct worker *w)
-{
-    struct folder *f = w->folder;
-    struct err err;
-
-    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
-            "the server tells numbers of this folder that are none (a UID is 1 to 4294967294): what they stand "
-            "for cannot be asked for, and is not copied");
-    err_doing(&err, "UID FETCH %s", f->source_name);
-    account_failure(w->account, FAILURE_SOURCE, TROUBLE_FETCH, "ParseError", &err, f, 0);
-    account_fail(w->account, "ParseError", true);
 }
 
 /* Nothing was listed, and that is not known to be all: the next run begins where this one did. */
@@ -335,8 +307,21 @@ static void missing_ended(struct worker *w, const struct err *err)
     ask_notes(w);
 }
 
-/* The folder is in the journal, and its bodies may be fetched. */
+static void followed(struct worker *w, const struct err *err);
+
 static void listing_done(struct worker *w)
+{
+    struct pull *p = w->work;
+    const struct folder *f = w->folder;
+    uint64_t modseq = p->modseq;
+
+    if (modseq == 0 && f->has_source_status && (f->source_status.has & IMAP_STATUS_HIGHESTMODSEQ))
+        modseq = f->source_status.highestmodseq;
+    follow_source(w, p->known_below, modseq, followed);
+}
+
+/* The folder is in the journal, and its bodies may be fetched. */
+static void folder_listed(struct worker *w)
 {
     struct pull *p = w->work;
     struct folder *f = w->folder;
@@ -358,16 +343,27 @@ static void listing_done(struct worker *w)
     if (f->wanted.count == 0 && f->record.tally.waiting > f->fetching + f->storing)
         folder_want_stored(f);
     if (unreadable)
-        tell_unreadable(w);
+        pull_tell_unreadable(w);
     else
         pull_tell_hidden(w);
     pull_tell_less(f);
-    tell_keywords(w);
+    pull_tell_keywords(w);
     pull_missing_clear(&p->missing);
     f->listed_now = true;
     folder_put(f);
     pull_settle_if_done(f);
     worker_idle(w);
+}
+
+static void followed(struct worker *w, const struct err *err)
+{
+    if (!err) {
+        folder_listed(w);
+        return;
+    }
+    pull_tell_hidden(w);
+    drop_window(w->work);
+    pull_step_failed(w, TROUBLE_FETCH, err);
 }
 
 /* Subject and Message-ID of what is too large, for the report: some at a time. */
@@ -541,6 +537,7 @@ static void list_begin(struct worker *w)
 
     pull_missing_clear(&p->missing);
     p->from = pull_lists_again(w) || f->record.uidnext_listed == 0 ? 1 : f->record.uidnext_listed;
+    p->known_below = f->record.uidnext_listed;
     p->expected_before = f->record.tally.found;
     p->listed = 0;
     p->windows = p->refused = 0;

@@ -220,6 +220,7 @@ static void selected(void *context, const struct imap_selected *s)
     p->exists = s->status.messages;
     p->exists_told = s->exists_told;
     p->uidnext = s->status.has & IMAP_STATUS_UIDNEXT ? s->status.uidnext : 0;
+    p->modseq = s->status.has & IMAP_STATUS_HIGHESTMODSEQ ? s->status.highestmodseq : 0;
     p->uidvalidity = s->status.has & IMAP_STATUS_UIDVALIDITY ? s->status.uidvalidity : 0;
 }
 

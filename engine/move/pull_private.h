@@ -39,6 +39,8 @@ struct pull {
     /* listing */
     uint32_t from, to, uidnext, exists, width;
     uint32_t base; /* where this listing began */
+    uint32_t known_below; /* what has a lower UID was in the journal then, or was looked for */
+    uint64_t modseq;      /* HIGHESTMODSEQ when the folder was opened; 0: not told */
     bool capped; /* uidnext is not the folder's: newer mail waits for the next pass */
     struct message_record *rows; /* of the window; keywords hold offsets into words */
     unsigned row_count, row_room;
@@ -89,6 +91,10 @@ bool pull_is_known(struct pull_missing *m, uint32_t uid);
 bool pull_is_short(const struct pull *p);
 /* Tells that, or that it is over. */
 void pull_tell_hidden(struct worker *w);
+/* pull_tell: messages have keywords that are not copied: one remark a folder, however many. */
+void pull_tell_keywords(struct worker *w);
+/* pull_tell: the folder holds what cannot be asked for; it has failed. */
+void pull_tell_unreadable(struct worker *w);
 /* The lowest UID that a SEARCH got to, when it did not get to the end (RFC 9738), else 0. */
 uint32_t pull_searched_down_to(const struct err *err);
 

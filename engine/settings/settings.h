@@ -178,6 +178,20 @@ enum settings_user_order {
     SETTINGS_USERS_SMALLEST_FIRST   /* the smallest mailbox first */
 };
 
+/* Flags that changed at the source after the copy. */
+enum settings_follow_flags {
+    SETTINGS_FOLLOW_FLAGS_YES,     /* followed */
+    SETTINGS_FOLLOW_FLAGS_CHANGES, /* likewise, but only where the source tells what changed (CONDSTORE) */
+    SETTINGS_FOLLOW_FLAGS_NO
+};
+
+/* Messages that were deleted at the source after the copy. */
+enum settings_follow_deletions {
+    SETTINGS_FOLLOW_DELETIONS_NO,     /* not looked for */
+    SETTINGS_FOLLOW_DELETIONS_REPORT, /* told */
+    SETTINGS_FOLLOW_DELETIONS_YES     /* moved into the target's folder of deleted items */
+};
+
 struct settings_policy {
     uint64_t max_message_bytes;       /* larger ones are skipped; a user's own value goes first */
     uint64_t large_item_limit;        /* more larger items than this fail the user */
@@ -193,6 +207,7 @@ struct settings_policy {
     enum settings_labels gmail_labels;
     struct settings_list label_priority; /* patterns as above; which label's folder has the copy */
     bool disarm_read_receipts;
+    enum settings_follow_flags follow_flags;
 };
 
 /* One line of [folders]. */

@@ -42,13 +42,14 @@ TYPES = {
     "OpenedForWriting": "test_quirks", "SizeDiffers": "test_quirks", "NamesLeftOut": "test_quirks",
     "KeywordsDropped": "test_hostile", "ListTooLarge": "test_attacks", "FlagsNotKept": "test_refusals",
     "TargetUidsWrong": "test_pairing", "TargetDatesOwn": "test_pairing",
+    "NotFollowed": "test_follow", "ChangedOnTarget": "test_follow",
     "FolderNameClash": "test_plan", "FolderRenamed": "test_plan", "MessageRejected": "test_repair",
 }
 # NotSelectable is said by `folders` alone, Canceled by `verify`, InternalError by a fault of the program, More by a
 # list that grew too long.
 NOT_OF_A_RUN = {"NotSelectable", "Canceled", "InternalError", "More"}
 # Doubts that no scenario of a whole run brings about yet.
-WITHOUT_A_SCENARIO = {"NotFollowed"}
+WITHOUT_A_SCENARIO = set()
 
 
 class Table(Case):

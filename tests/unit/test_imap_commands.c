@@ -141,6 +141,7 @@ static void every_call_that_takes_a_text_is_known(void **state)
         "session_status", "session_list", "session_select", "session_quota", "session_create_mailbox",
         "session_subscribe", "session_append", "session_search", "session_store_flags", "session_clear_flags",
         "session_expunge", "session_fetch_rows",
+        "session_fetch_flags", /* a set, as session_fetch_rows */
         "session_fetch_bodies", /* a set, as session_fetch_rows */
     };
     FILE *file = fopen(TESTS_FOLDER "/../engine/imap/session.h", "r");

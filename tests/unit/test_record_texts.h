@@ -41,6 +41,7 @@ static const struct record_text record_texts[] = {
     TEXT_SLICE(folder_record, target_raw, CODEC_NAME_BYTES_MAX, TEXT_REFUSED),
     TEXT_SLICE(folder_record, target_name, CODEC_NAME_BYTES_MAX, TEXT_CUT),
     TEXT_SLICE(message_record, keywords, CODEC_KEYWORDS_BYTES_MAX, TEXT_CUT),
+    TEXT_SLICE(follow_flags, keywords, CODEC_KEYWORDS_BYTES_MAX, TEXT_CUT),
     TEXT_FIXED(message_note, subject),
     TEXT_FIXED(message_note, message_id),
     TEXT_FIXED(message_note, date),

@@ -277,6 +277,101 @@ static void what_was_sent_without_an_answer(void **state)
     kit_deinit(&kit);
 }
 
+static void follow(struct kit *kit, uint32_t user, uint32_t uid, enum store_follow_what what, unsigned flags,
+                   const char *keywords, uint64_t modseq)
+{
+    struct store_op *op = store_op_new(STORE_OP_FOLLOW, user, 1);
+
+    op->text = mem_text(keywords);
+    op->follow.all = mem_zero(1, sizeof *op->follow.all);
+    op->follow.count = uid ? 1 : 0;
+    op->follow.all[0] = (struct store_follow){
+        uid, what, { .system = (uint8_t)flags, .keywords = slice_cstr(op->text) } };
+    op->follow.modseq = modseq;
+    kit_do(kit, op);
+}
+
+struct followed {
+    struct follow_record all[8];
+    char now[8][40], next[8][40];
+    unsigned count;
+};
+
+static bool followed_one(void *context, const struct follow_record *f)
+{
+    struct followed *all = context;
+
+    snprintf(all->now[all->count], 40, "%.*s", (int)f->now.keywords.size, f->now.keywords.data);
+    snprintf(all->next[all->count], 40, "%.*s", (int)f->next.keywords.size, f->next.keywords.data);
+    all->all[all->count++] = *f;
+    return true;
+}
+
+static struct followed followed(struct kit *kit, uint32_t user)
+{
+    struct followed all = { .count = 0 };
+    struct err err;
+
+    assert_true(reader_follows(kit->reader, user, 1, 0, followed_one, &all, &err));
+    return all;
+}
+
+static void what_became_of_messages(void **state)
+{
+    struct message_record m;
+    struct followed f;
+    struct kit kit;
+    uint32_t user;
+
+    kit_folder(&kit);
+    kit_open(&kit);
+    user = kit_user(&kit, "a@example.edu");
+    kit_unwaited(&kit, kit_folder_op(user, 1));
+    kit_do(&kit, kit_found_op(user, 1, 1, 4));
+    spool_message(&kit, user, 1, 1, 1000);
+    kit_do(&kit, uploaded_op(user, 1, 50));
+    assert_int_equal(followed(&kit, user).count, 0);
+    /* Wanted, of the message and of one that is not there yet; not of one that is unknown. */
+    follow(&kit, user, 1, STORE_FOLLOW_WANTS, 1, "work", 0);
+    follow(&kit, user, 2, STORE_FOLLOW_WANTS, 2, "", 7);
+    follow(&kit, user, 9, STORE_FOLLOW_WANTS, 2, "", 0);
+    f = followed(&kit, user);
+    assert_int_equal(f.count, 3);
+    assert_int_equal(f.all[0].modseq, 7);
+    assert_true(f.all[1].wanted && !f.all[1].followed && f.all[1].next.system == 1);
+    assert_string_equal(f.next[1], "work");
+    /* The target has what was wanted once; the source has changed it again. */
+    follow(&kit, user, 1, STORE_FOLLOW_WANTS, 3, "work home", 0);
+    follow(&kit, user, 1, STORE_FOLLOW_DONE, 1, "work", 0);
+    f = followed(&kit, user);
+    assert_true(f.all[1].wanted && f.all[1].followed && f.all[1].now.system == 1 && f.all[1].next.system == 3);
+    assert_string_equal(f.now[1], "work");
+    follow(&kit, user, 1, STORE_FOLLOW_DONE, 3, "work home", 0);
+    f = followed(&kit, user);
+    assert_true(!f.all[1].wanted && f.all[1].now.system == 3);
+    /* It goes back to be sent again: with the newest flags. */
+    assert_int_equal(kit_message(&kit, user, 1, 1).flags, 0);
+    kit_do(&kit, kit_end_op(user, 1, 1, MESSAGE_FOUND));
+    m = kit_message(&kit, user, 1, 1);
+    assert_int_equal(m.flags, 3);
+    assert_int_equal(followed(&kit, user).count, 2);
+    /* What is as it was needs no record; one that is left behind has none. */
+    follow(&kit, user, 2, STORE_FOLLOW_SAME, 0, "", 0);
+    follow(&kit, user, 3, STORE_FOLLOW_WANTS, 2, "", 0);
+    kit_do(&kit, kit_end_op(user, 1, 3, MESSAGE_SKIPPED));
+    follow(&kit, user, 3, STORE_FOLLOW_WANTS, 2, "", 0);
+    assert_int_equal(followed(&kit, user).count, 1);
+    follow(&kit, user, 2, STORE_FOLLOW_GONE, 0, "", 0);
+    f = followed(&kit, user);
+    assert_true(f.count == 2 && f.all[1].gone && f.all[1].uid == 2);
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    /* The folder is forgotten, and all of this with it. */
+    kit_do(&kit, store_op_new(STORE_OP_FORGET, user, 1));
+    assert_int_equal(followed(&kit, user).count, 0);
+    assert_int_equal(kit_faults(&kit, NULL), 0);
+    kit_deinit(&kit);
+}
+
 /* ---- commits that fail ------------------------------------------------------------------------
  */
 
@@ -740,6 +835,7 @@ int main(void)
         cmocka_unit_test(what_was_sent_in_doubt_says_so),
         cmocka_unit_test(uids_go_with_the_target_folder),
         cmocka_unit_test(what_was_sent_without_an_answer),
+        cmocka_unit_test(what_became_of_messages),
         cmocka_unit_test(a_broken_disk_acknowledges_nothing_and_ends_the_spool),
         cmocka_unit_test(a_full_disk_lets_uploads_free_room_and_then_goes_on),
         cmocka_unit_test(a_disk_that_stays_full_is_told_and_loses_nothing),

@@ -265,6 +265,7 @@ union any_record {
     struct user_record user;
     struct folder_record folder;
     struct message_record message;
+    struct follow_flags flags;
     struct message_note note;
     struct failure_record failure;
     struct problem_record problem;
@@ -283,6 +284,9 @@ static size_t encode_any(const struct record_text *t, uint8_t *out, struct key *
         key_folder(key, 1, 1);
         return encode_folder(out, key, &r->folder);
     }
+    if (IS(t, "follow_flags"))
+        return encode_follow(out, key, &(struct follow_record){ .followed = true, .wanted = true, .now = r->flags,
+                                                                .next = r->flags });
     return IS(t, "message_record")   ? encode_message(out, key, &r->message)
            : IS(t, "message_note")   ? encode_note(out, key, &r->note)
            : IS(t, "failure_record") ? encode_failure(out, key, &r->failure)
@@ -291,6 +295,15 @@ static size_t encode_any(const struct record_text *t, uint8_t *out, struct key *
 
 static bool decode_any(const struct record_text *t, struct slice key, struct slice value, union any_record *r)
 {
+    struct follow_record follow;
+
+    if (IS(t, "follow_flags")) {
+        if (!decode_follow(key, value, &follow) || !follow.followed || !follow.wanted ||
+            !slice_equal(follow.now.keywords, follow.next.keywords))
+            return false;
+        r->flags = follow.now;
+        return true;
+    }
     return IS(t, "user_record")      ? decode_user(key, value, &r->user)
            : IS(t, "folder_record")  ? decode_folder(key, value, &r->folder)
            : IS(t, "message_record") ? decode_message(key, value, &r->message)

@@ -43,6 +43,12 @@ static void rows(struct source *source, struct slice set, struct slice header_fi
     session_fetch_rows(session_of(source), set, header_fields, row, ended, context);
 }
 
+static void flags(struct source *source, struct slice set, uint64_t changed_since,
+                  void (*row)(void *context, const struct imap_message_row *row), session_ended *ended, void *context)
+{
+    session_fetch_flags(session_of(source), set, changed_since, row, ended, context);
+}
+
 static void search(struct source *source, struct slice set, void (*range)(void *context, uint32_t first, uint32_t last),
                    session_ended *ended, void *context)
 {
@@ -95,6 +101,7 @@ static const struct source_ops imap_ops = {
     .status = status,
     .open = open,
     .rows = rows,
+    .flags = flags,
     .search = search,
     .search_told = search_told,
     .bodies = bodies,
@@ -118,6 +125,7 @@ void imap_source_ready(struct imap_source *imap)
         .list_form = !caps_has(caps, CAP_LIST_EXTENDED) && caps_has(caps, CAP_XLIST) ? SESSION_LIST_XLIST
                                                                                      : SESSION_LIST_EXTENDED,
         .set_max = caps->messagelimit,
+        .modseq = caps_has(caps, CAP_CONDSTORE),
         .labels = caps_has(caps, CAP_X_GM_EXT_1),
     };
 }

@@ -1,0 +1,206 @@
+"""What changed at the source after the copy, followed by later runs: flags."""
+
+import re
+import signal
+
+import exchange
+import imap
+import mail
+from haul import DOMAIN, Case
+from meddler import Meddler, Rule
+
+ADDRESS = "anna@" + DOMAIN
+INBOX = ("INBOX",)
+SENT = ("Sent",)
+
+
+class Follow(Case):
+    def begin(self, source=None, target=None, messages=6, folders=(INBOX, SENT)):
+        self.source = source or self.dovecot(["anna"])
+        self.target = target or self.target_for(["anna"])
+        self.source.seed("anna", {folder: [mail.tiny(i + 100 * n) for i in range(1, messages + 1)]
+                                  for n, folder in enumerate(folders)})
+        self.it = self.batch(self.source, self.target, ["anna"])
+        return self.it
+
+    def rows(self, server, user, path):
+        """{number in the subject: (uid, flags)} of the folder."""
+        with server.connect(user) as mailbox:
+            mailbox.imap.select(mailbox.wire_name(path), readonly=True)
+            rows, head = {}, None
+            for part in mailbox.imap.uid("FETCH", "1:*", "(UID FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1]:
+                text = b" ".join(part) if isinstance(part, tuple) else part or b""
+                head = text if isinstance(part, tuple) else (head or b"") + text
+                uid, subject = re.search(rb"UID (\d+)", head), re.search(rb"Message (\d+)", head)
+                flags = re.search(rb"FLAGS \(([^)]*)\)", head)
+                if uid and subject and flags:
+                    rows[int(subject.group(1))] = (int(uid.group(1)), frozenset(flags.group(1).decode().lower().split())
+                                                   - {"\\recent"})
+            return rows
+
+    def store(self, server, user, path, number, change, flags):
+        """number: that of the subject."""
+        uid = self.rows(server, user, path)[number][0]
+        with server.connect(user) as mailbox:
+            mailbox.imap.select(mailbox.wire_name(path))
+            answer = mailbox.imap.uid("STORE", str(uid), change, "(%s)" % flags)
+            self.assertEqual(answer[0], "OK", answer)
+            return mailbox.imap.expunge() if "Deleted" in flags else None
+
+    def at_source(self, path, number, change, flags):
+        self.store(self.source, "anna", path, number, change, flags)
+
+    def at_target(self, path, number, change, flags):
+        self.store(self.target, ADDRESS, path, number, change, flags)
+
+    def flags(self, server, user, path):
+        return {number: flags for number, (uid, flags) in self.rows(server, user, path).items()}
+
+    def equal_flags(self, *paths):
+        for path in paths or (INBOX, SENT):
+            self.assertEqual(self.flags(self.target, ADDRESS, path), self.flags(self.source, "anna", path), path)
+
+    def user(self):
+        return self.balanced(self.it.report())["users"][0]
+
+
+class Flags(Follow):
+    """The first night copies; then flags change, and the next nights bring them over."""
+
+    def follows(self, source=None, target=None, words=True):
+        self.begin(source, target)
+        self.ends(self.it.call("run"), 0)
+        self.at_source(INBOX, 1, "+FLAGS", "\\Flagged")
+        self.at_source(INBOX, 2, "FLAGS", "\\Seen \\Answered \\Draft")
+        self.at_source(INBOX, 3, "FLAGS", "")
+        self.at_source(SENT, 102, "+FLAGS", "\\Flagged" + (" work $Label1" if words else ""))
+        self.ends(self.it.call("run"), 0)
+        self.equal_flags()
+        self.assertEqual(self.user()["doubts"], [])
+        self.at_source(INBOX, 1, "-FLAGS", "\\Flagged")
+        if words:
+            self.at_source(SENT, 102, "-FLAGS", "work")
+        self.ends(self.it.call("run"), 0)
+        self.equal_flags()
+        self.assertEqual(self.it.call("verify", "--json").json()["users"][0]["flags"], 0)
+
+    def test_dovecot(self):
+        self.follows()
+
+    def test_cyrus(self):
+        self.follows(source=self.cyrus(["anna"]))
+
+    def test_a_source_without_modseq(self):
+        self.follows(source=self.courier(["anna"]))
+
+    def test_a_target_that_tells_no_uids(self):
+        self.follows(target=self.mailutils([ADDRESS]), words=False)
+
+    def test_who_uses_the_target_decides(self):
+        self.begin(folders=(INBOX,))
+        lines = self.through_meddlers()[1].lines
+        self.ends(self.it.call("run"), 0)
+        self.at_target(INBOX, 1, "FLAGS", "\\Flagged mine")
+        self.at_target(INBOX, 2, "FLAGS", "\\Seen \\Flagged")
+        self.at_target(INBOX, 3, "+FLAGS", "\\Deleted")
+        self.at_source(INBOX, 1, "FLAGS", "\\Seen \\Answered")
+        self.at_source(INBOX, 2, "FLAGS", "\\Seen \\Flagged")
+        self.at_source(INBOX, 3, "FLAGS", "\\Answered")
+        before = self.flags(self.target, ADDRESS, INBOX)
+        self.ends(self.it.call("run"), 0)
+        after = self.flags(self.target, ADDRESS, INBOX)
+        self.assertEqual(after, {**before, 1: before[1] | {"\\answered"}})
+        told = [p for f in self.user()["folders"] for p in f["problems"] if p["type"] == "ChangedOnTarget"]
+        self.assertEqual(len(told), 1, self.user())
+        self.assertIn("1 had been given other flags", told[0]["text"])
+        self.assertIn("1 is not there any more", told[0]["text"])
+        # Told once, and no reason to open the target again.
+        del lines[:]
+        self.ends(self.it.call("run"), 0)
+        self.assertEqual(lines, [])
+
+    def through_meddlers(self, *rules):
+        """The batch's source and target, through ones that know what was said."""
+        source, target = self._started(Meddler(self.source, [])), self._started(Meddler(self.target, list(rules)))
+        self.it.sections["source"] = {"url": source.url(), "tls": "none"}
+        self.it.sections["target"] = {"preset": "imap", "url": target.url(), "tls": "none"}
+        return source, target
+
+    def test_a_night_without_changes_asks_for_none(self):
+        self.begin()
+        source, target = self.through_meddlers()
+        self.ends(self.it.call("run"), 0)
+        self.at_source(INBOX, 1, "+FLAGS", "\\Flagged")
+        self.ends(self.it.call("run"), 0)
+        del source.lines[:], target.lines[:]
+        self.ends(self.it.call("run"), 0)
+        self.assertEqual(target.lines, [])
+        self.assertEqual([l for l in source.lines if re.match("(EXAMINE|SELECT|UID|FETCH)", l, re.I)], [])
+
+    def test_not_followed_where_it_is_not_wanted(self):
+        self.begin(folders=(INBOX,)).set("policy", "follow-flags", "no")
+        self.ends(self.it.call("run"), 0)
+        before = self.flags(self.target, ADDRESS, INBOX)
+        self.at_source(INBOX, 1, "FLAGS", "\\Flagged \\Draft")
+        self.ends(self.it.call("run"), 0)
+        self.assertEqual(self.flags(self.target, ADDRESS, INBOX), before)
+        # Wanted later, all that was missed is followed.
+        self.it.set("policy", "follow-flags", "changes")
+        self.ends(self.it.call("run"), 0)
+        self.equal_flags(INBOX)
+
+    def test_a_run_that_is_killed_in_between_is_done_again(self):
+        self.begin(folders=(INBOX,))
+        self.ends(self.it.call("run"), 0)
+        for number in range(1, 7):
+            self.at_source(INBOX, number, "FLAGS", "\\Flagged" if number % 2 else "\\Answered \\Seen")
+        for pattern in ("^UID STORE", "^UID FETCH .*FLAGS", "^UID STORE"):
+            running = []
+            rule = Rule(pattern, after=True, times=1, then=lambda: running[0].signal(signal.SIGKILL))
+            meddler = self._started(Meddler(self.target, [rule]))
+            self.it.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none"}
+            running.append(self.it.start("run"))
+            running[0].wait()
+            self.assertEqual(rule.done, 1)
+        self.ends(self.it.call("run"), 0)
+        self.equal_flags(INBOX)
+        self.assertEqual(self.user()["doubts"], [])
+
+    def test_what_the_target_refuses_is_a_doubt_until_it_does_not(self):
+        self.begin(folders=(INBOX,))
+        self.ends(self.it.call("run"), 0)
+        self.at_source(INBOX, 1, "+FLAGS", "\\Flagged")
+        refusing = Rule("^UID STORE", answer="NO not today")
+        meddler = self._started(Meddler(self.target, [refusing]))
+        self.it.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none"}
+        self.ends(self.it.call("run"), 4)
+        self.assertEqual([(d["type"], d["count"]) for d in self.user()["doubts"]], [("NotFollowed", 1)])
+        refusing.times = 0
+        self.ends(self.it.call("run"), 0)
+        self.equal_flags(INBOX)
+        self.assertEqual(self.user()["doubts"], [])
+
+    def test_an_answer_that_is_not_true_is_seen(self):
+        self.begin(folders=(INBOX,))
+        self.ends(self.it.call("run"), 0)
+        self.at_source(INBOX, 1, "+FLAGS", "\\Flagged")
+        meddler = self._started(Meddler(self.target, [Rule("^UID STORE", answer="OK done")]))
+        self.it.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none"}
+        self.ends(self.it.call("run"), 4)
+        self.assertEqual([(d["type"], d["count"]) for d in self.user()["doubts"]], [("NotFollowed", 1)])
+
+
+class IntoExchange(exchange.Into):
+    def test_flags_that_it_keeps(self):
+        batch, target, _ = self.into(["anna"], 6)
+        self.ends(batch.call("run"), 0)
+        flagged = [m["flags"] & 4 for m in target.messages("anna@" + DOMAIN)].count(4)
+        with batch.source.connect("anna") as mailbox:
+            path = max(mailbox.folders(), key=lambda p: len(mailbox.uids(p)))
+            uids = [i.uid for i in mailbox.read(path) if "\\flagged" not in i.flags]
+            mailbox.imap.select(imap.quoted(mailbox.wire_name(path)))
+            mailbox.imap.uid("STORE", "1:*", "FLAGS", "(\\Flagged work)")
+            mailbox.imap.close()
+        self.ends(batch.call("run"), 0)
+        self.assertEqual([m["flags"] & 4 for m in target.messages("anna@" + DOMAIN)].count(4), flagged + len(uids))
+        self.assertEqual(batch.report()["users"][0]["doubts"], [])
