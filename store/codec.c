@@ -377,7 +377,15 @@ bool decode_problem(struct slice key, struct slice value, struct problem_record 
     return unpack_end(&r);
 }
 
-enum { FOLLOW_GONE = 1, FOLLOW_MODSEQ = 2, FOLLOW_NOW = 4, FOLLOW_NEXT = 8, FOLLOW_LIMIT = 16 };
+enum {
+    FOLLOW_GONE = 1,
+    FOLLOW_MODSEQ = 2,
+    FOLLOW_NOW = 4,
+    FOLLOW_NEXT = 8,
+    FOLLOW_KEPT = 16,
+    FOLLOW_ABSENT = 32,
+    FOLLOW_LIMIT = 64
+};
 
 static void pack_flags(struct packing *w, const struct follow_flags *f)
 {
@@ -396,13 +404,15 @@ size_t encode_follow(uint8_t *out, const struct key *key, const struct follow_re
     struct packing w = pack_begin(out);
 
     pack_byte(&w, (f->gone ? FOLLOW_GONE : 0u) | (f->modseq ? FOLLOW_MODSEQ : 0u) | (f->followed ? FOLLOW_NOW : 0u) |
-                      (f->wanted ? FOLLOW_NEXT : 0u));
+                      (f->wanted ? FOLLOW_NEXT : 0u) | (f->kept ? FOLLOW_KEPT : 0u) | (f->absent ? FOLLOW_ABSENT : 0u));
     if (f->modseq)
         pack_number(&w, f->modseq);
     if (f->followed)
         pack_flags(&w, &f->now);
     if (f->wanted)
         pack_flags(&w, &f->next);
+    if (f->absent)
+        pack_number(&w, f->absent);
     return pack_end(&w, key_slice(key));
 }
 
@@ -418,12 +428,15 @@ bool decode_follow(struct slice key, struct slice value, struct follow_record *f
     f->gone = bits & FOLLOW_GONE;
     f->followed = bits & FOLLOW_NOW;
     f->wanted = bits & FOLLOW_NEXT;
+    f->kept = bits & FOLLOW_KEPT;
     if (bits & FOLLOW_MODSEQ)
         f->modseq = unpack_number(&r);
     if (f->followed)
         unpack_flags(&r, &f->now);
     if (f->wanted)
         unpack_flags(&r, &f->next);
+    if (bits & FOLLOW_ABSENT)
+        f->absent = unpack_number(&r);
     return unpack_end(&r);
 }
 

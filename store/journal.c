@@ -23,7 +23,7 @@ bool journal_transition_allowed(enum message_state from, enum message_state to)
                           1u << MESSAGE_SKIPPED | 1u << MESSAGE_FAILED,
         [MESSAGE_SPOOLED] = 1u << MESSAGE_FOUND | 1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT |
                             1u << MESSAGE_SKIPPED | 1u << MESSAGE_FAILED,
-        [MESSAGE_UPLOADED] = 1u << MESSAGE_FOUND,
+        [MESSAGE_UPLOADED] = 1u << MESSAGE_FOUND | 1u << MESSAGE_SKIPPED, /* deleted at the source, and followed */
         [MESSAGE_PRESENT] = 1u << MESSAGE_FOUND,
         [MESSAGE_SKIPPED] = 1u << MESSAGE_FOUND | 1u << MESSAGE_SKIPPED, /* for another reason */
         [MESSAGE_FAILED] = 1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_UPLOADED |

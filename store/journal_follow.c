@@ -43,7 +43,7 @@ static int follow_put(struct journal *j, const struct key *key, const struct fol
 {
     RECORD_ROOM(bytes);
 
-    if (!f->gone && !f->followed && !f->wanted && !f->modseq)
+    if (!f->gone && !f->followed && !f->wanted && !f->modseq && !f->absent)
         return journal_follow_drop(j, key);
     return journal_put(j, TABLE_FOLLOW, key, bytes, encode_follow(bytes, key, f));
 }
@@ -89,9 +89,14 @@ static int one_followed(struct journal *j, const struct store_op *op,
         break;
     case STORE_FOLLOW_GONE:
         f.record.gone = true;
+        f.record.wanted = false;
+        break;
+    case STORE_FOLLOW_KEPT:
+        f.record.gone = f.record.kept = true;
+        f.record.wanted = false;
         break;
     case STORE_FOLLOW_HERE:
-        f.record.gone = false;
+        f.record.gone = f.record.kept = false;
         break;
     }
     return follow_put(j, &key, &f.record);
@@ -100,15 +105,21 @@ static int one_followed(struct journal *j, const struct store_op *op,
 int journal_follow(struct journal *j, const struct store_op *op)
 {
     struct folder_slot *slot;
+    struct follow_kept f;
     struct key key;
     int rc = journal_slot_need(j, op, &slot);
 
     for (unsigned i = 0; i < op->follow.count && !rc; i++)
         rc = one_followed(j, op, &op->follow.all[i]);
-    if (rc || !op->follow.modseq)
+    if (rc || (!op->follow.modseq && !op->follow.counted))
         return rc;
     key_message(&key, op->user, op->folder, 0);
-    return follow_put(j, &key, &(struct follow_record){ .modseq = op->follow.modseq });
+    rc = follow_get(j, &key, &f);
+    if (op->follow.modseq)
+        f.record.modseq = op->follow.modseq;
+    if (op->follow.counted)
+        f.record.absent = op->follow.absent;
+    return rc ? rc : follow_put(j, &key, &f.record);
 }
 
 int journal_follow_ended(struct journal *j, const struct key *key, struct message_record *m,

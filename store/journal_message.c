@@ -276,17 +276,17 @@ int journal_doom(struct journal *j, const struct store_op *op)
     return journal_message_put(j, &key, &m);
 }
 
-/* It is not on the target any more. Its header_key stays: by that it is known for one that was there, should
+/* It is not on the target any more; back: and is sent again. Its header_key stays: by that it is known for one that was there, should
  * the source not have it any more either. */
 static int taken_back(struct journal *j, struct tally *t, const struct key *key, struct message_record *m,
-                      enum message_state from)
+                      enum message_state from, bool back)
 {
     if (from == MESSAGE_UPLOADED) {
         if (t->bytes_uploaded < m->body_bytes)
             return MDB_CORRUPTED;
         t->bytes_uploaded -= m->body_bytes;
         /* It was answered OK: so it may come yet. */
-        m->unanswered += m->unanswered < UINT8_MAX;
+        m->unanswered += back && m->unanswered < UINT8_MAX;
     }
     m->target_uid = m->doomed_uid = 0;
     m->body_bytes = 0;
@@ -340,7 +340,7 @@ static int one_ended(struct journal *j, const struct store_op *op, struct folder
                   : m.tries < UINT32_MAX                           ? m.tries + 1
                                                                    : m.tries;
     if (from == MESSAGE_UPLOADED || from == MESSAGE_PRESENT) {
-        rc = taken_back(j, t, &key, &m, from);
+        rc = taken_back(j, t, &key, &m, from, end->state == MESSAGE_FOUND);
         if (rc)
             return rc;
     }

@@ -3,7 +3,7 @@
 #include <assert.h>
 
 static const char *const skip_names[] = { "",           "LargerThanLimit", "ExcludedFolder",
-                                          "OutsideDates", "Duplicate",       "Vanished" };
+                                          "OutsideDates", "Duplicate",       "Vanished", "DeletedAtSource" };
 static const char *const user_names[] = { "Queued",  "Validating",         "Syncing",
                                           "Synced",  "IncrementalSyncing", "IncrementalSynced",
                                           "Stopped", "Failed",             "SyncedWithDoubts",

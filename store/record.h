@@ -26,6 +26,7 @@ enum skip_reason {
     SKIP_OUTSIDE_DATES,
     SKIP_DUPLICATE,
     SKIP_VANISHED, /* gone from the source between listing and fetching */
+    SKIP_DELETED,  /* it was uploaded, deleted at the source since, and moved to the target's deleted items */
     SKIP_REASON_COUNT
 };
 /* "LargerThanLimit" ...; "" for SKIP_NONE. */
@@ -186,7 +187,9 @@ struct follow_record {
     uint32_t user, folder;
     uint32_t uid;         /* 0: it is about the folder */
     uint64_t modseq;      /* of a folder: each change of flags up to this MODSEQ (RFC 7162) is in the journal; 0: not known */
+    uint64_t absent;      /* of a folder: so many of its messages were not at the source when it was last asked for all */
     bool gone;            /* the source does not have it any more, and that was proved */
+    bool kept;            /* gone, and judged: it stays on the target */
     bool followed;        /* `now` are the flags that the target was last brought to; else those of its row were sent */
     bool wanted;          /* `next` are those that the source has, and the target was not brought to them yet */
     struct follow_flags now, next;

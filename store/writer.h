@@ -48,6 +48,7 @@ enum store_follow_what {
     STORE_FOLLOW_SAME,   /* it has those again */
     STORE_FOLLOW_DONE,   /* the target was brought to flags */
     STORE_FOLLOW_GONE,   /* the source does not have it any more */
+    STORE_FOLLOW_KEPT,   /* nor does it, and it stays on the target */
     STORE_FOLLOW_HERE    /* it has it again */
 };
 struct store_follow {
@@ -128,6 +129,8 @@ struct store_op {
             struct store_follow *all; /* malloc'ed */
             unsigned count;
             uint64_t modseq;        /* 0, or the folder's new one */
+            bool counted;
+            uint64_t absent;        /* counted: the folder's new one */
         } follow;
         struct {                    /* END */
             struct store_end *ends;

@@ -47,6 +47,7 @@ bool load_choice(const struct opts *o, struct settings *s, struct settings_list 
     add_all(&s->but_users, &o->but_users);
     add_all(&s->waves, &o->waves);
     add_all(&s->accept_counts, &o->accept_counts);
+    add_all(&s->accept_deletions, &o->accept_deletions);
     return users_chosen(o, s, warnings, err_r);
 }
 

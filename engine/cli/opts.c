@@ -169,6 +169,8 @@ static const struct option options[] = {
       "a live page, metrics and /healthz: 127.0.0.1:PORT, [::1]:PORT or unix:PATH" },
     { .name = "accept-counts", OPTION_LIST, "U", OF(accept_counts), BIT(RETRY),
       "for this user take what the target lacks as it is, with a doubt; repeatable" },
+    { .name = "accept-deletions", OPTION_LIST, "U", OF(accept_deletions), BIT(RUN) | BIT(RETRY),
+      "for this user follow deletions however many there are; repeatable" },
     { .name = "user", OPTION_LIST, "U", OF(users), ALL, "only this EmailAddress or UserName; repeatable" },
     { .name = "users-from", OPTION_TEXT, "FILE", OF(users_from), CHOOSES,
       "only the users whom FILE names, one EmailAddress or UserName a line; # begins a comment" },
@@ -228,6 +230,7 @@ void opts_deinit(struct opts *o)
     settings_list_deinit(&o->but_users);
     settings_list_deinit(&o->waves);
     settings_list_deinit(&o->accept_counts);
+    settings_list_deinit(&o->accept_deletions);
     settings_list_deinit(&o->overrides);
 }
 

@@ -79,6 +79,7 @@ struct opts {
     const char *to;                       /* export: folder */
     unsigned connections[OPTS_STEPS_MAX]; /* bench */
     unsigned connections_count;           /* 0: not given */
+    struct settings_list accept_deletions; /* run, retry, cutover */
     struct settings_list accept_counts;   /* retry */
     const char *listen;                   /* run, fetch, upload, retry, rehearse; NULL: the batch file's */
     const char *notify_command;           /* run, fetch, upload, retry; or NULL */

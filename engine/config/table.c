@@ -35,6 +35,7 @@ static const char *const cloud_words[] = { "global", "us-gov", "us-dod", "china"
 static const char *const signing_words[] = { "ps256", "rs256", NULL };
 static const char *const labels_words[] = { "one-copy", "every-folder", NULL };
 static const char *const follow_flags_words[] = { "yes", "changes", "no", NULL };
+static const char *const follow_deletions_words[] = { "no", "report", "yes", NULL };
 static const char *const order_words[] = { "newest-first", "oldest-first", NULL };
 static const char *const user_order_words[] = { "as-listed", "closest-to-done", "smallest-first", NULL };
 static const char *const tls_words[] = { "verify", "no-verify", "none", NULL };
@@ -246,6 +247,13 @@ const struct config_key config_keys[] = {
     { "follow-flags", IN_POLICY, CONFIG_WORD, OF_POLICY(follow_flags), .words = follow_flags_words,
       .value_name = "WORD", .fallback = "yes",
       .help = "later runs bring flags to the target that changed at the source; changes: only where it tells them" },
+    { "follow-deletions", IN_POLICY, CONFIG_WORD, OF_POLICY(follow_deletions), .words = follow_deletions_words,
+      .value_name = "WORD", .fallback = "no",
+      .help = "messages deleted at the source after the copy: told, or moved into the target's deleted items" },
+    { "deletions-max", IN_POLICY, CONFIG_LIMIT, OF_POLICY(deletions_max), .value_name = "N|unlimited", .fallback = "50",
+      .help = "more deletions in a folder than this, and than deletions-percent-max, are not followed" },
+    { "deletions-percent-max", IN_POLICY, CONFIG_LIMIT, OF_POLICY(deletions_percent_max), .value_name = "N|unlimited",
+      .fallback = "20", .help = "of the folder's messages; see deletions-max" },
 };
 /* clang-format on */
 #define KEY_COUNT (sizeof config_keys / sizeof *config_keys)

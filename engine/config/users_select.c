@@ -205,7 +205,8 @@ bool users_select(struct settings *s, const struct users_from *from, struct sett
         call(&rows, s->users[i].email_address, s->users[i].user_name);
     ok = are_known(s, &rows, "--user", &s->only_users, err_r) &&
          are_known(s, &rows, "--exclude-user", &s->but_users, err_r) &&
-         are_known(s, &rows, "--accept-counts", &s->accept_counts, err_r) && are_waves_known(s, err_r);
+         are_known(s, &rows, "--accept-counts", &s->accept_counts, err_r) &&
+         are_known(s, &rows, "--accept-deletions", &s->accept_deletions, err_r) && are_waves_known(s, err_r);
     for (size_t i = 0; ok && from && i < from->names.count; i++) {
         char place[128];
 

@@ -111,6 +111,14 @@ static const struct advice rows[] = {
       "Nothing to do: its mailboxes have no place for such a flag. The messages are copied with all else.", NULL, true },
     { "ChangedOnTarget", "Messages whose flags changed at the source had been changed on the target, too.",
       "Nothing to do: who uses the target decides. What changed only at the source was followed.", NULL, true },
+    { "DeletedAtSource", "Messages that were copied were deleted at the source since; they stay on the target.",
+      "Nothing to do. With follow-deletions = yes they are moved into the target's folder of deleted items.", NULL, true },
+    { "DeletionsFollowed", "Messages that were copied were deleted at the source since, and moved to the target's deleted items.",
+      "Nothing to do. What is wanted back is in the target's folder of deleted items; the report lists it as skipped "
+      "(DeletedAtSource).", NULL, true },
+    { "DeletionsHeld", "Messages that were copied were deleted at the source since, and nothing was removed on the target.",
+      "See the reason. So many that it may be a fault of the source: look there, and when it is right, `run "
+      "--accept-deletions USER`.", NULL, true },
     { "SelectFailed", "The server refuses to open the folder.",
       "Open it in webmail to see whether it works there; then run `retry`. The other folders were "
       "copied.", NULL, true },

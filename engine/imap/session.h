@@ -255,6 +255,9 @@ void session_clear_flags(struct session *session, struct slice set, struct slice
 /* UID EXPUNGE (RFC 4315 2.1): of the set, what has \Deleted, and nothing else. Only where CAP_UIDPLUS or CAP_IMAP4REV2
  * is offered. There is no call for EXPUNGE, which removes what anybody has marked. */
 void session_expunge(struct session *session, struct slice set, session_ended *ended, void *context);
+/* UID MOVE (RFC 6851): what is there of the set goes into the mailbox `into`. Only where CAP_MOVE or CAP_IMAP4REV2 is
+ * offered. */
+void session_move(struct session *session, struct slice set, struct slice into, session_ended *ended, void *context);
 void session_noop(struct session *session, session_ended *ended, void *context);
 
 /* One message of an APPEND. */

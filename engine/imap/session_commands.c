@@ -344,6 +344,18 @@ void session_expunge(struct session *s, struct slice set, session_ended *ended, 
     finish(s, cmd);
 }
 
+void session_move(struct session *s, struct slice set, struct slice into, session_ended *ended, void *context)
+{
+    struct cmd *cmd = begin(s, CMD_MOVE, ended, context);
+
+    assert(caps_has(&s->caps, CAP_MOVE) || caps_has(&s->caps, CAP_IMAP4REV2));
+    cmd_text(cmd, SLICE("UID MOVE "));
+    cmd_text(cmd, set);
+    cmd_text(cmd, SLICE(" "));
+    name(s, cmd, into);
+    finish(s, cmd);
+}
+
 static void bare(struct session *s, enum cmd_kind kind, session_ended *ended, void *context)
 {
     struct cmd *cmd = begin(s, kind, ended, context);

@@ -11,6 +11,7 @@
 #include "engine/move/push.h"
 #include "engine/move/push_late.h"
 #include "engine/failure/advice.h"
+#include "engine/message/follow_identity.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
@@ -178,6 +179,7 @@ static void account_free(struct account *account)
     free(account->folders);
     listing_deinit(account);
     free(account->permanent_keywords);
+    follow_identity_destroy(&account->gone_identity);
     quota_leave(&account->memory);
     reactor_account_ended(reactor, account);
     free(account);
@@ -281,6 +283,7 @@ static void save(struct account *account)
     account->record.finished_ms = now_wall_ms();
     account_spend_time(account, loop_now_ms(account->reactor->loop));
     tell_vanished(account);
+    follow_tell_gone(account);
     for (unsigned i = 0; i < account->folder_count; i++) {
         struct folder *f = account->folders[i];
 

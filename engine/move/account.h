@@ -145,8 +145,10 @@ struct account {
     struct folder *unaudited; /* those that hold less than was acknowledged, to be looked at (a retry) */
     struct {
         uint64_t flags; /* messages whose flags were followed */
+        uint64_t deleted; /* messages that were moved to the target's deleted items */
         uint64_t left;  /* changes at the source that were seen and not followed */
     } night;                  /* of this run */
+    struct follow_identity *gone_identity; /* of all that is gone from the source; NULL: not asked yet */
     uint64_t follow_wanted;   /* of all folders: messages whose flags the target has to be brought to */
     bool resumes; /* a look found mail that is to be moved again: the work goes on behind the proof */
 };

@@ -1,6 +1,7 @@
 #include "engine/move/account_private.h"
 
 #include "engine/move/batch.h"
+#include "engine/move/follow.h"
 #include "engine/move/governor.h"
 #include "engine/move/listing.h"
 #include "engine/move/login.h"
@@ -48,7 +49,7 @@ bool account_target_rests(struct account *account)
         account->sides[SIDE_TARGET].worker_count > 0 || batch_other_target(account->reactor->batch) ||
         !user_state_is_proved(account->before.state) || account->doubts.count || account->follow_wanted)
         return false;
-    return push_rests(account);
+    return push_rests(account) && follow_remove_rests(account);
 }
 
 static void link_ready(void *context)

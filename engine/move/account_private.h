@@ -57,6 +57,6 @@ void account_unproved(struct folder *f, uint64_t missing);
 /* account_prove: a question about the folder had no answer that counts. True: it is to be asked once more. */
 bool account_proof_refused(struct folder *f, const struct err *cause);
 /* No count is wanted or on its way: what was asked for has been answered, or the user has failed. */
-bool account_is_proven(const struct account *account);
+bool account_is_proven(struct account *account);
 
 #endif

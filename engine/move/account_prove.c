@@ -38,10 +38,13 @@ static bool link_stands(const struct proof *proof)
     return proof->worker->link == proof->link && link_is_ready(proof->link);
 }
 
-/* All that was ever moved there. */
+/* All that was ever moved there, but for what was deleted at the source since: a run that was killed may have removed
+ * that from there, too. */
 static uint64_t moved(const struct folder *f)
 {
-    return f->record.tally.uploaded + f->record.tally.present;
+    uint64_t all = f->record.tally.uploaded + f->record.tally.present;
+
+    return all > f->follow.gone ? all - f->follow.gone : 0;
 }
 
 /* What was there when this run opened the folder and what it acknowledged since. */
@@ -319,10 +322,10 @@ static void proof_ended(void *context, const struct err *err)
     account_poke(account);
 }
 
-bool account_is_proven(const struct account *account)
+bool account_is_proven(struct account *account)
 {
     return account->proving == 0 && !account->unproven && !account->unaudited && account->late_at >= account->late_end &&
-           follow_target_rests(account);
+           follow_target_rests(account) && follow_remove_rests(account);
 }
 
 /* The next folder in which second copies are looked for, or NULL. */
@@ -364,7 +367,7 @@ void account_prove_go(struct account *account)
 
         if (late)
             push_late_begin(w, late);
-        else if (!follow_target_go(w))
+        else if (!follow_target_go(w) && !follow_remove_go(w))
             account_poke(account);
     }
     for (; f; f = next) {

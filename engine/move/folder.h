@@ -167,6 +167,10 @@ struct folder {
     struct {
         uint64_t modseq;  /* changes up to here are in the journal; 0: not known */
         uint64_t wanted;  /* messages whose flags the target has to be brought to */
+        uint64_t absent;  /* of its messages; not at the source when all were last asked for */
+        uint64_t gone;    /* messages on the target that the source has not any more, and that are not judged yet */
+        uint64_t kept;    /* those that are judged, and stay */
+        bool removed;     /* these were looked at in this run */
         bool looked;      /* in this run, or it cannot be done in it */
         unsigned tries;
     } follow;

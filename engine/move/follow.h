@@ -27,6 +27,21 @@ bool follow_source_rests(const struct folder *f);
 void follow_source(struct worker *w, uint32_t below, uint64_t modseq,
                    void (*ended)(struct worker *w, const struct err *err));
 
+/* follow_gone: the source has as many messages of the folder as the journal, as far as it was told
+ * (policy follow-deletions). */
+bool follow_gone_rests(const struct folder *f, uint32_t exists);
+/* The worker's folder is open and was listed, and its server counted `exists` messages then: which
+ * of those with a UID below `below` are not there any more goes into the journal, if that can be
+ * proved. ended as above. */
+void follow_gone(struct worker *w, uint32_t below, uint32_t exists,
+                 void (*ended)(struct worker *w, const struct err *err));
+
+/* Likewise of what was deleted at the source: follow_fuse says whether, follow_remove does it. */
+bool follow_remove_rests(struct account *account);
+bool follow_remove_go(struct worker *w);
+/* At the end of the user's work: what was seen to be deleted and was not followed. */
+void follow_tell_gone(struct account *account);
+
 /* Nothing is left that the target has to be brought to, or that can be tried in this run. */
 bool follow_target_rests(const struct account *account);
 /* Begins with the next folder, on the ready link of a worker of the target side without APPENDs

@@ -63,6 +63,11 @@ void follow_select(struct follow_job *j);
  * folder again. */
 void follow_locate(struct follow_job *j);
 
+/* follow_fuse: the next folder of which something is to be removed now, or NULL; the raw name of
+ * the target's folder of deleted items, or NULL. */
+struct folder *follow_next_removal(struct account *account);
+const char *follow_trash(struct account *account);
+
 /* follow_tell: what was not followed, a doubt; what was made otherwise on the target; what it does
  * not keep. */
 void follow_tell_left(struct follow_job *j);

@@ -85,6 +85,10 @@ static bool load(void *context, const struct follow_record *r)
     l->folder = l->account->folders[l->at];
     if (r->uid == 0)
         l->folder->follow.modseq = r->modseq;
+    if (r->uid == 0)
+        l->folder->follow.absent = r->absent;
+    l->folder->follow.gone += r->gone && !r->kept;
+    l->folder->follow.kept += r->kept;
     l->folder->follow.wanted += r->wanted;
     l->account->follow_wanted += r->wanted;
     return true;
@@ -101,6 +105,8 @@ bool follow_source_rests(const struct folder *f)
 {
     const struct imap_status *s = &f->source_status;
 
+    if (!follow_gone_rests(f, s->messages))
+        return false;
     if (!follows_flags(f->account) || f->record.tally.found == f->record.tally.skipped)
         return true;
     if ((s->has & IMAP_STATUS_HIGHESTMODSEQ) && s->highestmodseq)

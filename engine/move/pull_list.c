@@ -355,7 +355,7 @@ static void folder_listed(struct worker *w)
     worker_idle(w);
 }
 
-static void followed(struct worker *w, const struct err *err)
+static void gone_asked(struct worker *w, const struct err *err)
 {
     if (!err) {
         folder_listed(w);
@@ -364,6 +364,17 @@ static void followed(struct worker *w, const struct err *err)
     pull_tell_hidden(w);
     drop_window(w->work);
     pull_step_failed(w, TROUBLE_FETCH, err);
+}
+
+/* What is hidden is not gone. */
+static void followed(struct worker *w, const struct err *err)
+{
+    const struct pull *p = w->work;
+
+    if (err || !p->exists_told || is_incomplete(p) || is_unreadable(p))
+        gone_asked(w, err);
+    else
+        follow_gone(w, p->known_below, p->exists, gone_asked);
 }
 
 /* Subject and Message-ID of what is too large, for the report: some at a time. */

@@ -75,6 +75,8 @@ struct settings *settings_create(void)
     s->target.preset = SETTINGS_PRESET_EXCHANGE_ONLINE;
     s->policy.max_message_bytes = 35000000;
     s->policy.transient_failure_limit = 60;
+    s->policy.deletions_max = 50;
+    s->policy.deletions_percent_max = 20;
     s->policy.retry_wait_ms = 1000;
     s->policy.since_s = SETTINGS_NO_SINCE;
     s->policy.before_s = SETTINGS_NO_BEFORE;
@@ -167,6 +169,7 @@ void settings_destroy(struct settings **s_r)
     settings_list_deinit(&s->but_users);
     settings_list_deinit(&s->waves);
     settings_list_deinit(&s->accept_counts);
+    settings_list_deinit(&s->accept_deletions);
     free(s);
     *s_r = NULL;
 }

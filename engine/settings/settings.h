@@ -208,6 +208,9 @@ struct settings_policy {
     struct settings_list label_priority; /* patterns as above; which label's folder has the copy */
     bool disarm_read_receipts;
     enum settings_follow_flags follow_flags;
+    enum settings_follow_deletions follow_deletions;
+    uint64_t deletions_max;         /* of one folder in one run; more, and ... */
+    uint64_t deletions_percent_max; /* ... more than this of what it has: none is followed */
 };
 
 /* One line of [folders]. */
@@ -286,6 +289,7 @@ struct settings {
     struct settings_list only_users;    /* --user and --users-from: addresses, compared without case; empty: all */
     struct settings_list but_users;     /* --exclude-user: as those */
     struct settings_list waves;         /* --wave: compared without case; empty: all */
+    struct settings_list accept_deletions; /* --accept-deletions: users, as those */
     struct settings_list accept_counts; /* --accept-counts: users, as those */
 
     /* what the newest bench of this source measured, or 0 */

@@ -190,6 +190,137 @@ class Flags(Follow):
         self.assertEqual([(d["type"], d["count"]) for d in self.user()["doubts"]], [("NotFollowed", 1)])
 
 
+class Deletions(Follow):
+    """Messages that were deleted at the source after the copy."""
+
+    TRASH = ("Trash",)
+
+    def begin(self, policy="yes", **options):
+        super().begin(folders=(INBOX, SENT, self.TRASH), **options)
+        return self.it.set("policy", "follow-deletions", policy)
+
+    def delete(self, *numbers, path=INBOX):
+        rows = self.rows(self.source, "anna", path)
+        with self.source.connect("anna") as mailbox:
+            mailbox.imap.select(mailbox.wire_name(path))
+            for number in numbers:
+                mailbox.imap.uid("STORE", str(rows[number][0]), "+FLAGS", "(\\Deleted)")
+            mailbox.imap.expunge()
+
+    def there(self, path=INBOX):
+        return sorted(self.rows(self.target, ADDRESS, path))
+
+    def problems(self):
+        return {p["type"]: p["text"] for f in self.user()["folders"] for p in f["problems"]}
+
+    def follows(self, **options):
+        self.begin(**options)
+        self.ends(self.it.call("run"), 0)
+        self.delete(2, 4)
+        self.ends(self.it.call("run"), 0)
+        self.assertEqual((self.there(), self.there(self.TRASH)), ([1, 3, 5, 6], [2, 4, *range(201, 207)]), self.problems())
+        user = self.user()
+        self.assertEqual((user["found"], user["uploaded"], user["skipped"], user["doubts"]), (18, 16, 2, []))
+        self.assertEqual(sorted((i["subject"], i["reason"]) for i in user["skipped_items"]),
+                         [("Message 2", "DeletedAtSource"), ("Message 4", "DeletedAtSource")])
+        self.assertIn("DeletionsFollowed", self.problems())
+        # All is as it is to be: verify, and a run after it, find nothing to do.
+        verified = self.it.call("verify", "--json").json()["users"][0]
+        self.assertEqual((verified["missing"], verified["flags"]), (0, 0))
+        self.ends(self.it.call("run"), 0)
+        self.assertEqual(self.there(), [1, 3, 5, 6])
+
+    def test_dovecot(self):
+        self.follows()
+
+    def test_cyrus(self):
+        self.follows(source=self.cyrus(["anna"]))
+
+    def test_courier(self):
+        self.follows(source=self.courier(["anna"]))
+
+    def test_told_and_left_where_that_is_wanted(self):
+        self.begin("report")
+        self.ends(self.it.call("run"), 0)
+        self.delete(2, 4)
+        for _ in range(2):
+            self.ends(self.it.call("run"), 0)
+            self.assertEqual(self.there(), [1, 2, 3, 4, 5, 6])
+            self.assertIn("2 copied messages are not at the source any more", self.problems()["DeletedAtSource"])
+        self.it.set("policy", "follow-deletions", "yes")
+        self.ends(self.it.call("run"), 0)
+        self.assertEqual(self.there(), [1, 3, 5, 6])
+
+    def test_what_somebody_changed_on_the_target_stays(self):
+        self.begin()
+        self.ends(self.it.call("run"), 0)
+        self.at_target(INBOX, 2, "+FLAGS", "\\Flagged")
+        self.delete(2, 4)
+        self.ends(self.it.call("run"), 0)
+        self.assertEqual(self.there(), [1, 2, 3, 5, 6])
+        self.assertIn("1 that somebody changed on the target", self.problems()["DeletionsFollowed"])
+
+    def test_what_the_mailbox_has_elsewhere_is_not_deleted(self):
+        self.begin()
+        self.ends(self.it.call("run"), 0)
+        rows = self.rows(self.source, "anna", INBOX)
+        with self.source.connect("anna") as mailbox:
+            mailbox.imap.select("INBOX")
+            mailbox.imap.uid("COPY", str(rows[2][0]), mailbox.wire_name(SENT))
+        self.delete(2, 4)
+        self.ends(self.it.call("run"), 0)
+        self.assertEqual(self.there(), [1, 2, 3, 5, 6])
+
+    def test_so_many_that_it_may_be_a_fault_are_held(self):
+        self.begin().set("policy", "deletions-max", "3")
+        self.ends(self.it.call("run"), 0)
+        self.delete(1, 2, 3, 4, 5, 6)
+        self.ends(self.it.call("run"), 0)
+        self.assertEqual(self.there(), [1, 2, 3, 4, 5, 6])
+        self.assertIn("6 of 6 copied messages", self.problems()["DeletionsHeld"])
+        self.ends(self.it.call("run", "--accept-deletions", "anna"), 0)
+        self.assertEqual((self.there(), len(self.there(self.TRASH))), ([], 12))
+
+    def test_a_source_that_shows_nothing_at_all_is_not_believed(self):
+        self.begin()
+        self.ends(self.it.call("run"), 0)
+        for path, first in ((INBOX, 1), (SENT, 101), (self.TRASH, 201)):
+            self.delete(*range(first, first + 6), path=path)
+        self.it.call("run")
+        self.assertEqual(self.there(), [1, 2, 3, 4, 5, 6])
+
+    def test_an_answer_that_names_too_few_proves_nothing(self):
+        self.begin()
+        self.ends(self.it.call("run"), 0)
+        self.delete(2)
+        lying = Rule("^UID SEARCH", answer="OK done", untagged=["* SEARCH 1"])
+        meddler = self._started(Meddler(self.source, [lying]))
+        self.it.sections["source"] = {"url": meddler.url(), "tls": "none"}
+        self.ends(self.it.call("run"), 0)
+        self.assertGreater(lying.done, 0)
+        self.assertEqual(self.there(), [1, 2, 3, 4, 5, 6])
+        lying.times = 0
+        with self.source.connect("anna") as mailbox:  # so that the folder is looked at again
+            mailbox.append(INBOX, [mail.tiny(9)])
+        self.ends(self.it.call("run"), 0)
+        self.assertEqual(self.there(), [1, 3, 4, 5, 6, 9])
+
+    def test_a_run_that_is_killed_after_the_move_finds_it_done(self):
+        self.begin()
+        self.ends(self.it.call("run"), 0)
+        self.delete(2, 4)
+        running = []
+        rule = Rule("^UID MOVE", after=True, times=1, then=lambda: running[0].signal(signal.SIGKILL))
+        meddler = self._started(Meddler(self.target, [rule]))
+        self.it.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none"}
+        running.append(self.it.start("run"))
+        running[0].wait()
+        self.assertEqual(rule.done, 1)
+        self.ends(self.it.call("run"), 0)
+        self.assertEqual((self.there(), self.there(self.TRASH)), ([1, 3, 5, 6], [2, 4, *range(201, 207)]))
+        self.assertEqual((self.user()["skipped"], self.user()["doubts"]), (2, []))
+
+
 class IntoExchange(exchange.Into):
     def test_flags_that_it_keeps(self):
         batch, target, _ = self.into(["anna"], 6)

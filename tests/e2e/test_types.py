@@ -43,6 +43,7 @@ TYPES = {
     "KeywordsDropped": "test_hostile", "ListTooLarge": "test_attacks", "FlagsNotKept": "test_refusals",
     "TargetUidsWrong": "test_pairing", "TargetDatesOwn": "test_pairing",
     "NotFollowed": "test_follow", "ChangedOnTarget": "test_follow",
+    "DeletedAtSource": "test_follow", "DeletionsFollowed": "test_follow", "DeletionsHeld": "test_follow",
     "FolderNameClash": "test_plan", "FolderRenamed": "test_plan", "MessageRejected": "test_repair",
 }
 # NotSelectable is said by `folders` alone, Canceled by `verify`, InternalError by a fault of the program, More by a

@@ -15,7 +15,7 @@
 /* What a command is made of may come from a server, a mail or an old journal: whatever it is, the command goes out
  * whole and as one command, or not at all. */
 
-enum { STATUS, LIST, SELECT, QUOTA, CREATE, SUBSCRIBE, APPEND, KINDS };
+enum { STATUS, LIST, SELECT, QUOTA, CREATE, SUBSCRIBE, MOVE, APPEND, KINDS };
 
 static size_t pull(void *context, unsigned item, char *out, size_t cap)
 {
@@ -47,6 +47,9 @@ static void start(struct one *one, unsigned kind, struct slice name)
         break;
     case SUBSCRIBE:
         session_subscribe(one->session, name, ended, one);
+        break;
+    case MOVE:
+        session_move(one->session, SLICE("1:2"), name, ended, one);
         break;
     case APPEND:
         session_append(one->session, name, &item, 1, &append_events, ended, one);
@@ -140,7 +143,7 @@ static void every_call_that_takes_a_text_is_known(void **state)
         "session_feed", /* tests/dialogue, tests/fuzz, test_imap_floods */
         "session_status", "session_list", "session_select", "session_quota", "session_create_mailbox",
         "session_subscribe", "session_append", "session_search", "session_store_flags", "session_clear_flags",
-        "session_expunge", "session_fetch_rows",
+        "session_expunge", "session_move", "session_fetch_rows",
         "session_fetch_flags", /* a set, as session_fetch_rows */
         "session_fetch_bodies", /* a set, as session_fetch_rows */
     };

@@ -15,7 +15,7 @@ static void only_the_legal_changes_are_allowed(void **state)
         [0] = "F---K-",
         [MESSAGE_FOUND] = "FS-PKX",
         [MESSAGE_SPOOLED] = "F-UPKX",
-        [MESSAGE_UPLOADED] = "F-----",
+        [MESSAGE_UPLOADED] = "F---K-",
         [MESSAGE_PRESENT] = "F-----",
         [MESSAGE_SKIPPED] = "F---K-",
         [MESSAGE_FAILED] = "FSUPK-",
