@@ -284,6 +284,7 @@ static void save(struct account *account)
     account_spend_time(account, loop_now_ms(account->reactor->loop));
     tell_vanished(account);
     follow_tell_gone(account);
+    account_night_end(account);
     for (unsigned i = 0; i < account->folder_count; i++) {
         struct folder *f = account->folders[i];
 
@@ -522,6 +523,7 @@ void account_start(struct reactor *reactor, unsigned index, uint32_t id)
         return;
     }
     account->record.id = id;
+    account_night_begin(account);
     account->before = account->record;
     account->record.state = account->record.syncs ? USER_INCREMENTAL_SYNCING : USER_SYNCING;
     if (account->record.started_ms == 0)

@@ -144,6 +144,9 @@ struct account {
     } doubts;          /* as the journal has them, or will */
     struct folder *unaudited; /* those that hold less than was acknowledged, to be looked at (a retry) */
     struct {
+        int64_t started_ms;    /* wall clock */
+        uint64_t found_before; /* messages known when it began */
+        uint64_t moved; /* messages that were moved on the target */
         uint64_t flags; /* messages whose flags were followed */
         uint64_t deleted; /* messages that were moved to the target's deleted items */
         uint64_t left;  /* changes at the source that were seen and not followed */

@@ -24,6 +24,10 @@ void account_spend_time(struct account *account, uint64_t now);
 /* account_limits: takes what earlier runs learnt of this user's own limits, as far as it is still good. */
 void account_limits_begin(struct account *account);
 
+/* account_night: the user's work begins, its folders loaded; it is over, and goes into the journal as a row. */
+void account_night_begin(struct account *account);
+void account_night_end(struct account *account);
+
 /* account_link: may this side's connections be opened and kept now? */
 bool account_wants_links(const struct account *account, enum side side);
 /* account_link: no connection to the target was opened, and as far as the source has told nothing

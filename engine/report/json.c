@@ -8,9 +8,11 @@
 #include "engine/report/share.h"
 #include "engine/report/time.h"
 #include "engine/failure/advice.h"
+#include "engine/message/nights.h"
 #include "engine/message/repair.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 static void counts(struct emit *e, const struct tally *t)
 {
@@ -140,6 +142,32 @@ static void doubts(struct emit *e, const struct report_folders *list)
         emit_end_object(e);
     }
     emit_end_array(e);
+}
+
+/* A row a night: what came, what was followed, what was left. */
+static bool nights(struct emit *e, struct report *r, const struct report_user *u, struct err *err_r)
+{
+    char name[NIGHTS_NAME_BYTES];
+    struct slice value, rest;
+    struct night night;
+
+    if (!spool_meta_get(r->spools[u->shard], nights_name(u->id, name), &value, err_r))
+        return false;
+    rest = value;
+    emit_array(e, "nights");
+    while (nights_next(&rest, &night)) {
+        emit_object(e, NULL);
+        emit_time(e, "started", night.started_ms);
+        emit_number(e, "new", night.found);
+        emit_number(e, "flags", night.flags);
+        emit_number(e, "moved", night.moved);
+        emit_number(e, "deleted", night.deleted);
+        emit_number(e, "left", night.left);
+        emit_end_object(e);
+    }
+    emit_end_array(e);
+    free((char *)(uintptr_t)value.data);
+    return true;
 }
 
 struct items {
@@ -292,6 +320,7 @@ static bool user(struct emit *e, struct report *r, const struct report_user *u, 
     emit_time(e, "finished", u->finished_ms);
     report_emit_time(e, u->time_ms, &u->stalls);
     doubts(e, &list);
+    good = good && nights(e, r, u, err_r);
     emit_array(e, "folders");
     for (unsigned i = 0; good && i < list.count; i++)
         folder(e, &list, i);

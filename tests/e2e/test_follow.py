@@ -6,6 +6,7 @@ import signal
 import exchange
 import imap
 import mail
+import nights
 from haul import DOMAIN, Case
 from meddler import Meddler, Rule
 
@@ -83,6 +84,8 @@ class Flags(Follow):
         self.ends(self.it.call("run"), 0)
         self.equal_flags()
         self.assertEqual(self.it.call("verify", "--json").json()["users"][0]["flags"], 0)
+        self.assertEqual([(n["new"], n["flags"], n["deleted"], n["left"]) for n in self.user()["nights"]],
+                         [(12, 0, 0, 0), (0, 4, 0, 0), (0, 2 if words else 1, 0, 0)])
 
     def test_dovecot(self):
         self.follows()
@@ -319,6 +322,21 @@ class Deletions(Follow):
         self.ends(self.it.call("run"), 0)
         self.assertEqual((self.there(), self.there(self.TRASH)), ([1, 3, 5, 6], [2, 4, *range(201, 207)]))
         self.assertEqual((self.user()["skipped"], self.user()["doubts"]), (2, []))
+
+
+
+class Nights(Case):
+    """Random nights and days; tests/campaigns/nights plays many more of them."""
+
+    def play(self, source, seed, count=3):
+        batch = self.batch(source, self.target_for(["anna"]), ["anna"])
+        nights.Nights(self, batch, ADDRESS, seed).play(count)
+
+    def test_on_dovecot(self):
+        self.play(self.dovecot(["anna"]), 1)
+
+    def test_on_cyrus(self):
+        self.play(self.cyrus(["anna"]), 2)
 
 
 class IntoExchange(exchange.Into):

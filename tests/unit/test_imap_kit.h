@@ -72,7 +72,7 @@ static void begin_within(struct one *one, struct quota_part *memory)
     one->session = session_create(&config, &events, one);
     feed(one, "* PREAUTH hello\r\n");
     free(said(one, &size));
-    feed(one, "* CAPABILITY IMAP4rev1 UIDPLUS LITERAL+ LIST-EXTENDED QUOTA\r\na1 OK\r\n");
+    feed(one, "* CAPABILITY IMAP4rev1 UIDPLUS MOVE LITERAL+ LIST-EXTENDED QUOTA\r\na1 OK\r\n");
     free(said(one, &size));
 }
 
