@@ -49,7 +49,7 @@ static void start(struct one *one, unsigned kind, struct slice name)
         session_subscribe(one->session, name, ended, one);
         break;
     case MOVE:
-        session_move(one->session, SLICE("1:2"), name, ended, one);
+        session_move(one->session, SLICE("7"), name, ended, one);
         break;
     case APPEND:
         session_append(one->session, name, &item, 1, &append_events, ended, one);
