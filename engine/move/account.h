@@ -152,6 +152,7 @@ struct account {
         uint64_t left;  /* changes at the source that were seen and not followed */
     } night;                  /* of this run */
     struct follow_identity *gone_identity; /* of all that is gone from the source; NULL: not asked yet */
+    uint64_t follow_gone;     /* of all folders: copied messages that the source has not any more, and not judged yet */
     uint64_t follow_wanted;   /* of all folders: messages whose flags the target has to be brought to */
     bool resumes; /* a look found mail that is to be moved again: the work goes on behind the proof */
 };

@@ -4,6 +4,7 @@
  * told, and what no UID proves by its header. */
 #include "engine/move/account_private.h"
 #include "engine/move/headers.h"
+#include "engine/message/follow_known.h"
 #include "engine/message/verify_match.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
@@ -24,6 +25,7 @@ struct audit {
     bool *lacks;                       /* likewise, once they are matched */
     uint32_t *least_uids;              /* likewise: what its UID is, or is not below */
     uint32_t there_count, there_room, count, room;
+    struct follow_known *follows; /* while ours are read */
     uint32_t from_uid;   /* of the target's UIDs only these, and of ours those that have such a UID; 1: all */
     bool searches;       /* the UIDs alone are asked for */
     struct uids { uint32_t first, last; } *ranges;
@@ -138,9 +140,14 @@ static uint32_t least_uid_of(const struct message_record *m)
 static bool each_ours(void *context, const struct message_record *m)
 {
     struct audit *a = context;
+    const struct follow_record *known;
     struct verify_entry *e;
 
     if (a->from_uid > 1 && least_uid_of(m) < a->from_uid)
+        return true;
+    /* Deleted at the source since: a run that was killed may have removed it here as well, and not said so. */
+    known = follow_known_at(a->follows, m->uid);
+    if (known && known->gone && !known->kept)
         return true;
     if (a->count == a->room) {
         a->room = a->room ? a->room * 2 : 256;
@@ -357,9 +364,12 @@ static bool load_ours(struct audit *a)
     const struct folder *f = a->folder;
     struct reactor *reactor = a->account->reactor;
     struct err err;
+    bool ok = follow_known_load(reactor->reader, f->record.user, f->record.folder, &a->follows, &err) &&
+              reader_messages(reactor->reader, f->record.user, f->record.folder,
+                              1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0, each_ours, a, &err);
 
-    if (reader_messages(reactor->reader, f->record.user, f->record.folder,
-                        1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0, each_ours, a, &err))
+    follow_known_free(&a->follows);
+    if (ok)
         return true;
     reactor_abort_run(reactor, &err);
     return false;

@@ -118,6 +118,10 @@ void folder_forget(struct folder *folder)
     r->tally = (struct tally){ 0 };
     push_touch(folder);
     folder_record_forget(r);
+    folder->account->follow_wanted -= folder->follow.wanted;
+    folder->account->follow_gone -= folder->follow.gone;
+    folder->follow.modseq = folder->follow.absent = 0;
+    folder->follow.wanted = folder->follow.gone = folder->follow.kept = 0;
     folder->floor = 0;
 }
 

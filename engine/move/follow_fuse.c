@@ -80,7 +80,7 @@ static bool is_due(struct folder *f)
 
 struct folder *follow_next_removal(struct account *account)
 {
-    if (removes(account) && !account->target_dead && !account->stopping &&
+    if (account->follow_gone && removes(account) && !account->target_dead && !account->stopping &&
         whole_mailbox_is_known(account))
         for (unsigned i = 0; i < account->folder_count; i++)
             if (is_due(account->folders[i]))

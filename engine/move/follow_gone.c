@@ -104,6 +104,7 @@ static void put(struct asking *a)
         }
         gone++;
         f->follow.gone += ours;
+        f->account->follow_gone += ours;
         f->follow.kept += !ours;
         op->follow.all[count++] =
             (struct store_follow){ .uid = one->uid,
@@ -113,6 +114,7 @@ static void put(struct asking *a)
         const struct follow_record *known = follow_known_at(a->known, a->back[i]);
 
         f->follow.gone -= known && !known->kept;
+        f->account->follow_gone -= known && !known->kept;
         f->follow.kept -= known && known->kept;
         op->follow.all[count++] =
             (struct store_follow){ .uid = a->back[i], .what = STORE_FOLLOW_HERE };

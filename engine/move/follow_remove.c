@@ -126,6 +126,7 @@ static void put_removed(struct removal *r, unsigned count)
     }
     folder_count_end(f, MESSAGE_UPLOADED, MESSAGE_SKIPPED, 0, count);
     f->follow.gone -= count;
+    f->account->follow_gone -= count;
     f->account->night.deleted += count;
     reactor_submit_unwaited(f->account->reactor, op);
 }
@@ -146,6 +147,7 @@ static void put_left(struct removal *r, unsigned count)
             op->follow.all[op->follow.count++] =
                 (struct store_follow){ .uid = r->copies[i].uid, .what = STORE_FOLLOW_KEPT };
     f->follow.gone -= count;
+    f->account->follow_gone -= count;
     f->follow.kept += count;
     f->account->night.left += count;
     reactor_submit_unwaited(f->account->reactor, op);

@@ -88,6 +88,7 @@ static bool load(void *context, const struct follow_record *r)
     if (r->uid == 0)
         l->folder->follow.absent = r->absent;
     l->folder->follow.gone += r->gone && !r->kept;
+    l->account->follow_gone += r->gone && !r->kept;
     l->folder->follow.kept += r->kept;
     l->folder->follow.wanted += r->wanted;
     l->account->follow_wanted += r->wanted;

@@ -1,5 +1,6 @@
 """What changed at the source after the copy, followed by later runs: flags."""
 
+import collections
 import re
 import signal
 
@@ -353,3 +354,22 @@ class IntoExchange(exchange.Into):
         self.ends(batch.call("run"), 0)
         self.assertEqual([m["flags"] & 4 for m in target.messages("anna@" + DOMAIN)].count(4), flagged + len(uids))
         self.assertEqual(batch.report()["users"][0]["doubts"], [])
+
+    def test_deletions_go_into_its_deleted_items(self):
+        batch, target, _ = self.into(["anna"], 30, **{"front-end": "2026"})
+        batch.set("policy", "follow-deletions", "yes").set("policy", "deletions-max", "unlimited")
+        self.ends(batch.call("run"), 0)
+        before = collections.Counter(m["folder"] for m in target.messages("anna@" + DOMAIN))
+        with batch.source.connect("anna") as mailbox:
+            path = max((p for p in mailbox.folders() if "Trash" not in p and "Deleted" not in str(p)),
+                       key=lambda p: len(mailbox.uids(p)))
+            uids = mailbox.uids(path)
+            mailbox.imap.select(imap.quoted(mailbox.wire_name(path)))
+            mailbox.imap.uid("STORE", str(uids[0]), "+FLAGS", "(\\Deleted)")
+            mailbox.imap.expunge()
+        self.ends(batch.call("run"), 0)
+        after = collections.Counter(m["folder"] for m in target.messages("anna@" + DOMAIN))
+        self.assertEqual(after["Deleted Items"], before["Deleted Items"] + 1,
+                         [p for f in batch.report()["users"][0]["folders"] for p in f["problems"]])
+        self.assertEqual(sum(after.values()), sum(before.values()))
+        self.assertEqual(batch.report()["users"][0]["skipped"], 1)

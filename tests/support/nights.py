@@ -39,6 +39,9 @@ class Nights:
         self.case, self.batch, self.address = case, batch, address
         self.source, self.target = batch.source, batch.target
         self.random = random.Random(seed)
+        # After a run that was killed the account looks for what it moved, and takes what a person removed on the target
+        # for a loss: so one or the other is played.
+        self.kills = self.random.random() < 0.7
         self.letters, self.next, self.say = [], 1, say or (lambda text: None)
         batch.set("policy", "follow-deletions", "yes").set("policy", "deletions-max", "unlimited")
         with self.source.connect(batch.users[0][0]) as mailbox:
@@ -115,7 +118,7 @@ class Nights:
             for letter in self.some(there, 3):
                 letter.there = self.other_flags()
                 self.change(self.target, self.address, path, [letter], "FLAGS", letter.there)
-            if self.random.random() < 0.3:
+            if not self.kills and self.random.random() < 0.3:
                 removed = self.some(there, 1)
                 if removed:
                     self.change(self.target, self.address, path, removed, "+FLAGS", ("\\deleted",))
@@ -143,7 +146,7 @@ class Nights:
                     letter.there = None
 
     def runs(self):
-        for _ in range(self.random.choice((0, 0, 1, 1, 2))):
+        for _ in range(self.random.choice((0, 0, 1, 1, 2)) if self.kills else 0):
             running = self.batch.start("run")
             time.sleep(self.random.uniform(0.02, 0.4))
             running.signal(signal.SIGKILL)
