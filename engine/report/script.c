@@ -11,7 +11,7 @@ const char report_script[] =
     "var $ = function (id) { return document.getElementById(id); };\n"
     "/* Texts are other people's: they only ever become text nodes, and what would turn the direction of\n"
     " * what stands beside them is shown as a sign of its own. */\n"
-    "function clean(t) { return String(t).replace(/[\\u202a-\\u202e\\u2066-\\u2069]/g, '\\ufffd'); }\n"
+    "function clean(t) { return String(t).replace(/[\\u00ad\\u180e\\u200b\\u202a-\\u202e\\u2060-\\u2069\\ufeff]/g, '\\ufffd'); }\n"
     "function h(tag, cls) {\n"
     "  var e = document.createElement(tag);\n"
     "  if (cls) e.className = cls;\n"

@@ -41,6 +41,7 @@ static void test_text_of_a_server_is_made_printable(void **state)
         { "a\xc2\x9b" "2J", "a.2J", 64 },                       /* C1: CSI */
         { "x\xe2\x80\xae" "fdp.exe", "x.fdp.exe", 64 },           /* turns the writing round */
         { "\xe2\x81\xa6y\xe2\x81\xa9", ".y.", 64 },            /* isolates */
+        { "an\xe2\x80\x8b" "n\xc2\xad" "a\xef\xbb\xbf\xe2\x81\xa0", "an.n.a..", 64 }, /* signs without width: two names would look the same */
         { "\xe2\x80\x8f\xd8\x9c\xe2\x80\xa8\xf3\xa0\x81\x81z", "....z", 64 },
         { "\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80", ".........", 64 }, /* no sequences */
         { "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80", 64 },

@@ -99,7 +99,7 @@ static const struct {
     { "a no-break space within a login", HEAD "a@b.c,anna\xC2\xA0lang,p\n", 2, 7,
       "UserName: anna\xC2\xA0lang: has a character within that is not seen (U+00A0); type it anew" },
     { "a zero width space within an address", HEAD "a@\xE2\x80\x8B" "b.c,a,p\n", 2, 1,
-      "EmailAddress: a@\xE2\x80\x8B" "b.c: has a character within that is not seen (U+200B); type it anew" },
+      "EmailAddress: a@.b.c: has a character within that is not seen (U+200B); type it anew" },
     { "a soft hyphen within a target's login",
       "EmailAddress,UserName,Password,TargetUserName\na@b.c,a,p,x\xC2\xADy\n", 2, 11,
       "TargetUserName: x\xC2\xADy: has a character within that is not seen (U+00AD); type it anew" },
