@@ -250,6 +250,7 @@ static void save(struct account *account)
     bool pending = account->total.waiting + account->total.spooled > 0;
 
     account->phase = ACCOUNT_SAVING;
+    follow_tell_gone(account);
     if (!account->stopping && !account_only_looks(account)) {
         if (account_uses(account, SIDE_SOURCE) && account->sides[SIDE_SOURCE].listed)
             pull_tell_emptied(account);
@@ -283,7 +284,6 @@ static void save(struct account *account)
     account->record.finished_ms = now_wall_ms();
     account_spend_time(account, loop_now_ms(account->reactor->loop));
     tell_vanished(account);
-    follow_tell_gone(account);
     account_night_end(account);
     for (unsigned i = 0; i < account->folder_count; i++) {
         struct folder *f = account->folders[i];

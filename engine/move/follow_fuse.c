@@ -100,6 +100,10 @@ void follow_tell_gone(struct account *account)
     bool yes = removes(account), known = yes && whole_mailbox_is_known(account);
     char text[256];
 
+    /* The source took back what could not be followed, or it was followed since. */
+    for (unsigned i = 0; i < account->folder_count; i++)
+        if (account->folders[i]->follow.wanted + account->folders[i]->follow.gone == 0)
+            account_doubt_clear(account, account->folders[i], "NotFollowed");
     if (account->reactor->settings->policy.follow_deletions == SETTINGS_FOLLOW_DELETIONS_NO ||
         account_only_looks(account))
         return;

@@ -177,6 +177,8 @@ static void finish(struct removal *r)
                         "nothing to do; what is wanted back is in the target's deleted items, and "
                         "the report lists it");
     }
+    if (!stayed && f->follow.wanted == 0)
+        account_doubt_clear(f->account, f, "NotFollowed");
     if (stayed)
         account_doubt(
             f->account, f, "NotFollowed", stayed,

@@ -179,6 +179,12 @@ class Flags(Follow):
         self.it.sections["target"] = {"preset": "imap", "url": meddler.url(), "tls": "none"}
         self.ends(self.it.call("run"), 4)
         self.assertEqual([(d["type"], d["count"]) for d in self.user()["doubts"]], [("NotFollowed", 1)])
+        # What the source takes back needs nothing.
+        self.at_source(INBOX, 1, "-FLAGS", "\\Flagged")
+        self.ends(self.it.call("run"), 0)
+        self.assertEqual(self.user()["doubts"], [])
+        self.at_source(INBOX, 1, "+FLAGS", "\\Flagged")
+        self.ends(self.it.call("run"), 4)
         refusing.times = 0
         self.ends(self.it.call("run"), 0)
         self.equal_flags(INBOX)
