@@ -81,17 +81,13 @@ static void start_locked(void)
     pthread_attr_destroy(&detached);
 }
 
-struct chore *chore_begin(struct loop *loop, const struct chore_kind *kind, uint64_t cost,
-                          void *work, void *context)
+struct chore *chore_begin(struct loop *loop, const struct chore_kind *kind, uint64_t cost, void *work, void *context)
 {
     struct chore *c = mem_zero(1, sizeof *c), **link = &queue;
 
-    *c = (struct chore){ .message.deliver = deliver,
-                         .loop = loop,
-                         .kind = kind,
-                         .work = work,
-                         .context = context,
-                         .cost = cost };
+    *c = (struct chore){
+        .message.deliver = deliver, .loop = loop, .kind = kind, .work = work, .context = context, .cost = cost
+    };
     pthread_mutex_lock(&lock);
     start_locked();
     if (thread_count == 0) {

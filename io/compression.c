@@ -20,8 +20,7 @@ struct compression *compression_create(void)
     struct compression *s = mem_zero(1, sizeof *s);
 
     s->allowance = ALLOWANCE_BYTES;
-    if (inflateInit2(&s->in, -15) != Z_OK ||
-        deflateInit2(&s->out, 1, Z_DEFLATED, -12, 5, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (inflateInit2(&s->in, -15) != Z_OK || deflateInit2(&s->out, 1, Z_DEFLATED, -12, 5, Z_DEFAULT_STRATEGY) != Z_OK)
         abort(); /* out of memory is all that can be */
     return s;
 }
@@ -37,7 +36,7 @@ void compression_destroy(struct compression **s)
 }
 
 bool compression_inflate(struct compression *s, struct slice *in, char *out, size_t cap, size_t *size_r,
-                     struct err *err_r)
+                         struct err *err_r)
 {
     int rc;
 

@@ -17,7 +17,7 @@ void compression_destroy(struct compression **s);
  * that are no DEFLATE, or that inflate so far beyond any mail (256 MiB more than 256 times what
  * came in) that only an attack explains them. */
 bool compression_inflate(struct compression *s, struct slice *in, char *out, size_t cap, size_t *size_r,
-                     struct err *err_r) ERR_CHECK;
+                         struct err *err_r) ERR_CHECK;
 /* Deflates from *in, likewise; the last bytes may stay inside until compression_flush. */
 size_t compression_deflate(struct compression *s, struct slice *in, char *out, size_t cap);
 /* Brings out what is inside, so that the peer can read all of it; fewer than cap bytes: done. */

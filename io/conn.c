@@ -5,9 +5,9 @@
 #include "io/loop_private.h"
 
 #include <assert.h>
-#include <netinet/in.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
@@ -88,8 +88,7 @@ static void socket_closed(struct backend_socket *s)
     free(c);
 }
 
-static const struct backend_events socket_events = { socket_connected, socket_received, socket_sent,
-                                                     socket_closed };
+static const struct backend_events socket_events = { socket_connected, socket_received, socket_sent, socket_closed };
 
 int conn_open(struct loop *loop, const struct sockaddr *address, socklen_t address_size,
               const struct conn_events *events, void *context, struct conn **conn_r)
@@ -173,8 +172,7 @@ void conn_flush(struct conn *c)
 
 void conn_flush_now(struct conn *c)
 {
-    if (!c->going && c->held_bytes &&
-        send(c->socket.fd, c->held, c->held_bytes, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+    if (!c->going && c->held_bytes && send(c->socket.fd, c->held, c->held_bytes, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
         c->held_bytes = 0;
 }
 

@@ -82,8 +82,8 @@ static void try_next(void *context)
     while (d->next < d->list.count) {
         struct attempt *attempt = &d->attempts[d->next];
         const union resolve_address *address = &d->list.addresses[d->next++];
-        int error = conn_open(d->loop, &address->any, resolve_address_size(address),
-                              &attempt_events, attempt, &attempt->conn);
+        int error =
+            conn_open(d->loop, &address->any, resolve_address_size(address), &attempt_events, attempt, &attempt->conn);
 
         attempt->dial = d;
         if (!error) {
@@ -99,8 +99,8 @@ static void try_next(void *context)
         all_failed(d);
 }
 
-struct dial *dial_begin(struct loop *loop, const struct resolve_list *list,
-                        const struct dial_events *events, void *context)
+struct dial *dial_begin(struct loop *loop, const struct resolve_list *list, const struct dial_events *events,
+                        void *context)
 {
     struct dial *d = mem_zero(1, sizeof *d);
 

@@ -19,8 +19,8 @@ struct dial_events {
     void (*failed)(void *context, const struct err *err);
 };
 
-struct dial *dial_begin(struct loop *loop, const struct resolve_list *list,
-                        const struct dial_events *events, void *context);
+struct dial *dial_begin(struct loop *loop, const struct resolve_list *list, const struct dial_events *events,
+                        void *context);
 /* No event follows. Nulls; NULL is fine. */
 void dial_cancel(struct dial **dial);
 

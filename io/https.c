@@ -93,8 +93,7 @@ static bool url_is_local(const char *url)
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         size_t size = strlen(hosts[i]);
 
-        if (strncmp(url, hosts[i], size) == 0 &&
-            (url[size] == ':' || url[size] == '/' || url[size] == '\0'))
+        if (strncmp(url, hosts[i], size) == 0 && (url[size] == ':' || url[size] == '/' || url[size] == '\0'))
             return true;
     }
     return false;
@@ -118,8 +117,7 @@ static struct call *call_create(const struct https_request *request)
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, url_is_local(request->url) ? "http" : "https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "mailhaul/" MAILHAUL_VERSION);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
-                     (long)(request->timeout_ms ? request->timeout_ms : TIMEOUT_DEFAULT_MS));
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(request->timeout_ms ? request->timeout_ms : TIMEOUT_DEFAULT_MS));
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, body_came);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
@@ -166,20 +164,16 @@ static bool refused(struct err *err, CURLcode code, const char *text, long os_er
         return err_set(err, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "%s", text);
     case CURLE_PEER_FAILED_VERIFICATION:
         return err_set(err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
-                       "%s; if a proxy of your own re-signs TLS, name its CA file with tls-ca",
-                       text);
+                       "%s; if a proxy of your own re-signs TLS, name its CA file with tls-ca", text);
     case CURLE_SSL_CONNECT_ERROR:
         return err_set(err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_TLS, 0, "%s", text);
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
-        return err_set(err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_DNS, EAI_AGAIN, "%s",
-                       text);
+        return err_set(err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_DNS, EAI_AGAIN, "%s", text);
     case CURLE_OPERATION_TIMEDOUT:
-        return err_set(err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ETIMEDOUT, "%s",
-                       text);
+        return err_set(err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ETIMEDOUT, "%s", text);
     default:
-        return err_set(err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, (int)os_error,
-                       "%s", text);
+        return err_set(err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, (int)os_error, "%s", text);
     }
 }
 
@@ -196,14 +190,12 @@ static void call_ended(struct call *call, CURLcode code)
         err_set(&answer->err, ERR_CLASS_PERMANENT, ERR_SCOPE_SESSION, ERR_ORIGIN_PROTOCOL, 0,
                 "the answer is longer than 1 MiB");
     else if (!answer->ok)
-        refused(&answer->err, code, call->curl_text[0] ? call->curl_text : curl_easy_strerror(code),
-                os_error);
+        refused(&answer->err, code, call->curl_text[0] ? call->curl_text : curl_easy_strerror(code), os_error);
     if (!answer->ok)
         /* Without the query, which may hold what only the server should see. */
-        err_doing(&answer->err, "%s %.*s", call->form ? "POST" : "GET",
-                  (int)strcspn(call->url, "?"), call->url);
-    log_line(LOG_DEBUG, "https.answered", "url=%.*s status=%ld bytes=%zu",
-             (int)strcspn(call->url, "?"), call->url, status, answer->body.size);
+        err_doing(&answer->err, "%s %.*s", call->form ? "POST" : "GET", (int)strcspn(call->url, "?"), call->url);
+    log_line(LOG_DEBUG, "https.answered", "url=%.*s status=%ld bytes=%zu", (int)strcspn(call->url, "?"), call->url,
+             status, answer->body.size);
 }
 
 static void deliver(struct loop_message *message)
@@ -275,8 +267,7 @@ static void *helper(void *context)
         pthread_mutex_unlock(&h->lock);
         if (!call)
             break;
-        err_set(&call->answer.err, ERR_CLASS_CANCELED, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ECANCELED,
-                "stopped");
+        err_set(&call->answer.err, ERR_CLASS_CANCELED, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ECANCELED, "stopped");
         call_finish(h, call);
     }
     return NULL;
@@ -296,8 +287,7 @@ bool https_create(struct https **https_r, struct err *err_r)
         curl_multi_cleanup(h->multi);
         pthread_mutex_destroy(&h->lock);
         free(h);
-        return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, error,
-                          "starting the HTTPS thread");
+        return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, error, "starting the HTTPS thread");
     }
     *https_r = h;
     return true;

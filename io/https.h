@@ -17,8 +17,8 @@ struct https;
 
 /* Everything is borrowed for the call that takes it, and copied. */
 struct https_request {
-    const char *url;   /* https:// only; http:// to 127.0.0.1, ::1 or localhost for tests */
-    struct slice form; /* POST this body as application/x-www-form-urlencoded; data NULL: GET */
+    const char *url;           /* https:// only; http:// to 127.0.0.1, ::1 or localhost for tests */
+    struct slice form;         /* POST this body as application/x-www-form-urlencoded; data NULL: GET */
     const char *content_type;  /* of the body instead of that, or NULL */
     const char *authorization; /* value of that header ("Bearer ..."), or NULL */
     const char *ca_file;       /* PEM bundle instead of the system's, or NULL */
@@ -26,10 +26,10 @@ struct https_request {
 };
 
 struct https_answer {
-    bool ok;        /* an HTTP answer came, whatever its status; otherwise err says why not */
-    struct err err; /* TRANSIENT/SESSION, origin OS, DNS or TLS; PERMANENT/ACCOUNT for certificates;
-                       PERMANENT/RUN, origin CONFIG, for the URL; CANCELED by https_destroy */
-    int status;     /* 200, 400 ... */
+    bool ok;                /* an HTTP answer came, whatever its status; otherwise err says why not */
+    struct err err;         /* TRANSIENT/SESSION, origin OS, DNS or TLS; PERMANENT/ACCOUNT for certificates;
+                               PERMANENT/RUN, origin CONFIG, for the URL; CANCELED by https_destroy */
+    int status;             /* 200, 400 ... */
     struct buf body;        /* at most HTTPS_ANSWER_BYTES_MAX */
     char date[40];          /* Date header as sent, or "": compared with this computer's clock */
     uint32_t retry_after_s; /* Retry-After in seconds, or 0 */

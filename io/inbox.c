@@ -14,8 +14,7 @@ bool inbox_init(struct inbox *inbox, struct err *err_r)
     atomic_init(&inbox->stop, false);
     atomic_init(&inbox->posting_count, 0);
     inbox->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return inbox->fd >= 0 ||
-           err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "eventfd");
+    return inbox->fd >= 0 || err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "eventfd");
 }
 
 void inbox_deinit(struct inbox *inbox)

@@ -147,8 +147,8 @@ uint64_t loop_now_ms(const struct loop *loop)
     return loop->now_ms;
 }
 
-void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_ms,
-                    void (*fired)(void *context), void *context)
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_ms, void (*fired)(void *context),
+                    void *context)
 {
     /* A wait that a server names may be of any length. */
     if (delay_ms > TIMER_MAX_MS)

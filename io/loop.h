@@ -47,8 +47,8 @@ uint64_t loop_now_ms(const struct loop *loop);
 
 /* Sets or moves the timer; it fires once, no earlier than delay_ms from now (resolution 1 ms up to
  * a few ms), 30 days at most: a longer wait is cut to that. The timer must be cleared before its storage goes. */
-void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_ms,
-                    void (*fired)(void *context), void *context);
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_ms, void (*fired)(void *context),
+                    void *context);
 /* No-op on an unset timer. */
 void loop_timer_clear(struct loop *loop, struct loop_timer *timer);
 static inline bool loop_timer_is_set(const struct loop_timer *timer)

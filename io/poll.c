@@ -65,8 +65,8 @@ static int poll_open(struct backend *b, struct backend_socket *s, int family)
     return 0;
 }
 
-static void poll_connect(struct backend *b, struct backend_socket *s,
-                         const struct sockaddr *address, socklen_t address_size)
+static void poll_connect(struct backend *b, struct backend_socket *s, const struct sockaddr *address,
+                         socklen_t address_size)
 {
     s->address = address;
     s->address_size = address_size;
@@ -101,8 +101,7 @@ static void poll_close(struct backend *b, struct backend_socket *s)
 static void look_connect(struct backend *b, struct backend_socket *s)
 {
     /* Edge-triggered and registered once: arming is a bit in `wanted`, not a system call. */
-    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                                 .data.ptr = s };
+    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = s };
     int error = 0;
 
     if (!(s->flying & BIT(OP_CONNECT))) {

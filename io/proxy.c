@@ -155,8 +155,8 @@ static enum proxy_step socks_answered(struct proxy *p, struct err *err_r)
         else if (word == 2 && p->way->user)
             socks_login(p);
         else
-            return refuse(p, true, EACCES,
-                          p->way->user ? "takes neither this kind of login nor none" : "wants a login", err_r);
+            return refuse(p, true, EACCES, p->way->user ? "takes neither this kind of login nor none" : "wants a login",
+                          err_r);
         return PROXY_GOES_ON;
     case SOCKS_LOGIN:
         if (word != 0)

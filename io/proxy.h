@@ -1,5 +1,5 @@
-/* The way through a proxy: what is said to it once TCP stands, and what its answers mean. SOCKS 5 (RFC 1928, RFC 1929) and
- * HTTP CONNECT (RFC 9110 9.3.6). Names are looked up by the proxy. Bytes in, bytes out; knows no socket.
+/* The way through a proxy: what is said to it once TCP stands, and what its answers mean. SOCKS 5 (RFC 1928, RFC 1929)
+ * and HTTP CONNECT (RFC 9110 9.3.6). Names are looked up by the proxy. Bytes in, bytes out; knows no socket.
  */
 #ifndef IO_PROXY_H
 #define IO_PROXY_H
@@ -36,10 +36,10 @@ void proxy_destroy(struct proxy **proxy);
 struct slice proxy_output(const struct proxy *proxy);
 /* It was sent. */
 void proxy_output_taken(struct proxy *proxy);
-/* Takes of *bytes what is the proxy's; what is left stands behind its last answer and is the server's. An answer of more
- * than 16 KiB is refused. Errors: origin OS. PERMANENT/ACCOUNT: it refuses the login (code EACCES), forbids the way
- * (EPERM), or speaks something else (EPROTO). TRANSIENT/SESSION: it does not get through (EHOSTUNREACH, ENETUNREACH,
- * ECONNREFUSED, ETIMEDOUT, EIO). */
+/* Takes of *bytes what is the proxy's; what is left stands behind its last answer and is the server's. An answer of
+ * more than 16 KiB is refused. Errors: origin OS. PERMANENT/ACCOUNT: it refuses the login (code EACCES), forbids the
+ * way (EPERM), or speaks something else (EPROTO). TRANSIENT/SESSION: it does not get through (EHOSTUNREACH,
+ * ENETUNREACH, ECONNREFUSED, ETIMEDOUT, EIO). */
 enum proxy_step proxy_feed(struct proxy *proxy, struct slice *bytes, struct err *err_r);
 
 #endif

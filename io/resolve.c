@@ -153,8 +153,7 @@ static void deliver(struct loop_message *message)
 }
 
 /* Under the lock, so that a request cannot be canceled, and its loop destroyed, in between. */
-static void answer(struct resolve_request *r, const char *host, int rc,
-                   const struct resolve_list *list)
+static void answer(struct resolve_request *r, const char *host, int rc, const struct resolve_list *list)
 {
     if (r->canceled) {
         free(r);
@@ -166,11 +165,10 @@ static void answer(struct resolve_request *r, const char *host, int rc,
         set_port(&r->list, r->port);
     } else if (rc == EAI_NONAME) {
         err_set(&r->err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_DNS, rc,
-                "the name %s has no address; check its spelling and the DNS of this computer",
-                host);
+                "the name %s has no address; check its spelling and the DNS of this computer", host);
     } else {
-        err_set(&r->err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_DNS, rc,
-                "looking up %s: %s", host, gai_strerror(rc));
+        err_set(&r->err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_DNS, rc, "looking up %s: %s", host,
+                gai_strerror(rc));
     }
     r->posted = true;
     loop_post(r->loop, &r->message);
@@ -275,8 +273,7 @@ static void start_locked(void)
 }
 
 struct resolve_request *resolve_begin(struct loop *loop, const char *host, uint16_t port,
-                                      void (*answered)(void *, const struct resolve_list *,
-                                                       const struct err *),
+                                      void (*answered)(void *, const struct resolve_list *, const struct err *),
                                       void *context)
 {
     struct resolve_request *r = mem_zero(1, sizeof *r);

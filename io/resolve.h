@@ -29,8 +29,7 @@ bool resolve_numeric(const char *host, uint16_t port, struct resolve_list *list_
  * (TRANSIENT/SESSION or, for a name that does not exist, PERMANENT/ACCOUNT; origin DNS). The
  * request ends with that call. Threads are started when first needed. */
 struct resolve_request *resolve_begin(struct loop *loop, const char *host, uint16_t port,
-                                      void (*answered)(void *context,
-                                                       const struct resolve_list *list,
+                                      void (*answered)(void *context, const struct resolve_list *list,
                                                        const struct err *err),
                                       void *context);
 /* `answered` does not come. The loop may be destroyed afterwards. */

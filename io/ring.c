@@ -58,8 +58,7 @@ static int ring_setup(struct backend *b, unsigned entries)
     int rc = -EINVAL;
 
     for (size_t i = 0; i < sizeof flags / sizeof *flags && rc == -EINVAL; i++) {
-        struct io_uring_params params = { .flags = flags[i] | IORING_SETUP_CQSIZE,
-                                          .cq_entries = entries * CQ_PER_SQ };
+        struct io_uring_params params = { .flags = flags[i] | IORING_SETUP_CQSIZE, .cq_entries = entries * CQ_PER_SQ };
 
         rc = io_uring_queue_init_params(entries, &b->ring, &params);
     }
@@ -87,8 +86,7 @@ static bool ring_create(int wake_fd, struct backend **backend_r, struct err *err
     b->wake_fd = wake_fd;
     b->free_slot = NO_SLOT;
     /* Ring memory counts against RLIMIT_MEMLOCK for ordinary users, so smaller rings may pass. */
-    for (unsigned entries = SQ_ENTRIES; error == ENOMEM && entries >= SQ_ENTRIES_MIN;
-         entries /= 2) {
+    for (unsigned entries = SQ_ENTRIES; error == ENOMEM && entries >= SQ_ENTRIES_MIN; entries /= 2) {
         error = ring_setup(b, entries);
         if (error)
             ring_teardown(b);
@@ -141,8 +139,8 @@ static int ring_open(struct backend *b, struct backend_socket *s, int family)
     return 0;
 }
 
-static void ring_connect(struct backend *b, struct backend_socket *s,
-                         const struct sockaddr *address, socklen_t address_size)
+static void ring_connect(struct backend *b, struct backend_socket *s, const struct sockaddr *address,
+                         socklen_t address_size)
 {
     s->address = address;
     s->address_size = address_size;
@@ -183,8 +181,7 @@ static struct io_uring_sqe *sqe_take(struct backend *b, struct backend_socket *s
     return sqe;
 }
 
-static void sqe_mark(struct backend *b, struct io_uring_sqe *sqe, const struct backend_socket *s,
-                     enum op op)
+static void sqe_mark(struct backend *b, struct io_uring_sqe *sqe, const struct backend_socket *s, enum op op)
 {
     uint64_t slot = s ? s->slot : NO_SLOT;
     uint64_t generation = s ? b->slots[s->slot].generation & GENERATION_MASK : 0;
@@ -350,8 +347,7 @@ static void completion(struct backend *b, const struct io_uring_cqe *cqe)
 
 static void ring_turn(struct backend *b, int64_t timeout_ms, uint64_t *clock_ms)
 {
-    struct __kernel_timespec limit = { .tv_sec = timeout_ms / 1000,
-                                       .tv_nsec = timeout_ms % 1000 * 1000000 };
+    struct __kernel_timespec limit = { .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000 };
     struct io_uring_cqe *cqes[BATCH_COUNT], batch[BATCH_COUNT], *first;
     unsigned count;
 
@@ -359,8 +355,7 @@ static void ring_turn(struct backend *b, int64_t timeout_ms, uint64_t *clock_ms)
     /* EBUSY, EINTR and ETIME need nothing: what matters is in the completion queue. */
     if (timeout_ms != 0 && b->wanted)
         limit = (struct __kernel_timespec){ 0 };
-    (void)io_uring_submit_and_wait_timeout(&b->ring, &first, 1,
-                                           timeout_ms < 0 && !b->wanted ? NULL : &limit, NULL);
+    (void)io_uring_submit_and_wait_timeout(&b->ring, &first, 1, timeout_ms < 0 && !b->wanted ? NULL : &limit, NULL);
     *clock_ms = now_ms();
     for (unsigned n = 0; n < TURN_BATCHES; n++) {
         count = io_uring_peek_batch_cqe(&b->ring, cqes, BATCH_COUNT);

@@ -71,8 +71,8 @@ static void deadline_passed(void *context)
     struct stream *s = context;
     struct err err;
 
-    err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ETIMEDOUT,
-            "no answer within %u ms", s->timeout_ms);
+    err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, ETIMEDOUT, "no answer within %u ms",
+            s->timeout_ms);
     err_doing(&err, "%s %s", phase_names[s->state], s->state <= STREAM_DIALLING ? s->near : s->server);
     stream_fail(s, &err);
 }
@@ -289,8 +289,8 @@ static void answered(void *context, const struct resolve_list *list, const struc
     s->dial = dial_begin(s->loop, list, &dial_events, s);
 }
 
-struct stream *stream_open(struct loop *loop, const struct stream_target *target,
-                           const struct stream_events *events, void *context)
+struct stream *stream_open(struct loop *loop, const struct stream_target *target, const struct stream_events *events,
+                           void *context)
 {
     struct stream *s = mem_zero(1, sizeof *s);
     struct resolve_list list;

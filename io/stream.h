@@ -24,11 +24,12 @@ struct stream_target {
     const char *host; /* name or address; also the name verified and sent as SNI */
     uint16_t port;
     enum stream_security security;
-    struct tls_role *tls;        /* NULL only with STREAM_PLAIN; outlives the stream */
-    uint32_t connect_timeout_ms; /* DNS, TCP, proxy and TLS together; 0: 30,000 */
+    struct tls_role *tls;          /* NULL only with STREAM_PLAIN; outlives the stream */
+    uint32_t connect_timeout_ms;   /* DNS, TCP, proxy and TLS together; 0: 30,000 */
     const struct proxy_way *proxy; /* borrowed until `closed`; NULL or PROXY_NONE: none */
-    bool drops_unsent;           /* what the kernel has not sent when the stream or the process ends is not sent */
-    uint32_t unacknowledged_ms;  /* it ends when what was sent had no acknowledgement for so long; 0: the kernel's time */
+    bool drops_unsent;             /* what the kernel has not sent when the stream or the process ends is not sent */
+    uint32_t
+        unacknowledged_ms; /* it ends when what was sent had no acknowledgement for so long; 0: the kernel's time */
 };
 
 /* What a stream tells. context is the one given to stream_open. */
@@ -56,9 +57,9 @@ struct stream_facts {
     const char *tls_version; /* "TLSv1.3", or "" */
     const char *tls_cipher;
     uint32_t dns_ms, tcp_ms, proxy_ms, tls_ms;
-    bool proxied; /* the proxy opened the way */
+    bool proxied;                    /* the proxy opened the way */
     uint32_t dns_us, tcp_us, tls_us; /* the same, finer; cut at 71 minutes */
-    bool resumed; /* the TLS session was an earlier one's (RFC 8446 2.2) */
+    bool resumed;                    /* the TLS session was an earlier one's (RFC 8446 2.2) */
     /* The last byte written certainly never reached the kernel. False also while a send is under
      * way or was cut off by the end, when nobody can know. For the question whether an APPEND that
      * got no answer can have arrived; ask it in `closed`. */
@@ -68,8 +69,8 @@ struct stream_facts {
 
 /* Starts connecting. Never fails at once: errors come by `closed`. target and its strings are
  * copied, events and tls are borrowed until `closed`. Returns the stream, the module's own. */
-struct stream *stream_open(struct loop *loop, const struct stream_target *target,
-                           const struct stream_events *events, void *context);
+struct stream *stream_open(struct loop *loop, const struct stream_target *target, const struct stream_events *events,
+                           void *context);
 
 /* Ends the stream: `closed` follows with NULL, no other callback comes after this call. What was
  * not yet handed to the kernel is dropped, so let `writable` come first after a LOGOUT. */

@@ -92,8 +92,7 @@ static enum tls_step decrypt(struct stream *s, char *out, size_t *total_r, struc
     while (step == TLS_STEP_DONE && LOOP_SCRATCH_BYTES - *total_r >= TLS_RECORD_BYTES) {
         size_t size = 0;
 
-        step =
-            tls_session_read(s->tls, out + *total_r, LOOP_SCRATCH_BYTES - *total_r, &size, err_r);
+        step = tls_session_read(s->tls, out + *total_r, LOOP_SCRATCH_BYTES - *total_r, &size, err_r);
         if (step == TLS_STEP_DONE)
             *total_r += size;
     }
@@ -169,8 +168,7 @@ static void end_told(struct stream *s)
         err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, 0,
                 "the connection ended without TLS close_notify, so its last bytes may be missing");
     else
-        err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, 0,
-                "the server closed the connection");
+        err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, 0, "the server closed the connection");
     stream_fail(s, &err);
 }
 
@@ -230,8 +228,7 @@ static void pending_move(struct stream *s)
     taken = tls_session_write(s->tls, slice_of(s->pending, s->pending_size));
     if (taken < s->pending_size) {
         /* There was room, so the session itself is broken. */
-        err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_TLS, 0,
-                "the TLS session takes no more bytes");
+        err_set(&err, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_TLS, 0, "the TLS session takes no more bytes");
         stream_fail(s, &err);
         return;
     }
@@ -374,8 +371,7 @@ void stream_output(struct stream *s)
     block_release(s, &s->pending, s->pending_size);
     if (!may_write(s))
         return;
-    if ((s->short_write && stream_write_space(s) >= TLS_RECORD_BYTES) ||
-        (s->written && !stream_unsent(s))) {
+    if ((s->short_write && stream_write_space(s) >= TLS_RECORD_BYTES) || (s->written && !stream_unsent(s))) {
         s->short_write = false;
         if (!stream_unsent(s))
             s->written = false;

@@ -9,11 +9,11 @@
 #define IO_STREAM_PRIVATE_H
 
 #include "io/base/now.h"
+#include "io/compression.h"
 #include "io/conn.h"
 #include "io/dial.h"
 #include "io/loop_private.h"
 #include "io/resolve.h"
-#include "io/compression.h"
 #include "io/stream.h"
 #include "io/tls_session.h"
 #include "io/wire.h"
@@ -35,7 +35,7 @@ struct stream {
     void *context;
     char *host;
     char server[280], address[64];
-    char *near; /* who is looked up and connected to: the server, or the proxy */
+    char *near;                  /* who is looked up and connected to: the server, or the proxy */
     const struct proxy_way *way; /* NULL: none */
     uint16_t port;
     enum stream_security security;

@@ -86,8 +86,7 @@ static bool refused(unsigned loops, struct err *err_r)
 
 #ifndef MAILHAUL_TEAM_PTHREADS
 
-bool team_run(unsigned loops, void (*body)(void *context, unsigned thread), void *context,
-              struct err *err_r)
+bool team_run(unsigned loops, void (*body)(void *context, unsigned thread), void *context, struct err *err_r)
 {
     bool short_handed = false;
 
@@ -129,8 +128,7 @@ static void *member_run(void *context)
     return NULL;
 }
 
-bool team_run(unsigned loops, void (*body)(void *context, unsigned thread), void *context,
-              struct err *err_r)
+bool team_run(unsigned loops, void (*body)(void *context, unsigned thread), void *context, struct err *err_r)
 {
     pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
     struct member *members = mem_zero(loops + 1, sizeof *members);

@@ -17,7 +17,6 @@ unsigned team_loops(unsigned wanted);
 /* Runs body(context, 0 .. loops) at the same time, one thread each, and returns when all have
  * returned. loops: 1..TEAM_LOOPS_MAX. Errors: PERMANENT/RUN when the threads cannot be had; no body
  * runs. */
-bool team_run(unsigned loops, void (*body)(void *context, unsigned thread), void *context,
-              struct err *err_r) ERR_CHECK;
+bool team_run(unsigned loops, void (*body)(void *context, unsigned thread), void *context, struct err *err_r) ERR_CHECK;
 
 #endif

@@ -72,15 +72,14 @@ static bool file_refused(struct err *err_r, const char *what, const char *path)
     return err_doing(err_r, "reading the %s", what);
 }
 
-static bool role_configure(struct tls_role *role, const struct tls_config *config,
-                           struct err *err_r)
+static bool role_configure(struct tls_role *role, const struct tls_config *config, struct err *err_r)
 {
     SSL_CTX *ctx = role->ctx;
     unsigned min = config->min_version ? config->min_version : TLS1_2_VERSION;
     const char *key = config->key_file ? config->key_file : config->certificate_file;
 
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(ctx,
+                     SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, ticket_came);
@@ -89,11 +88,9 @@ static bool role_configure(struct tls_role *role, const struct tls_config *confi
     /* OpenSSL 3 allows TLS 1.0 and 1.1 on its lowest security level only. */
     if (config->security_level || min < TLS1_2_VERSION)
         SSL_CTX_set_security_level(ctx, config->security_level ? (int)config->security_level - 1 : 0);
-    if (config->certificate_file &&
-        SSL_CTX_use_certificate_chain_file(ctx, config->certificate_file) != 1)
+    if (config->certificate_file && SSL_CTX_use_certificate_chain_file(ctx, config->certificate_file) != 1)
         return file_refused(err_r, "client certificate (tls-certificate)", config->certificate_file);
-    if (key && (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1 ||
-                SSL_CTX_check_private_key(ctx) != 1))
+    if (key && (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(ctx) != 1))
         return file_refused(err_r, "key of the client certificate (tls-key)", key);
     if (config->pin) {
         role->pinned = true;
@@ -109,8 +106,7 @@ static bool role_configure(struct tls_role *role, const struct tls_config *confi
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, chain_checked);
     if (config->ca_file ? SSL_CTX_load_verify_file(ctx, config->ca_file) != 1
                         : SSL_CTX_set_default_verify_paths(ctx) != 1)
-        return file_refused(err_r, "CA certificates (tls-ca)",
-                            config->ca_file ? config->ca_file : "the system's");
+        return file_refused(err_r, "CA certificates (tls-ca)", config->ca_file ? config->ca_file : "the system's");
     if (config->crl_file) {
         X509_STORE *store = SSL_CTX_get_cert_store(ctx);
 

@@ -25,8 +25,7 @@ struct tls_config {
 };
 
 /* Errors: PERMANENT/RUN, origin TLS or OS, naming the file that cannot be used. */
-bool tls_role_create(const struct tls_config *config, struct tls_role **role_r,
-                     struct err *err_r) ERR_CHECK;
+bool tls_role_create(const struct tls_config *config, struct tls_role **role_r, struct err *err_r) ERR_CHECK;
 /* After every session of it ended. Nulls the pointer; NULL is fine. */
 void tls_role_destroy(struct tls_role **role);
 

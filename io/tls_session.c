@@ -52,8 +52,8 @@ static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
 static void method_make(void)
 {
     method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "mailhaul stream");
-    if (!method || !BIO_meth_set_read_ex(method, bio_read) ||
-        !BIO_meth_set_write_ex(method, bio_write) || !BIO_meth_set_ctrl(method, bio_ctrl))
+    if (!method || !BIO_meth_set_read_ex(method, bio_read) || !BIO_meth_set_write_ex(method, bio_write) ||
+        !BIO_meth_set_ctrl(method, bio_ctrl))
         abort();
 }
 
@@ -67,19 +67,16 @@ static void peer_name_set(struct tls_session *t)
     X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
 
     /* The subject's common name says nothing about a host (RFC 9525 2). */
-    X509_VERIFY_PARAM_set_hostflags(param,
-                                    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     if (X509_VERIFY_PARAM_set1_ip_asc(param, t->host))
         return; /* an address is no server name (RFC 6066 3) */
     ERR_clear_error();
-    if (!X509_VERIFY_PARAM_set1_host(param, t->host, 0) ||
-        !SSL_set_tlsext_host_name(t->ssl, t->host))
+    if (!X509_VERIFY_PARAM_set1_host(param, t->host, 0) || !SSL_set_tlsext_host_name(t->ssl, t->host))
         ERR_clear_error(); /* a name that cannot be set matches no certificate */
 }
 
 struct tls_session *tls_session_create(struct tls_role *role, const char *host, const char *server,
-                                       struct tickets *tickets,
-                                       size_t (*out)(void *context, struct slice bytes),
+                                       struct tickets *tickets, size_t (*out)(void *context, struct slice bytes),
                                        void *context)
 {
     struct tls_session *t = mem_zero(1, sizeof *t);
@@ -147,8 +144,7 @@ static enum tls_step failed(struct tls_session *t, const char *doing, struct err
     return TLS_STEP_FAIL;
 }
 
-static enum tls_step step_of(struct tls_session *t, int result, const char *doing,
-                             struct err *err_r)
+static enum tls_step step_of(struct tls_session *t, int result, const char *doing, struct err *err_r)
 {
     switch (SSL_get_error(t->ssl, result)) {
     case SSL_ERROR_NONE:
@@ -169,8 +165,7 @@ enum tls_step tls_session_handshake(struct tls_session *t, struct err *err_r)
     return step_of(t, SSL_do_handshake(t->ssl), "TLS handshake with", err_r);
 }
 
-enum tls_step tls_session_read(struct tls_session *t, char *out, size_t cap, size_t *size_r,
-                               struct err *err_r)
+enum tls_step tls_session_read(struct tls_session *t, char *out, size_t cap, size_t *size_r, struct err *err_r)
 {
     int result;
 

@@ -23,8 +23,7 @@ enum tls_step {
 /* host is verified and sent as SNI; server ("host:port") names tickets. out takes ciphertext and
  * returns how much of it, from inside calls to this module only. tickets outlives the session. */
 struct tls_session *tls_session_create(struct tls_role *role, const char *host, const char *server,
-                                       struct tickets *tickets,
-                                       size_t (*out)(void *context, struct slice bytes),
+                                       struct tickets *tickets, size_t (*out)(void *context, struct slice bytes),
                                        void *context);
 void tls_session_destroy(struct tls_session **session);
 /* What follows reads this ciphertext; borrowed until tls_session_left says 0 or it is replaced. */
@@ -34,8 +33,7 @@ struct slice tls_session_left(const struct tls_session *t);
 void tls_session_feed_end(struct tls_session *t);
 enum tls_step tls_session_handshake(struct tls_session *t, struct err *err_r);
 /* At most cap bytes into out; *size_r is set with DONE only. */
-enum tls_step tls_session_read(struct tls_session *t, char *out, size_t cap, size_t *size_r,
-                               struct err *err_r);
+enum tls_step tls_session_read(struct tls_session *t, char *out, size_t cap, size_t *size_r, struct err *err_r);
 /* One record at most; room for it and its overhead must be there. Returns bytes taken, or 0. */
 size_t tls_session_write(struct tls_session *t, struct slice plain);
 /* close_notify, as far as there is room. */

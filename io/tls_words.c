@@ -88,12 +88,11 @@ void tls_words_certificate(const struct tls_fault *fault, const char *host, stru
     const char *whose = fault->depth ? "an issuer's certificate" : "the certificate";
     char when[32];
 
-#define REFUSED(...)                                                                               \
-    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, fault->code, __VA_ARGS__)
+#define REFUSED(...) err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, fault->code, __VA_ARGS__)
     switch (fault->code) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
-        REFUSED("%s (%.60s) expired on %s; renew it on the server, or trust this one " BY_FINGERPRINT,
-                whose, c->subject, now_rfc3339(c->not_after * 1000, when, sizeof when));
+        REFUSED("%s (%.60s) expired on %s; renew it on the server, or trust this one " BY_FINGERPRINT, whose,
+                c->subject, now_rfc3339(c->not_after * 1000, when, sizeof when));
         break;
     case X509_V_ERR_CERT_NOT_YET_VALID:
         REFUSED("%s (%.60s) is not valid before %s; compare the clocks of this computer and of "
@@ -113,8 +112,7 @@ void tls_words_certificate(const struct tls_fault *fault, const char *host, stru
                 c->issuer);
         break;
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-        REFUSED("the certificate is self-signed (%.40s), SHA-256 %s. Trust it " BY_FINGERPRINT,
-                c->subject, c->sha256);
+        REFUSED("the certificate is self-signed (%.40s), SHA-256 %s. Trust it " BY_FINGERPRINT, c->subject, c->sha256);
         break;
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
         REFUSED("the root of the certificate's chain is self-signed and not known here (%.90s); "
@@ -130,8 +128,7 @@ void tls_words_certificate(const struct tls_fault *fault, const char *host, stru
         REFUSED("the file of tls-crl has no revocation list of %.90s", c->issuer);
         break;
     case X509_V_ERR_CRL_HAS_EXPIRED:
-        REFUSED("the revocation list of %.90s in tls-crl is out of date; fetch a new one",
-                c->issuer);
+        REFUSED("the revocation list of %.90s in tls-crl is out of date; fetch a new one", c->issuer);
         break;
     case X509_V_ERR_CA_MD_TOO_WEAK:
     case X509_V_ERR_EE_KEY_TOO_SMALL:
@@ -146,8 +143,7 @@ void tls_words_certificate(const struct tls_fault *fault, const char *host, stru
                 c->sha256, fault->expected);
         break;
     default:
-        REFUSED("%s (%.80s) does not verify: %s", whose, c->subject,
-                X509_verify_cert_error_string(fault->code));
+        REFUSED("%s (%.80s) does not verify: %s", whose, c->subject, X509_verify_cert_error_string(fault->code));
         break;
     }
 #undef REFUSED
@@ -181,7 +177,8 @@ void tls_words_other(const char *doing, const char *host, struct err *err_r)
     case SSL_R_LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED:
         err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
                 "what the server proposes is too weak by today's measure (%s): have its administrator mend "
-                "that, or allow it here with a smaller tls-security-level", text);
+                "that, or allow it here with a smaller tls-security-level",
+                text);
         break;
     case SSL_R_UNSAFE_LEGACY_RENEGOTIATION_DISABLED:
         err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
@@ -192,7 +189,8 @@ void tls_words_other(const char *doing, const char *host, struct err *err_r)
     case SSL_R_TLSV1_ALERT_INSUFFICIENT_SECURITY:
         err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_TLS, 0,
                 "the server finds no way of encrypting that both sides allow (%s); an old server may need a "
-                "smaller tls-min or tls-security-level, a strict one a larger", text);
+                "smaller tls-min or tls-security-level, a strict one a larger",
+                text);
         break;
     case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
         err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,

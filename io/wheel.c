@@ -48,8 +48,7 @@ void wheel_add(struct wheel *w, struct loop_timer *timer, uint64_t due_ms)
     timer->due_ms = due_ms;
     /* The level is that of the highest digit (base 64) in which the due time differs from now, so
      * that a slot is reached exactly when that digit of the clock comes round to it. */
-    while (level + 1 < WHEEL_LEVELS &&
-           (at >> (SLOT_BITS * (level + 1))) != (w->now_ms >> (SLOT_BITS * (level + 1))))
+    while (level + 1 < WHEEL_LEVELS && (at >> (SLOT_BITS * (level + 1))) != (w->now_ms >> (SLOT_BITS * (level + 1))))
         level++;
     slot = (unsigned)(at >> (SLOT_BITS * level)) & SLOT_MASK;
     list_push(&w->slots[level][slot], timer);

@@ -57,8 +57,7 @@ static size_t credential_start(struct wire *w, struct slice line)
 
     if (slice_equal_nocase(command, SLICE("AUTHENTICATE")))
         (void)word(&rest);
-    else if (!slice_equal_nocase(command, SLICE("LOGIN")) &&
-             !slice_equal_nocase(command, SLICE("X-MASTERAUTH")))
+    else if (!slice_equal_nocase(command, SLICE("LOGIN")) && !slice_equal_nocase(command, SLICE("X-MASTERAUTH")))
         return SIZE_MAX;
     /* A tag too long to keep is never matched, which hides more, not less. */
     snprintf(w->tag, sizeof w->tag, "%.*s", (int)(tag.size < 39 ? tag.size : 39), tag.data);
@@ -119,14 +118,12 @@ static void bytes_seen(struct wire *w, int direction, struct slice bytes)
         char c = bytes.data[0];
 
         if (side->literal_bytes) {
-            size_t part =
-                bytes.size < side->literal_bytes ? bytes.size : (size_t)side->literal_bytes;
+            size_t part = bytes.size < side->literal_bytes ? bytes.size : (size_t)side->literal_bytes;
 
             side->literal_bytes -= part;
             bytes = slice_from(bytes, part);
             if (!side->literal_bytes)
-                log_line(LOG_TRACE, "wire", "%s %s: [literal]", w->name,
-                         direction == SENT ? "C" : "S");
+                log_line(LOG_TRACE, "wire", "%s %s: [literal]", w->name, direction == SENT ? "C" : "S");
             continue;
         }
         bytes = slice_from(bytes, 1);

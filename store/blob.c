@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <zstd.h>
 
-#define LEVEL 1 /* engineering.md A4: level 3 gains 2 % for 50 to 90 % more CPU */
-#define POOL_MAX 64
+#define LEVEL     1 /* engineering.md A4: level 3 gains 2 % for 50 to 90 % more CPU */
+#define POOL_MAX  64
 #define RAW_LEAST 4096u
 
 struct blob_kit {
@@ -93,8 +93,7 @@ static void raw_grown(struct blob_writer *w, size_t room)
 
 void blob_begin(struct blob_writer *w, struct blob_kit *kit, uint64_t body, uint64_t expected_bytes)
 {
-    EVP_MD_CTX *digest =
-        kit->digest_count ? kit->digests[--kit->digest_count] : EVP_MD_CTX_new();
+    EVP_MD_CTX *digest = kit->digest_count ? kit->digests[--kit->digest_count] : EVP_MD_CTX_new();
     bool good = digest && EVP_DigestInit_ex(digest, kit->sha256, NULL) == 1;
 
     assert(good);
@@ -138,8 +137,7 @@ void blob_chunk(struct blob_writer *w, char **data_r, size_t *size_r)
     struct blob_kit *kit = w->kit;
     bool sealed = kit->spool->seal.on;
     size_t head = sealed ? SEAL_HEAD_BYTES : 1;
-    size_t size = ZSTD_compress2(kit->compressor, kit->packed + head, kit->packed_room - head,
-                                 w->raw, w->raw_size);
+    size_t size = ZSTD_compress2(kit->compressor, kit->packed + head, kit->packed_room - head, w->raw, w->raw_size);
 
     assert(!ZSTD_isError(size));
     if (sealed) {
@@ -209,8 +207,8 @@ void blob_opener_destroy(struct blob_opener **opener)
     *opener = NULL;
 }
 
-bool blob_opener_take(struct blob_opener *o, struct slice chunk, uint64_t body, uint32_t index, char *out,
-                      size_t cap, size_t *size_r)
+bool blob_opener_take(struct blob_opener *o, struct slice chunk, uint64_t body, uint32_t index, char *out, size_t cap,
+                      size_t *size_r)
 {
     struct slice frame;
     unsigned long long raw;
@@ -229,8 +227,7 @@ bool blob_opener_take(struct blob_opener *o, struct slice chunk, uint64_t body, 
     }
     /* The frame's own word on its size is checked before it is believed. */
     raw = ZSTD_getFrameContentSize(frame.data, frame.size);
-    if (raw == ZSTD_CONTENTSIZE_UNKNOWN || raw == ZSTD_CONTENTSIZE_ERROR ||
-        raw > BLOB_CHUNK_BYTES || raw > cap)
+    if (raw == ZSTD_CONTENTSIZE_UNKNOWN || raw == ZSTD_CONTENTSIZE_ERROR || raw > BLOB_CHUNK_BYTES || raw > cap)
         return false;
     size = ZSTD_decompressDCtx(o->decompressor, out, cap, frame.data, frame.size);
     if (ZSTD_isError(size) || size != raw)

@@ -28,12 +28,12 @@ bool blob_opener_take(struct blob_opener *opener, struct slice chunk, uint64_t b
 /* A body being written. Storage is the caller's. */
 struct blob_writer {
     struct blob_kit *kit;
-    char *raw;              /* gathered bytes of the current chunk */
+    char *raw; /* gathered bytes of the current chunk */
     size_t raw_size, raw_room;
-    uint32_t chunk;         /* index of the current chunk */
+    uint32_t chunk; /* index of the current chunk */
     uint64_t body_bytes;
-    uint64_t body;          /* its number, this body's alone: no nonce of a sealed chunk comes twice */
-    void *digest;           /* EVP_MD_CTX, pooled by the kit */
+    uint64_t body; /* its number, this body's alone: no nonce of a sealed chunk comes twice */
+    void *digest;  /* EVP_MD_CTX, pooled by the kit */
 };
 /* body: of spool_next_body; expected_bytes: the announced literal size; bounds the first allocation only. */
 void blob_begin(struct blob_writer *w, struct blob_kit *kit, uint64_t body, uint64_t expected_bytes);

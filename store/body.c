@@ -15,19 +15,19 @@ struct body_reader {
 
 static bool broken(const struct body_reader *b, struct err *err_r, const char *what)
 {
-    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_STORE, MDB_CORRUPTED,
-            "body %llu, chunk %u: %s", (unsigned long long)b->body, b->chunk, what);
+    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_STORE, MDB_CORRUPTED, "body %llu, chunk %u: %s",
+            (unsigned long long)b->body, b->chunk, what);
     return err_doing(err_r, "read a body from the spool");
 }
 
-bool body_open(struct reader *reader, uint64_t body, uint64_t body_bytes,
-               struct body_reader **body_r, struct err *err_r)
+bool body_open(struct reader *reader, uint64_t body, uint64_t body_bytes, struct body_reader **body_r,
+               struct err *err_r)
 {
     struct body_reader *b;
 
     if (body == 0)
-        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_STORE,
-                       MDB_NOTFOUND, "the message has no body in the spool");
+        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_STORE, MDB_NOTFOUND,
+                       "the message has no body in the spool");
     if (!reader->opener)
         reader->opener = blob_opener_create(reader->spool);
     b = mem_zero(1, sizeof *b);
@@ -39,8 +39,7 @@ bool body_open(struct reader *reader, uint64_t body, uint64_t body_bytes,
 }
 
 /* Opens the next chunk into out[cap], cap >= what is left of the body or BLOB_CHUNK_BYTES. */
-static bool chunk_opened(struct body_reader *b, char *out, size_t cap, size_t *size_r,
-                         struct err *err_r)
+static bool chunk_opened(struct body_reader *b, char *out, size_t cap, size_t *size_r, struct err *err_r)
 {
     struct reader *reader = b->reader;
     struct key key;
@@ -92,8 +91,7 @@ bool body_read(struct body_reader *b, char *out, size_t cap, size_t *got_r, stru
         if (!b->kept)
             b->kept = mem_alloc(left < BLOB_CHUNK_BYTES ? (size_t)left : BLOB_CHUNK_BYTES);
         b->kept_given = b->kept_size = 0;
-        if (!chunk_opened(b, b->kept, left < BLOB_CHUNK_BYTES ? (size_t)left : BLOB_CHUNK_BYTES,
-                          &size, err_r))
+        if (!chunk_opened(b, b->kept, left < BLOB_CHUNK_BYTES ? (size_t)left : BLOB_CHUNK_BYTES, &size, err_r))
             return false;
         b->kept_size = size;
     }

@@ -1,7 +1,7 @@
 #include "io/base/mem.h"
+#include "store/blob.h"
 #include "store/env.h"
 #include "store/gc.h"
-#include "store/blob.h"
 
 #include <openssl/evp.h>
 #include <stdarg.h>
@@ -44,8 +44,7 @@ __attribute__((format(printf, 2, 3))) static void fault(struct check *c, const c
         c->tell(c->context, text);
 }
 
-static int each(struct check *c, enum table table,
-                void (*entry)(struct check *c, struct slice key, struct slice value))
+static int each(struct check *c, enum table table, void (*entry)(struct check *c, struct slice key, struct slice value))
 {
     MDB_cursor *cursor;
     MDB_val k, v;
@@ -81,14 +80,12 @@ static void user_checked(struct check *c, struct slice key, struct slice value)
         return;
     }
     key_address(&address, user.address);
-    if (!there(c, TABLE_ADDRESS, key_slice(&address), &found) ||
-        !decode_number(key_slice(&address), found, &id) || id != user.id)
-        fault(c, "user %u is not found by the address %.*s", user.id, (int)user.address.size,
-              user.address.data);
+    if (!there(c, TABLE_ADDRESS, key_slice(&address), &found) || !decode_number(key_slice(&address), found, &id) ||
+        id != user.id)
+        fault(c, "user %u is not found by the address %.*s", user.id, (int)user.address.size, user.address.data);
 }
 
-static void owner_added(struct check *c, uint32_t user, uint32_t folder,
-                        const struct message_record *m)
+static void owner_added(struct check *c, uint32_t user, uint32_t folder, const struct message_record *m)
 {
     struct owner *o;
 
@@ -97,17 +94,14 @@ static void owner_added(struct check *c, uint32_t user, uint32_t folder,
         c->owners = mem_resize(c->owners, c->owner_room, sizeof *c->owners);
     }
     o = &c->owners[c->owner_count++];
-    *o = (struct owner){ .body = m->body,
-                         .body_bytes = m->body_bytes,
-                         .refs = 1,
-                         .user = user,
-                         .folder = folder,
-                         .uid = m->uid };
+    *o = (struct owner){
+        .body = m->body, .body_bytes = m->body_bytes, .refs = 1, .user = user, .folder = folder, .uid = m->uid
+    };
     memcpy(o->digest, m->digest, sizeof o->digest);
 }
 
-static void message_checked(struct check *c, uint32_t user, uint32_t folder,
-                            const struct message_record *m, struct tally *sum)
+static void message_checked(struct check *c, uint32_t user, uint32_t folder, const struct message_record *m,
+                            struct tally *sum)
 {
     sum->found++;
     sum->bytes_found += m->listed_bytes;
@@ -132,19 +126,17 @@ static void message_checked(struct check *c, uint32_t user, uint32_t folder,
 static void tally_compared(struct check *c, const struct folder_record *f, const struct tally *sum)
 {
     const struct tally *t = &f->tally;
-    bool same = t->uploaded == sum->uploaded && t->present == sum->present &&
-                t->failed == sum->failed && t->waiting == sum->waiting &&
-                t->spooled == sum->spooled && t->bytes_uploaded == sum->bytes_uploaded &&
+    bool same = t->uploaded == sum->uploaded && t->present == sum->present && t->failed == sum->failed &&
+                t->waiting == sum->waiting && t->spooled == sum->spooled && t->bytes_uploaded == sum->bytes_uploaded &&
                 t->bytes_fetched >= sum->bytes_fetched;
 
     if (f->excluded)
         same = same && t->skipped >= sum->skipped;
     else
-        same = same && t->found == sum->found && t->skipped == sum->skipped &&
-               t->bytes_found == sum->bytes_found;
+        same = same && t->found == sum->found && t->skipped == sum->skipped && t->bytes_found == sum->bytes_found;
     if (!same)
-        fault(c, "user %u folder %u: counters and rows differ (found %llu, rows %llu)", f->user,
-              f->folder, (unsigned long long)t->found, (unsigned long long)sum->found);
+        fault(c, "user %u folder %u: counters and rows differ (found %llu, rows %llu)", f->user, f->folder,
+              (unsigned long long)t->found, (unsigned long long)sum->found);
     if (!tally_balanced(t))
         fault(c, "user %u folder %u: does not balance", f->user, f->folder);
 }
@@ -173,8 +165,7 @@ static void folder_checked(struct check *c, struct slice key, struct slice value
     }
     key_message(&from, f.user, f.folder, 0);
     k = env_val(key_slice(&from));
-    for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0;
-         rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+    for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
         if (k.mv_size != 12 || memcmp(k.mv_data, from.bytes, 8) != 0)
             break;
         if (decode_message(env_slice(k), env_slice(v), &m))
@@ -248,9 +239,7 @@ static struct owner *owner_of(struct check *c, uint64_t body)
 {
     struct owner wanted = { .body = body };
 
-    return c->owner_count
-               ? bsearch(&wanted, c->owners, c->owner_count, sizeof *c->owners, by_body)
-               : NULL;
+    return c->owner_count ? bsearch(&wanted, c->owners, c->owner_count, sizeof *c->owners, by_body) : NULL;
 }
 
 static void chunk_has_owner(struct check *c, struct slice key, struct slice value)
@@ -277,8 +266,7 @@ static bool chunk_checked(struct check *c, const struct owner *o, uint32_t chunk
 
     key_chunk(&key, o->body, chunk);
     if (!there(c, TABLE_BODY, key_slice(&key), &value)) {
-        fault(c, "user %u folder %u uid %u: chunk %u of its body is missing", o->user, o->folder,
-              o->uid, chunk);
+        fault(c, "user %u folder %u uid %u: chunk %u of its body is missing", o->user, o->folder, o->uid, chunk);
         return false;
     }
     if (!c->full) {
@@ -287,8 +275,7 @@ static bool chunk_checked(struct check *c, const struct owner *o, uint32_t chunk
     }
     if (!blob_opener_take(c->opener, value, o->body, chunk, c->raw, BLOB_CHUNK_BYTES, &size) || size == 0 ||
         EVP_DigestUpdate(c->digest, c->raw, size) != 1) {
-        fault(c, "user %u folder %u uid %u: chunk %u of its body is damaged", o->user, o->folder,
-              o->uid, chunk);
+        fault(c, "user %u folder %u uid %u: chunk %u of its body is damaged", o->user, o->folder, o->uid, chunk);
         return false;
     }
     *sum += size;
@@ -308,12 +295,10 @@ static void body_checked(struct check *c, const struct owner *o)
         if (!chunk_checked(c, o, chunk, &sum))
             return;
     if (sum != o->body_bytes)
-        fault(c, "user %u folder %u uid %u: its body has %llu bytes, not %llu", o->user, o->folder,
-              o->uid, (unsigned long long)sum, (unsigned long long)o->body_bytes);
-    else if (c->full && (EVP_DigestFinal_ex(c->digest, digest, NULL) != 1 ||
-                         memcmp(digest, o->digest, 16) != 0))
-        fault(c, "user %u folder %u uid %u: its body does not match its digest", o->user, o->folder,
-              o->uid);
+        fault(c, "user %u folder %u uid %u: its body has %llu bytes, not %llu", o->user, o->folder, o->uid,
+              (unsigned long long)sum, (unsigned long long)o->body_bytes);
+    else if (c->full && (EVP_DigestFinal_ex(c->digest, digest, NULL) != 1 || memcmp(digest, o->digest, 16) != 0))
+        fault(c, "user %u folder %u uid %u: its body does not match its digest", o->user, o->folder, o->uid);
 }
 
 static void share_of_owner(struct check *c, const struct owner *o)
@@ -324,14 +309,13 @@ static void share_of_owner(struct check *c, const struct owner *o)
 
     if (o->body_bytes < GC_SHARE_BYTES_LEAST) {
         if (o->refs != 1)
-            fault(c, "body %llu has %llu messages, but is not a shared one",
-                  (unsigned long long)o->body, (unsigned long long)o->refs);
+            fault(c, "body %llu has %llu messages, but is not a shared one", (unsigned long long)o->body,
+                  (unsigned long long)o->refs);
         return;
     }
     key_digest(&key, o->digest, o->body_bytes);
-    if (!there(c, TABLE_SHARE, key_slice(&key), &value) ||
-        !decode_share(key_slice(&key), value, &share) || share.body != o->body ||
-        share.refs != o->refs)
+    if (!there(c, TABLE_SHARE, key_slice(&key), &value) || !decode_share(key_slice(&key), value, &share) ||
+        share.body != o->body || share.refs != o->refs)
         fault(c, "body %llu: its count of messages is wrong", (unsigned long long)o->body);
 }
 
@@ -350,8 +334,7 @@ static void failure_checked(struct check *c, struct slice key, struct slice valu
     struct failure_record failure;
     uint64_t number;
 
-    if (key.size == 13 ? !decode_number(key, value, &number)
-                       : key.size != 9 || !decode_failure(key, value, &failure))
+    if (key.size == 13 ? !decode_number(key, value, &number) : key.size != 9 || !decode_failure(key, value, &failure))
         fault(c, "a failure's record is damaged");
 }
 
@@ -403,17 +386,15 @@ static int all_checked(struct check *c)
     if (!rc)
         rc = env_number_get(c->spool, c->txn, "held", &held);
     if (!rc && held != c->held)
-        fault(c, "bodies take %llu bytes, the spool's counter says %llu",
-              (unsigned long long)c->held, (unsigned long long)held);
+        fault(c, "bodies take %llu bytes, the spool's counter says %llu", (unsigned long long)c->held,
+              (unsigned long long)held);
     return rc;
 }
 
-bool spool_check(struct spool *spool, bool full, void (*tell)(void *context, const char *fault),
-                 void *context, uint64_t *faults_r, struct err *err_r)
+bool spool_check(struct spool *spool, bool full, void (*tell)(void *context, const char *fault), void *context,
+                 uint64_t *faults_r, struct err *err_r)
 {
-    struct check c = {
-        .spool = spool, .full = full, .tell = tell, .context = context
-    };
+    struct check c = { .spool = spool, .full = full, .tell = tell, .context = context };
     int rc = mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &c.txn);
 
     if (rc)

@@ -79,9 +79,8 @@ bool decode_user(struct slice key, struct slice value, struct user_record *u)
 
 static uint64_t *const *tally_fields(struct tally *t, uint64_t *fields[10])
 {
-    uint64_t *all[10] = { &t->found,         &t->uploaded,      &t->present, &t->skipped,
-                          &t->failed,        &t->waiting,       &t->spooled, &t->bytes_found,
-                          &t->bytes_fetched, &t->bytes_uploaded };
+    uint64_t *all[10] = { &t->found,   &t->uploaded, &t->present,     &t->skipped,       &t->failed,
+                          &t->waiting, &t->spooled,  &t->bytes_found, &t->bytes_fetched, &t->bytes_uploaded };
 
     memcpy(fields, all, sizeof all);
     return fields;
@@ -98,9 +97,9 @@ size_t encode_folder(uint8_t *out, const struct key *key, const struct folder_re
     pack_number(&w, f->status_uidnext);
     pack_number(&w, f->status_messages);
     pack_number(&w, f->status_modseq);
-    pack_byte(&w, (f->excluded ? 1u : 0u) | (f->target_open ? 2u : 0u) |
-                      (f->target_scanned ? 4u : 0u) | (f->target_counted ? 8u : 0u) |
-                      (f->target_uids_lie ? 16u : 0u) | (f->target_sends_unknown ? 32u : 0u));
+    pack_byte(&w, (f->excluded ? 1u : 0u) | (f->target_open ? 2u : 0u) | (f->target_scanned ? 4u : 0u) |
+                      (f->target_counted ? 8u : 0u) | (f->target_uids_lie ? 16u : 0u) |
+                      (f->target_sends_unknown ? 32u : 0u));
     pack_number(&w, f->target_uidvalidity);
     pack_number(&w, f->target_uid_floor);
     pack_number(&w, f->target_highest_seen);
@@ -185,14 +184,12 @@ size_t encode_message(uint8_t *out, const struct key *key, const struct message_
     struct packing w = pack_begin(out);
     struct slice keywords = whole_words(m->keywords, CODEC_KEYWORDS_BYTES_MAX);
     unsigned has = (m->date_known ? HAS_DATE : 0u) | (m->body || m->body_bytes ? HAS_BODY : 0u) |
-                   (all_zero(m->digest) ? 0u : HAS_DIGEST) |
-                   (all_zero(m->header_key) ? 0u : HAS_HEADER_KEY) |
+                   (all_zero(m->digest) ? 0u : HAS_DIGEST) | (all_zero(m->header_key) ? 0u : HAS_HEADER_KEY) |
                    (m->target_uid ? HAS_TARGET : 0u) | (m->tries ? HAS_TRIES : 0u) |
                    (keywords.size ? HAS_KEYWORDS : 0u) | (m->source_id ? HAS_SOURCE_ID : 0u);
     bool copies = m->unanswered || m->doomed_uid || m->in_doubt;
 
-    assert(m->state >= MESSAGE_FOUND && m->state < MESSAGE_STATE_COUNT &&
-           (unsigned)m->reason < SKIP_REASON_COUNT);
+    assert(m->state >= MESSAGE_FOUND && m->state < MESSAGE_STATE_COUNT && (unsigned)m->reason < SKIP_REASON_COUNT);
     pack_byte(&w, m->state);
     pack_byte(&w, m->reason);
     pack_byte(&w, m->flags);

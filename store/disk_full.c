@@ -2,8 +2,8 @@
 
 bool disk_full_inserts(const struct store_op *op)
 {
-    return op->kind == STORE_OP_FOUND || op->kind == STORE_OP_CHUNK ||
-           op->kind == STORE_OP_SPOOLED || op->kind == STORE_OP_SAMPLE;
+    return op->kind == STORE_OP_FOUND || op->kind == STORE_OP_CHUNK || op->kind == STORE_OP_SPOOLED ||
+           op->kind == STORE_OP_SAMPLE;
 }
 
 static bool ends_contain(const struct store_op *op, uint32_t uid)

@@ -5,25 +5,24 @@
 #include "store/durable.h"
 #include "store/integrity.h"
 
-#include <sys/mman.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define MAP_BYTES_WANTED (1ull << 40)
-#define MAP_BYTES_LEAST (16ull << 20)
-#define READERS_MAX 1024
+#define MAP_BYTES_LEAST  (16ull << 20)
+#define READERS_MAX      1024
 
 static const char *const table_names[TABLE_COUNT] = {
-    [TABLE_META] = "meta",       [TABLE_USER] = "user",       [TABLE_ADDRESS] = "address",
-    [TABLE_FOLDER] = "folder",   [TABLE_MESSAGE] = "message", [TABLE_NOTE] = "note",
-    [TABLE_BODY] = "body",       [TABLE_PARTIAL] = "partial", [TABLE_SHARE] = "share",
-    [TABLE_FAILURE] = "failure", [TABLE_PROBLEM] = "problem", [TABLE_SAMPLE] = "sample",
+    [TABLE_META] = "meta",       [TABLE_USER] = "user",       [TABLE_ADDRESS] = "address", [TABLE_FOLDER] = "folder",
+    [TABLE_MESSAGE] = "message", [TABLE_NOTE] = "note",       [TABLE_BODY] = "body",       [TABLE_PARTIAL] = "partial",
+    [TABLE_SHARE] = "share",     [TABLE_FAILURE] = "failure", [TABLE_PROBLEM] = "problem", [TABLE_SAMPLE] = "sample",
     [TABLE_FOLLOW] = "follow",
 };
 
@@ -32,8 +31,7 @@ bool env_damaged(struct spool *spool, struct err *err_r, const char *what, const
     atomic_store(&spool->damaged, true);
     err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, MDB_CORRUPTED,
             "%.120s%s/data.mdb is damaged%s%s%s. " ENV_DAMAGED_ADVICE, spool->state_dir.folder,
-            strlen(spool->state_dir.folder) > 120 ? "..." : "", what ? " (" : "", what ? what : "",
-            what ? ")" : "");
+            strlen(spool->state_dir.folder) > 120 ? "..." : "", what ? " (" : "", what ? what : "", what ? ")" : "");
     return err_doing(err_r, "%s", doing);
 }
 
@@ -96,8 +94,8 @@ bool env_error(struct spool *spool, struct err *err_r, int rc, const char *doing
     default:
         break;
     }
-    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, rc, "%.160s: %s",
-            spool->state_dir.folder, text);
+    err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, rc, "%.160s: %s", spool->state_dir.folder,
+            text);
     return err_doing(err_r, "%s", doing);
 }
 
@@ -216,8 +214,8 @@ static void *map_of(const struct stat *file)
     char line[512];
 
     while (maps && !map && fgets(line, sizeof line, maps))
-        if (sscanf(line, "%lx-%*x %*s %lx %*x:%*x %lu", &from, &offset, &inode) == 3 &&
-            offset == 0 && inode == file->st_ino && strstr(line, "data.mdb"))
+        if (sscanf(line, "%lx-%*x %*s %lx %*x:%*x %lu", &from, &offset, &inode) == 3 && offset == 0 &&
+            inode == file->st_ino && strstr(line, "data.mdb"))
             map = (void *)(uintptr_t)from;
     if (maps)
         fclose(maps);
@@ -266,8 +264,7 @@ static bool tables_opened(struct spool *spool, struct err *err_r)
     if (rc)
         return env_error(spool, err_r, rc, "open the spool");
     for (unsigned i = 0; i < TABLE_COUNT && !rc; i++) {
-        rc = mdb_dbi_open(txn, table_names[i], spool->read_only ? 0 : MDB_CREATE,
-                          &spool->tables[i]);
+        rc = mdb_dbi_open(txn, table_names[i], spool->read_only ? 0 : MDB_CREATE, &spool->tables[i]);
         if (rc == MDB_NOTFOUND && i == TABLE_FOLLOW) {
             spool->tables[i] = TABLE_ABSENT;
             rc = 0;
@@ -277,8 +274,7 @@ static bool tables_opened(struct spool *spool, struct err *err_r)
         mdb_txn_abort(txn);
         if (rc == MDB_NOTFOUND)
             return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, rc,
-                           "%s: the spool is not one of mailhaul's",
-                           spool->state_dir.folder);
+                           "%s: the spool is not one of mailhaul's", spool->state_dir.folder);
         return env_error(spool, err_r, rc, "open the spool");
     }
     /* Also in a read-only environment: it keeps the handles. */
@@ -328,8 +324,7 @@ void env_close(struct spool *spool)
     integrity_run_ended(spool);
 }
 
-bool env_free_share(struct spool *spool, unsigned *percent_r, uint64_t *file_bytes_r,
-                    struct err *err_r)
+bool env_free_share(struct spool *spool, unsigned *percent_r, uint64_t *file_bytes_r, struct err *err_r)
 {
     MDB_envinfo info;
     uint64_t count;
@@ -390,14 +385,13 @@ void env_measure_fill(struct spool *spool)
     MDB_envinfo info;
 
     budget = spool->map_bytes - spool->map_bytes / 4;
-    if (state_dir_disk(&spool->state_dir, &free_bytes, &disk_bytes) &&
-        mdb_env_info(spool->env, &info) == 0) {
+    if (state_dir_disk(&spool->state_dir, &free_bytes, &disk_bytes) && mdb_env_info(spool->env, &info) == 0) {
         atomic_store_explicit(&spool->free_bytes, free_bytes, memory_order_relaxed);
         reserve = disk_bytes / 10;
         if (reserve > (1ull << 30))
             reserve = 1ull << 30;
-        room = ((uint64_t)info.me_last_pgno + 1) * spool->page_bytes +
-               (free_bytes > reserve ? free_bytes - reserve : 0);
+        room =
+            ((uint64_t)info.me_last_pgno + 1) * spool->page_bytes + (free_bytes > reserve ? free_bytes - reserve : 0);
         if (room - room / 4 < budget)
             budget = room - room / 4;
     }

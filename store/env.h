@@ -5,11 +5,11 @@
 #ifndef STORE_ENV_H
 #define STORE_ENV_H
 
-#include "store/run_mark.h"
 #include "store/codec.h"
-#include "store/state_dir.h"
+#include "store/run_mark.h"
 #include "store/seal.h"
 #include "store/spool.h"
+#include "store/state_dir.h"
 
 #include <errno.h>
 #include <lmdb.h>
@@ -33,7 +33,7 @@ enum table {
     TABLE_FAILURE,
     TABLE_PROBLEM,
     TABLE_SAMPLE,
-    TABLE_FOLLOW,  /* user, folder, uid (0: the folder) -> what became of it at the source since it was listed */
+    TABLE_FOLLOW, /* user, folder, uid (0: the folder) -> what became of it at the source since it was listed */
     TABLE_COUNT
 };
 
@@ -43,13 +43,13 @@ struct spool {
     MDB_dbi tables[TABLE_COUNT];
     bool read_only, distrust;
     struct run_mark begun; /* as found at open */
-    uint64_t identity;  /* of this data.mdb; 0: it has none yet */
-    char unsound[96]; /* integrity_check: a record that cannot be right, or "" */
-    _Atomic bool damaged; /* something in data.mdb cannot be right */
-    struct seal_key seal; /* seal.on false: bodies are not encrypted */
+    uint64_t identity;     /* of this data.mdb; 0: it has none yet */
+    char unsound[96];      /* integrity_check: a record that cannot be right, or "" */
+    _Atomic bool damaged;  /* something in data.mdb cannot be right */
+    struct seal_key seal;  /* seal.on false: bodies are not encrypted */
     uint64_t budget_config;
     uint64_t map_bytes, page_bytes;
-    void *map; /* where LMDB has mapped the file; NULL: not known */
+    void *map;              /* where LMDB has mapped the file; NULL: not known */
     int64_t last_commit_ms; /* as found at open */
     _Atomic uint64_t body_next;
     uint64_t body_end; /* numbers below are reserved durably for this run */
@@ -63,8 +63,7 @@ struct spool {
 bool env_open(struct spool *spool, struct err *err_r) ERR_CHECK;
 void env_close(struct spool *spool);
 /* Share of the file's pages that is free, 0..100, and the file's size in use. */
-bool env_free_share(struct spool *spool, unsigned *percent_r, uint64_t *file_bytes_r,
-                    struct err *err_r) ERR_CHECK;
+bool env_free_share(struct spool *spool, unsigned *percent_r, uint64_t *file_bytes_r, struct err *err_r) ERR_CHECK;
 
 /* A state folder in which no run has come as far as its first commit, opened for reading: PERMANENT/RUN
  * code ENOENT. Returns false. */
@@ -80,8 +79,8 @@ bool env_error(struct spool *spool, struct err *err_r, int rc, const char *doing
 bool env_damaged(struct spool *spool, struct err *err_r, const char *what, const char *doing);
 /* What is returned in place of an LMDB code for a text that passes what the spool keeps. */
 #define ENV_TOO_LONG EOVERFLOW
-#define ENV_DAMAGED_ADVICE                                                                         \
-    "Restore the state folder from a copy, or put it aside and run again: what is on the target is " \
+#define ENV_DAMAGED_ADVICE                                                                                             \
+    "Restore the state folder from a copy, or put it aside and run again: what is on the target is "                   \
     "recognised, nothing is doubled"
 
 static inline MDB_val env_val(struct slice s)

@@ -54,8 +54,7 @@ int gc_drop_chunks(struct spool *spool, MDB_txn *txn, uint64_t body, uint64_t *f
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-int gc_release(struct spool *spool, MDB_txn *txn, const struct message_record *message,
-               uint64_t *freed_r)
+int gc_release(struct spool *spool, MDB_txn *txn, const struct message_record *message, uint64_t *freed_r)
 {
     struct share_record share;
     uint8_t bytes[64];
@@ -96,8 +95,7 @@ static int orphans_some(struct spool *spool, bool *more_r)
         return rc;
     rc = mdb_cursor_open(txn, spool->tables[TABLE_PARTIAL], &cursor);
     if (!rc) {
-        while (count < ORPHANS_PER_TRANSACTION &&
-               (rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0)
+        while (count < ORPHANS_PER_TRANSACTION && (rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0)
             if (!key_read_body(env_slice(k), &bodies[count++])) {
                 rc = MDB_CORRUPTED;
                 break;
@@ -186,8 +184,7 @@ static void swap_in(const struct spool *spool, const char *copy)
     data = state_dir_path(&spool->state_dir, "data.mdb");
     /* The copy counts transactions from 1 again; a lock file that remembers a later one would point
      * the next opener at the wrong meta page. Without its magic LMDB sets it up anew. */
-    if (pwrite(lock_fd, nothing, sizeof nothing, 0) == (ssize_t)sizeof nothing &&
-        rename(copy, data) == 0) {
+    if (pwrite(lock_fd, nothing, sizeof nothing, 0) == (ssize_t)sizeof nothing && rename(copy, data) == 0) {
         if (!durable_name(data))
             log_line(LOG_INFO, "spool.compact", "folder not synced");
     } else {
@@ -226,8 +223,7 @@ bool gc_compact(struct spool *spool, uint64_t file_bytes_least, struct err *err_
     free(copy);
     if (!env_open(spool, err_r))
         return false;
-    log_line(LOG_INFO, "spool.compact", "from_bytes=%llu free_percent=%u",
-             (unsigned long long)file_bytes, percent);
+    log_line(LOG_INFO, "spool.compact", "from_bytes=%llu free_percent=%u", (unsigned long long)file_bytes, percent);
     return true;
 }
 

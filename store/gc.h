@@ -11,8 +11,7 @@
 /* Drops all chunks of a body. */
 int gc_drop_chunks(struct spool *spool, MDB_txn *txn, uint64_t body, uint64_t *freed_r);
 /* A message no longer needs its body: drops it unless other messages share it. */
-int gc_release(struct spool *spool, MDB_txn *txn, const struct message_record *message,
-               uint64_t *freed_r);
+int gc_release(struct spool *spool, MDB_txn *txn, const struct message_record *message, uint64_t *freed_r);
 /* After a crash: bodies that were not whole. Several transactions if there are many. */
 int gc_orphans(struct spool *spool);
 

@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHECKED    "data.mdb.checked"
-#define LOOKS_MAX  5
+#define CHECKED     "data.mdb.checked"
+#define LOOKS_MAX   5
 #define EXIT_BROKEN 74 /* interface.md: disk or spool error */
 
 /* Bodies have checksums of their own, the engine's values (meta) no common form. */
@@ -30,10 +30,9 @@ static bool mark_of(int fd, char *mark, size_t size)
 
     if (fstat(fd, &st) < 0)
         return false;
-    snprintf(mark, size, "mailhaul checked 2 %llu %lld %lld.%09ld %lld.%09ld %llu\n",
-             (unsigned long long)st.st_ino, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
-             st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec,
-             (unsigned long long)pages_transaction(fd));
+    snprintf(mark, size, "mailhaul checked 2 %llu %lld %lld.%09ld %lld.%09ld %llu\n", (unsigned long long)st.st_ino,
+             (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec,
+             st.st_ctim.tv_nsec, (unsigned long long)pages_transaction(fd));
     return true;
 }
 
@@ -90,8 +89,7 @@ void integrity_run_ended(const struct spool *spool)
         mark_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (mark_fd >= 0) {
             /* A mark that is not whole is none: the next run looks for itself. */
-            if (mark_of(fd, mark, sizeof mark) &&
-                write(mark_fd, mark, strlen(mark)) != (ssize_t)strlen(mark))
+            if (mark_of(fd, mark, sizeof mark) && write(mark_fd, mark, strlen(mark)) != (ssize_t)strlen(mark))
                 unlink(path);
             close(mark_fd);
         }

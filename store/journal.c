@@ -19,8 +19,8 @@ bool journal_transition_allowed(enum message_state from, enum message_state to)
 {
     static const unsigned allowed[MESSAGE_STATE_COUNT] = {
         [0] = 1u << MESSAGE_FOUND | 1u << MESSAGE_SKIPPED,
-        [MESSAGE_FOUND] = 1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_PRESENT |
-                          1u << MESSAGE_SKIPPED | 1u << MESSAGE_FAILED,
+        [MESSAGE_FOUND] = 1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_PRESENT | 1u << MESSAGE_SKIPPED |
+                          1u << MESSAGE_FAILED,
         [MESSAGE_SPOOLED] = 1u << MESSAGE_FOUND | 1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT |
                             1u << MESSAGE_SKIPPED | 1u << MESSAGE_FAILED,
         [MESSAGE_UPLOADED] = 1u << MESSAGE_FOUND | 1u << MESSAGE_SKIPPED, /* deleted at the source, and followed */
@@ -30,12 +30,10 @@ bool journal_transition_allowed(enum message_state from, enum message_state to)
                            1u << MESSAGE_PRESENT | 1u << MESSAGE_SKIPPED,
     };
 
-    return (unsigned)from < MESSAGE_STATE_COUNT && (unsigned)to < MESSAGE_STATE_COUNT &&
-           (allowed[from] >> to & 1);
+    return (unsigned)from < MESSAGE_STATE_COUNT && (unsigned)to < MESSAGE_STATE_COUNT && (allowed[from] >> to & 1);
 }
 
-int journal_put(struct journal *j, enum table table, const struct key *key, const uint8_t *bytes,
-                size_t size)
+int journal_put(struct journal *j, enum table table, const struct key *key, const uint8_t *bytes, size_t size)
 {
     MDB_val k = env_val(key_slice(key)), v = { size, (void *)(uintptr_t)bytes };
 

@@ -62,8 +62,7 @@ int remark_sample(struct journal *j, int64_t wall_ms, const uint64_t values[12])
 
 /* Put and get of a record in the journal's transaction. get: MDB_NOTFOUND is not an error of the
  * transaction; the value is valid until the next write. */
-int journal_put(struct journal *j, enum table table, const struct key *key, const uint8_t *bytes,
-                size_t size);
+int journal_put(struct journal *j, enum table table, const struct key *key, const uint8_t *bytes, size_t size);
 int journal_get(struct journal *j, enum table table, const struct key *key, struct slice *value_r);
 
 #endif

@@ -20,8 +20,7 @@ int journal_user(struct journal *j, const struct store_op *op)
 }
 
 /* Sums of a folder's own rows; used for excluded folders, which rarely have any. */
-static int rows_summed(struct journal *j, const struct store_op *op, uint64_t *skipped_r,
-                       uint64_t *bytes_r)
+static int rows_summed(struct journal *j, const struct store_op *op, uint64_t *skipped_r, uint64_t *bytes_r)
 {
     struct message_record m;
     MDB_cursor *cursor;
@@ -34,8 +33,7 @@ static int rows_summed(struct journal *j, const struct store_op *op, uint64_t *s
         return rc;
     key_message(&key, op->user, op->folder, 0);
     k = env_val(key_slice(&key));
-    for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0;
-         rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+    for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
         if (k.mv_size != 12 || memcmp(k.mv_data, key.bytes, 8) != 0)
             break;
         if (!decode_message(env_slice(k), env_slice(v), &m)) {
@@ -51,8 +49,8 @@ static int rows_summed(struct journal *j, const struct store_op *op, uint64_t *s
 
 /* An excluded folder's found is what its server counts, all skipped, besides what rows it may have
  * from a time when it was not excluded. */
-static int recount(struct journal *j, const struct store_op *op, struct folder_slot *slot,
-                   uint64_t messages, uint64_t bytes)
+static int recount(struct journal *j, const struct store_op *op, struct folder_slot *slot, uint64_t messages,
+                   uint64_t bytes)
 {
     struct tally *t = &slot->record.tally;
     uint64_t base = t->uploaded + t->present + t->failed + t->waiting + t->spooled, skipped, own;
@@ -79,8 +77,7 @@ int journal_count(struct journal *j, const struct store_op *op)
 
 static char *texts_copied(struct folder_record *record)
 {
-    struct slice *texts[] = { &record->source_raw, &record->source_name, &record->target_raw,
-                              &record->target_name };
+    struct slice *texts[] = { &record->source_raw, &record->source_name, &record->target_raw, &record->target_name };
     size_t size = 0, at = 0;
     char *text;
 

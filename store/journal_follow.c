@@ -53,8 +53,7 @@ static bool flags_equal(const struct follow_flags *a, const struct follow_flags 
     return a->system == b->system && slice_equal(a->keywords, b->keywords);
 }
 
-static int one_followed(struct journal *j, const struct store_op *op,
-                        const struct store_follow *one)
+static int one_followed(struct journal *j, const struct store_op *op, const struct store_follow *one)
 {
     struct message_record m;
     struct follow_kept f;
@@ -122,8 +121,8 @@ int journal_follow(struct journal *j, const struct store_op *op)
     return rc ? rc : follow_put(j, &key, &f.record);
 }
 
-int journal_follow_ended(struct journal *j, const struct key *key, struct message_record *m,
-                         bool back, char kept[CODEC_KEYWORDS_BYTES_MAX])
+int journal_follow_ended(struct journal *j, const struct key *key, struct message_record *m, bool back,
+                         char kept[CODEC_KEYWORDS_BYTES_MAX])
 {
     const struct follow_flags *newest;
     struct follow_kept f;

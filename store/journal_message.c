@@ -190,8 +190,7 @@ int journal_spooled(struct journal *j, struct store_op *op)
     if (!rc && op->body.chunk > 0)
         rc = partial_dropped(j, op->body.body);
     if (!rc && m.body != op->body.body)
-        rc = op->body.chunk > 0 ? gc_drop_chunks(j->spool, j->txn, op->body.body, &j->held_freed)
-                                : 0;
+        rc = op->body.chunk > 0 ? gc_drop_chunks(j->spool, j->txn, op->body.body, &j->held_freed) : 0;
     else if (!rc && op->body.size)
         rc = chunk_put(j, op);
     if (rc)
@@ -276,8 +275,8 @@ int journal_doom(struct journal *j, const struct store_op *op)
     return journal_message_put(j, &key, &m);
 }
 
-/* It is not on the target any more; back: and is sent again. Its header_key stays: by that it is known for one that was there, should
- * the source not have it any more either. */
+/* It is not on the target any more; back: and is sent again. Its header_key stays: by that it is known for one that was
+ * there, should the source not have it any more either. */
 static int taken_back(struct journal *j, struct tally *t, const struct key *key, struct message_record *m,
                       enum message_state from, bool back)
 {
@@ -313,8 +312,7 @@ static int one_ended(struct journal *j, const struct store_op *op, struct folder
     if (rc)
         return rc;
     from = m.state;
-    if (!journal_transition_allowed(from, end->state) ||
-        (end->state == MESSAGE_SPOOLED && m.body == 0))
+    if (!journal_transition_allowed(from, end->state) || (end->state == MESSAGE_SPOOLED && m.body == 0))
         return JOURNAL_ILLEGAL;
     journal_keywords_kept(&m, kept);
     rc = journal_tally_less(journal_tally_of(t, from));
@@ -336,9 +334,7 @@ static int one_ended(struct journal *j, const struct store_op *op, struct folder
     if (end->state == MESSAGE_UPLOADED)
         t->bytes_uploaded += m.body_bytes;
     if (end->state == MESSAGE_FOUND) /* a person's retry begins to count anew */
-        m.tries = from != MESSAGE_FOUND && from != MESSAGE_SPOOLED ? 0
-                  : m.tries < UINT32_MAX                           ? m.tries + 1
-                                                                   : m.tries;
+        m.tries = from != MESSAGE_FOUND && from != MESSAGE_SPOOLED ? 0 : m.tries < UINT32_MAX ? m.tries + 1 : m.tries;
     if (from == MESSAGE_UPLOADED || from == MESSAGE_PRESENT) {
         rc = taken_back(j, t, &key, &m, from, end->state == MESSAGE_FOUND);
         if (rc)
@@ -365,8 +361,7 @@ static int one_ended(struct journal *j, const struct store_op *op, struct folder
     }
     if (end->note && (end->state == MESSAGE_SKIPPED || end->state == MESSAGE_FAILED))
         rc = note_put(j, &key, end->note);
-    else if ((from == MESSAGE_FAILED || from == MESSAGE_SKIPPED) &&
-             end->state != MESSAGE_SKIPPED && !m.repairs)
+    else if ((from == MESSAGE_FAILED || from == MESSAGE_SKIPPED) && end->state != MESSAGE_SKIPPED && !m.repairs)
         rc = journal_note_drop(j, &key);
     return rc ? rc : journal_message_put(j, &key, &m);
 }
@@ -384,10 +379,8 @@ bool journal_ends_legal(struct journal *j, const struct store_op *op)
         const struct store_end *end = &op->end.ends[i];
 
         key_message(&key, op->user, op->folder, end->uid);
-        if (journal_get(j, TABLE_MESSAGE, &key, &value) != 0 ||
-            !decode_message(key_slice(&key), value, &m) ||
-            !journal_transition_allowed(m.state, end->state) ||
-            (end->state == MESSAGE_SPOOLED && m.body == 0))
+        if (journal_get(j, TABLE_MESSAGE, &key, &value) != 0 || !decode_message(key_slice(&key), value, &m) ||
+            !journal_transition_allowed(m.state, end->state) || (end->state == MESSAGE_SPOOLED && m.body == 0))
             return false;
     }
     return true;

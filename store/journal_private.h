@@ -16,8 +16,7 @@ struct folder_slot {
 /* A slot without a record read: for a folder that is new. */
 struct folder_slot *journal_slot_add(struct journal *j, uint32_t user, uint32_t folder);
 /* NULL in *slot_r when there is no such folder. */
-int journal_slot_get(struct journal *j, uint32_t user, uint32_t folder,
-                     struct folder_slot **slot_r);
+int journal_slot_get(struct journal *j, uint32_t user, uint32_t folder, struct folder_slot **slot_r);
 /* The folder of `op` must be there. */
 int journal_slot_need(struct journal *j, const struct store_op *op, struct folder_slot **slot_r);
 

@@ -7,7 +7,7 @@
 #include "io/base/err.h"
 #include "store/record.h"
 
-#define KEY_BYTES_MAX 400u          /* LMDB's own limit is 511 */
+#define KEY_BYTES_MAX 400u /* LMDB's own limit is 511 */
 
 #define KEYS_ADDRESS_BYTES_MAX 320u /* an address */
 
@@ -32,11 +32,9 @@ void key_sample(struct key *key_r, int64_t wall_ms);
 
 bool key_read_user(struct slice key, uint32_t *user_r) ERR_CHECK;
 bool key_read_folder(struct slice key, uint32_t *user_r, uint32_t *folder_r) ERR_CHECK;
-bool key_read_message(struct slice key, uint32_t *user_r, uint32_t *folder_r,
-                      uint32_t *uid_r) ERR_CHECK;
+bool key_read_message(struct slice key, uint32_t *user_r, uint32_t *folder_r, uint32_t *uid_r) ERR_CHECK;
 /* The same with a UID of 0: what stands there is about the folder. */
-bool key_read_follow(struct slice key, uint32_t *user_r, uint32_t *folder_r,
-                     uint32_t *uid_r) ERR_CHECK;
+bool key_read_follow(struct slice key, uint32_t *user_r, uint32_t *folder_r, uint32_t *uid_r) ERR_CHECK;
 bool key_read_body(struct slice key, uint64_t *body_r) ERR_CHECK;
 bool key_read_chunk(struct slice key, uint64_t *body_r, uint32_t *chunk_r) ERR_CHECK;
 bool key_read_sample(struct slice key, int64_t *wall_ms_r) ERR_CHECK;

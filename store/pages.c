@@ -9,13 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define META_MAGIC   0xBEEFC0DEu
-#define META_VERSION 1u
-#define PAGE_HEADER  16u
-#define NODE_HEADER  8u
-#define KEY_MAX      511u
-#define DEPTH_MAX    32u
-#define NO_PAGE      UINT64_MAX
+#define META_MAGIC     0xBEEFC0DEu
+#define META_VERSION   1u
+#define PAGE_HEADER    16u
+#define NODE_HEADER    8u
+#define KEY_MAX        511u
+#define DEPTH_MAX      32u
+#define NO_PAGE        UINT64_MAX
 #define LONG_BYTES_MAX (64u << 20) /* a value that is read; the list of free pages has the longest */
 
 enum { PAGE_BRANCH = 1, PAGE_LEAF = 2, PAGE_OVERFLOW = 4, PAGE_META = 8, PAGE_DIRTY = 16 };
@@ -47,7 +47,7 @@ struct page {
 struct walk {
     int fd;
     uint64_t page_bytes, end, there; /* pages below `end` may be in use, below `there` are in the file */
-    uint8_t *used;            /* bits */
+    uint8_t *used;                   /* bits */
     pages_record *record;
     const char *unread;
     struct pages_result *result;
@@ -57,11 +57,11 @@ struct walk {
     enum { TABLE_TABLES, TABLE_FREE, TABLE_OTHER } kind;
     unsigned depth;
     uint64_t entries;
-    bool any;          /* last holds a key */
+    bool any; /* last holds a key */
     size_t last_size, fence_size;
     uint8_t last[KEY_MAX], fence[KEY_MAX]; /* the next key must be above one, and not below the other */
-    char *pages;       /* one for each level */
-    struct table_root *tables; /* found in TABLE_TABLES */
+    char *pages;                           /* one for each level */
+    struct table_root *tables;             /* found in TABLE_TABLES */
     char (*names)[KEY_MAX + 1];
     unsigned table_count;
 };
@@ -71,8 +71,8 @@ __attribute__((format(printf, 2, 3))) static int wrong(struct walk *w, const cha
     size_t at;
     va_list args;
 
-    at = (size_t)snprintf(w->result->what, sizeof w->result->what, "%s%s: ",
-                          w->kind == TABLE_OTHER ? "table " : "", w->table);
+    at = (size_t)snprintf(w->result->what, sizeof w->result->what, "%s%s: ", w->kind == TABLE_OTHER ? "table " : "",
+                          w->table);
     if (at < sizeof w->result->what) {
         va_start(args, format);
         vsnprintf(w->result->what + at, sizeof w->result->what - at, format, args);
@@ -126,8 +126,7 @@ static int page_read(struct walk *w, uint64_t number, char *bytes, uint64_t size
     return rc == MDB_CORRUPTED ? missing(w, number) : rc;
 }
 
-static int compared(const struct walk *w, const uint8_t *a, size_t a_size, const uint8_t *b,
-                    size_t b_size)
+static int compared(const struct walk *w, const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
 {
     size_t least = a_size < b_size ? a_size : b_size;
     uint64_t x, y;
@@ -218,8 +217,7 @@ static int big_entry(struct walk *w, struct slice key, const uint8_t *node, uint
     if (!rc) {
         memcpy(&head, bytes, PAGE_HEADER);
         memcpy(&there, bytes + 12, sizeof there);
-        if (head.number != number || head.flags != PAGE_OVERFLOW || there < count ||
-            there > w->end - number)
+        if (head.number != number || head.flags != PAGE_OVERFLOW || there < count || there > w->end - number)
             rc = wrong(w, "page %llu is damaged", (unsigned long long)number);
     }
     if (!rc)
@@ -443,8 +441,7 @@ int pages_check(int fd, const char *unread, pages_record *record, struct pages_r
     w.end = meta.last_page + 1;
     w.there = ((uint64_t)st.st_size + w.page_bytes - 1) / w.page_bytes;
     /* Free pages at the end may never have been written, but hardly more than a large transaction. */
-    if (meta.last_page < 1 || meta.last_page >= (1ull << 48) / w.page_bytes ||
-        w.end > w.there * 2 + (1u << 20))
+    if (meta.last_page < 1 || meta.last_page >= (1ull << 48) / w.page_bytes || w.end > w.there * 2 + (1u << 20))
         return wrong(&w, "it is cut short: %llu bytes, not %llu", (unsigned long long)st.st_size,
                      (unsigned long long)(w.end * w.page_bytes));
     w.used = mem_zero(w.end / 8 + 1, 1);
@@ -477,6 +474,5 @@ bool pages_value_sound(struct slice key, struct slice value, uint64_t page_bytes
         return true;
     memcpy(&flags, head + 10, sizeof flags);
     memcpy(&count, head + 12, sizeof count);
-    return (flags & ~PAGE_DIRTY) == PAGE_OVERFLOW &&
-           count == (PAGE_HEADER - 1 + value.size) / page_bytes + 1;
+    return (flags & ~PAGE_DIRTY) == PAGE_OVERFLOW && count == (PAGE_HEADER - 1 + value.size) / page_bytes + 1;
 }

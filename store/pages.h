@@ -20,8 +20,8 @@ typedef bool pages_record(const char *table, struct slice key, struct slice valu
 struct pages_result {
     uint64_t transaction; /* the last one committed; 0: none is known */
     uint64_t page_bytes;
-    char what[96];        /* with MDB_CORRUPTED: what is wrong and where, for a person */
-    char record[96];      /* the first record refused, "" when all are right; structure is sound then */
+    char what[96];   /* with MDB_CORRUPTED: what is wrong and where, for a person */
+    char record[96]; /* the first record refused, "" when all are right; structure is sound then */
 };
 
 /* fd: the file, open for reading. Values of the table `unread` are not read. Returns 0, an errno, or

@@ -95,8 +95,7 @@ static int walk_first(struct walk *walk, MDB_cursor *cursor, MDB_val *k, MDB_val
         return rc;
     if (rc == MDB_NOTFOUND)
         return mdb_cursor_get(cursor, k, v, MDB_LAST);
-    if (rc == 0 && (k->mv_size != walk->from.size ||
-                    memcmp(k->mv_data, walk->from.bytes, k->mv_size) != 0))
+    if (rc == 0 && (k->mv_size != walk->from.size || memcmp(k->mv_data, walk->from.bytes, k->mv_size) != 0))
         return mdb_cursor_get(cursor, k, v, MDB_PREV);
     return rc;
 }
@@ -118,8 +117,7 @@ static bool walked(struct reader *reader, struct walk *walk, struct err *err_r)
     if (rc == 0) {
         for (rc = walk_first(walk, cursor, &k, &v); rc == 0;
              rc = mdb_cursor_get(cursor, &k, &v, walk->descending ? MDB_PREV : MDB_NEXT)) {
-            if (k.mv_size < walk->prefix_bytes ||
-                memcmp(k.mv_data, walk->from.bytes, walk->prefix_bytes) != 0)
+            if (k.mv_size < walk->prefix_bytes || memcmp(k.mv_data, walk->from.bytes, walk->prefix_bytes) != 0)
                 break;
             if (!walk->on_entry(walk, env_slice(k), env_slice(v)))
                 break;
@@ -149,8 +147,8 @@ static bool on_user(struct walk *walk, struct slice key, struct slice value)
     return walk->each.user(walk->context, &user);
 }
 
-bool reader_users(struct reader *reader, bool (*each)(void *context, const struct user_record *user),
-                  void *context, struct err *err_r)
+bool reader_users(struct reader *reader, bool (*each)(void *context, const struct user_record *user), void *context,
+                  struct err *err_r)
 {
     struct walk walk = { .table = TABLE_USER, .on_entry = on_user, .context = context };
 
@@ -158,13 +156,10 @@ bool reader_users(struct reader *reader, bool (*each)(void *context, const struc
     return walked(reader, &walk, err_r);
 }
 
-bool reader_user(struct reader *reader, uint32_t user,
-                 bool (*each)(void *context, const struct user_record *user), void *context,
-                 struct err *err_r)
+bool reader_user(struct reader *reader, uint32_t user, bool (*each)(void *context, const struct user_record *user),
+                 void *context, struct err *err_r)
 {
-    struct walk walk = {
-        .table = TABLE_USER, .on_entry = on_user, .context = context, .prefix_bytes = 4
-    };
+    struct walk walk = { .table = TABLE_USER, .on_entry = on_user, .context = context, .prefix_bytes = 4 };
 
     key_user(&walk.from, user);
     walk.each.user = each;
@@ -181,12 +176,9 @@ static bool on_folder(struct walk *walk, struct slice key, struct slice value)
 }
 
 bool reader_folders(struct reader *reader, uint32_t user,
-                    bool (*each)(void *context, const struct folder_record *folder), void *context,
-                    struct err *err_r)
+                    bool (*each)(void *context, const struct folder_record *folder), void *context, struct err *err_r)
 {
-    struct walk walk = {
-        .table = TABLE_FOLDER, .on_entry = on_folder, .context = context, .prefix_bytes = 4
-    };
+    struct walk walk = { .table = TABLE_FOLDER, .on_entry = on_folder, .context = context, .prefix_bytes = 4 };
 
     key_folder(&walk.from, user, 0);
     walk.each.folder = each;
@@ -204,9 +196,8 @@ static bool on_message(struct walk *walk, struct slice key, struct slice value)
     return walk->each.message(walk->context, &message) && (walk->left == 0 || --walk->left > 0);
 }
 
-bool reader_messages(struct reader *reader, uint32_t user, uint32_t folder, unsigned states,
-                     uint32_t from_uid, bool descending, unsigned limit,
-                     bool (*each)(void *context, const struct message_record *message),
+bool reader_messages(struct reader *reader, uint32_t user, uint32_t folder, unsigned states, uint32_t from_uid,
+                     bool descending, unsigned limit, bool (*each)(void *context, const struct message_record *message),
                      void *context, struct err *err_r)
 {
     struct walk walk = { .table = TABLE_MESSAGE,
@@ -239,17 +230,13 @@ static bool on_noted(struct walk *walk, struct slice key, struct slice value)
     return walk->each.note(walk->context, &message, &note);
 }
 
-bool reader_notes(struct reader *reader, uint32_t user, uint32_t folder, unsigned states,
-                  uint32_t from_uid,
-                  bool (*each)(void *context, const struct message_record *message,
-                               const struct message_note *note),
+bool reader_notes(struct reader *reader, uint32_t user, uint32_t folder, unsigned states, uint32_t from_uid,
+                  bool (*each)(void *context, const struct message_record *message, const struct message_note *note),
                   void *context, struct err *err_r)
 {
-    struct walk walk = { .table = TABLE_MESSAGE,
-                         .on_entry = on_noted,
-                         .context = context,
-                         .prefix_bytes = 8,
-                         .states = states };
+    struct walk walk = {
+        .table = TABLE_MESSAGE, .on_entry = on_noted, .context = context, .prefix_bytes = 8, .states = states
+    };
 
     key_message(&walk.from, user, folder, from_uid);
     walk.each.note = each;
@@ -266,19 +253,14 @@ static bool on_repaired(struct walk *walk, struct slice key, struct slice value)
     if (mdb_get(walk->reader->txn, walk->reader->spool->tables[TABLE_MESSAGE], &k, &v) != 0 ||
         !decode_message(key, env_slice(v), &message) || !decode_note(key, value, &note))
         return damaged(walk);
-    return message.state != MESSAGE_UPLOADED || message.repairs == 0 ||
-           walk->each.note(walk->context, &message, &note);
+    return message.state != MESSAGE_UPLOADED || message.repairs == 0 || walk->each.note(walk->context, &message, &note);
 }
 
 bool reader_repaired(struct reader *reader, uint32_t user, uint32_t folder,
-                     bool (*each)(void *context, const struct message_record *message,
-                                  const struct message_note *note),
+                     bool (*each)(void *context, const struct message_record *message, const struct message_note *note),
                      void *context, struct err *err_r)
 {
-    struct walk walk = { .table = TABLE_NOTE,
-                         .on_entry = on_repaired,
-                         .context = context,
-                         .prefix_bytes = 8 };
+    struct walk walk = { .table = TABLE_NOTE, .on_entry = on_repaired, .context = context, .prefix_bytes = 8 };
 
     key_message(&walk.from, user, folder, 0);
     walk.each.note = each;
@@ -297,10 +279,9 @@ static bool on_follow(struct walk *walk, struct slice key, struct slice value)
 bool reader_follows(struct reader *reader, uint32_t user, uint32_t folder, uint32_t from_uid,
                     bool (*each)(void *context, const struct follow_record *follow), void *context, struct err *err_r)
 {
-    struct walk walk = { .table = TABLE_FOLLOW,
-                         .on_entry = on_follow,
-                         .context = context,
-                         .prefix_bytes = folder ? 8 : 4 };
+    struct walk walk = {
+        .table = TABLE_FOLLOW, .on_entry = on_follow, .context = context, .prefix_bytes = folder ? 8 : 4
+    };
 
     key_message(&walk.from, user, folder, folder ? from_uid : 0);
     walk.each.follow = each;
@@ -317,12 +298,10 @@ static bool on_failure(struct walk *walk, struct slice key, struct slice value)
 }
 
 bool reader_failures(struct reader *reader, uint32_t user,
-                     bool (*each)(void *context, const struct failure_record *failure),
-                     void *context, struct err *err_r)
+                     bool (*each)(void *context, const struct failure_record *failure), void *context,
+                     struct err *err_r)
 {
-    struct walk walk = {
-        .table = TABLE_FAILURE, .on_entry = on_failure, .context = context, .prefix_bytes = 5
-    };
+    struct walk walk = { .table = TABLE_FAILURE, .on_entry = on_failure, .context = context, .prefix_bytes = 5 };
 
     key_failure(&walk.from, user, 0);
     walk.each.failure = each;
@@ -339,12 +318,10 @@ static bool on_problem(struct walk *walk, struct slice key, struct slice value)
 }
 
 bool reader_problems(struct reader *reader, uint32_t user,
-                     bool (*each)(void *context, const struct problem_record *problem),
-                     void *context, struct err *err_r)
+                     bool (*each)(void *context, const struct problem_record *problem), void *context,
+                     struct err *err_r)
 {
-    struct walk walk = {
-        .table = TABLE_PROBLEM, .on_entry = on_problem, .context = context, .prefix_bytes = 4
-    };
+    struct walk walk = { .table = TABLE_PROBLEM, .on_entry = on_problem, .context = context, .prefix_bytes = 4 };
 
     key_user(&walk.from, user);
     walk.each.problem = each;
@@ -361,8 +338,7 @@ static bool on_sample(struct walk *walk, struct slice key, struct slice value)
     return walk->each.sample(walk->context, wall_ms, values);
 }
 
-bool reader_samples(struct reader *reader,
-                    bool (*each)(void *context, int64_t wall_ms, const uint64_t values[12]),
+bool reader_samples(struct reader *reader, bool (*each)(void *context, int64_t wall_ms, const uint64_t values[12]),
                     void *context, struct err *err_r)
 {
     struct walk walk = { .table = TABLE_SAMPLE, .on_entry = on_sample, .context = context };

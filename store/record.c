@@ -2,12 +2,12 @@
 
 #include <assert.h>
 
-static const char *const skip_names[] = { "",           "LargerThanLimit", "ExcludedFolder",
-                                          "OutsideDates", "Duplicate",       "Vanished", "DeletedAtSource" };
-static const char *const user_names[] = { "Queued",  "Validating",         "Syncing",
-                                          "Synced",  "IncrementalSyncing", "IncrementalSynced",
-                                          "Stopped", "Failed",             "SyncedWithDoubts",
-                                          "Paused",  "Completed" };
+static const char *const skip_names[] = { "",          "LargerThanLimit", "ExcludedFolder", "OutsideDates",
+                                          "Duplicate", "Vanished",        "DeletedAtSource" };
+static const char *const user_names[] = {
+    "Queued",  "Validating", "Syncing",          "Synced", "IncrementalSyncing", "IncrementalSynced",
+    "Stopped", "Failed",     "SyncedWithDoubts", "Paused", "Completed"
+};
 _Static_assert(sizeof skip_names / sizeof *skip_names == SKIP_REASON_COUNT, "a name a reason");
 _Static_assert(sizeof user_names / sizeof *user_names == USER_STATE_COUNT, "a name a state");
 
@@ -37,8 +37,7 @@ void folder_record_forget(struct folder_record *f)
 
 bool tally_balanced(const struct tally *t)
 {
-    return t->found ==
-           t->uploaded + t->present + t->skipped + t->failed + t->waiting + t->spooled;
+    return t->found == t->uploaded + t->present + t->skipped + t->failed + t->waiting + t->spooled;
 }
 
 void tally_add(struct tally *sum, const struct tally *t)

@@ -3,12 +3,10 @@
 /* Two failures are one when a person would see the same line twice. */
 static uint64_t failure_hash(const struct failure_record *f)
 {
-    uint8_t numbers[6] = { f->class,
-                           f->side,
-                           (uint8_t)(f->folder >> 24),
-                           (uint8_t)(f->folder >> 16),
-                           (uint8_t)(f->folder >> 8),
-                           (uint8_t)f->folder };
+    uint8_t numbers[6] = {
+        f->class,          f->side, (uint8_t)(f->folder >> 24), (uint8_t)(f->folder >> 16), (uint8_t)(f->folder >> 8),
+        (uint8_t)f->folder
+    };
     uint64_t h = keys_hash(0, slice_of((char *)numbers, sizeof numbers));
 
     h = keys_hash(h, slice_of(f->type, strnlen(f->type, sizeof f->type - 1) + 1));
@@ -19,8 +17,7 @@ static uint64_t failure_hash(const struct failure_record *f)
 static bool failure_equal(const struct failure_record *a, const struct failure_record *b)
 {
     return a->class == b->class && a->side == b->side && a->folder == b->folder &&
-           strncmp(a->type, b->type, sizeof a->type) == 0 &&
-           strncmp(a->doing, b->doing, sizeof a->doing) == 0 &&
+           strncmp(a->type, b->type, sizeof a->type) == 0 && strncmp(a->doing, b->doing, sizeof a->doing) == 0 &&
            strncmp(a->server_text, b->server_text, sizeof a->server_text) == 0;
 }
 
@@ -148,8 +145,7 @@ int remark_problem(struct journal *j, uint32_t user, const struct problem_record
     key_problem(&key, user, problem->folder, hash);
     key_problem(&first, user, problem->folder, 0);
     k = env_val(key_slice(&first));
-    for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0;
-         rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+    for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
         if (k.mv_size != key.size || memcmp(k.mv_data, key.bytes, 8) != 0)
             break;
         known = known || memcmp(k.mv_data, key.bytes, key.size) == 0;
@@ -165,8 +161,7 @@ int remark_problem(struct journal *j, uint32_t user, const struct problem_record
 
 /* Drops the entries whose keys begin with this one and which goes() wants gone; NULL: all of them. */
 static int cleared(struct journal *j, enum table table, const struct key *first,
-                   bool (*goes)(struct slice key, struct slice value, const void *context),
-                   const void *context)
+                   bool (*goes)(struct slice key, struct slice value, const void *context), const void *context)
 {
     MDB_cursor *cursor;
     MDB_val k = env_val(key_slice(first)), v;
@@ -174,8 +169,7 @@ static int cleared(struct journal *j, enum table table, const struct key *first,
 
     if (rc)
         return rc;
-    for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0;
-         rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+    for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
         if (k.mv_size < first->size || memcmp(k.mv_data, first->bytes, first->size) != 0)
             break;
         if (!goes || goes(slice_of(k.mv_data, k.mv_size), slice_of(v.mv_data, v.mv_size), context))

@@ -32,8 +32,7 @@ static bool mark_read(const struct state_dir *state_dir, uint64_t *identity_r)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     unsigned long long identity = 0;
     struct stat st;
-    bool told = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-                read(fd, text, sizeof text - 1) > 0 &&
+    bool told = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && read(fd, text, sizeof text - 1) > 0 &&
                 sscanf(text, "mailhaul begun 1 %16llx", &identity) == 1;
 
     if (fd >= 0)
@@ -45,8 +44,7 @@ static bool mark_read(const struct state_dir *state_dir, uint64_t *identity_r)
 
 void run_mark_look(const struct state_dir *state_dir, struct run_mark *begun_r)
 {
-    begun_r->was =
-        exists(state_dir, MARK) || exists(state_dir, "data.mdb.checked") || exists(state_dir, "ballast");
+    begun_r->was = exists(state_dir, MARK) || exists(state_dir, "data.mdb.checked") || exists(state_dir, "ballast");
     (void)mark_read(state_dir, &begun_r->identity);
 }
 
@@ -54,8 +52,7 @@ bool run_mark_is_state(const struct state_dir *state_dir)
 {
     uint64_t identity;
 
-    return exists(state_dir, "data.mdb") || exists(state_dir, "data.mdb.checked") ||
-           mark_read(state_dir, &identity);
+    return exists(state_dir, "data.mdb") || exists(state_dir, "data.mdb.checked") || mark_read(state_dir, &identity);
 }
 
 bool run_mark_keep(const struct state_dir *state_dir, uint64_t identity)

@@ -9,19 +9,16 @@
 
 #define HEAD_1_BYTES 13u
 
-static bool derive(struct slice secret, const uint8_t salt[SEAL_SALT_BYTES], const char *purpose,
-                   uint8_t *out, size_t size)
+static bool derive(struct slice secret, const uint8_t salt[SEAL_SALT_BYTES], const char *purpose, uint8_t *out,
+                   size_t size)
 {
     EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
     EVP_KDF_CTX *context = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)(uintptr_t) "SHA256", 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)secret.data,
-                                          secret.size),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)(uintptr_t)salt,
-                                          SEAL_SALT_BYTES),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)purpose,
-                                          strlen(purpose)),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)secret.data, secret.size),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)(uintptr_t)salt, SEAL_SALT_BYTES),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)purpose, strlen(purpose)),
         OSSL_PARAM_construct_end(),
     };
     bool good = context && EVP_KDF_derive(context, out, size, params) == 1;
@@ -31,15 +28,13 @@ static bool derive(struct slice secret, const uint8_t salt[SEAL_SALT_BYTES], con
     return good;
 }
 
-static bool run_key(const struct seal_key *key, const uint8_t salt[SEAL_SALT_BYTES],
-                    uint8_t out[SEAL_KEY_BYTES])
+static bool run_key(const struct seal_key *key, const uint8_t salt[SEAL_SALT_BYTES], uint8_t out[SEAL_KEY_BYTES])
 {
     return derive(slice_of((const char *)key->master, sizeof key->master), salt, "mailhaul spool run 2", out,
                   SEAL_KEY_BYTES);
 }
 
-bool seal_derive(struct seal_key *key_r, struct slice secret, const uint8_t salt[SEAL_SALT_BYTES],
-                 struct err *err_r)
+bool seal_derive(struct seal_key *key_r, struct slice secret, const uint8_t salt[SEAL_SALT_BYTES], struct err *err_r)
 {
     if (secret.size < 32)
         return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0,
@@ -90,8 +85,7 @@ static void write_head(uint8_t head[SEAL_HEAD_BYTES], uint64_t number, uint32_t 
     memcpy(head + HEAD_1_BYTES, run_salt, SEAL_SALT_BYTES);
 }
 
-size_t seal_close(struct seal_kit *kit, uint8_t *block, size_t size, uint64_t number,
-                  uint32_t chunk)
+size_t seal_close(struct seal_kit *kit, uint8_t *block, size_t size, uint64_t number, uint32_t chunk)
 {
     uint8_t *text = block + SEAL_HEAD_BYTES;
     int done = 0, more = 0;
@@ -103,8 +97,7 @@ size_t seal_close(struct seal_kit *kit, uint8_t *block, size_t size, uint64_t nu
            EVP_EncryptUpdate(kit->context, NULL, &done, block, (int)SEAL_HEAD_BYTES) == 1 &&
            EVP_EncryptUpdate(kit->context, text, &done, text, (int)size) == 1 &&
            EVP_EncryptFinal_ex(kit->context, text + done, &more) == 1 &&
-           EVP_CIPHER_CTX_ctrl(kit->context, EVP_CTRL_GCM_GET_TAG, SEAL_TAIL_BYTES, text + size) ==
-               1;
+           EVP_CIPHER_CTX_ctrl(kit->context, EVP_CTRL_GCM_GET_TAG, SEAL_TAIL_BYTES, text + size) == 1;
     /* Encrypting memory that is ours can only fail when OpenSSL is broken or out of memory. */
     assert(good && (size_t)done + (size_t)more == size);
     return size + SEAL_EXTRA_BYTES;
@@ -131,8 +124,7 @@ static const uint8_t *key_of(struct seal_kit *kit, const uint8_t *head, size_t h
     return kit->has_run ? kit->run : NULL;
 }
 
-bool seal_open(struct seal_kit *kit, struct slice block, uint64_t number, uint32_t chunk, uint8_t *out,
-               size_t *size_r)
+bool seal_open(struct seal_kit *kit, struct slice block, uint64_t number, uint32_t chunk, uint8_t *out, size_t *size_r)
 {
     const uint8_t *data = (const uint8_t *)block.data, *key;
     size_t head, size;

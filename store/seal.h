@@ -13,11 +13,11 @@
 
 #include <openssl/evp.h>
 
-#define SEAL_SALT_BYTES 16
+#define SEAL_SALT_BYTES  16
 #define SEAL_PROOF_BYTES 16
-#define SEAL_KEY_BYTES 32
-#define SEAL_HEAD_BYTES 29u /* kind, number, chunk, the run's salt */
-#define SEAL_TAIL_BYTES 16u /* tag */
+#define SEAL_KEY_BYTES   32
+#define SEAL_HEAD_BYTES  29u /* kind, number, chunk, the run's salt */
+#define SEAL_TAIL_BYTES  16u /* tag */
 #define SEAL_EXTRA_BYTES (SEAL_HEAD_BYTES + SEAL_TAIL_BYTES)
 
 /* First byte of a chunk. CHUNK_SEALED_1: as version 0.1 sealed, under one key for the whole life of the spool and
@@ -26,7 +26,7 @@ enum { CHUNK_PLAIN = 1, CHUNK_SEALED_1 = 2, CHUNK_SEALED = 3 };
 
 struct seal_key {
     bool on;
-    uint8_t first[SEAL_KEY_BYTES];   /* of CHUNK_SEALED_1 */
+    uint8_t first[SEAL_KEY_BYTES]; /* of CHUNK_SEALED_1 */
     uint8_t master[SEAL_KEY_BYTES];
     uint8_t run_salt[SEAL_SALT_BYTES];
     uint8_t run[SEAL_KEY_BYTES];     /* what this opening seals with */
@@ -42,7 +42,7 @@ void seal_wipe(struct seal_key *key);
 struct seal_kit {
     EVP_CIPHER *cipher;
     EVP_CIPHER_CTX *context;
-    const struct seal_key *key; /* the spool's */
+    const struct seal_key *key;    /* the spool's */
     uint8_t salt[SEAL_SALT_BYTES]; /* of the run whose chunk was opened last, and its key */
     uint8_t run[SEAL_KEY_BYTES];
     bool has_run;
@@ -53,8 +53,7 @@ void seal_kit_deinit(struct seal_kit *kit);
 /* block[SEAL_HEAD_BYTES..+size) is plain text; encrypts in place, writes head and tail around it and
  * returns the whole size. block has room for size + SEAL_EXTRA_BYTES. number and chunk: never the same pair twice
  * with one seal_key. */
-size_t seal_close(struct seal_kit *kit, uint8_t *block, size_t size, uint64_t number,
-                  uint32_t chunk);
+size_t seal_close(struct seal_kit *kit, uint8_t *block, size_t size, uint64_t number, uint32_t chunk);
 /* Decrypts a block into out[block.size]; false when it was not made with this user's key, or for another number
  * (of CHUNK_SEALED_1 that is not known) or chunk. */
 bool seal_open(struct seal_kit *kit, struct slice block, uint64_t number, uint32_t chunk, uint8_t *out,

@@ -21,8 +21,7 @@
 
 static bool refuse(struct err *err_r, const char *path, const char *why)
 {
-    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "%s: %s", path,
-                   why);
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "%s: %s", path, why);
 }
 
 static void make_folder(const char *path)
@@ -60,16 +59,14 @@ static bool write_sealed(const char *path, struct slice value, struct slice key,
 
     memcpy(file, MAGIC, MAGIC_SIZE);
     /* A key of its own each time, so that number 0 never comes twice under one. */
-    ok = RAND_bytes(salt, SEAL_SALT_BYTES) == 1
-             ? seal_derive(&seal, key, salt, err_r)
-             : refuse(err_r, path, "no random numbers to be had");
+    ok = RAND_bytes(salt, SEAL_SALT_BYTES) == 1 ? seal_derive(&seal, key, salt, err_r)
+                                                : refuse(err_r, path, "no random numbers to be had");
     if (ok) {
         size_t head = MAGIC_SIZE + SEAL_SALT_BYTES;
 
         memcpy(file + head + SEAL_HEAD_BYTES, value.data, value.size);
         seal_kit_init(&kit, &seal);
-        ok =
-            replace_file(path, file, head + seal_close(&kit, file + head, value.size, 0, 0), err_r);
+        ok = replace_file(path, file, head + seal_close(&kit, file + head, value.size, 0, 0), err_r);
         seal_kit_deinit(&kit);
     }
     seal_wipe(&seal);
@@ -78,8 +75,7 @@ static bool write_sealed(const char *path, struct slice value, struct slice key,
     return ok;
 }
 
-bool secret_file_write(const char *path, const struct secret *secret, const struct secret *key,
-                    struct err *err_r)
+bool secret_file_write(const char *path, const struct secret *secret, const struct secret *key, struct err *err_r)
 {
     struct slice value = secret_peek(secret);
     struct buf line;
@@ -91,16 +87,15 @@ bool secret_file_write(const char *path, const struct secret *secret, const stru
         return write_sealed(path, value, secret_peek(key), err_r);
     buf_init(&line, VALUE_MAX + 2);
     /* All the room at once: growing would leave a copy behind. */
-    ok = buf_reserve(&line, value.size + 2) && buf_append(&line, value) &&
-         buf_append(&line, SLICE("\n")) &&
+    ok = buf_reserve(&line, value.size + 2) && buf_append(&line, value) && buf_append(&line, SLICE("\n")) &&
          replace_file(path, (const uint8_t *)buf_slice(&line).data, buf_slice(&line).size, err_r);
     secret_wipe(line.data, line.room);
     buf_deinit(&line);
     return ok;
 }
 
-static bool open_sealed(const char *path, struct slice file, const struct secret *key,
-                        struct secret **value_r, struct err *err_r)
+static bool open_sealed(const char *path, struct slice file, const struct secret *key, struct secret **value_r,
+                        struct err *err_r)
 {
     const uint8_t *salt = (const uint8_t *)file.data + MAGIC_SIZE;
     struct slice block;
@@ -129,8 +124,7 @@ static bool open_sealed(const char *path, struct slice file, const struct secret
     return ok || refuse(err_r, path, "is damaged, or spool-key-file is not the key that sealed it");
 }
 
-bool secret_file_read(const char *path, const struct secret *key, struct secret **value_r,
-                   struct err *err_r)
+bool secret_file_read(const char *path, const struct secret *key, struct secret **value_r, struct err *err_r)
 {
     uint8_t *file = mem_alloc(FILE_MAX);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -11,12 +11,11 @@
 /* key: the spool's, or NULL: the value is written as one line of plain text. Makes the folder
  * (0700) when it is missing. Errors: PERMANENT/RUN, origin OS. */
 bool secret_file_write(const char *path, const struct secret *value, const struct secret *key,
-                    struct err *err_r) ERR_CHECK;
+                       struct err *err_r) ERR_CHECK;
 /* Reads either form; a plain file is taken also when there is a key. *value_r: the caller's.
  * Errors: PERMANENT/RUN, origin CONFIG: no such file, no key or a wrong one, not what
  * secret_file_write writes. */
-bool secret_file_read(const char *path, const struct secret *key, struct secret **value_r,
-                   struct err *err_r) ERR_CHECK;
+bool secret_file_read(const char *path, const struct secret *key, struct secret **value_r, struct err *err_r) ERR_CHECK;
 bool secret_file_exists(const char *path);
 
 enum secret_file_turn {

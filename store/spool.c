@@ -24,8 +24,8 @@ static bool blob_get(struct spool *spool, MDB_txn *txn, const char *name, MDB_va
 
 static bool refused(struct spool *spool, struct err *err_r, const char *why)
 {
-    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "%s: %s",
-                   spool->state_dir.folder, why);
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "%s: %s", spool->state_dir.folder,
+                   why);
 }
 
 /* A new spool gets its format and, with a key, a salt and a proof of the key. */
@@ -42,8 +42,7 @@ static int identity_written(struct spool *spool, MDB_txn *txn, const uint8_t sal
     return mdb_put(txn, spool->tables[TABLE_META], &k, &v, 0);
 }
 
-static bool key_judged(struct spool *spool, MDB_txn *txn, const struct secret *key,
-                       struct err *err_r)
+static bool key_judged(struct spool *spool, MDB_txn *txn, const struct secret *key, struct err *err_r)
 {
     const uint8_t *stored;
     MDB_val v;
@@ -52,14 +51,14 @@ static bool key_judged(struct spool *spool, MDB_txn *txn, const struct secret *k
     if (!blob_get(spool, txn, "s:seal", &v, &rc)) {
         if (rc != MDB_NOTFOUND)
             return env_error(spool, err_r, rc, "open the spool");
-        return !key || refused(spool, err_r, "the spool was made without a key; run without one, "
-                                             "or with another state folder");
+        return !key || refused(spool, err_r,
+                               "the spool was made without a key; run without one, "
+                               "or with another state folder");
     }
     if (v.mv_size != SEAL_SALT_BYTES + SEAL_PROOF_BYTES)
         return env_error(spool, err_r, MDB_CORRUPTED, "open the spool");
     if (!key) /* status and report read no body */
-        return spool->read_only ||
-               refused(spool, err_r, "the spool is encrypted and no key was given");
+        return spool->read_only || refused(spool, err_r, "the spool is encrypted and no key was given");
     stored = v.mv_data;
     if (!seal_derive(&spool->seal, secret_peek(key), stored, err_r))
         return false;
@@ -83,8 +82,8 @@ static bool number_judged(struct spool *spool, MDB_txn *txn, struct err *err_r)
     return rc == 0 || env_error(spool, err_r, rc, "open the spool");
 }
 
-static bool identity_judged(struct spool *spool, MDB_txn *txn, const struct secret *key,
-                            bool *changed_r, struct err *err_r)
+static bool identity_judged(struct spool *spool, MDB_txn *txn, const struct secret *key, bool *changed_r,
+                            struct err *err_r)
 {
     uint8_t salt[SEAL_SALT_BYTES];
     uint64_t format;
@@ -92,8 +91,9 @@ static bool identity_judged(struct spool *spool, MDB_txn *txn, const struct secr
     int rc = env_number_get(spool, txn, "format", &format);
 
     if (rc == MDB_CORRUPTED)
-        return refused(spool, err_r, "the spool was written by another version of mailhaul, or is "
-                                     "damaged");
+        return refused(spool, err_r,
+                       "the spool was written by another version of mailhaul, or is "
+                       "damaged");
     if (!rc)
         rc = mdb_stat(txn, spool->tables[TABLE_USER], &users);
     if (rc)
@@ -221,8 +221,7 @@ bool spool_open(const struct spool_config *config, struct spool **spool_r, struc
     spool->distrust = config->distrust;
     spool->budget_config = config->budget_bytes;
     spool->state_dir.lock_fd = spool->state_dir.folder_fd = -1;
-    if (!state_dir_open(&spool->state_dir, config->folder, config->read_only, err_r) ||
-        !opened(spool, config, err_r)) {
+    if (!state_dir_open(&spool->state_dir, config->folder, config->read_only, err_r) || !opened(spool, config, err_r)) {
         spool_close(&spool);
         return false;
     }
@@ -280,8 +279,8 @@ static int user_put(struct spool *spool, MDB_txn *txn, const struct user_record 
     return mdb_put(txn, spool->tables[TABLE_USER], &k, &v, 0);
 }
 
-static int register_one(struct spool *spool, MDB_txn *txn, struct slice address,
-                        struct slice user_name, uint32_t *highest, uint32_t *id_r)
+static int register_one(struct spool *spool, MDB_txn *txn, struct slice address, struct slice user_name,
+                        uint32_t *highest, uint32_t *id_r)
 {
     RECORD_ROOM(bytes);
     struct user_record record = { .address = address, .user_name = user_name };
@@ -324,9 +323,8 @@ static int register_one(struct spool *spool, MDB_txn *txn, struct slice address,
     return user_put(spool, txn, &record);
 }
 
-bool spool_register_users(struct spool *spool, const struct slice *addresses,
-                          const struct slice *user_names, unsigned count, uint32_t *ids_r,
-                          struct err *err_r)
+bool spool_register_users(struct spool *spool, const struct slice *addresses, const struct slice *user_names,
+                          unsigned count, uint32_t *ids_r, struct err *err_r)
 {
     uint32_t highest;
     MDB_txn *txn;
@@ -337,8 +335,8 @@ bool spool_register_users(struct spool *spool, const struct slice *addresses,
         if (addresses[i].size == 0 || addresses[i].size > KEYS_ADDRESS_BYTES_MAX ||
             user_names[i].size > CODEC_USER_NAME_BYTES_MAX)
             return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_STORE, 0,
-                           "an address of %zu or a user name of %zu bytes does not fit the journal",
-                           addresses[i].size, user_names[i].size);
+                           "an address of %zu or a user name of %zu bytes does not fit the journal", addresses[i].size,
+                           user_names[i].size);
     rc = mdb_txn_begin(spool->env, NULL, 0, &txn);
     if (rc)
         return env_error(spool, err_r, rc, "register users");

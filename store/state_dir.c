@@ -41,13 +41,11 @@ const char *state_dir_remote_name(unsigned long f_type)
         unsigned long type;
         const char *name;
     } remote[] = {
-        { 0x6969, "NFS" },           { 0x517B, "SMB" },         { 0xFF534D42, "CIFS" },
-        { 0xFE534D42, "SMB" },       { 0x0BD00BD0, "Lustre" },  { 0x47504653, "GPFS" },
-        { 0x65735546, "FUSE" },      { 0x01021997, "9p" },      { 0x00C36400, "Ceph" },
-        { 0x5346414F, "AFS" },       { 0x6B414653, "AFS" },     { 0x73757245, "Coda" },
-        { 0x19830326, "BeeGFS" },    { 0x01161970, "GFS2" },    { 0x7461636F, "OCFS2" },
-        { 0x20030528, "OrangeFS" },  { 0x786F4256, "vboxsf" },  { 0x564C, "NCP" },
-        { 0xAAD7AAEA, "PanFS" },     { 0xBACBACBC, "vmhgfs" },
+        { 0x6969, "NFS" },        { 0x517B, "SMB" },      { 0xFF534D42, "CIFS" },  { 0xFE534D42, "SMB" },
+        { 0x0BD00BD0, "Lustre" }, { 0x47504653, "GPFS" }, { 0x65735546, "FUSE" },  { 0x01021997, "9p" },
+        { 0x00C36400, "Ceph" },   { 0x5346414F, "AFS" },  { 0x6B414653, "AFS" },   { 0x73757245, "Coda" },
+        { 0x19830326, "BeeGFS" }, { 0x01161970, "GFS2" }, { 0x7461636F, "OCFS2" }, { 0x20030528, "OrangeFS" },
+        { 0x786F4256, "vboxsf" }, { 0x564C, "NCP" },      { 0xAAD7AAEA, "PanFS" }, { 0xBACBACBC, "vmhgfs" },
     };
 
     for (size_t i = 0; i < sizeof remote / sizeof *remote; i++)
@@ -75,8 +73,8 @@ static bool misnamed(struct err *err_r, int code, const char *folder, const char
 /* What mailhaul itself leaves in a state folder, or a file system at its root. */
 static bool name_is_ours(const char *name)
 {
-    static const char *const whole[] = { ".", "..", "lost+found", "lock", "lock.mdb", "ballast", "probe", "begun", "begun.new",
-                                         "maildir" };
+    static const char *const whole[] = { ".",       "..",    "lost+found", "lock",      "lock.mdb",
+                                         "ballast", "probe", "begun",      "begun.new", "maildir" };
 
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
         if (strcmp(name, whole[i]) == 0)
@@ -93,8 +91,7 @@ static bool file_is_ours(const char *folder, const char *name, const char *begin
     bool ours = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 
     if (ours && (st.st_size > 0 || !may_be_empty))
-        ours = read(fd, text, strlen(begins)) == (ssize_t)strlen(begins) &&
-               memcmp(text, begins, strlen(begins)) == 0;
+        ours = read(fd, text, strlen(begins)) == (ssize_t)strlen(begins) && memcmp(text, begins, strlen(begins)) == 0;
     if (fd >= 0)
         close(fd);
     free(path);
@@ -104,8 +101,7 @@ static bool file_is_ours(const char *folder, const char *name, const char *begin
 /* A run was here. */
 static bool was_used(const char *folder)
 {
-    return file_is_ours(folder, "lock", "pid ", true) ||
-           file_is_ours(folder, "begun", "mailhaul begun", false);
+    return file_is_ours(folder, "lock", "pid ", true) || file_is_ours(folder, "begun", "mailhaul begun", false);
 }
 
 /* `state = /home/anna` is a slip: that folder must not be narrowed, nor be filled. */
@@ -141,7 +137,8 @@ static bool owner_judged(const char *folder, const struct stat *st, struct err *
     char what[200];
 
     if (st->st_uid != geteuid()) {
-        snprintf(what, sizeof what, "belongs to another user (uid %ld); give it to this one (uid %ld), or name another folder",
+        snprintf(what, sizeof what,
+                 "belongs to another user (uid %ld); give it to this one (uid %ld), or name another folder",
                  (long)st->st_uid, (long)geteuid());
         return misnamed(err_r, EPERM, folder, what);
     }
@@ -171,8 +168,7 @@ static bool state_dir_file_judged(const struct state_dir *state_dir, const char 
 {
     char *path = state_dir_path(state_dir, name);
     struct stat st;
-    bool good = lstat(path, &st) < 0 ||
-                (S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == geteuid());
+    bool good = lstat(path, &st) < 0 || (S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == geteuid());
 
     if (!good)
         refused(err_r, EPERM, path, "is no plain file of this user's; somebody may have put it there");
@@ -209,8 +205,7 @@ static bool folder_ready(const char *folder, bool read_only, struct err *err_r)
     }
     if (stat(folder, &st) < 0)
         return refused(err_r, errno, folder,
-                       errno == ENOENT ? "there is no such state folder; nothing has run yet"
-                                       : strerror(errno));
+                       errno == ENOENT ? "there is no such state folder; nothing has run yet" : strerror(errno));
     if (!S_ISDIR(st.st_mode))
         return misnamed(err_r, ENOTDIR, folder, "is not a folder");
     if (read_only)
@@ -302,12 +297,12 @@ static int lock_opened(const struct state_dir *state_dir, struct err *err_r)
 
     if (fd < 0)
         (void)refused(err_r, error, state_dir->folder,
-                       error == EROFS    ? "the file system is read-only"
-                       : error == EACCES ? "no permission to write in it"
-                       : error == EPERM || error == ELOOP || error == ENXIO
-                           ? "its lock is no plain file of this user's; somebody may have put it there"
-                       : error == ENOSPC ? "no space left on the disk"
-                                         : strerror(error));
+                      error == EROFS    ? "the file system is read-only"
+                      : error == EACCES ? "no permission to write in it"
+                      : error == EPERM || error == ELOOP || error == ENXIO
+                          ? "its lock is no plain file of this user's; somebody may have put it there"
+                      : error == ENOSPC ? "no space left on the disk"
+                                        : strerror(error));
     return fd;
 }
 
@@ -317,7 +312,8 @@ bool place_may_lock(const struct state_dir *state_dir, struct err *err_r)
 
     if (fd >= 0)
         close(fd);
-    return fd >= 0 && state_dir_file_judged(state_dir, "data.mdb", err_r) && state_dir_file_judged(state_dir, "lock.mdb", err_r);
+    return fd >= 0 && state_dir_file_judged(state_dir, "data.mdb", err_r) &&
+           state_dir_file_judged(state_dir, "lock.mdb", err_r);
 }
 
 static bool lock_taken(struct state_dir *state_dir, struct err *err_r)
@@ -352,8 +348,7 @@ static bool lock_taken(struct state_dir *state_dir, struct err *err_r)
     /* Only for people: on a full disk an empty file still locks. */
     if (ftruncate(state_dir->lock_fd, 0) < 0 ||
         pwrite(state_dir->lock_fd, text, strlen(text), 0) != (ssize_t)strlen(text))
-        log_line(LOG_INFO, "spool.lock", "the holder's pid could not be written: %s",
-                 strerror(errno));
+        log_line(LOG_INFO, "spool.lock", "the holder's pid could not be written: %s", strerror(errno));
     return true;
 }
 

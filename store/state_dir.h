@@ -10,16 +10,15 @@
 
 struct state_dir {
     char *folder;
-    int lock_fd;   /* -1: not held */
-    int folder_fd; /* the folder, locked with it; -1: not held */
+    int lock_fd;            /* -1: not held */
+    int folder_fd;          /* the folder, locked with it; -1: not held */
     uint64_t ballast_bytes; /* what the file should have; 0: none on this disk */
 };
 
-/* Makes the folder (0700), refuses one of another user's, one with other things in it and file systems that LMDB cannot live
- * on, takes the lock. read_only: makes and locks nothing. On failure nothing is held, and a folder
- * that was refused is as it was. */
-bool state_dir_open(struct state_dir *state_dir, const char *folder, bool read_only,
-                struct err *err_r) ERR_CHECK;
+/* Makes the folder (0700), refuses one of another user's, one with other things in it and file systems that LMDB cannot
+ * live on, takes the lock. read_only: makes and locks nothing. On failure nothing is held, and a folder that was
+ * refused is as it was. */
+bool state_dir_open(struct state_dir *state_dir, const char *folder, bool read_only, struct err *err_r) ERR_CHECK;
 /* May a run lock this folder, which state_dir_open opened read_only: in the words of state_dir_open. Locks nothing. */
 bool place_may_lock(const struct state_dir *state_dir, struct err *err_r) ERR_CHECK;
 /* Does somebody hold the lock? For who did not take it; false when it cannot be told. */

@@ -1,7 +1,7 @@
 /* A look at a state folder before a run (spool_try): the judgement is store/state_dir's and store/spool's own. */
 #include "store/run_mark.h"
-#include "store/state_dir.h"
 #include "store/spool.h"
+#include "store/state_dir.h"
 
 #include "io/base/mem.h"
 

@@ -18,8 +18,9 @@
 #define HEADER    "mailhaul wishes 1"
 #define BYTES_MAX 67108864u
 
-static const char *const words[] = { [WISH_PAUSED] = "paused", [WISH_DROPPED] = "dropped",
-                                     [WISH_COMPLETED] = "completed" };
+static const char *const words[] = {
+    [WISH_PAUSED] = "paused", [WISH_DROPPED] = "dropped", [WISH_COMPLETED] = "completed"
+};
 
 static bool failed(struct err *err_r, int error, const char *folder)
 {
@@ -63,10 +64,10 @@ static bool parse(struct slice text, const char *folder, struct wishes *w, struc
         if (line.size == 0)
             continue;
         (void)slice_split(&line, ' ', &word);
-        wish = slice_equal(word, slice_cstr(words[WISH_PAUSED]))    ? WISH_PAUSED
-               : slice_equal(word, slice_cstr(words[WISH_DROPPED])) ? WISH_DROPPED
+        wish = slice_equal(word, slice_cstr(words[WISH_PAUSED]))      ? WISH_PAUSED
+               : slice_equal(word, slice_cstr(words[WISH_DROPPED]))   ? WISH_DROPPED
                : slice_equal(word, slice_cstr(words[WISH_COMPLETED])) ? WISH_COMPLETED
-                                                                    : WISH_NONE;
+                                                                      : WISH_NONE;
         line = slice_trim(line);
         if (wish == WISH_NONE || line.size == 0)
             return malformed(err_r, folder, number);

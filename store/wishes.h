@@ -1,6 +1,6 @@
-/* What a person wants done with single users of a batch: paused, or dropped; and who is completed. A file of the state folder, beside the
- * journal, so that it can be written while a run holds the lock; it is replaced whole, and outlives all runs. A line
- * a user: "paused ann@example.org". Text is plain on purpose: it can be read, and mended, by hand.
+/* What a person wants done with single users of a batch: paused, or dropped; and who is completed. A file of the state
+ * folder, beside the journal, so that it can be written while a run holds the lock; it is replaced whole, and outlives
+ * all runs. A line a user: "paused ann@example.org". Text is plain on purpose: it can be read, and mended, by hand.
  */
 #ifndef STORE_WISHES_H
 #define STORE_WISHES_H
@@ -27,8 +27,8 @@ enum wish wishes_of(const struct wishes *wishes, struct slice address);
 /* Writes one, durable when this returns true. Several writers wait for each other. *before_r: what it was. */
 bool wishes_set(const char *folder, const char *address, enum wish wish, enum wish *before_r,
                 struct err *err_r) ERR_CHECK;
-/* The same wish for many, each named once, by one write: all of them or, where this returns false, none. before_r: as many
- * as addresses. */
+/* The same wish for many, each named once, by one write: all of them or, where this returns false, none. before_r: as
+ * many as addresses. */
 bool wishes_set_all(const char *folder, const char *const *addresses, size_t count, enum wish wish, enum wish *before_r,
                     struct err *err_r) ERR_CHECK;
 

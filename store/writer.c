@@ -17,17 +17,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LET_GO_EVERY_MS 2000ull /* what is let go and needed again costs a page fault */
-#define NS_PER_MS 1000000ull
-#define BATCH_RECORDS 64u
-#define BATCH_BYTES (4ull << 20)
-#define BATCH_RECORDS_MAX 1024u
-#define BATCH_BYTES_MAX (16ull << 20)
-#define GATHER_NS (4 * NS_PER_MS)
-#define GATHER_UNASKED_NS (500 * NS_PER_MS)
-#define IDLE_NS (10 * NS_PER_MS)
-#define PATIENCE_MS 60000u
-#define HOPELESS_MS 2000u /* for room that no upload can make, since the spool holds nothing */
+#define LET_GO_EVERY_MS    2000ull /* what is let go and needed again costs a page fault */
+#define NS_PER_MS          1000000ull
+#define BATCH_RECORDS      64u
+#define BATCH_BYTES        (4ull << 20)
+#define BATCH_RECORDS_MAX  1024u
+#define BATCH_BYTES_MAX    (16ull << 20)
+#define GATHER_NS          (4 * NS_PER_MS)
+#define GATHER_UNASKED_NS  (500 * NS_PER_MS)
+#define IDLE_NS            (10 * NS_PER_MS)
+#define PATIENCE_MS        60000u
+#define HOPELESS_MS        2000u /* for room that no upload can make, since the spool holds nothing */
 #define DISK_FULL_WALK_MAX 4096u /* waiting operations looked at in one pass */
 #define DISK_FULL_RETRY_NS (250 * NS_PER_MS)
 
@@ -120,9 +120,8 @@ void writer_stop(struct writer *writer)
 
 static bool urgent(const struct store_op *op)
 {
-    return op->done &&
-           (op->kind == STORE_OP_OPEN || op->kind == STORE_OP_FLUSH || op->kind == STORE_OP_META ||
-            op->kind == STORE_OP_REPAIR || op->kind == STORE_OP_DOOM);
+    return op->done && (op->kind == STORE_OP_OPEN || op->kind == STORE_OP_FLUSH || op->kind == STORE_OP_META ||
+                        op->kind == STORE_OP_REPAIR || op->kind == STORE_OP_DOOM);
 }
 
 static uint64_t records_of(const struct store_op *op)
@@ -166,16 +165,14 @@ void writer_submit(struct writer *writer, struct store_op *op)
 
     op->since_ns = clock_ns();
     op->cost_bytes = cost_of(op);
-    bytes = op->cost_bytes + atomic_fetch_add_explicit(&writer->pressure_bytes, op->cost_bytes,
-                                                       memory_order_relaxed);
-    records +=
-        atomic_fetch_add_explicit(&writer->pressure_records, records, memory_order_relaxed);
+    bytes = op->cost_bytes + atomic_fetch_add_explicit(&writer->pressure_bytes, op->cost_bytes, memory_order_relaxed);
+    records += atomic_fetch_add_explicit(&writer->pressure_records, records, memory_order_relaxed);
     mpsc_push(&writer->queue, &op->node);
     /* A read-modify-write, not a load: it stands either before the writer's own change of `rest`,
      * which then sees the push, or after it, and then sees that the writer rests. */
     rest = atomic_fetch_or(&writer->rest, 0);
-    if (rest == REST_ASLEEP || (rest == REST_GATHERING && (hurry || records >= BATCH_RECORDS ||
-                                                           bytes >= BATCH_BYTES))) {
+    if (rest == REST_ASLEEP ||
+        (rest == REST_GATHERING && (hurry || records >= BATCH_RECORDS || bytes >= BATCH_BYTES))) {
         if (atomic_exchange(&writer->rest, REST_AWAKE) != REST_AWAKE)
             wake(writer);
     }
@@ -242,8 +239,7 @@ static void queue_taken(struct writer *w)
 static void rested(struct writer *w, enum rest how, uint64_t ns)
 {
     struct pollfd fd = { .fd = w->wake_fd, .events = POLLIN };
-    struct timespec ts = { .tv_sec = (time_t)(ns / 1000000000u),
-                           .tv_nsec = (long)(ns % 1000000000u) };
+    struct timespec ts = { .tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u) };
     uint64_t count;
 
     atomic_exchange(&w->rest, (int)how);
@@ -264,9 +260,9 @@ static void all_failed(struct writer *w, const struct err *err)
 static void died(struct writer *w, int rc)
 {
     w->dead = true;
-    if (rc == JOURNAL_ILLEGAL ? env_damaged(w->spool, &w->why, "a message is not in the state it should be",
-                                            "write the spool")
-                              : env_error(w->spool, &w->why, rc, "write the spool"))
+    if (rc == JOURNAL_ILLEGAL
+            ? env_damaged(w->spool, &w->why, "a message is not in the state it should be", "write the spool")
+            : env_error(w->spool, &w->why, rc, "write the spool"))
         return;
     log_err(LOG_ERROR, "spool.broken", &w->why);
     all_failed(w, &w->why);
@@ -370,8 +366,7 @@ static bool passing_committed(struct writer *w)
     waiting = mem_zero(DISK_FULL_WALK_MAX, sizeof(struct store_op *));
     passing = mem_zero(BATCH_RECORDS_MAX, sizeof(struct store_op *));
     for (struct store_op *op = w->first;
-         op && waiting_count < DISK_FULL_WALK_MAX && passing_count < BATCH_RECORDS_MAX && !rc;
-         op = op->next) {
+         op && waiting_count < DISK_FULL_WALK_MAX && passing_count < BATCH_RECORDS_MAX && !rc; op = op->next) {
         /* Refused in its turn: who flushes is told when nothing of it is under way any more. */
         if (w->gave_up && !disk_full_outlives_loss(op))
             continue;
@@ -511,8 +506,7 @@ void writer_run(struct writer *writer, void (*tick)(void *context), void *contex
             tick(context);
         }
         queue_taken(writer); /* also what the tick submitted: else it would have a commit of its own */
-        if (atomic_load(&writer->spool->draining) && !writer->dead &&
-            (writer->first || !writer->gave_up)) {
+        if (atomic_load(&writer->spool->draining) && !writer->dead && (writer->first || !writer->gave_up)) {
             if (writer->first)
                 drained(writer);
             else

@@ -57,8 +57,7 @@ static bool options_read(struct options *o, int argc, char **argv)
 
             if (line != 0) {
                 if (!o->err.server_text[0])
-                    err_set(&o->err, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0,
-                            "cannot be read");
+                    err_set(&o->err, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "cannot be read");
                 return err_doing(&o->err, "%s line %d", argv[i + 1], line);
             }
         } else if (!option_set(o, argv[i] + 2, argv[i + 1])) {
@@ -84,9 +83,8 @@ static void help(void)
 static void ready_print(const struct exo *exo)
 {
     struct exo_ports p = exo_ports(exo);
-    json_t *o =
-        json_pack("{s:i, s:i, s:i, s:i, s:s}", "imap_port", p.imap, "imap_plain_port", p.imap_plain,
-                  "token_port", p.token, "control_port", p.control, "ca", exo_ca_file(exo));
+    json_t *o = json_pack("{s:i, s:i, s:i, s:i, s:s}", "imap_port", p.imap, "imap_plain_port", p.imap_plain,
+                          "token_port", p.token, "control_port", p.control, "ca", exo_ca_file(exo));
 
     json_dumpf(o, stdout, JSON_COMPACT);
     printf("\n");
@@ -96,8 +94,7 @@ static void ready_print(const struct exo *exo)
 
 static void run_until_told(int signals)
 {
-    struct pollfd watched[2] = { { .fd = STDIN_FILENO, .events = POLLIN },
-                                 { .fd = signals, .events = POLLIN } };
+    struct pollfd watched[2] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
     char ignored[256];
 
     for (;;) {

@@ -21,8 +21,8 @@
 #include <stdlib.h>
 
 #define USERS_MAX       100000u
-#define USERS_AT_ONCE   100u /* between two turns of the writer: bounds what waits in memory */
-#define ROWS_AT_ONCE    1000u /* of a folder in one operation */
+#define USERS_AT_ONCE   100u   /* between two turns of the writer: bounds what waits in memory */
+#define ROWS_AT_ONCE    1000u  /* of a folder in one operation */
 #define ROWS_WAIT_MAX   20000u /* then the writer has its turn */
 #define NIGHT_MS        (9 * 3600 * 1000)
 #define SAMPLES         1800u
@@ -30,10 +30,10 @@
 #define MESSAGES_LEAST  8u
 #define MESSAGES_SPREAD 90u
 #define MESSAGES_MAX    1000000u
-#define HOSTILE                                                                                    \
-    "</script><script>document.title='owned'</script><img src=x "                                  \
-    "onerror=\"document.title='owned'\">"                                                          \
-    "&amp;'\"` \xe2\x80\xae"                                                                       \
+#define HOSTILE                                                                                                        \
+    "</script><script>document.title='owned'</script><img src=x "                                                      \
+    "onerror=\"document.title='owned'\">"                                                                              \
+    "&amp;'\"` \xe2\x80\xae"                                                                                           \
     "evil\xe2\x80\xac ${7*7} {{7*7}}"
 
 struct maker {
@@ -92,8 +92,7 @@ static const struct {
 };
 
 /* finished: a run has read all its messages, and the target has counted them. */
-static void put_folder(struct maker *m, uint32_t user, uint32_t folder, unsigned messages,
-                       bool finished, bool hostile)
+static void put_folder(struct maker *m, uint32_t user, uint32_t folder, unsigned messages, bool finished, bool hostile)
 {
     struct store_op *op = store_op_new(STORE_OP_FOLDER, user, folder);
     struct folder_record *r = &op->folder_record;
@@ -129,8 +128,8 @@ static void put_count(struct maker *m, uint32_t user, uint32_t folder, unsigned 
     writer_submit(m->writer, op);
 }
 
-static void end_messages(struct maker *m, uint32_t user, uint32_t folder, unsigned from,
-                         unsigned count, enum message_state state)
+static void end_messages(struct maker *m, uint32_t user, uint32_t folder, unsigned from, unsigned count,
+                         enum message_state state)
 {
     struct store_op *op = store_op_new(STORE_OP_END, user, folder);
 
@@ -141,8 +140,7 @@ static void end_messages(struct maker *m, uint32_t user, uint32_t folder, unsign
     writer_submit(m->writer, op);
 }
 
-static void spool_message(struct maker *m, uint32_t user, uint32_t folder, unsigned uid,
-                          uint64_t bytes)
+static void spool_message(struct maker *m, uint32_t user, uint32_t folder, unsigned uid, uint64_t bytes)
 {
     struct store_op *op = store_op_new(STORE_OP_SPOOLED, user, folder);
 
@@ -155,11 +153,9 @@ static void spool_message(struct maker *m, uint32_t user, uint32_t folder, unsig
     writer_submit(m->writer, op);
 }
 
-static const char *const subjects[] = {
-    "Quarterly report and all slides", "AW: Fotos vom Betriebsausflug",
-    "Backup of the old website",       "Re: Drawings, revision 7",
-    "Video: Aufzeichnung der Sitzung", "Scans"
-};
+static const char *const subjects[] = { "Quarterly report and all slides", "AW: Fotos vom Betriebsausflug",
+                                        "Backup of the old website",       "Re: Drawings, revision 7",
+                                        "Video: Aufzeichnung der Sitzung", "Scans" };
 
 /* How a user ends. */
 struct fate {
@@ -184,8 +180,8 @@ static unsigned within(unsigned from, unsigned to, unsigned begin, unsigned coun
 }
 
 /* The messages [from, to) of a folder, counted from 0. */
-static void fill_rows(struct maker *m, uint32_t user, uint32_t folder, const struct share *share,
-                      unsigned from, unsigned to, bool hostile)
+static void fill_rows(struct maker *m, uint32_t user, uint32_t folder, const struct share *share, unsigned from,
+                      unsigned to, bool hostile)
 {
     struct store_op *op = store_op_new(STORE_OP_FOUND, user, folder);
     unsigned count = to - from, large_from = share->moved + share->present + share->failed, first, n;
@@ -226,8 +222,8 @@ static void fill_rows(struct maker *m, uint32_t user, uint32_t folder, const str
         flush(m);
 }
 
-static void fill_folder(struct maker *m, uint32_t user, uint32_t folder, unsigned count,
-                        const struct fate *fate, bool hostile)
+static void fill_folder(struct maker *m, uint32_t user, uint32_t folder, unsigned count, const struct fate *fate,
+                        bool hostile)
 {
     struct share share = { 0 };
 
@@ -236,18 +232,16 @@ static void fill_folder(struct maker *m, uint32_t user, uint32_t folder, unsigne
         share.failed = fate->failed + share.large < count ? fate->failed : 0;
         share.present = fate->present + share.failed + share.large < count ? fate->present : 0;
     }
-    share.moved = (unsigned)((uint64_t)(count - share.large - share.failed - share.present) *
-                             fate->moved / 100);
+    share.moved = (unsigned)((uint64_t)(count - share.large - share.failed - share.present) * fate->moved / 100);
     for (unsigned from = 0; from < count; from += ROWS_AT_ONCE)
-        fill_rows(m, user, folder, &share, from,
-                  count - from > ROWS_AT_ONCE ? from + ROWS_AT_ONCE : count, hostile);
+        fill_rows(m, user, folder, &share, from, count - from > ROWS_AT_ONCE ? from + ROWS_AT_ONCE : count, hostile);
 }
 
 /* ---- users ---------------------------------------------------------------------------------- */
 
-static void put_failure(struct maker *m, uint32_t user, const char *address, const char *type,
-                        enum err_class class, enum failure_side side, const char *doing,
-                        const char *text, const char *folder, uint32_t uid, uint32_t count)
+static void put_failure(struct maker *m, uint32_t user, const char *address, const char *type, enum err_class class,
+                        enum failure_side side, const char *doing, const char *text, const char *folder, uint32_t uid,
+                        uint32_t count)
 {
     struct store_op *op = store_op_new(STORE_OP_FAILURE, user, 1);
     struct failure_record *f = &op->failure;
@@ -267,8 +261,7 @@ static void put_failure(struct maker *m, uint32_t user, const char *address, con
     writer_submit(m->writer, op);
 }
 
-static void put_problem(struct maker *m, uint32_t user, uint32_t folder, const char *type,
-                        const char *text)
+static void put_problem(struct maker *m, uint32_t user, uint32_t folder, const char *type, const char *text)
 {
     struct store_op *op = store_op_new(STORE_OP_PROBLEM, user, folder);
     const struct advice *advice = advice_find(type);
@@ -306,8 +299,7 @@ static struct fate fate_of(struct maker *m, uint32_t user)
     return fate;
 }
 
-static void failures_of(struct maker *m, uint32_t user, const char *address,
-                        const struct fate *fate)
+static void failures_of(struct maker *m, uint32_t user, const char *address, const struct fate *fate)
 {
     const char *type = fate->failure;
 
@@ -325,23 +317,19 @@ static void failures_of(struct maker *m, uint32_t user, const char *address,
                     "Invalid mailbox name: Junk/", "Junk/", 0, 1);
     else if (strcmp(type, "TooManyBadItems") == 0)
         for (uint32_t i = 0; i < 2; i++)
-            put_failure(m, user, address, i ? "TruncatedMessage" : "ParseError",
-                        ERR_CLASS_PERMANENT, FAILURE_SOURCE, "UID FETCH 12",
-                        i ? "connection closed after 4711 of 9000 bytes"
-                          : "unbalanced literal in BODY[]",
-                        "INBOX", 12 + i, 3);
+            put_failure(m, user, address, i ? "TruncatedMessage" : "ParseError", ERR_CLASS_PERMANENT, FAILURE_SOURCE,
+                        "UID FETCH 12",
+                        i ? "connection closed after 4711 of 9000 bytes" : "unbalanced literal in BODY[]", "INBOX",
+                        12 + i, 3);
     if (draw(m, 100) < 22)
-        put_failure(m, user, address, "TargetThrottled", ERR_CLASS_THROTTLED, FAILURE_TARGET,
-                    "APPEND to INBOX",
-                    "Request is throttled. Suggested Backoff Time: 298000 milliseconds", "INBOX", 0,
-                    1 + draw(m, 12));
+        put_failure(m, user, address, "TargetThrottled", ERR_CLASS_THROTTLED, FAILURE_TARGET, "APPEND to INBOX",
+                    "Request is throttled. Suggested Backoff Time: 298000 milliseconds", "INBOX", 0, 1 + draw(m, 12));
     if (draw(m, 1000) < 15)
-        put_failure(m, user, address, "TargetUnavailable", ERR_CLASS_TRANSIENT, FAILURE_TARGET,
-                    "STATUS Archive/2024", "[UNAVAILABLE] Server Unavailable. 15", "", 0, 1);
+        put_failure(m, user, address, "TargetUnavailable", ERR_CLASS_TRANSIENT, FAILURE_TARGET, "STATUS Archive/2024",
+                    "[UNAVAILABLE] Server Unavailable. 15", "", 0, 1);
 }
 
-static void put_user(struct maker *m, uint32_t id, const char *address, const char *name,
-                     const struct fate *fate)
+static void put_user(struct maker *m, uint32_t id, const char *address, const char *name, const struct fate *fate)
 {
     struct store_op *op = store_op_new(STORE_OP_USER, id, 0);
     struct user_record *r = &op->user_record;
@@ -371,8 +359,7 @@ static void put_user(struct maker *m, uint32_t id, const char *address, const ch
         r->time_ms[TIME_IDLE] = seconds * 40;
         stalls.ms[SIDE_SOURCE][STALL_SLOW_ANSWER] = r->time_ms[TIME_STALLED_SOURCE];
         stalls.ms[SIDE_TARGET][STALL_SPOOL_FULL] = r->time_ms[TIME_STALLED_TARGET] / 3;
-        stalls.ms[SIDE_TARGET][STALL_PACE] =
-            r->time_ms[TIME_STALLED_TARGET] - stalls.ms[SIDE_TARGET][STALL_SPOOL_FULL];
+        stalls.ms[SIDE_TARGET][STALL_PACE] = r->time_ms[TIME_STALLED_TARGET] - stalls.ms[SIDE_TARGET][STALL_SPOOL_FULL];
         buf_init(&text, STALLS_BYTES);
         stalls_put(&text, &stalls);
         memcpy(op->text + n + k, buf_slice(&text).data, buf_slice(&text).size);
@@ -382,8 +369,7 @@ static void put_user(struct maker *m, uint32_t id, const char *address, const ch
     writer_submit(m->writer, op);
 }
 
-static void make_user(struct maker *m, uint32_t id, const char *address, const char *name,
-                      bool hostile)
+static void make_user(struct maker *m, uint32_t id, const char *address, const char *name, bool hostile)
 {
     struct fate fate = fate_of(m, id);
     unsigned few = MESSAGES_LEAST + draw(m, MESSAGES_SPREAD);
@@ -408,28 +394,24 @@ static void make_user(struct maker *m, uint32_t id, const char *address, const c
             put_folder(m, id, f, count, true, hostile);
     }
     if (strcmp(fate.failure, "LoginFailed") != 0)
-        put_problem(
-            m, id, 10, "ReservedName",
-            "the target has a folder of its own called Calendar; the mail of this one goes to "
-            "\"Calendar (mail)\"");
+        put_problem(m, id, 10, "ReservedName",
+                    "the target has a folder of its own called Calendar; the mail of this one goes to "
+                    "\"Calendar (mail)\"");
     failures_of(m, id, address, &fate);
     if (hostile) {
-        put_failure(m, id, address, HOSTILE, ERR_CLASS_PERMANENT, FAILURE_SOURCE, HOSTILE, HOSTILE,
-                    HOSTILE, 3, 1);
+        put_failure(m, id, address, HOSTILE, ERR_CLASS_PERMANENT, FAILURE_SOURCE, HOSTILE, HOSTILE, HOSTILE, 3, 1);
         put_problem(m, id, 2, "FolderRenamed", HOSTILE);
     }
 }
 
 static bool make_users(struct maker *m, struct err *err_r)
 {
-    static const char *const first[] = { "anna",   "ben",   "chiara", "david", "emre",
-                                         "fatima", "georg", "hana",   "ines",  "jonas",
-                                         "klara",  "luis",  "mei",    "noor",  "olga",
-                                         "paul",   "quinn", "rosa",   "sven",  "tara" };
-    static const char *const last[] = { "adler",   "bauer",  "costa", "demir",   "evans",
-                                        "fischer", "garcia", "huber", "ivanova", "jansen",
-                                        "kim",     "lang",   "meyer", "novak",   "olsen",
-                                        "petrov",  "rossi",  "sato",  "tran",    "weber" };
+    static const char *const first[] = { "anna", "ben",  "chiara", "david", "emre", "fatima", "georg",
+                                         "hana", "ines", "jonas",  "klara", "luis", "mei",    "noor",
+                                         "olga", "paul", "quinn",  "rosa",  "sven", "tara" };
+    static const char *const last[] = { "adler", "bauer",   "costa",  "demir", "evans", "fischer", "garcia",
+                                        "huber", "ivanova", "jansen", "kim",   "lang",  "meyer",   "novak",
+                                        "olsen", "petrov",  "rossi",  "sato",  "tran",  "weber" };
 
     for (uint32_t i = 0; i < m->users; i++) {
         char name[512], address[600];

@@ -23,17 +23,17 @@ struct corpus_sieve {
     uint64_t folder_hash;
     struct row *rows;
     unsigned count, room;
-    uint64_t limit; /* blocks with a larger number are out */
+    uint64_t limit;                    /* blocks with a larger number are out */
     struct corpus_shape found, before; /* before: this folder */
 };
 
 unsigned corpus_class(uint64_t bytes)
 {
-    unsigned class = 0;
+    unsigned size_class = 0;
 
-    while (class < CORPUS_CLASSES - 1 && bytes >= class_ends[class])
-        class++;
-    return class;
+    while (size_class < CORPUS_CLASSES - 1 && bytes >= class_ends[size_class])
+        size_class++;
+    return size_class;
 }
 
 uint64_t corpus_random(uint64_t *state)
@@ -173,10 +173,12 @@ void corpus_keep(struct corpus *corpus, struct corpus_sieve **sieve, unsigned us
     for (unsigned i = 0, end; i < s->count; i = end) {
         struct corpus_piece *p = new_piece(corpus);
 
-        for (end = i + 1; end < s->count && s->rows[end].order == s->rows[i].order &&
-                          s->rows[end].folder == s->rows[i].folder;)
+        for (end = i + 1;
+             end < s->count && s->rows[end].order == s->rows[i].order && s->rows[end].folder == s->rows[i].folder;)
             end++;
-        *p = (struct corpus_piece){ .order = s->rows[i].order, .user = user, .count = end - i,
+        *p = (struct corpus_piece){ .order = s->rows[i].order,
+                                    .user = user,
+                                    .count = end - i,
                                     .folder = mem_text(s->folders[s->rows[i].folder]),
                                     .messages = mem_zero(end - i, sizeof *p->messages) };
         for (unsigned k = 0; k < p->count; k++) {

@@ -1,7 +1,8 @@
 /* The mail that a benchmark reads: a set drawn once from what the accounts hold, by a seed, so that each step reads the
  * same. Messages are drawn in blocks that lie beside each other in their folder, as a migration reads them; each block
- * has a number that only seed, account, folder and UIDs decide, and the blocks with the smallest numbers are the set. So
- * the draw is the same whatever order the mail is listed in, and each block of all accounts is as likely as any other.
+ * has a number that only seed, account, folder and UIDs decide, and the blocks with the smallest numbers are the set.
+ * So the draw is the same whatever order the mail is listed in, and each block of all accounts is as likely as any
+ * other.
  */
 #ifndef ENGINE_BENCH_CORPUS_H
 #define ENGINE_BENCH_CORPUS_H
@@ -32,7 +33,7 @@ struct corpus_message {
 struct corpus_piece {
     uint64_t order; /* the block's number */
     uint64_t bytes;
-    unsigned user;  /* as given to corpus_keep */
+    unsigned user;      /* as given to corpus_keep */
     const char *folder; /* raw name; the corpus's */
     struct corpus_message *messages;
     unsigned count;
@@ -61,7 +62,8 @@ void corpus_sieve_destroy(struct corpus_sieve **sieve);
 
 /* By order. After the last corpus_keep. */
 void corpus_sort(struct corpus *corpus);
-/* The first pieces that hold so many bytes and messages (0: no bound), at least one; from `first` on. Returns how many. */
+/* The first pieces that hold so many bytes and messages (0: no bound), at least one; from `first` on. Returns how many.
+ */
 unsigned corpus_take(const struct corpus *corpus, unsigned first, uint64_t bytes, uint64_t messages);
 /* What pieces[0 .. count) hold. */
 void corpus_shape_of(const struct corpus_piece *pieces, unsigned count, struct corpus_shape *shape_r);

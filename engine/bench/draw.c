@@ -219,9 +219,9 @@ static void ready(void *context)
 
     note_server(l);
     if (!l->sieve)
-        l->sieve = corpus_sieve_create(l->part->draw->plan->seed,
-                                       slice_cstr(l->part->draw->plan->users[l->user]->email_address),
-                                       l->part->draw->keep);
+        l->sieve =
+            corpus_sieve_create(l->part->draw->plan->seed,
+                                slice_cstr(l->part->draw->plan->users[l->user]->email_address), l->part->draw->keep);
     if (l->listed) {
         folder_next(l);
         return;

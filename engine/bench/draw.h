@@ -23,19 +23,19 @@ struct draw_plan {
 };
 
 struct draw_result {
-    unsigned listed;   /* accounts */
-    unsigned failed;   /* accounts that could not be listed, or not whole */
+    unsigned listed; /* accounts */
+    unsigned failed; /* accounts that could not be listed, or not whole */
     unsigned folders_failed;
     bool stopped;
-    struct err err;    /* the last one, with failed or folders_failed */
+    struct err err; /* the last one, with failed or folders_failed */
     char type[40];
-    char id[480];      /* the server's answer to ID, printable, or "" */
+    char id[480];           /* the server's answer to ID, printable, or "" */
     uint32_t round_trip_us; /* the shortest; 0: not known */
 };
 
 /* corpus_r: corpus_deinit is due either way. False when the team could not be had. */
-bool draw_run(const struct draw_plan *plan, struct corpus *corpus_r, struct draw_result *result_r, struct err *err_r)
-    ERR_CHECK;
+bool draw_run(const struct draw_plan *plan, struct corpus *corpus_r, struct draw_result *result_r,
+              struct err *err_r) ERR_CHECK;
 
 /* Which accounts: `count` of `of`, chosen by the seed alone; ascending indexes. count is cut to of. */
 unsigned draw_accounts(uint64_t seed, const struct settings *settings, unsigned count, unsigned *chosen_r);

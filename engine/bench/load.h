@@ -8,8 +8,8 @@
 /* One moment, of the calling thread or of the machine. */
 struct load_mark {
     uint64_t ns;
-    uint64_t cpu_us;  /* of the thread */
-    uint64_t wait_ns; /* of the thread: ready to run, and no processor free */
+    uint64_t cpu_us;    /* of the thread */
+    uint64_t wait_ns;   /* of the thread: ready to run, and no processor free */
     uint64_t busy, all; /* of the machine, in ticks of all processors; all 0: not known */
 };
 void load_mark_thread(struct load_mark *mark_r);

@@ -1,5 +1,5 @@
-/* How much a benchmark may ask of a server that others use: at most so many bytes or messages a second, and less while the
- * server's own slowness tells that it suffers. Any thread; knows no clock but the one it is handed.
+/* How much a benchmark may ask of a server that others use: at most so many bytes or messages a second, and less while
+ * the server's own slowness tells that it suffers. Any thread; knows no clock but the one it is handed.
  */
 #ifndef ENGINE_BENCH_POLITE_H
 #define ENGINE_BENCH_POLITE_H
@@ -23,9 +23,9 @@ void polite_asked(struct polite *polite, uint64_t now_us, uint64_t bytes, uint64
 
 /* There is a limit of latency. */
 bool polite_watches(const struct polite *polite);
-/* A SELECT or a login took so long. While the 95th percentile of the newest POLITE_WINDOW is above the limit the number of
- * connections at work is halved, down to one, and then pauses are made, each twice the one before, 32 s at most; while it is
- * not, they come back in the same steps. Each step waits for POLITE_LEAST new measurements. */
+/* A SELECT or a login took so long. While the 95th percentile of the newest POLITE_WINDOW is above the limit the number
+ * of connections at work is halved, down to one, and then pauses are made, each twice the one before, 32 s at most;
+ * while it is not, they come back in the same steps. Each step waits for POLITE_LEAST new measurements. */
 #define POLITE_WINDOW 20u
 #define POLITE_LEAST  5u
 void polite_took(struct polite *polite, uint64_t now_us, uint64_t us);

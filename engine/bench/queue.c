@@ -8,8 +8,8 @@
 
 struct account {
     struct corpus_piece **pieces; /* by folder, then by order; NULL: handed out */
-    unsigned count, left, first; /* first: before it all are handed out */
-    uint64_t messages; /* left */
+    unsigned count, left, first;  /* first: before it all are handed out */
+    uint64_t messages;            /* left */
     unsigned connections;
 };
 

@@ -313,8 +313,7 @@ static void look_at_bounds(struct read_bench *read_bench, uint64_t asked_us, uin
 
     if (plan->stop && plan->stop())
         ends(read_bench, READ_BENCH_STOPPED);
-    else if (start_us ? (double)(now - start_us) >= plan->seconds * 1e6
-                      : now - asked_us >= LOGIN_LIMIT_MS * 1000ull)
+    else if (start_us ? (double)(now - start_us) >= plan->seconds * 1e6 : now - asked_us >= LOGIN_LIMIT_MS * 1000ull)
         ends(read_bench, READ_BENCH_TIME);
     else if (plan->bytes_max && atomic_load_explicit(&read_bench->bytes, memory_order_relaxed) >= plan->bytes_max)
         ends(read_bench, READ_BENCH_BYTES);
@@ -367,9 +366,9 @@ static void tick(void *context)
         return;
     }
     loop_timer_set(part->loop, &part->tick,
-                   !start                    ? BEGIN_LOOK_MS
-                   : read_bench->plan->rate > 0   ? RATE_TICK_MS
-                                             : TICK_MS,
+                   !start                       ? BEGIN_LOOK_MS
+                   : read_bench->plan->rate > 0 ? RATE_TICK_MS
+                                                : TICK_MS,
                    tick, part);
 }
 
@@ -423,8 +422,8 @@ static void part_run(struct part *part)
 static void tell_second(struct read_bench *read_bench, uint64_t since_us, uint64_t now)
 {
     struct read_bench_second s = { .at_s = (double)(now - atomic_load(&read_bench->start_us)) / 1e6,
-                              .seconds = (double)(now - since_us) / 1e6,
-                              .connected = atomic_load(&read_bench->stand) };
+                                   .seconds = (double)(now - since_us) / 1e6,
+                                   .connected = atomic_load(&read_bench->stand) };
 
     pthread_mutex_lock(&read_bench->lock);
     s.messages = read_bench->messages;

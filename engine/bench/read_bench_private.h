@@ -1,11 +1,11 @@
-/* Between read_bench.c, which has connections and time, and read_bench_pull.c, which has folders and bodies. Included by these
- * two only.
+/* Between read_bench.c, which has connections and time, and read_bench_pull.c, which has folders and bodies. Included
+ * by these two only.
  */
 #ifndef ENGINE_BENCH_READ_BENCH_PRIVATE_H
 #define ENGINE_BENCH_READ_BENCH_PRIVATE_H
 
-#include "engine/bench/read_bench.h"
 #include "engine/bench/queue.h"
+#include "engine/bench/read_bench.h"
 #include "io/base/now.h"
 
 #include <pthread.h>
@@ -55,15 +55,15 @@ struct read_bench {
     const struct read_bench_plan *plan;
     struct queue *queue;
     unsigned loops;
-    atomic_uint unanswered;     /* connections that neither stand nor were turned away */
+    atomic_uint unanswered; /* connections that neither stand nor were turned away */
     atomic_uint stand, stand_max;
-    _Atomic uint64_t start_us;  /* from when on bodies are asked for; 0: not yet */
+    _Atomic uint64_t start_us; /* from when on bodies are asked for; 0: not yet */
     _Atomic uint64_t bytes;
-    atomic_uint end;            /* enum read_bench_end; WHOLE until something else ends it */
-    _Atomic uint64_t end_us;    /* when that was */
-    atomic_uint running;        /* parts */
+    atomic_uint end;         /* enum read_bench_end; WHOLE until something else ends it */
+    _Atomic uint64_t end_us; /* when that was */
+    atomic_uint running;     /* parts */
     struct part *parts;
-    pthread_mutex_t lock;       /* of the rest */
+    pthread_mutex_t lock; /* of the rest */
     struct hist second;
     uint64_t messages, second_bytes, errors;
     bool failed;

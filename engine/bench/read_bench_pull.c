@@ -227,8 +227,7 @@ static bool ask(struct drainer *d)
     }
     polite_asked(plan->polite, now, bytes, p->count);
     d->inflight++;
-    source_bodies(visit_source(d->visit), uidset_finish(&set), SESSION_BODY_PEEK, 0, 0, &body_events,
-                         pull_ended, p);
+    source_bodies(visit_source(d->visit), uidset_finish(&set), SESSION_BODY_PEEK, 0, 0, &body_events, pull_ended, p);
     return true;
 }
 

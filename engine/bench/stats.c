@@ -63,8 +63,7 @@ static double beta(double a, double b, double x)
     if (x <= 0 || x >= 1)
         return x >= 1;
     front = exp(log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * log(x) + b * log1p(-x));
-    return x < (a + 1) / (a + b + 2) ? front * fraction(a, b, x) / a
-                                     : 1 - front * fraction(b, a, 1 - x) / b;
+    return x < (a + 1) / (a + b + 2) ? front * fraction(a, b, x) / a : 1 - front * fraction(b, a, 1 - x) / b;
 }
 
 double stats_t_below(double t, double df)
@@ -113,8 +112,7 @@ static bool welch(const struct stats *a, const struct stats *b, double *error_r,
     x = a->deviation * a->deviation / a->count;
     y = b->deviation * b->deviation / b->count;
     *error_r = sqrt(x + y);
-    *df_r = x + y > 0 ? (x + y) * (x + y) / (x * x / (a->count - 1) + y * y / (b->count - 1))
-                      : a->count + b->count - 2;
+    *df_r = x + y > 0 ? (x + y) * (x + y) / (x * x / (a->count - 1) + y * y / (b->count - 1)) : a->count + b->count - 2;
     return true;
 }
 

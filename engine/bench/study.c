@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CALIBRATE_PART   0.2
-#define CALIBRATE_S_MAX  2.0
+#define CALIBRATE_PART        0.2
+#define CALIBRATE_S_MAX       2.0
 #define CALIBRATE_ROUND_TRIPS 15.0
-#define SET_PART         0.8
-#define COLD_TIMES       3.0
-#define SET_BYTES_UNSEEN 20000000u /* where calibrating gave nothing */
-#define PIECES_EACH      4u        /* connection, at least */
+#define SET_PART              0.8
+#define COLD_TIMES            3.0
+#define SET_BYTES_UNSEEN      20000000u /* where calibrating gave nothing */
+#define PIECES_EACH           4u        /* connection, at least */
 
 static double now_s(void)
 {
@@ -153,7 +153,7 @@ static void look_for_end(struct study *s)
 }
 
 bool study_pass(struct study *s, const struct study_spec *spec, enum study_phase phase, unsigned step, unsigned repeat,
-                 double seconds, struct err *err_r)
+                double seconds, struct err *err_r)
 {
     const struct study_config *c = &s->config;
     struct settings settings = *c->house->settings;
@@ -229,7 +229,8 @@ static bool calibrate(struct study *s, struct err *err_r)
 
 static bool read_cold(struct study *s, struct err *err_r)
 {
-    if (!study_pass(s, &s->config.specs[s->cold_step], STUDY_COLD, s->cold_step, 0, s->config.seconds * COLD_TIMES, err_r))
+    if (!study_pass(s, &s->config.specs[s->cold_step], STUDY_COLD, s->cold_step, 0, s->config.seconds * COLD_TIMES,
+                    err_r))
         return false;
     read_bench_merge(s->cold, s->scratch);
     s->cold->connections = s->scratch->connections;
@@ -357,8 +358,8 @@ bool study_run(struct study *s, struct err *err_r)
     }
     cut(s, (double)s->corpus.found.messages);
     look_for_end(s);
-    ok = s->cut_count == 0 || ((s->ended || calibrate(s, err_r)) && (s->ended || read_cold(s, err_r)) &&
-                               (s->ended || read_steps(s, err_r)));
+    ok = s->cut_count == 0 ||
+         ((s->ended || calibrate(s, err_r)) && (s->ended || read_cold(s, err_r)) && (s->ended || read_steps(s, err_r)));
     for (unsigned i = 0; i < c->step_count; i++)
         sum_up(s, i);
     s->held_p95_ms = polite_p95_ms(s->polite);

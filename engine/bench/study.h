@@ -30,9 +30,9 @@ struct study_pass {
 
 struct study_step {
     struct study_spec spec;
-    bool left_out;       /* the accounts cannot have so many connections */
-    unsigned passes;     /* with something measured */
-    unsigned connected;  /* fewest of a pass */
+    bool left_out;                            /* the accounts cannot have so many connections */
+    unsigned passes;                          /* with something measured */
+    unsigned connected;                       /* fewest of a pass */
     struct stats bytes_per_s, messages_per_s; /* of its passes */
     struct read_bench_result *total;
     double cpu_s, wait_s, machine; /* machine: mean of the passes; below 0: not known */
@@ -61,14 +61,15 @@ struct study_config {
     uint64_t bytes_max;     /* of all; 0: no bound */
     uint64_t set_bytes_max; /* 0: by the time alone */
     uint64_t seed;
-    double round_trip_s;    /* 0: not known */
+    double round_trip_s; /* 0: not known */
     unsigned loops;
     struct polite_config polite;
     bool (*stop)(void);
     /* All may be NULL. pass: begins; ended: with what it gave, before it is merged. second: on another thread. */
     void (*pass)(void *context, enum study_phase phase, unsigned step, unsigned repeat);
     void (*second)(void *context, const struct read_bench_second *second);
-    void (*ended)(void *context, enum study_phase phase, unsigned step, unsigned repeat, const struct read_bench_result *result);
+    void (*ended)(void *context, enum study_phase phase, unsigned step, unsigned repeat,
+                  const struct read_bench_result *result);
     void *context;
 };
 
@@ -81,7 +82,7 @@ struct study {
     struct corpus_shape set;
     struct study_step steps[STUDY_STEPS_MAX];
     unsigned cold_step;
-    struct read_bench_result *cold;    /* the first reading of the set, by that step */
+    struct read_bench_result *cold; /* the first reading of the set, by that step */
     struct study_pass *passes;
     unsigned pass_count;
     struct study_second *course;
@@ -99,8 +100,8 @@ struct study {
     unsigned now_step; /* for the course */
 };
 
-/* study: zeroed, with config and corpus; study_deinit is due either way (it frees the corpus). False when the team could
- * not be had. */
+/* study: zeroed, with config and corpus; study_deinit is due either way (it frees the corpus). False when the team
+ * could not be had. */
 bool study_run(struct study *study, struct err *err_r) ERR_CHECK;
 void study_deinit(struct study *study);
 /* The step as its spec says it beside the first one: "8", "8, depth 1", "8, COMPRESS". */

@@ -97,13 +97,13 @@ static bool read_group(struct study *s, const struct group *g, double *rate_r, s
     s->pieces = g->pointers;
     s->piece_count = g->count;
     ok = study_pass(s, &s->config.specs[s->knee.step], STUDY_CONTRAST, (unsigned)s->knee.step, 0,
-              s->config.seconds * CONTRAST_PART, err_r);
+                    s->config.seconds * CONTRAST_PART, err_r);
     s->pieces = pieces;
     s->piece_count = count;
     /* What the line carried; all of it where the server compresses. */
-    *rate_r = study_per_second((double)(s->scratch->wire_bytes > s->scratch->bytes / 20 ? s->scratch->wire_bytes
-                                                                                  : s->scratch->bytes),
-                         s->scratch->seconds);
+    *rate_r = study_per_second(
+        (double)(s->scratch->wire_bytes > s->scratch->bytes / 20 ? s->scratch->wire_bytes : s->scratch->bytes),
+        s->scratch->seconds);
     return ok;
 }
 
@@ -137,7 +137,8 @@ static bool contrast(struct study *s, struct err *err_r)
 
 static bool same_but_connections(const struct study_spec *a, const struct study_spec *b)
 {
-    return a->depth == b->depth && a->per_fetch == b->per_fetch && a->compress == b->compress && a->per_user == b->per_user;
+    return a->depth == b->depth && a->per_fetch == b->per_fetch && a->compress == b->compress &&
+           a->per_user == b->per_user;
 }
 
 /* The ladder: the steps that differ from the first in nothing but connections, ascending. */

@@ -5,15 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define UNSURE       0.25 /* of the mean: a gain of so much is not excluded */
-#define BUSY         0.70 /* of a loop's time: it is what limits */
-#define BUSY_WAITING 0.85 /* with what it waited for a processor */
-#define BUSY_LEAST   0.10
-#define MACHINE_BUSY 0.95
-#define OWN_OF_IT    0.25
+#define UNSURE           0.25 /* of the mean: a gain of so much is not excluded */
+#define BUSY             0.70 /* of a loop's time: it is what limits */
+#define BUSY_WAITING     0.85 /* with what it waited for a processor */
+#define BUSY_LEAST       0.10
+#define MACHINE_BUSY     0.95
+#define OWN_OF_IT        0.25
 #define WAITS_ROUND_TRIP 0.25 /* of a SELECT's time is the line's */
-#define BYTES_ALIKE  1.25
-#define BYTES_APART  1.5
+#define BYTES_ALIKE      1.25
+#define BYTES_APART      1.5
 
 const char *verdict_p(double p, char out[16])
 {
@@ -77,8 +77,7 @@ static bool as_fast(const struct verdict_step *s, const struct verdict_step *bes
 
     if (s->rate.mean < VERDICT_NEAR * best->rate.mean)
         return false;
-    return s->rate.mean >= VERDICT_SAME * best->rate.mean || !stats_differ(&s->rate, &best->rate, &p) ||
-           p >= VERDICT_P;
+    return s->rate.mean >= VERDICT_SAME * best->rate.mean || !stats_differ(&s->rate, &best->rate, &p) || p >= VERDICT_P;
 }
 
 /* Says how another step compares. True: what was said is known. */
@@ -99,8 +98,8 @@ static bool compare(const struct verdict_step *other, const struct verdict_step 
     else if (p < VERDICT_P)
         say(text, "; %u %s slower (%s, %s)", other->connected, are(other->connected), rate, chance);
     else if (half > UNSURE * knee->rate.mean)
-        say(text, "; whether %u %s faster or slower is not known (%s, %s)", other->connected, are(other->connected), rate,
-            chance);
+        say(text, "; whether %u %s faster or slower is not known (%s, %s)", other->connected, are(other->connected),
+            rate, chance);
     else
         say(text, "; %u %s no faster (%s, %s)", other->connected, are(other->connected), rate, chance);
     return p < VERDICT_P || half <= UNSURE * knee->rate.mean;
@@ -154,7 +153,8 @@ void verdict_of_steps(const struct verdict_step *steps, unsigned count, bool int
     }
     k->step = best;
     for (int i = 0; i < best; i++)
-        if (counts(steps, (unsigned)i) && steps[i].connected < steps[best].connected && as_fast(&steps[i], &steps[best])) {
+        if (counts(steps, (unsigned)i) && steps[i].connected < steps[best].connected &&
+            as_fast(&steps[i], &steps[best])) {
             k->step = i;
             break;
         }
@@ -178,7 +178,8 @@ void verdict_of_steps(const struct verdict_step *steps, unsigned count, bool int
         k->known &= compare(&steps[below], &steps[k->step], k->text);
     say_limit(steps, count, k);
     say_errors(steps, count, k);
-    k->grows = k->step == last && below >= 0 && stats_differ(&steps[below].rate, &steps[k->step].rate, &p) && p < VERDICT_P;
+    k->grows =
+        k->step == last && below >= 0 && stats_differ(&steps[below].rate, &steps[k->step].rate, &p) && p < VERDICT_P;
     if (measured == 1)
         say(k->text, "; no other number was measured, so whether more or fewer would be faster is not known");
     else if (k->step == last && !k->turned_away)
@@ -228,19 +229,22 @@ static enum verdict_limit contrast(const struct verdict_facts *f, char *text)
     verdict_rate(&f->small, small);
     verdict_rate(&f->large, large);
     if (times < BYTES_ALIKE && times > 1 / BYTES_ALIKE) {
-        say(text, "the line, or a bound of the server's in bytes a second: small messages (%.0f KB) come with %s, large "
-                  "ones (%.0f KB) with %s",
+        say(text,
+            "the line, or a bound of the server's in bytes a second: small messages (%.0f KB) come with %s, large "
+            "ones (%.0f KB) with %s",
             f->small_bytes / 1e3, small, f->large_bytes / 1e3, large);
         return VERDICT_LINE;
     }
     if (times >= BYTES_APART && stats_differ(&f->small_log, &f->large_log, &p) && p < VERDICT_P) {
-        say(text, "the server, by its work for each message: small messages (%.0f KB) come with %s, large ones (%.0f KB) "
-                  "with %s (%s)",
+        say(text,
+            "the server, by its work for each message: small messages (%.0f KB) come with %s, large ones (%.0f KB) "
+            "with %s (%s)",
             f->small_bytes / 1e3, small, f->large_bytes / 1e3, large, verdict_p(p, chance));
         return VERDICT_SERVER;
     }
-    say(text, "whether the line or the server is the limit is not known: small messages (%.0f KB) come with %s, large ones "
-              "(%.0f KB) with %s",
+    say(text,
+        "whether the line or the server is the limit is not known: small messages (%.0f KB) come with %s, large ones "
+        "(%.0f KB) with %s",
         f->small_bytes / 1e3, small, f->large_bytes / 1e3, large);
     return VERDICT_NOT_KNOWN;
 }
@@ -265,7 +269,8 @@ enum verdict_limit verdict_of_limit(const struct verdict_knee *k, const struct v
         return VERDICT_CONNECTIONS;
     }
     if (client_is_busy(f, &share, &waits)) {
-        say(text, "the client's own processors: its loops worked %.0f %% of the time and waited for a processor %.0f %%",
+        say(text,
+            "the client's own processors: its loops worked %.0f %% of the time and waited for a processor %.0f %%",
             share * 100, waits * 100);
         if (f->machine >= 0)
             say(text, ", and this machine was %.0f %% busy", f->machine * 100);

@@ -1,5 +1,5 @@
-/* What the steps of a benchmark say together, and what they do not: how many connections are worth having, and what limits
- * the rest. Pure arithmetic on what was measured; each sentence is one that the figures carry.
+/* What the steps of a benchmark say together, and what they do not: how many connections are worth having, and what
+ * limits the rest. Pure arithmetic on what was measured; each sentence is one that the figures carry.
  */
 #ifndef ENGINE_BENCH_VERDICT_H
 #define ENGINE_BENCH_VERDICT_H
@@ -27,9 +27,9 @@ struct verdict_knee {
     char text[VERDICT_TEXT_BYTES];
 };
 
-/* steps: ascending by asked, each number once. interrupted: not all of them, or not all repeats, were measured. A step is
- * taken for as fast as the fastest when it reaches VERDICT_NEAR of its mean, and the test does not tell them apart or it
- * reaches VERDICT_SAME. */
+/* steps: ascending by asked, each number once. interrupted: not all of them, or not all repeats, were measured. A step
+ * is taken for as fast as the fastest when it reaches VERDICT_NEAR of its mean, and the test does not tell them apart
+ * or it reaches VERDICT_SAME. */
 #define VERDICT_NEAR 0.95
 #define VERDICT_SAME 0.98
 #define VERDICT_P    0.05
@@ -54,20 +54,20 @@ const char *verdict_limit_name(enum verdict_limit limit); /* "line" ... */
 
 /* Of the step at the knee. */
 struct verdict_facts {
-    bool held;              /* polite held it back */
-    bool one_step;          /* nothing to compare with */
-    double seconds;         /* of its passes */
-    double cpu_s, wait_s;   /* of its loops; what they waited for a processor */
-    unsigned loops;         /* at work at once */
-    double machine;         /* 0..1, below 0: not known */
+    bool held;            /* polite held it back */
+    bool one_step;        /* nothing to compare with */
+    double seconds;       /* of its passes */
+    double cpu_s, wait_s; /* of its loops; what they waited for a processor */
+    unsigned loops;       /* at work at once */
+    double machine;       /* 0..1, below 0: not known */
     unsigned processors;
-    double round_trip_ms;   /* 0: not known */
-    double select_ms;       /* p50; 0: none */
+    double round_trip_ms; /* 0: not known */
+    double select_ms;     /* p50; 0: none */
     /* The same connections reading small messages alone and large ones alone, in bytes a second on the wire. */
     struct stats small, large;
     struct stats small_log, large_log; /* of the natural logarithms of the same: what disturbs a rate multiplies it */
-#define VERDICT_SIZES_APART 4.0 /* less, and they tell nothing */
-    double small_bytes, large_bytes; /* mean size of these messages */
+#define VERDICT_SIZES_APART 4.0        /* less, and they tell nothing */
+    double small_bytes, large_bytes;   /* mean size of these messages */
 };
 enum verdict_limit verdict_of_limit(const struct verdict_knee *knee, const struct verdict_facts *facts,
                                     char text_r[VERDICT_TEXT_BYTES]);

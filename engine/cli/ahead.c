@@ -66,8 +66,7 @@ void ahead_tell_other_states(const struct settings *settings, FILE *out)
         if ((sharded && f->of == settings->shard_count) || !was_run(f->path, settings))
             continue;
         if (others++ < NAMED_MAX && used < sizeof names)
-            used += (size_t)snprintf(names + used, sizeof names - used, "%s%.250s", used ? ", " : "",
-                                     f->path);
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%.250s", used ? ", " : "", f->path);
     }
     shards_deinit(&found);
     if (others)
@@ -76,8 +75,7 @@ void ahead_tell_other_states(const struct settings *settings, FILE *out)
                 "what is on the target is recognised and not doubled, but what the other%s know%s of failures, "
                 "and bodies that wait there, are not looked at\n",
                 sharded ? "without --shard, or in another number of shards," : "in shards", names,
-                others > NAMED_MAX ? ", ..." : "", settings->state_folder, format_s(others),
-                others == 1 ? "s" : "");
+                others > NAMED_MAX ? ", ..." : "", settings->state_folder, format_s(others), others == 1 ? "s" : "");
 }
 
 void ahead_tell_other_batch(struct spool *spool, const struct settings *settings, FILE *out)
@@ -89,10 +87,11 @@ void ahead_tell_other_batch(struct spool *spool, const struct settings *settings
     if (spool_meta_get(spool, "batch.name", &name, &err) && name.size &&
         !slice_equal(name, slice_cstr(settings->batch_name))) {
         shown = format_printable(name);
-        fprintf(out,
-                "mailhaul: warning: the state folder %s was of the batch \"%s\" so far, and this one is \"%s\". If that is "
-                "another batch, name another state: one folder belongs to one batch and one target\n",
-                settings->state_folder, shown, settings->batch_name);
+        fprintf(
+            out,
+            "mailhaul: warning: the state folder %s was of the batch \"%s\" so far, and this one is \"%s\". If that is "
+            "another batch, name another state: one folder belongs to one batch and one target\n",
+            settings->state_folder, shown, settings->batch_name);
         free(shown);
     }
     free((char *)name.data);
@@ -126,14 +125,14 @@ void ahead_tell_other_server(struct spool *spool, const struct settings *setting
     if (known && !is_other_port(known, e)) {
         shown = format_printable(slice_cstr(known));
         now = batch_server_name(settings, side);
-        fprintf(out,
-                "mailhaul: warning: the state folder %s is of mail that was %s %s, and the %s is %s now. The same server "
-                "under another name: nothing is lost or doubled. Another server: name another state; %s\n",
-                settings->state_folder, side == SIDE_SOURCE ? "read from" : "moved to", shown,
-                side_name(side), now,
-                side == SIDE_SOURCE
-                    ? "a folder there with the UIDVALIDITY of one here counts as that one, and its mail as moved"
-                    : "what was moved is not moved there again, and its users end as TargetCountDiffers");
+        fprintf(
+            out,
+            "mailhaul: warning: the state folder %s is of mail that was %s %s, and the %s is %s now. The same server "
+            "under another name: nothing is lost or doubled. Another server: name another state; %s\n",
+            settings->state_folder, side == SIDE_SOURCE ? "read from" : "moved to", shown, side_name(side), now,
+            side == SIDE_SOURCE
+                ? "a folder there with the UIDVALIDITY of one here counts as that one, and its mail as moved"
+                : "what was moved is not moved there again, and its users end as TargetCountDiffers");
         free(now);
         free(shown);
     }

@@ -80,15 +80,17 @@ static const json_t *find(const json_t *all, const json_t *step)
 /* What makes a difference of speed one of other things than the server. */
 static json_t *warnings(const json_t *a, const json_t *b)
 {
-    static const char *const same[][2] = { { "server", "host" }, { "server", "greeting" }, { "server", "id" },
-                                           { "server", "tls" } };
+    static const char *const same[][2] = {
+        { "server", "host" }, { "server", "greeting" }, { "server", "id" }, { "server", "tls" }
+    };
     json_t *all = json_array();
     const json_t *x = json_object_get(json_object_get(a, "corpus"), "set");
     const json_t *y = json_object_get(json_object_get(b, "corpus"), "set");
     char line[200];
 
     for (size_t i = 0; i < sizeof same / sizeof *same; i++)
-        if (strcmp(text(json_object_get(a, same[i][0]), same[i][1]), text(json_object_get(b, same[i][0]), same[i][1])) != 0) {
+        if (strcmp(text(json_object_get(a, same[i][0]), same[i][1]),
+                   text(json_object_get(b, same[i][0]), same[i][1])) != 0) {
             snprintf(line, sizeof line, "the server's %s differs", same[i][1]);
             json_array_append_new(all, json_string(line));
         }
@@ -114,8 +116,8 @@ static json_t *compare_step(const json_t *x, const json_t *y)
     return json_pack("{s:i,s:s,s:f,s:f,s:o,s:o,s:s,s:f,s:f}", "connections", (int)number(x, "connections"), "name",
                      text(x, "name"), "first_mb_per_s", a.mean / 1e6, "mb_per_s", b.mean / 1e6, "difference_half_width",
                      known ? json_real(half / 1e6) : json_null(), "p", known ? json_real(p) : json_null(), "verdict",
-                     !known           ? "not known"
-                     : p >= VERDICT_P ? "no difference shown"
+                     !known            ? "not known"
+                     : p >= VERDICT_P  ? "no difference shown"
                      : b.mean > a.mean ? "faster"
                                        : "slower",
                      "first_message_p99_ms", number(before, "p99"), "message_p99_ms", number(after, "p99"));

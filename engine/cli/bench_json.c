@@ -18,8 +18,8 @@ static json_t *number(double value)
 
 static json_t *latency(const struct hist *h)
 {
-    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:I}", "p50", ms(hist_quantile(h, 50)), "p90", ms(hist_quantile(h, 90)), "p99",
-                     ms(hist_quantile(h, 99)), "p99.9", ms(hist_quantile(h, 99.9)), "max", ms(h->max), "count",
+    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:I}", "p50", ms(hist_quantile(h, 50)), "p90", ms(hist_quantile(h, 90)),
+                     "p99", ms(hist_quantile(h, 99)), "p99.9", ms(hist_quantile(h, 99.9)), "max", ms(h->max), "count",
                      (json_int_t)h->count);
 }
 
@@ -39,7 +39,8 @@ static json_t *latencies(const struct read_bench_hists *h)
     json_t *all = json_object();
 
     for (unsigned i = 0; i < READ_BENCH_LATENCIES; i++)
-        if (h->of[i].count || i == READ_BENCH_LOGIN || i == READ_BENCH_SELECT || i == READ_BENCH_FIRST_BYTE || i == READ_BENCH_MESSAGE)
+        if (h->of[i].count || i == READ_BENCH_LOGIN || i == READ_BENCH_SELECT || i == READ_BENCH_FIRST_BYTE ||
+            i == READ_BENCH_MESSAGE)
             json_object_set_new(all, read_bench_latency_name((enum read_bench_latency)i), latency(&h->of[i]));
     return all;
 }
@@ -69,7 +70,8 @@ static json_t *shape(const struct corpus_shape *s)
 static json_t *client(double cpu_s, double wait_s, double seconds, double machine)
 {
     return json_pack("{s:f,s:f,s:o}", "processors_used", seconds > 0 ? cpu_s / seconds : 0, "run_queue",
-                     seconds > 0 ? wait_s / seconds : 0, "machine_busy", machine >= 0 ? json_real(machine) : json_null());
+                     seconds > 0 ? wait_s / seconds : 0, "machine_busy",
+                     machine >= 0 ? json_real(machine) : json_null());
 }
 
 static void set_error(json_t *to, const struct read_bench_result *r)
@@ -88,13 +90,13 @@ static json_t *passes(const struct study *s, unsigned step)
         if (p->step != step)
             continue;
         json_array_append_new(
-            all, json_pack("{s:i,s:i,s:f,s:f,s:s,s:I,s:I,s:I,s:I,s:f,s:f,s:I,s:i,s:f,s:f,s:o}", "repeat", (int)p->repeat,
-                           "order", (int)i, "began_s", p->began_s, "seconds", p->seconds, "ended_by",
-                           read_bench_end_name(p->end), "messages", (json_int_t)p->messages, "bytes", (json_int_t)p->bytes,
-                           "again", (json_int_t)p->again, "missed", (json_int_t)p->missed, "mb_per_s",
-                           p->bytes_per_s / 1e6, "messages_per_s", p->messages_per_s, "errors", (json_int_t)p->errors,
-                           "connected", (int)p->connected, "login_s", p->login_s, "held_back_s", p->held_s, "client",
-                           client(p->cpu_s, p->wait_s, p->seconds, p->machine)));
+            all, json_pack("{s:i,s:i,s:f,s:f,s:s,s:I,s:I,s:I,s:I,s:f,s:f,s:I,s:i,s:f,s:f,s:o}", "repeat",
+                           (int)p->repeat, "order", (int)i, "began_s", p->began_s, "seconds", p->seconds, "ended_by",
+                           read_bench_end_name(p->end), "messages", (json_int_t)p->messages, "bytes",
+                           (json_int_t)p->bytes, "again", (json_int_t)p->again, "missed", (json_int_t)p->missed,
+                           "mb_per_s", p->bytes_per_s / 1e6, "messages_per_s", p->messages_per_s, "errors",
+                           (json_int_t)p->errors, "connected", (int)p->connected, "login_s", p->login_s, "held_back_s",
+                           p->held_s, "client", client(p->cpu_s, p->wait_s, p->seconds, p->machine)));
     }
     return all;
 }
@@ -115,13 +117,14 @@ static void set_spec(json_t *step, const struct study *s, unsigned i)
 static json_t *reading(const struct read_bench_result *r, unsigned connections, unsigned connected, double bytes_per_s,
                        double messages_per_s)
 {
-    json_t *step = json_pack(
-        "{s:i,s:i,s:f,s:I,s:I,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "connections", (int)connections, "connected",
-        (int)connected, "seconds", r->seconds, "messages", (json_int_t)r->messages, "bytes", (json_int_t)r->bytes,
-        "messages_per_s", messages_per_s, "mb_per_s", bytes_per_s / 1e6, "errors", (json_int_t)r->errors, "throttled",
-        (json_int_t)r->throttled, "turned_away", (json_int_t)r->turned_away, "missed", (json_int_t)r->missed, "again",
-        (json_int_t)r->again, "wire_bytes", (json_int_t)r->wire_bytes, "latency_ms", latencies(&r->latency),
-        "latency_by_size_ms", by_class(&r->latency), "histogram_message_ms", buckets(&r->latency.of[READ_BENCH_MESSAGE]));
+    json_t *step =
+        json_pack("{s:i,s:i,s:f,s:I,s:I,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "connections", (int)connections,
+                  "connected", (int)connected, "seconds", r->seconds, "messages", (json_int_t)r->messages, "bytes",
+                  (json_int_t)r->bytes, "messages_per_s", messages_per_s, "mb_per_s", bytes_per_s / 1e6, "errors",
+                  (json_int_t)r->errors, "throttled", (json_int_t)r->throttled, "turned_away",
+                  (json_int_t)r->turned_away, "missed", (json_int_t)r->missed, "again", (json_int_t)r->again,
+                  "wire_bytes", (json_int_t)r->wire_bytes, "latency_ms", latencies(&r->latency), "latency_by_size_ms",
+                  by_class(&r->latency), "histogram_message_ms", buckets(&r->latency.of[READ_BENCH_MESSAGE]));
 
     set_error(step, r);
     return step;
@@ -177,11 +180,11 @@ static json_t *course(const struct study *s)
     for (unsigned i = 0; i < s->course_count; i++) {
         const struct study_second *p = &s->course[i];
 
-        json_array_append_new(all, json_pack("{s:f,s:i,s:f,s:f,s:f,s:f,s:f,s:i}", "at_s", p->at_s, "step", (int)p->step,
-                                             "mb_per_s", (double)p->of.bytes / p->of.seconds / 1e6, "messages_per_s",
-                                             (double)p->of.messages / p->of.seconds, "p50", ms(p->of.p50_us), "p99",
-                                             ms(p->of.p99_us), "max", ms(p->of.max_us), "connected",
-                                             (int)p->of.connected));
+        json_array_append_new(all,
+                              json_pack("{s:f,s:i,s:f,s:f,s:f,s:f,s:f,s:i}", "at_s", p->at_s, "step", (int)p->step,
+                                        "mb_per_s", (double)p->of.bytes / p->of.seconds / 1e6, "messages_per_s",
+                                        (double)p->of.messages / p->of.seconds, "p50", ms(p->of.p50_us), "p99",
+                                        ms(p->of.p99_us), "max", ms(p->of.max_us), "connected", (int)p->of.connected));
     }
     return all;
 }
@@ -218,9 +221,10 @@ static json_t *effects(const struct study *s)
             continue;
         base = &s->steps[k];
         known = stats_differ(&of->bytes_per_s, &base->bytes_per_s, &p);
-        json_array_append_new(all, json_pack("{s:s,s:i,s:i,s:f,s:o,s:b}", "of", what, "step", (int)i, "beside", k, "times",
-                                             base->bytes_per_s.mean > 0 ? of->bytes_per_s.mean / base->bytes_per_s.mean : 0,
-                                             "p", known ? json_real(p) : json_null(), "differs", known && p < VERDICT_P));
+        json_array_append_new(all,
+                              json_pack("{s:s,s:i,s:i,s:f,s:o,s:b}", "of", what, "step", (int)i, "beside", k, "times",
+                                        base->bytes_per_s.mean > 0 ? of->bytes_per_s.mean / base->bytes_per_s.mean : 0,
+                                        "p", known ? json_real(p) : json_null(), "differs", known && p < VERDICT_P));
     }
     return all;
 }
@@ -235,9 +239,9 @@ unsigned bench_per_user(const struct study *s)
 static json_t *asked(const struct study_config *c)
 {
     return json_pack("{s:i,s:f,s:f,s:f,s:f,s:f,s:f,s:I}", "repeats", (int)c->repeats, "seconds", c->seconds, "rate",
-                     c->rate, "max_mb_per_s", c->polite.bytes_per_s / 1e6, "max_messages_per_s", c->polite.messages_per_s,
-                     "latency_limit_ms", c->polite.latency_ms, "max_seconds", c->seconds_max, "max_bytes",
-                     (json_int_t)c->bytes_max);
+                     c->rate, "max_mb_per_s", c->polite.bytes_per_s / 1e6, "max_messages_per_s",
+                     c->polite.messages_per_s, "latency_limit_ms", c->polite.latency_ms, "max_seconds", c->seconds_max,
+                     "max_bytes", (json_int_t)c->bytes_max);
 }
 
 static json_t *contrast(const struct verdict_facts *f)
@@ -259,12 +263,11 @@ json_t *bench_json(const struct bench_whole *w)
     all = json_pack("{s:s,s:s,s:s,s:s,s:f,s:I,s:b,s:s?}", "schema", "mailhaul.bench.v1", "version", MAILHAUL_VERSION,
                     "command_line", w->command_line, "began", now_rfc3339(w->began_ms, began, sizeof began), "seconds",
                     w->seconds, "seed", (json_int_t)s->config.seed, "partial", s->ended != NULL, "ended", s->ended);
-    json_object_set_new(
-        all, "server",
-        json_pack("{s:s,s:o,s:s,s:s,s:s,s:i,s:f}", "greeting", w->server->greeting, "capabilities",
-                  words(w->server->capabilities), "tls", w->server->tls, "id", w->draw->id, "host",
-                  w->server->endpoint->host, "port", (int)w->server->endpoint->port, "round_trip_ms",
-                  ms(w->draw->round_trip_us)));
+    json_object_set_new(all, "server",
+                        json_pack("{s:s,s:o,s:s,s:s,s:s,s:i,s:f}", "greeting", w->server->greeting, "capabilities",
+                                  words(w->server->capabilities), "tls", w->server->tls, "id", w->draw->id, "host",
+                                  w->server->endpoint->host, "port", (int)w->server->endpoint->port, "round_trip_ms",
+                                  ms(w->draw->round_trip_us)));
     json_object_set_new(all, "accounts",
                         json_pack("{s:i,s:i,s:i,s:i}", "in_batch", (int)w->accounts, "drawn", (int)s->config.user_count,
                                   "listed", (int)w->draw->listed, "failed", (int)w->draw->failed));

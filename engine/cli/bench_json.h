@@ -20,7 +20,7 @@ struct bench_whole {
     int64_t began_ms;  /* wall */
     double seconds;
     const char *command_line;
-    bool no_mail;      /* nothing to read: each step says so */
+    bool no_mail; /* nothing to read: each step says so */
 };
 
 /* The caller's. */

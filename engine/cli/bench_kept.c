@@ -119,7 +119,8 @@ static void use(struct settings *s, const json_t *all, const char *path, bool qu
     s->bench_bytes_per_s = number(step, "mb_per_s") * 1e6;
     s->bench_messages_per_s = number(step, "messages_per_s");
     if (said[0] && !quiet)
-        fprintf(stderr, "mailhaul: [source] %s: as measured by the bench of %.20s (%s)\n", said, began ? began : "?", path);
+        fprintf(stderr, "mailhaul: [source] %s: as measured by the bench of %.20s (%s)\n", said, began ? began : "?",
+                path);
 }
 
 void bench_kept_use(struct settings *s, bool quiet)

@@ -1,5 +1,5 @@
-/* The newest result of `bench` beside its batch file (NAME.bench.json): what it measured is what plan and run go by where
- * the batch file does not say. A result of another server, or one that does not read as a result, is none.
+/* The newest result of `bench` beside its batch file (NAME.bench.json): what it measured is what plan and run go by
+ * where the batch file does not say. A result of another server, or one that does not read as a result, is none.
  */
 #ifndef ENGINE_CLI_BENCH_KEPT_H
 #define ENGINE_CLI_BENCH_KEPT_H

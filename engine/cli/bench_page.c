@@ -68,16 +68,20 @@ static void fact(FILE *out, const char *name, const char *value)
 static void put_verdict(FILE *out, const json_t *bench)
 {
     const json_t *knee = json_object_get(bench, "knee"), *advice = json_object_get(bench, "recommendation");
-    bool known = json_is_true(json_object_get(knee, "known")), partial = json_is_true(json_object_get(bench, "partial"));
+    bool known = json_is_true(json_object_get(knee, "known")),
+         partial = json_is_true(json_object_get(bench, "partial"));
 
     fprintf(out, "<div class='card verdict level%d'><b>%s</b><p>", known && !partial ? 0 : 1,
-            partial ? "measured in part" : known ? "measured" : "not all of it is known");
+            partial ? "measured in part"
+            : known ? "measured"
+                    : "not all of it is known");
     put(out, text(knee, "reason"));
     fputs(".</p><p>Limit: ", out);
     put(out, text(json_object_get(bench, "limit"), "text"));
     fputs(".</p>", out);
     if (number(advice, "source.connections") > 0 && number(json_object_get(bench, "asked"), "rate") <= 0)
-        fprintf(out, "<p>Recommended: <code>[source] connections = %.0f</code> <code>connections-per-user = %.0f</code></p>",
+        fprintf(out,
+                "<p>Recommended: <code>[source] connections = %.0f</code> <code>connections-per-user = %.0f</code></p>",
                 number(advice, "source.connections"), number(advice, "source.connections-per-user"));
     fputs("</div>\n", out);
 }
@@ -87,8 +91,9 @@ static void put_shape(FILE *out, const char *name, const json_t *shape)
     char line[300];
 
     snprintf(line, sizeof line, "%s messages, %s, in %s folders of %s accounts",
-             format_count((uint64_t)number(shape, "messages")).text, format_bytes((uint64_t)number(shape, "bytes")).text,
-             format_count((uint64_t)number(shape, "folders")).text, format_count((uint64_t)number(shape, "accounts")).text);
+             format_count((uint64_t)number(shape, "messages")).text,
+             format_bytes((uint64_t)number(shape, "bytes")).text, format_count((uint64_t)number(shape, "folders")).text,
+             format_count((uint64_t)number(shape, "accounts")).text);
     fact(out, name, line);
 }
 
@@ -108,7 +113,8 @@ static void put_facts(FILE *out, const json_t *bench)
         snprintf(line, sizeof line, "%.1f ms", number(server, "round_trip_ms"));
         fact(out, "Round trip", line);
     }
-    snprintf(line, sizeof line, "%.0f of %.0f, drawn by the seed", number(accounts, "drawn"), number(accounts, "in_batch"));
+    snprintf(line, sizeof line, "%.0f of %.0f, drawn by the seed", number(accounts, "drawn"),
+             number(accounts, "in_batch"));
     fact(out, "Accounts", line);
     put_shape(out, "They hold", json_object_get(corpus, "found"));
     put_shape(out, "Read in each pass", json_object_get(corpus, "set"));
@@ -131,11 +137,13 @@ static void put_cold(FILE *out, const json_t *bench)
 
     if (messages <= 0)
         return;
-    fprintf(out, "<p class=soft>First reading of the set, with %.0f connection%s: %.1f MB/s, %.0f messages/s (%.0f %% of its "
-                 "messages had been read by this bench before). All below is of mail that had been read before, most likely "
-                 "from the server's memory.</p>\n",
-            number(cold, "connections"), format_s((uint64_t)number(cold, "connections")), number(cold, "mb_per_s"),
-            number(cold, "messages_per_s"), number(cold, "again") / messages * 100);
+    fprintf(
+        out,
+        "<p class=soft>First reading of the set, with %.0f connection%s: %.1f MB/s, %.0f messages/s (%.0f %% of its "
+        "messages had been read by this bench before). All below is of mail that had been read before, most likely "
+        "from the server's memory.</p>\n",
+        number(cold, "connections"), format_s((uint64_t)number(cold, "connections")), number(cold, "mb_per_s"),
+        number(cold, "messages_per_s"), number(cold, "again") / messages * 100);
 }
 
 /* ---- plots ----------------------------------------------------------------------------------- */
@@ -158,14 +166,22 @@ static void plot_steps(FILE *out, const json_t *steps)
         for (unsigned k = 0; k < 3; k++)
             lines[k][i] = (struct bench_point){ (double)i, number(latency(step, "message"), kinds[k]), 0 };
     }
-    bench_plot_write(out, &(struct bench_plot){ .title = "Throughput, mean and 95 % interval", .x_title = "connections",
-                                                .y_title = "MB/s", .lines = { { "MB/s", rate, (unsigned)count } },
-                                                .line_count = 1, .names = names, .name_count = (unsigned)count });
-    bench_plot_write(out, &(struct bench_plot){ .title = "Latency of a message", .x_title = "connections", .y_title = "ms",
+    bench_plot_write(out, &(struct bench_plot){ .title = "Throughput, mean and 95 % interval",
+                                                .x_title = "connections",
+                                                .y_title = "MB/s",
+                                                .lines = { { "MB/s", rate, (unsigned)count } },
+                                                .line_count = 1,
+                                                .names = names,
+                                                .name_count = (unsigned)count });
+    bench_plot_write(out, &(struct bench_plot){ .title = "Latency of a message",
+                                                .x_title = "connections",
+                                                .y_title = "ms",
                                                 .lines = { { "p50", lines[0], (unsigned)count },
                                                            { "p99", lines[1], (unsigned)count },
                                                            { "max", lines[2], (unsigned)count } },
-                                                .line_count = 3, .log_y = true, .names = names,
+                                                .line_count = 3,
+                                                .log_y = true,
+                                                .names = names,
                                                 .name_count = (unsigned)count });
     for (unsigned k = 0; k < 3; k++)
         free(lines[k]);
@@ -194,9 +210,13 @@ static void plot_histogram(FILE *out, const json_t *step)
         points[shown - 1].y += messages;
     }
     snprintf(title, sizeof title, "Latency of a message, step %s", text(step, "name"));
-    bench_plot_write(out, &(struct bench_plot){ .title = title, .x_title = "ms", .y_title = "messages",
-                                                .lines = { { "messages", points, shown } }, .line_count = 1,
-                                                .log_x = true, .bars = true });
+    bench_plot_write(out, &(struct bench_plot){ .title = title,
+                                                .x_title = "ms",
+                                                .y_title = "messages",
+                                                .lines = { { "messages", points, shown } },
+                                                .line_count = 1,
+                                                .log_x = true,
+                                                .bars = true });
     free(points);
 }
 
@@ -214,15 +234,19 @@ static void plot_course(FILE *out, const json_t *course)
     }
     for (size_t i = 0; i < count; i++)
         rate[i] = (struct bench_point){ lines[0][i].x, number(json_array_get(course, i), "mb_per_s"), 0 };
-    bench_plot_write(out, &(struct bench_plot){ .title = "Latency over time, all steps", .x_title = "s since the bench began",
+    bench_plot_write(out, &(struct bench_plot){ .title = "Latency over time, all steps",
+                                                .x_title = "s since the bench began",
                                                 .y_title = "ms",
                                                 .lines = { { "p50", lines[0], (unsigned)count },
                                                            { "p99", lines[1], (unsigned)count },
                                                            { "max", lines[2], (unsigned)count } },
-                                                .line_count = 3, .log_y = true });
+                                                .line_count = 3,
+                                                .log_y = true });
     bench_plot_write(out, &(struct bench_plot){ .title = "Throughput over time, all steps",
-                                                .x_title = "s since the bench began", .y_title = "MB/s",
-                                                .lines = { { "MB/s", rate, (unsigned)count } }, .line_count = 1 });
+                                                .x_title = "s since the bench began",
+                                                .y_title = "MB/s",
+                                                .lines = { { "MB/s", rate, (unsigned)count } },
+                                                .line_count = 1 });
     for (unsigned k = 0; k < 3; k++)
         free(lines[k]);
     free(rate);
@@ -235,12 +259,13 @@ static void put_steps(FILE *out, const json_t *bench)
     const json_t *steps = json_object_get(bench, "steps");
     double knee = number(json_object_get(bench, "knee"), "step");
 
-    fputs("<h2>Steps</h2><div class='card box'><table class=fixed><thead><tr><th>connections<th class=num>let in"
-          "<th class=num>MB/s (95 %)<th class=num>messages/s<th class=num>passes<th class=num>SELECT p50 ms<th class=num>"
-          "SELECT p99 ms<th class=num>first byte p50 ms<th class=num>message p50 ms<th class=num>message p99 ms"
-          "<th class=num>client's processors<th class=num>waiting for one<th class=num>throttled<th class=num>errors"
-          "</thead><tbody>",
-          out);
+    fputs(
+        "<h2>Steps</h2><div class='card box'><table class=fixed><thead><tr><th>connections<th class=num>let in"
+        "<th class=num>MB/s (95 %)<th class=num>messages/s<th class=num>passes<th class=num>SELECT p50 ms<th class=num>"
+        "SELECT p99 ms<th class=num>first byte p50 ms<th class=num>message p50 ms<th class=num>message p99 ms"
+        "<th class=num>client's processors<th class=num>waiting for one<th class=num>throttled<th class=num>errors"
+        "</thead><tbody>",
+        out);
     for (size_t i = 0; i < json_array_size(steps); i++) {
         const json_t *step = json_array_get(steps, i), *client = json_object_get(step, "client");
         double half = maybe(step, "mb_per_s_half_width");
@@ -251,9 +276,10 @@ static void put_steps(FILE *out, const json_t *bench)
         fprintf(out, "<td class=num>%.0f<td class=num>%.1f", number(step, "connected"), number(step, "mb_per_s"));
         if (isfinite(half))
             fprintf(out, " ± %.1f", half);
-        fprintf(out, "<td class=num>%.0f<td class=num>%zu<td class=num>%.1f<td class=num>%.1f<td class=num>%.1f"
-                     "<td class=num>%.1f<td class=num>%.1f<td class=num>%.2f<td class=num>%.2f<td class=num>%.0f"
-                     "<td class=num>%.0f",
+        fprintf(out,
+                "<td class=num>%.0f<td class=num>%zu<td class=num>%.1f<td class=num>%.1f<td class=num>%.1f"
+                "<td class=num>%.1f<td class=num>%.1f<td class=num>%.2f<td class=num>%.2f<td class=num>%.0f"
+                "<td class=num>%.0f",
                 number(step, "messages_per_s"), json_array_size(json_object_get(step, "passes")),
                 number(latency(step, "select"), "p50"), number(latency(step, "select"), "p99"),
                 number(latency(step, "first_byte"), "p50"), number(latency(step, "message"), "p50"),
@@ -275,17 +301,24 @@ static void put_latency_row(FILE *out, const char *name, const json_t *l)
         return;
     fputs("<tr><td>", out);
     put(out, name);
-    fprintf(out, "<td class=num>%.1f<td class=num>%.1f<td class=num>%.1f<td class=num>%.1f<td class=num>%.1f<td class=num>%s",
-            number(l, "p50"), number(l, "p90"), number(l, "p99"), number(l, "p99.9"), number(l, "max"),
-            format_count((uint64_t)number(l, "count")).text);
+    fprintf(
+        out,
+        "<td class=num>%.1f<td class=num>%.1f<td class=num>%.1f<td class=num>%.1f<td class=num>%.1f<td class=num>%s",
+        number(l, "p50"), number(l, "p90"), number(l, "p99"), number(l, "p99.9"), number(l, "max"),
+        format_count((uint64_t)number(l, "count")).text);
 }
 
 static void put_latencies(FILE *out, const json_t *bench, const json_t *step)
 {
     static const char *const kinds[][2] = {
-        { "connect", "connect (DNS and TCP)" }, { "tls", "TLS handshake" }, { "login", "login" },
-        { "list", "LIST" }, { "select", "SELECT (EXAMINE)" }, { "first_byte", "first byte of a FETCH" },
-        { "message", "whole message" }, { "own_delay", "sent after it was due" },
+        { "connect", "connect (DNS and TCP)" },
+        { "tls", "TLS handshake" },
+        { "login", "login" },
+        { "list", "LIST" },
+        { "select", "SELECT (EXAMINE)" },
+        { "first_byte", "first byte of a FETCH" },
+        { "message", "whole message" },
+        { "own_delay", "sent after it was due" },
     };
     json_t *classes = json_object_get(step, "latency_by_size_ms"), *of;
     const char *name;
@@ -298,18 +331,22 @@ static void put_latencies(FILE *out, const json_t *bench, const json_t *step)
           out);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         put_latency_row(out, kinds[i][1], latency(step, kinds[i][0]));
-    json_object_foreach(classes, name, of) {
+    json_object_foreach(classes, name, of)
+    {
         snprintf(line, sizeof line, "message %.40s", name);
         put_latency_row(out, line, of);
     }
     fputs("</tbody></table></div>", out);
     if (number(json_object_get(bench, "asked"), "rate") > 0)
-        fprintf(out, "<p class='soft small'>Each message was asked for alone, %.0f a second, and is counted from when it was "
-                     "due, also where it could not be sent by then. ",
-                number(json_object_get(bench, "asked"), "rate"));
+        fprintf(
+            out,
+            "<p class='soft small'>Each message was asked for alone, %.0f a second, and is counted from when it was "
+            "due, also where it could not be sent by then. ",
+            number(json_object_get(bench, "asked"), "rate"));
     else
-        fprintf(out, "<p class='soft small'>A message is counted from when its FETCH was sent, which asks for up to %.0f "
-                     "messages, %.0f of them in flight, to its last byte. ",
+        fprintf(out,
+                "<p class='soft small'>A message is counted from when its FETCH was sent, which asks for up to %.0f "
+                "messages, %.0f of them in flight, to its last byte. ",
                 number(step, "per_fetch"), number(step, "depth"));
     fprintf(out, "Percentiles are at most %.1f %% too high.</p>\n",
             number(json_object_get(bench, "precision"), "latency_percent"));
@@ -322,7 +359,8 @@ void bench_page_write(FILE *out, const json_t *bench)
 
     step = json_array_get(steps, knee > 0 ? (size_t)knee : 0);
     fputs("<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n<meta name=viewport "
-          "content='width=device-width,initial-scale=1'>\n<meta http-equiv='Content-Security-Policy' content=\"default-src "
+          "content='width=device-width,initial-scale=1'>\n<meta http-equiv='Content-Security-Policy' "
+          "content=\"default-src "
           "'none'; style-src 'unsafe-inline'\">\n<title>How fast this source can be read</title>\n<style>",
           out);
     fputs(report_style, out);
@@ -342,7 +380,8 @@ void bench_page_write(FILE *out, const json_t *bench)
     put_steps(out, bench);
     put_latencies(out, bench, step);
     put_facts(out, bench);
-    fputs("</main>\n<footer class='soft small'>The interval is Student's, 95 %; p is Welch's t-test, two-sided.</footer>\n"
+    fputs("</main>\n<footer class='soft small'>The interval is Student's, 95 %; p is Welch's t-test, "
+          "two-sided.</footer>\n"
           "</body>\n</html>\n",
           out);
 }

@@ -1,4 +1,5 @@
-/* What `bench` measured as one self-contained HTML page: what it says, plots, tables; nothing is asked for from elsewhere. */
+/* What `bench` measured as one self-contained HTML page: what it says, plots, tables; nothing is asked for from
+ * elsewhere. */
 #ifndef ENGINE_CLI_BENCH_PAGE_H
 #define ENGINE_CLI_BENCH_PAGE_H
 

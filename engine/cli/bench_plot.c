@@ -187,8 +187,8 @@ static void curve(FILE *out, const struct bench_plot *p, unsigned k, const struc
         if (!shown(p, q))
             continue;
         if (half > 0)
-            fprintf(out, "<path class=s%u d=\"M%.1f %.1fV%.1fm-4 0h8M%.1f %.1fh8\"/>", k, at(x, q->x), at(y, q->y - half),
-                    at(y, q->y + half), at(x, q->x) - 4, at(y, q->y - half));
+            fprintf(out, "<path class=s%u d=\"M%.1f %.1fV%.1fm-4 0h8M%.1f %.1fh8\"/>", k, at(x, q->x),
+                    at(y, q->y - half), at(y, q->y + half), at(x, q->x) - 4, at(y, q->y - half));
         fprintf(out, "<circle class=d%u cx=%.1f cy=%.1f r=3 />", k, at(x, q->x), at(y, q->y));
     }
 }

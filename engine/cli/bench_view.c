@@ -60,8 +60,8 @@ static void paint(struct bench_view *v)
         char rate[64], name[80];
         const char *text = rate_text(&s, rate);
 
-        fprintf(v->out, "%-12s %*s %6u/%u%s\n", study_step_name(v->study, i, name), padding(text, 20) - 1, text, v->counts[i],
-                c->repeats, v->errors[i] ? "  with errors" : "");
+        fprintf(v->out, "%-12s %*s %6u/%u%s\n", study_step_name(v->study, i, name), padding(text, 20) - 1, text,
+                v->counts[i], c->repeats, v->errors[i] ? "  with errors" : "");
     }
     fprintf(v->out, "%s\n", v->line);
     fflush(v->out);
@@ -127,7 +127,8 @@ void bench_view_second(void *context, const struct read_bench_second *s)
     pthread_mutex_unlock(&v->lock);
 }
 
-void bench_view_ended(void *context, enum study_phase phase, unsigned step, unsigned repeat, const struct read_bench_result *r)
+void bench_view_ended(void *context, enum study_phase phase, unsigned step, unsigned repeat,
+                      const struct read_bench_result *r)
 {
     struct bench_view *v = context;
 
@@ -197,7 +198,8 @@ static void print_corpus(const struct study *s, unsigned accounts)
 {
     const struct corpus_shape *found = &s->corpus.found, *set = &s->set;
 
-    wrap("%u of %u account%s: %s messages, %s, in %s folders. Each step reads the same %s of them, %s, of %s accounts and "
+    wrap("%u of %u account%s: %s messages, %s, in %s folders. Each step reads the same %s of them, %s, of %s accounts "
+         "and "
          "%s folders (seed %llu); each message once a pass.",
          s->config.user_count, accounts, format_s(accounts), format_count(found->messages).text,
          format_bytes(found->bytes).text, format_count(found->folders).text, format_count(set->messages).text,
@@ -213,13 +215,15 @@ static void print_cold(const struct study *s)
 
     if (cold->messages == 0)
         return;
-    wrap("First reading, with %u connection%s: %.1f MB/s, %.0f messages/s; this is what the server does with mail that it "
+    wrap("First reading, with %u connection%s: %.1f MB/s, %.0f messages/s; this is what the server does with mail that "
+         "it "
          "may not have in memory (%s of the messages had been read by this bench before).",
          cold->connections, format_s(cold->connections), rate / 1e6, (double)cold->messages / cold->seconds,
          format_percent(cold->again, cold->messages).text);
     if (warm > 0 && rate > 0)
         wrap("The table below is of mail that was read before, most likely from the server's memory: with the same "
-             "connections %.1f times as fast.", warm / rate);
+             "connections %.1f times as fast.",
+             warm / rate);
 }
 
 static double quantile_ms(const struct hist *h, double percent)
@@ -268,7 +272,8 @@ static void print_ends(const struct study *s)
     }
     if (s->pass_count == 0)
         return;
-    wrap("%u of %u passes read the set to its end%s; %u ended before by their time or bytes, and read a part of it. %s of "
+    wrap("%u of %u passes read the set to its end%s; %u ended before by their time or bytes, and read a part of it. %s "
+         "of "
          "the messages had been read before.",
          s->pass_count - cut, s->pass_count,
          short_ones ? " (some within a quarter of their time: all the mail there is, or that was drawn)" : "", cut,
@@ -285,15 +290,15 @@ static void print_row(const char *name, const struct hist *h)
 {
     if (h->count == 0)
         return;
-    printf("%-21s %9.1f %9.1f %9.1f %9.1f %9.1f %8s\n", name, quantile_ms(h, 50), quantile_ms(h, 90), quantile_ms(h, 99),
-           quantile_ms(h, 99.9), (double)h->max / 1000, format_count(h->count).text);
+    printf("%-21s %9.1f %9.1f %9.1f %9.1f %9.1f %8s\n", name, quantile_ms(h, 50), quantile_ms(h, 90),
+           quantile_ms(h, 99), quantile_ms(h, 99.9), (double)h->max / 1000, format_count(h->count).text);
 }
 
 static void print_latencies(const struct study *s)
 {
     static const char *const names[READ_BENCH_LATENCIES] = {
-        "connect (DNS, TCP)", "TLS handshake", "login", "LIST", "SELECT", "first byte of a FETCH", "whole message",
-        "sent after it was due",
+        "connect (DNS, TCP)", "TLS handshake",         "login", "LIST", "SELECT", "first byte of a FETCH",
+        "whole message",      "sent after it was due",
     };
     unsigned step = s->knee.step >= 0 ? (unsigned)s->knee.step : 0;
     const struct read_bench_hists *h = &s->steps[step].total->latency;
@@ -312,7 +317,8 @@ static void print_latencies(const struct study *s)
     study_step_name(s, step, name);
     if (s->config.rate > 0)
         wrap("Of the step %s. Each message is asked for alone, at its time, and counted from when it was due. "
-             "Percentiles are at most %.1f %% too high.", name, 100.0 / (1 << HIST_SUB_BITS));
+             "Percentiles are at most %.1f %% too high.",
+             name, 100.0 / (1 << HIST_SUB_BITS));
     else
         wrap("Of the step %s. A message is counted from when its FETCH was sent, which asks for up to %u messages, %u "
              "of them in flight. Percentiles are at most %.1f %% too high.",

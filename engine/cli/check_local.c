@@ -16,10 +16,10 @@
 #include <sys/timex.h>
 #include <time.h>
 
-#define DISK_LEAST_BYTES 134217728u /* less is a full disk before the first body */
+#define DISK_LEAST_BYTES   134217728u /* less is a full disk before the first body */
 #define MEMORY_LEAST_BYTES 268435456u
-#define FILES_BESIDE     64u        /* that are no connections */
-#define LINE_MAX_BYTES   480 /* of a step's detail */
+#define FILES_BESIDE       64u /* that are no connections */
+#define LINE_MAX_BYTES     480 /* of a step's detail */
 
 struct local {
     const struct settings *settings;
@@ -127,10 +127,11 @@ static void look_at_disk(struct local *l, const struct spool_trial *trial)
     else if (coming <= trial->disk_free_bytes)
         snprintf(line + used, sizeof line - used, "; %s of mail are still to come", format_bytes(coming).text);
     else
-        snprintf(line + used, sizeof line - used,
-                 "; %s of mail are still to come: fetching waits for uploads when the spool is full, and fetch alone does "
-                 "not get through",
-                 format_bytes(coming).text);
+        snprintf(
+            line + used, sizeof line - used,
+            "; %s of mail are still to come: fetching waits for uploads when the spool is full, and fetch alone does "
+            "not get through",
+            format_bytes(coming).text);
     if (trial->disk_free_bytes < DISK_LEAST_BYTES)
         bad(l, "disk", EXIT_DISK, line, "The disk of the state folder is all but full.",
             "Free some gigabytes there, or name a state folder on another disk.");
@@ -154,12 +155,14 @@ static void look_at_files(struct local *l)
         good(l, "files", line);
         return;
     }
-    snprintf(line, sizeof line, "the limit of open files is %llu; %u connections need %u", (unsigned long long)limit.rlim_cur,
-             need - FILES_BESIDE, need);
-    snprintf(remedy, sizeof remedy, "Raise it before the start (ulimit -n %u, or LimitNOFILE=%u in a unit), or lower "
-                                    "connections in [source] and [target].",
+    snprintf(line, sizeof line, "the limit of open files is %llu; %u connections need %u",
+             (unsigned long long)limit.rlim_cur, need - FILES_BESIDE, need);
+    snprintf(remedy, sizeof remedy,
+             "Raise it before the start (ulimit -n %u, or LimitNOFILE=%u in a unit), or lower "
+             "connections in [source] and [target].",
              need, need);
-    bad(l, "files", EXIT_DISK, line, "Connections above the limit fail, and that looks like a fault of the server.", remedy);
+    bad(l, "files", EXIT_DISK, line, "Connections above the limit fail, and that looks like a fault of the server.",
+        remedy);
 }
 
 /* "MemAvailable:    1234 kB", or a number alone. */
@@ -198,13 +201,15 @@ static void look_at_memory(struct local *l)
         available = group;
         known = true;
     }
-    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && (!known || limit.rlim_cur < available)) {
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        (!known || limit.rlim_cur < available)) {
         available = limit.rlim_cur;
         known = true;
     }
     if (!known)
         return;
-    snprintf(line, sizeof line, "%s available; memory-max is %s", format_bytes(available).text, format_bytes(most).text);
+    snprintf(line, sizeof line, "%s available; memory-max is %s", format_bytes(available).text,
+             format_bytes(most).text);
     if (available >= MEMORY_LEAST_BYTES)
         good(l, "memory", line);
     else
@@ -227,7 +232,8 @@ static void look_at_clock(struct local *l)
     if (!localtime_r(&now, &tm) || strftime(local, sizeof local, "%Y-%m-%d %H:%M %Z (UTC%z)", &tm) == 0)
         return;
     used = (size_t)snprintf(line, sizeof line, "%s%s", local,
-                            kernel < 0 || kernel == TIME_ERROR ? "; nothing tells whether it is kept by NTP" : ", kept by NTP");
+                            kernel < 0 || kernel == TIME_ERROR ? "; nothing tells whether it is kept by NTP"
+                                                               : ", kept by NTP");
     if (w->set)
         snprintf(line + used, sizeof line - used, "; the window %02u:%02u-%02u:%02u is %s", w->opens_minute / 60,
                  w->opens_minute % 60, w->closes_minute / 60, w->closes_minute % 60,

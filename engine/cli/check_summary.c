@@ -17,16 +17,13 @@ static const struct {
     bool shared_only;
     const char *words;
 } common[] = {
-    { "TlsFailed", false,
-      "a certificate or TLS fault of the server, not of the users: mend it once, for all" },
+    { "TlsFailed", false, "a certificate or TLS fault of the server, not of the users: mend it once, for all" },
     { "ConnectFailed", false, "the server is not reached at all: look at host, port and firewall" },
-    { "TokenFailed", false,
-      "the application gets no token that is good: mend its registration once" },
+    { "TokenFailed", false, "the application gets no token that is good: mend its registration once" },
     { "PermissionMissing", true,
       "the application is let into no mailbox: Add-MailboxPermission has to be run for all of "
       "them" },
-    { "ImapDisabled", false,
-      "IMAP is off for all: look at the mailbox plan or the server's setting" },
+    { "ImapDisabled", false, "IMAP is off for all: look at the mailbox plan or the server's setting" },
     { "LoginFailed", true,
       "one secret signs in for all, and it is refused: look at the administrator's name, password "
       "and "
@@ -34,8 +31,7 @@ static const struct {
     { "LoginFailed", false,
       "not one password is taken: probably the form of the login name is wrong (user, or "
       "user@domain?), or the file of passwords is not this server's" },
-    { "AppPasswordRequired", false,
-      "this server takes app passwords or OAuth only: no normal password will do" },
+    { "AppPasswordRequired", false, "this server takes app passwords or OAuth only: no normal password will do" },
 };
 
 static const char *common_words(const char *type, bool shared)
@@ -58,7 +54,7 @@ static const char *single_words(const char *type)
 /* Of one side. shared: one secret, or one application, signs in for all users. False when no user
  * of this side was to be checked. */
 static bool check_judge(const struct check_result *results, size_t count, bool source, bool shared,
-                 struct check_verdict *v)
+                        struct check_verdict *v)
 {
     const struct check_result *first = NULL;
     size_t same = 0;
@@ -84,19 +80,15 @@ static bool check_judge(const struct check_result *results, size_t count, bool s
     v->server = v->failed > 0 && v->ok == 0 && same == v->failed && v->users > 1;
     if (v->failed == 0)
         snprintf(v->text, sizeof v->text, "%s: %s%zu user%s get%s through", side_name(source),
-                 v->users > 1 ? "all " : "", v->users, v->users > 1 ? "s" : "",
-                 v->users > 1 ? "" : "s");
+                 v->users > 1 ? "all " : "", v->users, v->users > 1 ? "s" : "", v->users > 1 ? "" : "s");
     else if (v->server)
-        snprintf(v->text, sizeof v->text,
-                 "%s: all %zu users that were tried fail alike (%s, %s): %s%s", side_name(source),
-                 v->failed, first->step, first->type, common_words(first->type, shared),
+        snprintf(v->text, sizeof v->text, "%s: all %zu users that were tried fail alike (%s, %s): %s%s",
+                 side_name(source), v->failed, first->step, first->type, common_words(first->type, shared),
                  v->not_tried ? "; the others were left alone, so that nobody is locked out" : "");
     else
-        snprintf(v->text, sizeof v->text,
-                 "%s: %zu of %zu user%s fail%s, %zu get%s through: look at %s%s", side_name(source),
-                 v->failed, v->users, format_s(v->users), v->failed == 1 ? "s" : "", v->ok,
-                 v->ok == 1 ? "s" : "",
-                 same == v->failed ? single_words(first->type) : "these users",
+        snprintf(v->text, sizeof v->text, "%s: %zu of %zu user%s fail%s, %zu get%s through: look at %s%s",
+                 side_name(source), v->failed, v->users, format_s(v->users), v->failed == 1 ? "s" : "", v->ok,
+                 v->ok == 1 ? "s" : "", same == v->failed ? single_words(first->type) : "these users",
                  v->not_tried ? "; the others were not tried" : "");
     return true;
 }
@@ -126,8 +118,7 @@ static void print_type(const struct check_result *results, size_t count, size_t 
     fprintf(out, "%s\n", all > NAMED_MAX ? ", ..." : "");
 }
 
-void check_print_summary(const struct check_result *results, size_t count, bool source, bool shared,
-                         FILE *out)
+void check_print_summary(const struct check_result *results, size_t count, bool source, bool shared, FILE *out)
 {
     struct check_verdict v;
 
@@ -139,15 +130,13 @@ void check_print_summary(const struct check_result *results, size_t count, bool 
             print_type(results, count, i, out);
 }
 
-json_t *check_summary_json(const struct check_result *results, size_t count, bool source,
-                           bool shared)
+json_t *check_summary_json(const struct check_result *results, size_t count, bool source, bool shared)
 {
     struct check_verdict v;
 
     if (!check_judge(results, count, source, shared, &v))
         return NULL;
-    return json_pack("{s:s,s:I,s:I,s:I,s:I,s:b,s:s}", "side", side_name(source), "users",
-                     (json_int_t)v.users, "ok", (json_int_t)v.ok, "failed", (json_int_t)v.failed,
-                     "not_tried", (json_int_t)v.not_tried, "server_fault", v.server, "text",
-                     v.text);
+    return json_pack("{s:s,s:I,s:I,s:I,s:I,s:b,s:s}", "side", side_name(source), "users", (json_int_t)v.users, "ok",
+                     (json_int_t)v.ok, "failed", (json_int_t)v.failed, "not_tried", (json_int_t)v.not_tried,
+                     "server_fault", v.server, "text", v.text);
 }

@@ -27,10 +27,8 @@ struct check_verdict {
 };
 
 /* A line or two for people; users that fail by the same type stand together. */
-void check_print_summary(const struct check_result *results, size_t count, bool source, bool shared,
-                         FILE *out);
+void check_print_summary(const struct check_result *results, size_t count, bool source, bool shared, FILE *out);
 /* {"side","users","ok","failed","not_tried","server_fault","text"}; NULL as check_judge's false. */
-json_t *check_summary_json(const struct check_result *results, size_t count, bool source,
-                           bool shared);
+json_t *check_summary_json(const struct check_result *results, size_t count, bool source, bool shared);
 
 #endif

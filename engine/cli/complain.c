@@ -31,7 +31,8 @@ int complain_of_state(const struct err *err)
 
 int complain_of_start(const struct err *err)
 {
-    return complain(err, err->origin == ERR_ORIGIN_TLS || err->origin == ERR_ORIGIN_CONFIG ? EXIT_BATCH_FILE : EXIT_DISK);
+    return complain(err,
+                    err->origin == ERR_ORIGIN_TLS || err->origin == ERR_ORIGIN_CONFIG ? EXIT_BATCH_FILE : EXIT_DISK);
 }
 
 int complain_not_there(const char *folder, int error)
@@ -55,8 +56,7 @@ int complain_unknown_user(struct slice user)
 
 int complain_of_file(const char *option, const char *file, int error)
 {
-    bool mistaken = error == ENOENT || error == ENOTDIR || error == EISDIR || error == EACCES ||
-                    error == ENAMETOOLONG;
+    bool mistaken = error == ENOENT || error == ENOTDIR || error == EISDIR || error == EACCES || error == ENAMETOOLONG;
 
     fprintf(stderr, "mailhaul: %s%s%s: %s\n", option ? option : "", option ? " " : "", file, strerror(error));
     return mistaken ? EXIT_USAGE : EXIT_DISK;

@@ -23,7 +23,6 @@ int complain_of_file(const char *option, const char *file, int error);
 /* A server could not be read at all. of: a user, or what was wanted of it; type: the report's. Prints the
  * error and what `address` (a user's) is to do; returns the exit code, EXIT_LOGIN_REFUSED or
  * EXIT_UNREACHABLE. */
-int complain_of_server(const char *of, const char *type, const char *address,
-                       const struct err *err);
+int complain_of_server(const char *of, const char *type, const char *address, const struct err *err);
 
 #endif

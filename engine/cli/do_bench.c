@@ -9,12 +9,12 @@
 #include "engine/cli/bench_page.h"
 #include "engine/cli/bench_view.h"
 #include "engine/cli/complain.h"
-#include "engine/cli/sandbox.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/json_out.h"
 #include "engine/cli/outfile.h"
 #include "engine/cli/progress.h"
+#include "engine/cli/sandbox.h"
 #include "engine/inspect/probe.h"
 #include "engine/move/batch.h"
 #include "engine/move/tokens.h"
@@ -95,7 +95,8 @@ static int write_page(const char *file, const json_t *bench)
     return outfile_end(&to, true, &err) ? EXIT_DONE : complain(&err, EXIT_DISK);
 }
 
-/* As it could be typed again, but for the values of --set, which may be secrets; the seed beside it makes it the same. */
+/* As it could be typed again, but for the values of --set, which may be secrets; the seed beside it makes it the same.
+ */
 static char *command_line(const struct opts *o)
 {
     char *line = mem_text("mailhaul"), *longer;
@@ -107,7 +108,8 @@ static char *command_line(const struct opts *o)
         if (set)
             value = strchr(word, '=');
         set = strcmp(word, "--set") == 0;
-        longer = mem_format("%s %.*s%s", line, value ? (int)(value + 1 - word) : (int)strlen(word), word, value ? "..." : "");
+        longer = mem_format("%s %.*s%s", line, value ? (int)(value + 1 - word) : (int)strlen(word), word,
+                            value ? "..." : "");
         free(line);
         line = longer;
     }
@@ -156,19 +158,25 @@ static int study_it(const struct opts *o, const struct visit_house *house, struc
 {
     const struct settings *s = house->settings;
     const struct settings_user **users;
-    unsigned wanted = o->all_users    ? (unsigned)s->user_count
-                      : o->accounts   ? o->accounts
+    unsigned wanted = o->all_users     ? (unsigned)s->user_count
+                      : o->accounts    ? o->accounts
                       : o->users.count ? (unsigned)s->user_count
-                                      : BENCH_ACCOUNTS_DEFAULT;
+                                       : BENCH_ACCOUNTS_DEFAULT;
     unsigned *chosen = mem_zero(s->user_count, sizeof *chosen);
     unsigned count = draw_accounts(study->config.seed, s, wanted, chosen);
-    struct draw_plan draw = { .house = house, .user_count = count, .seed = study->config.seed,
-                              .connections = LISTED_AT_ONCE, .loops = study->config.loops, .stop = listing_stops,
-                              .told = bench_view_listed, .context = view };
+    struct draw_plan draw = { .house = house,
+                              .user_count = count,
+                              .seed = study->config.seed,
+                              .connections = LISTED_AT_ONCE,
+                              .loops = study->config.loops,
+                              .stop = listing_stops,
+                              .told = bench_view_listed,
+                              .context = view };
     struct draw_result drawn;
     struct server server;
-    struct bench_whole whole = { .study = study, .draw = &drawn, .accounts = (unsigned)s->user_count,
-                                 .began_ms = now_wall_ms() };
+    struct bench_whole whole = {
+        .study = study, .draw = &drawn, .accounts = (unsigned)s->user_count, .began_ms = now_wall_ms()
+    };
     struct bench_server told = { &s->source, server.greeting, server.capabilities, server.tls };
     uint64_t began_ns = now_ns();
     char *line = NULL;

@@ -3,9 +3,9 @@
 #include "engine/cli/check_local.h"
 #include "engine/cli/check_summary.h"
 #include "engine/cli/complain.h"
-#include "engine/cli/sandbox.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/json_out.h"
+#include "engine/cli/sandbox.h"
 #include "engine/cli/unmatched.h"
 #include "engine/inspect/probe.h"
 #include "engine/move/login_guard.h"
@@ -48,7 +48,7 @@ struct check {
     json_t *steps, *warnings, *told[SIDE_COUNT];
     struct unmatched *unmatched; /* patterns that no folder has met so far */
     size_t listed;               /* mailboxes of the source whose folders were seen */
-    bool brief; /* many users: only what fails is printed */
+    bool brief;                  /* many users: only what fails is printed */
     bool refused, unreachable;
     int local; /* exit code of this machine's part */
 };
@@ -90,9 +90,8 @@ static void print_step(const struct target *t, const struct probe_step *step)
                t->user->email_address, step->detail);
         return;
     }
-    printf("%-6s  %-10s  %-4s  %7.1f ms  %s%s%s\n", side_name(t->side), step->step,
-           step->ok ? "ok" : "FAIL", step->ms, check->brief ? t->user->email_address : "",
-           check->brief ? ": " : "", step->detail);
+    printf("%-6s  %-10s  %-4s  %7.1f ms  %s%s%s\n", side_name(t->side), step->step, step->ok ? "ok" : "FAIL", step->ms,
+           check->brief ? t->user->email_address : "", check->brief ? ": " : "", step->detail);
     if (!step->ok)
         printf("        why: %s\n        do:  %s\n", step->cause, step->remedy);
 }
@@ -100,8 +99,8 @@ static void print_step(const struct target *t, const struct probe_step *step)
 static void add_json(struct check *check, const char *side, const char *user, const struct probe_step *step)
 {
     json_array_append_new(check->steps,
-                          json_pack("{s:s,s:s,s:s,s:b,s:f,s:s,s:o,s:s,s:s}", "side", side, "user", user, "step", step->step,
-                                    "ok", step->ok, "ms", step->ms, "detail", step->detail, "type",
+                          json_pack("{s:s,s:s,s:s,s:b,s:f,s:s,s:o,s:s,s:s}", "side", side, "user", user, "step",
+                                    step->step, "ok", step->ok, "ms", step->ms, "detail", step->detail, "type",
                                     step->ok ? json_null() : json_string(step->type), "cause", step->cause, "remedy",
                                     step->remedy));
 }
@@ -213,7 +212,9 @@ static void wait_told(void *context, const char *what, double seconds)
             e->port, login_of(t), seconds, what);
 }
 
-static const struct probe_events events = { .step = step_told, .waits = wait_told, .folders = folders_told, .done = probe_done };
+static const struct probe_events events = {
+    .step = step_told, .waits = wait_told, .folders = folders_told, .done = probe_done
+};
 
 static void start_again(void *context)
 {
@@ -232,8 +233,8 @@ static bool start_next(struct check *check)
         return true;
     }
     if (check->started_ms && now < check->started_ms + PROBE_EVERY_MS) {
-        loop_timer_set(check->reactor.loop, &check->again, check->started_ms + PROBE_EVERY_MS - now,
-                       start_again, check);
+        loop_timer_set(check->reactor.loop, &check->again, check->started_ms + PROBE_EVERY_MS - now, start_again,
+                       check);
         return false;
     }
     if (!login_guard_may_login(check->login_guard, t->side, &t->scout))
@@ -336,16 +337,15 @@ static void print_json(struct check *check, bool ok)
         if (one)
             json_array_append_new(summary, one);
     }
-    all = json_pack("{s:s,s:b,s:o,s:o,s:O}", "schema", "mailhaul.check.v1", "ok", ok, "steps",
-                    check->steps, "summary", summary, "warnings", check->warnings);
+    all = json_pack("{s:s,s:b,s:o,s:o,s:O}", "schema", "mailhaul.check.v1", "ok", ok, "steps", check->steps, "summary",
+                    summary, "warnings", check->warnings);
     json_out(all);
 }
 
 static int try_all(struct check *check)
 {
     const struct settings *settings = check->settings;
-    const bool shared[2] = { settings_admin_logs_in(&settings->source),
-                             settings_admin_logs_in(&settings->target) };
+    const bool shared[2] = { settings_admin_logs_in(&settings->source), settings_admin_logs_in(&settings->target) };
     int code;
 
     check->login_guard = login_guard_create(shared);

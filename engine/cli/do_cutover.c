@@ -87,7 +87,8 @@ static void found_init(struct found *f, const struct report *report, const json_
     names_index_init(&f->graded);
     for (i = 0; i < report->user_count; i++)
         (void)names_index_add_folded(&f->reported, slice_cstr(report->users[i].address), i);
-    json_array_foreach(f->grades, i, user) {
+    json_array_foreach(f->grades, i, user)
+    {
         const char *address = json_string_value(json_object_get(user, "address"));
 
         if (address)
@@ -146,8 +147,8 @@ static void tell_user(const struct report_user *user, const char *grade, struct 
     t->failed += user->state == USER_FAILED || (is_proved(user) && grade);
     t->doubted += user->state == USER_SYNCED_WITH_DOUBTS;
     t->open += user->state != USER_FAILED && user->state != USER_SYNCED_WITH_DOUBTS && !(is_proved(user) && grade);
-    printf("%-40s  not completed  %-11s  %s%s%s\n", user->address, grade ? grade : "not judged", user_state_name(user->state),
-           user->failure[0] ? ": " : "", user->failure);
+    printf("%-40s  not completed  %-11s  %s%s%s\n", user->address, grade ? grade : "not judged",
+           user_state_name(user->state), user->failure[0] ? ": " : "", user->failure);
 }
 
 static bool set_completed(const struct settings *s, struct found *found, struct err *err_r)
@@ -209,13 +210,11 @@ static int end_all(const struct settings *s, const json_t *grades, struct tally_
 static int conclude(const struct opts *o, const struct settings *s, const struct tally_of *t)
 {
     if (!o->quiet)
-        printf("%u of %zu user%s Completed. Nothing was changed at the source: there is nothing to roll back. Switch mail over "
+        printf("%u of %zu user%s Completed. Nothing was changed at the source: there is nothing to roll back. Switch "
+               "mail over "
                "(MX), and run again for what arrives late\n",
                t->completed, s->user_count, s->user_count == 1 ? " is" : "s are");
-    return t->failed    ? EXIT_FAILED_USERS
-           : t->open    ? EXIT_STOPPED
-           : t->doubted ? EXIT_DOUBTS
-                        : EXIT_DONE;
+    return t->failed ? EXIT_FAILED_USERS : t->open ? EXIT_STOPPED : t->doubted ? EXIT_DOUBTS : EXIT_DONE;
 }
 
 int do_cutover(const struct opts *o, const struct settings *settings)

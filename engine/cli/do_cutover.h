@@ -4,8 +4,8 @@
 
 #include "engine/cli/opts.h"
 
-/* Who is Synced and whose verify is Perfect or Good is Completed from then on, durably; later runs still take what arrives
- * late. Returns the exit code: 0 when each user asked for is Completed. */
+/* Who is Synced and whose verify is Perfect or Good is Completed from then on, durably; later runs still take what
+ * arrives late. Returns the exit code: 0 when each user asked for is Completed. */
 int do_cutover(const struct opts *o, const struct settings *settings);
 
 #endif

@@ -1,9 +1,9 @@
 #include "engine/cli/do_folders.h"
 
 #include "engine/cli/complain.h"
-#include "engine/cli/sandbox.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/json_out.h"
+#include "engine/cli/sandbox.h"
 #include "engine/inspect/tree.h"
 #include "engine/report/format.h"
 #include "io/stream.h"
@@ -22,9 +22,8 @@ static json_t *problems_of(const struct tree *tree, unsigned folder)
 
     for (unsigned i = 0; i < tree->problem_count; i++)
         if (tree->problems[i].folder == folder)
-            json_array_append_new(all, json_pack("{s:s,s:s,s:s}", "type", tree->problems[i].type,
-                                                 "text", tree->problems[i].text, "remedy",
-                                                 tree->problems[i].remedy));
+            json_array_append_new(all, json_pack("{s:s,s:s,s:s}", "type", tree->problems[i].type, "text",
+                                                 tree->problems[i].text, "remedy", tree->problems[i].remedy));
     return all;
 }
 
@@ -35,16 +34,15 @@ static void print_json(const struct settings_user *user, const struct tree *tree
     for (unsigned i = 0; i < tree->count; i++) {
         const struct tree_folder *f = &tree->folders[i];
 
-        json_array_append_new(
-            folders,
-            json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:b,s:o}", "source", text_of(f->names.name),
-                      "target", text_of(f->names.target_name), "role", f->names.role, "messages",
-                      (json_int_t)f->messages, "bytes", (json_int_t)f->bytes, "largest",
-                      (json_int_t)f->largest_bytes, "selectable", f->names.selectable, "excluded",
-                      f->names.excluded, "problems", problems_of(tree, i)));
+        json_array_append_new(folders,
+                              json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:b,s:o}", "source", text_of(f->names.name),
+                                        "target", text_of(f->names.target_name), "role", f->names.role, "messages",
+                                        (json_int_t)f->messages, "bytes", (json_int_t)f->bytes, "largest",
+                                        (json_int_t)f->largest_bytes, "selectable", f->names.selectable, "excluded",
+                                        f->names.excluded, "problems", problems_of(tree, i)));
     }
-    all = json_pack("{s:s,s:s,s:b,s:o}", "schema", "mailhaul.folders.v1", "user",
-                    user->email_address, "target_known", tree->target_known, "folders", folders);
+    all = json_pack("{s:s,s:s,s:b,s:o}", "schema", "mailhaul.folders.v1", "user", user->email_address, "target_known",
+                    tree->target_known, "folders", folders);
     json_out(all);
 }
 
@@ -65,8 +63,8 @@ static void print_text(const struct settings_user *user, const struct tree *tree
 {
     uint64_t messages = 0, bytes = 0;
 
-    printf("%s\n  %9s %10s %10s  %-9s %s\n", user->email_address, "messages", "size", "largest",
-           "role", "folder -> on the target");
+    printf("%s\n  %9s %10s %10s  %-9s %s\n", user->email_address, "messages", "size", "largest", "role",
+           "folder -> on the target");
     for (unsigned i = 0; i < tree->count; i++) {
         const struct tree_folder *f = &tree->folders[i];
 
@@ -86,8 +84,7 @@ static void print_text(const struct settings_user *user, const struct tree *tree
            format_s(tree->count));
 }
 
-static int show(const struct opts *o, const struct visit_house *house,
-                const struct settings_user *user)
+static int show(const struct opts *o, const struct visit_house *house, const struct settings_user *user)
 {
     bool with_target = settings_reaches_target(house->settings, user);
     struct tree tree;

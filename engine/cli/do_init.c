@@ -89,10 +89,7 @@ static bool is_exchange(const struct asking *a)
 
 static bool ask_all(struct asking *a, const struct opts *o)
 {
-    const char *preset = o->preset           ? o->preset
-                         : o->target_url     ? "imap"
-                         : o->tenant         ? "exchange-online"
-                                             : NULL;
+    const char *preset = o->preset ? o->preset : o->target_url ? "imap" : o->tenant ? "exchange-online" : NULL;
 
     if (!ask(a, o->source_url, "--source-url", "Source server, such as imaps://imap.example.edu", NULL, "source", "url",
              &a->source_url) ||
@@ -100,8 +97,8 @@ static bool ask_all(struct asking *a, const struct opts *o)
              a->terminal ? "exchange-online" : NULL, "target", "preset", &a->preset))
         return false;
     if (!is_exchange(a)) {
-        if (!ask(a, o->target_url, "--target-url", "Target server, such as imaps://imap.new.example", NULL, "target", "url",
-                 &a->target_url))
+        if (!ask(a, o->target_url, "--target-url", "Target server, such as imaps://imap.new.example", NULL, "target",
+                 "url", &a->target_url))
             return false;
     } else if (!ask(a, o->tenant, "--tenant", "Tenant, such as contoso.onmicrosoft.com", NULL, "target", "tenant",
                     &a->tenant) ||
@@ -164,8 +161,12 @@ static int told_written(int written, const char *path, const char *what)
 
 static bool write_all(const struct asking *a, bool *new_users_r)
 {
-    const struct init_answers answers = { .users = a->users, .source_url = a->source_url, .target_url = a->target_url,
-                                          .exchange = is_exchange(a), .tenant = a->tenant, .client_id = a->client_id,
+    const struct init_answers answers = { .users = a->users,
+                                          .source_url = a->source_url,
+                                          .target_url = a->target_url,
+                                          .exchange = is_exchange(a),
+                                          .tenant = a->tenant,
+                                          .client_id = a->client_id,
                                           .secret_file = a->secret_file };
     char *users = config_text_beside(a->batch_file, slice_cstr(a->users));
     char *powershell = powershell_name(a->batch_file);
@@ -202,8 +203,8 @@ static int check(const struct opts *o)
     struct err err;
     int code;
 
-    if (!load_settings(&asked, (struct load_need){ .users = true, .source = true, .target = true, .any_shard = true }, NULL,
-                       &settings, &warnings, &err)) {
+    if (!load_settings(&asked, (struct load_need){ .users = true, .source = true, .target = true, .any_shard = true },
+                       NULL, &settings, &warnings, &err)) {
         code = load_complain(&err);
     } else {
         for (size_t i = 0; i < warnings.count && !o->quiet; i++)

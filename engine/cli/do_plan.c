@@ -1,11 +1,11 @@
 #include "engine/cli/do_plan.h"
 
 #include "engine/cli/complain.h"
-#include "engine/cli/sandbox.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/plan.h"
 #include "engine/cli/plan_split.h"
+#include "engine/cli/sandbox.h"
 #include "engine/cli/unmatched.h"
 #include "engine/move/batch.h"
 #include "engine/report/format.h"
@@ -51,8 +51,7 @@ static bool ask_targets(struct plan *plan, const struct settings *settings, stru
     bool ok;
 
     stream_resolver_start();
-    ok = visit_house_open(&house, settings, err_r) &&
-         survey_run(&house, reachable, told, stopping, &a, err_r);
+    ok = visit_house_open(&house, settings, err_r) && survey_run(&house, reachable, told, stopping, &a, err_r);
     visit_house_close(&house);
     stream_resolver_stop();
     if (ok && a.failed)
@@ -60,8 +59,7 @@ static bool ask_targets(struct plan *plan, const struct settings *settings, stru
     return ok && !a.failed;
 }
 
-static bool meet_the_others(struct plan *plan, const struct settings *settings, bool all,
-                            struct err *err_r)
+static bool meet_the_others(struct plan *plan, const struct settings *settings, bool all, struct err *err_r)
 {
     bool ok = true;
 
@@ -71,7 +69,8 @@ static bool meet_the_others(struct plan *plan, const struct settings *settings, 
     return ok;
 }
 
-/* Whoever could not be planned is taken for an average mailbox; where it ended early, or saw nobody, that says nothing. */
+/* Whoever could not be planned is taken for an average mailbox; where it ended early, or saw nobody, that says nothing.
+ */
 static bool is_to_divide(const struct opts *o, const struct plan *plan)
 {
     return o->split && !plan->why_ended && plan->unplanned < plan->settings->user_count;
@@ -87,8 +86,7 @@ static bool tell(struct spool *spool, const struct settings *settings, const str
     struct err err;
     bool ok;
 
-    ok = plan_open(&plan, spool, settings, looks, why_ended, &err) &&
-         meet_the_others(&plan, settings, !ask, &err) &&
+    ok = plan_open(&plan, spool, settings, looks, why_ended, &err) && meet_the_others(&plan, settings, !ask, &err) &&
          (!ask || ask_targets(&plan, settings, &err)) && plan_read(&plan, &err) &&
          (!is_to_divide(o, &plan) || plan_split(&plan, o->split, &split, &err));
     if (split.shares)
@@ -123,8 +121,8 @@ static int conclude(const struct batch_result *result)
                 result->stop_reason ? result->stop_reason : "some users were left out");
         return EXIT_STOPPED;
     case BATCH_WITH_FAILURES:
-        fprintf(stderr, "mailhaul: %u user%s could not be planned; the plan says why\n",
-                result->failed, format_s(result->failed));
+        fprintf(stderr, "mailhaul: %u user%s could not be planned; the plan says why\n", result->failed,
+                format_s(result->failed));
         return EXIT_FAILED_USERS;
     case BATCH_SYNCED:
     case BATCH_WITH_DOUBTS: /* of the last run; a plan says what is there */
@@ -161,8 +159,8 @@ int do_plan(const struct opts *o, const struct settings *settings)
         /* First, for the plan has them in its JSON. */
         if (code != EXIT_DISK && !unmatched_tell(config.spool, settings, o->quiet ? NULL : stderr, &err))
             code = complain_of_state(&err);
-        if (code != EXIT_DISK && !tell(config.spool, settings, o, config.looks, result.stop_reason,
-                                       !o->source && !nobody))
+        if (code != EXIT_DISK &&
+            !tell(config.spool, settings, o, config.looks, result.stop_reason, !o->source && !nobody))
             code = EXIT_DISK;
     }
     free(config.looks);

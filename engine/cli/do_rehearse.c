@@ -1,10 +1,10 @@
 #include "engine/cli/do_rehearse.h"
 
-#include "engine/rehearsal/exo.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/json_out.h"
 #include "engine/cli/load.h"
+#include "engine/rehearsal/exo.h"
 #include "io/base/mem.h"
 #include "io/base/secret.h"
 
@@ -64,14 +64,12 @@ static bool secret_drawn(struct rehearsal *r, struct err *err_r)
     unsigned char bytes[48];
 
     if (RAND_bytes(bytes, sizeof bytes) != 1)
-        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_OS, 0,
-                       "no random numbers to be had");
+        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_OS, 0, "no random numbers to be had");
     for (unsigned i = 0; i < 32; i++)
         snprintf(r->secret + 2 * i, 3, "%02x", bytes[i]);
-    snprintf(r->client, sizeof r->client,
-             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", bytes[32], bytes[33],
-             bytes[34], bytes[35], bytes[36], bytes[37], bytes[38], bytes[39], bytes[40], bytes[41], bytes[42],
-             bytes[43], bytes[44], bytes[45], bytes[46], bytes[47]);
+    snprintf(r->client, sizeof r->client, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+             bytes[32], bytes[33], bytes[34], bytes[35], bytes[36], bytes[37], bytes[38], bytes[39], bytes[40],
+             bytes[41], bytes[42], bytes[43], bytes[44], bytes[45], bytes[46], bytes[47]);
     secret_wipe(bytes, sizeof bytes);
     return true;
 }
@@ -104,8 +102,7 @@ static void name_state(struct rehearsal *r, const char *batch_file)
     add(r, "batch.state=%.*s.rehearsal.state", (int)name.size, name.data);
 }
 
-static bool server_started(struct rehearsal *r, const struct settings_list *wishes,
-                           struct err *err_r)
+static bool server_started(struct rehearsal *r, const struct settings_list *wishes, struct err *err_r)
 {
     struct exo_config *config = mem_zero(1, sizeof *config);
     bool ok = true;
@@ -151,14 +148,12 @@ static void tell(const struct opts *o, const struct exo_stats *s)
 
     if (o->json) {
         json_t *all = json_pack(
-            "{s:s,s:f,s:I,s:I,s:f,s:f,s:I,s:f,s:I,s:I,s:I,s:f}", "schema", "mailhaul.rehearse.v1",
-            "seconds", s->seconds, "messages", (json_int_t)s->appends, "bytes",
-            (json_int_t)s->append_bytes, "messages_per_s", (double)s->appends / s->seconds,
-            "gb_per_hour", (double)s->append_bytes / 1e9 / hours, "throttled",
-            (json_int_t)s->throttled, "throttled_per_minute",
-            (double)s->throttled * 60 / s->seconds, "violations",
-            (json_int_t)(s->violations + s->violations_tenant), "connects", (json_int_t)s->connects,
-            "connections_max", (json_int_t)s->connections_max, "jain", s->jain);
+            "{s:s,s:f,s:I,s:I,s:f,s:f,s:I,s:f,s:I,s:I,s:I,s:f}", "schema", "mailhaul.rehearse.v1", "seconds",
+            s->seconds, "messages", (json_int_t)s->appends, "bytes", (json_int_t)s->append_bytes, "messages_per_s",
+            (double)s->appends / s->seconds, "gb_per_hour", (double)s->append_bytes / 1e9 / hours, "throttled",
+            (json_int_t)s->throttled, "throttled_per_minute", (double)s->throttled * 60 / s->seconds, "violations",
+            (json_int_t)(s->violations + s->violations_tenant), "connects", (json_int_t)s->connects, "connections_max",
+            (json_int_t)s->connections_max, "jain", s->jain);
 
         json_out(all);
         return;
@@ -167,18 +162,16 @@ static void tell(const struct opts *o, const struct exo_stats *s)
            "  took            %llu messages, %.1f MB in %.0f s: %.1f messages/s, %.2f GB an hour\n"
            "  throttle answers %llu (%.2f a minute); sent before a wait was over: %llu\n"
            "  connections     %llu at most, %llu in all; fairness over mailboxes %.2f\n",
-           (unsigned long long)s->appends, (double)s->append_bytes / 1e6, s->seconds,
-           (double)s->appends / s->seconds, (double)s->append_bytes / 1e9 / hours,
-           (unsigned long long)s->throttled, (double)s->throttled * 60 / s->seconds,
-           (unsigned long long)(s->violations + s->violations_tenant),
+           (unsigned long long)s->appends, (double)s->append_bytes / 1e6, s->seconds, (double)s->appends / s->seconds,
+           (double)s->append_bytes / 1e9 / hours, (unsigned long long)s->throttled,
+           (double)s->throttled * 60 / s->seconds, (unsigned long long)(s->violations + s->violations_tenant),
            (unsigned long long)s->connections_max, (unsigned long long)s->connects, s->jain);
 }
 
 static bool prepared(const struct opts *o, struct rehearsal *r, struct err *err_r)
 {
-    struct load_need first = { .local = true, .other_target = true }, whole = {
-        .users = true, .source = true, .target = true, .other_target = true
-    };
+    struct load_need first = { .local = true, .other_target = true },
+                     whole = { .users = true, .source = true, .target = true, .other_target = true };
     struct settings *wishes = NULL;
     bool ok;
 
@@ -218,8 +211,7 @@ int do_rehearse(const struct opts *o, const struct settings *settings)
             fprintf(stderr, "mailhaul: warning: %s\n", r.warnings.items[i]);
         code = do_run_beside(o, r.settings, r.folder);
         exo_stats(r.exo, &stats);
-        if (code == EXIT_DONE || code == EXIT_STOPPED || code == EXIT_FAILED_USERS ||
-            code == EXIT_DOUBTS)
+        if (code == EXIT_DONE || code == EXIT_STOPPED || code == EXIT_FAILED_USERS || code == EXIT_DOUBTS)
             tell(o, &stats);
     }
     exo_stop(&r.exo);

@@ -1,10 +1,10 @@
 #include "engine/cli/do_report.h"
 
 #include "engine/cli/complain.h"
-#include "engine/cli/sandbox.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/export.h"
 #include "engine/cli/outfile.h"
+#include "engine/cli/sandbox.h"
 #include "engine/cli/states.h"
 #include "engine/inspect/fetcher.h"
 #include "engine/report/format.h"
@@ -23,8 +23,7 @@
 
 static bool color(const struct opts *o)
 {
-    return o->color == OPTS_ALWAYS ||
-           (o->color == OPTS_AUTO && isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
+    return o->color == OPTS_ALWAYS || (o->color == OPTS_AUTO && isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
 }
 
 /* Of standard output. */
@@ -136,8 +135,7 @@ int do_report(const struct opts *o, const struct settings *settings)
     if (code == EXIT_DONE && (o->json || o->text || (!o->html_file && !o->csv_file))) {
         /* A program reads JSON; a person at a terminal, or who asks for it, gets what a person can read. */
         if (o->text || (!o->json && isatty(STDOUT_FILENO)))
-            code = report_write_terminal(report, &style, stdout, &err) ? EXIT_DONE
-                                                                       : complain(&err, EXIT_DISK);
+            code = report_write_terminal(report, &style, stdout, &err) ? EXIT_DONE : complain(&err, EXIT_DISK);
         else
             code = write_json(&report);
     }
@@ -155,9 +153,8 @@ struct origin {
     struct fetcher *fetcher;
 };
 
-static bool fetch_body(void *context, const struct user_record *user,
-                       const struct folder_record *folder, const struct message_record *message,
-                       export_sink *sink, void *sink_context, struct err *err_r)
+static bool fetch_body(void *context, const struct user_record *user, const struct folder_record *folder,
+                       const struct message_record *message, export_sink *sink, void *sink_context, struct err *err_r)
 {
     struct origin *origin = context;
 
@@ -170,9 +167,8 @@ static bool fetch_body(void *context, const struct user_record *user,
                                                        .delimiter = (char)folder->delimiter,
                                                        .uidvalidity = folder->uidvalidity,
                                                        .uid = message->uid,
-                                                       .expected_bytes = message->body_bytes
-                                                                             ? message->body_bytes
-                                                                             : message->listed_bytes },
+                                                       .expected_bytes = message->body_bytes ? message->body_bytes
+                                                                                             : message->listed_bytes },
                                 sink, sink_context, err_r);
     }
     return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
@@ -184,8 +180,7 @@ static bool origin_open(struct origin *origin, const struct settings *settings, 
     origin->settings = settings;
     origin->open = true;
     stream_resolver_start();
-    return visit_house_open(&origin->house, settings, err_r) &&
-           fetcher_create(&origin->house, &origin->fetcher, err_r);
+    return visit_house_open(&origin->house, settings, err_r) && fetcher_create(&origin->house, &origin->fetcher, err_r);
 }
 
 static void origin_close(struct origin *origin)
@@ -198,11 +193,11 @@ static void origin_close(struct origin *origin)
 }
 
 /* What came of it, and of whom nothing could. */
-static int tell_export(const struct opts *o, const struct export_options *options,
-                       const struct export_result *r)
+static int tell_export(const struct opts *o, const struct export_options *options, const struct export_result *r)
 {
-    static const char *const words[] = { [EXPORT_SKIPPED] = "was skipped", [EXPORT_FAILED] = "failed",
-                                         [EXPORT_ALL] = "was found" };
+    static const char *const words[] = {
+        [EXPORT_SKIPPED] = "was skipped", [EXPORT_FAILED] = "failed", [EXPORT_ALL] = "was found"
+    };
     int code = EXIT_DONE;
 
     for (unsigned i = 0; i < options->user_count; i++)
@@ -213,7 +208,7 @@ static int tell_export(const struct opts *o, const struct export_options *option
         return code;
     }
     if (r->written == 0 && r->without_body == 0 && r->users_known) {
-        fprintf(stderr, "mailhaul: nothing to export: no message of %s %s", 
+        fprintf(stderr, "mailhaul: nothing to export: no message of %s %s",
                 r->users_known == 1 ? "this user" : "these users", words[options->what]);
         if (r->unlisted)
             fprintf(stderr, ", but for %llu in excluded folders that were only counted",
@@ -224,12 +219,10 @@ static int tell_export(const struct opts *o, const struct export_options *option
                 (unsigned long long)r->written, format_s(r->written), format_bytes(r->bytes).text, r->users,
                 r->users_known, format_s(r->users_known), o->to);
         if (r->unlisted)
-            fprintf(stderr,
-                    "mailhaul: %llu more in excluded folders %s only counted, and not exported\n",
+            fprintf(stderr, "mailhaul: %llu more in excluded folders %s only counted, and not exported\n",
                     (unsigned long long)r->unlisted, r->unlisted == 1 ? "was" : "were");
         if (r->without_body)
-            fprintf(stderr,
-                    "mailhaul: %llu more %s in index.csv only, without %s body\n",
+            fprintf(stderr, "mailhaul: %llu more %s in index.csv only, without %s body\n",
                     (unsigned long long)r->without_body, r->without_body == 1 ? "is" : "are",
                     r->without_body == 1 ? "its" : "their");
     }

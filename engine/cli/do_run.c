@@ -2,17 +2,17 @@
 
 #include "engine/cli/ahead.h"
 #include "engine/cli/complain.h"
-#include "engine/cli/sandbox.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/folded.h"
-#include "engine/cli/notify.h"
 #include "engine/cli/live.h"
+#include "engine/cli/notify.h"
+#include "engine/cli/sandbox.h"
 #include "engine/cli/unmatched.h"
+#include "engine/folders/names_index.h"
 #include "engine/move/batch.h"
 #include "engine/report/format.h"
 #include "engine/report/report.h"
 #include "engine/report/status.h"
-#include "engine/folders/names_index.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #define LEFT_SHOWN 5u
-#define TICK_MS 200
+#define TICK_MS    200
 
 static volatile sig_atomic_t status_wanted, interrupts;
 
@@ -166,9 +166,11 @@ static int exit_of(const struct opts *o, const struct batch_result *r)
             return EXIT_STOPPED;
         }
         if (r->stop_reason == batch_stop_paused) {
-            fprintf(stderr, "mailhaul: %u user%s paused, and all else that was asked for is done; mailhaul user resume ADDRESS, "
-                            "then run again\n",
-                    r->paused, r->paused == 1 ? " is" : "s are");
+            fprintf(
+                stderr,
+                "mailhaul: %u user%s paused, and all else that was asked for is done; mailhaul user resume ADDRESS, "
+                "then run again\n",
+                r->paused, r->paused == 1 ? " is" : "s are");
             return EXIT_STOPPED;
         }
         fprintf(stderr, "mailhaul: stopped early (%s)%s; run again to go on\n",

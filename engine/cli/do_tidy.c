@@ -5,11 +5,11 @@
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/states.h"
+#include "engine/failure/advice.h"
 #include "engine/move/batch.h"
 #include "engine/move/tidy.h"
 #include "engine/report/emit.h"
 #include "engine/report/format.h"
-#include "engine/failure/advice.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>
@@ -111,8 +111,8 @@ static void unseen_told(void *context, const struct settings_user *user, const c
         t->refused += strcmp(type, "LoginFailed") == 0;
     }
     if (!t->json)
-        printf("%s  %s%scould not be looked at: %s: %s\n    do: %s\n", u->address, u->folder, folder ? ": " : "", u->type,
-               u->text, advice_find(u->type)->remedy);
+        printf("%s  %s%scould not be looked at: %s: %s\n    do: %s\n", u->address, u->folder, folder ? ": " : "",
+               u->type, u->text, advice_find(u->type)->remedy);
 }
 
 static void end_json(struct tidied *t, const struct tidy_result *r)
@@ -166,10 +166,12 @@ static int find_folders(const struct opts *o, const struct settings *settings, s
 
 static int one_state(const struct settings *settings, const char *folder, struct tidied *t, struct tidy_result *r)
 {
-    struct spool_config config = { .folder = folder, .budget_bytes = settings->spool_max_bytes,
+    struct spool_config config = { .folder = folder,
+                                   .budget_bytes = settings->spool_max_bytes,
                                    .key = settings->spool_key };
-    struct tidy_config tidy = { .settings = settings, .removes = t->removes, .copy = copy_told, .unseen = unseen_told,
-                                .context = t };
+    struct tidy_config tidy = {
+        .settings = settings, .removes = t->removes, .copy = copy_told, .unseen = unseen_told, .context = t
+    };
     struct spool *spool;
     struct err err;
     bool ok;

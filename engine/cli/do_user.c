@@ -12,7 +12,7 @@
 
 struct search {
     const struct settings_list *names; /* the one asked for */
-    char *address; /* of whom it is; NULL: not found */
+    char *address;                     /* of whom it is; NULL: not found */
     bool several;
 };
 
@@ -45,8 +45,9 @@ static enum wish wish_of(const char *what)
 
 static void tell(const struct opts *o, const char *address, enum wish before, enum wish wish, bool at_work)
 {
-    static const char *const done[] = { [WISH_NONE] = "is in the batch again", [WISH_PAUSED] = "is paused",
-                                        [WISH_DROPPED] = "is dropped" };
+    static const char *const done[] = {
+        [WISH_NONE] = "is in the batch again", [WISH_PAUSED] = "is paused", [WISH_DROPPED] = "is dropped"
+    };
 
     if (o->quiet)
         return;

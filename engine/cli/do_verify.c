@@ -2,15 +2,15 @@
 
 #include "engine/cli/ahead.h"
 #include "engine/cli/complain.h"
-#include "engine/cli/sandbox.h"
 #include "engine/cli/do_run.h"
 #include "engine/cli/exits.h"
+#include "engine/cli/sandbox.h"
 #include "engine/cli/states.h"
+#include "engine/failure/advice.h"
 #include "engine/inspect/verify.h"
 #include "engine/move/batch.h"
 #include "engine/report/emit.h"
 #include "engine/report/format.h"
-#include "engine/failure/advice.h"
 #include "engine/settings/side.h"
 #include "io/team.h"
 
@@ -112,34 +112,34 @@ static void user_text(const struct verify_user *u)
         return;
     }
     if (u->compared == 0 && u->complete) {
-        printf("  %-11s  %s at the source; %s\n", verify_grade_name(u->grade),
-               format_count(u->source).text, not_begun);
+        printf("  %-11s  %s at the source; %s\n", verify_grade_name(u->grade), format_count(u->source).text, not_begun);
         fflush(stdout);
         return;
     }
-    printf("  %-11s  %s at the source, %s on the target",
-           verify_grade_name(u->grade), format_count(u->source).text, format_count(u->target).text);
+    printf("  %-11s  %s at the source, %s on the target", verify_grade_name(u->grade), format_count(u->source).text,
+           format_count(u->target).text);
     if (u->skipped)
         printf(", %s skipped by policy", format_count(u->skipped).text);
     if (u->fresh)
         printf(", %s came since the last run", format_count(u->fresh).text);
     if (u->missing || u->doubled)
-        printf("; %s MISSING, %s DOUBLED", format_count(u->missing).text,
-               format_count(u->doubled).text);
+        printf("; %s MISSING, %s DOUBLED", format_count(u->missing).text, format_count(u->doubled).text);
     if (u->flags + u->date + u->content)
-        printf("; differing: %s flags, %s date, %s content", format_count(u->flags).text,
-               format_count(u->date).text, format_count(u->content).text);
+        printf("; differing: %s flags, %s date, %s content", format_count(u->flags).text, format_count(u->date).text,
+               format_count(u->content).text);
     printf("; %s bod%s compared\n", format_count(u->bodies).text, u->bodies == 1 ? "y" : "ies");
     if (u->unjudged)
         printf("    %s not judged: of a folder no run has begun with it yet, of a message a server gives no text; "
-               "`mailhaul run`, then verify again\n", format_count(u->unjudged).text);
+               "`mailhaul run`, then verify again\n",
+               format_count(u->unjudged).text);
     if (!u->complete)
-        printf("    not read whole: %s: %s%s\n    do: %s\n", u->type, where(u),
-               err_line(&u->err, line, sizeof line), advice_find(u->type)->remedy);
+        printf("    not read whole: %s: %s%s\n    do: %s\n", u->type, where(u), err_line(&u->err, line, sizeof line),
+               advice_find(u->type)->remedy);
     if (u->late)
-        printf("    %s of the doubled %s of a message that was sent again, as no look had found it (LateCopy): `mailhaul tidy` "
-               "lists %s, and removes what is this program's own\n", format_count(u->late).text,
-               u->late == 1 ? "is" : "are each", u->late == 1 ? "it" : "them");
+        printf("    %s of the doubled %s of a message that was sent again, as no look had found it (LateCopy): "
+               "`mailhaul tidy` "
+               "lists %s, and removes what is this program's own\n",
+               format_count(u->late).text, u->late == 1 ? "is" : "are each", u->late == 1 ? "it" : "them");
     if (u->doubts)
         printf("    %u doubt%s left by the runs, so this cannot be Perfect: `mailhaul report` names %s\n", u->doubts,
                u->doubts == 1 ? " was" : "s were", u->doubts == 1 ? "it" : "them");
@@ -152,12 +152,11 @@ static void user_text(const struct verify_user *u)
             printf("    %-10s %s, the whole folder\n", verify_what_name(d->what), d->folder);
     }
     if (u->difference_count > LINES_A_USER || u->more)
-        printf(
-            "    and %s more; --json lists up to %u\n",
-            format_count(u->difference_count + u->more -
-                         (u->difference_count < LINES_A_USER ? u->difference_count : LINES_A_USER))
-                .text,
-            VERIFY_DIFFERENCES_MAX);
+        printf("    and %s more; --json lists up to %u\n",
+               format_count(u->difference_count + u->more -
+                            (u->difference_count < LINES_A_USER ? u->difference_count : LINES_A_USER))
+                   .text,
+               VERIFY_DIFFERENCES_MAX);
     fflush(stdout);
 }
 
@@ -179,8 +178,7 @@ static void told(void *context, const struct verify_user *u)
     v->unjudged += u->unjudged;
     v->fresh += u->fresh;
     v->unread += !u->complete;
-    v->unreachable += !u->complete &&
-                      (strcmp(u->type, "ConnectFailed") == 0 || strcmp(u->type, "TlsFailed") == 0);
+    v->unreachable += !u->complete && (strcmp(u->type, "ConnectFailed") == 0 || strcmp(u->type, "TlsFailed") == 0);
     v->refused += !u->complete && strcmp(u->type, "LoginFailed") == 0;
     if (v->json)
         user_json(&v->emit, u);
@@ -204,8 +202,8 @@ static void summarize(const struct verified *v)
     if (v->unseen + v->grades[VERIFY_NOT_JUDGED] < v->users)
         printf("; of %s message%s at the source %s %s missing and %s doubled, %s differ%s",
                format_count(v->source).text, format_s(v->source), format_count(v->missing).text,
-               v->missing == 1 ? "is" : "are", format_count(v->doubled).text,
-               format_count(v->differing).text, v->differing == 1 ? "s" : "");
+               v->missing == 1 ? "is" : "are", format_count(v->doubled).text, format_count(v->differing).text,
+               v->differing == 1 ? "s" : "");
     if (v->unjudged)
         printf("; %s %s not judged", format_count(v->unjudged).text, v->unjudged == 1 ? "was" : "were");
     if (v->fresh)
@@ -216,9 +214,7 @@ static void summarize(const struct verified *v)
 int do_verify(const struct opts *o, const struct settings *settings)
 {
     struct verified v = { .json = o->json };
-    struct verify_config config = {
-        .settings = settings, .sample = o->sample, .told = told, .context = &v
-    };
+    struct verify_config config = { .settings = settings, .sample = o->sample, .told = told, .context = &v };
     struct err err;
     struct states s;
     unsigned users;
@@ -256,8 +252,8 @@ int do_verify(const struct opts *o, const struct settings *settings)
         summarize(&v);
     }
     if (users < settings->user_count || batch_stopping(NULL)) {
-        fprintf(stderr, "mailhaul: stopped early; %u of %zu user%s looked at\n", users,
-                settings->user_count, settings->user_count == 1 ? " was" : "s were");
+        fprintf(stderr, "mailhaul: stopped early; %u of %zu user%s looked at\n", users, settings->user_count,
+                settings->user_count == 1 ? " was" : "s were");
         return EXIT_STOPPED;
     }
     if (users && v.unreachable == users)

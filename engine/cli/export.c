@@ -1,9 +1,9 @@
 #include "engine/cli/export.h"
 
 #include "engine/cli/export_file.h"
+#include "engine/message/header.h"
 #include "engine/report/folders.h"
 #include "engine/report/table.h"
-#include "engine/message/header.h"
 #include "io/base/buf.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -16,8 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHUNK 4096u             /* messages whose records and notes are in memory at once */
-#define HEADER_BYTES 32768u     /* of a body that are searched for Subject and Message-ID */
+#define CHUNK        4096u  /* messages whose records and notes are in memory at once */
+#define HEADER_BYTES 32768u /* of a body that are searched for Subject and Message-ID */
 
 struct entry {
     struct message_record message;
@@ -28,7 +28,8 @@ struct type_of {
     char type[40];
 };
 
-struct export {
+struct export
+{
     const struct export_options *options;
     struct export_result *result;
     struct reader *reader;
@@ -40,7 +41,7 @@ struct export {
     char user_folder[160];
     struct type_of *types;
     unsigned type_count;
-    char (*names)[200];         /* taken folder names */
+    char(*names)[200]; /* taken folder names */
     unsigned name_count;
     bool user_has_any;
     /* of the folder */
@@ -50,14 +51,13 @@ struct export {
     /* of the message */
     const struct message_record *message;
     struct buf header;
-    bool sink_failed;           /* the fault is ours, not the message's */
+    bool sink_failed; /* the fault is ours, not the message's */
     char reason[300];
 };
 
 /* --- reading --- */
 
-static bool each_entry(void *context, const struct message_record *m,
-                       const struct message_note *note)
+static bool each_entry(void *context, const struct message_record *m, const struct message_note *note)
 {
     struct export *x = context;
     struct entry *e = &x->entries[x->entry_count++];
@@ -77,8 +77,7 @@ static bool each_failure(void *context, const struct failure_record *f)
         return true;
     x->types = mem_resize(x->types, x->type_count + 1u, sizeof *x->types);
     x->types[x->type_count] = (struct type_of){ f->folder, f->uid, "" };
-    err_printable(x->types[x->type_count].type, sizeof x->types->type, f->type,
-                  strnlen(f->type, sizeof f->type));
+    err_printable(x->types[x->type_count].type, sizeof x->types->type, f->type, strnlen(f->type, sizeof f->type));
     x->type_count++;
     return true;
 }
@@ -193,11 +192,9 @@ static void index_row(struct export *x, const struct entry *e, bool written)
     report_csv_field(x->index, x->user.address, false);
     report_csv_field(x->index, x->folder->source_name, false);
     fprintf(x->index, "%" PRIu32 ",", m->uid);
-    report_csv_field(x->index,
-                     slice_cstr(m->date_known
-                                    ? now_rfc3339(m->date_seconds * 1000, stamp, sizeof stamp)
-                                    : e->note.date),
-                     false);
+    report_csv_field(
+        x->index, slice_cstr(m->date_known ? now_rfc3339(m->date_seconds * 1000, stamp, sizeof stamp) : e->note.date),
+        false);
     report_csv_field(x->index, slice_cstr(subject), false);
     report_csv_field(x->index, slice_cstr(id), false);
     fprintf(x->index, "%s,", state_word(m->state));
@@ -232,8 +229,7 @@ static bool message(struct export *x, const struct entry *e, bool *user_over_r, 
 
         if (!export_file_begin(&x->file, m, ++x->number, err_r))
             return false;
-        good = m->body ? from_spool(x, m, &err)
-                       : o->fetch_body(o->context, &x->user, x->folder, m, sink, x, &err);
+        good = m->body ? from_spool(x, m, &err) : o->fetch_body(o->context, &x->user, x->folder, m, sink, x, &err);
         if (good) {
             if (!export_file_end(&x->file, err_r))
                 return false;
@@ -247,9 +243,8 @@ static bool message(struct export *x, const struct entry *e, bool *user_over_r, 
                 return false;
             }
             *user_over_r = err.scope == ERR_SCOPE_ACCOUNT;
-            snprintf(x->reason + strlen(x->reason), sizeof x->reason - strlen(x->reason),
-                     "%snot exported: %s", x->reason[0] ? "; " : "",
-                     err_line(&err, line, sizeof line));
+            snprintf(x->reason + strlen(x->reason), sizeof x->reason - strlen(x->reason), "%snot exported: %s",
+                     x->reason[0] ? "; " : "", err_line(&err, line, sizeof line));
         }
     }
     if (written) {
@@ -270,9 +265,7 @@ static unsigned wanted(enum export_what what)
 
     for (int s = MESSAGE_FOUND; s < MESSAGE_STATE_COUNT; s++)
         all |= 1u << s;
-    return what == EXPORT_SKIPPED ? 1u << MESSAGE_SKIPPED
-           : what == EXPORT_FAILED ? 1u << MESSAGE_FAILED
-                                   : all;
+    return what == EXPORT_SKIPPED ? 1u << MESSAGE_SKIPPED : what == EXPORT_FAILED ? 1u << MESSAGE_FAILED : all;
 }
 
 static bool folder(struct export *x, bool *user_over_r, struct err *err_r)
@@ -285,8 +278,7 @@ static bool folder(struct export *x, bool *user_over_r, struct err *err_r)
         unsigned count;
 
         x->entry_count = 0;
-        if (!reader_notes(x->reader, x->user.id, x->folder->folder, states, (uint32_t)from,
-                          each_entry, x, err_r))
+        if (!reader_notes(x->reader, x->user.id, x->folder->folder, states, (uint32_t)from, each_entry, x, err_r))
             return false;
         count = x->entry_count;
         if (count == 0)
@@ -326,8 +318,7 @@ static bool user(struct export *x, unsigned shard, struct err *err_r)
     if (mkdirat(x->file.root, safe, 0700) == 0) {
         snprintf(x->user_folder, sizeof x->user_folder, "%s", safe);
     } else {
-        snprintf(x->user_folder, sizeof x->user_folder, "%.130s~%u.%" PRIu32, safe, shard + 1,
-                 x->user.id);
+        snprintf(x->user_folder, sizeof x->user_folder, "%.130s~%u.%" PRIu32, safe, shard + 1, x->user.id);
         if (mkdirat(x->file.root, x->user_folder, 0700) != 0) {
             err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "mkdir");
             return err_doing(err_r, "mkdir %s", x->user_folder);
@@ -371,10 +362,8 @@ static bool each_user(void *context, const struct user_record *record)
         return true;
     found->rows = mem_resize(found->rows, found->count + 1u, sizeof *found->rows);
     found->rows[found->count] = *record;
-    found->rows[found->count].address =
-        slice_of(slice_dup(record->address), record->address.size);
-    found->rows[found->count].user_name =
-        slice_of(slice_dup(record->user_name), record->user_name.size);
+    found->rows[found->count].address = slice_of(slice_dup(record->address), record->address.size);
+    found->rows[found->count].user_name = slice_of(slice_dup(record->user_name), record->user_name.size);
     found->rows[found->count++].opaque = slice_of(NULL, 0);
     return true;
 }
@@ -437,8 +426,7 @@ static bool root_opened(struct export *x, struct err *err_r)
         return err_doing(err_r, "make --to %s", to);
     }
     x->file.root = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (x->file.root >= 0 &&
-        (fstat(x->file.root, &st) != 0 || st.st_uid != geteuid())) {
+    if (x->file.root >= 0 && (fstat(x->file.root, &st) != 0 || st.st_uid != geteuid())) {
         err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_OS, EPERM,
                 "the folder is another user's; name one that does not exist yet");
         return err_doing(err_r, "export --to %s", to);
@@ -480,8 +468,7 @@ static bool open_root(struct export *x, struct err *err_r)
 static bool finish(struct export *x, struct err *err_r)
 {
     /* One flush of the file system instead of one a message. */
-    if (fflush(x->index) != 0 || ferror(x->index) || fsync(fileno(x->index)) != 0 ||
-        syncfs(x->file.root) != 0)
+    if (fflush(x->index) != 0 || ferror(x->index) || fsync(fileno(x->index)) != 0 || syncfs(x->file.root) != 0)
         return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "flush the export");
     return true;
 }

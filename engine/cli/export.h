@@ -15,7 +15,8 @@
 enum export_format { EXPORT_MAILDIR, EXPORT_MBOX, EXPORT_EML };
 enum export_what { EXPORT_SKIPPED, EXPORT_FAILED, EXPORT_ALL };
 
-/* Takes the next piece of a body; one without data says that what was given before is void. False (with err_r) when it could not be written: stop then. */
+/* Takes the next piece of a body; one without data says that what was given before is void. False (with err_r) when it
+ * could not be written: stop then. */
 typedef bool export_sink(void *sink_context, struct slice bytes, struct err *err_r);
 
 struct export_options {
@@ -28,18 +29,17 @@ struct export_options {
     /* Gives a body that is not in the spool to sink, in pieces of any size, and returns when all was
      * given. False: err_r says why this message could not be had; scope RUN or ACCOUNT ends the
      * export or the user's part. NULL: such messages are only listed in the index. */
-    bool (*fetch_body)(void *context, const struct user_record *user,
-                       const struct folder_record *folder, const struct message_record *message,
-                       export_sink *sink, void *sink_context, struct err *err_r);
+    bool (*fetch_body)(void *context, const struct user_record *user, const struct folder_record *folder,
+                       const struct message_record *message, export_sink *sink, void *sink_context, struct err *err_r);
     void *context;
 };
 
 struct export_result {
-    uint64_t written, bytes;   /* messages and their raw bytes */
-    uint64_t without_body;     /* listed in the index only */
-    uint64_t unlisted;         /* in excluded folders, of which only the count is known */
-    unsigned users;            /* that had anything to export */
-    unsigned users_known;      /* in the spools, or of options->users those that are */
+    uint64_t written, bytes; /* messages and their raw bytes */
+    uint64_t without_body;   /* listed in the index only */
+    uint64_t unlisted;       /* in excluded folders, of which only the count is known */
+    unsigned users;          /* that had anything to export */
+    unsigned users_known;    /* in the spools, or of options->users those that are */
 };
 
 /* Errors: PERMANENT/RUN origin OS (EEXIST when the folder is not empty), or as reader's. What was

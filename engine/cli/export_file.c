@@ -48,8 +48,7 @@ static bool make_folder(struct export_file *f, struct err *err_r)
         return true;
     switch (f->format) {
     case EXPORT_MAILDIR:
-        if (!make(f, "", err_r) || !make(f, "/cur", err_r) || !make(f, "/new", err_r) ||
-            !make(f, "/tmp", err_r))
+        if (!make(f, "", err_r) || !make(f, "/cur", err_r) || !make(f, "/new", err_r) || !make(f, "/tmp", err_r))
             return false;
         break;
     case EXPORT_EML:
@@ -108,8 +107,7 @@ static bool raw(struct export_file *f, struct slice bytes, struct err *err_r)
     return true;
 }
 
-bool export_file_begin(struct export_file *f, const struct message_record *m, uint64_t number,
-                       struct err *err_r)
+bool export_file_begin(struct export_file *f, const struct message_record *m, uint64_t number, struct err *err_r)
 {
     char flags[8], line[96];
     time_t seconds = m->date_known ? (time_t)m->date_seconds : 0;
@@ -129,8 +127,8 @@ bool export_file_begin(struct export_file *f, const struct message_record *m, ui
     case EXPORT_MAILDIR:
         maildir_flags(m->flags, flags);
         snprintf(f->temporary, sizeof f->temporary, "%.550s/tmp/%" PRIu64, f->folder, number);
-        snprintf(f->path, sizeof f->path, "%.500s/cur/%" PRId64 ".U%" PRIu32 "N%" PRIu64 ".mailhaul:2,%s",
-                 f->folder, m->date_known ? m->date_seconds : 0, m->uid, number, flags);
+        snprintf(f->path, sizeof f->path, "%.500s/cur/%" PRId64 ".U%" PRIu32 "N%" PRIu64 ".mailhaul:2,%s", f->folder,
+                 m->date_known ? m->date_seconds : 0, m->uid, number, flags);
         f->fd = create(f, f->temporary, err_r);
         return f->fd >= 0;
     case EXPORT_EML:
@@ -221,8 +219,7 @@ bool export_file_end(struct export_file *f, struct err *err_r)
     }
     good = flush(f, err_r);
     if (good && f->date_seconds != INT64_MIN) {
-        struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
-                                     { .tv_sec = (time_t)f->date_seconds } };
+        struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = (time_t)f->date_seconds } };
 
         /* Only a convenience: some file systems cannot hold every date. */
         if (futimens(f->fd, times) != 0)
@@ -233,8 +230,7 @@ bool export_file_end(struct export_file *f, struct err *err_r)
         good = failed(err_r, "close", f->path);
     } else if (good) {
         f->fd = -1;
-        if (f->temporary[0] &&
-            renameat2(f->root, f->temporary, f->root, f->path, RENAME_NOREPLACE) != 0 &&
+        if (f->temporary[0] && renameat2(f->root, f->temporary, f->root, f->path, RENAME_NOREPLACE) != 0 &&
             (errno != EINVAL || renameat(f->root, f->temporary, f->root, f->path) != 0))
             good = failed(err_r, "rename", f->path);
     }
@@ -246,8 +242,8 @@ bool export_file_end(struct export_file *f, struct err *err_r)
 void export_file_abandon(struct export_file *f)
 {
     if (f->format == EXPORT_MBOX) {
-        if (f->fd >= 0 && (ftruncate(f->fd, (off_t)f->mbox_start) != 0 ||
-                           lseek(f->fd, (off_t)f->mbox_start, SEEK_SET) < 0))
+        if (f->fd >= 0 &&
+            (ftruncate(f->fd, (off_t)f->mbox_start) != 0 || lseek(f->fd, (off_t)f->mbox_start, SEEK_SET) < 0))
             errno = 0; /* half a message stays; the index does not name it */
     } else {
         if (f->fd >= 0)

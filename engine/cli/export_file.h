@@ -5,15 +5,15 @@
 
 #include "engine/cli/export.h"
 
-#define EXPORT_PATH_BYTES 600u
+#define EXPORT_PATH_BYTES  600u
 #define EXPORT_PIECE_BYTES 65536u
 
 struct export_file {
     enum export_format format;
-    int root;                   /* DIR */
+    int root;                       /* DIR */
     char folder[EXPORT_PATH_BYTES]; /* below root: "user", "user/.Folder", "user/Folder(.mbox)" */
-    bool made;                  /* the folder's directories or file are there */
-    int mbox;                   /* open mbox of this folder, or -1 */
+    bool made;                      /* the folder's directories or file are there */
+    int mbox;                       /* open mbox of this folder, or -1 */
     /* the message being written */
     int fd;
     int64_t mbox_start;
@@ -23,8 +23,8 @@ struct export_file {
     size_t piece_size;
     uint64_t bytes;
     bool line_start, held_cr;
-    unsigned quotes;            /* '>' at the start of the line, held back */
-    unsigned from_matched;      /* of "From " behind them */
+    unsigned quotes;       /* '>' at the start of the line, held back */
+    unsigned from_matched; /* of "From " behind them */
 };
 
 /* path below root; the folder itself is made with its first message. */

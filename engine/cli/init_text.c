@@ -55,9 +55,19 @@ static const char *answer_to(const struct init_answers *a, const char *section, 
 /* Tokens are no matter of a server that takes passwords. */
 static bool is_beside_the_point(const struct init_answers *a, const struct config_key_info *key)
 {
-    static const char *const oauth[] = { "tenant", "client-id", "client-secret-file", "certificate", "key", "signing",
-                                         "refresh-token-file", "device-code", "device-url", "service-account-file",
-                                         "cloud", "token-url", "scope" };
+    static const char *const oauth[] = { "tenant",
+                                         "client-id",
+                                         "client-secret-file",
+                                         "certificate",
+                                         "key",
+                                         "signing",
+                                         "refresh-token-file",
+                                         "device-code",
+                                         "device-url",
+                                         "service-account-file",
+                                         "cloud",
+                                         "token-url",
+                                         "scope" };
     static const char *const imap[] = { "admin-user", "login-form", "admin-password-file", "password-command", "auth" };
     bool cloud = strcmp(key->section, "target") == 0 && a->exchange;
 
@@ -139,7 +149,8 @@ static void write_quoted(FILE *out, const char *text)
 void init_write_powershell(const struct init_answers *a, FILE *out)
 {
     fputs("# Once, in Exchange Online PowerShell, as an administrator of the tenant.\n"
-          "# The object ID is that of the ENTERPRISE application (Entra admin centre, Enterprise applications, Overview),\n"
+          "# The object ID is that of the ENTERPRISE application (Entra admin centre, Enterprise applications, "
+          "Overview),\n"
           "# not that of the app registration.\n"
           "$application = ",
           out);
@@ -155,9 +166,10 @@ void init_write_powershell(const struct init_answers *a, FILE *out)
           "Import-Csv ",
           out);
     write_quoted(out, a->users);
-    fputs(" | ForEach-Object {\n"
-          "  Add-MailboxPermission -Identity $_.EmailAddress -User $object -AccessRights FullAccess -AutoMapping $false\n"
-          "  Set-CASMailbox -Identity $_.EmailAddress -ImapEnabled $true\n"
-          "}\n",
-          out);
+    fputs(
+        " | ForEach-Object {\n"
+        "  Add-MailboxPermission -Identity $_.EmailAddress -User $object -AccessRights FullAccess -AutoMapping $false\n"
+        "  Set-CASMailbox -Identity $_.EmailAddress -ImapEnabled $true\n"
+        "}\n",
+        out);
 }

@@ -10,9 +10,9 @@
 
 /* Borrowed; NULL: not given. */
 struct init_answers {
-    const char *users;      /* as the batch file names it */
+    const char *users; /* as the batch file names it */
     const char *source_url, *target_url;
-    bool exchange;          /* the target is Exchange Online */
+    bool exchange; /* the target is Exchange Online */
     const char *tenant, *client_id, *secret_file;
 };
 

@@ -73,8 +73,7 @@ static bool prepare(struct listen *l, const char *address, struct err *err_r)
            listen_address_bind(&l->address, &l->socket, err_r);
 }
 
-bool listen_open(const char *address, const struct settings *settings, struct listen **listen_r,
-                 struct err *err_r)
+bool listen_open(const char *address, const struct settings *settings, struct listen **listen_r, struct err *err_r)
 {
     struct listen *l = mem_zero(1, sizeof *l);
 
@@ -117,14 +116,12 @@ static bool is_basic(struct slice base64, struct slice token)
 
 static bool knows_token(const struct listen *l, struct MHD_Connection *c)
 {
-    const char *said =
-        MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+    const char *said = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
     struct slice all = slice_cstr(said ? said : ""), token = secret_peek(l->settings->listen_token);
 
     if (slice_starts_nocase(all, SLICE("Bearer ")))
         return same_secret(slice_trim(slice_from(all, 7)), token);
-    return slice_starts_nocase(all, SLICE("Basic ")) &&
-           is_basic(slice_trim(slice_from(all, 6)), token);
+    return slice_starts_nocase(all, SLICE("Basic ")) && is_basic(slice_trim(slice_from(all, 6)), token);
 }
 
 /* What is reached from elsewhere has names that are not known here; there the token keeps others'
@@ -153,15 +150,13 @@ static enum MHD_Result reply(struct MHD_Connection *c, const struct answer *a)
         { "X-Content-Type-Options", "nosniff" },
         { "Referrer-Policy", "no-referrer" },
         { "Cross-Origin-Resource-Policy", "same-origin" },
-        { "Content-Security-Policy",
-          "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-          "frame-ancestors 'none'; base-uri 'none'; form-action 'none'" },
+        { "Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+                                     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'" },
     };
     /* The library promises to change nothing of a persistent text. */
     struct MHD_Response *r =
         a->made ? MHD_create_response_from_buffer(a->size, a->made, MHD_RESPMEM_MUST_FREE)
-                : MHD_create_response_from_buffer(strlen(a->text), (void *)a->text,
-                                                  MHD_RESPMEM_PERSISTENT);
+                : MHD_create_response_from_buffer(strlen(a->text), (void *)a->text, MHD_RESPMEM_PERSISTENT);
     enum MHD_Result result = MHD_NO;
 
     if (!r)
@@ -170,8 +165,7 @@ static enum MHD_Result reply(struct MHD_Connection *c, const struct answer *a)
     for (unsigned i = 0; i < sizeof headers / sizeof *headers; i++)
         (void)MHD_add_response_header(r, headers[i][0], headers[i][1]);
     if (a->status == MHD_HTTP_UNAUTHORIZED)
-        (void)MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
-                                      "Basic realm=\"mailhaul\"");
+        (void)MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Basic realm=\"mailhaul\"");
     if (a->status == MHD_HTTP_METHOD_NOT_ALLOWED)
         (void)MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
     result = MHD_queue_response(c, a->status, r);
@@ -187,8 +181,7 @@ static enum MHD_Result refuse(struct MHD_Connection *c, unsigned status, const c
 }
 
 /* Made out of the sample; memory that cannot be had ends the answer, not the run. */
-static enum MHD_Result made(struct MHD_Connection *c, const struct progress_look *look,
-                            const char *type,
+static enum MHD_Result made(struct MHD_Connection *c, const struct progress_look *look, const char *type,
                             void (*write)(const struct progress_look *look, FILE *out))
 {
     struct answer a = { .status = MHD_HTTP_OK, .type = type };
@@ -221,14 +214,11 @@ static enum MHD_Result answer(struct listen *l, struct MHD_Connection *c, const 
     enum MHD_Result result;
 
     if (strcmp(path, "/") == 0)
-        return reply(
-            c, &(struct answer){ MHD_HTTP_OK, "text/html; charset=utf-8", listen_page, NULL, 0 });
+        return reply(c, &(struct answer){ MHD_HTTP_OK, "text/html; charset=utf-8", listen_page, NULL, 0 });
     if (strcmp(path, "/live.js") == 0)
-        return reply(c, &(struct answer){ MHD_HTTP_OK, "text/javascript; charset=utf-8",
-                                          listen_script, NULL, 0 });
+        return reply(c, &(struct answer){ MHD_HTTP_OK, "text/javascript; charset=utf-8", listen_script, NULL, 0 });
     if (strcmp(path, "/live.css") == 0)
-        return reply(
-            c, &(struct answer){ MHD_HTTP_OK, "text/css; charset=utf-8", report_style, NULL, 0 });
+        return reply(c, &(struct answer){ MHD_HTTP_OK, "text/css; charset=utf-8", report_style, NULL, 0 });
     look = mem_zero(1, sizeof *look);
     progress_look(l->progress, look);
     if (strcmp(path, "/healthz") == 0)
@@ -243,9 +233,8 @@ static enum MHD_Result answer(struct listen *l, struct MHD_Connection *c, const 
     return result;
 }
 
-static enum MHD_Result handle(void *context, struct MHD_Connection *c, const char *path,
-                              const char *method, const char *version, const char *body,
-                              size_t *body_size, void **state)
+static enum MHD_Result handle(void *context, struct MHD_Connection *c, const char *path, const char *method,
+                              const char *version, const char *body, size_t *body_size, void **state)
 {
     struct listen *l = context;
 
@@ -277,8 +266,7 @@ static void complain(void *context, const char *format, va_list args)
 
 void listen_start(struct listen *l, struct progress *progress)
 {
-    unsigned flags =
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | (l->certificate ? MHD_USE_TLS : 0);
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | (l->certificate ? MHD_USE_TLS : 0);
     struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_MEM_CERT, 0, l->certificate },
         { MHD_OPTION_HTTPS_MEM_KEY, 0, l->key },
@@ -287,21 +275,19 @@ void listen_start(struct listen *l, struct progress *progress)
 
     l->progress = progress;
     l->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, l, MHD_OPTION_EXTERNAL_LOGGER, complain, NULL,
-        MHD_OPTION_LISTEN_SOCKET, l->socket, MHD_OPTION_CONNECTION_LIMIT, CLIENTS_MAX,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CLIENT_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-        IDLE_S, MHD_OPTION_ARRAY, l->certificate ? tls : tls + 2, MHD_OPTION_END);
+        flags, 0, NULL, NULL, handle, l, MHD_OPTION_EXTERNAL_LOGGER, complain, NULL, MHD_OPTION_LISTEN_SOCKET,
+        l->socket, MHD_OPTION_CONNECTION_LIMIT, CLIENTS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CLIENT_BYTES,
+        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_ARRAY, l->certificate ? tls : tls + 2, MHD_OPTION_END);
     if (!l->daemon) {
-        log_line(LOG_WARN, "listen.off", "why=%s",
-                 "the HTTP server does not start; is the certificate one?");
+        log_line(LOG_WARN, "listen.off", "why=%s", "the HTTP server does not start; is the certificate one?");
         return;
     }
     l->socket = -1;
     if (l->address.is_unix)
         log_line(LOG_INFO, "listen.on", "socket=%s", l->address.at.local.sun_path);
     else
-        log_line(LOG_INFO, "listen.on", "url=%s://%s:%u/", l->certificate ? "https" : "http",
-                 l->address.host, l->address.port);
+        log_line(LOG_INFO, "listen.on", "url=%s://%s:%u/", l->certificate ? "https" : "http", l->address.host,
+                 l->address.port);
 }
 
 void listen_stop(struct listen **listen)

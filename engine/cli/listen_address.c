@@ -14,8 +14,8 @@
 
 static bool refuse(const char *text, struct err *err_r)
 {
-    return config_refuse(err_r, CONFIG_EXIT_BATCH,
-                         "listen %.100s: expected 127.0.0.1:PORT, [::1]:PORT or unix:PATH", text);
+    return config_refuse(err_r, CONFIG_EXIT_BATCH, "listen %.100s: expected 127.0.0.1:PORT, [::1]:PORT or unix:PATH",
+                         text);
 }
 
 static bool unix_path(const char *text, struct listen_address *a, struct err *err_r)
@@ -23,8 +23,7 @@ static bool unix_path(const char *text, struct listen_address *a, struct err *er
     const char *path = text + strlen("unix:");
 
     if (*path == '\0' || strlen(path) >= sizeof a->at.local.sun_path)
-        return config_refuse(err_r, CONFIG_EXIT_BATCH,
-                             "listen %.100s: a socket's path has 1 to %zu bytes", text,
+        return config_refuse(err_r, CONFIG_EXIT_BATCH, "listen %.100s: a socket's path has 1 to %zu bytes", text,
                              sizeof a->at.local.sun_path - 1);
     a->at.local.sun_family = AF_UNIX;
     memcpy(a->at.local.sun_path, path, strlen(path) + 1);
@@ -72,8 +71,7 @@ bool listen_address_parse(const char *text, struct listen_address *a, struct err
     if (slice_starts(all, SLICE("unix:")))
         return unix_path(text, a, err_r);
     if (!colon || !slice_u32(slice_cstr(colon + 1), &port) || port > 65535 ||
-        (size_t)(colon - text) >= sizeof a->host ||
-        !numeric(slice_first(all, (size_t)(colon - text)), port, a))
+        (size_t)(colon - text) >= sizeof a->host || !numeric(slice_first(all, (size_t)(colon - text)), port, a))
         return refuse(text, err_r);
     a->port = port;
     return true;
@@ -94,8 +92,7 @@ static bool make_room(const struct listen_address *a, struct err *err_r)
         close(fd);
     if (alive)
         return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, EADDRINUSE, "listen");
-    return unlink(a->at.local.sun_path) == 0 ||
-           err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "listen");
+    return unlink(a->at.local.sun_path) == 0 || err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "listen");
 }
 
 bool listen_address_bind(struct listen_address *a, int *socket_r, struct err *err_r)
@@ -109,9 +106,8 @@ bool listen_address_bind(struct listen_address *a, int *socket_r, struct err *er
     fd = socket(a->at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && !a->is_unix)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (fd < 0 || bind(fd, &a->at.any, a->size) != 0 ||
-        (a->is_unix && chmod(a->at.local.sun_path, 0600) != 0) || listen(fd, BACKLOG) != 0 ||
-        getsockname(fd, (struct sockaddr *)&got, &size) != 0) {
+    if (fd < 0 || bind(fd, &a->at.any, a->size) != 0 || (a->is_unix && chmod(a->at.local.sun_path, 0600) != 0) ||
+        listen(fd, BACKLOG) != 0 || getsockname(fd, (struct sockaddr *)&got, &size) != 0) {
         error = errno;
         if (fd >= 0)
             close(fd);

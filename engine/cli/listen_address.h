@@ -24,12 +24,10 @@ struct listen_address {
 };
 
 /* Errors: PERMANENT/RUN, origin CONFIG, with what was expected. */
-bool listen_address_parse(const char *text, struct listen_address *address_r,
-                          struct err *err_r) ERR_CHECK;
+bool listen_address_parse(const char *text, struct listen_address *address_r, struct err *err_r) ERR_CHECK;
 /* The socket, listening; *address gets the port that it has. A socket file that nobody listens at
  * is replaced; a new one has mode 0600. Errors: PERMANENT/RUN, origin OS. */
-bool listen_address_bind(struct listen_address *address, int *socket_r,
-                         struct err *err_r) ERR_CHECK;
+bool listen_address_bind(struct listen_address *address, int *socket_r, struct err *err_r) ERR_CHECK;
 /* Is host, of a request's Host field, one by which this computer's own browser means it? A name
  * that somebody else's server resolved to 127.0.0.1 is none (DNS rebinding). */
 bool listen_address_is_meant(const struct listen_address *address, const char *host);

@@ -17,8 +17,7 @@ _Static_assert(PROGRESS_ACTIVE >= BATCH_VIEW_SHOW_MAX && PROGRESS_FAILURES >= BA
 static void silence(const uint64_t silent_ms[SIDE_COUNT], uint32_t silent_s_r[2])
 {
     for (unsigned side = 0; side < SIDE_COUNT; side++)
-        silent_s_r[side] =
-            silent_ms[side] >= STALL_SLOW_MS ? (uint32_t)(silent_ms[side] / 1000) : 0;
+        silent_s_r[side] = silent_ms[side] >= STALL_SLOW_MS ? (uint32_t)(silent_ms[side] / 1000) : 0;
 }
 
 static void translate(const struct batch_view *b, struct progress_view *v)
@@ -88,12 +87,10 @@ static enum progress_mode mode_of(const struct opts *o)
     return o->quiet ? PROGRESS_NONE : progress_mode_for(stderr, words[o->progress]);
 }
 
-bool live_open(struct live *live, const struct opts *o, const struct settings *settings,
-               struct err *err_r)
+bool live_open(struct live *live, const struct opts *o, const struct settings *settings, struct err *err_r)
 {
     const char *address = o->listen ? o->listen : settings->listen;
-    bool color = o->color == OPTS_ALWAYS ||
-                 (o->color == OPTS_AUTO && isatty(STDERR_FILENO) && !getenv("NO_COLOR"));
+    bool color = o->color == OPTS_ALWAYS || (o->color == OPTS_AUTO && isatty(STDERR_FILENO) && !getenv("NO_COLOR"));
 
     *live = (struct live){ 0 };
     if (address && !listen_open(address, settings, &live->listen, err_r))
@@ -105,11 +102,9 @@ bool live_open(struct live *live, const struct opts *o, const struct settings *s
 
 void live_begin(struct live *live, const struct opts *o, const struct settings *settings)
 {
-    log_line(LOG_INFO, "run.start",
-             "command=%s batch=%s state=%s users=%zu shard=%u shards=%u version=%s pid=%d",
-             opts_command_name(o->command), settings->batch_name, settings->state_folder,
-             settings->user_count, settings->shard_number, settings->shard_count, MAILHAUL_VERSION,
-             (int)getpid());
+    log_line(LOG_INFO, "run.start", "command=%s batch=%s state=%s users=%zu shard=%u shards=%u version=%s pid=%d",
+             opts_command_name(o->command), settings->batch_name, settings->state_folder, settings->user_count,
+             settings->shard_number, settings->shard_count, MAILHAUL_VERSION, (int)getpid());
     if (settings->status_file)
         live->status_file = status_file_start(settings->status_file, live->progress);
     if (live->listen)

@@ -19,8 +19,7 @@ struct live {
 
 /* Before sandbox, after which no address can be had: takes the address of --listen, where there is
  * one. Errors: PERMANENT/RUN, origin CONFIG or OS. live_end is due either way. */
-bool live_open(struct live *live, const struct opts *o, const struct settings *settings,
-               struct err *err_r) ERR_CHECK;
+bool live_open(struct live *live, const struct opts *o, const struct settings *settings, struct err *err_r) ERR_CHECK;
 /* After sandbox, for its threads are to be confined too. */
 void live_begin(struct live *live, const struct opts *o, const struct settings *settings);
 /* Thread 0, at each tick. */

@@ -75,9 +75,8 @@ static bool users_loaded(const struct opts *o, struct load_need need, struct set
     return password_commands_run(s, logins.source, logins.target, PASSWORD_COMMAND_LIMIT_S, &other_faults, err_r);
 }
 
-bool load_settings(const struct opts *o, struct load_need need,
-                   const struct settings_list *more_overrides, struct settings **settings_r,
-                   struct settings_list *warnings, struct err *err_r)
+bool load_settings(const struct opts *o, struct load_need need, const struct settings_list *more_overrides,
+                   struct settings **settings_r, struct settings_list *warnings, struct err *err_r)
 {
     struct settings_list overrides = { 0 };
     struct config_request request = {
@@ -97,8 +96,7 @@ bool load_settings(const struct opts *o, struct load_need need,
         settings_list_add(&overrides, slice_cstr(o->overrides.items[i]));
     for (size_t i = 0; more_overrides && i < more_overrides->count; i++)
         settings_list_add(&overrides, slice_cstr(more_overrides->items[i]));
-    ok = config_load(&request, settings_r, warnings, err_r) &&
-         users_loaded(o, need, *settings_r, warnings, err_r);
+    ok = config_load(&request, settings_r, warnings, err_r) && users_loaded(o, need, *settings_r, warnings, err_r);
     settings_list_deinit(&overrides);
     return ok;
 }

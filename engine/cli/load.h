@@ -17,12 +17,11 @@ struct load_need {
 
 /* more_overrides: "section.key=value", applied after --set; NULL: none. *settings_r is the caller's,
  * also on failure. Errors: as config_load and users_load. */
-bool load_settings(const struct opts *o, struct load_need need,
-                   const struct settings_list *more_overrides, struct settings **settings_r,
-                   struct settings_list *warnings, struct err *err_r) ERR_CHECK;
+bool load_settings(const struct opts *o, struct load_need need, const struct settings_list *more_overrides,
+                   struct settings **settings_r, struct settings_list *warnings, struct err *err_r) ERR_CHECK;
 
-/* Of s->users, which are read, only those whom the command line chooses: --user, --users-from, --wave, --exclude-user and
- * the shard of s. warnings: sentences are added. Errors: as users_select. */
+/* Of s->users, which are read, only those whom the command line chooses: --user, --users-from, --wave, --exclude-user
+ * and the shard of s. warnings: sentences are added. Errors: as users_select. */
 bool load_choice(const struct opts *o, struct settings *s, struct settings_list *warnings, struct err *err_r) ERR_CHECK;
 
 /* Prints the error, and the other faults that the last load_settings found beside it, and gives its exit code. */

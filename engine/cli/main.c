@@ -1,6 +1,5 @@
 /* mailhaul: the command line's dispatch. Each command is one row; each returns its exit code. */
 #include "engine/cli/bench_kept.h"
-#include "engine/cli/sandbox.h"
 #include "engine/cli/do_bench.h"
 #include "engine/cli/do_check.h"
 #include "engine/cli/do_cutover.h"
@@ -11,15 +10,16 @@
 #include "engine/cli/do_rehearse.h"
 #include "engine/cli/do_report.h"
 #include "engine/cli/do_run.h"
-#include "engine/cli/do_verify.h"
 #include "engine/cli/do_tidy.h"
 #include "engine/cli/do_user.h"
+#include "engine/cli/do_verify.h"
 #include "engine/cli/exits.h"
 #include "engine/cli/folded.h"
 #include "engine/cli/json_out.h"
 #include "engine/cli/load.h"
 #include "engine/cli/notify.h"
 #include "engine/cli/outputs.h"
+#include "engine/cli/sandbox.h"
 #include "engine/cli/sign_in.h"
 #include "io/base/landlock.h"
 #include "io/base/log.h"
@@ -41,10 +41,10 @@ enum needs {
     NEEDS_USERS = 1, /* users.csv, with the logins of the sides below */
     NEEDS_SOURCE = 2,
     NEEDS_TARGET = 4,
-    NEEDS_LOCAL = 8,    /* no server: secrets may be missing */
-    NEEDS_NOTHING = 16, /* loads its batch files itself */
+    NEEDS_LOCAL = 8,     /* no server: secrets may be missing */
+    NEEDS_NOTHING = 16,  /* loads its batch files itself */
     NEEDS_NO_SHARD = 32, /* writes no state: without --shard the users of all shards are meant */
-    FOLDER_WILL_DO = 64 /* with a state folder in place of the batch file: NEEDS_NOTHING */
+    FOLDER_WILL_DO = 64  /* with a state folder in place of the batch file: NEEDS_NOTHING */
 };
 
 static const struct {
@@ -85,8 +85,8 @@ static bool open_log(const struct opts *o, struct err *err_r)
         fd = whole_open(o->log_file, true);
         file = fd < 0 ? NULL : fdopen(fd, "a");
         if (!file)
-            return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, EXIT_USAGE,
-                           "--log %s: %s", o->log_file, strerror(errno));
+            return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, EXIT_USAGE, "--log %s: %s",
+                           o->log_file, strerror(errno));
     }
     /* Who asks for a log is told of each user; warnings alone are for who reads the terminal. */
     if (!o->log_level && (o->log_file || o->log_format == OPTS_LOG_JSON))
@@ -129,14 +129,13 @@ static int run_command(const struct opts *o)
         needs &= ~(unsigned)NEEDS_TARGET;
     if (o->target && !o->source)
         needs &= ~(unsigned)NEEDS_SOURCE;
-    loaded = (needs & NEEDS_NOTHING) ||
-             load_settings(o,
-                           (struct load_need){ .users = needs & NEEDS_USERS,
-                                               .source = needs & NEEDS_SOURCE,
-                                               .target = needs & NEEDS_TARGET,
-                                               .any_shard = needs & NEEDS_NO_SHARD,
-                                               .local = needs & NEEDS_LOCAL },
-                           NULL, &settings, &warnings, &err);
+    loaded = (needs & NEEDS_NOTHING) || load_settings(o,
+                                                      (struct load_need){ .users = needs & NEEDS_USERS,
+                                                                          .source = needs & NEEDS_SOURCE,
+                                                                          .target = needs & NEEDS_TARGET,
+                                                                          .any_shard = needs & NEEDS_NO_SHARD,
+                                                                          .local = needs & NEEDS_LOCAL },
+                                                      NULL, &settings, &warnings, &err);
     landlock_no_new_privileges(); /* a program that tells passwords may need what is given up here */
     /* An option that names a wrong file is told before what else is wrong. */
     if (!outputs_check(o, loaded && (needs & NEEDS_USERS) ? settings : NULL, &outputs_err)) {
@@ -146,9 +145,7 @@ static int run_command(const struct opts *o)
     } else {
         for (size_t i = 0; i < warnings.count && !o->quiet; i++)
             fprintf(stderr, "mailhaul: warning: %s\n", warnings.items[i]);
-        code = settings ? sign_in_if_needed(settings, needs & NEEDS_SOURCE, needs & NEEDS_TARGET,
-                                            o->quiet)
-                        : EXIT_DONE;
+        code = settings ? sign_in_if_needed(settings, needs & NEEDS_SOURCE, needs & NEEDS_TARGET, o->quiet) : EXIT_DONE;
         if (code == EXIT_DONE && settings && (needs & NEEDS_SOURCE) && goes_by_bench(o->command))
             bench_kept_use(settings, o->quiet);
         if (code == EXIT_DONE)

@@ -14,8 +14,7 @@
 #include <unistd.h>
 
 /* What the helper is told: so many NUL-terminated texts, then the summary. */
-static const char *const variables[] = { "MAILHAUL_EXIT_CODE", "MAILHAUL_BATCH", "MAILHAUL_STATE",
-                                         "MAILHAUL_COMMAND" };
+static const char *const variables[] = { "MAILHAUL_EXIT_CODE", "MAILHAUL_BATCH", "MAILHAUL_STATE", "MAILHAUL_COMMAND" };
 #define VARIABLES (sizeof variables / sizeof *variables)
 #define TOLD_MAX  (64u << 20)
 

@@ -1,13 +1,13 @@
-/* A part of a command that runs in a process of its own, with its exit code: what it takes up (memory, threads, tokens) goes
- * with it, and what it gives up (the sandbox) it alone has given up. One at a time.
+/* A part of a command that runs in a process of its own, with its exit code: what it takes up (memory, threads, tokens)
+ * goes with it, and what it gives up (the sandbox) it alone has given up. One at a time.
  */
 #ifndef ENGINE_CLI_OFFSPRING_H
 #define ENGINE_CLI_OFFSPRING_H
 
 #include "engine/cli/opts.h"
 
-/* From now on SIGTERM, SIGINT and SIGUSR1 reach the offspring at work and are noted here; SIGHUP reaches it. A second SIGINT
- * is for the offspring to judge. */
+/* From now on SIGTERM, SIGINT and SIGUSR1 reach the offspring at work and are noted here; SIGHUP reaches it. A second
+ * SIGINT is for the offspring to judge. */
 void offspring_catch_signals(void);
 /* One of them came since. */
 bool offspring_is_stopped(void);

@@ -17,36 +17,26 @@ static const struct {
     bool several_files;
     const char *help;
 } commands[] = {
-    [OPTS_CHECK] = { "check", SETTINGS_MODE_OTHER, false,
-                     "connect to source and target, one line a step" },
+    [OPTS_CHECK] = { "check", SETTINGS_MODE_OTHER, false, "connect to source and target, one line a step" },
     [OPTS_SIGN_IN] = { "sign-in", SETTINGS_MODE_OTHER, false,
                        "sign in by a code that a person types into a browser; for device-code = yes" },
-    [OPTS_FOLDERS] = { "folders", SETTINGS_MODE_OTHER, false,
-                       "show a user's folders and what they map to" },
-    [OPTS_PLAN] = { "plan", SETTINGS_MODE_PLAN, false,
-                    "say what would move and how long it takes" },
-    [OPTS_RUN] = { "run", SETTINGS_MODE_RUN, false,
-                   "fetch, spool and upload until every user is Synced or Failed" },
+    [OPTS_FOLDERS] = { "folders", SETTINGS_MODE_OTHER, false, "show a user's folders and what they map to" },
+    [OPTS_PLAN] = { "plan", SETTINGS_MODE_PLAN, false, "say what would move and how long it takes" },
+    [OPTS_RUN] = { "run", SETTINGS_MODE_RUN, false, "fetch, spool and upload until every user is Synced or Failed" },
     [OPTS_FETCH] = { "fetch", SETTINGS_MODE_FETCH, false, "source to spool only" },
     [OPTS_UPLOAD] = { "upload", SETTINGS_MODE_UPLOAD, false, "spool to target only" },
-    [OPTS_RETRY] = { "retry", SETTINGS_MODE_RETRY, false,
-                     "put failed users and items back in the queue, then run" },
-    [OPTS_VERIFY] = { "verify", SETTINGS_MODE_VERIFY, false,
-                      "read both sides again and compare" },
-    [OPTS_STATUS] = { "status", SETTINGS_MODE_OTHER, true,
-                      "one line a user, while it runs or afterwards" },
+    [OPTS_RETRY] = { "retry", SETTINGS_MODE_RETRY, false, "put failed users and items back in the queue, then run" },
+    [OPTS_VERIFY] = { "verify", SETTINGS_MODE_VERIFY, false, "read both sides again and compare" },
+    [OPTS_STATUS] = { "status", SETTINGS_MODE_OTHER, true, "one line a user, while it runs or afterwards" },
     [OPTS_REPORT] = { "report", SETTINGS_MODE_OTHER, true,
                       "the account of the batch; several batch files or state folders are merged" },
-    [OPTS_EXPORT] = { "export", SETTINGS_MODE_OTHER, false,
-                      "write messages as Maildir, mbox or .eml with an index" },
+    [OPTS_EXPORT] = { "export", SETTINGS_MODE_OTHER, false, "write messages as Maildir, mbox or .eml with an index" },
     [OPTS_TIDY] = { "tidy", SETTINGS_MODE_OTHER, false,
                     "list second copies that this program stored, and remove them when told so" },
-    [OPTS_BENCH] = { "bench", SETTINGS_MODE_OTHER, false,
-                     "measure the source server, read-only" },
+    [OPTS_BENCH] = { "bench", SETTINGS_MODE_OTHER, false, "measure the source server, read-only" },
     [OPTS_REHEARSE] = { "rehearse", SETTINGS_MODE_OTHER, false,
                         "run against a simulated Exchange Online in place of the target" },
-    [OPTS_SPOOL_CHECK] = { "spool-check", SETTINGS_MODE_OTHER, true,
-                           "prove the state folder sound" },
+    [OPTS_SPOOL_CHECK] = { "spool-check", SETTINGS_MODE_OTHER, true, "prove the state folder sound" },
     [OPTS_INIT] = { "init", SETTINGS_MODE_OTHER, false,
                     "write a batch file with all keys, a users.csv, and the PowerShell for Exchange Online" },
     [OPTS_USER] = { "user", SETTINGS_MODE_OTHER, false,
@@ -73,7 +63,7 @@ enum option_kind {
 #define ALL          ((1u << OPTS_COMMAND_COUNT) - 1)
 #define OF(field)    offsetof(struct opts, field)
 /* Those that choose among users. */
-#define CHOOSES      (ALL & ~(BIT(SIGN_IN) | BIT(EXPORT) | BIT(SPOOL_CHECK) | BIT(INIT) | BIT(USER)))
+#define CHOOSES (ALL & ~(BIT(SIGN_IN) | BIT(EXPORT) | BIT(SPOOL_CHECK) | BIT(INIT) | BIT(USER)))
 
 static const char *const when_words[] = { "auto", "always", "never", NULL };
 static const char *const level_words[] = { "error", "warn", "info", "debug", "trace", NULL };
@@ -218,9 +208,7 @@ bool opts_compares(const struct opts *o)
 
 enum opts_side opts_sides(const struct opts *o)
 {
-    return o->source == o->target ? OPTS_BOTH_SIDES
-           : o->source            ? OPTS_SOURCE_ONLY
-                                  : OPTS_TARGET_ONLY;
+    return o->source == o->target ? OPTS_BOTH_SIDES : o->source ? OPTS_SOURCE_ONLY : OPTS_TARGET_ONLY;
 }
 
 void opts_deinit(struct opts *o)
@@ -236,11 +224,9 @@ void opts_deinit(struct opts *o)
 
 /* Parsing */
 
-static bool refuse_value(const struct option *option, const char *value, const char *expected,
-                         struct err *err_r)
+static bool refuse_value(const struct option *option, const char *value, const char *expected, struct err *err_r)
 {
-    return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s %.*s: expected %s", option->name,
-                         SHOWN_MAX, value, expected);
+    return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s %.*s: expected %s", option->name, SHOWN_MAX, value, expected);
 }
 
 static bool refuse_empty(const struct option *option, struct err *err_r)
@@ -310,8 +296,7 @@ static bool store(struct opts *o, const struct option *option, const char *value
             o->has_threads = true;
             field = &o->threads;
         }
-        return number_in(option, slice_cstr(value), field) ||
-               refuse_value(option, value, expected, err_r);
+        return number_in(option, slice_cstr(value), field) || refuse_value(option, value, expected, err_r);
     case OPTION_DURATION:
         return (value_duration(slice_cstr(value), field) && *(uint64_t *)field >= 1000) ||
                refuse_value(option, value, "a duration such as 24h or 30m, at least 1s", err_r);
@@ -325,8 +310,7 @@ static bool store(struct opts *o, const struct option *option, const char *value
         *(const char **)field = value;
         return true;
     case OPTION_SHARD:
-        snprintf(expected, sizeof expected, "I/N with I from 1 to N, such as 3/10; N at most %u",
-                 SETTINGS_SHARDS_MAX);
+        snprintf(expected, sizeof expected, "I/N with I from 1 to N, such as 3/10; N at most %u", SETTINGS_SHARDS_MAX);
         return value_shard(slice_cstr(value), &o->shard_number, &o->shard_count) ||
                refuse_value(option, value, expected, err_r);
     case OPTION_NUMBERS:
@@ -370,8 +354,7 @@ static bool refuse_option(const struct option *option, enum opts_command command
 }
 
 /* One argument that begins with "--"; *next is the one after, advanced when it is the value. */
-static bool read_option(struct opts *o, const char *text, char *const **next, uint64_t *given_r,
-                        struct err *err_r)
+static bool read_option(struct opts *o, const char *text, char *const **next, uint64_t *given_r, struct err *err_r)
 {
     struct slice all = slice_cstr(text + 2);
     size_t equals = slice_find(all, '=');
@@ -391,8 +374,8 @@ static bool read_option(struct opts *o, const char *text, char *const **next, ui
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s: takes no value", option->name);
     if (option->value_name && !value) {
         if (!**next)
-            return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s: the value is missing (--%s %s: %s)",
-                                 option->name, option->name, option->value_name, option->help);
+            return config_refuse(err_r, CONFIG_EXIT_USAGE, "--%s: the value is missing (--%s %s: %s)", option->name,
+                                 option->name, option->value_name, option->help);
         value = *(*next)++;
     }
     /* A flag says the same twice; of two values one would be lost. */
@@ -409,8 +392,9 @@ static bool read_command(struct opts *o, const char *text, struct err *err_r)
     size_t size = strlen(text);
 
     if (size > 4 && strcmp(text + size - 4, ".ini") == 0)
-        return config_refuse(err_r, CONFIG_EXIT_USAGE, "%.*s: the command comes before the batch file; mailhaul --help lists them",
-                             SHOWN_MAX, text);
+        return config_refuse(err_r, CONFIG_EXIT_USAGE,
+                             "%.*s: the command comes before the batch file; mailhaul --help lists them", SHOWN_MAX,
+                             text);
     nearest_init(&near, slice_cstr(text));
     for (unsigned i = 0; i < OPTS_COMMAND_COUNT; i++) {
         if (strcmp(text, commands[i].name) == 0) {
@@ -420,8 +404,7 @@ static bool read_command(struct opts *o, const char *text, struct err *err_r)
         nearest_offer(&near, commands[i].name);
     }
     return config_refuse(err_r, CONFIG_EXIT_USAGE, "%.*s: unknown command%s", SHOWN_MAX, text,
-                         *nearest_text(&near, "", "", hint, sizeof hint) ? hint
-                                                                         : "; mailhaul --help lists them");
+                         *nearest_text(&near, "", "", hint, sizeof hint) ? hint : "; mailhaul --help lists them");
 }
 
 static bool is_dash(const char *file)
@@ -440,8 +423,7 @@ static bool check_all(const struct opts *o, uint64_t given, struct err *err_r)
     const char *command;
 
     if (o->command == OPTS_COMMAND_COUNT)
-        return config_refuse(err_r, CONFIG_EXIT_USAGE,
-                             "a command is missing; mailhaul --help lists them");
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "a command is missing; mailhaul --help lists them");
     command = commands[o->command].name;
     for (size_t i = 0; i < OPTION_COUNT; i++)
         if (given & UINT64_C(1) << i && !(options[i].commands & 1u << o->command))
@@ -461,9 +443,8 @@ static bool check_all(const struct opts *o, uint64_t given, struct err *err_r)
         if (*o->batch_files.items[i] == '\0')
             return config_refuse(err_r, CONFIG_EXIT_USAGE, "%s: the name of the batch file is empty", command);
     if (o->batch_files.count > 1 && !commands[o->command].several_files)
-        return config_refuse(err_r, CONFIG_EXIT_USAGE,
-                             "%.*s: %s takes one batch file, and there is one already", SHOWN_MAX,
-                             o->batch_files.items[1], command);
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "%.*s: %s takes one batch file, and there is one already",
+                             SHOWN_MAX, o->batch_files.items[1], command);
     if (is_dash(o->html_file) && o->command == OPTS_BENCH)
         return config_refuse(err_r, CONFIG_EXIT_USAGE,
                              "--html -: standard output has the results already; name a file");
@@ -483,8 +464,10 @@ bool opts_parse(struct opts *o, int argc, char *const *argv, struct err *err_r)
     bool only_files = false;
     uint64_t given = 0;
 
-    *o = (struct opts){ .command = OPTS_COMMAND_COUNT, .compress = OPTS_COMPRESS_AS_SAID,
-                         .arguments = next, .argument_count = argc > 1 ? (size_t)argc - 1 : 0 };
+    *o = (struct opts){ .command = OPTS_COMMAND_COUNT,
+                        .compress = OPTS_COMPRESS_AS_SAID,
+                        .arguments = next,
+                        .argument_count = argc > 1 ? (size_t)argc - 1 : 0 };
     while (*next) {
         const char *text = *next++;
         bool ok = true;
@@ -498,8 +481,8 @@ bool opts_parse(struct opts *o, int argc, char *const *argv, struct err *err_r)
         else if (!only_files && strncmp(text, "--", 2) == 0)
             ok = read_option(o, text, &next, &given, err_r);
         else if (!only_files && text[0] == '-' && text[1])
-            ok = config_refuse(err_r, CONFIG_EXIT_USAGE,
-                               "%.*s: unknown option; options begin with --", SHOWN_MAX, text);
+            ok =
+                config_refuse(err_r, CONFIG_EXIT_USAGE, "%.*s: unknown option; options begin with --", SHOWN_MAX, text);
         else if (o->command == OPTS_COMMAND_COUNT)
             ok = read_command(o, text, err_r);
         else if (o->command == OPTS_USER && !o->what_to_do)
@@ -536,8 +519,8 @@ static void print_options(FILE *out, enum opts_command command, bool common)
 void opts_help(FILE *out, enum opts_command command)
 {
     if (command != OPTS_COMMAND_COUNT) {
-        fprintf(out, "Usage: mailhaul %s%s [OPTIONS] BATCH.ini%s\n\n%s: %s.\n",
-                commands[command].name, command == OPTS_USER ? " pause|resume|drop ADDRESS" : "", commands[command].several_files ? "..." : "",
+        fprintf(out, "Usage: mailhaul %s%s [OPTIONS] BATCH.ini%s\n\n%s: %s.\n", commands[command].name,
+                command == OPTS_USER ? " pause|resume|drop ADDRESS" : "", commands[command].several_files ? "..." : "",
                 commands[command].name, commands[command].help);
         fputs("\nOptions:\n", out);
         print_options(out, command, false);
@@ -551,8 +534,7 @@ void opts_help(FILE *out, enum opts_command command)
         fprintf(out, "  %-11s  %s\n", commands[i].name, commands[i].help);
     fputs("\nOptions of all commands:\n", out);
     print_options(out, command, true);
-    fputs("\nmailhaul COMMAND --help shows a command's own options; man mailhaul has the rest.\n",
-          out);
+    fputs("\nmailhaul COMMAND --help shows a command's own options; man mailhaul has the rest.\n", out);
 }
 
 bool opts_takes(enum opts_command command, const char *option)
@@ -565,8 +547,7 @@ bool opts_takes(enum opts_command command, const char *option)
 }
 
 void opts_describe(void (*command)(void *context, const char *name, const char *help),
-                   void (*option)(void *context, const char *name, const char *value_name,
-                                  const char *help),
+                   void (*option)(void *context, const char *name, const char *value_name, const char *help),
                    void *context)
 {
     for (unsigned i = 0; i < OPTS_COMMAND_COUNT; i++)

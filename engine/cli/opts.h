@@ -44,8 +44,8 @@ enum opts_compress { OPTS_COMPRESS_OFF, OPTS_COMPRESS_ON, OPTS_COMPRESS_BOTH, OP
 /* Texts are borrowed from argv. */
 struct opts {
     enum opts_command command;
-    bool verbose;       /* -v, with version only */
-    bool help, version; /* then nothing else counts; help without command is OPTS_COMMAND_COUNT */
+    bool verbose;                     /* -v, with version only */
+    bool help, version;               /* then nothing else counts; help without command is OPTS_COMMAND_COUNT */
     struct settings_list batch_files; /* for report also state folders */
     char *const *arguments;           /* all of them, the command first */
     size_t argument_count;
@@ -54,7 +54,7 @@ struct opts {
     bool has_threads;
     unsigned threads;                   /* 0: automatic */
     unsigned shard_number, shard_count; /* count 0: not given */
-    unsigned split; /* plan: into so many shards; 0: not asked for */
+    unsigned split;                     /* plan: into so many shards; 0: not asked for */
     struct settings_list users;         /* --user */
     struct settings_list but_users;     /* --exclude-user */
     struct settings_list waves;         /* --wave */
@@ -71,30 +71,31 @@ struct opts {
     bool all_users;      /* check */
     bool source, target; /* check, sign-in; see opts_sides */
     bool json, watch;
-    bool text;           /* report */
-    const char *html_file, *csv_file;     /* or NULL */
-    unsigned sample;                      /* verify: messages a folder; 0: everything */
-    unsigned what;                        /* export: enum opts_what */
-    unsigned format;                      /* export: enum opts_format */
-    const char *to;                       /* export: folder */
-    unsigned connections[OPTS_STEPS_MAX]; /* bench */
-    unsigned connections_count;           /* 0: not given */
-    struct settings_list accept_deletions; /* run, retry, cutover */
-    struct settings_list accept_counts;   /* retry */
-    const char *listen;                   /* run, fetch, upload, retry, rehearse; NULL: the batch file's */
-    const char *notify_command;           /* run, fetch, upload, retry; or NULL */
-    unsigned seconds;                     /* bench: of a pass; 0: not given */
+    bool text;                                   /* report */
+    const char *html_file, *csv_file;            /* or NULL */
+    unsigned sample;                             /* verify: messages a folder; 0: everything */
+    unsigned what;                               /* export: enum opts_what */
+    unsigned format;                             /* export: enum opts_format */
+    const char *to;                              /* export: folder */
+    unsigned connections[OPTS_STEPS_MAX];        /* bench */
+    unsigned connections_count;                  /* 0: not given */
+    struct settings_list accept_deletions;       /* run, retry, cutover */
+    struct settings_list accept_counts;          /* retry */
+    const char *listen;                          /* run, fetch, upload, retry, rehearse; NULL: the batch file's */
+    const char *notify_command;                  /* run, fetch, upload, retry; or NULL */
+    unsigned seconds;                            /* bench: of a pass; 0: not given */
     unsigned repeats, accounts, per_fetch, rate; /* bench; 0: not given */
-    unsigned compress;                    /* bench: enum opts_compress */
-    const char *seed, *depth, *per_user;  /* bench; or NULL */
+    unsigned compress;                           /* bench: enum opts_compress */
+    const char *seed, *depth, *per_user;         /* bench; or NULL */
     const char *max_rate, *latency_limit, *max_time, *max_bytes; /* bench; or NULL */
-    const char *kept_file;                /* bench: where its result is kept for plan and run, or NULL; not an option */
-    bool remove;                          /* tidy */
-    uint64_t every_ms;                    /* run; 0: not given */
-    bool until_cutover;                   /* run */
-    bool full;                            /* spool-check: bodies too */
-    const char *source_url, *target_url, *preset, *tenant, *client_id, *client_secret_file, *users_file; /* init; or NULL */
-    const char *what_to_do, *address;     /* user: "pause" "resume" "drop", and whom */
+    const char *kept_file; /* bench: where its result is kept for plan and run, or NULL; not an option */
+    bool remove;           /* tidy */
+    uint64_t every_ms;     /* run; 0: not given */
+    bool until_cutover;    /* run */
+    bool full;             /* spool-check: bodies too */
+    const char *source_url, *target_url, *preset, *tenant, *client_id, *client_secret_file,
+        *users_file;                  /* init; or NULL */
+    const char *what_to_do, *address; /* user: "pause" "resume" "drop", and whom */
 };
 
 /* Reads argv[1..]. Errors: PERMANENT/RUN, origin CONFIG, code 64; opts_deinit is due either way. */
@@ -116,8 +117,7 @@ void opts_help(FILE *out, enum opts_command command);
 /* Each command and each option, for the manual's test. option is without dashes; value_name NULL
  * for a flag. */
 void opts_describe(void (*command)(void *context, const char *name, const char *help),
-                   void (*option)(void *context, const char *name, const char *value_name,
-                                  const char *help),
+                   void (*option)(void *context, const char *name, const char *value_name, const char *help),
                    void *context);
 
 #endif

@@ -13,9 +13,9 @@ struct outfile {
     size_t size;
 };
 
-/* A new file takes the place of path (of what a link points to), with owner and permissions of the old one. Where none can
- * be made so beside it the text is gathered in memory, and written over the old one once there is room for all of it. What
- * is no regular file is written as it is. Errors: errno, 0 when it stands; then outfile_end follows. */
+/* A new file takes the place of path (of what a link points to), with owner and permissions of the old one. Where none
+ * can be made so beside it the text is gathered in memory, and written over the old one once there is room for all of
+ * it. What is no regular file is written as it is. Errors: errno, 0 when it stands; then outfile_end follows. */
 int outfile_begin(struct outfile *f, const char *path);
 /* keep false: what stood there stays. Errors: PERMANENT/RUN, origin OS; none when keep is false. Frees. */
 bool outfile_end(struct outfile *f, bool keep, struct err *err_r);

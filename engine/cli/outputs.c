@@ -46,9 +46,12 @@ static void keep_settings(struct kept *kept, const struct settings *s)
  * the rows before the fault count. */
 static void keep_batch(struct kept *kept, const struct opts *o, const char *file)
 {
-    struct config_request request = { .batch_file = file, .overrides = &o->overrides,
-                                      .shard_number = o->shard_number, .shard_count = o->shard_count,
-                                      .any_shard = true, .local = true };
+    struct config_request request = { .batch_file = file,
+                                      .overrides = &o->overrides,
+                                      .shard_number = o->shard_number,
+                                      .shard_count = o->shard_count,
+                                      .any_shard = true,
+                                      .local = true };
     struct settings_list unsaid = { 0 };
     struct settings *s = NULL;
     struct users_place place;
@@ -189,9 +192,9 @@ static bool is_an_input(const char *head)
 
     for (bool first = true; slice_split(&rest, '\n', &line); first = false) {
         line = slice_trim(line);
-        if (first && (slice_starts(line, SLICE("-----BEGIN ")) ||
-                      slice_find_nocase(line, SLICE("EmailAddress,")) != SIZE_MAX ||
-                      slice_find_nocase(line, SLICE(",EmailAddress")) != SIZE_MAX))
+        if (first &&
+            (slice_starts(line, SLICE("-----BEGIN ")) || slice_find_nocase(line, SLICE("EmailAddress,")) != SIZE_MAX ||
+             slice_find_nocase(line, SLICE(",EmailAddress")) != SIZE_MAX))
             return true;
         for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
             if (slice_equal_nocase(line, slice_cstr(sections[i])))

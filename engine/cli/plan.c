@@ -1,9 +1,9 @@
 #include "engine/cli/plan.h"
 
+#include "engine/folders/names_index.h"
 #include "engine/move/limits.h"
 #include "engine/report/format.h"
 #include "engine/report/report.h"
-#include "engine/folders/names_index.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
@@ -27,8 +27,7 @@ static void add_warning(struct plan_user *u, const char *type, const char *text)
     json_array_append_new(u->warnings, json_pack("{s:s,s:s}", "type", type, "text", text));
 }
 
-static void warn(struct plan_user *u, const char *type, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+static void warn(struct plan_user *u, const char *type, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 static void warn(struct plan_user *u, const char *type, const char *format, ...)
 {
@@ -57,8 +56,7 @@ static void warn_of_the_rest(struct plan_user *u)
 
     for (size_t i = 0; i < PLAN_KINDS_MAX; i++)
         if (u->kinds[i].count > WARNINGS_OF_A_KIND) {
-            snprintf(text, sizeof text, "and %u more of this kind",
-                     u->kinds[i].count - WARNINGS_OF_A_KIND);
+            snprintf(text, sizeof text, "and %u more of this kind", u->kinds[i].count - WARNINGS_OF_A_KIND);
             add_warning(u, u->kinds[i].type, text);
         }
 }
@@ -80,12 +78,11 @@ static void see_size(struct plan_user *u, const struct folder_record *f)
     if (f->excluded || f->tally.found <= FOLDER_ITEMS_SLOW)
         return;
     if (f->tally.found > FOLDER_ITEMS_MAX)
-        warn(u, "FolderTooLarge",
-             "folder \"%.*s\" has %s messages, Exchange takes 1,000,000: divide it at the source",
+        warn(u, "FolderTooLarge", "folder \"%.*s\" has %s messages, Exchange takes 1,000,000: divide it at the source",
              size, f->source_name.data, count.text);
     else
-        warn(u, "FolderLarge", "folder \"%.*s\" has %s messages; Outlook gets slow above 100,000",
-             size, f->source_name.data, count.text);
+        warn(u, "FolderLarge", "folder \"%.*s\" has %s messages; Outlook gets slow above 100,000", size,
+             f->source_name.data, count.text);
 }
 
 static bool add_folder(void *context, const struct folder_record *f)
@@ -114,8 +111,7 @@ static bool add_folder(void *context, const struct folder_record *f)
     return true;
 }
 
-static void name_told(void *context, size_t index, const char *type, const char *text,
-                      const char *remedy)
+static void name_told(void *context, size_t index, const char *type, const char *text, const char *remedy)
 {
     struct folders *all = context;
 
@@ -153,8 +149,7 @@ static bool meet(struct plan *plan, unsigned index, const struct folder_list *ta
                              reader_problems(plan->reader, u->id, problem_told, &all, err_r));
 
     if (ok)
-        names_map(all.rows, all.count, targets, target ? target->count : 0, &rules, name_told,
-                  &all);
+        names_map(all.rows, all.count, targets, target ? target->count : 0, &rules, name_told, &all);
     for (size_t i = 0; i < all.count; i++)
         names_source_deinit(&all.rows[i]);
     free(all.rows);
@@ -182,8 +177,7 @@ bool plan_meet(struct plan *plan, const struct survey_mailbox *box, struct err *
     u->free_messages = box->free_messages;
     u->message_bytes_max = box->message_bytes_max;
     if (!box->known)
-        warn(u, box->type, "the target's mailbox was not seen: %s",
-             err_line(&box->err, line, sizeof line));
+        warn(u, box->type, "the target's mailbox was not seen: %s", err_line(&box->err, line, sizeof line));
     return meet(plan, box->index, box->known ? &box->folder_list : NULL, err_r);
 }
 
@@ -241,11 +235,10 @@ static void warn_of_room(struct plan_user *u)
              "will refuse them",
              format_bytes(u->message_bytes_max).text, format_count(u->too_large).text);
     if (u->has_free_bytes && u->bytes_move > u->free_bytes)
-        warn(
-            u, "QuotaExceeded",
-            "%s are to be moved, and the target's quota leaves room for %s: raise it, or what does "
-            "not fit stays behind",
-            format_bytes(u->bytes_move).text, format_bytes(u->free_bytes).text);
+        warn(u, "QuotaExceeded",
+             "%s are to be moved, and the target's quota leaves room for %s: raise it, or what does "
+             "not fit stays behind",
+             format_bytes(u->bytes_move).text, format_bytes(u->free_bytes).text);
     if (u->has_free_messages && u->move > u->free_messages)
         warn(u, "QuotaExceeded",
              "%s message%s to be moved, and the target's quota leaves room for %s: raise it, or "
@@ -278,8 +271,7 @@ static void warn_of_look(const struct plan *plan, struct plan_user *u)
     if (look->end == BATCH_LOOK_WHOLE)
         return;
     if (look->end == BATCH_LOOK_PART)
-        warn(u, look->type, "the inventory is not complete: %s",
-             err_line(&look->err, line, sizeof line));
+        warn(u, look->type, "the inventory is not complete: %s", err_line(&look->err, line, sizeof line));
     else if (look->type[0])
         warn(u, look->type, "not planned: %s; %smailhaul check --user %s tells what to do",
              err_line(&look->err, line, sizeof line), numbers, u->user->email_address);
@@ -292,8 +284,7 @@ static void warn_of_user(const struct plan *plan, struct plan_user *u)
 {
     warn_of_look(plan, u);
     if (u->move + u->done > MAILBOX_ITEMS_MANY)
-        warn(u, "ManyItems", "%s messages; plan several nights for this mailbox",
-             format_count(u->move + u->done).text);
+        warn(u, "ManyItems", "%s messages; plan several nights for this mailbox", format_count(u->move + u->done).text);
     if (u->skip[SKIP_LARGER_THAN_LIMIT] > plan->settings->policy.large_item_limit)
         warn(u, "TooManyLargeItems",
              "%s message%s larger than the limit; the user will end as Failed unless "
@@ -312,8 +303,7 @@ static bool read_user(struct plan *plan, struct plan_user *u, struct err *err_r)
     bool ok = u->id == 0 || reader_folders(plan->reader, u->id, count_folder, &ids, err_r);
 
     for (size_t i = 0; ok && i < ids.count; i++)
-        ok = reader_messages(plan->reader, u->id, ids.all[i], states, 0, false, 0, count_message, u,
-                             err_r);
+        ok = reader_messages(plan->reader, u->id, ids.all[i], states, 0, false, 0, count_message, u, err_r);
     free(ids.all);
     u->bytes_move = u->work.send_bytes;
     plan->unplanned += u->look->end == BATCH_LOOK_NONE;
@@ -356,10 +346,8 @@ static bool was_elsewhere(const struct plan *plan)
     bool elsewhere;
     struct err err;
 
-    elsewhere = spool_meta_get(plan->spool, LIMITS_TARGET, &value, &err) &&
-                limits_decode(value, &learnt) &&
-                !slice_equal_nocase(slice_cstr(learnt.server),
-                                    slice_cstr(limits_server_of(&plan->settings->target)));
+    elsewhere = spool_meta_get(plan->spool, LIMITS_TARGET, &value, &err) && limits_decode(value, &learnt) &&
+                !slice_equal_nocase(slice_cstr(learnt.server), slice_cstr(limits_server_of(&plan->settings->target)));
     free((char *)value.data);
     return elsewhere;
 }
@@ -384,8 +372,8 @@ static bool find_user(void *context, const struct user_record *record)
     return true;
 }
 
-bool plan_open(struct plan *plan, struct spool *spool, const struct settings *settings,
-               const struct batch_look *looks, const char *why_ended, struct err *err_r)
+bool plan_open(struct plan *plan, struct spool *spool, const struct settings *settings, const struct batch_look *looks,
+               const char *why_ended, struct err *err_r)
 {
     struct finding finding = { .plan = plan };
     bool ok;
@@ -400,8 +388,7 @@ bool plan_open(struct plan *plan, struct spool *spool, const struct settings *se
         plan->users[i].look = &looks[i];
         plan->users[i].warnings = json_array();
     }
-    ok = reader_create(spool, &plan->reader, err_r) &&
-         reader_users(plan->reader, find_user, &finding, err_r);
+    ok = reader_create(spool, &plan->reader, err_r) && reader_users(plan->reader, find_user, &finding, err_r);
     names_index_deinit(&finding.by_address);
     return ok;
 }

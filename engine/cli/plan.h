@@ -21,9 +21,9 @@ struct plan_user {
     uint64_t done; /* moved by earlier runs, or recognised on the target by them */
     uint64_t skip[SKIP_REASON_COUNT];
     struct forecast_user work;
-    unsigned days;    /* that a daily limit alone makes it take; 0: no limit */
+    unsigned days;                 /* that a daily limit alone makes it take; 0: no limit */
     const struct batch_look *look; /* what this plan saw of the mailbox at the source */
-    json_t *warnings; /* [{ type, text }] */
+    json_t *warnings;              /* [{ type, text }] */
     struct {
         char type[40];
         unsigned count;
@@ -44,15 +44,15 @@ struct plan {
     struct plan_user *users; /* as settings->users */
     struct forecast forecast;
     const char *why_ended;
-    unsigned unplanned; /* users; known when plan_read has run */
-    json_t *warnings;   /* [text], about the batch file, as unmatched_tell left them */
+    unsigned unplanned;             /* users; known when plan_read has run */
+    json_t *warnings;               /* [text], about the batch file, as unmatched_tell left them */
     const struct plan_split *split; /* borrowed; NULL: no division was asked for */
 };
 
 /* Finds the users. looks: of batch_run, borrowed; why_ended: what stopped it before all were looked at, or
  * NULL. plan_deinit is due either way. All errors: as store/reader's. */
-bool plan_open(struct plan *plan, struct spool *spool, const struct settings *settings,
-               const struct batch_look *looks, const char *why_ended, struct err *err_r) ERR_CHECK;
+bool plan_open(struct plan *plan, struct spool *spool, const struct settings *settings, const struct batch_look *looks,
+               const char *why_ended, struct err *err_r) ERR_CHECK;
 void plan_deinit(struct plan *plan);
 
 /* What a user's target mailbox is, and what the folders will be called there. */

@@ -68,14 +68,12 @@ static json_t *user_json(const struct plan_user *u)
     for (unsigned r = SKIP_NONE + 1; r < SKIP_REASON_COUNT; r++)
         if (u->skip[r] || r == SKIP_LARGER_THAN_LIMIT)
             json_object_set_new(skips, skip_reason_name(r), number(u->skip[r]));
-    user = json_pack("{s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:b,s:O}", "address", u->user->email_address,
-                     "planned", u->look->end != BATCH_LOOK_NONE, "found", number(u->found), "move", number(u->move), "bytes_move",
-                     number(u->bytes_move), "done", number(u->done), "skip", skips, "target_known",
-                     u->known, "warnings", u->warnings);
-    json_object_set_new(user, "target_messages",
-                        u->known && u->counted ? number(u->target_messages) : json_null());
-    json_object_set_new(user, "target_free_bytes",
-                        u->has_free_bytes ? number(u->free_bytes) : json_null());
+    user = json_pack("{s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:b,s:O}", "address", u->user->email_address, "planned",
+                     u->look->end != BATCH_LOOK_NONE, "found", number(u->found), "move", number(u->move), "bytes_move",
+                     number(u->bytes_move), "done", number(u->done), "skip", skips, "target_known", u->known,
+                     "warnings", u->warnings);
+    json_object_set_new(user, "target_messages", u->known && u->counted ? number(u->target_messages) : json_null());
+    json_object_set_new(user, "target_free_bytes", u->has_free_bytes ? number(u->free_bytes) : json_null());
     return user;
 }
 
@@ -84,9 +82,9 @@ static json_t *split_json(const struct plan_split *split)
     json_t *rows = json_array();
 
     for (unsigned i = 0; i < split->shards; i++)
-        json_array_append_new(rows, json_pack("{s:i,s:o,s:o,s:o}", "shard", (int)i + 1, "users", number(split->of[i].users),
-                                              "move", number(split->of[i].messages), "bytes_move",
-                                              number(split->of[i].bytes)));
+        json_array_append_new(rows, json_pack("{s:i,s:o,s:o,s:o}", "shard", (int)i + 1, "users",
+                                              number(split->of[i].users), "move", number(split->of[i].messages),
+                                              "bytes_move", number(split->of[i].bytes)));
     return rows;
 }
 
@@ -99,16 +97,14 @@ void plan_print_json(const struct plan *plan)
     sum_up(plan, &t);
     for (size_t i = 0; i < plan->settings->user_count; i++)
         json_array_append_new(users, user_json(&plan->users[i]));
-    totals = json_pack("{s:I,s:I,s:o,s:o,s:o,s:o,s:f,s:I,s:f,s:I,s:b}", "users",
-                       (json_int_t)plan->settings->user_count, "unplanned",
-                       (json_int_t)plan->unplanned, "found", number(t.found), "move",
-                       number(t.move), "skip", number(t.skip), "bytes_move", number(t.bytes),
-                       "seconds", f->seconds, "nights", (json_int_t)f->nights, "night_seconds",
-                       f->night_s, "days_by_limit", (json_int_t)f->days, "rate_assumed",
-                       f->source.basis == FORECAST_ASSUMED || f->target.basis == FORECAST_ASSUMED);
-    all = json_pack("{s:s,s:o,s:{s:o,s:o},s:o,s:O}", "schema", "mailhaul.plan.v1", "totals", totals,
-                    "rates", "source", rate_of(&f->source, f->source_s), "target",
-                    rate_of(&f->target, f->target_s), "users", users, "warnings", plan->warnings);
+    totals = json_pack("{s:I,s:I,s:o,s:o,s:o,s:o,s:f,s:I,s:f,s:I,s:b}", "users", (json_int_t)plan->settings->user_count,
+                       "unplanned", (json_int_t)plan->unplanned, "found", number(t.found), "move", number(t.move),
+                       "skip", number(t.skip), "bytes_move", number(t.bytes), "seconds", f->seconds, "nights",
+                       (json_int_t)f->nights, "night_seconds", f->night_s, "days_by_limit", (json_int_t)f->days,
+                       "rate_assumed", f->source.basis == FORECAST_ASSUMED || f->target.basis == FORECAST_ASSUMED);
+    all = json_pack("{s:s,s:o,s:{s:o,s:o},s:o,s:O}", "schema", "mailhaul.plan.v1", "totals", totals, "rates", "source",
+                    rate_of(&f->source, f->source_s), "target", rate_of(&f->target, f->target_s), "users", users,
+                    "warnings", plan->warnings);
     if (plan->split)
         json_object_set_new(all, "shards", split_json(plan->split));
     json_out(all);
@@ -119,14 +115,11 @@ void plan_print_json(const struct plan *plan)
 static void print_user(const struct plan_user *u)
 {
     format_left(stdout, slice_cstr(u->user->email_address), 40);
-    printf("  found %9s  move %9s  %10s  skip %9s  moved before %9s  on the target %9s\n",
-           format_count(u->found).text, format_count(u->move).text,
-           format_bytes(u->bytes_move).text, format_count(skipped_of(u)).text,
-           format_count(u->done).text,
-           u->known && u->counted ? format_count(u->target_messages).text : "?");
+    printf("  found %9s  move %9s  %10s  skip %9s  moved before %9s  on the target %9s\n", format_count(u->found).text,
+           format_count(u->move).text, format_bytes(u->bytes_move).text, format_count(skipped_of(u)).text,
+           format_count(u->done).text, u->known && u->counted ? format_count(u->target_messages).text : "?");
     for (size_t k = 0; k < json_array_size(u->warnings); k++)
-        printf("    %s: %s\n",
-               json_string_value(json_object_get(json_array_get(u->warnings, k), "type")),
+        printf("    %s: %s\n", json_string_value(json_object_get(json_array_get(u->warnings, k), "type")),
                json_string_value(json_object_get(json_array_get(u->warnings, k), "text")));
 }
 
@@ -135,15 +128,13 @@ static void print_rate(const char *side, const struct forecast_rate *r, double s
     printf("  %s: %s at ", side, format_seconds(seconds).text);
     switch (r->basis) {
     case FORECAST_LEARNT:
-        printf(
-            "%.1f a second, where a message costs 1 and each 100 kB of it 1 more (learnt from the "
-            "target's throttling)\n",
-            r->cost_per_s);
+        printf("%.1f a second, where a message costs 1 and each 100 kB of it 1 more (learnt from the "
+               "target's throttling)\n",
+               r->cost_per_s);
         break;
     case FORECAST_MEASURED:
         printf("%s and %.1f messages a second (measured over %s of earlier runs)\n",
-               format_bytes((uint64_t)r->bytes_per_s).text, r->messages_per_s,
-               format_seconds(r->measured_s).text);
+               format_bytes((uint64_t)r->bytes_per_s).text, r->messages_per_s, format_seconds(r->measured_s).text);
         break;
     case FORECAST_BENCH:
         printf("%s and %s messages a second (measured by bench; nothing was moved yet)\n",
@@ -157,8 +148,7 @@ static void print_rate(const char *side, const struct forecast_rate *r, double s
                    format_count((uint64_t)(r->messages_per_s * 3600 + 0.5)).text);
         else
             printf("%s and %s messages a second (assumed: nothing was measured yet)\n",
-                   format_bytes((uint64_t)r->bytes_per_s).text,
-                   format_count((uint64_t)r->messages_per_s).text);
+                   format_bytes((uint64_t)r->bytes_per_s).text, format_count((uint64_t)r->messages_per_s).text);
         break;
     }
 }

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a message costs besides its bytes: servers give and take some two thousand small messages in the time of 30 MB. */
+/* What a message costs besides its bytes: servers give and take some two thousand small messages in the time of 30 MB.
+ */
 #define MESSAGE_WORK 16384u
 
 bool plan_split_check(const struct settings *settings, unsigned shards, struct err *err_r)
@@ -17,17 +18,19 @@ bool plan_split_check(const struct settings *settings, unsigned shards, struct e
     bool ok;
 
     if (settings->shard_count > 1 || settings_is_narrowed(settings))
-        return config_refuse(err_r, CONFIG_EXIT_USAGE, "--split divides all users: give it without --shard and without a choice of users");
+        return config_refuse(err_r, CONFIG_EXIT_USAGE,
+                             "--split divides all users: give it without --shard and without a choice of users");
     if (settings->shards && settings->shards != shards)
-        return config_refuse(err_r, CONFIG_EXIT_USAGE, "--split %u: the batch file fixes the count: shards = %u", shards,
-                             settings->shards);
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "--split %u: the batch file fixes the count: shards = %u",
+                             shards, settings->shards);
     if (!split_read(settings->split_file, &split, &unsaid, err_r))
         return false;
     ok = split.shards == 0 || split.shards == shards ||
-         config_refuse(err_r, CONFIG_EXIT_USAGE,
-                       "--split %u: %s divides the users into %u shards already. Another number lets users change their "
-                       "shard, and so their state folder: their mail is looked at again. If that is meant, remove that file",
-                       shards, config_text_name(settings->split_file), split.shards);
+         config_refuse(
+             err_r, CONFIG_EXIT_USAGE,
+             "--split %u: %s divides the users into %u shards already. Another number lets users change their "
+             "shard, and so their state folder: their mail is looked at again. If that is meant, remove that file",
+             shards, config_text_name(settings->split_file), split.shards);
     split_deinit(&split);
     settings_list_deinit(&unsaid);
     return ok;

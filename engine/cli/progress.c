@@ -13,12 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FRAME_MS 250u
-#define LINE_MS 30000u
-#define FRAME_BYTES 65536u
+#define FRAME_MS           250u
+#define LINE_MS            30000u
+#define FRAME_BYTES        65536u
 #define CLEAR_REST_OF_LINE "\x1b[K"
 #define CLEAR_BELOW        "\x1b[J"
-#define ROWS_MAX (PROGRESS_ACTIVE + 16u)
+#define ROWS_MAX           (PROGRESS_ACTIVE + 16u)
 
 struct progress {
     pthread_mutex_t lock;
@@ -31,7 +31,7 @@ struct progress {
     struct progress_look look;
     struct progress_meter meter;
     unsigned widths[ROWS_MAX], rows; /* of the block that stands on the terminal */
-    struct buf block; /* the block's lines */
+    struct buf block;                /* the block's lines */
     struct buf frame;
 };
 
@@ -102,8 +102,8 @@ static unsigned plain_width(struct slice line)
 static void paint(struct progress *p, unsigned width, unsigned height)
 {
     /* The line with the cursor, below the block, is one too. */
-    struct progress_style style = { PROGRESS_LIVE, width > 1 ? width - 1 : width, p->color, p->utf8,
-                                    NULL, height > 2 ? height - 1 : height };
+    struct progress_style style = { PROGRESS_LIVE, width > 1 ? width - 1 : width,   p->color, p->utf8,
+                                    NULL,          height > 2 ? height - 1 : height };
     struct slice rest, line;
 
     buf_clear(&p->block);
@@ -196,10 +196,8 @@ static void take(struct progress *p, const struct progress_view *view)
         const struct progress_active *from = &view->active[i];
         struct progress_active *to = &p->look.view.active[i];
 
-        err_printable(to->address, sizeof to->address, from->address,
-                      strnlen(from->address, sizeof from->address));
-        err_printable(to->folder, sizeof to->folder, from->folder,
-                      strnlen(from->folder, sizeof from->folder));
+        err_printable(to->address, sizeof to->address, from->address, strnlen(from->address, sizeof from->address));
+        err_printable(to->folder, sizeof to->folder, from->folder, strnlen(from->folder, sizeof from->folder));
     }
     p->look.there = true;
     p->look.wall_ms = now_wall_ms();

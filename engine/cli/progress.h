@@ -41,22 +41,22 @@ struct progress_view {
     unsigned doubted; /* of synced: with doubts */
     unsigned folders_done, folders;
     uint64_t found, uploaded, present, skipped, failed_messages, pending;
-    bool found_final;        /* every folder is listed: found is no estimate */
+    bool found_final;               /* every folder is listed: found is no estimate */
     uint64_t fetched, uploaded_now; /* messages */
     uint64_t bytes_fetched, bytes_uploaded;
     uint64_t bytes_found;
-    uint64_t bytes_left;     /* estimate of what is still to upload; 0: not known */
+    uint64_t bytes_left;               /* estimate of what is still to upload; 0: not known */
     uint64_t spool_held, spool_budget; /* budget 0: no limit */
     unsigned throttled_mailboxes;
-    uint32_t throttled_s;    /* until the last of them goes on */
+    uint32_t throttled_s;                  /* until the last of them goes on */
     uint64_t throttle_answers, reconnects; /* in this run */
-    unsigned links[2];       /* connections to source and target that stand */
-    double pace;             /* messages a second that the target was learnt to take; 0: not limited */
-    uint32_t silent_s[2];    /* source, target: nobody gets an answer from it, for so long; 0: it answers */
+    unsigned links[2];                     /* connections to source and target that stand */
+    double pace;                           /* messages a second that the target was learnt to take; 0: not limited */
+    uint32_t silent_s[2]; /* source, target: nobody gets an answer from it, for so long; 0: it answers */
     struct progress_failure failures[PROGRESS_FAILURES];
     unsigned failure_count;
-    const char *state;       /* batch state word */
-    const char *stopping;    /* why it stops ("SIGTERM", "time limit"), or NULL */
+    const char *state;    /* batch state word */
+    const char *stopping; /* why it stops ("SIGTERM", "time limit"), or NULL */
     struct progress_active active[PROGRESS_ACTIVE];
     unsigned active_count;
 };
@@ -64,7 +64,7 @@ struct progress_view {
 /* As PROGRESS_LIVE draws it; computed from the views. */
 struct progress_rates {
     double in_bytes_s, out_bytes_s, in_messages_s, out_messages_s;
-    int64_t left_s;     /* -1: cannot be told */
+    int64_t left_s; /* -1: cannot be told */
     uint64_t elapsed_s;
 };
 
@@ -72,12 +72,12 @@ struct progress;
 
 /* A sample: what the last update told, and what came of it. Strings are borrowed from the progress. */
 struct progress_look {
-    bool there;              /* there was an update */
-    bool over;               /* the run has ended */
-    int exit_code;           /* of a run that is over */
+    bool there;    /* there was an update */
+    bool over;     /* the run has ended */
+    int exit_code; /* of a run that is over */
     const char *batch, *command;
     int64_t started_ms, wall_ms; /* wall clock: of progress_create, of the update */
-    uint64_t at_ms;          /* now_ms() of the update */
+    uint64_t at_ms;              /* now_ms() of the update */
     struct progress_view view;
     struct progress_rates rates;
 };
@@ -95,8 +95,8 @@ void progress_update(struct progress *p, const struct progress_view *view, uint6
 void progress_note(struct progress *p, const char *line);
 /* Any thread: the sample that display, JSON, status file and live page all show. */
 void progress_look(struct progress *p, struct progress_look *look_r);
-/* Nothing is painted any more: the block is taken off the terminal, for the summary says it better; the last of the lines is
- * written. NULL is fine. */
+/* Nothing is painted any more: the block is taken off the terminal, for the summary says it better; the last of the
+ * lines is written. NULL is fine. */
 void progress_stop(struct progress *p);
 /* After progress_stop, when the run's exit code is known: JSON's last line. */
 void progress_over(struct progress *p, int exit_code);
@@ -110,7 +110,7 @@ struct progress_style {
     unsigned columns; /* 20..200; others are taken to the nearest */
     bool color, utf8;
     const char *clock;
-    unsigned rows;    /* at most so many lines; 0: as many as there are */
+    unsigned rows; /* at most so many lines; 0: as many as there are */
 };
 void progress_draw(const struct progress_view *view, const struct progress_rates *rates,
                    const struct progress_style *style, struct buf *out);

@@ -7,7 +7,7 @@
 
 #define COLUMNS_MIN 20u
 #define COLUMNS_MAX 200u
-#define LINE_BYTES 4096u
+#define LINE_BYTES  4096u
 #define HALF_LIFE_S 10.0
 #define INDENT      10u /* of what stands behind "users", "messages" ... */
 
@@ -16,8 +16,7 @@ static const char *const side_words[] = { "source", "target" };
 void progress_measure(struct progress_meter *m, const struct progress_view *view, uint64_t now_ms,
                       struct progress_rates *rates_r)
 {
-    const uint64_t now[4] = { view->bytes_fetched, view->bytes_uploaded, view->fetched,
-                              view->uploaded };
+    const uint64_t now[4] = { view->bytes_fetched, view->bytes_uploaded, view->fetched, view->uploaded };
 
     if (!m->begun) {
         *m = (struct progress_meter){ .begun = true, .first_ms = now_ms, .last_ms = now_ms };
@@ -80,8 +79,7 @@ static void say(struct buf *line, const char *format, ...)
 }
 
 /* Ends the line: cut to the width, coloured as a whole. */
-static void put(struct buf *out, struct buf *line, const struct progress_style *style,
-                const char *color)
+static void put(struct buf *out, struct buf *line, const struct progress_style *style, const char *color)
 {
     struct slice text = buf_slice(line);
     unsigned columns = style->columns, width = format_width(text);
@@ -145,20 +143,17 @@ static void silence_words(struct buf *line, const uint32_t silent_s[2])
 static void spool_words(struct buf *line, const struct progress_view *v)
 {
     if (v->spool_budget)
-        say(line, "spool %s of %s (%s)", format_bytes(v->spool_held).text,
-            format_bytes(v->spool_budget).text,
+        say(line, "spool %s of %s (%s)", format_bytes(v->spool_held).text, format_bytes(v->spool_budget).text,
             format_percent(v->spool_held, v->spool_budget).text);
     else
         say(line, "spool %s", format_bytes(v->spool_held).text);
 }
 
-static void left_words(struct buf *line, const struct progress_view *v,
-                       const struct progress_rates *r)
+static void left_words(struct buf *line, const struct progress_view *v, const struct progress_rates *r)
 {
     /* Of a server that does not answer the rate tells nothing. */
     if (r->left_s > 0 && !is_silent(v))
-        say(line, ", %s %s left", v->found_final ? "about" : "at least",
-            format_seconds((double)r->left_s).text);
+        say(line, ", %s %s left", v->found_final ? "about" : "at least", format_seconds((double)r->left_s).text);
 }
 
 static unsigned users_over(const struct progress_view *v)
@@ -172,8 +167,8 @@ static const char *proving(const struct progress_view *v)
     return v->found_final && v->pending == 0 && v->found && users_over(v) < v->users ? ", being proved" : "";
 }
 
-static void draw_line(const struct progress_view *v, const struct progress_rates *r,
-                      const struct progress_style *style, struct buf *line)
+static void draw_line(const struct progress_view *v, const struct progress_rates *r, const struct progress_style *style,
+                      struct buf *line)
 {
     say(line, "%s users %u/%u synced", style->clock ? style->clock : "", v->synced, v->users);
     if (v->doubted)
@@ -190,8 +185,7 @@ static void draw_line(const struct progress_view *v, const struct progress_rates
     say(line, ", ");
     spool_words(line, v);
     if (v->throttled_mailboxes)
-        say(line, ", %u mailbox%s throttled", v->throttled_mailboxes,
-            v->throttled_mailboxes == 1 ? "" : "es");
+        say(line, ", %u mailbox%s throttled", v->throttled_mailboxes, v->throttled_mailboxes == 1 ? "" : "es");
     if (is_silent(v)) {
         say(line, ", ");
         silence_words(line, v->silent_s);
@@ -201,15 +195,13 @@ static void draw_line(const struct progress_view *v, const struct progress_rates
         say(line, ", stopping (%s)", v->stopping);
 }
 
-static void draw_active(const struct progress_active *a, const struct progress_style *style,
-                        struct buf *line)
+static void draw_active(const struct progress_active *a, const struct progress_style *style, struct buf *line)
 {
     unsigned room = style->columns - 2, name = room * 2 / 5;
     unsigned bar = style->columns >= 70 ? 12 : style->columns >= 56 ? 6 : 0;
 
     say(line, "  ");
-    format_cell(line, slice_of(a->address, strnlen(a->address, sizeof a->address)), name, false,
-                true);
+    format_cell(line, slice_of(a->address, strnlen(a->address, sizeof a->address)), name, false, true);
     say(line, " ");
     if (bar) {
         format_bar(line, a->done, a->total, bar, style->utf8);
@@ -222,8 +214,7 @@ static void draw_active(const struct progress_active *a, const struct progress_s
         say(line, "%s silent for %s", side_words[a->silent_s[1] > 0],
             format_seconds(a->silent_s[a->silent_s[1] > 0]).text);
     else
-        say(line, "%s %.*s", a->doing ? a->doing : "",
-            (int)strnlen(a->folder, sizeof a->folder), a->folder);
+        say(line, "%s %.*s", a->doing ? a->doing : "", (int)strnlen(a->folder, sizeof a->folder), a->folder);
 }
 
 static void draw_head(const struct progress_view *v, const struct progress_rates *r, const struct progress_style *style,
@@ -256,21 +247,18 @@ static void draw_sums(const struct progress_view *v, const struct progress_rates
         say(line, " (%u with doubts)", v->doubted);
     say(line, ", %u at work, %u queued, %u failed of %u", v->working, v->queued, v->failed, v->users);
     put_parts(out, line, style, v->failed ? "31" : NULL);
-    say(line, "messages  %s uploaded, %s present, %s skipped, %s failed, %s pending",
-        format_count(v->uploaded).text, format_count(v->present).text,
-        format_count(v->skipped).text, format_count(v->failed_messages).text,
+    say(line, "messages  %s uploaded, %s present, %s skipped, %s failed, %s pending", format_count(v->uploaded).text,
+        format_count(v->present).text, format_count(v->skipped).text, format_count(v->failed_messages).text,
         format_count(v->pending).text);
     put_parts(out, line, style, NULL);
     say(line, "rate      %s in, %s out; %.0f and %.0f messages/s", format_rate(r->in_bytes_s).text,
         format_rate(r->out_bytes_s).text, r->in_messages_s, r->out_messages_s);
     put_parts(out, line, style, NULL);
-    say(line, "folders   %s of %s done; ", format_count(v->folders_done).text,
-        format_count(v->folders).text);
+    say(line, "folders   %s of %s done; ", format_count(v->folders_done).text, format_count(v->folders).text);
     spool_words(line, v);
     put_parts(out, line, style, NULL);
     if (v->throttled_mailboxes) {
-        say(line, "throttled %u mailbox%s", v->throttled_mailboxes,
-            v->throttled_mailboxes == 1 ? "" : "es");
+        say(line, "throttled %u mailbox%s", v->throttled_mailboxes, v->throttled_mailboxes == 1 ? "" : "es");
         /* Known of those that are shown. */
         if (v->throttled_s)
             say(line, ", one for %s", format_seconds(v->throttled_s).text);
@@ -310,7 +298,8 @@ static void draw_block(const struct progress_view *v, const struct progress_rate
                                                                          : 0;
     for (unsigned i = 0; i < shown; i++) {
         draw_active(&v->active[i], style, &line);
-        put(out, &line, style, v->active[i].throttled_s || v->active[i].silent_s[0] || v->active[i].silent_s[1] ? "33" : NULL);
+        put(out, &line, style,
+            v->active[i].throttled_s || v->active[i].silent_s[0] || v->active[i].silent_s[1] ? "33" : NULL);
     }
     more = v->working > shown ? v->working - shown : 0;
     if (more && (!style->rows || used + shown < style->rows)) {

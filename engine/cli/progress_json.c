@@ -115,8 +115,7 @@ void progress_json(const struct progress_look *look, FILE *out)
     const struct progress_view *v = look->there ? &look->view : &none;
     struct emit e;
 
-    begin(&e, out, look->over ? "end" : "progress",
-          look->wall_ms ? look->wall_ms : look->started_ms);
+    begin(&e, out, look->over ? "end" : "progress", look->wall_ms ? look->wall_ms : look->started_ms);
     emit_cstr(&e, "batch", look->batch);
     emit_cstr(&e, "command", look->command);
     emit_time(&e, "started", look->started_ms);

@@ -28,9 +28,7 @@ static char *folder_of(const char *file)
 
     if (!file)
         return NULL;
-    return !slash          ? mem_text(".")
-           : slash == file ? mem_text("/")
-                           : mem_format("%.*s", (int)(slash - file), file);
+    return !slash ? mem_text(".") : slash == file ? mem_text("/") : mem_format("%.*s", (int)(slash - file), file);
 }
 
 static void give_up(const struct opts *o, const struct settings *settings, const char *more)
@@ -95,6 +93,7 @@ void sandbox_describe(FILE *out)
         fprintf(out, "sandbox: Landlock (ABI %u): what talks to servers writes into its own folders only\n", abi);
     else
         fprintf(out, "sandbox: none; this kernel has no Landlock, or none from version 5.19 on\n");
-    fprintf(out, secret_is_locked() ? "secrets: locked in memory, in no core file\n"
-                                    : "secrets: in no core file; RLIMIT_MEMLOCK keeps them from being locked in memory\n");
+    fprintf(out, secret_is_locked()
+                     ? "secrets: locked in memory, in no core file\n"
+                     : "secrets: in no core file; RLIMIT_MEMLOCK keeps them from being locked in memory\n");
 }

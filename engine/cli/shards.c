@@ -82,8 +82,7 @@ void shards_deinit(struct shards *found)
     *found = (struct shards){ 0 };
 }
 
-bool shards_judge(const char *folder, const struct secret *key, bool *ran_r, int64_t *last_ms_r,
-                  struct err *err_r)
+bool shards_judge(const char *folder, const struct secret *key, bool *ran_r, int64_t *last_ms_r, struct err *err_r)
 {
     struct spool_config config = { .folder = folder, .key = key, .read_only = true };
     struct spool *spool = NULL;

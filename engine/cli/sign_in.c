@@ -45,8 +45,8 @@ static void post(const struct settings_endpoint *e, const char *url, const struc
     https_now(&request, answer_r);
 }
 
-static bool ask_for_code(const struct settings_endpoint *e, struct buf *form,
-                         struct oauth_device *device, struct err *err_r)
+static bool ask_for_code(const struct settings_endpoint *e, struct buf *form, struct oauth_device *device,
+                         struct err *err_r)
 {
     bool ok = oauth_device_form(&e->oauth, form, err_r);
 
@@ -55,8 +55,8 @@ static bool ask_for_code(const struct settings_endpoint *e, struct buf *form,
         bool got;
 
         post(e, e->oauth.device_url, form, &answer);
-        got = answer.ok && oauth_device_answer(answer.status, buf_slice(&answer.body),
-                                               answer.retry_after_s, device, err_r);
+        got = answer.ok &&
+              oauth_device_answer(answer.status, buf_slice(&answer.body), answer.retry_after_s, device, err_r);
         if (!answer.ok)
             *err_r = answer.err;
         https_answer_deinit(&answer);
@@ -69,9 +69,8 @@ static bool ask_for_code(const struct settings_endpoint *e, struct buf *form,
     return false;
 }
 
-static bool poll_until_done(const struct settings_endpoint *e, struct buf *form,
-                            struct oauth_device *device, struct oauth_token *token,
-                            struct err *err_r)
+static bool poll_until_done(const struct settings_endpoint *e, struct buf *form, struct oauth_device *device,
+                            struct oauth_token *token, struct err *err_r)
 {
     uint64_t end_ms = now_ms() + device->life_s * 1000ull;
 
@@ -84,8 +83,8 @@ static bool poll_until_done(const struct settings_endpoint *e, struct buf *form,
             return false;
         post(e, e->oauth.token_url, form, &answer);
         if (answer.ok) {
-            poll = oauth_device_poll(answer.status, buf_slice(&answer.body), answer.retry_after_s,
-                                     device, token, err_r);
+            poll =
+                oauth_device_poll(answer.status, buf_slice(&answer.body), answer.retry_after_s, device, token, err_r);
         } else if (answer.err.class == ERR_CLASS_PERMANENT) {
             *err_r = answer.err;
             poll = OAUTH_POLL_REFUSED;
@@ -101,8 +100,8 @@ static bool poll_until_done(const struct settings_endpoint *e, struct buf *form,
     return err_doing(err_r, "sign-in by code");
 }
 
-static bool keep(const struct settings *settings, const struct settings_endpoint *e,
-                 const struct oauth_token *token, struct err *err_r)
+static bool keep(const struct settings *settings, const struct settings_endpoint *e, const struct oauth_token *token,
+                 struct err *err_r)
 {
     const char *path = e->oauth.refresh_token_file;
 
@@ -127,19 +126,18 @@ static int sign_in(const struct settings *settings, enum side which)
     if (!ask_for_code(e, &form, &device, &err)) {
         code = complain(side, &err);
     } else {
-        fprintf(
-            stderr,
-            "mailhaul: sign in for the %s: open\n\n    %s\n\nin a browser, type the code\n\n    "
-            "%s\n\nand sign in as whoever may open the mailboxes. Waiting, %u minutes at "
-            "most...\n",
-            side, device.address, device.user_code, device.life_s / 60);
+        fprintf(stderr,
+                "mailhaul: sign in for the %s: open\n\n    %s\n\nin a browser, type the code\n\n    "
+                "%s\n\nand sign in as whoever may open the mailboxes. Waiting, %u minutes at "
+                "most...\n",
+                side, device.address, device.user_code, device.life_s / 60);
         if (!poll_until_done(e, &form, &device, &token, &err) || !keep(settings, e, &token, &err))
             code = complain(side, &err);
     }
     if (code == EXIT_DONE) {
         oauth_claims(secret_peek(token.access), &claims);
-        printf("%s: signed in%s%s; renewed from %s from now on\n", side,
-               claims.user[0] ? " as " : "", claims.user, e->oauth.refresh_token_file);
+        printf("%s: signed in%s%s; renewed from %s from now on\n", side, claims.user[0] ? " as " : "", claims.user,
+               e->oauth.refresh_token_file);
     }
     if (form.data)
         secret_wipe(form.data, form.room);

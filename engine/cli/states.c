@@ -24,7 +24,7 @@ struct states_origin {
 
 /* One way in which the batch's users are divided. */
 struct division {
-    unsigned of; /* 1: not at all */
+    unsigned of;        /* 1: not at all */
     const char *folder; /* of it */
     bool ran;
     int64_t last_ms;
@@ -45,8 +45,7 @@ static void add(struct states *s, struct spool *spool, const char *folder, unsig
 static bool open_one(struct states *s, const struct states_origin *origin, const char *folder, unsigned number,
                      unsigned of, struct err *err_r)
 {
-    struct spool_config config = { .folder = folder, .key = origin->key, .read_only = true,
-                                   .distrust = s->distrust };
+    struct spool_config config = { .folder = folder, .key = origin->key, .read_only = true, .distrust = s->distrust };
     struct spool *spool;
 
     if (!spool_open(&config, &spool, err_r))
@@ -194,8 +193,9 @@ static void tell_left_out(const struct division *divisions, size_t count, const 
         fprintf(stderr, "mailhaul: warning: %s", d->folder);
         if (d->of > 1)
             fprintf(stderr, " and the other shards of %u", d->of);
-        fprintf(stderr, " %s left out: the batch was run %s since. Name a state folder in place of the batch "
-                        "file to look into it\n",
+        fprintf(stderr,
+                " %s left out: the batch was run %s since. Name a state folder in place of the batch "
+                "file to look into it\n",
                 d->of > 1 ? "are" : "is", chosen->of > 1 ? "in other shards" : "without --shard");
     }
 }
@@ -251,8 +251,9 @@ static int share_file(struct states *s, enum opts_command command, const char *p
     struct err err;
 
     if (command != OPTS_REPORT) {
-        fprintf(stderr, "mailhaul: %s is a report in JSON: only `report` reads those; name the batch file or a state "
-                        "folder\n",
+        fprintf(stderr,
+                "mailhaul: %s is a report in JSON: only `report` reads those; name the batch file or a state "
+                "folder\n",
                 path);
         return EXIT_USAGE;
     }
@@ -324,7 +325,9 @@ static void add_names(struct settings_list *to, const struct settings_list *from
 /* Waves are known to users.csv alone. */
 static int add_wave(const struct opts *o, struct states *s, const char *batch_file)
 {
-    struct config_request request = { .batch_file = batch_file, .overrides = &o->overrides, .any_shard = true, .local = true };
+    struct config_request request = {
+        .batch_file = batch_file, .overrides = &o->overrides, .any_shard = true, .local = true
+    };
     struct settings_list unsaid = { 0 };
     struct settings *settings = NULL;
     struct users_place place;
@@ -337,7 +340,8 @@ static int add_wave(const struct opts *o, struct states *s, const char *batch_fi
         return EXIT_USAGE;
     }
     if (!config_load(&request, &settings, &unsaid, &err) ||
-        !users_load(settings, (struct users_need){ 0 }, &unsaid, &place, &err) || !load_choice(o, settings, &unsaid, &err))
+        !users_load(settings, (struct users_need){ 0 }, &unsaid, &place, &err) ||
+        !load_choice(o, settings, &unsaid, &err))
         code = complain(&err, err.code);
     for (size_t i = 0; code == EXIT_DONE && i < settings->user_count; i++)
         settings_list_add(&s->only, slice_cstr(settings->users[i].email_address));
@@ -442,6 +446,5 @@ void states_tell_missing(const struct states *s, const char *what, FILE *out)
 
     if (missing)
         fprintf(out, "mailhaul: warning: %s %s not there: %u shard%s %s not %s\n", s->list[s->opened].folder,
-                missing > 1 ? "and others are" : "is", missing, format_s(missing), missing > 1 ? "are" : "is",
-                what);
+                missing > 1 ? "and others are" : "is", missing, format_s(missing), missing > 1 ? "are" : "is", what);
 }

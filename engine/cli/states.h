@@ -13,19 +13,19 @@ struct states {
     unsigned count, opened;    /* of them: with a spool */
     struct spool **spools;     /* opened of them, in the same places */
     /* private */
-    struct share **shares;      /* JSON reports; they stand behind those with a spool */
+    struct share **shares; /* JSON reports; they stand behind those with a spool */
     unsigned share_count;
     struct states_origin *origins;
     unsigned origin_count;
     struct settings **settings; /* of the batch files that were read here */
     unsigned settings_count;
-    bool distrust;              /* as in struct spool_config */
+    bool distrust;                  /* as in struct spool_config */
     struct settings_list only, but; /* as in struct report_state */
 };
 
 /* All arguments of the command line, of status and report with the users of --user, --users-from, --wave and
- * --exclude-user only; a name of these that no state folder knows is an error. What is wrong is told on standard error; returns the exit code. states_close
- * is due either way. */
+ * --exclude-user only; a name of these that no state folder knows is an error. What is wrong is told on standard error;
+ * returns the exit code. states_close is due either way. */
 int states_open(const struct opts *o, struct states *s);
 /* Those of a batch file that is read already; settings must outlive the states. The same otherwise. */
 int states_open_batch(const struct settings *settings, bool quiet, struct states *s);

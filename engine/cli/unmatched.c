@@ -1,11 +1,11 @@
 #include "engine/cli/unmatched.h"
 
-#include "engine/report/format.h"
-#include "engine/report/report.h"
 #include "engine/folders/names_lines.h"
 #include "engine/folders/names_match.h"
 #include "engine/folders/names_text.h"
 #include "engine/folders/roles.h"
+#include "engine/report/format.h"
+#include "engine/report/report.h"
 #include "io/base/mem.h"
 #include "store/reader.h"
 #include "store/writer.h"
@@ -41,9 +41,8 @@ static void want_patterns(struct unmatched *s, const char *key, const struct set
         const struct settings_list one = { .items = &list->items[i], .count = 1 };
 
         /* Within a folder that is there may be nothing yet: that is no slip. */
-        s->all[s->count++] = (struct wanted){ .key = key,
-                                              .text = list->items[i],
-                                              .pattern = names_patterns_create(&one, true) };
+        s->all[s->count++] =
+            (struct wanted){ .key = key, .text = list->items[i], .pattern = names_patterns_create(&one, true) };
     }
 }
 
@@ -52,8 +51,7 @@ struct unmatched *unmatched_create(const struct settings *settings)
     const struct settings_policy *p = &settings->policy;
     struct unmatched *s = mem_zero(1, sizeof *s);
 
-    s->all = mem_zero(p->exclude_folders.count + p->include_folders.count + settings->folder_count,
-                      sizeof *s->all);
+    s->all = mem_zero(p->exclude_folders.count + p->include_folders.count + settings->folder_count, sizeof *s->all);
     want_patterns(s, "exclude-folders", &p->exclude_folders);
     want_patterns(s, "include-folders", &p->include_folders);
     for (size_t i = 0; i < settings->folder_count; i++) {
@@ -107,8 +105,8 @@ void unmatched_each(const struct unmatched *s, const char *where, void (*tell)(v
 
         if (s->all[i].met)
             continue;
-        text = mem_format("%s: \"%.200s\" matches no folder of %s; is it spelt as the server names it?",
-                          s->all[i].key, s->all[i].text, where);
+        text = mem_format("%s: \"%.200s\" matches no folder of %s; is it spelt as the server names it?", s->all[i].key,
+                          s->all[i].text, where);
         tell(context, text);
         free(text);
     }

@@ -25,16 +25,16 @@ static struct settings_endpoint *endpoint(const struct config_state *c, enum con
 }
 
 /* Both written: the second is named, with the place of the first. */
-static bool not_both(const struct config_state *c, enum config_section section, const char *first,
-                     const char *second, struct err *err_r)
+static bool not_both(const struct config_state *c, enum config_section section, const char *first, const char *second,
+                     struct err *err_r)
 {
     if (has(c, section, first) && has(c, section, second))
         return config_fail(c, section, second, err_r, "contradicts %s; keep one of them", first);
     return true;
 }
 
-static bool only_with(const struct config_state *c, enum config_section section, const char *key,
-                      const char *needs, struct err *err_r)
+static bool only_with(const struct config_state *c, enum config_section section, const char *key, const char *needs,
+                      struct err *err_r)
 {
     if (has(c, section, key) && !has(c, section, needs))
         return config_fail(c, section, key, err_r, "has no meaning without %s", needs);
@@ -69,13 +69,12 @@ static void name_state(const struct config_state *c)
         s->state_folder[size - 1] = '\0';
     s->sign_in_folder = mem_text(s->state_folder);
     if (s->shard_count > 1) {
-        state = mem_format("%s%s", s->state_folder,
-                           settings_shard_ending(s->shard_number, s->shard_count, ending));
+        state = mem_format("%s%s", s->state_folder, settings_shard_ending(s->shard_number, s->shard_count, ending));
         free(s->state_folder);
         s->state_folder = state;
         if (s->status_file) {
-            char *own = mem_format("%s%s", s->status_file,
-                                   settings_shard_ending(s->shard_number, s->shard_count, ending));
+            char *own =
+                mem_format("%s%s", s->status_file, settings_shard_ending(s->shard_number, s->shard_count, ending));
 
             free(s->status_file);
             s->status_file = own;
@@ -100,21 +99,18 @@ static bool check_batch(const struct config_state *c, struct err *err_r)
     if (!s->batch_name)
         s->batch_name = without_ini(c->request->batch_file);
     if (strchr(s->batch_name, '/') || strlen(s->batch_name) > 100)
-        return config_fail(c, CONFIG_BATCH, "name", err_r,
-                           "expected at most 100 bytes without a slash");
+        return config_fail(c, CONFIG_BATCH, "name", err_r, "expected at most 100 bytes without a slash");
     if (!s->users_file)
         return config_fail(c, CONFIG_BATCH, "users", err_r, "missing; expected a file of users");
     if (c->request->shard_count) {
         s->shard_number = c->request->shard_number;
         s->shard_count = c->request->shard_count;
         if (s->shards && s->shards != s->shard_count)
-            return config_refuse(err_r, CONFIG_EXIT_USAGE,
-                                 "--shard %u/%u: the batch file fixes the count: shards = %u",
+            return config_refuse(err_r, CONFIG_EXIT_USAGE, "--shard %u/%u: the batch file fixes the count: shards = %u",
                                  s->shard_number, s->shard_count, s->shards);
     } else if (s->shards > 1 && !c->request->local && !c->request->any_shard) {
-        return config_refuse(err_r, CONFIG_EXIT_USAGE,
-                             "%s: shards = %u: say which one with --shard I/%u", c->name, s->shards,
-                             s->shards);
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "%s: shards = %u: say which one with --shard I/%u", c->name,
+                             s->shards, s->shards);
     }
     name_state(c);
     name_split(c);
@@ -157,8 +153,7 @@ static bool is_oauth(enum auth_mechanism auth)
 
 /* Logins of an administrator who then names the user: what they need is another word than
  * admin-user and login-form alone. */
-static bool check_become(const struct config_state *c, enum config_section section,
-                         struct err *err_r)
+static bool check_become(const struct config_state *c, enum config_section section, struct err *err_r)
 {
     const struct settings_endpoint *e = endpoint(c, section);
     const char *word = auth_mechanism_name(e->auth);
@@ -173,8 +168,7 @@ static bool check_become(const struct config_state *c, enum config_section secti
     if (e->auth != AUTH_KERIO_MASTER && !e->admin_user)
         return config_fail(c, section, "admin-user", err_r, "missing; auth = %s needs it", word);
     if (!has(c, section, "admin-password-file") && !e->password_command)
-        return config_fail(c, section, "admin-password-file", err_r,
-                           "missing; auth = %s needs it", word);
+        return config_fail(c, section, "admin-password-file", err_r, "missing; auth = %s needs it", word);
     return true;
 }
 
@@ -201,54 +195,45 @@ static bool check_command(const struct config_state *c, enum config_section sect
                        "would give one password for all users: put {user} or {address} in it, or name admin-user");
 }
 
-static bool check_login(const struct config_state *c, enum config_section section,
-                        struct err *err_r)
+static bool check_login(const struct config_state *c, enum config_section section, struct err *err_r)
 {
     const struct settings_endpoint *e = endpoint(c, section);
     bool form_has_admin = false;
 
-    if (e->auth != AUTH_KERIO_MASTER &&
-        !only_with(c, section, "admin-password-file", "admin-user", err_r))
+    if (e->auth != AUTH_KERIO_MASTER && !only_with(c, section, "admin-password-file", "admin-user", err_r))
         return false;
     if (!check_become(c, section, err_r))
         return false;
     if (e->admin_user && !has(c, section, "admin-password-file") && !e->password_command && e->auth != AUTH_EXTERNAL &&
         !is_oauth(e->auth) && e->oauth.grant == SETTINGS_GRANT_NONE)
-        return config_fail(c, section, "admin-password-file", err_r,
-                           "missing; admin-user needs a password");
+        return config_fail(c, section, "admin-password-file", err_r, "missing; admin-user needs a password");
     if (e->login_form && !value_login_form(slice_cstr(e->login_form), &form_has_admin))
         form_has_admin = false;
     if (form_has_admin && !e->admin_user)
         return config_fail(c, section, "login-form", err_r, "has {admin}, which needs admin-user");
     if (e->login_form && e->admin_user && !form_has_admin)
-        return config_fail(c, section, "login-form", err_r, "lacks {admin}, though admin-user = %s",
-                           e->admin_user);
+        return config_fail(c, section, "login-form", err_r, "lacks {admin}, though admin-user = %s", e->admin_user);
     if (e->auth == AUTH_EXTERNAL && !e->tls.certificate_file)
-        return config_fail(c, section, "tls-certificate", err_r,
-                           "missing; auth = external shows a client certificate");
+        return config_fail(c, section, "tls-certificate", err_r, "missing; auth = external shows a client certificate");
     return true;
 }
 
 /* [source], [target]: tokens */
 
-static bool check_tenant(const struct config_state *c, enum config_section section,
-                         struct err *err_r)
+static bool check_tenant(const struct config_state *c, enum config_section section, struct err *err_r)
 {
     const char *tenant = endpoint(c, section)->oauth.tenant;
 
     if (tenant && tenant[strspn(tenant, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                         "0123456789.-")])
-        return config_fail(c, section, "tenant", err_r,
-                           "expected a domain such as contoso.onmicrosoft.com or a GUID");
+        return config_fail(c, section, "tenant", err_r, "expected a domain such as contoso.onmicrosoft.com or a GUID");
     return true;
 }
 
 /* A person signs in once; what that gave lies beside the batch's state. */
-static bool choose_device_code(const struct config_state *c, enum config_section section,
-                               struct err *err_r)
+static bool choose_device_code(const struct config_state *c, enum config_section section, struct err *err_r)
 {
-    static const char *const others[] = { "certificate", "service-account-file",
-                                          "refresh-token-file" };
+    static const char *const others[] = { "certificate", "service-account-file", "refresh-token-file" };
     struct settings_oauth *o = &endpoint(c, section)->oauth;
 
     if (!only_with(c, section, "device-url", "device-code", err_r))
@@ -263,15 +248,13 @@ static bool choose_device_code(const struct config_state *c, enum config_section
     if (!o->tenant && !o->token_url)
         return config_fail(c, section, "tenant", err_r, "missing; device-code = yes needs it");
     if (o->token_url && !o->device_url && !slice_ends(slice_cstr(o->token_url), SLICE("/token")))
-        return config_fail(c, section, "device-url", err_r,
-                           "missing; it does not follow from this token-url");
+        return config_fail(c, section, "device-url", err_r, "missing; it does not follow from this token-url");
     o->refresh_token_file =
         mem_format("%s/refresh-token.%s", c->settings->sign_in_folder, config_section_name(section));
     return true;
 }
 
-static bool choose_grant(const struct config_state *c, enum config_section section,
-                         struct err *err_r)
+static bool choose_grant(const struct config_state *c, enum config_section section, struct err *err_r)
 {
     struct settings_oauth *o = &endpoint(c, section)->oauth;
 
@@ -284,8 +267,7 @@ static bool choose_grant(const struct config_state *c, enum config_section secti
         !only_with(c, section, "signing", "certificate", err_r) ||
         !only_with(c, section, "client-secret-file", "client-id", err_r) ||
         !only_with(c, section, "certificate", "client-id", err_r) ||
-        !only_with(c, section, "refresh-token-file", "client-id", err_r) ||
-        !check_tenant(c, section, err_r))
+        !only_with(c, section, "refresh-token-file", "client-id", err_r) || !check_tenant(c, section, err_r))
         return false;
     if (!choose_device_code(c, section, err_r))
         return false;
@@ -312,17 +294,16 @@ static bool check_exchange(const struct config_state *c, struct err *err_r)
 
     for (size_t i = 0; i < sizeof meaningless / sizeof *meaningless; i++)
         if (has(c, CONFIG_TARGET, meaningless[i]))
-            return config_fail(c, CONFIG_TARGET, meaningless[i], err_r,
-                               "has no meaning with preset = exchange-online");
+            return config_fail(c, CONFIG_TARGET, meaningless[i], err_r, "has no meaning with preset = exchange-online");
     if (e->auth != AUTH_AUTO && e->auth != AUTH_XOAUTH2)
-        return config_fail(c, CONFIG_TARGET, "auth", err_r,
-                           "preset = exchange-online takes auto or xoauth2 only");
+        return config_fail(c, CONFIG_TARGET, "auth", err_r, "preset = exchange-online takes auto or xoauth2 only");
     if (c->request->local)
         return true;
     if (!e->oauth.tenant)
         return config_fail(c, CONFIG_TARGET, "tenant", err_r,
                            "missing; preset = exchange-online%s needs it, such as contoso.onmicrosoft.com",
-                           has(c, CONFIG_TARGET, "preset") ? "" : ", which is the default (preset = imap: another server),");
+                           has(c, CONFIG_TARGET, "preset") ? ""
+                                                           : ", which is the default (preset = imap: another server),");
     if (!e->oauth.client_id)
         return config_fail(c, CONFIG_TARGET, "client-id", err_r,
                            "missing; preset = exchange-online needs the application's ID");
@@ -336,7 +317,8 @@ static bool check_exchange(const struct config_state *c, struct err *err_r)
 /* There is nobody to log in to, and no line to be encrypted. */
 static bool check_disk(const struct config_state *c, enum config_section section, struct err *err_r)
 {
-    static const char *const of_disks[] = { "url", "connections", "connections-per-user", "bytes-per-day", "read-only" };
+    static const char *const of_disks[] = { "url", "connections", "connections-per-user", "bytes-per-day",
+                                            "read-only" };
 
     if (section == CONFIG_TARGET)
         return config_fail(c, section, "url", err_r, "mail on a disk can only be read: it is no target");
@@ -351,15 +333,13 @@ static bool check_disk(const struct config_state *c, enum config_section section
     return true;
 }
 
-static bool check_endpoint(const struct config_state *c, enum config_section section,
-                           struct err *err_r)
+static bool check_endpoint(const struct config_state *c, enum config_section section, struct err *err_r)
 {
     const struct settings_endpoint *e = endpoint(c, section);
     bool exchange = e->preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
 
     if (!exchange && !e->host && !c->request->local)
-        return config_fail(c, section, "url", err_r,
-                           "missing; expected a server such as imaps://imap.example.edu");
+        return config_fail(c, section, "url", err_r, "missing; expected a server such as imaps://imap.example.edu");
     if (e->disk)
         return check_disk(c, section, err_r);
     if (!choose_grant(c, section, err_r) || (exchange && !check_exchange(c, err_r)))
@@ -372,15 +352,13 @@ static bool check_endpoint(const struct config_state *c, enum config_section sec
     return check_tls(c, section, err_r) && check_login(c, section, err_r) && check_command(c, section, err_r);
 }
 
-static bool check_patterns(const struct config_state *c, const char *key,
-                           const struct settings_list *list, struct err *err_r)
+static bool check_patterns(const struct config_state *c, const char *key, const struct settings_list *list,
+                           struct err *err_r)
 {
     const char *fault = names_pattern_fault(list);
 
     return !fault || config_fail(c, CONFIG_POLICY, key, err_r,
-                                 "%.60s: no such role; there are " NAMES_PATTERN_ROLES
-                                 "; for a name write \\#",
-                                 fault);
+                                 "%.60s: no such role; there are " NAMES_PATTERN_ROLES "; for a name write \\#", fault);
 }
 
 static bool check_policy(const struct config_state *c, struct err *err_r)
@@ -390,10 +368,8 @@ static bool check_policy(const struct config_state *c, struct err *err_r)
     if (!check_patterns(c, "exclude-folders", &p->exclude_folders, err_r) ||
         !check_patterns(c, "include-folders", &p->include_folders, err_r))
         return false;
-    if (p->since_s != SETTINGS_NO_SINCE && p->before_s != SETTINGS_NO_BEFORE &&
-        p->since_s >= p->before_s)
-        return config_fail(c, CONFIG_POLICY, "before", err_r,
-                           "is not after since, so that no message would move");
+    if (p->since_s != SETTINGS_NO_SINCE && p->before_s != SETTINGS_NO_BEFORE && p->since_s >= p->before_s)
+        return config_fail(c, CONFIG_POLICY, "before", err_r, "is not after since, so that no message would move");
     if (p->since_s != SETTINGS_NO_SINCE && p->since_s > time(NULL))
         config_warn(c, CONFIG_POLICY, "since", "is in the future, so that no message moves before it");
     return true;
@@ -401,11 +377,10 @@ static bool check_policy(const struct config_state *c, struct err *err_r)
 
 /* Files */
 
-static bool read_secret(const struct config_state *c, enum config_section section,
-                        const struct config_key *key, const char *path, struct err *err_r)
+static bool read_secret(const struct config_state *c, enum config_section section, const struct config_key *key,
+                        const char *path, struct err *err_r)
 {
-    struct secret **field =
-        (void *)((char *)config_section_base(section, c->settings) + key->offset);
+    struct secret **field = (void *)((char *)config_section_base(section, c->settings) + key->offset);
     bool by_others = false;
     struct err why;
 
@@ -413,14 +388,13 @@ static bool read_secret(const struct config_state *c, enum config_section sectio
     if (!secret_read_file(path, field, &by_others, &why))
         return config_fail(c, section, key->name, err_r, "%s", why.server_text);
     if (by_others)
-        config_warn(c, section, key->name, "%s: others may read this secret; chmod 600 helps",
-                    config_text_name(path));
+        config_warn(c, section, key->name, "%s: others may read this secret; chmod 600 helps", config_text_name(path));
     return true;
 }
 
 /* needed: it is going to be read. */
-static bool check_file(const struct config_state *c, enum config_section section,
-                       const struct config_key *key, const char *value, bool needed, struct err *err_r)
+static bool check_file(const struct config_state *c, enum config_section section, const struct config_key *key,
+                       const char *value, bool needed, struct err *err_r)
 {
     char *text, *path;
     struct stat st;
@@ -439,8 +413,7 @@ static bool check_file(const struct config_state *c, enum config_section section
     else if (key->kind == CONFIG_SECRET)
         ok = read_secret(c, section, key, path, err_r);
     else if (access(path, R_OK) != 0)
-        ok = config_fail(c, section, key->name, err_r, "%s: %s", config_text_name(path),
-                         strerror(errno));
+        ok = config_fail(c, section, key->name, err_r, "%s: %s", config_text_name(path), strerror(errno));
     else if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) /* a pipe can be read once, and may never give anything */
         ok = config_fail(c, section, key->name, err_r, "%s: not a file that can be read again", config_text_name(path));
     free(path);
@@ -466,8 +439,7 @@ static bool check_files(const struct config_state *c, struct err *err_r)
 bool config_check(struct config_state *c, struct err *err_r)
 {
     if (!check_batch(c, err_r) || !check_endpoint(c, CONFIG_SOURCE, err_r) ||
-        !check_endpoint(c, CONFIG_TARGET, err_r) || !check_policy(c, err_r) ||
-        !check_files(c, err_r))
+        !check_endpoint(c, CONFIG_TARGET, err_r) || !check_policy(c, err_r) || !check_files(c, err_r))
         return false;
     c->settings->source.connections_said = config_given_value(c, CONFIG_SOURCE, "connections") != NULL;
     c->settings->source.per_user_said = config_given_value(c, CONFIG_SOURCE, "connections-per-user") != NULL;

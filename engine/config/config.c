@@ -1,12 +1,12 @@
 #include "engine/config/config.h"
 
-#include "engine/rehearsal/exo.h"
 #include "engine/config/ini.h"
 #include "engine/config/nearest.h"
 #include "engine/config/state.h"
 #include "engine/config/text.h"
 #include "engine/config/value.h"
 #include "engine/folders/names_lines.h"
+#include "engine/rehearsal/exo.h"
 #include "io/base/mem.h"
 
 #include <assert.h>
@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PLACE_MAX    200 /* bytes */
-#define FAULT_MAX    200
+#define PLACE_MAX 200 /* bytes */
+#define FAULT_MAX 200
 
 /* Where a setting was written: a line of the file, or a --set. */
 struct origin {
@@ -23,11 +23,10 @@ struct origin {
     unsigned line;
 };
 
-static bool fail_at(const struct config_state *c, struct origin at, struct err *err_r,
-                    const char *format, ...) __attribute__((format(printf, 4, 5)));
+static bool fail_at(const struct config_state *c, struct origin at, struct err *err_r, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
-static bool fail_at(const struct config_state *c, struct origin at, struct err *err_r,
-                    const char *format, ...)
+static bool fail_at(const struct config_state *c, struct origin at, struct err *err_r, const char *format, ...)
 {
     char text[sizeof err_r->server_text], option[CONFIG_SHOWN_MAX + 1];
     va_list args;
@@ -36,8 +35,8 @@ static bool fail_at(const struct config_state *c, struct origin at, struct err *
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (at.option)
-        return config_refuse(err_r, CONFIG_EXIT_USAGE, "--set %s: %s",
-                             config_text_shown(slice_cstr(at.option), option), text);
+        return config_refuse(err_r, CONFIG_EXIT_USAGE, "--set %s: %s", config_text_shown(slice_cstr(at.option), option),
+                             text);
     return config_refuse(err_r, CONFIG_EXIT_BATCH, "%s:%u: %s", c->name, at.line, text);
 }
 
@@ -49,29 +48,26 @@ static size_t key_index(const char *name, enum config_section section)
     return (size_t)(key - config_keys);
 }
 
-const char *config_given_value(const struct config_state *c, enum config_section section,
-                               const char *key)
+const char *config_given_value(const struct config_state *c, enum config_section section, const char *key)
 {
     return c->given[section][key_index(key, section)].value;
 }
 
 /* "night.ini:12: [source] url" */
-static void place(const struct config_state *c, enum config_section section, const char *key,
-                  char out[PLACE_MAX])
+static void place(const struct config_state *c, enum config_section section, const char *key, char out[PLACE_MAX])
 {
     const struct config_given *given = &c->given[section][key_index(key, section)];
 
     if (given->value && given->line == 0)
         snprintf(out, PLACE_MAX, "--set %s.%s", config_section_name(section), key);
     else if (given->value)
-        snprintf(out, PLACE_MAX, "%s:%u: [%s] %s", c->name, given->line,
-                 config_section_name(section), key);
+        snprintf(out, PLACE_MAX, "%s:%u: [%s] %s", c->name, given->line, config_section_name(section), key);
     else
         snprintf(out, PLACE_MAX, "%s: [%s] %s", c->name, config_section_name(section), key);
 }
 
-bool config_fail(const struct config_state *c, enum config_section section, const char *key,
-                 struct err *err_r, const char *format, ...)
+bool config_fail(const struct config_state *c, enum config_section section, const char *key, struct err *err_r,
+                 const char *format, ...)
 {
     char at[PLACE_MAX], text[sizeof err_r->server_text];
     va_list args;
@@ -83,8 +79,7 @@ bool config_fail(const struct config_state *c, enum config_section section, cons
     return config_refuse(err_r, CONFIG_EXIT_BATCH, "%s: %s", at, text);
 }
 
-void config_warn(const struct config_state *c, enum config_section section, const char *key,
-                 const char *format, ...)
+void config_warn(const struct config_state *c, enum config_section section, const char *key, const char *format, ...)
 {
     char at[PLACE_MAX], text[256], line[PLACE_MAX + 260];
     va_list args;
@@ -119,8 +114,8 @@ static bool find_section(const struct config_state *c, struct origin at, struct 
                    nearest_text(&near, "[", "]", hint, sizeof hint));
 }
 
-static bool unknown_key(const struct config_state *c, struct origin at, enum config_section section,
-                        struct slice name, struct err *err_r)
+static bool unknown_key(const struct config_state *c, struct origin at, enum config_section section, struct slice name,
+                        struct err *err_r)
 {
     struct nearest near;
     char hint[80];
@@ -134,13 +129,13 @@ static bool unknown_key(const struct config_state *c, struct origin at, enum con
     for (unsigned i = 0; i < config_key_count(); i++)
         if (config_keys[i].sections & 1u << section)
             nearest_offer(&near, config_keys[i].name);
-    return fail_at(c, at, err_r, "[%s] %.*s: unknown key%s", config_section_name(section),
-                   shown(name), name.data, nearest_text(&near, "", "", hint, sizeof hint));
+    return fail_at(c, at, err_r, "[%s] %.*s: unknown key%s", config_section_name(section), shown(name), name.data,
+                   nearest_text(&near, "", "", hint, sizeof hint));
 }
 
 /* [folders]: source = target, both as written. */
-static bool give_folder(struct config_state *c, struct origin at, struct slice source,
-                        struct slice value, struct err *err_r)
+static bool give_folder(struct config_state *c, struct origin at, struct slice source, struct slice value,
+                        struct err *err_r)
 {
     struct settings *s = c->settings;
     struct settings_folder *row = NULL;
@@ -150,8 +145,7 @@ static bool give_folder(struct config_state *c, struct origin at, struct slice s
     if (!value_text(value, &target) || *target == '\0') {
         free(target);
         return fail_at(c, at, err_r, "[folders] %.*s: %s", shown(source), source.data,
-                       value_quote_is_open(value) ? "the quote is not closed"
-                                                  : "expected the name of a target folder");
+                       value_quote_is_open(value) ? "the quote is not closed" : "expected the name of a target folder");
     }
     name = slice_dup(source);
     fault = names_line_fault(name, target);
@@ -165,8 +159,8 @@ static bool give_folder(struct config_state *c, struct origin at, struct slice s
             row = &s->folders[i];
     if (row && !at.option) {
         free(target);
-        return fail_at(c, at, err_r, "[folders] %.*s: given twice, first in line %u", shown(source),
-                       source.data, row->line);
+        return fail_at(c, at, err_r, "[folders] %.*s: given twice, first in line %u", shown(source), source.data,
+                       row->line);
     }
     if (row) {
         free(row->target);
@@ -181,8 +175,8 @@ static bool give_folder(struct config_state *c, struct origin at, struct slice s
 }
 
 /* [rehearse]: the simulated server judges its own keys. */
-static bool give_rehearsal(struct config_state *c, struct origin at, struct slice name,
-                           struct slice value, struct err *err_r)
+static bool give_rehearsal(struct config_state *c, struct origin at, struct slice name, struct slice value,
+                           struct err *err_r)
 {
     char *key = slice_dup(name), *text = slice_dup(value), *line = mem_format("%s=%s", key, text);
     struct exo_config *scratch = mem_zero(1, sizeof *scratch);
@@ -203,8 +197,8 @@ static bool give_rehearsal(struct config_state *c, struct origin at, struct slic
 }
 
 /* What is allowed, and hardly meant. */
-static void warn_of_value(const struct config_state *c, enum config_section section,
-                          const struct config_key *key, struct slice value)
+static void warn_of_value(const struct config_state *c, enum config_section section, const struct config_key *key,
+                          struct slice value)
 {
     uint64_t bytes;
 
@@ -235,8 +229,8 @@ static bool has_comment(struct slice value)
     return false;
 }
 
-static bool give(struct config_state *c, struct origin at, enum config_section section,
-                 struct slice name, struct slice value, struct err *err_r)
+static bool give(struct config_state *c, struct origin at, enum config_section section, struct slice name,
+                 struct slice value, struct err *err_r)
 {
     const struct config_key *key;
     struct config_given *given;
@@ -251,15 +245,15 @@ static bool give(struct config_state *c, struct origin at, enum config_section s
         return unknown_key(c, at, section, name, err_r);
     given = &c->given[section][key - config_keys];
     if (given->line && !at.option)
-        return fail_at(c, at, err_r, "[%s] %s: given twice, first in line %u",
-                       config_section_name(section), key->name, given->line);
+        return fail_at(c, at, err_r, "[%s] %s: given twice, first in line %u", config_section_name(section), key->name,
+                       given->line);
     given->line = at.line;
     if (value.size == 0 && !at.option) {
         warn_of_empty(c, at, section, key);
         return true;
     }
-    if (!config_key_store(key, config_section_base(section, c->settings), value,
-                          c->request->batch_file, fault, sizeof fault)) {
+    if (!config_key_store(key, config_section_base(section, c->settings), value, c->request->batch_file, fault,
+                          sizeof fault)) {
         if (at.option)
             return fail_at(c, at, err_r, "%s", fault);
         return fail_at(c, at, err_r, "[%s] %s: %s: %s%s", config_section_name(section), key->name,
@@ -281,8 +275,7 @@ static bool entry_read(void *context, const struct config_entry *e, struct err *
     if (!find_section(c, at, e->section, &section, err_r))
         return e->key.data != NULL; /* told at its own line */
     /* Who shares a mailbox is said of the users, not of the server. */
-    if (section == CONFIG_TARGET && c->request->other_target &&
-        !slice_equal_nocase(e->key, SLICE("accept-shared")))
+    if (section == CONFIG_TARGET && c->request->other_target && !slice_equal_nocase(e->key, SLICE("accept-shared")))
         return true;
     if (!e->key.data) {
         c->section_line[section] = e->line;
@@ -315,8 +308,7 @@ static bool load(struct config_state *c, struct err *err_r)
     struct config_text text;
     struct err err;
 
-    if (!config_text_read(c->request->batch_file, CONFIG_BYTES_MAX, CONFIG_EXIT_BATCH, &text,
-                          err_r))
+    if (!config_text_read(c->request->batch_file, CONFIG_BYTES_MAX, CONFIG_EXIT_BATCH, &text, err_r))
         return false;
     config_text_warn(&text, c->request->batch_file, c->warnings);
     config_ini_read(slice_of(text.data, text.size), c->name, entry_read, c, &faults);
@@ -335,8 +327,8 @@ static void wipe(char *value)
     free(value);
 }
 
-bool config_load(const struct config_request *request, struct settings **settings_r,
-                 struct settings_list *warnings, struct err *err_r)
+bool config_load(const struct config_request *request, struct settings **settings_r, struct settings_list *warnings,
+                 struct err *err_r)
 {
     struct config_state *c = mem_zero(1, sizeof *c);
     bool ok;
@@ -366,8 +358,7 @@ void config_describe(void (*tell)(void *context, const struct config_key_info *k
 
             if (key->sections & 1u << section)
                 tell(context, &(struct config_key_info){
-                                  config_section_name((enum config_section)section), key->name,
-                                  key->value_name, key->fallback ? key->fallback : key->otherwise,
-                                  key->help, key->hidden, key->words });
+                                  config_section_name((enum config_section)section), key->name, key->value_name,
+                                  key->fallback ? key->fallback : key->otherwise, key->help, key->hidden, key->words });
         }
 }

@@ -12,17 +12,17 @@ struct config_request {
     const char *batch_file;                /* borrowed */
     const struct settings_list *overrides; /* --set: "section.key=value"; or NULL */
     unsigned shard_number, shard_count;    /* --shard; count 0: not given */
-    bool other_target; /* rehearse: what the file says of [target] is passed over */
-    bool any_shard; /* no state is written: without --shard the users of all shards are meant */
-    struct settings_list *faults; /* the other faults, a sentence each, when config_load fails; may be NULL */
-    bool local; /* status, report: no server is met, so secrets and shard may be missing */
+    bool other_target;                     /* rehearse: what the file says of [target] is passed over */
+    bool any_shard;                        /* no state is written: without --shard the users of all shards are meant */
+    struct settings_list *faults;          /* the other faults, a sentence each, when config_load fails; may be NULL */
+    bool local;                            /* status, report: no server is met, so secrets and shard may be missing */
 };
 
 /* Fills a fresh *settings_r, the caller's. warnings: sentences are added, each with its place.
  * Errors: PERMANENT/RUN, origin CONFIG, code 78 (64 for --set and --shard themselves); the text
  * begins "FILE:LINE: [section] key: " or "--set section.key=value: ". */
-bool config_load(const struct config_request *request, struct settings **settings_r,
-                 struct settings_list *warnings, struct err *err_r) ERR_CHECK;
+bool config_load(const struct config_request *request, struct settings **settings_r, struct settings_list *warnings,
+                 struct err *err_r) ERR_CHECK;
 
 /* A key as the manual shows it. */
 struct config_key_info {

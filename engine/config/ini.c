@@ -219,8 +219,8 @@ static int one_key(void *user, const char *section, const char *name, const char
 }
 
 void config_ini_read(struct slice text, const char *name,
-                     bool (*entry)(void *context, const struct config_entry *e, struct err *err_r),
-                     void *context, struct config_faults *faults)
+                     bool (*entry)(void *context, const struct config_entry *e, struct err *err_r), void *context,
+                     struct config_faults *faults)
 {
     size_t fault = config_text_fault(text);
     struct ini_reader_state *r;

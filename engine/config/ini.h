@@ -28,7 +28,7 @@ struct config_entry {
  * without =, a key before the first section; code 78, text "NAME:LINE: ...". Not for several
  * threads at once: libinih's line length is a global. */
 void config_ini_read(struct slice text, const char *name,
-                     bool (*entry)(void *context, const struct config_entry *e, struct err *err_r),
-                     void *context, struct config_faults *faults);
+                     bool (*entry)(void *context, const struct config_entry *e, struct err *err_r), void *context,
+                     struct config_faults *faults);
 
 #endif

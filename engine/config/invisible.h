@@ -11,7 +11,8 @@ struct slice invisible_trim(struct slice text);
 /* The first character that is not seen and is no ASCII blank; 0 when there is none. */
 uint32_t invisible_in(struct slice text);
 
-/* The first typographic quote or apostrophe, which a word processor puts in place of a plain one; 0 when there is none. */
+/* The first typographic quote or apostrophe, which a word processor puts in place of a plain one; 0 when there is none.
+ */
 uint32_t invisible_quote_in(struct slice text);
 
 #endif

@@ -63,8 +63,7 @@ void nearest_offer(struct nearest *n, const char *candidate)
     }
 }
 
-const char *nearest_text(const struct nearest *n, const char *prefix, const char *suffix, char *out,
-                         size_t cap)
+const char *nearest_text(const struct nearest *n, const char *prefix, const char *suffix, char *out, size_t cap)
 {
     if (n->best)
         snprintf(out, cap, "; did you mean %s%s%s?", prefix, n->best, suffix);

@@ -17,7 +17,6 @@ void nearest_init(struct nearest *n, struct slice word);
 void nearest_offer(struct nearest *n, const char *candidate);
 /* "; did you mean NAME?" with prefix and suffix around NAME, or "" when nothing is near. Returns
  * out. */
-const char *nearest_text(const struct nearest *n, const char *prefix, const char *suffix, char *out,
-                         size_t cap);
+const char *nearest_text(const struct nearest *n, const char *prefix, const char *suffix, char *out, size_t cap);
 
 #endif

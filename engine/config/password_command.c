@@ -26,7 +26,7 @@ extern char **environ;
 
 /* One program that runs. */
 struct child {
-    pid_t pid; /* 0: the place is free */
+    pid_t pid;      /* 0: the place is free */
     int pidfd, out; /* out -1: it has said all */
     uint64_t ends_ms;
     struct settings_user *user; /* NULL: the administrator's */
@@ -56,8 +56,8 @@ static void fault(struct commands *c, enum side side, const struct settings_user
 {
     char text[256];
 
-    snprintf(text, sizeof text, "[%s] password-command%s%.*s: %s", side_name(side),
-             user ? " for " : "", SHOWN_MAX, user ? user->email_address : "", what);
+    snprintf(text, sizeof text, "[%s] password-command%s%.*s: %s", side_name(side), user ? " for " : "", SHOWN_MAX,
+             user ? user->email_address : "", what);
     if (c->failed)
         settings_list_add(c->faults, slice_cstr(text));
     else
@@ -78,7 +78,9 @@ static char *filled(const char *word, const char *user, const char *address)
         bool is_user = at != SIZE_MAX && slice_starts(slice_from(rest, at), SLICE("{user}"));
         struct slice before = slice_first(rest, at);
         char *longer = mem_format("%s%.*s%s", out, (int)before.size, before.data ? before.data : "",
-                                  at == SIZE_MAX ? "" : is_user ? user : address);
+                                  at == SIZE_MAX ? ""
+                                  : is_user      ? user
+                                                 : address);
 
         free(out);
         out = longer;
@@ -96,9 +98,7 @@ static char **words_for(const struct settings_endpoint *e, const struct settings
     struct settings_list words = { NULL, 0 };
     char **argv = NULL;
     bool ok = value_words(slice_cstr(e->password_command), &words);
-    const char *login = !user                ? ""
-                        : side == SIDE_SOURCE ? user->user_name
-                                              : user->target_user_name;
+    const char *login = !user ? "" : side == SIDE_SOURCE ? user->user_name : user->target_user_name;
 
     if (ok)
         argv = mem_zero(words.count + 1, sizeof *argv);
@@ -153,8 +153,9 @@ static bool begin(struct commands *c, struct child *child, struct settings_user 
     int ends[2], error;
 
     if (!argv) {
-        fault(c, side, user, "the user's name begins with a dash, which the program would take for an option; write "
-                             "--option={user}, or his Password into users.csv");
+        fault(c, side, user,
+              "the user's name begins with a dash, which the program would take for an option; write "
+              "--option={user}, or his Password into users.csv");
         return false;
     }
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -213,9 +214,9 @@ static void listen_to(struct child *child)
 static void keep(struct commands *c, struct child *child)
 {
     struct slice rest = slice_of(child->answer, child->size), line = { 0 };
-    struct secret **to = child->user                  ? (child->side == SIDE_SOURCE ? &child->user->password
-                                                                                    : &child->user->target_password)
-                                                      : &endpoint(c->settings, child->side)->admin_password;
+    struct secret **to = child->user
+                             ? (child->side == SIDE_SOURCE ? &child->user->password : &child->user->target_password)
+                             : &endpoint(c->settings, child->side)->admin_password;
 
     (void)slice_split(&rest, '\n', &line);
     if (line.size && line.data[line.size - 1] == '\r')
@@ -223,7 +224,8 @@ static void keep(struct commands *c, struct child *child)
     if (child->too_long)
         fault(c, child->side, child->user, "says more than 64 KiB; its first line is to be the password");
     else if (line.size == 0)
-        fault(c, child->side, child->user, "says nothing; its first line is to be the password. Run it by hand to see why");
+        fault(c, child->side, child->user,
+              "says nothing; its first line is to be the password. Run it by hand to see why");
     else
         *to = secret_create(line);
 }
@@ -247,7 +249,8 @@ static void end(struct commands *c, struct child *child)
         fault(c, child->side, child->user, what);
     } else if (status != 0) {
         snprintf(what, sizeof what, "ended with %s %d; run it by hand to see why",
-                 WIFEXITED(status) ? "exit code" : "signal", WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+                 WIFEXITED(status) ? "exit code" : "signal",
+                 WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
         fault(c, child->side, child->user, what);
     } else {
         keep(c, child);
@@ -327,8 +330,8 @@ static void run_side(struct commands *c, enum side side)
         }
 }
 
-bool password_commands_run(struct settings *s, bool source, bool target, unsigned limit_s,
-                           struct settings_list *faults, struct err *err_r)
+bool password_commands_run(struct settings *s, bool source, bool target, unsigned limit_s, struct settings_list *faults,
+                           struct err *err_r)
 {
     struct commands c = { .settings = s, .limit_s = limit_s, .faults = faults, .err_r = err_r };
 

@@ -23,8 +23,8 @@ struct reading {
 static bool refuse(const struct reading *r, const char *what)
 {
     return config_refuse(r->err_r, CONFIG_EXIT_BATCH,
-                         "%s:%u: %s; mailhaul plan --split N writes this file anew once it is removed", r->name, r->line,
-                         what);
+                         "%s:%u: %s; mailhaul plan --split N writes this file anew once it is removed", r->name,
+                         r->line, what);
 }
 
 static bool name_user(struct reading *r, struct slice address, unsigned shard)
@@ -65,7 +65,8 @@ static bool read_line(struct reading *r, struct slice line)
         return true;
     if (!cells_of(line, cells) || !slice_u32(cells[1], &shard) || !slice_u32(cells[2], &of) || of == 0 ||
         of > SETTINGS_SHARDS_MAX || shard == 0 || shard > of)
-        return refuse(r, "expected an address, the number of its shard and how many there are, such as anna@example.com,3,8");
+        return refuse(
+            r, "expected an address, the number of its shard and how many there are, such as anna@example.com,3,8");
     if (r->split->shards && of != r->split->shards)
         return refuse(r, "the number of shards is another one than in the lines above");
     r->split->shards = of;

@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-#define SPLIT_BYTES_MAX  67108864 /* of the file */
+#define SPLIT_BYTES_MAX 67108864 /* of the file */
 
 /* Zeroed: nothing is written down. */
 struct split {
@@ -18,8 +18,8 @@ struct split {
     unsigned shards;             /* 0: there is no file, or an empty one */
 };
 
-/* split_deinit is due when it was read. warnings: where others may write the file. Errors: PERMANENT/RUN, origin CONFIG, code 78,
- * "FILE:LINE: what". */
+/* split_deinit is due when it was read. warnings: where others may write the file. Errors: PERMANENT/RUN, origin
+ * CONFIG, code 78, "FILE:LINE: what". */
 bool split_read(const char *path, struct split *split_r, struct settings_list *warnings, struct err *err_r) ERR_CHECK;
 void split_deinit(struct split *split);
 

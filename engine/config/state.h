@@ -23,13 +23,12 @@ struct config_state {
 };
 
 /* The value as written, or NULL. key: a name of the table, an assert otherwise. */
-const char *config_given_value(const struct config_state *c, enum config_section section,
-                               const char *key);
+const char *config_given_value(const struct config_state *c, enum config_section section, const char *key);
 /* Fails with the place where the key was written, or the file's name when it was not. */
-bool config_fail(const struct config_state *c, enum config_section section, const char *key,
-                 struct err *err_r, const char *format, ...) __attribute__((format(printf, 5, 6)));
-void config_warn(const struct config_state *c, enum config_section section, const char *key,
-                 const char *format, ...) __attribute__((format(printf, 4, 5)));
+bool config_fail(const struct config_state *c, enum config_section section, const char *key, struct err *err_r,
+                 const char *format, ...) __attribute__((format(printf, 5, 6)));
+void config_warn(const struct config_state *c, enum config_section section, const char *key, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* After all was stored: contradictions, what is missing, files and secrets, then settings_finish.
  * Warnings are added. */

@@ -19,17 +19,13 @@
 #define OF_ENDPOINT(f) offsetof(struct settings_endpoint, f)
 #define OF_POLICY(f)   offsetof(struct settings_policy, f)
 
-static const char *const section_names[] = { "batch", "source", "target", "policy", "folders",
-                                              "rehearse" };
-_Static_assert(sizeof section_names / sizeof *section_names == CONFIG_SECTION_COUNT,
-               "a name a section");
+static const char *const section_names[] = { "batch", "source", "target", "policy", "folders", "rehearse" };
+_Static_assert(sizeof section_names / sizeof *section_names == CONFIG_SECTION_COUNT, "a name a section");
 
-static const char *const auth_words[] = { "auto",     "plain",       "login",
-                                          "cram-md5", "scram-sha-1", "scram-sha-256",
-                                          "xoauth2",  "oauthbearer", "external",
-                                          "kerio-master", "proxyauth", "groupwise", NULL };
-_Static_assert(sizeof auth_words / sizeof *auth_words == AUTH_MECHANISM_COUNT + 1,
-               "a word a mechanism");
+static const char *const auth_words[] = { "auto",          "plain",     "login",       "cram-md5", "scram-sha-1",
+                                          "scram-sha-256", "xoauth2",   "oauthbearer", "external", "kerio-master",
+                                          "proxyauth",     "groupwise", NULL };
+_Static_assert(sizeof auth_words / sizeof *auth_words == AUTH_MECHANISM_COUNT + 1, "a word a mechanism");
 static const char *const preset_words[] = { "imap", "exchange-online", NULL };
 static const char *const cloud_words[] = { "global", "us-gov", "us-dod", "china", NULL };
 static const char *const signing_words[] = { "ps256", "rs256", NULL };
@@ -283,8 +279,7 @@ bool config_section_find(struct slice name, enum config_section *section_r)
 const struct config_key *config_key_find(enum config_section section, struct slice name)
 {
     for (size_t i = 0; i < KEY_COUNT; i++)
-        if ((config_keys[i].sections & 1u << section) &&
-            slice_equal_nocase(name, slice_cstr(config_keys[i].name)))
+        if ((config_keys[i].sections & 1u << section) && slice_equal_nocase(name, slice_cstr(config_keys[i].name)))
             return &config_keys[i];
     return NULL;
 }
@@ -343,8 +338,7 @@ static bool store_text(char **field, struct slice value)
     return true;
 }
 
-static bool store_path(const struct config_key *key, char **field, struct slice value,
-                       const char *batch_file)
+static bool store_path(const struct config_key *key, char **field, struct slice value, const char *batch_file)
 {
     char *text, *path;
 
@@ -465,8 +459,7 @@ static bool store_command(char **field, struct slice value)
     return ok;
 }
 
-static bool store_any(const struct config_key *key, void *field, struct slice value,
-                      const char *batch_file)
+static bool store_any(const struct config_key *key, void *field, struct slice value, const char *batch_file)
 {
     struct settings_tls *tls = field;
     unsigned index;
@@ -528,8 +521,8 @@ static bool store_any(const struct config_key *key, void *field, struct slice va
     return false;
 }
 
-bool config_key_store(const struct config_key *key, void *base, struct slice value,
-                      const char *batch_file, char *fault_r, size_t fault_cap)
+bool config_key_store(const struct config_key *key, void *base, struct slice value, const char *batch_file,
+                      char *fault_r, size_t fault_cap)
 {
     char expected[160];
 

@@ -18,14 +18,14 @@ enum config_section {
 };
 
 enum config_kind {
-    CONFIG_TEXT,    /* char * */
-    CONFIG_PATH,    /* char *, relative to the batch file */
-    CONFIG_FILE,    /* the same, and it must be readable; "credential:NAME" too */
-    CONFIG_SECRET,  /* struct secret *, the first line of such a file; read when all is known */
-    CONFIG_NUMBER,  /* unsigned, min..max */
-    CONFIG_LIMIT,   /* uint64_t, or "unlimited" */
-    CONFIG_SIZE,    /* uint64_t bytes, min..max */
-    CONFIG_SECONDS, /* uint32_t from a duration */
+    CONFIG_TEXT,         /* char * */
+    CONFIG_PATH,         /* char *, relative to the batch file */
+    CONFIG_FILE,         /* the same, and it must be readable; "credential:NAME" too */
+    CONFIG_SECRET,       /* struct secret *, the first line of such a file; read when all is known */
+    CONFIG_NUMBER,       /* unsigned, min..max */
+    CONFIG_LIMIT,        /* uint64_t, or "unlimited" */
+    CONFIG_SIZE,         /* uint64_t bytes, min..max */
+    CONFIG_SECONDS,      /* uint32_t from a duration */
     CONFIG_MILLISECONDS, /* uint32_t from a duration, max in ms */
     CONFIG_WINDOW,       /* struct settings_window */
     CONFIG_DATE,         /* int64_t */
@@ -73,8 +73,8 @@ void *config_section_base(enum config_section section, struct settings *s);
 
 /* Stores value (not empty) through the row; frees what was there. batch_file: relative paths go by
  * it. False, and *fault_r says what is wrong or what was expected, when it is no such value. */
-bool config_key_store(const struct config_key *key, void *base, struct slice value,
-                      const char *batch_file, char *fault_r, size_t fault_cap) ERR_CHECK;
+bool config_key_store(const struct config_key *key, void *base, struct slice value, const char *batch_file,
+                      char *fault_r, size_t fault_cap) ERR_CHECK;
 
 /* "a size such as 35MB": what the key takes, where this value is none. */
 void config_key_expected(const struct config_key *key, struct slice value, char *out, size_t cap);

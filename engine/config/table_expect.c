@@ -37,10 +37,10 @@ void config_key_expected(const struct config_key *key, struct slice value, char 
     case CONFIG_SIZE:
         snprintf(out, cap, "a size such as 35MB or 2GiB%s%s",
                  key->max == SETTINGS_MESSAGE_BYTES_MAX ? ", from 1B to 150MB" : "",
-                 key->max != INT64_MAX      ? ""
-                 : key->min == 64000000     ? ", from 64MB to 9000000TB"
-                 : key->min                 ? ", from 1MB to 9000000TB"
-                                            : ", at most 9000000TB");
+                 key->max != INT64_MAX  ? ""
+                 : key->min == 64000000 ? ", from 64MB to 9000000TB"
+                 : key->min             ? ", from 1MB to 9000000TB"
+                                        : ", at most 9000000TB");
         return;
     case CONFIG_SECONDS:
         words = "a duration in whole seconds such as 7h30m, 90s or 2d, at most 1000d";
@@ -82,7 +82,8 @@ void config_key_expected(const struct config_key *key, struct slice value, char 
             words = "a login form with {user} in it, such as {user}*{admin}";
         break;
     case CONFIG_COMMAND:
-        words = "a program and its arguments; what has blanks within stands in quotes, and in braces only {user} or {address}";
+        words = "a program and its arguments; what has blanks within stands in quotes, and in braces only {user} or "
+                "{address}";
         break;
     case CONFIG_PROXY:
         words = "socks5://host:port or http://host:port, with user:password@ before the host where it wants a login";

@@ -21,8 +21,7 @@ bool config_refuse(struct err *err_r, int exit_code, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, exit_code, "%s",
-                   text);
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, exit_code, "%s", text);
 }
 
 const char *config_text_name(const char *path)
@@ -67,8 +66,7 @@ char *config_text_beside(const char *from, struct slice path)
 }
 
 /* Reads to the end; the file may grow meanwhile, but never past the cap. */
-static bool read_all(int fd, struct slice name, size_t cap, int exit_code, struct config_text *text,
-                     struct err *err_r)
+static bool read_all(int fd, struct slice name, size_t cap, int exit_code, struct config_text *text, struct err *err_r)
 {
     size_t room = 4096;
 
@@ -117,12 +115,11 @@ static bool is_utf16(const struct config_text *text)
 {
     const unsigned char *b = (const unsigned char *)text->data;
 
-    return text->size >= 2 && ((b[0] == 0xFF && b[1] == 0xFE) || (b[0] == 0xFE && b[1] == 0xFF) ||
-                               (b[0] == 0) != (b[1] == 0));
+    return text->size >= 2 &&
+           ((b[0] == 0xFF && b[1] == 0xFE) || (b[0] == 0xFE && b[1] == 0xFF) || (b[0] == 0) != (b[1] == 0));
 }
 
-bool config_text_read(const char *path, size_t cap_bytes, int exit_code, struct config_text *text_r,
-                      struct err *err_r)
+bool config_text_read(const char *path, size_t cap_bytes, int exit_code, struct config_text *text_r, struct err *err_r)
 {
     const char *name = config_text_name(path);
     struct config_text text = { .data = NULL };
@@ -141,17 +138,15 @@ bool config_text_read(const char *path, size_t cap_bytes, int exit_code, struct 
                              folder ? "is a folder; expected a file" : "is not a plain file");
     }
     text.readable_by_others = (st.st_mode & (S_IRGRP | S_IROTH)) != 0;
-    text.writable_by_others =
-        (st.st_mode & (S_IWGRP | S_IWOTH)) != 0 || (st.st_uid != geteuid() && st.st_uid != 0);
+    text.writable_by_others = (st.st_mode & (S_IWGRP | S_IWOTH)) != 0 || (st.st_uid != geteuid() && st.st_uid != 0);
     ok = read_all(fd, slice_cstr(name), cap_bytes, exit_code, &text, err_r);
     close(fd);
     if (ok) {
         drop_mark(&text);
         if (is_utf16(&text))
             ok = config_refuse(err_r, exit_code, "%s: is UTF-16%s", name,
-                               exit_code == CONFIG_EXIT_USERS
-                                   ? " (Excel's \"Unicode text\"): save it as CSV UTF-8"
-                                   : ": save it as UTF-8");
+                               exit_code == CONFIG_EXIT_USERS ? " (Excel's \"Unicode text\"): save it as CSV UTF-8"
+                                                              : ": save it as UTF-8");
         else if (slice_trim(slice_of(text.data, text.size)).size == 0)
             ok = config_refuse(err_r, exit_code, "%s: is empty", name);
     }
@@ -198,8 +193,8 @@ static size_t sequence_size(const unsigned char *p, size_t size)
     for (size_t i = 1; i < need; i++)
         if ((p[i] & 0xC0) != 0x80)
             return 0;
-    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
-        (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F))
+    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) || (p[0] == 0xF0 && p[1] < 0x90) ||
+        (p[0] == 0xF4 && p[1] > 0x8F))
         return 0;
     return need;
 }

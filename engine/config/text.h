@@ -30,8 +30,8 @@ void config_text_warn(const struct config_text *text, const char *path, struct s
 void config_text_deinit(struct config_text *text);
 
 /* What to do with a file in an 8-bit encoding, behind "not UTF-8". */
-#define CONFIG_TEXT_CONVERT                                                                              \
-    ": most likely in a Windows or ISO code page. Save it as UTF-8 (Excel: CSV UTF-8), or convert it: " \
+#define CONFIG_TEXT_CONVERT                                                                                            \
+    ": most likely in a Windows or ISO code page. Save it as UTF-8 (Excel: CSV UTF-8), or convert it: "                \
     "iconv -f WINDOWS-1252 -t UTF-8 OLD >NEW"
 
 /* Offset of the first byte that is not UTF-8 text (malformed, or NUL), or SIZE_MAX. */
@@ -64,7 +64,6 @@ bool config_fault(struct config_faults *faults, const struct err *err);
 bool config_faults_end(struct config_faults *faults, struct err *err_r) ERR_CHECK;
 
 /* Sets PERMANENT/RUN, origin CONFIG, code exit_code. Returns false. */
-bool config_refuse(struct err *err_r, int exit_code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+bool config_refuse(struct err *err_r, int exit_code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

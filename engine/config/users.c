@@ -28,14 +28,14 @@ struct csv {
     struct settings_list *warnings;
     struct users_header header;
     struct row_columns *columns; /* by user */
-    size_t first_user;         /* of this file in settings->users */
+    size_t first_user;           /* of this file in settings->users */
     bool has_passwords;
     size_t open_files; /* password files that others may read */
     size_t blanks;     /* passwords without quotes that begin or end with a blank */
     size_t line_ends;  /* passwords with a line end within */
     struct users_place first_blank, first_line_end, first_tiny;
     struct users_place first_twice; /* of rows that name one thing */
-    unsigned tiny_bytes; /* the first MaxMessageSize below 1 KB; 0: none */
+    unsigned tiny_bytes;            /* the first MaxMessageSize below 1 KB; 0: none */
     bool target_password_unused;
 };
 
@@ -129,7 +129,8 @@ static void count_line_ends(struct csv *f, const struct users_cell *cell)
 /* A cell with a line end is two that a lost quote made one, most often. A password may hold what it likes. */
 static bool text_sane(struct csv *f, enum users_column column, struct slice text, struct users_place at)
 {
-    const char *fault = column == USERS_COLUMN_PASSWORD || column == USERS_COLUMN_TARGET_PASSWORD ? NULL : value_line_fault(text);
+    const char *fault =
+        column == USERS_COLUMN_PASSWORD || column == USERS_COLUMN_TARGET_PASSWORD ? NULL : value_line_fault(text);
 
     return !fault || users_refuse(&f->in, at, "%s: has %s; is a quote missing?", users_column_name(column), fault);
 }
@@ -143,18 +144,20 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum users_col
     if (text.size == 0)
         return true;
     if ((column <= USERS_COLUMN_USER_NAME || column == USERS_COLUMN_TARGET_USER_NAME) && invisible_in(text))
-        return users_refuse(&f->in, cell->at, "%s: %.*s: has a character within that is not seen (U+%04X); type it anew",
-                      users_column_name(column), shown(text), text.data, (unsigned)invisible_in(text));
+        return users_refuse(&f->in, cell->at,
+                            "%s: %.*s: has a character within that is not seen (U+%04X); type it anew",
+                            users_column_name(column), shown(text), text.data, (unsigned)invisible_in(text));
     if (!text_sane(f, column, text, cell->at))
         return false;
     switch (column) {
     case USERS_COLUMN_ADDRESS:
         if (invisible_quote_in(text))
-            return users_refuse(&f->in, cell->at, "EmailAddress: %.*s: has a typographic quote (U+%04X) within; type it anew",
-                          shown(text), text.data, (unsigned)invisible_quote_in(text));
+            return users_refuse(&f->in, cell->at,
+                                "EmailAddress: %.*s: has a typographic quote (U+%04X) within; type it anew",
+                                shown(text), text.data, (unsigned)invisible_quote_in(text));
         if (!value_address(text))
             return users_refuse(&f->in, cell->at, "EmailAddress: %.*s: expected an address such as ann@x.org",
-                          shown(text), text.data);
+                                shown(text), text.data);
         user->email_address = slice_dup(text);
         break;
     case USERS_COLUMN_USER_NAME:
@@ -186,9 +189,8 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum users_col
     case USERS_COLUMN_MAX_MESSAGE_SIZE:
         if (!value_size(text, &user->max_message_bytes) || user->max_message_bytes == 0 ||
             user->max_message_bytes > SETTINGS_MESSAGE_BYTES_MAX)
-            return users_refuse(&f->in, cell->at,
-                          "MaxMessageSize: %.*s: expected a size such as 35MB, at most 150MB",
-                          shown(text), text.data);
+            return users_refuse(&f->in, cell->at, "MaxMessageSize: %.*s: expected a size such as 35MB, at most 150MB",
+                                shown(text), text.data);
         if (user->max_message_bytes < 1000 && f->tiny_bytes == 0) {
             f->tiny_bytes = (unsigned)user->max_message_bytes;
             f->first_tiny = cell->at;
@@ -207,20 +209,18 @@ static bool store_cell(struct csv *f, struct settings_user *user, enum users_col
 
 static bool check_row(struct csv *f, const struct settings_user *user, struct users_place begin)
 {
-    const char *missing = !user->email_address ? "EmailAddress"
-                          : !user->user_name   ? "UserName"
-                                               : NULL;
+    const char *missing = !user->email_address ? "EmailAddress" : !user->user_name ? "UserName" : NULL;
 
     if (missing)
         return users_refuse(&f->in, begin, "%s: the cell is empty", missing);
     if (!user->password && !user->password_file && source_needs_password(f))
         return users_refuse(&f->in, begin,
-                      "%s: no Password and no PasswordFile; without them the batch file "
-                      "needs admin-user or a way to get tokens",
-                      user->email_address);
+                            "%s: no Password and no PasswordFile; without them the batch file "
+                            "needs admin-user or a way to get tokens",
+                            user->email_address);
     if (!user->target_password && target_needs_password(f))
         return users_refuse(&f->in, begin, "%s: no TargetPassword; without it [target] needs admin-user",
-                      user->email_address);
+                            user->email_address);
     return true;
 }
 
@@ -229,8 +229,7 @@ static const char *comma_name(char comma)
     return comma == ',' ? "comma" : comma == ';' ? "semicolon" : "tab";
 }
 
-static bool store_row(struct csv *f, const struct users_cell *cells, unsigned count,
-                      struct users_place begin)
+static bool store_row(struct csv *f, const struct users_cell *cells, unsigned count, struct users_place begin)
 {
     struct settings *s = f->settings;
     size_t index = s->user_count - f->first_user;
@@ -268,8 +267,7 @@ static struct users_place place_of(const struct csv *f, size_t row, bool target)
 {
     const struct row_columns *at = &f->columns[row];
 
-    return (struct users_place){ f->settings->users[f->first_user + row].line,
-                                 target ? at->target : at->address };
+    return (struct users_place){ f->settings->users[f->first_user + row].line, target ? at->target : at->address };
 }
 
 /* All of them, as faults of their own. */
@@ -280,8 +278,9 @@ static void check_addresses(struct csv *f, struct config_faults *faults)
     struct users_pair *all = users_all_twice(users, count, users_address, &pairs);
 
     for (size_t i = 0; i < pairs; i++) {
-        (void)users_refuse(&f->in, place_of(f, all[i].second, false), "EmailAddress: %.*s: is there twice, first in line %u",
-                           SHOWN_MAX, users[all[i].second].email_address, users[all[i].first].line);
+        (void)users_refuse(&f->in, place_of(f, all[i].second, false),
+                           "EmailAddress: %.*s: is there twice, first in line %u", SHOWN_MAX,
+                           users[all[i].second].email_address, users[all[i].first].line);
         if (faults->count == 0)
             f->first_twice = *f->in.place_r;
         config_fault(faults, f->in.err_r);
@@ -374,8 +373,7 @@ static void warn(struct csv *f)
         snprintf(text, sizeof text,
                  "%s:%u:%u: a password begins or ends with a blank or with what is not seen%s; that counts as part "
                  "of it. If it is meant, put it in quotes; if not, take it out",
-                 f->in.name, f->first_blank.line, f->first_blank.column,
-                 f->blanks > 1 ? ", and others do" : "");
+                 f->in.name, f->first_blank.line, f->first_blank.column, f->blanks > 1 ? ", and others do" : "");
         settings_list_add(f->warnings, slice_cstr(text));
     }
     if (f->line_ends) {
@@ -389,21 +387,18 @@ static void warn(struct csv *f)
         settings_list_add(f->warnings, slice_cstr(text));
     }
     if (f->open_files) {
-        snprintf(text, sizeof text,
-                 "%s: others may read %zu of the password files; chmod 600 helps", f->in.name,
+        snprintf(text, sizeof text, "%s: others may read %zu of the password files; chmod 600 helps", f->in.name,
                  f->open_files);
         settings_list_add(f->warnings, slice_cstr(text));
     }
     if (f->target_password_unused && f->need.target) {
-        snprintf(text, sizeof text, "%s: TargetPassword is not used with preset = exchange-online",
-                 f->in.name);
+        snprintf(text, sizeof text, "%s: TargetPassword is not used with preset = exchange-online", f->in.name);
         settings_list_add(f->warnings, slice_cstr(text));
     }
 }
 
-bool users_parse(struct settings *s, char *text, size_t size, const char *name,
-                 struct users_need need, struct settings_list *warnings, bool *has_passwords_r,
-                 struct users_place *place_r, struct err *err_r)
+bool users_parse(struct settings *s, char *text, size_t size, const char *name, struct users_need need,
+                 struct settings_list *warnings, bool *has_passwords_r, struct users_place *place_r, struct err *err_r)
 {
     struct csv f = { .in = { .data = text,
                              .size = size,

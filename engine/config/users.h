@@ -26,25 +26,24 @@ struct users_need {
  * warnings: sentences are added. Errors: PERMANENT/RUN, origin CONFIG, code 65, text
  * "FILE:LINE:COLUMN: what" of the first fault; s->user_faults has those of the next rows, and s->users some of the
  * rows. */
-bool users_load(struct settings *s, struct users_need need, struct settings_list *warnings,
-                struct users_place *place_r, struct err *err_r) ERR_CHECK;
+bool users_load(struct settings *s, struct users_need need, struct settings_list *warnings, struct users_place *place_r,
+                struct err *err_r) ERR_CHECK;
 /* The same for a text in memory, which is overwritten. name: the file's, for messages and for
  * PasswordFile. has_passwords_r: a Password or TargetPassword was there. */
-bool users_parse(struct settings *s, char *text, size_t size, const char *name,
-                 struct users_need need, struct settings_list *warnings, bool *has_passwords_r,
-                 struct users_place *place_r, struct err *err_r) ERR_CHECK;
+bool users_parse(struct settings *s, char *text, size_t size, const char *name, struct users_need need,
+                 struct settings_list *warnings, bool *has_passwords_r, struct users_place *place_r,
+                 struct err *err_r) ERR_CHECK;
 
 struct users_from;
 /* Keeps the users of s->only_users and from (all when both are empty; from may be NULL, else its names go into
- * s->only_users) that are of s->waves, not of s->but_users, and in this shard, by s->split_file where that is there and by
- * address otherwise. warnings: sentences are added. Errors: a name or wave that no row has (code 64, with the nearest one);
- * a choice that leaves nobody in any shard (64); a split_file with another number of shards (64, commands that only look
- * at the state go by address) or a faulty one (78). */
+ * s->only_users) that are of s->waves, not of s->but_users, and in this shard, by s->split_file where that is there and
+ * by address otherwise. warnings: sentences are added. Errors: a name or wave that no row has (code 64, with the
+ * nearest one); a choice that leaves nobody in any shard (64); a split_file with another number of shards (64, commands
+ * that only look at the state go by address) or a faulty one (78). */
 bool users_select(struct settings *s, const struct users_from *from, struct settings_list *warnings,
                   struct err *err_r) ERR_CHECK;
 
 /* Names and meanings of the columns, for the manual. */
-void users_describe(void (*tell)(void *context, const char *column, const char *help),
-                    void *context);
+void users_describe(void (*tell)(void *context, const char *column, const char *help), void *context);
 
 #endif

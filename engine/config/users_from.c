@@ -49,8 +49,7 @@ static bool read_lines(struct users_from *from, struct slice text, struct err *e
                                  (unsigned)invisible_in(line));
         add(from, line, number);
     }
-    return from->names.count > 0 ||
-           config_refuse(err_r, CONFIG_EXIT_USAGE, "%s: names no user", name);
+    return from->names.count > 0 || config_refuse(err_r, CONFIG_EXIT_USAGE, "%s: names no user", name);
 }
 
 bool users_from_read(struct users_from *from, const char *path, struct err *err_r)

@@ -1,5 +1,5 @@
-/* A file that names some of the users: one EmailAddress or UserName a line. UTF-8 with or without byte-order mark, LF or
- * CRLF; empty lines and what follows a # at the beginning of a line or behind a blank are nothing.
+/* A file that names some of the users: one EmailAddress or UserName a line. UTF-8 with or without byte-order mark, LF
+ * or CRLF; empty lines and what follows a # at the beginning of a line or behind a blank are nothing.
  */
 #ifndef ENGINE_CONFIG_USERS_FROM_H
 #define ENGINE_CONFIG_USERS_FROM_H

@@ -84,8 +84,8 @@ static bool read_column(struct users_header *h, struct users_rows *in, const str
     if (name.size == 0)
         return users_refuse(in, cell->at, "a column without a name");
     nearest_text(&near, "", "", hint, sizeof hint);
-    return users_refuse(in, cell->at, "%.*s: unknown column%s", (int)(name.size < SHOWN_MAX ? name.size : SHOWN_MAX), name.data,
-                  hint[0] ? hint : column_names(all, sizeof all));
+    return users_refuse(in, cell->at, "%.*s: unknown column%s", (int)(name.size < SHOWN_MAX ? name.size : SHOWN_MAX),
+                        name.data, hint[0] ? hint : column_names(all, sizeof all));
 }
 
 /* How many columns the line has when it is divided so. A header has neither quotes within nor line ends. */
@@ -147,8 +147,7 @@ bool users_header_read(struct users_header *h, struct users_rows *in)
     if (!users_read_row(in, cells, USERS_COLUMN_COUNT + 1, &count))
         return false;
     if (!is_header(cells, count <= USERS_COLUMN_COUNT ? count : USERS_COLUMN_COUNT + 1))
-        return users_refuse(in, begin, "line %u must be the header: EmailAddress,UserName,Password,...",
-                      begin.line);
+        return users_refuse(in, begin, "line %u must be the header: EmailAddress,UserName,Password,...", begin.line);
     for (unsigned i = 0; i < count && i <= USERS_COLUMN_COUNT; i++)
         if (!read_column(h, in, &cells[i]))
             return false;
@@ -158,8 +157,7 @@ bool users_header_read(struct users_header *h, struct users_rows *in)
     return true;
 }
 
-void users_describe(void (*tell)(void *context, const char *column, const char *help),
-                    void *context)
+void users_describe(void (*tell)(void *context, const char *column, const char *help), void *context)
 {
     for (unsigned i = 0; i < USERS_COLUMN_COUNT; i++)
         tell(context, columns[i].name, columns[i].help);

@@ -15,8 +15,7 @@ bool users_refuse(struct users_rows *f, struct users_place at, const char *forma
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     *f->place_r = at;
-    return config_refuse(f->err_r, CONFIG_EXIT_USERS, "%s:%u:%u: %s", f->name, at.line, at.column,
-                         text);
+    return config_refuse(f->err_r, CONFIG_EXIT_USERS, "%s:%u:%u: %s", f->name, at.line, at.column, text);
 }
 
 static char take(struct users_rows *f)
@@ -79,8 +78,7 @@ static bool read_cell(struct users_rows *f, struct users_cell *cell)
         return read_quoted(f, cell);
     while (!at_row_end(f) && !next_is(f, f->comma)) {
         if (next_is(f, '"'))
-            return users_refuse(f, f->here,
-                          "a quote inside a cell; put the cell in quotes and write it \"\"");
+            return users_refuse(f, f->here, "a quote inside a cell; put the cell in quotes and write it \"\"");
         if (next_is(f, '\r'))
             return users_refuse(f, f->here, "a carriage return without line feed");
         take(f);

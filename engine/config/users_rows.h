@@ -8,7 +8,7 @@ struct users_rows {
     char *data; /* cells in quotes are decoded in place */
     size_t size, at;
     struct users_place here;
-    char comma; /* what divides the cells: , ; or a tab */
+    char comma;       /* what divides the cells: , ; or a tab */
     const char *name; /* for messages */
     struct users_place *place_r;
     struct err *err_r;

@@ -70,8 +70,7 @@ static bool unknown_user(const struct settings *s, const char *place, const char
     char hint[120];
 
     return config_refuse(err_r, CONFIG_EXIT_USAGE, "%.100s %.*s: no such EmailAddress or UserName in %s%s", place,
-                         SHOWN_MAX, name, config_text_name(s->users_file),
-                         nearest_user(s, name, hint, sizeof hint));
+                         SHOWN_MAX, name, config_text_name(s->users_file), nearest_user(s, name, hint, sizeof hint));
 }
 
 static bool are_known(const struct settings *s, struct called *rows, const char *option,
@@ -105,8 +104,7 @@ static bool are_waves_known(const struct settings *s, struct err *err_r)
                 nearest_offer(&near, s->users[k].wave);
         (void)config_refuse(err_r, CONFIG_EXIT_USAGE, "--wave %.*s: no row of %s has this Wave%s%s", SHOWN_MAX,
                             s->waves.items[i], config_text_name(s->users_file),
-                            waves.count ? "" : "; it names no waves",
-                            nearest_text(&near, "", "", hint, sizeof hint));
+                            waves.count ? "" : "; it names no waves", nearest_text(&near, "", "", hint, sizeof hint));
     }
     names_index_deinit(&waves);
     return known;
@@ -194,8 +192,7 @@ static bool choose(struct settings *s, struct settings_list *warnings, struct er
                          config_text_name(s->users_file));
 }
 
-bool users_select(struct settings *s, const struct users_from *from, struct settings_list *warnings,
-                  struct err *err_r)
+bool users_select(struct settings *s, const struct users_from *from, struct settings_list *warnings, struct err *err_r)
 {
     struct called rows;
     bool ok;

@@ -120,15 +120,13 @@ static void warn_of_login(const struct settings_user *users, size_t count, const
     free(pairs);
     if (!first)
         return;
-    snprintf(text, sizeof text, "%s:%u: UserName: %.*s: is in line %u too: the same mail goes to %.*s and %.*s%s",
-             name, second->line, SHOWN_MAX, second->user_name, first->line, SHOWN_MAX,
-             users_target_mailbox(first), SHOWN_MAX, users_target_mailbox(second),
-             rows > 1 ? "; other rows share a UserName too" : "");
+    snprintf(text, sizeof text, "%s:%u: UserName: %.*s: is in line %u too: the same mail goes to %.*s and %.*s%s", name,
+             second->line, SHOWN_MAX, second->user_name, first->line, SHOWN_MAX, users_target_mailbox(first), SHOWN_MAX,
+             users_target_mailbox(second), rows > 1 ? "; other rows share a UserName too" : "");
     settings_list_add(warnings, slice_cstr(text));
 }
 
-static void warn_of_itself(const struct settings *s, size_t begin, const char *name,
-                           struct settings_list *warnings)
+static void warn_of_itself(const struct settings *s, size_t begin, const char *name, struct settings_list *warnings)
 {
     const struct settings_user *first = NULL;
     size_t rows = 0;
@@ -144,13 +142,12 @@ static void warn_of_itself(const struct settings *s, size_t begin, const char *n
         }
     if (!first)
         return;
-    snprintf(text, sizeof text, "%s:%u: %.*s: source and target are the same mailbox%s", name, first->line,
-             SHOWN_MAX, first->user_name, rows > 1 ? "; so they are in other rows" : "");
+    snprintf(text, sizeof text, "%s:%u: %.*s: source and target are the same mailbox%s", name, first->line, SHOWN_MAX,
+             first->user_name, rows > 1 ? "; so they are in other rows" : "");
     settings_list_add(warnings, slice_cstr(text));
 }
 
-void users_warn_of_source(const struct settings *s, size_t first, const char *name,
-                          struct settings_list *warnings)
+void users_warn_of_source(const struct settings *s, size_t first, const char *name, struct settings_list *warnings)
 {
     warn_of_login(s->users + first, s->user_count - first, name, warnings);
     warn_of_itself(s, first, name, warnings);

@@ -22,7 +22,6 @@ struct users_pair *users_all_twice(const struct settings_user *users, size_t cou
 /* Adds a sentence to warnings where rows from first on read the same mail at the source (one UserName, and no
  * UserRoot that parts them), and where source and target are one mailbox. name: the file's, for the sentence.
  */
-void users_warn_of_source(const struct settings *s, size_t first, const char *name,
-                          struct settings_list *warnings);
+void users_warn_of_source(const struct settings *s, size_t first, const char *name, struct settings_list *warnings);
 
 #endif

@@ -136,8 +136,7 @@ static bool time_of_day(struct slice text, unsigned *minute_r)
 {
     unsigned hours, minutes;
 
-    if (text.size != 5 || text.data[2] != ':' ||
-        !fixed_number(slice_first(text, 2), 2, 24, &hours) ||
+    if (text.size != 5 || text.data[2] != ':' || !fixed_number(slice_first(text, 2), 2, 24, &hours) ||
         !fixed_number(slice_from(text, 3), 2, 59, &minutes) || (hours == 24 && minutes))
         return false;
     *minute_r = hours % 24 * 60 + minutes;
@@ -149,8 +148,7 @@ bool value_window(struct slice text, struct settings_window *window_r)
     size_t dash = slice_find(text, '-');
     struct settings_window window = { .set = true };
 
-    if (dash == SIZE_MAX ||
-        !time_of_day(slice_trim(slice_first(text, dash)), &window.opens_minute) ||
+    if (dash == SIZE_MAX || !time_of_day(slice_trim(slice_first(text, dash)), &window.opens_minute) ||
         !time_of_day(slice_trim(slice_from(text, dash + 1)), &window.closes_minute) ||
         window.opens_minute == window.closes_minute)
         return false;
@@ -313,8 +311,7 @@ bool value_shard(struct slice text, unsigned *number_r, unsigned *count_r)
     uint32_t number, count;
 
     if (slash == SIZE_MAX || !slice_u32(slice_first(text, slash), &number) ||
-        !slice_u32(slice_from(text, slash + 1), &count) || number == 0 || number > count ||
-        count > SETTINGS_SHARDS_MAX)
+        !slice_u32(slice_from(text, slash + 1), &count) || number == 0 || number > count || count > SETTINGS_SHARDS_MAX)
         return false;
     *number_r = number;
     *count_r = count;
@@ -345,13 +342,11 @@ static bool host_and_port(struct slice text, struct slice *host_r, uint16_t *por
         unsigned char c = (unsigned char)host.data[i];
 
         /* Letters beyond ASCII are for the resolver's IDNA. '%' begins an IPv6 zone. */
-        if (!(isalnum(c) || c >= 0x80 || (c && strchr(".-_", c)) ||
-              (c && text.data[0] == '[' && strchr(":%", c))))
+        if (!(isalnum(c) || c >= 0x80 || (c && strchr(".-_", c)) || (c && text.data[0] == '[' && strchr(":%", c))))
             return false;
     }
     if (port.size) {
-        if (port.data[0] != ':' || !slice_u32(slice_from(port, 1), &number) || number == 0 ||
-            number > 65535)
+        if (port.data[0] != ':' || !slice_u32(slice_from(port, 1), &number) || number == 0 || number > 65535)
             return false;
     }
     *host_r = host;
@@ -361,7 +356,8 @@ static bool host_and_port(struct slice text, struct slice *host_r, uint16_t *por
 
 static bool has_user(struct slice path)
 {
-    return slice_find_nocase(path, SLICE("{user}")) != SIZE_MAX || slice_find_nocase(path, SLICE("{local}")) != SIZE_MAX;
+    return slice_find_nocase(path, SLICE("{user}")) != SIZE_MAX ||
+           slice_find_nocase(path, SLICE("{local}")) != SIZE_MAX;
 }
 
 bool value_disk_url(struct slice text, char **path_r, bool *is_mbox_r)

@@ -36,8 +36,7 @@ bool value_shard(struct slice text, unsigned *number_r, unsigned *count_r) ERR_C
 bool value_disk_url(struct slice text, char **path_r, bool *is_mbox_r) ERR_CHECK;
 /* "imaps://host", "imap://[::1]:1143": no user, no path but "/". host_r is fresh, without
  * brackets; port_r 0 when none was written. */
-bool value_imap_url(struct slice text, bool *implicit_tls_r, char **host_r,
-                    uint16_t *port_r) ERR_CHECK;
+bool value_imap_url(struct slice text, bool *implicit_tls_r, char **host_r, uint16_t *port_r) ERR_CHECK;
 /* What is wrong with a text that value_imap_url refused, in words that repeat nothing of it: it may hold a
  * password. */
 const char *value_imap_url_fault(struct slice text);

@@ -235,5 +235,6 @@ bool value_words(struct slice text, struct settings_list *words_r)
 
 bool value_names_user(struct slice text)
 {
-    return slice_find_nocase(text, SLICE("{user}")) != SIZE_MAX || slice_find_nocase(text, SLICE("{address}")) != SIZE_MAX;
+    return slice_find_nocase(text, SLICE("{user}")) != SIZE_MAX ||
+           slice_find_nocase(text, SLICE("{address}")) != SIZE_MAX;
 }

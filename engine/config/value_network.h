@@ -13,8 +13,8 @@ bool value_proxy(struct slice text, struct proxy_way *way_r) ERR_CHECK;
 bool value_bandwidths(struct slice text, struct settings_bandwidths *limits_r) ERR_CHECK;
 
 /* A command line in words, without a shell: blanks part them, and "..." and '...' keep what is within; no other
- * character means anything. Appends to *words_r, which it leaves empty when it returns false: no word, a quote that is not
- * closed, a control byte, or braces that are neither {user} nor {address}. */
+ * character means anything. Appends to *words_r, which it leaves empty when it returns false: no word, a quote that is
+ * not closed, a control byte, or braces that are neither {user} nor {address}. */
 bool value_words(struct slice text, struct settings_list *words_r) ERR_CHECK;
 /* Has {user} or {address} in it. */
 bool value_names_user(struct slice text);

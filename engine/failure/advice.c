@@ -236,10 +236,9 @@ static const char *const doubts[] = { "HiddenMessages", "SizeDiffers",     "Late
                                       "CopiesUnclear",  "TargetHoldsLess", "TargetNotCounted", "NamesLeftOut",
                                       "NotFollowed",    "SourceHoldsLess" };
 
-static const struct advice general = {
-    "", "Something failed that has no advice of its own.",
-    "Read the server's words, run again, and if it stays, report it with the log.", NULL, true
-};
+static const struct advice general = { "", "Something failed that has no advice of its own.",
+                                       "Read the server's words, run again, and if it stays, report it with the log.",
+                                       NULL, true };
 
 const struct advice *advice_at(unsigned row)
 {
@@ -292,8 +291,7 @@ const char *advice_line(const char *type, struct slice address, char *out, size_
     else if (at == SIZE_MAX)
         snprintf(out, cap, "%s %s", advice->remedy, advice->command);
     else
-        snprintf(out, cap, "%s %.*s%.*s%s", advice->remedy, (int)at, command.data,
-                                (int)address.size, address.data,
-                                command.data + at + sizeof PLACE - 1);
+        snprintf(out, cap, "%s %.*s%.*s%s", advice->remedy, (int)at, command.data, (int)address.size, address.data,
+                 command.data + at + sizeof PLACE - 1);
     return out;
 }

@@ -51,8 +51,7 @@ static bool is_amid_the_same(const struct patience *p, const struct patience_vie
 {
     uint64_t acknowledged = view->acknowledged_bytes - p->seen.acknowledged_bytes;
 
-    return (p->seen.amid && view->amid && view->responses == p->seen.responses) ||
-           acknowledged < p->seen.unsent_bytes;
+    return (p->seen.amid && view->amid && view->responses == p->seen.responses) || acknowledged < p->seen.unsent_bytes;
 }
 
 static void count(struct patience *p, const struct patience_view *view, uint64_t passed_ms)
@@ -89,8 +88,8 @@ bool patience_look(struct patience *p, const struct patience_view *view, struct 
         what = "no byte from the server";
         ms = silence;
     } else if (crawl_is_over(p->crawl, view->silence_ms)) {
-        what = view->unsent_bytes ? "the server takes fewer than 128 bytes/s"
-                                  : "the server gives fewer than 128 bytes/s";
+        what =
+            view->unsent_bytes ? "the server takes fewer than 128 bytes/s" : "the server gives fewer than 128 bytes/s";
         ms = silence * CRAWL_PATIENCE;
     } else if (now - p->response_ms > silence * RESPONSE_PATIENCE) {
         what = "no whole answer from the server";

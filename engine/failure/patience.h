@@ -12,23 +12,23 @@
 /* What a look sees. */
 struct patience_view {
     uint64_t now_ms;
-    uint32_t silence_ms;     /* the longest silence; 0: nothing is due */
-    bool amid;               /* of an answer some has come, and not its end */
-    bool in_literal;         /* likewise, of a literal */
-    uint64_t responses;      /* whole ones so far */
-    uint64_t uses;           /* what a command waited for, so far */
-    uint64_t unsent_bytes;   /* of ours, without an acknowledgement of the other side's kernel */
+    uint32_t silence_ms;         /* the longest silence; 0: nothing is due */
+    bool amid;                   /* of an answer some has come, and not its end */
+    bool in_literal;             /* likewise, of a literal */
+    uint64_t responses;          /* whole ones so far */
+    uint64_t uses;               /* what a command waited for, so far */
+    uint64_t unsent_bytes;       /* of ours, without an acknowledgement of the other side's kernel */
     uint64_t acknowledged_bytes; /* so far */
 };
 
 /* Fields are the module's own. */
 struct patience {
     struct crawl *crawl;
-    uint64_t byte_ms;     /* when a byte came last */
-    uint64_t response_ms; /* when the response at hand began */
-    uint64_t use_ms;      /* when something of use came last */
-    uint64_t received_bytes; /* since the last look */
-    uint32_t silence_ms;     /* the longest, as it was when something was due last */
+    uint64_t byte_ms;          /* when a byte came last */
+    uint64_t response_ms;      /* when the response at hand began */
+    uint64_t use_ms;           /* when something of use came last */
+    uint64_t received_bytes;   /* since the last look */
+    uint32_t silence_ms;       /* the longest, as it was when something was due last */
     struct patience_view seen; /* at the last look */
 };
 

@@ -61,7 +61,8 @@ enum refusal {
 void refusals_took(struct refusals *r, uint32_t seen_at_send);
 /* The message was refused. others: more messages of the folder could be sent now. most: how often one for which there
  * are no others may be refused, 1.. ; as often at least one is whose words say that it passes. */
-enum refusal refusals_judge(struct refusals *r, struct refused *m, enum refusal_words words, bool others, unsigned most);
+enum refusal refusals_judge(struct refusals *r, struct refused *m, enum refusal_words words, bool others,
+                            unsigned most);
 /* It was judged to be the message, in words about it, and nothing is left that could mend it: has it failed? Not
  * before the folder took another one after it. */
 enum refusal refusals_judge_last(const struct refusals *r, const struct refused *m, bool others, unsigned most);

@@ -16,9 +16,9 @@
 #define SELECT_ATTEMPTS      3u
 /* A folder of the target that does not open is most often a target with trouble, not the folder. */
 #define SELECT_ATTEMPTS_TARGET 8u
-#define MESSAGE_ATTEMPTS     3u
-#define UNAVAILABLE   "server unavailable"
-#define NOT_CONNECTED "authenticated but not connected"
+#define MESSAGE_ATTEMPTS       3u
+#define UNAVAILABLE            "server unavailable"
+#define NOT_CONNECTED          "authenticated but not connected"
 /* Memory that others hold may be free a little later. */
 #define LISTS_ATTEMPTS 3u
 /* A host that refuses TCP from the start is not there; later it is a reboot worth waiting for. */
@@ -42,66 +42,44 @@ static const struct {
     const char *type;
 } named[] = {
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "LIMIT", NULL, "ConnectionLimit" },
-    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many simultaneous",
-      "ConnectionLimit" },
-    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "toomanyconnections",
-      "ConnectionLimit" },
-    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "maximum number of connections",
-      "ConnectionLimit" },
-    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many connections",
-      "ConnectionLimit" },
-    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many open connections",
-      "ConnectionLimit" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "PRIVACYREQUIRED", "plaintext authentication",
-      "PrivacyRequired" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "application-specific password",
-      "AppPasswordRequired" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many simultaneous", "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "toomanyconnections", "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "maximum number of connections", "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many connections", "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too many open connections", "ConnectionLimit" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "PRIVACYREQUIRED", "plaintext authentication", "PrivacyRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "application-specific password", "AppPasswordRequired" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "answer/185833", "AppPasswordRequired" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "app password", "AppPasswordRequired" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "WEBALERT", "web login required",
-      "WebLoginRequired" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "CONTACTADMIN", "via your web browser",
-      "WebLoginRequired" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "EXPIRED", "password has expired",
-      "WebLoginRequired" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many invalid logon",
-      "AccountLocked" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many login failures",
-      "AccountLocked" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "WEBALERT", "web login required", "WebLoginRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "CONTACTADMIN", "via your web browser", "WebLoginRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, "EXPIRED", "password has expired", "WebLoginRequired" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many invalid logon", "AccountLocked" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many login failures", "AccountLocked" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "too many failed", "AccountLocked" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "account is locked", "AccountLocked" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "temporarily blocked", "AccountLocked" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "imap is disabled", "ImapDisabled" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "protocol disabled", "ImapDisabled" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "not enabled for imap", "ImapDisabled" },
-    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "imap access is disabled",
-      "ImapDisabled" },
+    { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "imap access is disabled", "ImapDisabled" },
     { TROUBLE_CONNECT, TROUBLE_LOGIN, FAILURE_LOCAL, NULL, "enable imap", "ImapDisabled" },
-    { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_TARGET, NULL, NOT_CONNECTED,
-      "PermissionMissing" },
-    { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_SOURCE, NULL, NOT_CONNECTED,
-      "ImapDisabled" },
+    { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_TARGET, NULL, NOT_CONNECTED, "PermissionMissing" },
+    { TROUBLE_CONNECT, TROUBLE_LIST, FAILURE_SOURCE, NULL, NOT_CONNECTED, "ImapDisabled" },
     /* Whoever may log in here, or become another: this address has no mailbox. */
     { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "user does not exist", "MailboxNotFound" },
-    { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "mailbox does not exist",
-      "MailboxNotFound" },
-    { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "mailbox doesn't exist",
-      "MailboxNotFound" },
+    { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "mailbox does not exist", "MailboxNotFound" },
+    { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "mailbox doesn't exist", "MailboxNotFound" },
     { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "no such mailbox", "MailboxNotFound" },
     { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "no such user", "MailboxNotFound" },
     { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "unknown user", "MailboxNotFound" },
     { TROUBLE_LOGIN, TROUBLE_LOGIN, FAILURE_TARGET, NULL, "user not found", "MailboxNotFound" },
     { TROUBLE_LIST, TROUBLE_FETCH, FAILURE_SOURCE, "SERVERBUG", "internal error", "ServerBug" },
-    { TROUBLE_LIST, TROUBLE_CREATE, FAILURE_TARGET, "SERVERBUG", "internal server error",
-      "TargetUnavailable" },
-    { TROUBLE_LIST, TROUBLE_CREATE, FAILURE_LOCAL, NULL, "invalid mailbox name",
-      "InvalidMailboxName" },
-    { TROUBLE_LIST, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "mailbox name is too long",
-      "InvalidMailboxName" },
-    { TROUBLE_CREATE, TROUBLE_CREATE, FAILURE_LOCAL, NULL, "folder name is reserved",
-      "InvalidMailboxName" },
-    { TROUBLE_CREATE, TROUBLE_CREATE, FAILURE_LOCAL, "NOPERM", "permission denied",
-      "PermissionMissing" },
+    { TROUBLE_LIST, TROUBLE_CREATE, FAILURE_TARGET, "SERVERBUG", "internal server error", "TargetUnavailable" },
+    { TROUBLE_LIST, TROUBLE_CREATE, FAILURE_LOCAL, NULL, "invalid mailbox name", "InvalidMailboxName" },
+    { TROUBLE_LIST, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "mailbox name is too long", "InvalidMailboxName" },
+    { TROUBLE_CREATE, TROUBLE_CREATE, FAILURE_LOCAL, NULL, "folder name is reserved", "InvalidMailboxName" },
+    { TROUBLE_CREATE, TROUBLE_CREATE, FAILURE_LOCAL, "NOPERM", "permission denied", "PermissionMissing" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, "OVERQUOTA", "quota", "QuotaExceeded" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "mailbox is full", "QuotaExceeded" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "storage limit", "QuotaExceeded" },
@@ -111,8 +89,7 @@ static const struct {
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "line limit exceeded", "MessageTooLarge" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too large", "MessageTooLarge" },
     { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "too big", "MessageTooLarge" },
-    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "append command exceeds",
-      "MessageTooLarge" },
+    { TROUBLE_APPEND, TROUBLE_APPEND, FAILURE_LOCAL, NULL, "append command exceeds", "MessageTooLarge" },
     { TROUBLE_LIST, TROUBLE_APPEND, FAILURE_TARGET, NULL, UNAVAILABLE, "TargetUnavailable" },
 };
 
@@ -146,8 +123,7 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
     if (err->origin == ERR_ORIGIN_OS && doing == TROUBLE_FETCH)
         return "TruncatedMessage"; /* broken off, or silence, amid a body */
     if (err->origin == ERR_ORIGIN_OS || err->origin == ERR_ORIGIN_DNS)
-        return side == FAILURE_TARGET && doing > TROUBLE_LOGIN ? "TargetUnavailable"
-                                                               : "ConnectFailed";
+        return side == FAILURE_TARGET && doing > TROUBLE_LOGIN ? "TargetUnavailable" : "ConnectFailed";
     switch (doing) {
     case TROUBLE_CONNECT:
         return "ConnectFailed";
@@ -164,8 +140,7 @@ const char *trouble_type(enum trouble_doing doing, enum failure_side side, const
     case TROUBLE_CREATE:
         return err->class == ERR_CLASS_TRANSIENT ? "TargetUnavailable" : "InvalidMailboxName";
     case TROUBLE_APPEND:
-        return err->class != ERR_CLASS_TRANSIENT &&
-                       (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD)
+        return err->class != ERR_CLASS_TRANSIENT && (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD)
                    ? "MessageRejected"
                    : "TargetUnavailable";
     case TROUBLE_SPOOL:
@@ -249,9 +224,10 @@ static bool is_about_message(const struct err *err)
 {
     static const char *const codes[] = { "TOOBIG", "OVERQUOTA",   "CANNOT",     "NOPERM",    "TRYCREATE",
                                          "LIMIT",  "NONEXISTENT", "BADCHARSET", "CLIENTBUG", "PARSE" };
-    static const char *const begin[] = { "argument", "invalid", "illegal", "nuls", "header",     "8-bit",  "8bit",
-                                         "line",     "size",    "too large", "quota", "permission", "denied", "exist",
-                                         "not allowed", "virus", "spam",    "syntax", "parse",     "format", "exceeds" };
+    static const char *const begin[] = { "argument", "invalid", "illegal",     "nuls",      "header", "8-bit",
+                                         "8bit",     "line",    "size",        "too large", "quota",  "permission",
+                                         "denied",   "exist",   "not allowed", "virus",     "spam",   "syntax",
+                                         "parse",    "format",  "exceeds" };
     static const char *const whole[] = { "bare", "nul", "full" };
 
     for (unsigned i = 0; i < sizeof codes / sizeof *codes; i++)
@@ -282,9 +258,8 @@ bool trouble_says_it_passes(const struct err *err)
 
 bool trouble_is_login(const char *type)
 {
-    static const char *const types[] = { "LoginFailed",   "AppPasswordRequired", "WebLoginRequired",
-                                         "AccountLocked", "PrivacyRequired",     "ImapDisabled",
-                                         "TokenFailed" };
+    static const char *const types[] = { "LoginFailed",     "AppPasswordRequired", "WebLoginRequired", "AccountLocked",
+                                         "PrivacyRequired", "ImapDisabled",        "TokenFailed" };
 
     for (unsigned i = 0; i < sizeof types / sizeof *types; i++)
         if (strcmp(type, types[i]) == 0)
@@ -302,19 +277,16 @@ static uint32_t backoff_ms(unsigned attempts, uint32_t seed)
     return (uint32_t)(wait + wait * (mixed >> 16) / 65536u / 2u);
 }
 
-void trouble_judge(enum trouble_doing doing, enum failure_side side, const struct err *err,
-                   unsigned attempts, unsigned limit, uint32_t seed,
-                   struct trouble_verdict *verdict_r)
+void trouble_judge(enum trouble_doing doing, enum failure_side side, const struct err *err, unsigned attempts,
+                   unsigned limit, uint32_t seed, struct trouble_verdict *verdict_r)
 {
     const char *type = trouble_type(doing, side, err);
     bool is_limit = strcmp(type, "ConnectionLimit") == 0;
 
     *verdict_r = (struct trouble_verdict){ TROUBLE_RETRY, backoff_ms(attempts, seed), type };
     /* Whatever ended the session, an APPEND that may have arrived is looked for. */
-    if (err->origin == ERR_ORIGIN_STORE && err->class != ERR_CLASS_UNCERTAIN &&
-        err->class != ERR_CLASS_CANCELED) {
-        verdict_r->action =
-            err->scope == ERR_SCOPE_MESSAGE ? TROUBLE_SKIP_MESSAGE : TROUBLE_STOP_RUN;
+    if (err->origin == ERR_ORIGIN_STORE && err->class != ERR_CLASS_UNCERTAIN && err->class != ERR_CLASS_CANCELED) {
+        verdict_r->action = err->scope == ERR_SCOPE_MESSAGE ? TROUBLE_SKIP_MESSAGE : TROUBLE_STOP_RUN;
         return;
     }
     switch (err->class) {
@@ -358,8 +330,7 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
             verdict_r->type = type;
         }
         if (err->scope <= ERR_SCOPE_FOLDER && doing == TROUBLE_FETCH)
-            verdict_r->action =
-                attempts < MESSAGE_ATTEMPTS ? TROUBLE_OTHER_FORM : TROUBLE_SKIP_MESSAGE;
+            verdict_r->action = attempts < MESSAGE_ATTEMPTS ? TROUBLE_OTHER_FORM : TROUBLE_SKIP_MESSAGE;
         else if (err->scope <= ERR_SCOPE_FOLDER && doing == TROUBLE_SELECT &&
                  attempts + 1 >= (side == FAILURE_TARGET ? SELECT_ATTEMPTS_TARGET : SELECT_ATTEMPTS))
             verdict_r->action = TROUBLE_SKIP_FOLDER;
@@ -397,11 +368,10 @@ void trouble_judge(enum trouble_doing doing, enum failure_side side, const struc
 
 bool trouble_is_gone(const struct err *err)
 {
-    static const char *const words[] = { "doesn't exist", "does not exist", "no such mailbox",
-                                         "unknown mailbox", "no such folder" };
+    static const char *const words[] = { "doesn't exist", "does not exist", "no such mailbox", "unknown mailbox",
+                                         "no such folder" };
 
-    if ((err->origin != ERR_ORIGIN_NO && err->origin != ERR_ORIGIN_BAD) ||
-        err->class == ERR_CLASS_THROTTLED)
+    if ((err->origin != ERR_ORIGIN_NO && err->origin != ERR_ORIGIN_BAD) || err->class == ERR_CLASS_THROTTLED)
         return false;
     for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
         if (says(err, words[i]))
@@ -411,7 +381,6 @@ bool trouble_is_gone(const struct err *err)
 
 bool trouble_is_about_name(const struct err *err)
 {
-    return (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD) &&
-           err->class != ERR_CLASS_THROTTLED &&
+    return (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD) && err->class != ERR_CLASS_THROTTLED &&
            strcmp(trouble_type(TROUBLE_SELECT, FAILURE_SOURCE, err), "ServerBug") != 0;
 }

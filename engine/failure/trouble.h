@@ -11,7 +11,7 @@
 enum trouble_doing {
     TROUBLE_CONNECT, /* DNS, TCP, TLS, greeting */
     TROUBLE_LOGIN,
-    TROUBLE_LIST,    /* NAMESPACE, LIST, STATUS */
+    TROUBLE_LIST, /* NAMESPACE, LIST, STATUS */
     TROUBLE_SELECT,
     TROUBLE_FETCH,
     TROUBLE_CREATE,
@@ -44,9 +44,8 @@ void trouble_set_first_wait(uint32_t wait_ms);
 
 /* attempts: how often this same thing failed in a row before, 0 the first time. limit: the batch's
  * transient-failure-limit. seed: any number that differs between accounts, for jitter. */
-void trouble_judge(enum trouble_doing doing, enum failure_side side, const struct err *err,
-                   unsigned attempts, unsigned limit, uint32_t seed,
-                   struct trouble_verdict *verdict_r);
+void trouble_judge(enum trouble_doing doing, enum failure_side side, const struct err *err, unsigned attempts,
+                   unsigned limit, uint32_t seed, struct trouble_verdict *verdict_r);
 
 /* Lists of servers took what memory-max leaves for them (session_config.memory). */
 bool trouble_is_memory(const struct err *err);

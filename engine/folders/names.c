@@ -1,10 +1,10 @@
 #include "engine/folders/names.h"
 
-#include "engine/imap/utf7.h"
 #include "engine/folders/names_index.h"
 #include "engine/folders/names_match.h"
 #include "engine/folders/names_text.h"
 #include "engine/folders/roles.h"
+#include "engine/imap/utf7.h"
 #include "io/base/mem.h"
 
 #include <stdio.h>
@@ -28,8 +28,7 @@ static char *root_text(struct slice text, char delimiter)
 
     while (text.size && (text.data[0] == '/' || (delimiter && text.data[0] == delimiter)))
         text = slice_from(text, 1);
-    while (text.size && (text.data[text.size - 1] == '/' ||
-                         (delimiter && text.data[text.size - 1] == delimiter)))
+    while (text.size && (text.data[text.size - 1] == '/' || (delimiter && text.data[text.size - 1] == delimiter)))
         text = slice_first(text, text.size - 1);
     copy = slice_dup(text);
     for (char *at = copy; delimiter && *at; at++)
@@ -50,8 +49,7 @@ static bool same_start(const char *name, const char *root, size_t size)
 enum place { PLACE_OUTSIDE, PLACE_ROOT, PLACE_WITHIN };
 
 /* Where a raw name lies as to the user's root; *rest_r: what is below it. */
-static enum place place_in_root(struct slice raw, struct slice user_root, char delimiter,
-                                struct slice *rest_r)
+static enum place place_in_root(struct slice raw, struct slice user_root, char delimiter, struct slice *rest_r)
 {
     char *name = root_text(raw, delimiter), *root = root_text(user_root, delimiter);
     size_t size = strlen(root);
@@ -67,8 +65,7 @@ static enum place place_in_root(struct slice raw, struct slice user_root, char d
             /* Delimiters at the front of raw are not in name. */
             size_t front = 0;
 
-            while (front < raw.size &&
-                   (raw.data[front] == '/' || (delimiter && raw.data[front] == delimiter)))
+            while (front < raw.size && (raw.data[front] == '/' || (delimiter && raw.data[front] == delimiter)))
                 front++;
             place = PLACE_WITHIN;
             *rest_r = slice_from(raw, front + size + 1);
@@ -113,8 +110,7 @@ struct describing {
 /* A parent's name is the beginning of its children's. */
 static int order_of(const void *a, const void *b, void *context)
 {
-    const struct names_source *rows = context, *x = &rows[*(const size_t *)a],
-                              *y = &rows[*(const size_t *)b];
+    const struct names_source *rows = context, *x = &rows[*(const size_t *)a], *y = &rows[*(const size_t *)b];
     int order = strcmp(x->name, y->name);
 
     return order ? order : strcmp(x->raw, y->raw);
@@ -149,8 +145,7 @@ static void see(struct describing *d, size_t i)
     /* The root stands for the mailbox itself, as `user.anna` does for an administrator of Cyrus.
      * XLIST shows INBOX by a name in the user's language. */
     if (place == PLACE_ROOT ||
-        (place == PLACE_WITHIN &&
-         (slice_equal_nocase(raw, SLICE("INBOX")) || (r->attributes & IMAP_MAILBOX_INBOX)))) {
+        (place == PLACE_WITHIN && (slice_equal_nocase(raw, SLICE("INBOX")) || (r->attributes & IMAP_MAILBOX_INBOX)))) {
         name = mem_text("INBOX");
     } else {
         name = names_display(inside, r->delimiter);
@@ -166,8 +161,7 @@ static void see(struct describing *d, size_t i)
         r->selectable = false;
     if (r->selectable && raw.size > NAMES_KEPT_BYTES_MAX) {
         r->selectable = false;
-        d->tell(d->context, i, "NamesLeftOut",
-                "its name is longer than 4,000 bytes, which cannot be asked for",
+        d->tell(d->context, i, "NamesLeftOut", "its name is longer than 4,000 bytes, which cannot be asked for",
                 "give it a shorter name at the source");
     }
     if (name[0] == '\0')
@@ -184,8 +178,7 @@ static void see_twice(struct describing *d)
         if (r->outside || names_index_add(&d->raws, slice_cstr(r->raw), i))
             continue;
         first = &d->rows[names_index_find(&d->raws, slice_cstr(r->raw))];
-        first->attributes |=
-            r->attributes & ~(unsigned)(IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT);
+        first->attributes |= r->attributes & ~(unsigned)(IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT);
         /* With the delimiter that leaves a name of it. */
         if (first->name[0] == '\0') {
             char *nothing = first->name;
@@ -243,8 +236,7 @@ static void see_inboxes(struct describing *d)
     for (size_t i = 0; i < d->count; i++) {
         unsigned claim = inbox_claim(d, i);
 
-        if (claim > most ||
-            (claim && claim == most && strcmp(d->rows[i].raw, d->rows[best].raw) < 0)) {
+        if (claim > most || (claim && claim == most && strcmp(d->rows[i].raw, d->rows[best].raw) < 0)) {
             most = claim;
             best = i;
         }
@@ -261,8 +253,7 @@ static void see_inboxes(struct describing *d)
         } else if (claim >= 3) {
             if (r->selectable)
                 d->tell(d->context, i, "MultipleRoots",
-                        "it is INBOX in another spelling; its mail is read once, as INBOX",
-                        "nothing to do");
+                        "it is INBOX in another spelling; its mail is read once, as INBOX", "nothing to do");
             r->selectable = false;
         } else {
             name = mem_format("INBOX/%s", r->name);
@@ -303,14 +294,12 @@ static void give_roles(struct describing *d)
         if (!r->selectable)
             continue;
         role = roles_of_word(roles_find(r->attributes & ~(unsigned)IMAP_MAILBOX_INBOX, r->name));
-        if (role != ROLE_NONE &&
-            (holder[role] == SIZE_MAX || has_better_claim(r, &d->rows[holder[role]])))
+        if (role != ROLE_NONE && (holder[role] == SIZE_MAX || has_better_claim(r, &d->rows[holder[role]])))
             holder[role] = i;
     }
     for (unsigned role = 0; role < ROLES_COUNT; role++)
         if (holder[role] != SIZE_MAX)
-            snprintf(d->rows[holder[role]].role, sizeof d->rows->role, "%s",
-                     roles_words[role].word);
+            snprintf(d->rows[holder[role]].role, sizeof d->rows->role, "%s", roles_words[role].word);
 }
 
 /* ---- policy -------------------------------------------------------------------------------- */
@@ -327,9 +316,8 @@ static unsigned own_role_bits(const struct names_source *r)
 
 static void exclude(struct describing *d)
 {
-    const struct settings_list *list = d->rules->user->exclude_folders
-                                           ? d->rules->user->exclude_folders
-                                           : &d->rules->settings->policy.exclude_folders;
+    const struct settings_list *list =
+        d->rules->user->exclude_folders ? d->rules->user->exclude_folders : &d->rules->settings->policy.exclude_folders;
     const struct settings_list *wanted = &d->rules->settings->policy.include_folders;
     struct names_patterns *excludes, *includes;
     unsigned *bits; /* of each row's own role and of those it lies within */
@@ -365,10 +353,9 @@ static void exclude(struct describing *d)
         }
         bits[i] = own | above;
         folded = names_folded(r->name);
-        r->excluded = names_patterns_match(excludes, slice_cstr(folded), own, above,
-                                           d->rules->work) ||
-                      (wanted->count && !names_patterns_match(includes, slice_cstr(folded), own,
-                                                              above, d->rules->work));
+        r->excluded =
+            names_patterns_match(excludes, slice_cstr(folded), own, above, d->rules->work) ||
+            (wanted->count && !names_patterns_match(includes, slice_cstr(folded), own, above, d->rules->work));
         free(folded);
     }
     free(bits);
@@ -407,8 +394,7 @@ static void tell_missing_parents(struct describing *d)
         snprintf(text, sizeof text,
                  "the parent \"%.*s\" is not shown by the server (hidden, or no right to it); it is "
                  "made on the target so that %zu folder%s a place",
-                 size < 120 ? (int)size : 120, name, children[at],
-                 children[at] == 1 ? " has" : "s have");
+                 size < 120 ? (int)size : 120, name, children[at], children[at] == 1 ? " has" : "s have");
         d->tell(d->context, first_child[at], "MultipleRoots", text,
                 "mail in the parent itself, if there is any, cannot be seen by IMAP: look there");
     }
@@ -417,8 +403,7 @@ static void tell_missing_parents(struct describing *d)
     free(first_child);
 }
 
-void names_tell_nothing(void *context, size_t index, const char *type, const char *text,
-                        const char *remedy)
+void names_tell_nothing(void *context, size_t index, const char *type, const char *text, const char *remedy)
 {
     (void)context;
     (void)index;
@@ -427,21 +412,18 @@ void names_tell_nothing(void *context, size_t index, const char *type, const cha
     (void)remedy;
 }
 
-void names_describe(struct names_source *rows, size_t count, const struct names_rules *rules,
-                    names_tell *tell, void *context)
+void names_describe(struct names_source *rows, size_t count, const struct names_rules *rules, names_tell *tell,
+                    void *context)
 {
-    struct describing d = { .rows = rows,
-                            .count = count,
-                            .rules = rules,
-                            .tell = tell ? tell : names_tell_nothing,
-                            .context = context };
+    struct describing d = {
+        .rows = rows, .count = count, .rules = rules, .tell = tell ? tell : names_tell_nothing, .context = context
+    };
     const char *root = rules->user->user_root;
     struct buf encoded;
 
     buf_init(&encoded, NAMES_BYTES_MAX);
     if (root && root[0])
-        d.root_raw = utf7_encode(&encoded, slice_cstr(root)) ? slice_dup(buf_slice(&encoded))
-                                                             : mem_text(root);
+        d.root_raw = utf7_encode(&encoded, slice_cstr(root)) ? slice_dup(buf_slice(&encoded)) : mem_text(root);
     buf_deinit(&encoded);
     d.order = mem_zero(count, sizeof *d.order);
     names_index_init(&d.raws);

@@ -17,11 +17,11 @@ struct names_source {
     char delimiter;      /* '\0' for NIL */
     unsigned attributes; /* IMAP_MAILBOX_ bits */
     /* filled by names_describe */
-    char *name;          /* UTF-8 path for people with '/' between levels, prefix taken off; owned */
-    char role[16];       /* inbox sent drafts trash junk archive all flagged important, or "" */
+    char *name;    /* UTF-8 path for people with '/' between levels, prefix taken off; owned */
+    char role[16]; /* inbox sent drafts trash junk archive all flagged important, or "" */
     bool selectable;
-    bool outside;        /* not the user's own: beyond the UserRoot, or in a namespace of others */
-    bool excluded;       /* by the policy */
+    bool outside;  /* not the user's own: beyond the UserRoot, or in a namespace of others */
+    bool excluded; /* by the policy */
     /* filled by names_map */
     char *target_raw, *target_name; /* owned; NULL when not to be made on the target */
 };
@@ -35,18 +35,17 @@ struct names_target {
 struct names_rules {
     const struct settings *settings;
     const struct settings_user *user;
-    const char *source_prefix; /* personal namespace of the source, raw ("INBOX."), or "" */
-    const char *target_prefix; /* likewise of the target */
+    const char *source_prefix;                  /* personal namespace of the source, raw ("INBOX."), or "" */
+    const char *target_prefix;                  /* likewise of the target */
     const struct settings_list *source_foreign; /* prefixes of other users' and shared namespaces, raw;
                                                    or NULL */
-    char target_delimiter;     /* '\0' when the target has no hierarchy */
-    bool exchange;             /* Exchange's rules for names */
+    char target_delimiter;                      /* '\0' when the target has no hierarchy */
+    bool exchange;                              /* Exchange's rules for names */
     uint64_t *work; /* counts names looked up and pattern bytes matched, for tests; or NULL */
 };
 
 /* A remark for the report: type, text, remedy as in interface.md. */
-typedef void names_tell(void *context, size_t index, const char *type, const char *text,
-                        const char *remedy);
+typedef void names_tell(void *context, size_t index, const char *type, const char *text, const char *remedy);
 names_tell names_tell_nothing; /* what stands in for NULL below */
 
 /* With a UserRoot: is there a folder within, after names_describe? Else the failure of the user is NAMES_ROOT_TYPE, and
@@ -58,13 +57,12 @@ bool names_root_holds(const struct names_source *rows, size_t count, const struc
  * not own: with a UserRoot all that lies outside it (the root itself is the user's INBOX), without
  * one the namespaces of others; and a row that stands for a folder which another row stands for
  * better (INBOX in another spelling, "Junk/" beside "Junk", the same name twice). */
-void names_describe(struct names_source *rows, size_t count, const struct names_rules *rules,
-                    names_tell *tell, void *context);
+void names_describe(struct names_source *rows, size_t count, const struct names_rules *rules, names_tell *tell,
+                    void *context);
 /* Fills target_raw and target_name of every row that is selectable and not excluded. Rows that have
  * a target_raw already (from an earlier run) keep it. Two rows never get the same target. */
-void names_map(struct names_source *rows, size_t count, const struct names_target *targets,
-               size_t target_count, const struct names_rules *rules, names_tell *tell,
-               void *context);
+void names_map(struct names_source *rows, size_t count, const struct names_target *targets, size_t target_count,
+               const struct names_rules *rules, names_tell *tell, void *context);
 void names_source_deinit(struct names_source *row);
 
 #endif

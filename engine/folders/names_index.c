@@ -39,8 +39,7 @@ static struct names_index_slot *slot_of(struct names_index *index, struct slice 
         struct names_index_slot *slot = &index->slots[at];
 
         index->looks++;
-        if (!slot->text ||
-            (slot->hash == hash && slice_equal(slice_of(slot->text, slot->size), text)))
+        if (!slot->text || (slot->hash == hash && slice_equal(slice_of(slot->text, slot->size), text)))
             return slot;
     }
 }

@@ -31,8 +31,8 @@ void names_index_put(struct names_index *index, struct slice text, size_t value)
 /* The value, or NAMES_INDEX_NONE. */
 size_t names_index_find(struct names_index *index, struct slice text);
 
-/* The same of texts that mean the same whatever the case of their letters A to Z, as addresses do; an index is used in one
- * of the two ways. */
+/* The same of texts that mean the same whatever the case of their letters A to Z, as addresses do; an index is used in
+ * one of the two ways. */
 bool names_index_add_folded(struct names_index *index, struct slice text, size_t value);
 size_t names_index_find_folded(struct names_index *index, struct slice text);
 

@@ -1,7 +1,7 @@
-/* What the lines of [folders] make of a folder's name. A line names one folder, or has one * in its source and one in its
- * target: the * of the source is any run of characters, levels included, and stands in the target's place. \* is a real
- * star. The line of a folder itself goes first, then the pattern with the most characters of its own; one with fewer
- * than the line of a folder above it has leaves the folder with that one. Case does not count (Unicode).
+/* What the lines of [folders] make of a folder's name. A line names one folder, or has one * in its source and one in
+ * its target: the * of the source is any run of characters, levels included, and stands in the target's place. \* is a
+ * real star. The line of a folder itself goes first, then the pattern with the most characters of its own; one with
+ * fewer than the line of a folder above it has leaves the folder with that one. Case does not count (Unicode).
  */
 #ifndef ENGINE_FOLDERS_NAMES_LINES_H
 #define ENGINE_FOLDERS_NAMES_LINES_H

@@ -1,9 +1,9 @@
-#include "engine/imap/utf7.h"
 #include "engine/folders/names.h"
 #include "engine/folders/names_index.h"
 #include "engine/folders/names_lines.h"
 #include "engine/folders/names_text.h"
 #include "engine/folders/roles.h"
+#include "engine/imap/utf7.h"
 #include "io/base/mem.h"
 
 #include <limits.h>
@@ -22,15 +22,15 @@ struct mapping {
     names_tell *tell;
     void *context;
     const struct names_target *special[ROLES_COUNT]; /* the target's own folder of a role */
-    struct names_index names;   /* source name -> row */
-    struct names_index taken;   /* key of a target name -> row */
-    struct names_index raws;    /* key of the same name as the target writes it -> row */
-    struct names_index numbers; /* key of a wanted name -> the number that is tried next */
-    struct names_lines lines;   /* of [folders] */
-    struct names_place *places; /* of every row, also of those that only others lie below */
+    struct names_index names;                        /* source name -> row */
+    struct names_index taken;                        /* key of a target name -> row */
+    struct names_index raws;                         /* key of the same name as the target writes it -> row */
+    struct names_index numbers;                      /* key of a wanted name -> the number that is tried next */
+    struct names_lines lines;                        /* of [folders] */
+    struct names_place *places;                      /* of every row, also of those that only others lie below */
     enum turn *turns;
     char **users_words; /* of every row, by [folders]; NULL: none */
-    bool has_archive; /* some row of the source has this role */
+    bool has_archive;   /* some row of the source has this role */
     size_t *levels;
     size_t *order;
 };
@@ -39,9 +39,7 @@ struct mapping {
 
 static char *target_display(const struct names_target *t, const struct names_rules *rules)
 {
-    return names_display(names_without_prefix(slice_cstr(t->raw), rules->target_prefix,
-                                              t->delimiter),
-                         t->delimiter);
+    return names_display(names_without_prefix(slice_cstr(t->raw), rules->target_prefix, t->delimiter), t->delimiter);
 }
 
 /* By attribute, else by name. */
@@ -142,8 +140,7 @@ struct wish {
 };
 
 /* By the user's word, its role, its parent's place, or its own name. */
-static void wish_of(struct mapping *m, size_t i, struct wish *wish_r, struct names_place *exact_r,
-                    char **owned_r)
+static void wish_of(struct mapping *m, size_t i, struct wish *wish_r, struct names_place *exact_r, char **owned_r)
 {
     const struct names_source *r = &m->rows[i];
     enum role role = role_there(m, i);
@@ -171,8 +168,7 @@ static void wish_of(struct mapping *m, size_t i, struct wish *wish_r, struct nam
 
 /* INBOX's children lie in the target's namespace like all else: where names begin with "INBOX.", the
  * folder INBOX/a is INBOX.INBOX.a, for INBOX.a is another. */
-static struct names_place *below(const struct mapping *m, const struct wish *wish,
-                                 struct names_place *room)
+static struct names_place *below(const struct mapping *m, const struct wish *wish, struct names_place *room)
 {
     if (!wish->parent.raw)
         return NULL;
@@ -216,14 +212,11 @@ static void place_row(struct mapping *m, size_t i)
         free(key);
         change |= r->delimiter != '/' && strchr(r->raw, '/') ? NAMES_CHARACTERS : 0u;
         if (number > 1) {
-            snprintf(text, sizeof text,
-                     "another folder has that name on the target%s; moved to \"%.120s\"",
+            snprintf(text, sizeof text, "another folder has that name on the target%s; moved to \"%.120s\"",
                      m->rules->exchange ? ", where case and blanks do not count" : "", got.name);
-            m->tell(m->context, i, "FolderNameClash", text,
-                    "merge them on the target, or set a name under [folders]");
+            m->tell(m->context, i, "FolderNameClash", text, "merge them on the target, or set a name under [folders]");
         } else if (change) {
-            snprintf(text, sizeof text, "%s; moved to \"%.150s\"", names_change_words(change),
-                     got.name);
+            snprintf(text, sizeof text, "%s; moved to \"%.150s\"", names_change_words(change), got.name);
             m->tell(m->context, i, change & NAMES_RESERVED ? "ReservedName" : "FolderRenamed", text,
                     "nothing to do; to choose another name, set it under [folders]");
         }
@@ -269,15 +262,13 @@ static enum turn turn_of(struct mapping *m, size_t i)
 
     if (m->users_words[i])
         return TURN_USERS_WORD;
-    if (role == ROLE_INBOX || (role != ROLE_NONE && m->special[role]) ||
-        name_of_role(m, i, role))
+    if (role == ROLE_INBOX || (role != ROLE_NONE && m->special[role]) || name_of_role(m, i, role))
         return TURN_ROLE;
     return TURN_OTHERS;
 }
 
-void names_map(struct names_source *rows, size_t count, const struct names_target *targets,
-               size_t target_count, const struct names_rules *rules, names_tell *tell,
-               void *context)
+void names_map(struct names_source *rows, size_t count, const struct names_target *targets, size_t target_count,
+               const struct names_rules *rules, names_tell *tell, void *context)
 {
     struct mapping m = { .rows = rows,
                          .count = count,

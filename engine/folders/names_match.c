@@ -99,8 +99,8 @@ static bool glob(struct slice pattern, struct slice name, uint64_t *steps)
     return glob_exact(pattern, name, steps);
 }
 
-bool names_patterns_match(const struct names_patterns *patterns, struct slice folded, unsigned own,
-                          unsigned above, uint64_t *steps)
+bool names_patterns_match(const struct names_patterns *patterns, struct slice folded, unsigned own, unsigned above,
+                          uint64_t *steps)
 {
     uint64_t counted = 0;
     bool match = false;
@@ -127,8 +127,7 @@ bool names_match(const struct settings_list *list, const char *name, const char 
     struct names_patterns *patterns = names_patterns_create(list, false);
     enum role known = roles_of_word(role);
     char *folded = names_folded(name);
-    bool match = names_patterns_match(patterns, slice_cstr(folded),
-                                      known == ROLE_NONE ? 0 : 1u << known, 0, NULL);
+    bool match = names_patterns_match(patterns, slice_cstr(folded), known == ROLE_NONE ? 0 : 1u << known, 0, NULL);
 
     free(folded);
     names_patterns_destroy(&patterns);
@@ -141,8 +140,7 @@ const char *names_pattern_fault(const struct settings_list *list)
         const char *text = list->items[i], *end = text[0] == '#' ? strchr(text + 1, '#') : NULL;
         bool subtree;
 
-        if (end && (end[1] == '\0' || strcmp(end + 1, "/*") == 0) &&
-            role_of(text, &subtree) == ROLE_NONE)
+        if (end && (end[1] == '\0' || strcmp(end + 1, "/*") == 0) && role_of(text, &subtree) == ROLE_NONE)
             return text;
     }
     return NULL;

@@ -18,12 +18,12 @@ struct names_patterns *names_patterns_create(const struct settings_list *list, b
 void names_patterns_destroy(struct names_patterns **patterns);
 /* folded: of the folder's name, by names_folded. own, above: bits (1 << role) of the folder's own
  * role and of those it lies within. steps (may be NULL) counts the bytes looked at. */
-bool names_patterns_match(const struct names_patterns *patterns, struct slice folded, unsigned own,
-                          unsigned above, uint64_t *steps);
+bool names_patterns_match(const struct names_patterns *patterns, struct slice folded, unsigned own, unsigned above,
+                          uint64_t *steps);
 /* For one name alone, where nothing is known of what it lies within. role: its word, or "". */
 bool names_match(const struct settings_list *list, const char *name, const char *role);
-#define NAMES_PATTERN_ROLES                                                                        \
-    "Inbox SentItems Drafts DeletedItems JunkEmail Archive All Flagged Important Calendar "        \
+#define NAMES_PATTERN_ROLES                                                                                            \
+    "Inbox SentItems Drafts DeletedItems JunkEmail Archive All Flagged Important Calendar "                            \
     "Contacts Journal Notes Tasks Outbox"
 /* A role form whose role is unknown, or NULL: for the batch file's check. */
 const char *names_pattern_fault(const struct settings_list *list);

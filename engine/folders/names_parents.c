@@ -19,8 +19,8 @@ static size_t level_above(struct slice raw, char delimiter, size_t size)
     return 0;
 }
 
-bool names_parents_missing(struct names_index *listed, struct slice raw, char delimiter,
-                           struct names_index *asked, size_t most, struct settings_list *parents_r)
+bool names_parents_missing(struct names_index *listed, struct slice raw, char delimiter, struct names_index *asked,
+                           size_t most, struct settings_list *parents_r)
 {
     size_t size, known = 0;
 
@@ -35,8 +35,7 @@ bool names_parents_missing(struct names_index *listed, struct slice raw, char de
     for (size = raw.size; (size = level_above(raw, delimiter, size)) > 0;) {
         if (size > NAMES_KEPT_BYTES_MAX)
             continue;
-        if (is_listed(listed, raw, size) ||
-            names_index_find(asked, slice_first(raw, size)) != NAMES_INDEX_NONE) {
+        if (is_listed(listed, raw, size) || names_index_find(asked, slice_first(raw, size)) != NAMES_INDEX_NONE) {
             known = size;
             break;
         }

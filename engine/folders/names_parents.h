@@ -11,7 +11,7 @@
  * asked remembers what was added, so that one that many folders lie below comes once. Nothing without a
  * delimiter. False when parents_r would have become longer than `most`, and some were left out. The work
  * grows with the number of names, whatever the number of their levels. */
-bool names_parents_missing(struct names_index *listed, struct slice raw, char delimiter,
-                           struct names_index *asked, size_t most, struct settings_list *parents_r);
+bool names_parents_missing(struct names_index *listed, struct slice raw, char delimiter, struct names_index *asked,
+                           size_t most, struct settings_list *parents_r);
 
 #endif

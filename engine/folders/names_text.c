@@ -1,7 +1,7 @@
 #include "engine/folders/names_text.h"
 
-#include "engine/imap/utf7.h"
 #include "engine/folders/roles.h"
+#include "engine/imap/utf7.h"
 #include "io/base/mem.h"
 
 #include <stdio.h>
@@ -47,8 +47,7 @@ static char *with_inbox(struct slice name, char delimiter)
 {
     char *key = slice_dup(name);
 
-    if (slice_starts_nocase(name, SLICE("INBOX")) &&
-        (name.size == 5 || (delimiter && name.data[5] == delimiter)))
+    if (slice_starts_nocase(name, SLICE("INBOX")) && (name.size == 5 || (delimiter && name.data[5] == delimiter)))
         memcpy(key, "INBOX", 5);
     return key;
 }
@@ -223,8 +222,8 @@ static size_t fitting(struct slice part, size_t more, const struct names_rules *
     while (low < high) {
         size_t middle = (low + high + 1) / 2;
         struct slice some = slice_first(part, middle);
-        bool fits = rules->exchange ? utf16_units(some) + more <= EXCHANGE_PART_UNITS
-                                    : utf7_size(some) + more <= PART_BYTES;
+        bool fits =
+            rules->exchange ? utf16_units(some) + more <= EXCHANGE_PART_UNITS : utf7_size(some) + more <= PART_BYTES;
 
         if (fits)
             low = middle;
@@ -282,9 +281,8 @@ static unsigned append_part(struct buf *out, struct slice part, bool top, unsign
     for (size_t i = 0; i < trimmed.size && ok; i++) {
         char c = trimmed.data[i];
         /* LIST would take '*' and '%' for wildcards. */
-        bool bad = (rules->target_delimiter && c == rules->target_delimiter) || c == '/' ||
-                   (unsigned char)c < 0x20 || c == 0x7F ||
-                   (rules->exchange && (c == '*' || c == '%'));
+        bool bad = (rules->target_delimiter && c == rules->target_delimiter) || c == '/' || (unsigned char)c < 0x20 ||
+                   c == 0x7F || (rules->exchange && (c == '*' || c == '%'));
 
         if (bad)
             change |= NAMES_CHARACTERS;
@@ -326,8 +324,7 @@ unsigned names_to_target(const struct names_place *parent, const char *path, uns
     buf_init(&name, NAMES_BYTES_MAX);
     buf_init(&one, NAMES_BYTES_MAX);
     if (parent)
-        fits = buf_append(&raw, slice_cstr(parent->raw)) &&
-               buf_append(&name, slice_cstr(parent->name));
+        fits = buf_append(&raw, slice_cstr(parent->raw)) && buf_append(&name, slice_cstr(parent->name));
     else if (number > 1 || !slice_equal_nocase(rest, SLICE("INBOX")))
         fits = buf_append(&raw, slice_cstr(rules->target_prefix));
     while (slice_split(&rest, '/', &part)) {
@@ -345,8 +342,7 @@ unsigned names_to_target(const struct names_place *parent, const char *path, uns
     }
     place_r->raw = slice_dup(buf_slice(&raw));
     place_r->name = slice_dup(buf_slice(&name));
-    if (name.size && (!fits || raw.size > path_max || name.size > path_max ||
-                      levels_of(place_r->name) > LEVELS_MAX)) {
+    if (name.size && (!fits || raw.size > path_max || name.size > path_max || levels_of(place_r->name) > LEVELS_MAX)) {
         /* The last level alone, at the top, with a hash of the whole path. */
         uint32_t hash = hash_on(HASH_START, slice_cstr(parent ? parent->name : ""));
         const char *last = strrchr(path, '/');

@@ -52,8 +52,8 @@ struct names_place {
  * " (2)", within its length. */
 unsigned names_to_target(const struct names_place *parent, const char *path, unsigned number,
                          const struct names_rules *rules, struct names_place *place_r);
-/* The same path with look-alikes in place of what servers that name files after folders refuse: a dot, marks of patterns and
- * of shells, '~' or '#' at a level's beginning. malloc'ed; NULL: it has none of that. */
+/* The same path with look-alikes in place of what servers that name files after folders refuse: a dot, marks of
+ * patterns and of shells, '~' or '#' at a level's beginning. malloc'ed; NULL: it has none of that. */
 char *names_cautious(const char *path);
 /* What the bits mean, for people ("the target cannot hold a character of this name"). */
 const char *names_change_words(unsigned change);

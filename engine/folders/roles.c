@@ -12,10 +12,14 @@ static const struct {
     unsigned attribute;
     enum role role;
 } by_attribute[] = {
-    { IMAP_MAILBOX_INBOX, ROLE_INBOX },         { IMAP_MAILBOX_SENT, ROLE_SENT },
-    { IMAP_MAILBOX_DRAFTS, ROLE_DRAFTS },       { IMAP_MAILBOX_TRASH, ROLE_TRASH },
-    { IMAP_MAILBOX_JUNK, ROLE_JUNK },           { IMAP_MAILBOX_ARCHIVE, ROLE_ARCHIVE },
-    { IMAP_MAILBOX_ALL, ROLE_ALL },             { IMAP_MAILBOX_FLAGGED, ROLE_FLAGGED },
+    { IMAP_MAILBOX_INBOX, ROLE_INBOX },
+    { IMAP_MAILBOX_SENT, ROLE_SENT },
+    { IMAP_MAILBOX_DRAFTS, ROLE_DRAFTS },
+    { IMAP_MAILBOX_TRASH, ROLE_TRASH },
+    { IMAP_MAILBOX_JUNK, ROLE_JUNK },
+    { IMAP_MAILBOX_ARCHIVE, ROLE_ARCHIVE },
+    { IMAP_MAILBOX_ALL, ROLE_ALL },
+    { IMAP_MAILBOX_FLAGGED, ROLE_FLAGGED },
     { IMAP_MAILBOX_IMPORTANT, ROLE_IMPORTANT },
 };
 
@@ -31,8 +35,7 @@ bool roles_by_attribute(unsigned attributes)
 static char *plain(struct slice name)
 {
     size_t size = 0;
-    uint8_t *out =
-        u8_casefold((const uint8_t *)name.data, name.size, NULL, UNINORM_NFKC, NULL, &size);
+    uint8_t *out = u8_casefold((const uint8_t *)name.data, name.size, NULL, UNINORM_NFKC, NULL, &size);
     char *text;
 
     if (!out)
@@ -67,8 +70,7 @@ static void add_words(struct table *t, enum role role)
 {
     for (unsigned k = 0; roles_words[role].names && roles_words[role].names[k]; k++) {
         t->all = mem_resize(t->all, t->count + 1, sizeof *t->all);
-        t->all[t->count++] =
-            (struct known){ plain(slice_cstr(roles_words[role].names[k])), role, k };
+        t->all[t->count++] = (struct known){ plain(slice_cstr(roles_words[role].names[k])), role, k };
     }
 }
 
@@ -157,16 +159,13 @@ enum role roles_of_well_known(struct slice word)
         const char *word;
         enum role role;
     } words[] = {
-        { "Inbox", ROLE_INBOX },         { "SentItems", ROLE_SENT },
-        { "Drafts", ROLE_DRAFTS },       { "DeletedItems", ROLE_TRASH },
-        { "JunkEmail", ROLE_JUNK },      { "Archive", ROLE_ARCHIVE },
-        { "AllItems", ROLE_ALL },        { "Trash", ROLE_TRASH },
-        { "Sent", ROLE_SENT },           { "Junk", ROLE_JUNK },
-        { "Spam", ROLE_JUNK },           { "All", ROLE_ALL },
-        { "Flagged", ROLE_FLAGGED },     { "Important", ROLE_IMPORTANT },
-        { "Calendar", ROLE_CALENDAR },   { "Contacts", ROLE_CONTACTS },
-        { "Journal", ROLE_JOURNAL },     { "Notes", ROLE_NOTES },
-        { "Tasks", ROLE_TASKS },         { "Outbox", ROLE_OUTBOX },
+        { "Inbox", ROLE_INBOX },        { "SentItems", ROLE_SENT },      { "Drafts", ROLE_DRAFTS },
+        { "DeletedItems", ROLE_TRASH }, { "JunkEmail", ROLE_JUNK },      { "Archive", ROLE_ARCHIVE },
+        { "AllItems", ROLE_ALL },       { "Trash", ROLE_TRASH },         { "Sent", ROLE_SENT },
+        { "Junk", ROLE_JUNK },          { "Spam", ROLE_JUNK },           { "All", ROLE_ALL },
+        { "Flagged", ROLE_FLAGGED },    { "Important", ROLE_IMPORTANT }, { "Calendar", ROLE_CALENDAR },
+        { "Contacts", ROLE_CONTACTS },  { "Journal", ROLE_JOURNAL },     { "Notes", ROLE_NOTES },
+        { "Tasks", ROLE_TASKS },        { "Outbox", ROLE_OUTBOX },
     };
 
     for (unsigned i = 0; i < sizeof words / sizeof *words; i++)

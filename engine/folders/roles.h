@@ -5,8 +5,8 @@
 #ifndef ENGINE_FOLDERS_ROLES_H
 #define ENGINE_FOLDERS_ROLES_H
 
-#include "engine/imap/values.h"
 #include "engine/folders/roles_words.h"
+#include "engine/imap/values.h"
 
 /* The role's word, "" when there is none. name: UTF-8 path as names_describe gives it. */
 const char *roles_find(unsigned attributes, const char *name);

@@ -28,8 +28,7 @@ struct auth {
 
 static bool failed(struct err *err_r, const char *mechanism, const char *why)
 {
-    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0, "%s: %s",
-                   mechanism, why);
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0, "%s: %s", mechanism, why);
 }
 
 static bool encode(struct slice bytes, struct buf *out)
@@ -42,8 +41,8 @@ static bool encode(struct slice bytes, struct buf *out)
     if (!at)
         return false;
     if (bytes.size)
-        buf_commit(out, (size_t)EVP_EncodeBlock((unsigned char *)at, (const unsigned char *)bytes.data,
-                                                (int)bytes.size));
+        buf_commit(out,
+                   (size_t)EVP_EncodeBlock((unsigned char *)at, (const unsigned char *)bytes.data, (int)bytes.size));
     return true;
 }
 
@@ -54,11 +53,10 @@ static bool offers_plus(const struct caps *caps)
     return caps_has(caps, CAP_AUTH_SCRAM_SHA_1_PLUS) || caps_has(caps, CAP_AUTH_SCRAM_SHA_256_PLUS);
 }
 
-static bool scram_begin(struct auth *auth, const struct caps *caps, struct ssl_st *ssl,
-                        struct err *err_r)
+static bool scram_begin(struct auth *auth, const struct caps *caps, struct ssl_st *ssl, struct err *err_r)
 {
     const struct auth_config *config = auth->config;
-    enum scram_binding binding = auth_way_traits(auth->way) & AUTH_PLUS               ? SCRAM_BOUND
+    enum scram_binding binding = auth_way_traits(auth->way) & AUTH_PLUS      ? SCRAM_BOUND
                                  : scram_can_bind(ssl) && !offers_plus(caps) ? SCRAM_WOULD
                                                                              : SCRAM_UNBOUND;
     struct buf name;
@@ -68,8 +66,8 @@ static bool scram_begin(struct auth *auth, const struct caps *caps, struct ssl_s
         auth->scram = scram_create(buf_slice(&name), auth_has_authzid(config) ? config->user : NULL,
                                    auth_way_mechanism(auth->way) == AUTH_SCRAM_SHA_1, binding, ssl);
     buf_deinit(&name);
-    return auth->scram || failed(err_r, auth_way_name(auth->way),
-                                 "the user name is too long, or none that SASLprep (RFC 4013) takes");
+    return auth->scram ||
+           failed(err_r, auth_way_name(auth->way), "the user name is too long, or none that SASLprep (RFC 4013) takes");
 }
 
 static bool wants_work(const struct auth *auth)
@@ -122,18 +120,16 @@ static bool work_now(struct auth *auth, struct slice challenge, struct err *err_
         return true;
     }
     if (rounds)
-        return err_set(
-            err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0,
-            "%s: the server asks for %ld rounds of hashing; from %d (RFC 7677) to %d are computed",
-            auth_way_name(auth->way), rounds, SCRAM_ROUNDS_MIN, SCRAM_ROUNDS_MAX);
+        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_PROTOCOL, 0,
+                       "%s: the server asks for %ld rounds of hashing; from %d (RFC 7677) to %d are computed",
+                       auth_way_name(auth->way), rounds, SCRAM_ROUNDS_MIN, SCRAM_ROUNDS_MAX);
     scram_refusal(challenge, word);
     if (word[0])
         return refused_in_words(auth, word, err_r);
     return failed(err_r, auth_way_name(auth->way), "the server's first message cannot be read");
 }
 
-static bool scram_next(struct auth *auth, struct slice challenge, struct buf *out,
-                       struct err *err_r)
+static bool scram_next(struct auth *auth, struct slice challenge, struct buf *out, struct err *err_r)
 {
     const char *wrong;
 
@@ -233,8 +229,7 @@ static bool hand_next(struct auth *auth, struct slice challenge, struct buf *out
         if (auth->step > 1)
             good = false;
         else
-            good = auth->step == 0 ? auth_login_name(config, &message)
-                                   : auth_password(config, &message);
+            good = auth->step == 0 ? auth_login_name(config, &message) : auth_password(config, &message);
         auth->spent = auth->step >= 1;
     } else if (auth->step == 0) {
         if (auth->way == AUTH_WAY_GROUPWISE)
@@ -251,8 +246,8 @@ static bool hand_next(struct auth *auth, struct slice challenge, struct buf *out
     return good || failed(err_r, auth_way_name(auth->way), "a question too many, or too long an answer");
 }
 
-bool auth_create(const struct auth_config *config, enum auth_way way, const struct caps *caps,
-                 struct ssl_st *ssl, struct auth **auth_r, struct err *err_r)
+bool auth_create(const struct auth_config *config, enum auth_way way, const struct caps *caps, struct ssl_st *ssl,
+                 struct auth **auth_r, struct err *err_r)
 {
     struct auth *auth = mem_zero(1, sizeof *auth);
 
@@ -307,7 +302,8 @@ bool auth_step(struct auth *auth, struct slice challenge, struct buf *out, struc
 bool auth_finish(struct auth *auth, struct err *err_r)
 {
     /* CRAM-MD5 has no proof by the server, and gsasl ends it with the client's answer. */
-    return auth->proven || failed(err_r, auth_way_name(auth->way), "the server did not prove that it knows the password");
+    return auth->proven ||
+           failed(err_r, auth_way_name(auth->way), "the server did not prove that it knows the password");
 }
 
 bool auth_spent(const struct auth *auth)

@@ -41,10 +41,10 @@ struct auth_config {
     const struct secret *token;    /* OAuth access token, or NULL */
     const char *host;              /* for OAUTHBEARER and SCRAM service names */
     uint16_t port;
-    bool plaintext_allowed;        /* user wrote tls = none: passwords may cross the wire in clear */
-    unsigned tried;                /* ways that failed on connections before, as bits */
-    bool windows_1252;             /* the server reads names and passwords so (quirk L24); found
-                                      out by the session */
+    bool plaintext_allowed; /* user wrote tls = none: passwords may cross the wire in clear */
+    unsigned tried;         /* ways that failed on connections before, as bits */
+    bool windows_1252;      /* the server reads names and passwords so (quirk L24); found
+                               out by the session */
 };
 
 /* At most so many ways are tried, each on a connection of its own. */
@@ -82,9 +82,8 @@ const char *auth_way_command(enum auth_way way);
 /* The best way that is offered, fits the credentials and is not in tried (bits by way). With TLS,
  * PLAIN and LOGIN stand before CRAM-MD5, whose servers are often broken (quirk L22); without, they
  * need plaintext_allowed. PERMANENT/ACCOUNT, origin CONFIG, when there is none. */
-bool auth_choose(const struct auth_config *config, const struct caps *caps, bool tls,
-                 const struct ssl_st *ssl, unsigned tried, enum auth_way *way_r,
-                 struct err *err_r) ERR_CHECK;
+bool auth_choose(const struct auth_config *config, const struct caps *caps, bool tls, const struct ssl_st *ssl,
+                 unsigned tried, enum auth_way *way_r, struct err *err_r) ERR_CHECK;
 /* Appends the name that authenticates (login_form applied). False when it passes the cap. */
 bool auth_login_name(const struct auth_config *config, struct buf *out) ERR_CHECK;
 /* Appends the password. False when it passes the cap. */
@@ -98,8 +97,8 @@ struct scram_work;
 
 /* Borrows config until auth_destroy. Not for AUTH_WAY_COMMAND. caps: what the server offers; ssl:
  * NULL without TLS. */
-bool auth_create(const struct auth_config *config, enum auth_way way, const struct caps *caps,
-                 struct ssl_st *ssl, struct auth **auth_r, struct err *err_r) ERR_CHECK;
+bool auth_create(const struct auth_config *config, enum auth_way way, const struct caps *caps, struct ssl_st *ssl,
+                 struct auth **auth_r, struct err *err_r) ERR_CHECK;
 /* Wipes, frees and nulls. */
 void auth_destroy(struct auth **auth);
 /* The mechanism speaks first, so that SASL-IR saves a round trip (RFC 4959). */

@@ -4,24 +4,21 @@
 
 static bool plain(const struct auth_config *config, struct buf *message)
 {
-    return (!auth_has_authzid(config) ||
-            auth_append_text(config, slice_cstr(config->user), message)) &&
-           buf_append(message, SLICE("\0")) && auth_login_name(config, message) &&
-           buf_append(message, SLICE("\0")) && auth_password(config, message);
+    return (!auth_has_authzid(config) || auth_append_text(config, slice_cstr(config->user), message)) &&
+           buf_append(message, SLICE("\0")) && auth_login_name(config, message) && buf_append(message, SLICE("\0")) &&
+           auth_password(config, message);
 }
 
 /* Name and key of a trusted application; the mechanism's name stands before it (A5). */
 static bool application(const struct auth_config *config, struct buf *message)
 {
-    return auth_login_name(config, message) && buf_append(message, SLICE("\0")) &&
-           auth_password(config, message);
+    return auth_login_name(config, message) && buf_append(message, SLICE("\0")) && auth_password(config, message);
 }
 
 static bool xoauth2(const struct auth_config *config, struct buf *message)
 {
     return buf_append(message, SLICE("user=")) && buf_append(message, slice_cstr(config->user)) &&
-           buf_append(message, SLICE("\001auth=Bearer ")) &&
-           buf_append(message, secret_peek(config->token)) &&
+           buf_append(message, SLICE("\001auth=Bearer ")) && buf_append(message, secret_peek(config->token)) &&
            buf_append(message, SLICE("\001\001"));
 }
 
@@ -31,15 +28,10 @@ static bool oauthbearer(const struct auth_config *config, struct buf *message)
     bool good = buf_append(message, SLICE("n,a="));
 
     for (const char *p = config->user; good && p && *p; p++)
-        good = buf_append(message, *p == '='   ? SLICE("=3D")
-                                   : *p == ',' ? SLICE("=2C")
-                                               : slice_of(p, 1));
-    return good && buf_append(message, SLICE(",\001host=")) &&
-           buf_append(message, slice_cstr(config->host)) &&
-           buf_append_format(message, "\001port=%u", config->port) &&
-           buf_append(message, SLICE("\001auth=Bearer ")) &&
-           buf_append(message, secret_peek(config->token)) &&
-           buf_append(message, SLICE("\001\001"));
+        good = buf_append(message, *p == '=' ? SLICE("=3D") : *p == ',' ? SLICE("=2C") : slice_of(p, 1));
+    return good && buf_append(message, SLICE(",\001host=")) && buf_append(message, slice_cstr(config->host)) &&
+           buf_append_format(message, "\001port=%u", config->port) && buf_append(message, SLICE("\001auth=Bearer ")) &&
+           buf_append(message, secret_peek(config->token)) && buf_append(message, SLICE("\001\001"));
 }
 
 bool auth_message(const struct auth_config *config, enum auth_way way, struct buf *out)

@@ -9,13 +9,11 @@
  * passes out's cap. */
 bool auth_message(const struct auth_config *config, enum auth_way way, struct buf *out) ERR_CHECK;
 /* X-MASTERAUTH's answer. False where MD5 is not to be had, or when it passes the cap. */
-bool auth_message_kerio(const struct auth_config *config, struct slice challenge,
-                        struct buf *out) ERR_CHECK;
+bool auth_message_kerio(const struct auth_config *config, struct slice challenge, struct buf *out) ERR_CHECK;
 
 /* auth.c: whether the mechanism carries the user's name besides the administrator's; and text as
  * the server reads it (auth_config.windows_1252). */
 bool auth_has_authzid(const struct auth_config *config);
-bool auth_append_text(const struct auth_config *config, struct slice text,
-                      struct buf *out) ERR_CHECK;
+bool auth_append_text(const struct auth_config *config, struct slice text, struct buf *out) ERR_CHECK;
 
 #endif

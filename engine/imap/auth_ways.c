@@ -29,21 +29,24 @@ static const struct {
     unsigned traits;
 } ways[AUTH_WAY_COUNT] = {
     [AUTH_WAY_NONE] = { "", AUTH_AUTO, CAP_AUTH_OTHER, 0 },
-    [AUTH_WAY_XOAUTH2] = { "XOAUTH2", AUTH_XOAUTH2, CAP_AUTH_XOAUTH2, AUTH_NEEDS_TOKEN | AUTH_IN_CLEAR | AUTH_CLIENT_FIRST },
+    [AUTH_WAY_XOAUTH2] = { "XOAUTH2", AUTH_XOAUTH2, CAP_AUTH_XOAUTH2,
+                           AUTH_NEEDS_TOKEN | AUTH_IN_CLEAR | AUTH_CLIENT_FIRST },
     [AUTH_WAY_OAUTHBEARER] = { "OAUTHBEARER", AUTH_OAUTHBEARER, CAP_AUTH_OAUTHBEARER,
                                AUTH_NEEDS_TOKEN | AUTH_IN_CLEAR | AUTH_CLIENT_FIRST },
     [AUTH_WAY_EXTERNAL] = { "EXTERNAL", AUTH_EXTERNAL, CAP_AUTH_EXTERNAL, AUTH_CLIENT_FIRST | AUTH_TAKES_AUTHZID },
-    [AUTH_WAY_SCRAM_SHA_256_PLUS] = { "SCRAM-SHA-256-PLUS", AUTH_SCRAM_SHA_256,
-                                      CAP_AUTH_SCRAM_SHA_256_PLUS,
-                                      AUTH_NEEDS_PASSWORD | AUTH_CLIENT_FIRST | AUTH_BY_SCRAM | AUTH_PLUS | AUTH_TAKES_AUTHZID },
+    [AUTH_WAY_SCRAM_SHA_256_PLUS] = { "SCRAM-SHA-256-PLUS", AUTH_SCRAM_SHA_256, CAP_AUTH_SCRAM_SHA_256_PLUS,
+                                      AUTH_NEEDS_PASSWORD | AUTH_CLIENT_FIRST | AUTH_BY_SCRAM | AUTH_PLUS |
+                                          AUTH_TAKES_AUTHZID },
     [AUTH_WAY_SCRAM_SHA_256] = { "SCRAM-SHA-256", AUTH_SCRAM_SHA_256, CAP_AUTH_SCRAM_SHA_256,
                                  AUTH_NEEDS_PASSWORD | AUTH_CLIENT_FIRST | AUTH_BY_SCRAM | AUTH_TAKES_AUTHZID },
     [AUTH_WAY_SCRAM_SHA_1_PLUS] = { "SCRAM-SHA-1-PLUS", AUTH_SCRAM_SHA_1, CAP_AUTH_SCRAM_SHA_1_PLUS,
-                                    AUTH_NEEDS_PASSWORD | AUTH_CLIENT_FIRST | AUTH_BY_SCRAM | AUTH_PLUS | AUTH_TAKES_AUTHZID },
+                                    AUTH_NEEDS_PASSWORD | AUTH_CLIENT_FIRST | AUTH_BY_SCRAM | AUTH_PLUS |
+                                        AUTH_TAKES_AUTHZID },
     [AUTH_WAY_SCRAM_SHA_1] = { "SCRAM-SHA-1", AUTH_SCRAM_SHA_1, CAP_AUTH_SCRAM_SHA_1,
                                AUTH_NEEDS_PASSWORD | AUTH_CLIENT_FIRST | AUTH_BY_SCRAM | AUTH_TAKES_AUTHZID },
     [AUTH_WAY_CRAM_MD5] = { "CRAM-MD5", AUTH_CRAM_MD5, CAP_AUTH_CRAM_MD5, AUTH_NEEDS_PASSWORD | AUTH_BY_GSASL },
-    [AUTH_WAY_PLAIN] = { "PLAIN", AUTH_PLAIN, CAP_AUTH_PLAIN, AUTH_NEEDS_PASSWORD | AUTH_IN_CLEAR | AUTH_CLIENT_FIRST | AUTH_TAKES_AUTHZID },
+    [AUTH_WAY_PLAIN] = { "PLAIN", AUTH_PLAIN, CAP_AUTH_PLAIN,
+                         AUTH_NEEDS_PASSWORD | AUTH_IN_CLEAR | AUTH_CLIENT_FIRST | AUTH_TAKES_AUTHZID },
     [AUTH_WAY_COMMAND] = { "LOGIN", AUTH_LOGIN, CAP_IMAP4REV1, AUTH_NEEDS_PASSWORD | AUTH_IN_CLEAR },
     [AUTH_WAY_LOGIN] = { "LOGIN", AUTH_LOGIN, CAP_AUTH_LOGIN, AUTH_NEEDS_PASSWORD | AUTH_IN_CLEAR },
     [AUTH_WAY_KERIO] = { "X-MASTERAUTH", AUTH_KERIO_MASTER, CAP_AUTH_OTHER, AUTH_NEEDS_PASSWORD },
@@ -53,28 +56,29 @@ static const struct {
 /* With TLS around it, a password in PLAIN is as safe as the store that checks it, and works with
  * every store; CRAM-MD5 needs one that keeps clear passwords. */
 static const enum auth_way order_tls[] = {
-    AUTH_WAY_XOAUTH2,           AUTH_WAY_OAUTHBEARER, AUTH_WAY_SCRAM_SHA_256_PLUS, AUTH_WAY_SCRAM_SHA_256,
-    AUTH_WAY_SCRAM_SHA_1_PLUS,  AUTH_WAY_SCRAM_SHA_1, AUTH_WAY_PLAIN,              AUTH_WAY_COMMAND,
-    AUTH_WAY_LOGIN,             AUTH_WAY_CRAM_MD5,    AUTH_WAY_EXTERNAL,
+    AUTH_WAY_XOAUTH2,       AUTH_WAY_OAUTHBEARER,      AUTH_WAY_SCRAM_SHA_256_PLUS,
+    AUTH_WAY_SCRAM_SHA_256, AUTH_WAY_SCRAM_SHA_1_PLUS, AUTH_WAY_SCRAM_SHA_1,
+    AUTH_WAY_PLAIN,         AUTH_WAY_COMMAND,          AUTH_WAY_LOGIN,
+    AUTH_WAY_CRAM_MD5,      AUTH_WAY_EXTERNAL,
 };
 static const enum auth_way order_clear[] = {
-    AUTH_WAY_SCRAM_SHA_256, AUTH_WAY_SCRAM_SHA_1,  AUTH_WAY_CRAM_MD5,    AUTH_WAY_PLAIN, AUTH_WAY_COMMAND,
-    AUTH_WAY_LOGIN,         AUTH_WAY_XOAUTH2, AUTH_WAY_OAUTHBEARER, AUTH_WAY_EXTERNAL,
+    AUTH_WAY_SCRAM_SHA_256, AUTH_WAY_SCRAM_SHA_1, AUTH_WAY_CRAM_MD5,    AUTH_WAY_PLAIN,    AUTH_WAY_COMMAND,
+    AUTH_WAY_LOGIN,         AUTH_WAY_XOAUTH2,     AUTH_WAY_OAUTHBEARER, AUTH_WAY_EXTERNAL,
 };
 /* GNU Mailutils' imap4d offers whatever its SASL library has a name for, also what signs in through a web
  * browser, and does none of it by the table of users that it is set up with: a challenge made from a
  * password would be taken for a wrong one (L25). */
 static const enum auth_way order_library[] = {
-    AUTH_WAY_PLAIN,       AUTH_WAY_COMMAND,           AUTH_WAY_LOGIN,       AUTH_WAY_SCRAM_SHA_256_PLUS,
+    AUTH_WAY_PLAIN,         AUTH_WAY_COMMAND,          AUTH_WAY_LOGIN,       AUTH_WAY_SCRAM_SHA_256_PLUS,
     AUTH_WAY_SCRAM_SHA_256, AUTH_WAY_SCRAM_SHA_1_PLUS, AUTH_WAY_SCRAM_SHA_1, AUTH_WAY_CRAM_MD5,
     AUTH_WAY_EXTERNAL,
 };
 /* A combined name is understood by the plain checks only; Exchange wants the command (A5). */
 static const enum auth_way order_form[] = { AUTH_WAY_COMMAND, AUTH_WAY_PLAIN, AUTH_WAY_LOGIN };
 /* An administrator's authorization identity is known best with PLAIN (A5). */
-static const enum auth_way order_authzid[] = { AUTH_WAY_PLAIN, AUTH_WAY_SCRAM_SHA_256_PLUS,
+static const enum auth_way order_authzid[] = { AUTH_WAY_PLAIN,         AUTH_WAY_SCRAM_SHA_256_PLUS,
                                                AUTH_WAY_SCRAM_SHA_256, AUTH_WAY_SCRAM_SHA_1_PLUS,
-                                               AUTH_WAY_SCRAM_SHA_1, AUTH_WAY_EXTERNAL };
+                                               AUTH_WAY_SCRAM_SHA_1,   AUTH_WAY_EXTERNAL };
 /* Only where the user named them. */
 static const enum auth_way order_kerio[] = { AUTH_WAY_KERIO };
 static const enum auth_way order_groupwise[] = { AUTH_WAY_GROUPWISE };
@@ -215,8 +219,8 @@ static struct order order_of(const struct auth_config *config, const struct caps
     return tls ? ORDER(order_tls) : ORDER(order_clear);
 }
 
-bool auth_choose(const struct auth_config *config, const struct caps *caps, bool tls,
-                 const struct ssl_st *ssl, unsigned tried, enum auth_way *way_r, struct err *err_r)
+bool auth_choose(const struct auth_config *config, const struct caps *caps, bool tls, const struct ssl_st *ssl,
+                 unsigned tried, enum auth_way *way_r, struct err *err_r)
 {
     struct order order = order_of(config, caps, tls);
     bool fitting = false;
@@ -239,8 +243,8 @@ bool auth_choose(const struct auth_config *config, const struct caps *caps, bool
         return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
                        "no credentials for auth = %s", mechanism_names[config->mechanism]);
     return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
-                   "the server offers no login for auth = %s%s; it offers: %s",
-                   mechanism_names[config->mechanism], tried ? " that is left to try" : "", caps->text);
+                   "the server offers no login for auth = %s%s; it offers: %s", mechanism_names[config->mechanism],
+                   tried ? " that is left to try" : "", caps->text);
 }
 
 bool auth_append_text(const struct auth_config *config, struct slice text, struct buf *out)

@@ -12,12 +12,12 @@
 
 /* What a kind does to the others on the wire. */
 enum {
-    USES_SELECTED = 1,   /* needs the mailbox that is selected */
-    SELECTS = 2,         /* changes which mailbox is selected */
-    ALONE = 4,           /* waits until all others have ended, and others wait for it */
-    ONE_LIST = 8,        /* its rows carry no tag: one of these at a time */
-    ONE_OF_KIND = 16,    /* likewise, among its own kind */
-    AFTER_CREATE = 32,   /* names a mailbox that a CREATE on the wire may be making */
+    USES_SELECTED = 1, /* needs the mailbox that is selected */
+    SELECTS = 2,       /* changes which mailbox is selected */
+    ALONE = 4,         /* waits until all others have ended, and others wait for it */
+    ONE_LIST = 8,      /* its rows carry no tag: one of these at a time */
+    ONE_OF_KIND = 16,  /* likewise, among its own kind */
+    AFTER_CREATE = 32, /* names a mailbox that a CREATE on the wire may be making */
 };
 
 static const struct {
@@ -224,9 +224,8 @@ bool cmd_append_head(struct cmd *cmd, bool nonsync)
         unsigned bit;
         const char *text;
     } flags[] = {
-        { IMAP_FLAG_SEEN, "\\Seen" },       { IMAP_FLAG_ANSWERED, "\\Answered" },
-        { IMAP_FLAG_FLAGGED, "\\Flagged" }, { IMAP_FLAG_DELETED, "\\Deleted" },
-        { IMAP_FLAG_DRAFT, "\\Draft" },
+        { IMAP_FLAG_SEEN, "\\Seen" },       { IMAP_FLAG_ANSWERED, "\\Answered" }, { IMAP_FLAG_FLAGGED, "\\Flagged" },
+        { IMAP_FLAG_DELETED, "\\Deleted" }, { IMAP_FLAG_DRAFT, "\\Draft" },
     };
     const struct session_append_item *item = &cmd->u.append.items[cmd->u.append.item];
     const char *before = " (";

@@ -9,15 +9,31 @@
 #include "engine/imap/verdict.h"
 #include "io/base/buf.h"
 
-#define CMD_TEXT_MAX (64u * 1024) /* without literals a command keeps below 1000 bytes (A5) */
-#define CMD_LINE_PLAIN_MAX 900u   /* a line that any server reads */
-#define CMD_STOPS_MAX 4
-#define CMD_NAME_TOO_LONG "the mailbox name is too long for a command"
+#define CMD_TEXT_MAX         (64u * 1024) /* without literals a command keeps below 1000 bytes (A5) */
+#define CMD_LINE_PLAIN_MAX   900u         /* a line that any server reads */
+#define CMD_STOPS_MAX        4
+#define CMD_NAME_TOO_LONG    "the mailbox name is too long for a command"
 #define CMD_APPEND_ITEMS_MAX 64
 
 enum cmd_kind {
-    CMD_NAMESPACE, CMD_ROOT /* LIST "" "" */, CMD_LIST, CMD_STATUS, CMD_QUOTA, CMD_SELECT, CMD_UNSELECT, CMD_ROWS,
-    CMD_SEARCH, CMD_BODIES, CMD_CREATE, CMD_SUBSCRIBE, CMD_STORE, CMD_EXPUNGE, CMD_MOVE, CMD_NOOP, CMD_APPEND, CMD_LOGOUT,
+    CMD_NAMESPACE,
+    CMD_ROOT /* LIST "" "" */,
+    CMD_LIST,
+    CMD_STATUS,
+    CMD_QUOTA,
+    CMD_SELECT,
+    CMD_UNSELECT,
+    CMD_ROWS,
+    CMD_SEARCH,
+    CMD_BODIES,
+    CMD_CREATE,
+    CMD_SUBSCRIBE,
+    CMD_STORE,
+    CMD_EXPUNGE,
+    CMD_MOVE,
+    CMD_NOOP,
+    CMD_APPEND,
+    CMD_LOGOUT,
     CMD_KIND_COUNT
 };
 
@@ -33,7 +49,7 @@ enum cmd_phase {
 struct cmd_fetch {
     struct uidset_range *ranges; /* what was asked for; owned */
     unsigned range_count;
-    uint32_t only; /* the UID, when there is exactly one, else 0 */
+    uint32_t only;         /* the UID, when there is exactly one, else 0 */
     uint64_t rows, bodies; /* received */
     uint64_t row_bytes;    /* of headers and keywords in them */
     uint64_t closed;       /* UIDs in the ranges without "*" */
@@ -47,8 +63,8 @@ struct cmd_fetch {
 struct cmd_append {
     struct session_append_item *items; /* owned, with their keywords */
     unsigned count, item;
-    uint64_t left;           /* bytes of the current literal not yet pulled */
-    uint64_t first_whole;    /* offset in the session's output behind the first literal's last byte; once item > 0 */
+    uint64_t left;        /* bytes of the current literal not yet pulled */
+    uint64_t first_whole; /* offset in the session's output behind the first literal's last byte; once item > 0 */
     const struct session_append_events *events;
 };
 
@@ -56,15 +72,15 @@ struct cmd {
     struct cmd *next, *prev;
     enum cmd_kind kind;
     enum cmd_phase phase;
-    uint32_t tag; /* 0 while queued */
+    uint32_t tag;           /* 0 while queued */
     struct quota_hold held; /* by who keeps what it was told, at least until it ends */
     struct buf text;
     size_t written;              /* of text */
     size_t stops[CMD_STOPS_MAX]; /* offsets in text before which "+" must come */
     unsigned stop_count, stop_next;
-    bool answered;     /* a refusal came while the literals were still on their way: `answer` */
-    bool unsendable;   /* it cannot be written: ends with `answer` when its turn comes, and nothing is sent */
-    bool got_data;     /* untagged data for it came */
+    bool answered;   /* a refusal came while the literals were still on their way: `answer` */
+    bool unsendable; /* it cannot be written: ends with `answer` when its turn comes, and nothing is sent */
+    bool got_data;   /* untagged data for it came */
     struct err answer;
     struct slice name; /* the mailbox's raw name, for STATUS and doing; owned */
     session_ended *ended;

@@ -127,8 +127,7 @@ struct imap_date date_parse(struct slice text)
     }
     if (second == 60)
         second = 59; /* a leap second has no number of its own */
-    if (year < 1900 || day == 0 || day > month_days[month - 1] || hour > 23 || minute > 59 ||
-        second > 59)
+    if (year < 1900 || day == 0 || day > month_days[month - 1] || hour > 23 || minute > 59 || second > 59)
         return none;
     if (month == 2 && day == 29 && (year % 4 || (year % 100 == 0 && year % 400)))
         return none;
@@ -144,8 +143,8 @@ bool date_is_writable(const struct imap_date *date)
 {
     int64_t local;
 
-    if (!date->known || date->zone_minutes < -840 || date->zone_minutes > 840 ||
-        date->seconds < -SECONDS_MOST || date->seconds > SECONDS_MOST)
+    if (!date->known || date->zone_minutes < -840 || date->zone_minutes > 840 || date->seconds < -SECONDS_MOST ||
+        date->seconds > SECONDS_MOST)
         return false;
     local = date->seconds + date->zone_minutes * 60;
     return local >= days_of(0, 1, 1) * 86400 && local < days_of(10000, 1, 1) * 86400;
@@ -165,9 +164,8 @@ const char *date_format(const struct imap_date *date, char out[DATE_TEXT_SIZE])
     }
     civil_of(days, &year, &month, &day);
     zone = (unsigned)(date->zone_minutes < 0 ? -date->zone_minutes : date->zone_minutes);
-    snprintf(out, DATE_TEXT_SIZE, "%2u-%.3s-%04u %02u:%02u:%02u %c%02u%02u", day % 100,
-             months + 3 * (month - 1), (unsigned)year % 10000, (unsigned)(rest / 3600) % 100,
-             (unsigned)(rest / 60 % 60), (unsigned)(rest % 60), date->zone_minutes < 0 ? '-' : '+',
-             zone / 60 % 100, zone % 60);
+    snprintf(out, DATE_TEXT_SIZE, "%2u-%.3s-%04u %02u:%02u:%02u %c%02u%02u", day % 100, months + 3 * (month - 1),
+             (unsigned)year % 10000, (unsigned)(rest / 3600) % 100, (unsigned)(rest / 60 % 60), (unsigned)(rest % 60),
+             date->zone_minutes < 0 ? '-' : '+', zone / 60 % 100, zone % 60);
     return out;
 }

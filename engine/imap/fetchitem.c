@@ -8,9 +8,8 @@ static const struct {
     const char *name;
     unsigned bit;
 } system_flags[] = {
-    { "\\Seen", IMAP_FLAG_SEEN },       { "\\Answered", IMAP_FLAG_ANSWERED },
-    { "\\Flagged", IMAP_FLAG_FLAGGED }, { "\\Deleted", IMAP_FLAG_DELETED },
-    { "\\Draft", IMAP_FLAG_DRAFT },     { "\\Recent", IMAP_FLAG_RECENT },
+    { "\\Seen", IMAP_FLAG_SEEN },       { "\\Answered", IMAP_FLAG_ANSWERED }, { "\\Flagged", IMAP_FLAG_FLAGGED },
+    { "\\Deleted", IMAP_FLAG_DELETED }, { "\\Draft", IMAP_FLAG_DRAFT },       { "\\Recent", IMAP_FLAG_RECENT },
     { "\\*", IMAP_FLAG_WILDCARD },      { "*", IMAP_FLAG_WILDCARD },
 };
 
@@ -30,8 +29,7 @@ static void flag_add(struct slice flag, struct imap_flags *flags, struct buf *sc
     }
     if (flag.size == 0 || flag.data[0] == '\\' || slice_equal_nocase(flag, SLICE("NIL")))
         return;
-    if (!keyword_is_atom(flag) || flag.size + space > keywords_max - held ||
-        !buf_reserve(scratch, flag.size + space)) {
+    if (!keyword_is_atom(flag) || flag.size + space > keywords_max - held || !buf_reserve(scratch, flag.size + space)) {
         flags->dropped++;
         return;
     }
@@ -46,8 +44,7 @@ static const char *flag_end(const char *p, const char *end)
         struct token t = token_of(slice_of(p, (size_t)(end - p)));
         struct token_string string;
 
-        if (*p == '{' && token_string(&t, &string) &&
-            (string.kind == TOKEN_LITERAL || string.kind == TOKEN_STREAMED))
+        if (*p == '{' && token_string(&t, &string) && (string.kind == TOKEN_LITERAL || string.kind == TOKEN_STREAMED))
             p = t.at;
         else
             p++;
@@ -63,8 +60,7 @@ static const char *quote_end(const char *p, const char *end)
     return p;
 }
 
-bool fetchitem_flags(struct slice *rest, struct imap_flags *flags_r, struct buf *scratch,
-                     size_t keywords_max)
+bool fetchitem_flags(struct slice *rest, struct imap_flags *flags_r, struct buf *scratch, size_t keywords_max)
 {
     const char *p = rest->data, *end = p + rest->size;
     size_t start = scratch->size;
@@ -143,7 +139,9 @@ enum fetchitem_section fetchitem_section(struct slice name)
         const char *name;
         enum fetchitem_section section;
     } sections[] = {
-        { "", FETCHITEM_WHOLE },        { "PEEK", FETCHITEM_WHOLE }, { "HEADER", FETCHITEM_HEAD },
+        { "", FETCHITEM_WHOLE },
+        { "PEEK", FETCHITEM_WHOLE },
+        { "HEADER", FETCHITEM_HEAD },
         { "TEXT", FETCHITEM_TEXT },
     };
     size_t open = slice_find(name, '['), close = slice_find(name, ']');
@@ -262,8 +260,8 @@ static bool value(struct fetchitem *item, struct slice name, struct token *t, st
         item->origin = number;
         /* A word that is no string is no body either. */
         item->body = string.kind == TOKEN_NIL || string.kind == TOKEN_ATOM ? FETCHITEM_BODY_NIL
-                     : string.kind == TOKEN_STREAMED                      ? FETCHITEM_BODY_STREAMED
-                                                                          : FETCHITEM_BODY_BYTES;
+                     : string.kind == TOKEN_STREAMED                       ? FETCHITEM_BODY_STREAMED
+                                                                           : FETCHITEM_BODY_BYTES;
         item->body_bytes = plain(&string, scratch);
         return true;
     }

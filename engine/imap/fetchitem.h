@@ -26,10 +26,10 @@ struct fetchitem {
     unsigned present;            /* items named, whether their value was any good or not */
     struct imap_message_row row; /* uid 0: none told */
     enum fetchitem_body body;
-    struct slice body_bytes;     /* for BYTES; in the line or in scratch */
+    struct slice body_bytes;        /* for BYTES; in the line or in scratch */
     enum fetchitem_section section; /* of that body */
-    uint64_t origin;             /* n of BODY[]<n> */
-    struct slice pending;        /* of a line cut at a literal: the item whose value the literal is */
+    uint64_t origin;                /* n of BODY[]<n> */
+    struct slice pending;           /* of a line cut at a literal: the item whose value the literal is */
 };
 
 /* rest: what follows "* n FETCH". open: the line was cut before a literal; then the item it belongs
@@ -45,7 +45,6 @@ enum fetchitem_section fetchitem_section(struct slice name);
 /* "(\Seen $Forwarded)", NIL, or what servers make of it. Takes the list from rest; false when none
  * starts there. keywords point into scratch, whose content is kept and appended to; only atoms are among
  * them, and no more than keywords_max bytes with the spaces between: what is left out is counted. */
-bool fetchitem_flags(struct slice *rest, struct imap_flags *flags_r, struct buf *scratch,
-                     size_t keywords_max);
+bool fetchitem_flags(struct slice *rest, struct imap_flags *flags_r, struct buf *scratch, size_t keywords_max);
 
 #endif

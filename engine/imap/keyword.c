@@ -38,8 +38,7 @@ size_t keywords_clean(struct slice words, size_t max, char *out, unsigned *dropp
 
 static bool is_plain(unsigned char c)
 {
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-           (c && strchr("$_-.+", c));
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c && strchr("$_-.+", c));
 }
 
 bool keywords_are_plain(struct slice words)

@@ -167,8 +167,7 @@ static void status_number(struct imap_status *status, struct slice name, uint64_
     status->has |= bit;
 }
 
-bool list_status_parse(struct slice *name_r, struct imap_status *status_r, struct slice rest,
-                       struct buf *scratch)
+bool list_status_parse(struct slice *name_r, struct imap_status *status_r, struct slice rest, struct buf *scratch)
 {
     struct token t = token_of(rest), items;
     struct slice inside, name;
@@ -177,8 +176,7 @@ bool list_status_parse(struct slice *name_r, struct imap_status *status_r, struc
     bool known;
 
     *status_r = (struct imap_status){ .has = 0 };
-    if ((token_peek(&t) == '"' || token_peek(&t) == '{') && token_string(&t, &string) &&
-        token_peek(&t) == '(') {
+    if ((token_peek(&t) == '"' || token_peek(&t) == '{') && token_string(&t, &string) && token_peek(&t) == '(') {
         *name_r = plain(&string, scratch);
     } else {
         /* F30: an unquoted name with spaces; the list is the last thing on the line, and may hold
@@ -214,8 +212,7 @@ bool list_status_parse(struct slice *name_r, struct imap_status *status_r, struc
 }
 
 bool list_namespace_each(struct slice rest,
-                         void (*row)(void *context, unsigned kind, struct slice prefix, char delimiter),
-                         void *context)
+                         void (*row)(void *context, unsigned kind, struct slice prefix, char delimiter), void *context)
 {
     struct token t = token_of(rest);
     struct slice group, one;
@@ -256,8 +253,7 @@ bool list_quota_parse(struct imap_quota *quota_r, struct slice rest)
         uint64_t used, limit;
         bool known[2];
 
-        if (!token_word(&t, &word) || !token_number(&t, &used, &known[0]) ||
-            !token_number(&t, &limit, &known[1]))
+        if (!token_word(&t, &word) || !token_number(&t, &used, &known[0]) || !token_number(&t, &limit, &known[1]))
             return false;
         if (!known[0] || !known[1])
             continue;

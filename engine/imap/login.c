@@ -112,9 +112,8 @@ static enum login_state greeting_received(struct session *s, const struct resp *
             return login_refuse(s, "the server logs in by itself (PREAUTH), as somebody who was not named");
         return LOGIN_CAPABILITY_IN;
     }
-    s->config.auth.windows_1252 =
-        slice_find_nocase(resp->text, SLICE("kopano")) != SIZE_MAX ||
-        slice_find_nocase(resp->text, SLICE("zarafa")) != SIZE_MAX; /* L24 */
+    s->config.auth.windows_1252 = slice_find_nocase(resp->text, SLICE("kopano")) != SIZE_MAX ||
+                                  slice_find_nocase(resp->text, SLICE("zarafa")) != SIZE_MAX; /* L24 */
     if (s->config.starttls && !s->tls)
         return LOGIN_STARTTLS; /* also where it is not listed (L10) */
     return s->login.capabilities ? LOGIN_AUTH : LOGIN_CAPABILITY;
@@ -153,8 +152,7 @@ static enum login_state starttls_answered(struct session *s, const struct resp *
         if (err.class == ERR_CLASS_PERMANENT || resp->status == RESP_NO)
             err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
                     "the server refuses STARTTLS (%.*s); imaps:// may be what it wants",
-                    (int)(resp->text.size < 120 ? resp->text.size : 120),
-                    resp->text.data ? resp->text.data : "");
+                    (int)(resp->text.size < 120 ? resp->text.size : 120), resp->text.data ? resp->text.data : "");
         err_doing(&err, "STARTTLS");
         return login_fail(s, &err);
     }
@@ -187,15 +185,14 @@ static enum login_state capability_in_received(struct session *s, const struct r
 static enum login_state enable_send(struct session *s)
 {
     bool utf8 = caps_has(&s->caps, CAP_UTF8_ONLY);
-    bool uidonly = caps_has(&s->caps, CAP_UIDONLY) &&
-                   (s->caps.uidonly_is_x || caps_has(&s->caps, CAP_MESSAGELIMIT));
+    bool uidonly = caps_has(&s->caps, CAP_UIDONLY) && (s->caps.uidonly_is_x || caps_has(&s->caps, CAP_MESSAGELIMIT));
 
     if (s->config.exchange || (!utf8 && !uidonly))
         return LOGIN_ID;
     login_send(s, "ENABLE%s%s", utf8 ? " UTF8=ACCEPT" : "",
-                 !uidonly                ? ""
-                 : s->caps.uidonly_is_x ? " X-UIDONLY"
-                                        : " UIDONLY");
+               !uidonly               ? ""
+               : s->caps.uidonly_is_x ? " X-UIDONLY"
+                                      : " UIDONLY");
     return s->login.state;
 }
 
@@ -237,18 +234,18 @@ static enum login_state compress_answered(struct session *s, const struct resp *
 
 static const struct login_row rows[LOGIN_COUNT] = {
     /*                         name             limit   on entry          on answer             */
-    [LOGIN_GREETING]       = { "greeting",       60000, NULL,             greeting_received },
-    [LOGIN_CAPABILITY]     = { "capability",     60000, capability_send,  capability_received },
-    [LOGIN_STARTTLS]       = { "starttls",       60000, starttls_send,    starttls_answered },
-    [LOGIN_TLS]            = { "tls",            60000, NULL,             NULL },
-    [LOGIN_CAPABILITY_TLS] = { "capability tls", 60000, capability_send,  capability_received },
-    [LOGIN_AUTH]           = { "authenticate",   60000, login_auth_begin,  login_auth_answered },
-    [LOGIN_BECOME]         = { "become",         60000, login_become_send, login_become_answered },
-    [LOGIN_CAPABILITY_IN]  = { "capability in",  60000, capability_send,  capability_in_received },
-    [LOGIN_ENABLE]         = { "enable",         60000, enable_send,      enable_answered },
-    [LOGIN_ID]             = { "id",             60000, id_send,          id_answered },
-    [LOGIN_COMPRESS]       = { "compress",       60000, compress_send,    compress_answered },
-    [LOGIN_READY]          = { "ready",              0, NULL,             NULL },
+    [LOGIN_GREETING] = { "greeting", 60000, NULL, greeting_received },
+    [LOGIN_CAPABILITY] = { "capability", 60000, capability_send, capability_received },
+    [LOGIN_STARTTLS] = { "starttls", 60000, starttls_send, starttls_answered },
+    [LOGIN_TLS] = { "tls", 60000, NULL, NULL },
+    [LOGIN_CAPABILITY_TLS] = { "capability tls", 60000, capability_send, capability_received },
+    [LOGIN_AUTH] = { "authenticate", 60000, login_auth_begin, login_auth_answered },
+    [LOGIN_BECOME] = { "become", 60000, login_become_send, login_become_answered },
+    [LOGIN_CAPABILITY_IN] = { "capability in", 60000, capability_send, capability_in_received },
+    [LOGIN_ENABLE] = { "enable", 60000, enable_send, enable_answered },
+    [LOGIN_ID] = { "id", 60000, id_send, id_answered },
+    [LOGIN_COMPRESS] = { "compress", 60000, compress_send, compress_answered },
+    [LOGIN_READY] = { "ready", 0, NULL, NULL },
 };
 
 const char *login_state_name(enum login_state state)

@@ -218,8 +218,7 @@ static enum login_state auth_refused(struct session *s, const struct resp *resp)
         snprintf(text, sizeof text, "%.120s %.120s", err.server_text, auth_refusal(login->auth));
         memcpy(err.server_text, text, sizeof text);
     }
-    if (login->canceled ? !auth_spent(login->auth)
-                        : verdict_is_about_way(resp, &err, is_spent(login)))
+    if (login->canceled ? !auth_spent(login->auth) : verdict_is_about_way(resp, &err, is_spent(login)))
         login->again = another_way(s);
     return login_fail(s, &err);
 }

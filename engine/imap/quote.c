@@ -18,8 +18,7 @@ bool quote_append(struct buf *out, struct slice text)
     for (size_t i = 0; i < text.size; i++) {
         bool escape = text.data[i] == '"' || text.data[i] == '\\';
 
-        if ((escape && !buf_append(out, SLICE("\\"))) ||
-            !buf_append(out, slice_of(text.data + i, 1)))
+        if ((escape && !buf_append(out, SLICE("\\"))) || !buf_append(out, slice_of(text.data + i, 1)))
             return false;
     }
     return buf_append(out, SLICE("\""));

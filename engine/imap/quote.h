@@ -12,10 +12,10 @@ enum quote_form {
 enum quote_form quote_form(struct slice text);
 /* Appends the quoted string; text must have that form. False when the cap is passed. */
 bool quote_append(struct buf *out, struct slice text) ERR_CHECK;
-/* Appends the head of text's literal, `{n}` or `{n+}` and CR LF. *waits_r: the server has to ask for the literal before it
- * goes. It does not where nonsync says that literals of this size need not be asked for (session_nonsync); text that
- * holds a line end always waits, for a server that refuses the command must not read the rest as another. False when the
- * cap is passed. RFC 7888. */
+/* Appends the head of text's literal, `{n}` or `{n+}` and CR LF. *waits_r: the server has to ask for the literal before
+ * it goes. It does not where nonsync says that literals of this size need not be asked for (session_nonsync); text that
+ * holds a line end always waits, for a server that refuses the command must not read the rest as another. False when
+ * the cap is passed. RFC 7888. */
 bool quote_literal_head(struct buf *out, struct slice text, bool nonsync, bool *waits_r) ERR_CHECK;
 
 #endif

@@ -9,14 +9,22 @@ static const struct {
     enum resp_data data;
 } datas[] = {
     /* The ones that come by the thousand stand first. */
-    { "FETCH", RESP_FETCH },           { "UIDFETCH", RESP_UIDFETCH },
-    { "EXISTS", RESP_EXISTS },         { "RECENT", RESP_RECENT },
-    { "EXPUNGE", RESP_EXPUNGE },       { "LIST", RESP_LIST },
-    { "LSUB", RESP_LSUB },             { "XLIST", RESP_XLIST },
-    { "STATUS", RESP_MAILBOX_STATUS }, { "SEARCH", RESP_SEARCH },
-    { "ESEARCH", RESP_ESEARCH },       { "FLAGS", RESP_FLAGS },
-    { "CAPABILITY", RESP_CAPABILITY }, { "NAMESPACE", RESP_NAMESPACE },
-    { "ENABLED", RESP_ENABLED },       { "ID", RESP_ID },
+    { "FETCH", RESP_FETCH },
+    { "UIDFETCH", RESP_UIDFETCH },
+    { "EXISTS", RESP_EXISTS },
+    { "RECENT", RESP_RECENT },
+    { "EXPUNGE", RESP_EXPUNGE },
+    { "LIST", RESP_LIST },
+    { "LSUB", RESP_LSUB },
+    { "XLIST", RESP_XLIST },
+    { "STATUS", RESP_MAILBOX_STATUS },
+    { "SEARCH", RESP_SEARCH },
+    { "ESEARCH", RESP_ESEARCH },
+    { "FLAGS", RESP_FLAGS },
+    { "CAPABILITY", RESP_CAPABILITY },
+    { "NAMESPACE", RESP_NAMESPACE },
+    { "ENABLED", RESP_ENABLED },
+    { "ID", RESP_ID },
     { "QUOTA", RESP_QUOTA },
 };
 
@@ -74,8 +82,7 @@ static void text_parse(struct resp *resp, struct slice text)
     }
     resp->text = text;
     resp->throttled = slice_equal_nocase(resp->code, SLICE("THROTTLED")) ||
-                      (text.size >= tail.size &&
-                       slice_equal_nocase(slice_from(text, text.size - tail.size), tail));
+                      (text.size >= tail.size && slice_equal_nocase(slice_from(text, text.size - tail.size), tail));
 }
 
 /* Digits beyond all numbers, or below 0, are a number too: UINT64_MAX, which is none of a message. What

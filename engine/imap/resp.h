@@ -18,9 +18,24 @@ enum resp_kind {
 enum resp_status { RESP_OK, RESP_NO, RESP_BAD, RESP_BYE, RESP_PREAUTH };
 
 enum resp_data {
-    RESP_EXISTS, RESP_RECENT, RESP_EXPUNGE, RESP_FETCH, RESP_UIDFETCH, RESP_LIST, RESP_LSUB,
-    RESP_XLIST, RESP_MAILBOX_STATUS, RESP_SEARCH, RESP_ESEARCH, RESP_FLAGS, RESP_CAPABILITY,
-    RESP_NAMESPACE, RESP_QUOTA, RESP_ENABLED, RESP_ID, RESP_OTHER
+    RESP_EXISTS,
+    RESP_RECENT,
+    RESP_EXPUNGE,
+    RESP_FETCH,
+    RESP_UIDFETCH,
+    RESP_LIST,
+    RESP_LSUB,
+    RESP_XLIST,
+    RESP_MAILBOX_STATUS,
+    RESP_SEARCH,
+    RESP_ESEARCH,
+    RESP_FLAGS,
+    RESP_CAPABILITY,
+    RESP_NAMESPACE,
+    RESP_QUOTA,
+    RESP_ENABLED,
+    RESP_ID,
+    RESP_OTHER
 };
 
 struct resp {
@@ -33,8 +48,8 @@ struct resp {
     uint64_t number;              /* UINT64_MAX: digits that no number has; 0 without any */
     struct slice code, code_args; /* "APPENDUID", "1 2"; empty when there is no code */
     struct slice text;
-    struct slice rest;            /* what follows the keyword of data */
-    bool throttled;               /* text ends in [THROTTLED] (quirk T03) */
+    struct slice rest; /* what follows the keyword of data */
+    bool throttled;    /* text ends in [THROTTLED] (quirk T03) */
 };
 
 void resp_parse(struct resp *resp_r, struct slice line);

@@ -122,9 +122,7 @@ static char number_separator(struct slice line)
 
     if (!token_take(&t, '*') || !token_word(&t, &word))
         return '\0';
-    return slice_equal_nocase(word, SLICE("SEARCH"))    ? ' '
-           : slice_equal_nocase(word, SLICE("ESEARCH")) ? ','
-                                                        : '\0';
+    return slice_equal_nocase(word, SLICE("SEARCH")) ? ' ' : slice_equal_nocase(word, SLICE("ESEARCH")) ? ',' : '\0';
 }
 
 static void deliver(struct scan *scan, struct slice line)
@@ -219,8 +217,7 @@ static bool begin_literal(struct scan *scan, size_t head, uint64_t size, struct 
             return broken(scan, err_r, "line longer than its cap");
         scan->state = how == SCAN_STREAM ? SCAN_STREAMING : SCAN_DROPPING;
     } else {
-        n = snprintf(mark, sizeof mark, "{%llu}\r\n",
-                               (unsigned long long)(size - scan->drop_left));
+        n = snprintf(mark, sizeof mark, "{%llu}\r\n", (unsigned long long)(size - scan->drop_left));
         if (!buf_append(&scan->line, slice_of(mark, (size_t)n)))
             return broken(scan, err_r, "line longer than its cap");
         scan->kept_bytes += (size_t)(size - scan->drop_left);
@@ -281,8 +278,7 @@ static size_t take_text(struct scan *scan, struct slice bytes, bool *failed_r, s
 
 static size_t take_literal(struct scan *scan, struct slice bytes, bool *failed_r, struct err *err_r)
 {
-    struct slice part = slice_first(bytes, scan->literal_left > SIZE_MAX ? SIZE_MAX
-                                                                        : (size_t)scan->literal_left);
+    struct slice part = slice_first(bytes, scan->literal_left > SIZE_MAX ? SIZE_MAX : (size_t)scan->literal_left);
     size_t used = part.size;
 
     if (scan->state == SCAN_GATHERING) {

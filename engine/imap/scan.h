@@ -10,11 +10,11 @@
 #include "io/base/err.h"
 #include "io/base/slice.h"
 
-#define SCAN_LINE_MAX (256u * 1024)          /* text of one line without its literals */
-#define SCAN_NUMBERS_MAX (64u * 1024)        /* of SEARCH and ESEARCH lines, which list UIDs: a longer one comes in parts */
-#define SCAN_LITERALS_MAX 64u                /* of one line that are asked about; more than any answer to us has */
-#define SCAN_LITERAL_MAX (64u * 1024)        /* one literal kept in memory */
-#define SCAN_KEPT_MAX (1024u * 1024)         /* all literals of one line kept in memory */
+#define SCAN_LINE_MAX     (256u * 1024)  /* text of one line without its literals */
+#define SCAN_NUMBERS_MAX  (64u * 1024)   /* of SEARCH and ESEARCH lines, which list UIDs: a longer one comes in parts */
+#define SCAN_LITERALS_MAX 64u            /* of one line that are asked about; more than any answer to us has */
+#define SCAN_LITERAL_MAX  (64u * 1024)   /* one literal kept in memory */
+#define SCAN_KEPT_MAX     (1024u * 1024) /* all literals of one line kept in memory */
 
 enum scan_literal {
     SCAN_KEEP,  /* into the line; one over SCAN_LITERAL_MAX is dropped instead */
@@ -41,16 +41,16 @@ enum scan_state { SCAN_TEXT, SCAN_GATHERING, SCAN_STREAMING, SCAN_DROPPING, SCAN
 struct scan {
     const struct scan_events *events;
     void *context;
-    struct buf line;        /* what is held of an unfinished line */
+    struct buf line; /* what is held of an unfinished line */
     enum scan_state state;
-    uint64_t literal_size;  /* of the current or last literal */
-    uint64_t literal_left;  /* bytes of the current literal still to come */
-    uint64_t drop_left;     /* of these, the last so many are dropped */
-    size_t segment;         /* where in line the text after the last literal starts */
-    size_t kept_bytes;      /* literals inside line */
-    unsigned literals;      /* begun in line */
-    bool streamed;          /* the last literal was streamed */
-    size_t left;            /* fed bytes not looked at, once scan_stop was called */
+    uint64_t literal_size; /* of the current or last literal */
+    uint64_t literal_left; /* bytes of the current literal still to come */
+    uint64_t drop_left;    /* of these, the last so many are dropped */
+    size_t segment;        /* where in line the text after the last literal starts */
+    size_t kept_bytes;     /* literals inside line */
+    unsigned literals;     /* begun in line */
+    bool streamed;         /* the last literal was streamed */
+    size_t left;           /* fed bytes not looked at, once scan_stop was called */
     bool stop;
 };
 

@@ -60,8 +60,7 @@ static bool attribute(struct slice *text, char name, struct slice *value_r)
 {
     struct slice part;
 
-    if (!slice_split(text, ',', &part) || part.size < 3 || part.data[0] != name ||
-        part.data[1] != '=')
+    if (!slice_split(text, ',', &part) || part.size < 3 || part.data[0] != name || part.data[1] != '=')
         return false;
     *value_r = slice_from(part, 2);
     return true;
@@ -81,13 +80,11 @@ static long number(struct slice digits)
 
 /* RFC 5802 7, server-first-message: nonce, salt, rounds, and what nobody has named yet. An
  * extension that has to be understood ("m=") stands first, and is not. */
-static bool read_first(struct slice message, struct slice *nonce_r, struct slice *salt64_r,
-                       long *rounds_r)
+static bool read_first(struct slice message, struct slice *nonce_r, struct slice *salt64_r, long *rounds_r)
 {
     struct slice rounds;
 
-    if (!attribute(&message, 'r', nonce_r) || !attribute(&message, 's', salt64_r) ||
-        !attribute(&message, 'i', &rounds))
+    if (!attribute(&message, 'r', nonce_r) || !attribute(&message, 's', salt64_r) || !attribute(&message, 'i', &rounds))
         return false;
     *rounds_r = number(rounds);
     return *rounds_r > 0;
@@ -143,8 +140,7 @@ static void wipe_text(char *text)
     gsasl_free(text);
 }
 
-struct scram_work *scram_work_create(struct slice challenge, struct slice password, bool sha1,
-                                     long *rounds_r)
+struct scram_work *scram_work_create(struct slice challenge, struct slice password, bool sha1, long *rounds_r)
 {
     struct scram_work *work = NULL;
     struct slice nonce, salt64;
@@ -152,8 +148,7 @@ struct scram_work *scram_work_create(struct slice challenge, struct slice passwo
     size_t size;
 
     *rounds_r = 0;
-    if (decoded(challenge, &message, &size) &&
-        read_first(slice_of(message, size), &nonce, &salt64, rounds_r) &&
+    if (decoded(challenge, &message, &size) && read_first(slice_of(message, size), &nonce, &salt64, rounds_r) &&
         *rounds_r >= SCRAM_ROUNDS_MIN && *rounds_r <= SCRAM_ROUNDS_MAX) {
         work = mem_zero(1, sizeof *work);
         work->rounds = (int)*rounds_r;
@@ -175,10 +170,9 @@ unsigned scram_work_rounds(const struct scram_work *work)
 
 void scram_work_run(struct scram_work *work)
 {
-    work->done =
-        work->password && PKCS5_PBKDF2_HMAC(work->password, (int)strlen(work->password), work->salt,
-                                            (int)work->salt_size, work->rounds, hash_of(work->sha1),
-                                            (int)size_of(work->sha1), work->key) == 1;
+    work->done = work->password &&
+                 PKCS5_PBKDF2_HMAC(work->password, (int)strlen(work->password), work->salt, (int)work->salt_size,
+                                   work->rounds, hash_of(work->sha1), (int)size_of(work->sha1), work->key) == 1;
 }
 
 void scram_work_destroy(struct scram_work **work)
@@ -195,8 +189,7 @@ void scram_work_destroy(struct scram_work **work)
 
 bool scram_can_bind(const struct ssl_st *ssl)
 {
-    return ssl && (SSL_version(ssl) >= TLS1_3_VERSION ||
-                   SSL_get_extms_support((SSL *)(uintptr_t)ssl) == 1);
+    return ssl && (SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support((SSL *)(uintptr_t)ssl) == 1);
 }
 
 /* RFC 9266 for TLS 1.3, RFC 5929 3 below it. 0: there is none. */
@@ -206,12 +199,8 @@ static size_t bound_to(struct ssl_st *ssl, unsigned char bytes_r[64])
     size_t size;
 
     if (SSL_version(ssl) >= TLS1_3_VERSION)
-        return SSL_export_keying_material(ssl, bytes_r, 32, label, sizeof label - 1, NULL, 0, 1) ==
-                       1
-                   ? 32
-                   : 0;
-    size = SSL_session_reused(ssl) ? SSL_get_peer_finished(ssl, bytes_r, 64)
-                                   : SSL_get_finished(ssl, bytes_r, 64);
+        return SSL_export_keying_material(ssl, bytes_r, 32, label, sizeof label - 1, NULL, 0, 1) == 1 ? 32 : 0;
+    size = SSL_session_reused(ssl) ? SSL_get_peer_finished(ssl, bytes_r, 64) : SSL_get_finished(ssl, bytes_r, 64);
     return size <= 64 ? size : 0;
 }
 
@@ -223,14 +212,11 @@ static bool append_name(struct buf *out, const char *name)
     bool good = true;
 
     for (; good && *name; name++)
-        good = buf_append(out, *name == ','   ? SLICE("=2C")
-                               : *name == '=' ? SLICE("=3D")
-                                              : slice_of(name, 1));
+        good = buf_append(out, *name == ',' ? SLICE("=2C") : *name == '=' ? SLICE("=3D") : slice_of(name, 1));
     return good;
 }
 
-static bool append_binding(struct scram *scram, const char *authzid, enum scram_binding binding,
-                           struct ssl_st *ssl)
+static bool append_binding(struct scram *scram, const char *authzid, enum scram_binding binding, struct ssl_st *ssl)
 {
     struct buf *b = &scram->binding;
     unsigned char bytes[64];
@@ -243,8 +229,8 @@ static bool append_binding(struct scram *scram, const char *authzid, enum scram_
                          : binding == SCRAM_WOULD             ? SLICE("y")
                          : SSL_version(ssl) >= TLS1_3_VERSION ? SLICE("p=tls-exporter")
                                                               : SLICE("p=tls-unique")) &&
-           buf_append(b, authzid ? SLICE(",a=") : SLICE(",")) &&
-           append_name(b, authzid ? authzid : "") && buf_append(b, SLICE(","));
+           buf_append(b, authzid ? SLICE(",a=") : SLICE(",")) && append_name(b, authzid ? authzid : "") &&
+           buf_append(b, SLICE(","));
     scram->header_size = b->size;
     return good && buf_append(b, slice_of((const char *)bytes, size));
 }
@@ -265,8 +251,8 @@ static bool append_bare(struct scram *scram, struct slice user)
     return good;
 }
 
-struct scram *scram_create(struct slice user, const char *authzid, bool sha1,
-                           enum scram_binding binding, struct ssl_st *ssl)
+struct scram *scram_create(struct slice user, const char *authzid, bool sha1, enum scram_binding binding,
+                           struct ssl_st *ssl)
 {
     struct scram *scram = mem_zero(1, sizeof *scram);
 
@@ -295,8 +281,7 @@ static bool append_base64(struct buf *out, struct slice bytes)
 
     if (at)
         buf_commit(out,
-                   (size_t)EVP_EncodeBlock((unsigned char *)at, (const unsigned char *)bytes.data,
-                                           (int)bytes.size));
+                   (size_t)EVP_EncodeBlock((unsigned char *)at, (const unsigned char *)bytes.data, (int)bytes.size));
     return at;
 }
 
@@ -313,22 +298,19 @@ const char *scram_first(struct scram *scram, struct buf *out)
 }
 
 /* RFC 5802 3: the client's proof, and the signature that the server has to give. */
-static bool sign(struct scram *scram, const struct scram_work *work, struct slice text,
-                 unsigned char *proof_r)
+static bool sign(struct scram *scram, const struct scram_work *work, struct slice text, unsigned char *proof_r)
 {
     const EVP_MD *md = hash_of(scram->sha1);
     size_t size = size_of(scram->sha1);
     unsigned char key[EVP_MAX_MD_SIZE], stored[EVP_MAX_MD_SIZE], signature[EVP_MAX_MD_SIZE];
     const unsigned char *bytes = (const unsigned char *)text.data;
-    bool good =
-        HMAC(md, work->key, (int)size, (const unsigned char *)"Client Key", 10, key, NULL) &&
-        EVP_Digest(key, size, stored, NULL, md, NULL) == 1 &&
-        HMAC(md, stored, (int)size, bytes, text.size, signature, NULL);
+    bool good = HMAC(md, work->key, (int)size, (const unsigned char *)"Client Key", 10, key, NULL) &&
+                EVP_Digest(key, size, stored, NULL, md, NULL) == 1 &&
+                HMAC(md, stored, (int)size, bytes, text.size, signature, NULL);
 
     for (size_t i = 0; good && i < size; i++)
         proof_r[i] = key[i] ^ signature[i];
-    good = good &&
-           HMAC(md, work->key, (int)size, (const unsigned char *)"Server Key", 10, key, NULL) &&
+    good = good && HMAC(md, work->key, (int)size, (const unsigned char *)"Server Key", 10, key, NULL) &&
            HMAC(md, key, (int)size, bytes, text.size, scram->signature, NULL);
     secret_wipe(key, sizeof key);
     secret_wipe(stored, sizeof stored);
@@ -336,8 +318,8 @@ static bool sign(struct scram *scram, const struct scram_work *work, struct slic
 }
 
 /* out: client-final-message. */
-static bool answer(struct scram *scram, struct slice first, struct slice nonce,
-                   const struct scram_work *work, struct buf *out)
+static bool answer(struct scram *scram, struct slice first, struct slice nonce, const struct scram_work *work,
+                   struct buf *out)
 {
     unsigned char proof[EVP_MAX_MD_SIZE];
     struct buf signed_text;
@@ -346,17 +328,15 @@ static bool answer(struct scram *scram, struct slice first, struct slice nonce,
     buf_init(&signed_text, 4 * MESSAGE_MAX);
     good = buf_append(out, SLICE("c=")) && append_base64(out, buf_slice(&scram->binding)) &&
            buf_append(out, SLICE(",r=")) && buf_append(out, nonce) &&
-           buf_append(&signed_text, buf_slice(&scram->bare)) &&
-           buf_append(&signed_text, SLICE(",")) && buf_append(&signed_text, first) &&
-           buf_append(&signed_text, SLICE(",")) && buf_append(&signed_text, buf_slice(out)) &&
-           sign(scram, work, buf_slice(&signed_text), proof) && buf_append(out, SLICE(",p=")) &&
-           append_base64(out, slice_of((const char *)proof, size_of(scram->sha1)));
+           buf_append(&signed_text, buf_slice(&scram->bare)) && buf_append(&signed_text, SLICE(",")) &&
+           buf_append(&signed_text, first) && buf_append(&signed_text, SLICE(",")) &&
+           buf_append(&signed_text, buf_slice(out)) && sign(scram, work, buf_slice(&signed_text), proof) &&
+           buf_append(out, SLICE(",p=")) && append_base64(out, slice_of((const char *)proof, size_of(scram->sha1)));
     buf_deinit(&signed_text);
     return good;
 }
 
-const char *scram_final(struct scram *scram, struct slice challenge, const struct scram_work *work,
-                        struct buf *out)
+const char *scram_final(struct scram *scram, struct slice challenge, const struct scram_work *work, struct buf *out)
 {
     struct slice nonce, salt64, own = slice_cstr(scram->nonce);
     struct buf message;
@@ -366,15 +346,13 @@ const char *scram_final(struct scram *scram, struct slice challenge, const struc
     const char *wrong = NULL;
 
     buf_init(&message, 2 * MESSAGE_MAX);
-    if (!decoded(challenge, &first, &size) ||
-        !read_first(slice_of(first, size), &nonce, &salt64, &rounds))
+    if (!decoded(challenge, &first, &size) || !read_first(slice_of(first, size), &nonce, &salt64, &rounds))
         wrong = "the server's first message cannot be read";
     else if (nonce.size <= own.size || !slice_equal(slice_first(nonce, own.size), own))
         wrong = "the server answers somebody else's login";
     else if (!work->done)
         wrong = "the password has characters that SASLprep (RFC 4013) forbids";
-    else if (!answer(scram, slice_of(first, size), nonce, work, &message) ||
-             !append_base64(out, buf_slice(&message)))
+    else if (!answer(scram, slice_of(first, size), nonce, work, &message) || !append_base64(out, buf_slice(&message)))
         wrong = "answer too long";
     else
         scram->finished = true;
@@ -395,8 +373,7 @@ const char *scram_verify(struct scram *scram, struct slice challenge)
         return "a question too many";
     text = slice_of(message, size);
     good = attribute(&text, 'v', &value) && decoded(value, &signature, &signature_size) &&
-           signature_size == size_of(scram->sha1) &&
-           CRYPTO_memcmp(signature, scram->signature, signature_size) == 0;
+           signature_size == size_of(scram->sha1) && CRYPTO_memcmp(signature, scram->signature, signature_size) == 0;
     scram->finished = false;
     gsasl_free(signature);
     gsasl_free(message);

@@ -24,8 +24,7 @@ struct scram_work; /* holds a copy of the password; belongs to one thread at a t
 
 /* challenge: the server's first message, base64. sha1: else SHA-256. NULL when it cannot be read
  * (*rounds_r is 0) or wants a number of rounds that is not computed (*rounds_r). */
-struct scram_work *scram_work_create(struct slice challenge, struct slice password, bool sha1,
-                                     long *rounds_r);
+struct scram_work *scram_work_create(struct slice challenge, struct slice password, bool sha1, long *rounds_r);
 /* What it costs to run, in rounds. */
 unsigned scram_work_rounds(const struct scram_work *work);
 /* Computes; on any thread, and without a look at anything else. */
@@ -47,8 +46,8 @@ enum scram_binding {
 
 /* authzid: NULL for none. ssl: not for SCRAM_UNBOUND. NULL when the name is none by SASLprep, or
  * TLS gives nothing to bind to. */
-struct scram *scram_create(struct slice user, const char *authzid, bool sha1,
-                           enum scram_binding binding, struct ssl_st *ssl);
+struct scram *scram_create(struct slice user, const char *authzid, bool sha1, enum scram_binding binding,
+                           struct ssl_st *ssl);
 /* Wipes, frees and nulls; NULL is fine. */
 void scram_destroy(struct scram **scram);
 
@@ -57,8 +56,7 @@ void scram_destroy(struct scram **scram);
  * easily than RFC 5802 has it. */
 const char *scram_first(struct scram *scram, struct buf *out);
 /* challenge: as for work, which has run. */
-const char *scram_final(struct scram *scram, struct slice challenge, const struct scram_work *work,
-                        struct buf *out);
+const char *scram_final(struct scram *scram, struct slice challenge, const struct scram_work *work, struct buf *out);
 /* challenge: the server's last message; it knows the password when this returns NULL. */
 const char *scram_verify(struct scram *scram, struct slice challenge);
 

@@ -25,8 +25,7 @@ static char *copy_text(const char *text)
     return text ? mem_text(text) : NULL;
 }
 
-struct session *session_create(const struct session_config *config, const struct session_events *events,
-                               void *context)
+struct session *session_create(const struct session_config *config, const struct session_events *events, void *context)
 {
     struct session *s = mem_zero(1, sizeof *s);
     struct auth_config *auth = &s->config.auth;
@@ -42,8 +41,7 @@ struct session *session_create(const struct session_config *config, const struct
     s->worked = config->mailbox_worked;
     s->next_tag = 1;
     s->flight.inflight_max = config->inflight_max ? config->inflight_max : INFLIGHT_DEFAULT;
-    s->flight.append_inflight_max =
-        config->append_inflight_max ? config->append_inflight_max : APPEND_INFLIGHT_DEFAULT;
+    s->flight.append_inflight_max = config->append_inflight_max ? config->append_inflight_max : APPEND_INFLIGHT_DEFAULT;
     if (s->flight.inflight_max > SESSION_TABLE / 4)
         s->flight.inflight_max = SESSION_TABLE / 4;
     if (s->flight.append_inflight_max > SESSION_TABLE / 4)
@@ -189,7 +187,8 @@ void session_fail_tls(struct session *s, const char *what)
 
     err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
             "%s: somebody between here and the server may be changing what it says; no password was sent. A url with "
-            "imaps:// leaves no such gap", what);
+            "imaps:// leaves no such gap",
+            what);
     err_doing(&err, "STARTTLS");
     session_fail(s, &err);
 }
@@ -376,8 +375,7 @@ static void codes(struct session *s, const struct resp *resp)
     }
     if (resp->kind == RESP_STATUS && s->login.state != LOGIN_GREETING && resp->status != RESP_BYE &&
         (resp_has_code(resp, "ALERT") || resp->status == RESP_NO || resp->status == RESP_BAD)) {
-        err_printable(s->last_words, sizeof s->last_words, resp->text.data ? resp->text.data : "",
-                      resp->text.size);
+        err_printable(s->last_words, sizeof s->last_words, resp->text.data ? resp->text.data : "", resp->text.size);
         session_notice(s, resp->text);
     } else if (resp->kind == RESP_TAGGED && resp_has_code(resp, "ALERT")) {
         session_notice(s, resp->text);

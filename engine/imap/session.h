@@ -23,18 +23,18 @@ struct scram_work;
 struct ssl_st; /* OpenSSL's SSL, only handed through */
 
 struct session_config {
-    bool tls;                 /* the stream runs TLS from its first byte */
-    bool starttls;            /* STARTTLS must succeed before any credential is sent */
-    bool compress;            /* COMPRESS=DEFLATE when offered */
-    bool send_id;             /* ID with name and version after login, when offered (quirk L14) */
-    bool exchange;            /* what a target takes: never ENABLE, no LIST RETURN, no LSUB, XLIST,
-                                 synchronizing literals, NAMESPACE after login is fine */
-    bool mailbox_worked;      /* another session had this mailbox open: what a first command is refused
-                                 for is then no missing right (quirk L01) */
-    uint32_t inflight_max;    /* commands on the wire at once; 0: 8 (quirk P09 wants <= 10) */
+    bool tls;                     /* the stream runs TLS from its first byte */
+    bool starttls;                /* STARTTLS must succeed before any credential is sent */
+    bool compress;                /* COMPRESS=DEFLATE when offered */
+    bool send_id;                 /* ID with name and version after login, when offered (quirk L14) */
+    bool exchange;                /* what a target takes: never ENABLE, no LIST RETURN, no LSUB, XLIST,
+                                     synchronizing literals, NAMESPACE after login is fine */
+    bool mailbox_worked;          /* another session had this mailbox open: what a first command is refused
+                                     for is then no missing right (quirk L01) */
+    uint32_t inflight_max;        /* commands on the wire at once; 0: 8 (quirk P09 wants <= 10) */
     uint32_t append_inflight_max; /* APPENDs with LITERAL+ on the wire at once; 0: 32 */
-    struct quota_part *memory; /* what its lines and its owner's lists are counted in, or NULL; borrowed */
-    struct auth_config auth;  /* copied; secrets inside are borrowed until `ready` or session end */
+    struct quota_part *memory;    /* what its lines and its owner's lists are counted in, or NULL; borrowed */
+    struct auth_config auth;      /* copied; secrets inside are borrowed until `ready` or session end */
 };
 
 struct session_events {
@@ -63,8 +63,7 @@ struct session_events {
 };
 
 /* Never fails. events and context are borrowed until session_destroy. */
-struct session *session_create(const struct session_config *config,
-                               const struct session_events *events, void *context);
+struct session *session_create(const struct session_config *config, const struct session_events *events, void *context);
 /* Commands in flight end with CANCELED first. Nulls the pointer; NULL is fine. */
 void session_destroy(struct session **session);
 
@@ -150,8 +149,7 @@ struct session_namespace {
     enum { SESSION_NAMESPACE_PERSONAL, SESSION_NAMESPACE_OTHERS, SESSION_NAMESPACE_SHARED } kind;
 };
 /* NAMESPACE (RFC 2342), or LIST "" "" where it is not offered: one row a namespace. */
-void session_namespaces(struct session *session,
-                        void (*row)(void *context, const struct session_namespace *ns),
+void session_namespaces(struct session *session, void (*row)(void *context, const struct session_namespace *ns),
                         session_ended *ended, void *context);
 
 enum session_list_form {
@@ -162,28 +160,26 @@ enum session_list_form {
 };
 /* status may be NULL; it is called for each * STATUS of LIST-STATUS, whose name is that of a row
  * (before or after it). status_items: IMAP_STATUS_ bits wanted; those not offered are left out. */
-void session_list(struct session *session, enum session_list_form form, struct slice pattern,
-                  unsigned status_items,
+void session_list(struct session *session, enum session_list_form form, struct slice pattern, unsigned status_items,
                   void (*row)(void *context, const struct imap_list_row *row),
                   void (*status)(void *context, struct slice name, const struct imap_status *status),
                   session_ended *ended, void *context);
 
 /* STATUS of a mailbox that is not selected; answer comes before ended (once, or never on error). */
 void session_status(struct session *session, struct slice name, unsigned status_items,
-                    void (*answer)(void *context, const struct imap_status *status),
-                    session_ended *ended, void *context);
+                    void (*answer)(void *context, const struct imap_status *status), session_ended *ended,
+                    void *context);
 
 /* GETQUOTAROOT (RFC 9208 4.1.2): one answer a root that bounds this mailbox, none where nothing does. Only where
  * CAP_QUOTA is offered. */
 void session_quota(struct session *session, struct slice name,
-                   void (*answer)(void *context, const struct imap_quota *quota),
-                   session_ended *ended, void *context);
+                   void (*answer)(void *context, const struct imap_quota *quota), session_ended *ended, void *context);
 
 /* SELECT, or EXAMINE when read_only; answer comes before ended with what was told up to the tagged
  * OK. Waits until earlier commands on the selected mailbox have ended. */
 void session_select(struct session *session, struct slice name, bool read_only,
-                    void (*answer)(void *context, const struct imap_selected *selected),
-                    session_ended *ended, void *context);
+                    void (*answer)(void *context, const struct imap_selected *selected), session_ended *ended,
+                    void *context);
 /* UNSELECT where offered, else EXAMINE of a name that exists nowhere is NOT sent: ends OK at once. */
 void session_unselect(struct session *session, session_ended *ended, void *context);
 
@@ -192,21 +188,20 @@ void session_unselect(struct session *session, session_ended *ended, void *conte
  * BODY.PEEK[HEADER.FIELDS (...)]. Rows whose line could not be parsed are counted in damaged and
  * cost nothing else (quirk rule 2). */
 void session_fetch_rows(struct session *session, struct slice set, struct slice header_fields,
-                        void (*row)(void *context, const struct imap_message_row *row),
-                        session_ended *ended, void *context);
+                        void (*row)(void *context, const struct imap_message_row *row), session_ended *ended,
+                        void *context);
 /* UID FETCH set (UID FLAGS), of those messages alone that changed after changed_since where that is not 0 (RFC 7162
  * 3.1.4.1; only where CAP_CONDSTORE is offered). News that the server tells meanwhile by itself come as rows too. */
 void session_fetch_flags(struct session *session, struct slice set, uint64_t changed_since,
-                         void (*row)(void *context, const struct imap_message_row *row),
-                         session_ended *ended, void *context);
+                         void (*row)(void *context, const struct imap_message_row *row), session_ended *ended,
+                         void *context);
 /* One that did only a part of its messages (MESSAGELIMIT, RFC 9738) ends with a transient error whose resp_code
  * is that and whose server_text has the two numbers, the lowest UID that was looked at behind the limit; so does
  * a FETCH.
  * UID SEARCH criteria; each found UID in the order given by the server (ESEARCH ranges expanded by
  * the callee as ranges: first..last). */
 void session_search(struct session *session, struct slice criteria,
-                    void (*range)(void *context, uint32_t first, uint32_t last),
-                    session_ended *ended, void *context);
+                    void (*range)(void *context, uint32_t first, uint32_t last), session_ended *ended, void *context);
 /* Inside ended, of a SEARCH that ended OK. One without an answer has not told that there is nothing, and of
  * one with what is no UID more may be there than was told. */
 enum session_search_told { SESSION_SEARCH_ANSWERED = 1 << 0, SESSION_SEARCH_UNREAD = 1 << 1 };
@@ -214,13 +209,13 @@ unsigned session_search_told(const struct session *session);
 
 /* The rungs of the FETCH ladder (quirks B5). Each is one form of asking for a body. */
 enum session_body_form {
-    SESSION_BODY_PEEK,          /* BODY.PEEK[] */
-    SESSION_BODY_PARTIAL,       /* BODY.PEEK[]<first.count> */
-    SESSION_BODY_HEADER,        /* BODY.PEEK[HEADER] */
-    SESSION_BODY_TEXT,          /* BODY.PEEK[TEXT] */
-    SESSION_BODY_RFC822_PEEK,   /* RFC822.PEEK */
-    SESSION_BODY_UNPEEKED,      /* BODY[] (under EXAMINE only) */
-    SESSION_BODY_RFC822         /* RFC822 (under EXAMINE only) */
+    SESSION_BODY_PEEK,        /* BODY.PEEK[] */
+    SESSION_BODY_PARTIAL,     /* BODY.PEEK[]<first.count> */
+    SESSION_BODY_HEADER,      /* BODY.PEEK[HEADER] */
+    SESSION_BODY_TEXT,        /* BODY.PEEK[TEXT] */
+    SESSION_BODY_RFC822_PEEK, /* RFC822.PEEK */
+    SESSION_BODY_UNPEEKED,    /* BODY[] (under EXAMINE only) */
+    SESSION_BODY_RFC822       /* RFC822 (under EXAMINE only) */
 };
 struct session_body_events {
     /* A literal (or quoted string, or NIL as size 0) for a body starts. uid 0: not told yet.
@@ -238,20 +233,17 @@ bool session_body_nil(const struct session *session);
 /* UID FETCH set (body form). set: up to 1,000 bytes of ascending UIDs. first/count: for PARTIAL.
  * A response for a UID that was not asked for is dropped (quirk S09). events: borrowed until
  * ended. When a response breaks off, `end` is not called; ended (or abort) tells. */
-void session_fetch_bodies(struct session *session, struct slice set, enum session_body_form form,
-                          uint64_t first, uint64_t count,
-                          const struct session_body_events *events, session_ended *ended,
+void session_fetch_bodies(struct session *session, struct slice set, enum session_body_form form, uint64_t first,
+                          uint64_t count, const struct session_body_events *events, session_ended *ended,
                           void *context);
 
-void session_create_mailbox(struct session *session, struct slice name, session_ended *ended,
-                            void *context);
-void session_subscribe(struct session *session, struct slice name, session_ended *ended,
-                       void *context);
-void session_store_flags(struct session *session, struct slice set, struct slice flags_text,
-                         session_ended *ended, void *context);
+void session_create_mailbox(struct session *session, struct slice name, session_ended *ended, void *context);
+void session_subscribe(struct session *session, struct slice name, session_ended *ended, void *context);
+void session_store_flags(struct session *session, struct slice set, struct slice flags_text, session_ended *ended,
+                         void *context);
 /* Takes the flags from the messages. */
-void session_clear_flags(struct session *session, struct slice set, struct slice flags_text,
-                         session_ended *ended, void *context);
+void session_clear_flags(struct session *session, struct slice set, struct slice flags_text, session_ended *ended,
+                         void *context);
 /* UID EXPUNGE (RFC 4315 2.1): of the set, what has \Deleted, and nothing else. Only where CAP_UIDPLUS or CAP_IMAP4REV2
  * is offered. There is no call for EXPUNGE, which removes what anybody has marked. */
 void session_expunge(struct session *session, struct slice set, session_ended *ended, void *context);
@@ -279,13 +271,11 @@ struct session_append_events {
 /* APPEND of 1..64 items; more than one only where caps has MULTIAPPEND (RFC 3502, all or nothing).
  * Literals are synchronizing unless LITERAL+ (or LITERAL- up to 4096 bytes) may be used (config
  * exchange: never above 64 KiB; else never above 1 MiB, nor behind a line that a server may refuse). Keywords that
- * are no atoms, and a date that is none, are left out. A tagged answer in place of `+` ends the command without the body
- * (quirk P06). items are copied; events borrowed until ended. ended: err class UNCERTAIN when the
- * connection went after the last byte of a first literal was given out. */
-void session_append(struct session *session, struct slice name,
-                    const struct session_append_item *items, unsigned count,
-                    const struct session_append_events *events, session_ended *ended,
-                    void *context);
+ * are no atoms, and a date that is none, are left out. A tagged answer in place of `+` ends the command without the
+ * body (quirk P06). items are copied; events borrowed until ended. ended: err class UNCERTAIN when the connection went
+ * after the last byte of a first literal was given out. */
+void session_append(struct session *session, struct slice name, const struct session_append_item *items, unsigned count,
+                    const struct session_append_events *events, session_ended *ended, void *context);
 
 /* LOGOUT; ended comes with the tagged OK or BYE. `failed` does not follow. */
 void session_logout(struct session *session, session_ended *ended, void *context);

@@ -36,8 +36,7 @@ static void name(struct session *s, struct cmd *cmd, struct slice raw)
     cmd_set_name(cmd, slice_first(raw, NAME_MAX_BYTES));
     if (!fits(cmd, raw))
         return;
-    if (s->enabled_utf8 && !slice_has_line_end(raw) &&
-        slice_find(raw, '\0') == SIZE_MAX)
+    if (s->enabled_utf8 && !slice_has_line_end(raw) && slice_find(raw, '\0') == SIZE_MAX)
         cmd_quoted(cmd, raw);
     else
         cmd_string(cmd, raw, session_nonsync(s, raw.size));
@@ -130,8 +129,7 @@ void session_list(struct session *s, enum session_list_form form, struct slice p
     cmd->u.list.row = row;
     cmd->u.list.status = status;
     /* The reference is always "" (N10). */
-    cmd_format(cmd, "%s \"\" ",
-               form == SESSION_LIST_LSUB ? "LSUB" : form == SESSION_LIST_XLIST ? "XLIST" : "LIST");
+    cmd_format(cmd, "%s \"\" ", form == SESSION_LIST_LSUB ? "LSUB" : form == SESSION_LIST_XLIST ? "XLIST" : "LIST");
     if (fits(cmd, pattern))
         cmd_string(cmd, pattern, session_nonsync(s, pattern.size));
     if (form == SESSION_LIST_EXTENDED)
@@ -154,9 +152,8 @@ void session_status(struct session *s, struct slice raw, unsigned items,
     finish(s, cmd);
 }
 
-void session_quota(struct session *s, struct slice raw,
-                   void (*answer)(void *context, const struct imap_quota *quota), session_ended *ended,
-                   void *context)
+void session_quota(struct session *s, struct slice raw, void (*answer)(void *context, const struct imap_quota *quota),
+                   session_ended *ended, void *context)
 {
     struct cmd *cmd = begin(s, CMD_QUOTA, ended, context);
 
@@ -253,8 +250,7 @@ void session_fetch_flags(struct session *s, struct slice set, uint64_t changed_s
 }
 
 void session_search(struct session *s, struct slice criteria,
-                    void (*range)(void *context, uint32_t first, uint32_t last), session_ended *ended,
-                    void *context)
+                    void (*range)(void *context, uint32_t first, uint32_t last), session_ended *ended, void *context)
 {
     struct cmd *cmd = begin(s, CMD_SEARCH, ended, context);
 
@@ -267,13 +263,15 @@ void session_search(struct session *s, struct slice criteria,
 }
 
 void session_fetch_bodies(struct session *s, struct slice set, enum session_body_form form, uint64_t first,
-                          uint64_t count, const struct session_body_events *events, session_ended *ended,
-                          void *context)
+                          uint64_t count, const struct session_body_events *events, session_ended *ended, void *context)
 {
     static const char *const items[] = {
-        [SESSION_BODY_PEEK] = "BODY.PEEK[]",          [SESSION_BODY_PARTIAL] = "BODY.PEEK[]<%llu.%llu>",
-        [SESSION_BODY_HEADER] = "BODY.PEEK[HEADER]",  [SESSION_BODY_TEXT] = "BODY.PEEK[TEXT]",
-        [SESSION_BODY_RFC822_PEEK] = "RFC822.PEEK",   [SESSION_BODY_UNPEEKED] = "BODY[]",
+        [SESSION_BODY_PEEK] = "BODY.PEEK[]",
+        [SESSION_BODY_PARTIAL] = "BODY.PEEK[]<%llu.%llu>",
+        [SESSION_BODY_HEADER] = "BODY.PEEK[HEADER]",
+        [SESSION_BODY_TEXT] = "BODY.PEEK[TEXT]",
+        [SESSION_BODY_RFC822_PEEK] = "RFC822.PEEK",
+        [SESSION_BODY_UNPEEKED] = "BODY[]",
         [SESSION_BODY_RFC822] = "RFC822",
     };
     struct cmd *cmd = begin(s, CMD_BODIES, ended, context);
@@ -386,9 +384,8 @@ static struct slice keywords_copied(struct slice keywords)
     return slice_of(copy, keywords_clean(keywords, KEYWORDS_BYTES_MAX, copy, &dropped));
 }
 
-void session_append(struct session *s, struct slice raw, const struct session_append_item *items,
-                    unsigned count, const struct session_append_events *events, session_ended *ended,
-                    void *context)
+void session_append(struct session *s, struct slice raw, const struct session_append_item *items, unsigned count,
+                    const struct session_append_events *events, session_ended *ended, void *context)
 {
     struct cmd *cmd = begin(s, CMD_APPEND, ended, context);
     struct cmd_append *append = &cmd->u.append;

@@ -76,9 +76,7 @@ static void namespace_row(void *context, unsigned kind, struct slice prefix, cha
     struct cmd *cmd = context;
     struct session_namespace ns = { .prefix = prefix, .delimiter = delimiter };
 
-    ns.kind = kind == 0   ? SESSION_NAMESPACE_PERSONAL
-              : kind == 1 ? SESSION_NAMESPACE_OTHERS
-                          : SESSION_NAMESPACE_SHARED;
+    ns.kind = kind == 0 ? SESSION_NAMESPACE_PERSONAL : kind == 1 ? SESSION_NAMESPACE_OTHERS : SESSION_NAMESPACE_SHARED;
     cmd->got_data = true;
     cmd->u.namespaces.row(cmd->context, &ns);
 }

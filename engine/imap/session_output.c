@@ -157,8 +157,7 @@ static void body_done(struct session *s, struct cmd *cmd)
     if (append->item == append->count) {
         cmd_end_text(cmd);
     } else {
-        bool nonsync =
-            cmd_append_head(cmd, session_nonsync(s, append->items[append->item].size_bytes));
+        bool nonsync = cmd_append_head(cmd, session_nonsync(s, append->items[append->item].size_bytes));
 
         if (cmd->answered && !nonsync) {
             /* The server has refused and waits for no further literal: where it is in its reading
@@ -191,8 +190,7 @@ static bool write_body(struct session *s, struct cmd *cmd)
         struct err err;
 
         /* No fault of the server's nor of the other commands on the session. */
-        err_set(&err, ERR_CLASS_CANCELED, ERR_SCOPE_SESSION, ERR_ORIGIN_STORE, 0,
-                "the body to upload cannot be read");
+        err_set(&err, ERR_CLASS_CANCELED, ERR_SCOPE_SESSION, ERR_ORIGIN_STORE, 0, "the body to upload cannot be read");
         session_fail(s, &err);
         return false;
     }

@@ -13,17 +13,17 @@
 #define SESSION_OUTPUT_MAX (64u * 1024)
 #define SESSION_BARREN_MAX (64u << 20) /* received in a row without any of it being what a command waits for */
 #define SESSION_ROWS_MAX   4000000u    /* rows of one FETCH or LIST, ranges of one SEARCH */
-#define SESSION_TABLE 256 /* commands in flight by tag; a power of two above every limit */
+#define SESSION_TABLE      256         /* commands in flight by tag; a power of two above every limit */
 
 enum login_state {
     LOGIN_GREETING,
-    LOGIN_CAPABILITY,     /* before TLS or login, where the greeting did not say */
+    LOGIN_CAPABILITY, /* before TLS or login, where the greeting did not say */
     LOGIN_STARTTLS,
     LOGIN_TLS,            /* the stream shakes hands */
     LOGIN_CAPABILITY_TLS, /* the set from before TLS is worth nothing */
     LOGIN_AUTH,
-    LOGIN_BECOME,         /* an administrator becomes the user */
-    LOGIN_CAPABILITY_IN,  /* the set after login */
+    LOGIN_BECOME,        /* an administrator becomes the user */
+    LOGIN_CAPABILITY_IN, /* the set after login */
     LOGIN_ENABLE,
     LOGIN_ID,
     LOGIN_COMPRESS,
@@ -33,14 +33,14 @@ enum login_state {
 
 struct login {
     enum login_state state;
-    uint32_t tag;         /* of the login command in flight, 0: none */
-    bool capabilities;    /* an untagged CAPABILITY or a code came since the last command was sent */
+    uint32_t tag;      /* of the login command in flight, 0: none */
+    bool capabilities; /* an untagged CAPABILITY or a code came since the last command was sent */
     enum auth_way way;
-    unsigned tried;       /* ways, as bits, the present one included */
-    bool again;           /* this way is broken, and another one is left for a new connection */
+    unsigned tried; /* ways, as bits, the present one included */
+    bool again;     /* this way is broken, and another one is left for a new connection */
     struct auth *auth;
-    bool in_command;      /* AUTH_WAY_COMMAND: text below is being sent, literal by literal */
-    struct buf text;      /* of a command that waits for "+" before its next part */
+    bool in_command; /* AUTH_WAY_COMMAND: text below is being sent, literal by literal */
+    struct buf text; /* of a command that waits for "+" before its next part */
     size_t stops[2];
     unsigned stop_count, stop_next;
     bool client_first_due; /* the initial response goes at the first "+" (no SASL-IR) */
@@ -60,12 +60,12 @@ enum session_life { SESSION_ALIVE, SESSION_FAILING, SESSION_LEAVING /* LOGOUT an
 
 /* The FETCH response whose body literal streams by. */
 struct receiving {
-    bool active;       /* a body literal was begun in the line at hand */
-    bool streaming;    /* its bytes are for cmd */
-    bool begun;        /* cmd was told of it: it is what cmd asked for */
-    struct cmd *cmd;   /* NULL: nobody asked */
-    uint32_t uid;      /* 0: not told before the literal */
-    bool junk;         /* what follows it is neither ")" nor another item */
+    bool active;     /* a body literal was begun in the line at hand */
+    bool streaming;  /* its bytes are for cmd */
+    bool begun;      /* cmd was told of it: it is what cmd asked for */
+    struct cmd *cmd; /* NULL: nobody asked */
+    uint32_t uid;    /* 0: not told before the literal */
+    bool junk;       /* what follows it is neither ")" nor another item */
 };
 
 /* Of the SEARCH that is being answered. */
@@ -96,11 +96,11 @@ struct session {
     void *context;
     enum session_life life;
     bool feeding, starting_tls, starting_deflate, notified, in_output;
-    bool tls;             /* on now */
+    bool tls; /* on now */
     bool enabled_utf8, enabled_uidonly;
-    bool worked;          /* a command ended well, here or in another session of the mailbox */
+    bool worked; /* a command ended well, here or in another session of the mailbox */
     struct ssl_st *ssl;
-    struct err error;     /* why it fails */
+    struct err error; /* why it fails */
     struct scan scan;
     struct caps caps;
     struct login login;
@@ -111,15 +111,15 @@ struct session {
     struct cmd *writing;                    /* the one in flight that is not CMD_SENT, or NULL */
     struct cmd *table[SESSION_TABLE];
     struct cmd_flight flight;
-    uint64_t responses; /* lines */
+    uint64_t responses;    /* lines */
     uint64_t uses;         /* of what came: answers, and data that a command waits for */
     uint64_t barren_bytes; /* since the last of these */
     uint32_t exists;       /* messages of the selected mailbox, as last told */
     unsigned errors, damaged;
     uint64_t answer_count; /* tagged */
-    unsigned search_told; /* SESSION_SEARCH_ bits, of the SEARCH that was answered last */
+    unsigned search_told;  /* SESSION_SEARCH_ bits, of the SEARCH that was answered last */
     struct searched searched;
-    bool body_nil;        /* the body that ended last */
+    bool body_nil; /* the body that ended last */
     struct receiving receiving;
     struct doubt doubt;
     struct stray stray;
@@ -131,7 +131,7 @@ struct session {
 };
 
 /* session.c */
-void session_fail(struct session *s, const struct err *err); /* takes effect when feeding is done */
+void session_fail(struct session *s, const struct err *err);    /* takes effect when feeding is done */
 bool session_fail_protocol(struct session *s, const char *why); /* returns false */
 /* What only somebody between here and the server has a use for. */
 void session_fail_tls(struct session *s, const char *what);

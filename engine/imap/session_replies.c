@@ -10,13 +10,13 @@
 
 #include <stdio.h>
 
-#define ROWS_SLACK       1000u
-#define OPEN_SLACK       100000u /* a server may know of more than it told */
+#define ROWS_SLACK 1000u
+#define OPEN_SLACK 100000u /* a server may know of more than it told */
 /* Fields of a header and keywords of a message: more, in the mean of many, are no answer to a listing either. */
 #define ROW_BYTES_USEFUL (8u << 10)
 #define ROWS_SLACK_BYTES (16u << 20)
 /* Of a row, in an array that is moved when it grows. */
-#define ROW_KEPT_BYTES   256u
+#define ROW_KEPT_BYTES 256u
 
 /* The FETCH of kind that asked for uid; uid 0: the oldest. */
 static struct cmd *fetch_of(const struct session *s, enum cmd_kind kind, uint32_t uid)
@@ -219,8 +219,7 @@ static void row_received(struct session *s, struct cmd *cmd, const struct imap_m
 
     cmd->got_data = true;
     cmd->u.fetch.row_bytes += row->header.size + row->flags.keywords.size;
-    if (cmd->u.fetch.rows++ < most &&
-        cmd->u.fetch.row_bytes <= ROWS_SLACK_BYTES + cmd->u.fetch.rows * ROW_BYTES_USEFUL)
+    if (cmd->u.fetch.rows++ < most && cmd->u.fetch.row_bytes <= ROWS_SLACK_BYTES + cmd->u.fetch.rows * ROW_BYTES_USEFUL)
         session_useful(s);
     else if (cmd->u.fetch.rows > 2 * most + ROWS_SLACK) {
         session_fail_protocol(s, "the server sends more rows than there are messages");
@@ -259,8 +258,8 @@ static void fetch_received(struct session *s, const struct resp *resp)
         return; /* else nobody asked for it (S09) */
     }
     cmd = fetch_of(s, CMD_ROWS, item.row.uid);
-    if (!(item.present & (FETCHITEM_SIZE | FETCHITEM_DATE | FETCHITEM_HEADER)) &&
-        (item.present & FETCHITEM_FLAGS) && !(cmd && cmd->u.fetch.flags_only))
+    if (!(item.present & (FETCHITEM_SIZE | FETCHITEM_DATE | FETCHITEM_HEADER)) && (item.present & FETCHITEM_FLAGS) &&
+        !(cmd && cmd->u.fetch.flags_only))
         return; /* news about flags */
     if (cmd)
         row_received(s, cmd, &item.row);
@@ -375,8 +374,7 @@ void replies_status(struct session *s, const struct resp *resp)
         struct slice rest = resp->code_args;
 
         buf_clear(&s->keywords);
-        selected->has_permanent =
-            fetchitem_flags(&rest, &selected->permanent, &s->keywords, KEYWORDS_ALL_BYTES_MAX);
+        selected->has_permanent = fetchitem_flags(&rest, &selected->permanent, &s->keywords, KEYWORDS_ALL_BYTES_MAX);
         return;
     }
     if (resp_has_code(resp, "UIDNOTSTICKY")) {
@@ -429,8 +427,8 @@ void replies_tagged_ok(struct session *s, struct cmd *cmd, const struct resp *re
         s->selected.read_only = resp_has_code(resp, "READ-ONLY");
         if (s->selected.exists_told)
             s->selected.status.has |= IMAP_STATUS_MESSAGES;
-        s->selected.permanent.keywords = s->selected.permanent.keywords.size ? buf_slice(&s->keywords)
-                                                                            : slice_of(NULL, 0);
+        s->selected.permanent.keywords =
+            s->selected.permanent.keywords.size ? buf_slice(&s->keywords) : slice_of(NULL, 0);
         if (cmd->u.selected)
             cmd->u.selected(cmd->context, &s->selected);
     }

@@ -42,8 +42,8 @@ struct slice token_rest(struct token *t)
 /* A quote ends the string only where something may follow a string (quirk F15). */
 static bool quote_may_end(const char *next, const char *end)
 {
-    return next == end || *next == ' ' || *next == ')' || *next == ']' || *next == '\r' ||
-           *next == '\n' || *next == '\t';
+    return next == end || *next == ' ' || *next == ')' || *next == ']' || *next == '\r' || *next == '\n' ||
+           *next == '\t';
 }
 
 static bool quoted(struct token *t, struct token_string *string_r)
@@ -79,8 +79,7 @@ static bool literal(struct token *t, struct token_string *string_r)
     const char *p = t->at + (*t->at == '~') + 1;
     uint64_t size = 0;
 
-    if ((size_t)(t->end - t->at) >= sizeof TOKEN_GONE - 1 &&
-        memcmp(t->at, TOKEN_GONE, sizeof TOKEN_GONE - 1) == 0) {
+    if ((size_t)(t->end - t->at) >= sizeof TOKEN_GONE - 1 && memcmp(t->at, TOKEN_GONE, sizeof TOKEN_GONE - 1) == 0) {
         *string_r = (struct token_string){ TOKEN_STREAMED, slice_of(t->at, 0), false };
         t->at += sizeof TOKEN_GONE - 1;
         return true;

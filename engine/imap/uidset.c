@@ -33,11 +33,10 @@ static void flush(struct uidset *set)
     if (set->first == 0)
         return;
     if (set->last > set->first)
-        n = snprintf(set->text + set->size, set->cap - set->size, "%s%u:%u", set->size ? "," : "",
-                     set->first, set->last);
+        n = snprintf(set->text + set->size, set->cap - set->size, "%s%u:%u", set->size ? "," : "", set->first,
+                     set->last);
     else
-        n = snprintf(set->text + set->size, set->cap - set->size, "%s%u", set->size ? "," : "",
-                     set->first);
+        n = snprintf(set->text + set->size, set->cap - set->size, "%s%u", set->size ? "," : "", set->first);
     assert(n > 0 && (size_t)n < set->cap - set->size);
     set->size += (size_t)n;
     set->first = set->last = 0;
@@ -55,8 +54,7 @@ bool uidset_add(struct uidset *set, uint32_t uid)
         return true;
     }
     /* The open range, then a comma and the new one. */
-    if (set->size + (set->first ? range_size(set, set->first, set->last) + 1 : 1) + digits(uid) >=
-        set->cap)
+    if (set->size + (set->first ? range_size(set, set->first, set->last) + 1 : 1) + digits(uid) >= set->cap)
         return false;
     flush(set);
     set->first = set->last = uid;
@@ -78,8 +76,7 @@ static bool number(struct slice word, uint32_t *value_r)
     return slice_u32(word, value_r) && *value_r != 0;
 }
 
-bool uidset_each(struct slice text, bool (*range)(void *context, struct uidset_range range),
-                 void *context)
+bool uidset_each(struct slice text, bool (*range)(void *context, struct uidset_range range), void *context)
 {
     struct slice part, low;
 

@@ -27,8 +27,7 @@ struct slice uidset_finish(struct uidset *set);
 
 /* Calls range for each part in the order written, first <= last made so. False at the first part
  * that is no number, or 0; what came before was told. Empty text is false. */
-bool uidset_each(struct slice text, bool (*range)(void *context, struct uidset_range range),
-                 void *context);
+bool uidset_each(struct slice text, bool (*range)(void *context, struct uidset_range range), void *context);
 /* Reads at most cap ranges, sorted and merged. Returns how many, 0 when the text is no set or has
  * more. */
 unsigned uidset_parse(struct slice text, struct uidset_range *ranges_r, unsigned cap);

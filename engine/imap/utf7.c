@@ -182,8 +182,7 @@ static bool put_unit(struct buf *out, struct shift *shift, uint32_t unit)
 
 static bool end_shift(struct buf *out, struct shift *shift)
 {
-    if (shift->count &&
-        !buf_append(out, slice_of(digits + ((shift->bits << (6 - shift->count)) & 0x3F), 1)))
+    if (shift->count && !buf_append(out, slice_of(digits + ((shift->bits << (6 - shift->count)) & 0x3F), 1)))
         return false;
     return buf_append(out, SLICE("-"));
 }

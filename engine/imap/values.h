@@ -94,16 +94,16 @@ struct imap_selected {
 
 /* One row of a listing pass. Slices are borrowed for the callback. */
 struct imap_message_row {
-    uint32_t uid;        /* never 0 */
+    uint32_t uid; /* never 0 */
     bool has_flags, has_size;
-    bool has_header;              /* the header came, and was not NIL */
+    bool has_header; /* the header came, and was not NIL */
     struct imap_flags flags;
     struct imap_date date;
-    uint64_t size_bytes;          /* RFC822.SIZE: a server's estimate, never an equality check */
-    struct slice header;          /* of header passes, else empty; at most 64 KiB */
-    uint64_t gm_msgid, gm_thrid;  /* X-GM-EXT-1, 0 when absent */
-    struct slice gm_labels;       /* raw list content, or empty */
-    struct slice email_id;        /* OBJECTID, or empty */
+    uint64_t size_bytes;         /* RFC822.SIZE: a server's estimate, never an equality check */
+    struct slice header;         /* of header passes, else empty; at most 64 KiB */
+    uint64_t gm_msgid, gm_thrid; /* X-GM-EXT-1, 0 when absent */
+    struct slice gm_labels;      /* raw list content, or empty */
+    struct slice email_id;       /* OBJECTID, or empty */
 };
 
 #endif

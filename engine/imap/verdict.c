@@ -3,12 +3,7 @@
 #include <stdio.h>
 
 /* Which statuses a row is about. */
-enum {
-    NO = 1 << RESP_NO,
-    BAD = 1 << RESP_BAD,
-    BYE = 1 << RESP_BYE,
-    ANY = NO | BAD | BYE
-};
+enum { NO = 1 << RESP_NO, BAD = 1 << RESP_BAD, BYE = 1 << RESP_BYE, ANY = NO | BAD | BYE };
 /* Which tasks. */
 enum {
     LOGIN = 1 << VERDICT_LOGIN,
@@ -127,9 +122,8 @@ static const struct row {
 };
 
 static const enum err_scope own_scope[VERDICT_DOING_COUNT] = {
-    [VERDICT_LOGIN] = ERR_SCOPE_ACCOUNT,  [VERDICT_LIST] = ERR_SCOPE_FOLDER,
-    [VERDICT_SELECT] = ERR_SCOPE_FOLDER,  [VERDICT_FETCH] = ERR_SCOPE_MESSAGE,
-    [VERDICT_CREATE] = ERR_SCOPE_FOLDER,  [VERDICT_APPEND] = ERR_SCOPE_MESSAGE,
+    [VERDICT_LOGIN] = ERR_SCOPE_ACCOUNT, [VERDICT_LIST] = ERR_SCOPE_FOLDER,   [VERDICT_SELECT] = ERR_SCOPE_FOLDER,
+    [VERDICT_FETCH] = ERR_SCOPE_MESSAGE, [VERDICT_CREATE] = ERR_SCOPE_FOLDER, [VERDICT_APPEND] = ERR_SCOPE_MESSAGE,
 };
 
 /* A NO of no known form. A listing or a folder may work a minute later; a name or a message that is
@@ -170,8 +164,8 @@ bool verdict_is_login_refusal(struct slice text)
 
 bool verdict_is_busy(struct slice text)
 {
-    static const char *const words[] = { "busy", "overload", "temporar", "try again", "try later",
-                                         "too many", "come back later" };
+    static const char *const words[] = { "busy",      "overload", "temporar",       "try again",
+                                         "try later", "too many", "come back later" };
 
     if (slice_starts_nocase(text, SLICE("HTTP/")))
         return false; /* another service, whatever it says */
@@ -198,10 +192,11 @@ static bool matches(const struct row *row, const struct resp *resp, const struct
  * itself, which then says nothing about the password. Neither: the server does not tell. */
 static bool verdict_is_about_password(const struct resp *resp)
 {
-    static const char *const words[] = { "credential", "password", "login fail",  "login error",
-                                         "authentication fail", "authentication error",
-                                         "invalid login", "invalid user", "unknown user",
-                                         "user not found", "access denied", "not connected" };
+    static const char *const words[] = {
+        "credential",           "password",      "login fail",   "login error",  "authentication fail",
+        "authentication error", "invalid login", "invalid user", "unknown user", "user not found",
+        "access denied",        "not connected"
+    };
 
     for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
         if (says(resp, words[i]))
@@ -211,8 +206,8 @@ static bool verdict_is_about_password(const struct resp *resp)
 
 static bool verdict_is_about_mechanism(const struct resp *resp)
 {
-    static const char *const words[] = { "mechanism", "not supported", "unsupported", "not implemented",
-                                         "not available", "unrecognized authentication" };
+    static const char *const words[] = { "mechanism",       "not supported", "unsupported",
+                                         "not implemented", "not available", "unrecognized authentication" };
 
     for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
         if (says(resp, words[i]))
@@ -230,8 +225,7 @@ bool verdict_is_about_way(const struct resp *resp, const struct err *err, bool s
     if (err->class != ERR_CLASS_PERMANENT)
         return false;
     if (!spent)
-        return !err->resp_code[0] || resp_has_code(resp, "AUTHENTICATIONFAILED") ||
-               resp_has_code(resp, "CANNOT");
+        return !err->resp_code[0] || resp_has_code(resp, "AUTHENTICATIONFAILED") || resp_has_code(resp, "CANNOT");
     if (resp_has_code(resp, "AUTHENTICATIONFAILED") || verdict_is_about_password(resp))
         return false;
     return resp->status == RESP_BAD || verdict_is_about_mechanism(resp);
@@ -258,14 +252,14 @@ static void judge(struct err *e, const struct resp *resp, const struct verdict_a
 bool verdict_of(const struct resp *resp, const struct verdict_about *about, struct err *err_r)
 {
     static const enum err_origin origins[] = {
-        [RESP_OK] = ERR_ORIGIN_PROTOCOL, [RESP_NO] = ERR_ORIGIN_NO,        [RESP_BAD] = ERR_ORIGIN_BAD,
-        [RESP_BYE] = ERR_ORIGIN_BYE,     [RESP_PREAUTH] = ERR_ORIGIN_PROTOCOL,
+        [RESP_OK] = ERR_ORIGIN_PROTOCOL,      [RESP_NO] = ERR_ORIGIN_NO,
+        [RESP_BAD] = ERR_ORIGIN_BAD,          [RESP_BYE] = ERR_ORIGIN_BYE,
+        [RESP_PREAUTH] = ERR_ORIGIN_PROTOCOL,
     };
 
     err_set(err_r, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, origins[resp->status], 0, "%.*s",
             (int)(resp->text.size & 0xffff), resp->text.data ? resp->text.data : "");
-    err_printable(err_r->resp_code, sizeof err_r->resp_code, resp->code.data ? resp->code.data : "",
-                  resp->code.size);
+    err_printable(err_r->resp_code, sizeof err_r->resp_code, resp->code.data ? resp->code.data : "", resp->code.size);
     if (slice_find_nocase(resp->text, SLICE("authenticated but not connected")) != SIZE_MAX) {
         err_r->class = about->worked_before ? ERR_CLASS_THROTTLED : ERR_CLASS_PERMANENT;
         err_r->scope = about->worked_before ? ERR_SCOPE_SESSION : ERR_SCOPE_ACCOUNT;

@@ -32,8 +32,8 @@ bool verdict_of(const struct resp *resp, const struct verdict_about *about, stru
 /* A login was refused (err: its verdict) for the way of logging in, so that another may be tried.
  * spent: what was made from the password had been sent. */
 bool verdict_is_about_way(const struct resp *resp, const struct err *err, bool spent);
-/* Whether a greeting that is no IMAP says that the server is there, and has no time now ("421 Server is busy"): 421, 450 or 454, or
- * words. */
+/* Whether a greeting that is no IMAP says that the server is there, and has no time now ("421 Server is busy"): 421,
+ * 450 or 454, or words. */
 bool verdict_is_busy(struct slice text);
 /* Whether text says by itself, without a tag, that logging in is refused (quirk L18). */
 bool verdict_is_login_refusal(struct slice text);

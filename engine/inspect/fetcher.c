@@ -1,9 +1,9 @@
 #include "engine/inspect/fetcher.h"
 
-#include "engine/move/body_read.h"
-#include "engine/message/assembly.h"
-#include "engine/folders/names_text.h"
 #include "engine/failure/trouble.h"
+#include "engine/folders/names_text.h"
+#include "engine/message/assembly.h"
+#include "engine/move/body_read.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>
@@ -182,8 +182,7 @@ static bool is_open(struct fetcher *f, struct slice folder, char delimiter, uint
 
         free(f->folder);
         f->folder = NULL;
-        if (!examine(f, folder) &&
-            (bare.size == 0 || !trouble_is_about_name(&f->err) || !examine(f, bare))) {
+        if (!examine(f, folder) && (bare.size == 0 || !trouble_is_about_name(&f->err) || !examine(f, bare))) {
             *err_r = f->err;
             err_r->scope = ERR_SCOPE_FOLDER;
             return false;
@@ -197,8 +196,7 @@ static bool is_open(struct fetcher *f, struct slice folder, char delimiter, uint
 }
 
 bool fetcher_body(struct fetcher *f, const struct settings_user *user, const struct fetcher_ask *ask,
-                  bool (*sink)(void *context, struct slice bytes, struct err *err_r), void *context,
-                  struct err *err_r)
+                  bool (*sink)(void *context, struct slice bytes, struct err *err_r), void *context, struct err *err_r)
 {
     struct body_read_ask read = { .uid = ask->uid, .expected_bytes = ask->expected_bytes };
 

@@ -9,8 +9,7 @@
 struct fetcher;
 
 /* house must outlive it. */
-bool fetcher_create(const struct visit_house *house, struct fetcher **fetcher_r,
-                    struct err *err_r) ERR_CHECK;
+bool fetcher_create(const struct visit_house *house, struct fetcher **fetcher_r, struct err *err_r) ERR_CHECK;
 void fetcher_destroy(struct fetcher **fetcher);
 
 struct fetcher_ask {

@@ -21,8 +21,7 @@ static bool measure(struct forecast_rate *r, const struct sample_side *side)
 {
     double seconds = (double)side->ms / 1000;
 
-    if (side->ms < MEASURED_MS_LEAST || side->messages < MEASURED_MESSAGES_LEAST ||
-        side->bytes == 0)
+    if (side->ms < MEASURED_MS_LEAST || side->messages < MEASURED_MESSAGES_LEAST || side->bytes == 0)
         return false;
     *r = (struct forecast_rate){ .basis = FORECAST_MEASURED,
                                  .bytes_per_s = (double)side->bytes / seconds,
@@ -35,8 +34,7 @@ static bool is_gmail(const char *host)
 {
     struct slice h = slice_cstr(host);
 
-    return slice_equal_nocase(h, SLICE("imap.gmail.com")) ||
-           slice_equal_nocase(h, SLICE("imap.googlemail.com"));
+    return slice_equal_nocase(h, SLICE("imap.gmail.com")) || slice_equal_nocase(h, SLICE("imap.googlemail.com"));
 }
 
 /* Seconds that a night has. */
@@ -52,8 +50,8 @@ static double night_of(const struct settings *s)
     return s->time_limit_s && s->time_limit_s < night ? s->time_limit_s : night;
 }
 
-void forecast_begin(struct forecast *f, const struct settings *settings,
-                    const struct sample_rates *rates, double cost_per_s)
+void forecast_begin(struct forecast *f, const struct settings *settings, const struct sample_rates *rates,
+                    double cost_per_s)
 {
     bool exchange = settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
 
@@ -72,8 +70,7 @@ void forecast_begin(struct forecast *f, const struct settings *settings,
                                             .bytes_per_s = settings->bench_bytes_per_s,
                                             .messages_per_s = settings->bench_messages_per_s };
     else
-        f->source = (struct forecast_rate){ .bytes_per_s = IMAP_BYTES_S,
-                                            .messages_per_s = IMAP_MESSAGES_S };
+        f->source = (struct forecast_rate){ .bytes_per_s = IMAP_BYTES_S, .messages_per_s = IMAP_MESSAGES_S };
     if (cost_per_s > 0)
         f->target = (struct forecast_rate){ .basis = FORECAST_LEARNT, .cost_per_s = cost_per_s };
     else if (!measure(&f->target, &rates->uploaded))

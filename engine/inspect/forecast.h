@@ -33,9 +33,8 @@ struct forecast_user {
 struct forecast {
     const struct settings *settings;
     struct forecast_rate source, target;
-    uint64_t source_day_bytes,
-        target_day_bytes; /* what one user may move in 24 hours; 0: no limit */
-    bool day_assumed;     /* Gmail's, and the batch file does not say it */
+    uint64_t source_day_bytes, target_day_bytes; /* what one user may move in 24 hours; 0: no limit */
+    bool day_assumed;                            /* Gmail's, and the batch file does not say it */
     /* sums */
     unsigned users; /* with something to move */
     uint64_t fetch_messages, fetch_bytes, send_messages, send_bytes;
@@ -50,8 +49,8 @@ struct forecast {
 
 /* rates: of earlier runs, ended. cost_per_s: what pace has learnt (pace_saved_rate), or 0. settings
  * are borrowed. */
-void forecast_begin(struct forecast *f, const struct settings *settings,
-                    const struct sample_rates *rates, double cost_per_s);
+void forecast_begin(struct forecast *f, const struct settings *settings, const struct sample_rates *rates,
+                    double cost_per_s);
 /* Returns the days that this user's daily limit alone makes it take; 0: no limit, or nothing to
  * move. */
 unsigned forecast_add(struct forecast *f, const struct forecast_user *user);

@@ -1,10 +1,10 @@
 #include "engine/inspect/probe.h"
 
+#include "engine/failure/advice.h"
+#include "engine/folders/names.h"
 #include "engine/move/login.h"
 #include "engine/move/tokens.h"
 #include "engine/oauth/diagnose.h"
-#include "engine/failure/advice.h"
-#include "engine/folders/names.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
@@ -34,8 +34,8 @@ enum at {
     AT_LIST,
     AT_SELECT
 };
-static const char *const names[] = { "dns",   "tcp",   "proxy",     "tls",      "greeting", "capability",
-                                     "token", "login", "namespace", "list",     "select" };
+static const char *const names[] = { "dns",   "tcp",   "proxy",     "tls",  "greeting", "capability",
+                                     "token", "login", "namespace", "list", "select" };
 
 struct probe {
     struct reactor *reactor;
@@ -47,7 +47,7 @@ struct probe {
     bool token_refused;
     struct err token_err;
     double token_ms;
-    struct loop_timer look; /* whether the token is there */
+    struct loop_timer look;  /* whether the token is there */
     struct loop_timer still; /* a wait that is long enough to be told */
     enum side of_reactor;
     enum failure_side side;
@@ -99,8 +99,8 @@ static void tell_tls(struct probe *p, const struct stream_facts *facts)
         return;
     }
     now_rfc3339(c.not_after * 1000, day, sizeof day);
-    snprintf(detail, sizeof detail, "%s %s, certificate of %.100s, expires %.10s%s, sha256 %.64s",
-             facts->tls_version, facts->tls_cipher, c.names[0] ? c.names : c.subject, day,
+    snprintf(detail, sizeof detail, "%s %s, certificate of %.100s, expires %.10s%s, sha256 %.64s", facts->tls_version,
+             facts->tls_cipher, c.names[0] ? c.names : c.subject, day,
              c.not_after - time(NULL) < EXPIRY_WARNING_S ? " (soon)" : "", c.sha256);
     tell(p, AT_TLS, facts->tls_ms, detail);
 }
@@ -134,19 +134,21 @@ static void diagnose_proxy(const struct probe *p, const struct err *err, struct 
     snprintf(d_r->cause, sizeof d_r->cause, "The %s proxy %.150s:%u did not open the way to %.150s:%u.", proxy_kind(p),
              way->host, way->port, p->endpoint->host, p->endpoint->port);
     if (err->code == EACCES)
-        snprintf(d_r->remedy, sizeof d_r->remedy,
-                 "Write its user and password before the host: proxy = %s://USER:PASSWORD@%.150s:%u (an @ in them is %%40).",
-                 way->kind == PROXY_SOCKS5 ? "socks5" : "http", way->host, way->port);
+        snprintf(
+            d_r->remedy, sizeof d_r->remedy,
+            "Write its user and password before the host: proxy = %s://USER:PASSWORD@%.150s:%u (an @ in them is %%40).",
+            way->kind == PROXY_SOCKS5 ? "socks5" : "http", way->host, way->port);
     else if (err->code == EPERM)
         snprintf(d_r->remedy, sizeof d_r->remedy,
-                 "Check that the proxy allows connections to %.150s port %u; many allow port 443 alone.", p->endpoint->host,
-                 p->endpoint->port);
+                 "Check that the proxy allows connections to %.150s port %u; many allow port 443 alone.",
+                 p->endpoint->host, p->endpoint->port);
     else if (err->code == EPROTO)
         snprintf(d_r->remedy, sizeof d_r->remedy,
                  "Check the port and the kind of the proxy: socks5:// or http:// under proxy.");
     else
         snprintf(d_r->remedy, sizeof d_r->remedy,
-                 "Check that %.150s:%u is right and can be reached from the proxy; run again when the proxy or the server was down.",
+                 "Check that %.150s:%u is right and can be reached from the proxy; run again when the proxy or the "
+                 "server was down.",
                  p->endpoint->host, p->endpoint->port);
 }
 
@@ -229,8 +231,7 @@ static bool diagnosed(struct probe *p, enum at at, const struct err *err, struct
     return at == AT_LOGIN && diagnose_login(&facts, err, d);
 }
 
-static void fail_as(struct probe *p, enum at at, const char *type, const char *detail,
-                    const struct diagnosis *d)
+static void fail_as(struct probe *p, enum at at, const char *type, const char *detail, const struct diagnosis *d)
 {
     struct probe_step step = { .step = names[at], .ms = at == AT_TOKEN ? p->token_ms : lap_ms(p) };
 
@@ -251,8 +252,8 @@ static void fail(struct probe *p, enum at at, const struct err *err)
     bool known = diagnosed(p, at, err, &d);
     char detail[480];
 
-    fail_as(p, at, known ? d.type : trouble_type(doing_of(at), p->side, err),
-            err_line(err, detail, sizeof detail), known ? &d : NULL);
+    fail_as(p, at, known ? d.type : trouble_type(doing_of(at), p->side, err), err_line(err, detail, sizeof detail),
+            known ? &d : NULL);
 }
 
 /* The token as it is, once the connection has come so far that the login can be judged. What is wrong
@@ -293,8 +294,8 @@ static enum at reached(struct probe *p, const struct err *err)
         return AT_GREETING;
     if (err->origin == ERR_ORIGIN_TLS)
         return AT_TLS;
-    return err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD ||
-                   err->origin == ERR_ORIGIN_BYE || err->origin == ERR_ORIGIN_CONFIG ||
+    return err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD || err->origin == ERR_ORIGIN_BYE ||
+                   err->origin == ERR_ORIGIN_CONFIG ||
                    /* A server that cannot prove that it knows the password. */
                    (err->class == ERR_CLASS_PERMANENT && !strstr(err->doing, "capability") &&
                     strncmp(err->doing, "login", 5) == 0)
@@ -304,7 +305,8 @@ static enum at reached(struct probe *p, const struct err *err)
 
 static const char *waited_for(struct probe *p)
 {
-    static const char *const answers[] = { [AT_NAMESPACE] = "its answer to NAMESPACE", [AT_LIST] = "its answer to LIST",
+    static const char *const answers[] = { [AT_NAMESPACE] = "its answer to NAMESPACE",
+                                           [AT_LIST] = "its answer to LIST",
                                            [AT_SELECT] = "its answer to EXAMINE INBOX" };
     struct err none = { .class = ERR_CLASS_NONE };
 
@@ -532,8 +534,7 @@ static void look_for_token(void *context)
 
     switch (tokens_get(p->reactor->tokens, p->of_reactor, p->row, &p->token, &ends_ms, &p->token_err)) {
     case TOKENS_WAIT:
-        if (p->token_err.class != ERR_CLASS_NONE &&
-            now_ns() - p->began_ns > TOKEN_PATIENCE_MS * 1000000ull) {
+        if (p->token_err.class != ERR_CLASS_NONE && now_ns() - p->began_ns > TOKEN_PATIENCE_MS * 1000000ull) {
             p->token_refused = true;
             break;
         }

@@ -6,20 +6,20 @@
 #ifndef ENGINE_INSPECT_PROBE_H
 #define ENGINE_INSPECT_PROBE_H
 
-#include "engine/move/reactor.h"
-#include "engine/move/link.h"
-#include "engine/move/folder_list.h"
 #include "engine/failure/trouble.h"
+#include "engine/move/folder_list.h"
+#include "engine/move/link.h"
+#include "engine/move/reactor.h"
 
 struct probe;
 
 struct probe_step {
-    const char *step;   /* "dns" "tcp" "proxy" "tls" "greeting" "capability" "token" "login" "namespace"
-                           "list" "select" */
+    const char *step; /* "dns" "tcp" "proxy" "tls" "greeting" "capability" "token" "login" "namespace"
+                         "list" "select" */
     bool ok;
-    double ms;          /* how long it took; 0 when it cannot be told */
-    char detail[480];   /* what was found, printable; never a token */
-    char type[40];      /* of a failure, or "" */
+    double ms;        /* how long it took; 0 when it cannot be told */
+    char detail[480]; /* what was found, printable; never a token */
+    char type[40];    /* of a failure, or "" */
     char cause[480], remedy[640];
 };
 

@@ -114,12 +114,11 @@ static void quota_ended(void *context, const struct err *err)
 
 static bool is_own_mail(const struct folder_list *r, const struct folder_list_row *row)
 {
-    if (row->attributes & (IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT | IMAP_MAILBOX_ALL |
-                           IMAP_MAILBOX_FLAGGED | IMAP_MAILBOX_IMPORTANT))
+    if (row->attributes & (IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT | IMAP_MAILBOX_ALL | IMAP_MAILBOX_FLAGGED |
+                           IMAP_MAILBOX_IMPORTANT))
         return false;
     for (size_t i = 0; i < r->foreign.count; i++)
-        if (r->foreign.items[i][0] &&
-            slice_starts(slice_cstr(row->raw), slice_cstr(r->foreign.items[i])))
+        if (r->foreign.items[i][0] && slice_starts(slice_cstr(row->raw), slice_cstr(r->foreign.items[i])))
             return false;
     return true;
 }
@@ -181,8 +180,8 @@ static void ask_counts(struct caller *c)
         q->row = i;
         asked++;
         c->waiting++;
-        session_status(visit_session(c->visit), slice_cstr(r->rows[i].raw), IMAP_STATUS_MESSAGES,
-                       status_told, status_ended, q);
+        session_status(visit_session(c->visit), slice_cstr(r->rows[i].raw), IMAP_STATUS_MESSAGES, status_told,
+                       status_ended, q);
     }
     if (--c->waiting == 0) {
         c->step = CALLER_DONE;
@@ -273,12 +272,10 @@ static void begin(struct survey *s, unsigned index)
     while (s->callers[at].visit)
         at++;
     s->callers[at] = (struct caller){ .survey = s, .box = { .index = index } };
-    folder_list_init(&s->callers[at].box.folder_list,
-                settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE, false,
-                IMAP_STATUS_MESSAGES);
+    folder_list_init(&s->callers[at].box.folder_list, settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE, false,
+                     IMAP_STATUS_MESSAGES);
     s->active++;
-    s->callers[at].visit =
-        visit_start(s->visits, SIDE_TARGET, &settings->users[index], &events, &s->callers[at]);
+    s->callers[at].visit = visit_start(s->visits, SIDE_TARGET, &settings->users[index], &events, &s->callers[at]);
 }
 
 static void take_users(struct survey *s)
@@ -309,24 +306,19 @@ static void tick(void *context)
     loop_timer_set(s->loop, &s->tick, TICK_MS, tick, s);
     if (s->stopping || !s->stop())
         return;
-    err_set(&err, ERR_CLASS_CANCELED, ERR_SCOPE_RUN, ERR_ORIGIN_OS, 0,
-            "stopped before it was asked");
+    err_set(&err, ERR_CLASS_CANCELED, ERR_SCOPE_RUN, ERR_ORIGIN_OS, 0, "stopped before it was asked");
     stop_all(s, &err, "Canceled");
 }
 
-bool survey_run(const struct visit_house *house,
-                bool (*wanted)(void *context, const struct settings_user *user),
-                void (*told)(void *context, const struct survey_mailbox *mailbox),
-                bool (*stop)(void), void *context, struct err *err_r)
+bool survey_run(const struct visit_house *house, bool (*wanted)(void *context, const struct settings_user *user),
+                void (*told)(void *context, const struct survey_mailbox *mailbox), bool (*stop)(void), void *context,
+                struct err *err_r)
 {
-    struct survey s = {
-        .house = house, .wanted = wanted, .told = told, .stop = stop, .context = context
-    };
+    struct survey s = { .house = house, .wanted = wanted, .told = told, .stop = stop, .context = context };
 
     if (!loop_create(&s.loop, err_r))
         return false;
-    s.most = house->settings->target.connections < AT_ONCE_MAX ? house->settings->target.connections
-                                                               : AT_ONCE_MAX;
+    s.most = house->settings->target.connections < AT_ONCE_MAX ? house->settings->target.connections : AT_ONCE_MAX;
     s.callers = mem_zero(AT_ONCE_MAX, sizeof *s.callers);
     s.visits = visits_create(house, s.loop);
     loop_timer_set(s.loop, &s.tick, TICK_MS, tick, &s);

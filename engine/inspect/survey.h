@@ -27,9 +27,8 @@ struct survey_mailbox {
  * gone after it. A server that lets nobody in is not asked for every user. stop: looked at now and
  * then; what was not visited by then is told as not known. Errors: PERMANENT/RUN, when no loop can
  * be had. */
-bool survey_run(const struct visit_house *house,
-                bool (*wanted)(void *context, const struct settings_user *user),
-                void (*told)(void *context, const struct survey_mailbox *mailbox),
-                bool (*stop)(void), void *context, struct err *err_r) ERR_CHECK;
+bool survey_run(const struct visit_house *house, bool (*wanted)(void *context, const struct settings_user *user),
+                void (*told)(void *context, const struct survey_mailbox *mailbox), bool (*stop)(void), void *context,
+                struct err *err_r) ERR_CHECK;
 
 #endif

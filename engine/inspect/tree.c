@@ -1,8 +1,8 @@
 #include "engine/inspect/tree.h"
 
-#include "engine/move/folder_list.h"
-#include "engine/folders/names_text.h"
 #include "engine/failure/trouble.h"
+#include "engine/folders/names_text.h"
+#include "engine/move/folder_list.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>
@@ -31,8 +31,7 @@ struct reading {
 
 static void go_on(struct reading *r);
 
-static void problem(struct reading *r, unsigned folder, const char *type, const char *text,
-                    const char *remedy)
+static void problem(struct reading *r, unsigned folder, const char *type, const char *text, const char *remedy)
 {
     struct tree *t = r->tree;
     struct tree_problem *p;
@@ -47,8 +46,7 @@ static void problem(struct reading *r, unsigned folder, const char *type, const 
     snprintf(p->remedy, sizeof p->remedy, "%s", remedy);
 }
 
-static void names_told(void *context, size_t index, const char *type, const char *text,
-                       const char *remedy)
+static void names_told(void *context, size_t index, const char *type, const char *text, const char *remedy)
 {
     problem(context, (unsigned)index, type, text, remedy);
 }
@@ -127,9 +125,8 @@ static void folder_failed(struct reading *r, const struct err *err)
     char text[256];
 
     snprintf(text, sizeof text, "the server does not open it: %.180s", err->server_text);
-    problem(
-        r, r->at, trouble_type(TROUBLE_SELECT, FAILURE_SOURCE, err), text,
-        "look into the server's log at this minute; the rest of the mailbox moves all the same");
+    problem(r, r->at, trouble_type(TROUBLE_SELECT, FAILURE_SOURCE, err), text,
+            "look into the server's log at this minute; the rest of the mailbox moves all the same");
 }
 
 static void sizes_ended(void *context, const struct err *err)
@@ -179,8 +176,7 @@ static void examine_ended(void *context, const struct err *err)
         return;
     }
     if (!err && r->bare && !is_stale(a))
-        problem(r, r->at, "TrailingDelimiter",
-                "the server lists it with its delimiter at the end and opens it without",
+        problem(r, r->at, "TrailingDelimiter", "the server lists it with its delimiter at the end and opens it without",
                 "nothing to do");
     if (!is_stale(a) && !err && f->messages > 0) {
         f->messages = f->bytes = f->largest_bytes = 0;
@@ -192,8 +188,7 @@ static void examine_ended(void *context, const struct err *err)
 
 static void examine(struct reading *r, struct slice name)
 {
-    source_open(visit_source(r->visits[SIDE_SOURCE]), name, true, examined, examine_ended,
-                   asking_of(r, SIDE_SOURCE));
+    source_open(visit_source(r->visits[SIDE_SOURCE]), name, true, examined, examine_ended, asking_of(r, SIDE_SOURCE));
 }
 
 static void examine_next(struct reading *r)
@@ -221,8 +216,7 @@ static void see_odd_names(struct reading *r, const struct names_source *rows, un
                     "the server lists it with its delimiter at the end, and may refuse to open it",
                     "rename or delete it at the source, or exclude it");
         if (row->outside)
-            problem(r, i, "NotOwned",
-                    "it lies outside the user's own mailbox (UserRoot, or the namespace of others)",
+            problem(r, i, "NotOwned", "it lies outside the user's own mailbox (UserRoot, or the namespace of others)",
                     "nothing, if it is not this user's mail; else look at UserRoot in users.csv");
         else if (row->attributes & (IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT))
             problem(r, i, "NotSelectable", "it holds no mail itself, only folders below it",
@@ -265,8 +259,7 @@ static void map(struct reading *r)
     struct tree *t = r->tree;
 
     names_describe(rows, count, &rules, names_told, r);
-    names_map(rows, count, targets, r->listed[SIDE_TARGET] ? target->count : 0, &rules, names_told,
-              r);
+    names_map(rows, count, targets, r->listed[SIDE_TARGET] ? target->count : 0, &rules, names_told, r);
     see_odd_names(r, rows, count);
     see_gaps(r);
     t->target_known = r->listed[SIDE_TARGET];
@@ -293,7 +286,7 @@ static void ready(struct reading *r, enum side side)
 {
     if (!r->listed[side]) {
         folder_list_ask(&r->folder_lists[side], visit_source(r->visits[side]), usable, folder_list_ready,
-                   asking_of(r, side));
+                        asking_of(r, side));
     } else {
         go_on(r);
     }
@@ -349,8 +342,8 @@ static const struct visit_events events[SIDE_COUNT] = {
     [SIDE_TARGET] = { .ready = target_ready, .over = target_over },
 };
 
-bool tree_read(const struct visit_house *house, const struct settings_user *user, bool with_target,
-               struct tree *tree_r, char type_r[TREE_TYPE_BYTES], struct err *err_r)
+bool tree_read(const struct visit_house *house, const struct settings_user *user, bool with_target, struct tree *tree_r,
+               char type_r[TREE_TYPE_BYTES], struct err *err_r)
 {
     struct reading r = { .house = house, .user = user, .tree = tree_r };
     struct visits *visits;
@@ -360,8 +353,8 @@ bool tree_read(const struct visit_house *house, const struct settings_user *user
     if (!loop_create(&r.loop, err_r))
         return false;
     folder_list_init(&r.folder_lists[SIDE_SOURCE], false, true, 0);
-    folder_list_init(&r.folder_lists[SIDE_TARGET],
-                house->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE, false, 0);
+    folder_list_init(&r.folder_lists[SIDE_TARGET], house->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE,
+                     false, 0);
     visits = visits_create(house, r.loop);
     r.settled[SIDE_TARGET] = !with_target;
     r.open = with_target ? 2 : 1;

@@ -8,8 +8,8 @@
 #ifndef ENGINE_INSPECT_TREE_H
 #define ENGINE_INSPECT_TREE_H
 
-#include "engine/move/visit.h"
 #include "engine/folders/names.h"
+#include "engine/move/visit.h"
 
 struct tree_problem {
     unsigned folder; /* index in folders */
@@ -17,7 +17,7 @@ struct tree_problem {
 };
 
 struct tree_folder {
-    struct names_source names; /* described and mapped */
+    struct names_source names;               /* described and mapped */
     uint64_t messages, bytes, largest_bytes; /* RFC822.SIZE, an estimate on some servers */
 };
 
@@ -34,8 +34,8 @@ struct tree {
 
 /* with_target: visit the target too. False with the source's error and its report type when the source
  * could not be read; tree_deinit is due either way. */
-bool tree_read(const struct visit_house *house, const struct settings_user *user, bool with_target,
-               struct tree *tree_r, char type_r[TREE_TYPE_BYTES], struct err *err_r) ERR_CHECK;
+bool tree_read(const struct visit_house *house, const struct settings_user *user, bool with_target, struct tree *tree_r,
+               char type_r[TREE_TYPE_BYTES], struct err *err_r) ERR_CHECK;
 void tree_deinit(struct tree *tree);
 
 #endif

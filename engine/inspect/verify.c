@@ -137,8 +137,7 @@ bool verify_run(const struct verify_config *config, unsigned *told_r, struct err
     const struct settings *s = config->settings;
     struct verify v = { .config = config };
     unsigned loops = config->loops < s->user_count ? config->loops : (unsigned)s->user_count;
-    unsigned links = s->source.connections < s->target.connections ? s->source.connections
-                                                                   : s->target.connections;
+    unsigned links = s->source.connections < s->target.connections ? s->source.connections : s->target.connections;
     bool ok = true;
 
     *told_r = 0;

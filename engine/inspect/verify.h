@@ -9,8 +9,8 @@
 #ifndef ENGINE_INSPECT_VERIFY_H
 #define ENGINE_INSPECT_VERIFY_H
 
-#include "engine/settings/settings.h"
 #include "engine/message/verify_match.h"
+#include "engine/settings/settings.h"
 #include "store/spool.h"
 
 #define VERIFY_DIFFERENCES_MAX 1000u /* a user; the others are counted */
@@ -20,7 +20,7 @@ struct verify_difference {
     uint32_t uid;         /* source's; target's for doubled ones; 0: a whole folder */
     char folder[160];     /* of the source, UTF-8, printable */
     char message_id[200]; /* printable, or "" */
-    bool late; /* doubled: the message was sent again, and this copy stored after no look had found it */
+    bool late;            /* doubled: the message was sent again, and this copy stored after no look had found it */
 };
 
 /* What is told of a user at the end. */
@@ -32,15 +32,15 @@ struct verify_user {
     uint64_t skipped;        /* of the source's: left behind by policy */
     uint64_t fresh;          /* of the source's: came since the last run */
     uint64_t missing, doubled, flags, date, content;
-    uint64_t late; /* of the doubled ones: LateCopy */
-    uint64_t unjudged;       /* of the source's: not compared, for want of a place on the target or of their text */
-    uint64_t bodies; /* digests compared */
+    uint64_t late;     /* of the doubled ones: LateCopy */
+    uint64_t unjudged; /* of the source's: not compared, for want of a place on the target or of their text */
+    uint64_t bodies;   /* digests compared */
     unsigned compared; /* folders, with what the target holds; 0: the user is not judged */
     struct verify_difference *differences;
     unsigned difference_count;
-    uint64_t more; /* differences that are not listed */
+    uint64_t more;   /* differences that are not listed */
     unsigned doubts; /* that the runs left: what could not be proved; with one the user is not Perfect */
-    bool complete; /* false: err and type say why the user could not be read whole, failed_side at which server */
+    bool complete;   /* false: err and type say why the user could not be read whole, failed_side at which server */
     enum side failed_side; /* SIDE_COUNT: at none */
     struct err err;
     char type[40];
@@ -50,8 +50,8 @@ struct verify_config {
     const struct settings *settings;
     struct spool *const *spools; /* read_only will do; a user is in at most one of them */
     unsigned spool_count;        /* 1.. */
-    unsigned loops;      /* 1..TEAM_LOOPS_MAX */
-    unsigned sample;     /* bodies compared in each folder; 0: all */
+    unsigned loops;              /* 1..TEAM_LOOPS_MAX */
+    unsigned sample;             /* bodies compared in each folder; 0: all */
     /* One at a time, on any thread; borrowed for the call. */
     void (*told)(void *context, const struct verify_user *user);
     void *context;

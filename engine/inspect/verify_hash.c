@@ -1,9 +1,9 @@
 #include "engine/inspect/verify_hash.h"
 
 #include "engine/imap/uidset.h"
-#include "engine/move/body_read.h"
 #include "engine/message/assembly.h"
 #include "engine/message/repair.h"
+#include "engine/move/body_read.h"
 #include "io/base/mem.h"
 
 #include <openssl/evp.h>
@@ -213,7 +213,8 @@ static void send_batch(struct hashing *h)
         }
         if (b->count == (h->single ? 1 : BATCH_MESSAGES) ||
             (b->count && (bytes + item->size > BATCH_BYTES || item->repairs || item->laddered ||
-                          h->items[b->first].repairs || h->items[b->first].laddered)) || !uidset_add(&set, item->uid))
+                          h->items[b->first].repairs || h->items[b->first].laddered)) ||
+            !uidset_add(&set, item->uid))
             break;
         bytes += item->size;
         b->count++;
@@ -233,8 +234,7 @@ static void send_batch(struct hashing *h)
         body_read_start(visit_source(h->visit), &ask, &read_events, b);
         return;
     }
-    source_bodies(visit_source(h->visit), uidset_finish(&set), SESSION_BODY_PEEK, 0, 0,
-                         &body_events, batch_ended, b);
+    source_bodies(visit_source(h->visit), uidset_finish(&set), SESSION_BODY_PEEK, 0, 0, &body_events, batch_ended, b);
 }
 
 static void hashing_go(struct hashing *h)

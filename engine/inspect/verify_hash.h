@@ -23,11 +23,11 @@ struct hashing {
     struct hash_item *items; /* owned by the caller */
     uint32_t count, next;
     unsigned inflight;
-    bool plain;  /* without CR and NUL: equal for copies that differ in line ends only */
-    bool single; /* a batch was refused: one by one */
+    bool plain;                        /* without CR and NUL: equal for copies that differ in line ends only */
+    bool single;                       /* a batch was refused: one by one */
     uint64_t sizes_right, sizes_wrong; /* of those expected */
-    bool broken; /* the connection went: hashing_resume is due */
-    void (*done)(void *context); /* every item was had or tried; may be called from hashing_go */
+    bool broken;                       /* the connection went: hashing_resume is due */
+    void (*done)(void *context);       /* every item was had or tried; may be called from hashing_go */
     void *context;
 };
 

@@ -13,7 +13,7 @@ bool exam_rewrites(const struct exam *exam)
 }
 
 static void exam_tell(struct exam *exam, enum verify_what what, const char *folder, uint32_t uid,
-               struct slice message_id)
+                      struct slice message_id)
 {
     struct verify_user *r = exam->result;
     struct verify_difference *d;
@@ -210,8 +210,7 @@ static bool load_known(struct exam *exam, struct err *err_r)
 static void matched(void *context, enum verify_what what, uint32_t index)
 {
     struct exam *exam = context;
-    const struct verify_entry *e =
-        &exam->sides[what == VERIFY_DOUBLED ? SIDE_TARGET : SIDE_SOURCE].entries[index];
+    const struct verify_entry *e = &exam->sides[what == VERIFY_DOUBLED ? SIDE_TARGET : SIDE_SOURCE].entries[index];
     struct slice id = SLICE("");
     bool late = false;
 
@@ -228,8 +227,7 @@ static void matched(void *context, enum verify_what what, uint32_t index)
              i++)
             if (memcmp(source->entries[i].key, e->key, sizeof e->key) == 0) {
                 id = id_of(exam, i);
-                late |= lost_from && e->uid >= lost_from &&
-                        (exam->known[i].unanswered || folder->target_sends_unknown);
+                late |= lost_from && e->uid >= lost_from && (exam->known[i].unanswered || folder->target_sends_unknown);
             }
     }
     exam_tell(exam, what, folder_name(exam), e->uid, id);
@@ -281,9 +279,8 @@ static void choose_bodies(struct exam *exam)
             /* Evenly over the folder. */
             if (sample && (uint64_t)seen++ * sample / all < taken)
                 continue;
-            target->items[taken++] = (struct hash_item){ .uid = target->entries[s->pair].uid,
-                                                         .index = i,
-                                                         .size = s->size };
+            target->items[taken++] =
+                (struct hash_item){ .uid = target->entries[s->pair].uid, .index = i, .size = s->size };
         }
         if (pass == 0) {
             free(target->items);
@@ -339,8 +336,7 @@ bool exam_judge_folder(struct exam *exam, struct err *err_r)
     exam->result->target += target->count;
     if (!load_known(exam, err_r))
         return false;
-    verify_match(source->entries, source->count, target->entries, target->count,
-                 exam_rewrites(exam), matched, exam);
+    verify_match(source->entries, source->count, target->entries, target->count, exam_rewrites(exam), matched, exam);
     for (uint32_t i = 0; i < exam->known_at; i++)
         if (source->entries[i].pair != VERIFY_UNPAIRED && exam->known[i].state == MESSAGE_UPLOADED)
             compare_flags(exam, i);
@@ -378,8 +374,7 @@ void exam_judge_bodies(struct exam *exam)
         if (memcmp(item.digest, exam->known[index].digest, sizeof item.digest) == 0 &&
             !came_otherwise(&exam->known[index]))
             continue;
-        target->items[doubts] =
-            (struct hash_item){ .uid = item.uid, .index = index, .size = item.size };
+        target->items[doubts] = (struct hash_item){ .uid = item.uid, .index = index, .size = item.size };
         source->items[doubts++] = (struct hash_item){ .uid = source->entries[index].uid,
                                                       .index = index,
                                                       .size = item.size,

@@ -4,11 +4,11 @@
 #ifndef ENGINE_INSPECT_VERIFY_PRIVATE_H
 #define ENGINE_INSPECT_VERIFY_PRIVATE_H
 
+#include "engine/folders/names_index.h"
 #include "engine/inspect/verify_hash.h"
 #include "engine/inspect/verify_user.h"
-#include "engine/move/folder_list.h"
-#include "engine/folders/names_index.h"
 #include "engine/message/uid_window.h"
+#include "engine/move/folder_list.h"
 #include "io/base/buf.h"
 
 /* What the journal knows of a message; parallel to the source's entries. */
@@ -28,7 +28,7 @@ struct exam_side {
     struct visit *visit; /* NULL: over */
     bool busy, selected, listed, absent;
     bool keeps_keywords;
-    unsigned bare_at; /* 1 + the folder that opens without the delimiter at its name's end (C1); 0: none */
+    unsigned bare_at;             /* 1 + the folder that opens without the delimiter at its name's end (C1); 0: none */
     struct verify_entry *entries; /* of the folder under way; ascending UIDs once listed */
     uint32_t count, room;
     struct quota_hold held;

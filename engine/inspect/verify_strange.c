@@ -56,8 +56,8 @@ static void strange_next(struct exam *exam)
             continue;
         exam->row_messages = 0;
         side->busy = true;
-        source_status(visit_source(side->visit), slice_cstr(row->raw), IMAP_STATUS_MESSAGES,
-                       strange_told, strange_ended, exam);
+        source_status(visit_source(side->visit), slice_cstr(row->raw), IMAP_STATUS_MESSAGES, strange_told,
+                      strange_ended, exam);
         return;
     }
     exam->at = UINT32_MAX;

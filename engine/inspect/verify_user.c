@@ -1,17 +1,17 @@
-#include "engine/inspect/verify_private.h"
 #include "engine/failure/advice.h"
-#include "engine/message/header.h"
-#include "engine/folders/names_text.h"
 #include "engine/failure/trouble.h"
+#include "engine/folders/names_text.h"
+#include "engine/inspect/verify_private.h"
+#include "engine/message/header.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ROWS_MOST   8000000u /* of a folder; more are not compared */
-#define IDS_MAX     (256u << 20)
-#define ID_BYTES    200u
+#define ROWS_MOST 8000000u /* of a folder; more are not compared */
+#define IDS_MAX   (256u << 20)
+#define ID_BYTES  200u
 
 static void exam_go(struct exam *exam);
 
@@ -50,8 +50,7 @@ static void side_row(void *context, const struct imap_message_row *row)
         side->room = side->room ? side->room * 2 : 256;
         side->entries = mem_resize(side->entries, side->room, sizeof *side->entries);
         if (side->side == SIDE_SOURCE)
-            side->exam->id_ends =
-                mem_resize(side->exam->id_ends, side->room, sizeof *side->exam->id_ends);
+            side->exam->id_ends = mem_resize(side->exam->id_ends, side->room, sizeof *side->exam->id_ends);
     }
     e = &side->entries[side->count++];
     *e = (struct verify_entry){
@@ -122,8 +121,8 @@ static void put_in_order(struct exam_side *side)
         buf_init(&ids, IDS_MAX);
         for (uint32_t i = 0; i < kept; i++) {
             uint32_t from = order[i] ? exam->id_ends[order[i] - 1] : 0;
-            bool fits = buf_append(&ids, slice_first(slice_from(buf_slice(&exam->ids), from),
-                                                     exam->id_ends[order[i]] - from));
+            bool fits =
+                buf_append(&ids, slice_first(slice_from(buf_slice(&exam->ids), from), exam->id_ends[order[i]] - from));
 
             (void)fits; /* the same bytes in another order */
             ends[i] = (uint32_t)ids.size;
@@ -170,8 +169,8 @@ static void side_window(struct exam_side *side)
     side->rows_before = side->count;
     uid_window_text(&side->window, set);
     side->busy = true;
-    source_rows(visit_source(side->visit), slice_cstr(set),
-                       SLICE("MESSAGE-ID DATE FROM SUBJECT"), side_row, window_ended, side);
+    source_rows(visit_source(side->visit), slice_cstr(set), SLICE("MESSAGE-ID DATE FROM SUBJECT"), side_row,
+                window_ended, side);
 }
 
 static void side_selected(void *context, const struct imap_selected *s)
@@ -300,12 +299,9 @@ static void hash_begin(struct exam_side *side, bool plain)
 {
     uint32_t count = side->hashing.count;
 
-    side->hashing = (struct hashing){ .visit = side->visit,
-                                      .items = side->items,
-                                      .count = count,
-                                      .plain = plain,
-                                      .done = hashed,
-                                      .context = side };
+    side->hashing = (struct hashing){
+        .visit = side->visit, .items = side->items, .count = count, .plain = plain, .done = hashed, .context = side
+    };
     /* On a turn of its own by exam_go: the other side's must be set up before this one ends. */
     side->hashing.broken = true;
 }
@@ -367,8 +363,7 @@ static void side_go(struct exam_side *side)
             exam_strange_begin(side->exam);
     } else if (phase == EXAM_LISTING && !side->listed) {
         side_select(side);
-    } else if (phase >= EXAM_BODIES && phase < EXAM_OVER && side->hashing.broken &&
-               side->hashing.inflight == 0) {
+    } else if (phase >= EXAM_BODIES && phase < EXAM_OVER && side->hashing.broken && side->hashing.inflight == 0) {
         if (side->selected)
             hashing_resume(&side->hashing);
         else
@@ -378,8 +373,7 @@ static void side_go(struct exam_side *side)
 
 static void exam_go(struct exam *exam)
 {
-    if (exam->phase == EXAM_LISTING && exam->sides[SIDE_SOURCE].listed &&
-        exam->sides[SIDE_TARGET].listed) {
+    if (exam->phase == EXAM_LISTING && exam->sides[SIDE_SOURCE].listed && exam->sides[SIDE_TARGET].listed) {
         judge(exam);
         return;
     }
@@ -449,8 +443,7 @@ void exam_stop(struct exam *exam)
 {
     bool before = exam->phase != EXAM_OVER;
 
-    if (before && (exam->phase == EXAM_FOLDERS || exam->at < exam->folder_count) &&
-        exam->result->complete) {
+    if (before && (exam->phase == EXAM_FOLDERS || exam->at < exam->folder_count) && exam->result->complete) {
         err_set(&exam->result->err, ERR_CLASS_CANCELED, ERR_SCOPE_RUN, ERR_ORIGIN_OS, 0,
                 "stopped before all folders were compared");
         exam->result->failed_side = SIDE_COUNT;
@@ -527,8 +520,7 @@ struct exam *exam_start(struct verifier *verifier, const struct settings_user *u
     for (unsigned i = 0; i < SIDE_COUNT; i++) {
         exam->sides[i].exam = exam;
         exam->sides[i].side = (enum side)i;
-        exam->sides[i].visit =
-            visit_start(verifier->visits, (enum side)i, user, &visit_events, &exam->sides[i]);
+        exam->sides[i].visit = visit_start(verifier->visits, (enum side)i, user, &visit_events, &exam->sides[i]);
     }
     if (!read)
         fail(exam, SIDE_COUNT, &err, "SpoolError");

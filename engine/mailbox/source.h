@@ -24,9 +24,9 @@ struct source;
 /* What the source is like, once it is there; nothing else of its kind is asked about. */
 struct source_traits {
     enum session_list_form list_form; /* the richest form of a list of folders that it takes */
-    uint32_t set_max;  /* messages that one command may be about, 0: any number (RFC 9738) */
-    bool modseq;       /* what changed since a MODSEQ can be asked for (RFC 7162) */
-    bool labels;       /* folders are labels: a message may be in several of them (Gmail's X-GM-EXT-1) */
+    uint32_t set_max;                 /* messages that one command may be about, 0: any number (RFC 9738) */
+    bool modseq;                      /* what changed since a MODSEQ can be asked for (RFC 7162) */
+    bool labels;                      /* folders are labels: a message may be in several of them (Gmail's X-GM-EXT-1) */
 };
 
 struct source_ops {
@@ -62,14 +62,14 @@ struct source_ops {
     void (*flags)(struct source *source, struct slice set, uint64_t changed_since,
                   void (*row)(void *context, const struct imap_message_row *row), session_ended *ended, void *context);
     /* Which messages of the set are there, as ranges. set "": the whole folder. */
-    void (*search)(struct source *source, struct slice set,
-                   void (*range)(void *context, uint32_t first, uint32_t last), session_ended *ended, void *context);
+    void (*search)(struct source *source, struct slice set, void (*range)(void *context, uint32_t first, uint32_t last),
+                   session_ended *ended, void *context);
     /* SESSION_SEARCH_ bits, inside search's ended. */
     unsigned (*search_told)(const struct source *source);
     /* Bodies of a set of at most 1,000 bytes, streamed in pieces; first and count: of which part, for the form
      * PARTIAL. A source that has a body in one form has it in all. */
-    void (*bodies)(struct source *source, struct slice set, enum session_body_form form, uint64_t first,
-                   uint64_t count, const struct session_body_events *events, session_ended *ended, void *context);
+    void (*bodies)(struct source *source, struct slice set, enum session_body_form form, uint64_t first, uint64_t count,
+                   const struct session_body_events *events, session_ended *ended, void *context);
     /* Inside events' end: there was no body, rather than an empty one. */
     bool (*body_nil)(const struct source *source);
     /* Rows that could not be read so far: each cost itself alone. */
@@ -107,8 +107,8 @@ static inline void source_list(struct source *source, enum session_list_form for
 }
 
 static inline void source_status(struct source *source, struct slice name, unsigned status_items,
-                                 void (*answer)(void *context, const struct imap_status *status),
-                                 session_ended *ended, void *context)
+                                 void (*answer)(void *context, const struct imap_status *status), session_ended *ended,
+                                 void *context)
 {
     source->ops->status(source, name, status_items, answer, ended, context);
 }

@@ -16,8 +16,7 @@ enum size_trust size_trust_of(uint64_t right, uint64_t wrong)
     return right >= SIZES_TOLD ? SIZES_EXACT : SIZES_UNKNOWN;
 }
 
-void assembly_init(struct assembly *a, enum session_body_form form, uint64_t listed_bytes,
-                   enum size_trust trust)
+void assembly_init(struct assembly *a, enum session_body_form form, uint64_t listed_bytes, enum size_trust trust)
 {
     *a = (struct assembly){ .form = form, .listed_bytes = listed_bytes, .trust = trust };
 }

@@ -15,8 +15,7 @@ struct follow_identity;
 struct follow_identity *follow_identity_create(void);
 void follow_identity_destroy(struct follow_identity **identity);
 /* Not after the first follow_identity_see. */
-void follow_identity_add(struct follow_identity *identity, uint32_t folder,
-                         const struct message_record *m);
+void follow_identity_add(struct follow_identity *identity, uint32_t folder, const struct message_record *m);
 void follow_identity_see(struct follow_identity *identity, const struct message_record *m);
 /* One that was seen is the same, or may be. False of what was not added. */
 bool follow_identity_is_elsewhere(struct follow_identity *identity, uint32_t folder, uint32_t uid);

@@ -31,8 +31,8 @@ static bool keep(void *context, const struct follow_record *f)
     return true;
 }
 
-bool follow_known_load(struct reader *reader, uint32_t user, uint32_t folder,
-                       struct follow_known **known_r, struct err *err_r)
+bool follow_known_load(struct reader *reader, uint32_t user, uint32_t folder, struct follow_known **known_r,
+                       struct err *err_r)
 {
     *known_r = mem_zero(1, sizeof **known_r);
     if (reader_follows(reader, user, folder, 0, keep, *known_r, err_r))
@@ -66,10 +66,4 @@ const struct follow_record *follow_known_at(const struct follow_known *known, ui
     struct follow_record wanted = { .uid = uid };
 
     return known->count ? bsearch(&wanted, known->all, known->count, sizeof wanted, by_uid) : NULL;
-}
-
-const struct follow_record *follow_known_all(const struct follow_known *known, size_t *count_r)
-{
-    *count_r = known->count;
-    return known->all;
 }

@@ -35,8 +35,7 @@ struct follow_keeps follow_keeps_of(const struct imap_selected *selected)
 
 bool follow_differs(const struct follow_flags *base, const struct follow_flags *source)
 {
-    return ((unsigned)(base->system ^ source->system) & FOLLOW_FLAGS) ||
-           !are_among(base->keywords, source->keywords) ||
+    return ((unsigned)(base->system ^ source->system) & FOLLOW_FLAGS) || !are_among(base->keywords, source->keywords) ||
            !are_among(source->keywords, base->keywords);
 }
 
@@ -46,8 +45,7 @@ static void add_word(char *text, size_t cap, struct slice word)
 
     if (size + word.size + 2 > cap)
         return;
-    snprintf(text + size, cap - size, "%s%.*s", size ? " " : "", (int)(word.size & 0xffff),
-             word.data);
+    snprintf(text + size, cap - size, "%s%.*s", size ? " " : "", (int)(word.size & 0xffff), word.data);
 }
 
 static void add_system(char *text, size_t cap, unsigned flags)
@@ -72,14 +70,12 @@ static bool keeps_word(const struct follow_keeps *keeps, struct slice word)
 
 /* What the source has and base has not; what the target has already needs no STORE. */
 static void words_added(const struct follow_flags *base, const struct follow_flags *source,
-                        const struct follow_flags *target, const struct follow_keeps *keeps,
-                        struct follow_merge *m)
+                        const struct follow_flags *target, const struct follow_keeps *keeps, struct follow_merge *m)
 {
     struct slice rest = source->keywords, word;
 
     while (slice_split(&rest, ' ', &word)) {
-        if (!keyword_is_atom(word) || is_among(word, base->keywords) ||
-            is_among(word, target->keywords))
+        if (!keyword_is_atom(word) || is_among(word, base->keywords) || is_among(word, target->keywords))
             continue;
         if (keeps_word(keeps, word))
             add_word(m->add, sizeof m->add, word);
@@ -89,14 +85,13 @@ static void words_added(const struct follow_flags *base, const struct follow_fla
 }
 
 static void words_taken(const struct follow_flags *base, const struct follow_flags *source,
-                        const struct follow_flags *target, const struct follow_keeps *keeps,
-                        struct follow_merge *m)
+                        const struct follow_flags *target, const struct follow_keeps *keeps, struct follow_merge *m)
 {
     struct slice rest = target->keywords, word;
 
     while (slice_split(&rest, ' ', &word))
-        if (keyword_is_atom(word) && is_among(word, base->keywords) &&
-            !is_among(word, source->keywords) && keeps_word(keeps, word))
+        if (keyword_is_atom(word) && is_among(word, base->keywords) && !is_among(word, source->keywords) &&
+            keeps_word(keeps, word))
             add_word(m->take, sizeof m->take, word);
 }
 
@@ -117,23 +112,19 @@ static bool words_stay(const struct follow_flags *base, const struct follow_flag
     return false;
 }
 
-void follow_merge(const struct follow_flags *base, const struct follow_flags *source,
-                  const struct follow_flags *target, const struct follow_keeps *keeps,
-                  struct follow_merge *m)
+void follow_merge(const struct follow_flags *base, const struct follow_flags *source, const struct follow_flags *target,
+                  const struct follow_keeps *keeps, struct follow_merge *m)
 {
     unsigned changed = (unsigned)(base->system ^ source->system) & FOLLOW_FLAGS;
 
     m->add[0] = m->take[0] = '\0';
     m->unkept = changed & source->system & ~keeps->system;
-    add_system(m->add, sizeof m->add,
-               changed & source->system & ~(unsigned)target->system & keeps->system);
-    add_system(m->take, sizeof m->take,
-               changed & ~(unsigned)source->system & target->system & keeps->system);
+    add_system(m->add, sizeof m->add, changed & source->system & ~(unsigned)target->system & keeps->system);
+    add_system(m->take, sizeof m->take, changed & ~(unsigned)source->system & target->system & keeps->system);
     words_added(base, source, target, keeps, m);
     words_taken(base, source, target, keeps, m);
-    m->stays =
-        ((unsigned)(target->system ^ base->system) & ~changed & keeps->system & FOLLOW_FLAGS) ||
-        words_stay(base, source, target, keeps);
+    m->stays = ((unsigned)(target->system ^ base->system) & ~changed & keeps->system & FOLLOW_FLAGS) ||
+               words_stay(base, source, target, keeps);
 }
 
 struct follow_flags follow_base(const struct message_record *m, const struct follow_record *follow)

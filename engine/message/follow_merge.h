@@ -32,9 +32,8 @@ struct follow_merge {
 
 /* The source has other flags than these, as far as they are followed. */
 bool follow_differs(const struct follow_flags *base, const struct follow_flags *source);
-void follow_merge(const struct follow_flags *base, const struct follow_flags *source,
-                  const struct follow_flags *target, const struct follow_keeps *keeps,
-                  struct follow_merge *merge_r);
+void follow_merge(const struct follow_flags *base, const struct follow_flags *source, const struct follow_flags *target,
+                  const struct follow_keeps *keeps, struct follow_merge *merge_r);
 /* What the target was last brought to: what was sent, or what was followed since. follow may be
  * NULL. */
 struct follow_flags follow_base(const struct message_record *m, const struct follow_record *follow);

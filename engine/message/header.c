@@ -43,7 +43,7 @@ struct slice header_field(struct slice header, struct slice name)
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0'
+    return c >= '0' && c <= '9'   ? c - '0'
            : c >= 'A' && c <= 'F' ? c - 'A' + 10
            : c >= 'a' && c <= 'f' ? c - 'a' + 10
                                   : -1;
@@ -59,8 +59,7 @@ static size_t decode_q(struct slice text, char *out, size_t cap)
 
         if (c == '_') {
             c = ' ';
-        } else if (c == '=' && i + 2 < text.size && hex(text.data[i + 1]) >= 0 &&
-                   hex(text.data[i + 2]) >= 0) {
+        } else if (c == '=' && i + 2 < text.size && hex(text.data[i + 1]) >= 0 && hex(text.data[i + 2]) >= 0) {
             c = (char)(hex(text.data[i + 1]) * 16 + hex(text.data[i + 2]));
             i += 2;
         }
@@ -98,10 +97,10 @@ static bool is_charset_of_mail(const char *name)
 {
     static const char *const families[] = { "iso-8859-", "iso8859-", "iso_8859-", "windows-125", "cp125", "koi8-" };
     static const char *const names[] = {
-        "utf-8",    "utf8",      "us-ascii",  "ascii",   "utf-7",   "utf-16",      "iso-2022-jp", "iso-2022-kr",
-        "euc-jp",   "euc-kr",    "ks_c_5601-1987",       "gb2312",  "gbk",         "gb18030",     "big5",
-        "shift_jis", "shift-jis", "sjis",     "cp932",   "windows-31j",            "cp949",       "tis-620",
-        "windows-874", "macintosh", "cp437",  "cp850",   "cp852",   "cp866",
+        "utf-8",       "utf8",        "us-ascii",  "ascii",          "utf-7",  "utf-16",      "iso-2022-jp",
+        "iso-2022-kr", "euc-jp",      "euc-kr",    "ks_c_5601-1987", "gb2312", "gbk",         "gb18030",
+        "big5",        "shift_jis",   "shift-jis", "sjis",           "cp932",  "windows-31j", "cp949",
+        "tis-620",     "windows-874", "macintosh", "cp437",          "cp850",  "cp852",       "cp866",
     };
     struct slice word = slice_cstr(name);
 
@@ -131,8 +130,7 @@ static size_t to_utf8(struct slice charset, char *bytes, size_t size, char *out,
 
     if (charset.size == 0 || charset.size >= sizeof name)
         return 0;
-    snprintf(name, sizeof name, "%.*s", (int)slice_first(charset, slice_find(charset, '*')).size,
-             charset.data);
+    snprintf(name, sizeof name, "%.*s", (int)slice_first(charset, slice_find(charset, '*')).size, charset.data);
     if (!is_charset_of_mail(name))
         return 0;
     cd = iconv_open("UTF-8", name);
@@ -151,8 +149,8 @@ static size_t encoded_word(struct slice text, char *out, size_t cap, size_t *use
     char bytes[VALUE_MAX];
     size_t end, size;
 
-    if (!slice_starts(text, SLICE("=?")) || !slice_split(&rest, '?', &charset) ||
-        !slice_split(&rest, '?', &encoding) || encoding.size != 1)
+    if (!slice_starts(text, SLICE("=?")) || !slice_split(&rest, '?', &charset) || !slice_split(&rest, '?', &encoding) ||
+        encoding.size != 1)
         return 0;
     end = slice_find_nocase(slice_first(rest, VALUE_MAX), SLICE("?="));
     if (end == SIZE_MAX)
@@ -211,8 +209,7 @@ void header_text(struct slice value, char *out, size_t cap)
 void header_note(struct slice header, struct message_note *note_r)
 {
     header_text(header_field(header, SLICE("Subject")), note_r->subject, sizeof note_r->subject);
-    header_text(header_field(header, SLICE("Message-ID")), note_r->message_id,
-                sizeof note_r->message_id);
+    header_text(header_field(header, SLICE("Message-ID")), note_r->message_id, sizeof note_r->message_id);
     header_text(header_field(header, SLICE("Date")), note_r->date, sizeof note_r->date);
 }
 

@@ -1,6 +1,6 @@
-/* In which form a message's body is asked for, and in which next where that did not give it (quirks B5): one way for all
- * that read bodies, a run, verify, export and bench. Each form at most once; of a size that differs from the told one
- * another form is asked, and the first size that comes twice, or in the end whatever comes, is taken. Pure.
+/* In which form a message's body is asked for, and in which next where that did not give it (quirks B5): one way for
+ * all that read bodies, a run, verify, export and bench. Each form at most once; of a size that differs from the told
+ * one another form is asked, and the first size that comes twice, or in the end whatever comes, is taken. Pure.
  */
 #ifndef ENGINE_MESSAGE_LADDER_H
 #define ENGINE_MESSAGE_LADDER_H
@@ -25,7 +25,8 @@ enum session_body_form ladder_begin(const struct ladder *ladder, bool writable, 
 void ladder_failed(struct ladder *ladder);
 /* Of it so many bytes came, and not all. */
 void ladder_tore(struct ladder *ladder, uint64_t bytes);
-/* A whole body of `got` bytes came. False: it is asked for in another form first; ladder_failed is still to be called. */
+/* A whole body of `got` bytes came. False: it is asked for in another form first; ladder_failed is still to be called.
+ */
 bool ladder_takes(struct ladder *ladder, uint64_t bytes, uint64_t got, enum size_trust trust);
 /* Every form was asked. */
 bool ladder_is_through(const struct ladder *ladder, bool writable);

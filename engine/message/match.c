@@ -81,7 +81,7 @@ void matcher_destroy(struct matcher **matcher)
 }
 
 void matcher_add(struct matcher *matcher, const uint8_t key[MATCH_KEY_BYTES], const struct imap_date *date,
-               uint64_t size_bytes, uint32_t uid)
+                 uint64_t size_bytes, uint32_t uid)
 {
     struct candidate *c;
 
@@ -219,8 +219,7 @@ size_t matcher_of_date(const struct matcher *matcher, size_t first, size_t count
         while (low < high) {
             size_t middle = low + (high - low) / 2;
 
-            if (matcher->all[middle].seconds < seconds ||
-                (above && matcher->all[middle].seconds == seconds))
+            if (matcher->all[middle].seconds < seconds || (above && matcher->all[middle].seconds == seconds))
                 low = middle + 1;
             else
                 high = middle;

@@ -26,7 +26,7 @@ struct matcher *matcher_create(struct quota_part *memory);
 void matcher_destroy(struct matcher **matcher);
 /* Adds a message of the target; all of them before the first that is expected to be there. */
 void matcher_add(struct matcher *matcher, const uint8_t key[MATCH_KEY_BYTES], const struct imap_date *date,
-               uint64_t size_bytes, uint32_t uid);
+                 uint64_t size_bytes, uint32_t uid);
 /* A message: of ours, or as the target shows it. */
 struct match_row {
     uint8_t key[MATCH_KEY_BYTES];
@@ -48,17 +48,17 @@ struct match_claim {
     uint32_t from;
     bool done;
 };
-/* Learns what sizes the target tells, and whether it keeps dates, where nothing has shown that yet, from those of them that
- * are alone in their key, with one copy: as a run knows it that has sent nothing yet, or to a target whose UIDs nobody
- * knows. Before matcher_claim; orders the claims. */
+/* Learns what sizes the target tells, and whether it keeps dates, where nothing has shown that yet, from those of them
+ * that are alone in their key, with one copy: as a run knows it that has sent nothing yet, or to a target whose UIDs
+ * nobody knows. Before matcher_claim; orders the claims. */
 void matcher_learn(struct matcher *matcher, struct match_claim *claims, size_t count, struct match_fidelity *fidelity);
 /* Takes away what these messages may be: those of their very sizes first, for all of them, then the
  * nearest. The UIDs that are known are to be dropped before. Orders the claims. */
 void matcher_claim(struct matcher *matcher, struct match_claim *claims, size_t count,
-                 const struct match_fidelity *fidelity);
+                   const struct match_fidelity *fidelity);
 
-/* Candidates with this UID and higher ones came after the first message was sent that nobody knows the end of: one of the
- * key of such a message may be its copy whatever its date, where that is not known to stay. */
+/* Candidates with this UID and higher ones came after the first message was sent that nobody knows the end of: one of
+ * the key of such a message may be its copy whatever its date, where that is not known to stay. */
 void matcher_ours_from(struct matcher *matcher, uint32_t uid);
 /* A message that waits to be sent, with its key: it has its part in matcher_pair's decisions from
  * here on. One of another key or size than before takes its place. */
@@ -83,14 +83,13 @@ struct match_unread {
 enum match_verdict {
     MATCH_NONE,  /* it is not there: it is to be sent */
     MATCH_DOUBT, /* nobody can say whether one of those that are there is its copy: it is to be sent, and none of them
-                 * is to be taken for the copy of a message that it is told from by its content only */
+                  * is to be taken for the copy of a message that it is told from by its content only */
     MATCH_FOUND,
     MATCH_WAIT /* others must be known before: asked again then; never where unread->last */
 };
 /* Takes the candidate that is the message's copy, if any; *uid_r is its UID. Learns from it. */
-enum match_verdict matcher_pair(struct matcher *matcher, const struct match_row *row,
-                             struct match_fidelity *fidelity, const struct match_unread *unread,
-                             uint32_t *uid_r);
+enum match_verdict matcher_pair(struct matcher *matcher, const struct match_row *row, struct match_fidelity *fidelity,
+                                const struct match_unread *unread, uint32_t *uid_r);
 
 size_t matcher_count(const struct matcher *matcher);
 /* How many of the key are left. */

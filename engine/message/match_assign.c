@@ -221,8 +221,8 @@ static int by_bytes(const void *a, const void *b, void *context)
     return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
-/* What no date has paired, of the first `rest` messages, by its size alone; sent: of those only what was sent, and what came
- * after that. */
+/* What no date has paired, of the first `rest` messages, by its size alone; sent: of those only what was sent, and what
+ * came after that. */
 static size_t assign_rest(struct part *p, struct match_message *messages, size_t message_count, size_t rest, bool sent,
                           uint32_t *copies, size_t copy_count)
 {
@@ -244,9 +244,8 @@ static size_t assign_rest(struct part *p, struct match_message *messages, size_t
     return assign_part(p);
 }
 
-size_t match_assign(struct match_message *messages, size_t message_count,
-                   const struct match_copy *copies, size_t copy_count,
-                   const struct match_rules *rules)
+size_t match_assign(struct match_message *messages, size_t message_count, const struct match_copy *copies,
+                    size_t copy_count, const struct match_rules *rules)
 {
     struct part p = { .all = copies, .rules = rules };
     struct match_rules very_size = *rules;
@@ -275,8 +274,8 @@ size_t match_assign(struct match_message *messages, size_t message_count,
     while (undated < message_count && messages[undated].seconds == INT64_MIN)
         undated++;
     if (rules->named && (undated || !rules->dates_kept))
-        doubts += assign_rest(&p, messages, message_count, rules->dates_kept ? undated : message_count, false,
-                              indices, copy_count);
+        doubts += assign_rest(&p, messages, message_count, rules->dates_kept ? undated : message_count, false, indices,
+                              copy_count);
     /* Without a name its very size is wanted. */
     if (rules->dates_open && (rules->dates_kept || !rules->named)) {
         very_size.sizes_exact |= !rules->named;

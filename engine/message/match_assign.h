@@ -45,8 +45,7 @@ struct match_rules {
 
 /* Writes pair of each message. Returns how many messages have none though there is a copy that
  * might be theirs: what more were known of the target's sizes could decide. */
-size_t match_assign(struct match_message *messages, size_t message_count,
-                   const struct match_copy *copies, size_t copy_count,
-                   const struct match_rules *rules);
+size_t match_assign(struct match_message *messages, size_t message_count, const struct match_copy *copies,
+                    size_t copy_count, const struct match_rules *rules);
 
 #endif

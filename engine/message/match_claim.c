@@ -15,8 +15,7 @@ static int latest_first(const void *a, const void *b)
 enum nearness { VERY_SIZE, POSSIBLE_SIZE };
 
 static struct candidate *claimable(struct matcher *matcher, const struct match_claim *claim,
-                                   const struct match_fidelity *fidelity,
-                                   enum nearness nearness, bool dated)
+                                   const struct match_fidelity *fidelity, enum nearness nearness, bool dated)
 {
     struct match_range range = match_sizes_of(fidelity, claim->row.bytes);
     size_t first, count = matcher_of_key(matcher, claim->row.key, &first);
@@ -27,8 +26,7 @@ static struct candidate *claimable(struct matcher *matcher, const struct match_c
         count = matcher_of_date(matcher, first, count, claim->row.seconds, &first);
     for (size_t i = first; i < first + count; i++) {
         struct candidate *c = &matcher->all[i];
-        uint64_t gap =
-            c->size > claim->row.bytes ? c->size - claim->row.bytes : claim->row.bytes - c->size;
+        uint64_t gap = c->size > claim->row.bytes ? c->size - claim->row.bytes : claim->row.bytes - c->size;
 
         if (c->uid < claim->from || c->uid == 0 || gap >= best_gap ||
             (nearness == VERY_SIZE ? gap != 0 : c->size < range.least || c->size > range.most))
@@ -49,8 +47,8 @@ static int by_key(const void *a, const void *b)
 }
 
 /* Its only copy, where it is alone in its key. */
-static void learn_one(struct matcher *matcher, const struct match_claim *claim, struct match_fidelity *fidelity, bool sizes,
-                      bool dates)
+static void learn_one(struct matcher *matcher, const struct match_claim *claim, struct match_fidelity *fidelity,
+                      bool sizes, bool dates)
 {
     const struct candidate *c;
     size_t first;
@@ -84,7 +82,7 @@ void matcher_learn(struct matcher *matcher, struct match_claim *claims, size_t c
 }
 
 void matcher_claim(struct matcher *matcher, struct match_claim *claims, size_t count,
-                 const struct match_fidelity *fidelity)
+                   const struct match_fidelity *fidelity)
 {
     bool any_size = !match_sizes_exact(fidelity, true);
     /* Where nothing tells: a copy that is claimed wrongly is sent again, one that is not claimed hides another. */
@@ -102,11 +100,9 @@ void matcher_claim(struct matcher *matcher, struct match_claim *claims, size_t c
         for (size_t i = 0; i < count; i++) {
             /* Whatever its date, what has the name and size of one that is there is that one; without a name,
              * what has its very size. */
-            bool any = dated || claims[i].row.key[0] == 'M' ||
-                       (claims[i].row.key[0] == 'D' && nearness == VERY_SIZE);
-            struct candidate *c = claims[i].done || !any
-                                      ? NULL
-                                      : claimable(matcher, &claims[i], fidelity, nearness, dated);
+            bool any = dated || claims[i].row.key[0] == 'M' || (claims[i].row.key[0] == 'D' && nearness == VERY_SIZE);
+            struct candidate *c =
+                claims[i].done || !any ? NULL : claimable(matcher, &claims[i], fidelity, nearness, dated);
 
             if (c) {
                 claims[i].done = true;

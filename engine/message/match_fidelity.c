@@ -14,8 +14,7 @@
 #define NEAR_BYTES 512u
 #define NEAR_PART  32u
 
-void match_fidelity_size(struct match_fidelity *m, uint64_t sent_bytes, uint64_t told_bytes,
-                       bool our_own)
+void match_fidelity_size(struct match_fidelity *m, uint64_t sent_bytes, uint64_t told_bytes, bool our_own)
 {
     unsigned at = m->sample_count++ % MATCH_SAMPLES;
 
@@ -80,14 +79,13 @@ struct match_range match_sent_of(const struct match_fidelity *m, uint64_t told_b
 
     if (m->rewrites)
         return (struct match_range){ told_bytes > ADDED_BYTES ? (told_bytes - ADDED_BYTES) / 2 : 0,
-                                    2 * told_bytes + 1 };
+                                     2 * told_bytes + 1 };
     off += off / (NEAR_PART / 2);
     return (struct match_range){ told_bytes > off ? told_bytes - off : 0, told_bytes + off };
 }
 
 /* A straight line through the samples, and twice what the worst of them is off it. */
-bool match_sizes_learnt(const struct match_fidelity *m, uint64_t sent_bytes,
-                       struct match_range *range_r)
+bool match_sizes_learnt(const struct match_fidelity *m, uint64_t sent_bytes, struct match_range *range_r)
 {
     unsigned count = m->sample_count < MATCH_SAMPLES ? m->sample_count : MATCH_SAMPLES;
     double x = 0, y = 0, xx = 0, xy = 0, slope = 1, off = 0, expected;
@@ -109,8 +107,7 @@ bool match_sizes_learnt(const struct match_fidelity *m, uint64_t sent_bytes,
     if (slope < 0.5 || slope > 2)
         return false; /* no rule is seen in them */
     for (unsigned i = 0; i < count; i++) {
-        double gap =
-            fabs((double)m->samples[i].told - y - slope * ((double)m->samples[i].sent - x));
+        double gap = fabs((double)m->samples[i].told - y - slope * ((double)m->samples[i].sent - x));
 
         if (gap > off)
             off = gap;

@@ -22,8 +22,7 @@ struct match_fidelity {
 
 /* A copy on the target: our_own: its UID was told for this very message; else it only can be no
  * other's. */
-void match_fidelity_size(struct match_fidelity *m, uint64_t sent_bytes, uint64_t told_bytes,
-                       bool our_own);
+void match_fidelity_size(struct match_fidelity *m, uint64_t sent_bytes, uint64_t told_bytes, bool our_own);
 void match_fidelity_date(struct match_fidelity *m, bool same, bool our_own);
 
 /* The sizes it tells are those of what was sent. last: no more is going to be learnt before it must be decided. */
@@ -47,7 +46,6 @@ struct match_range match_sizes_of(const struct match_fidelity *m, uint64_t sent_
 /* What was sent may have had, where a copy has this size: the same question from the other side. */
 struct match_range match_sent_of(const struct match_fidelity *m, uint64_t told_bytes);
 /* Of a copy that deviates as those do that are known; false when too few are known. */
-bool match_sizes_learnt(const struct match_fidelity *m, uint64_t sent_bytes,
-                       struct match_range *range_r);
+bool match_sizes_learnt(const struct match_fidelity *m, uint64_t sent_bytes, struct match_range *range_r);
 
 #endif

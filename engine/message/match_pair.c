@@ -170,8 +170,7 @@ void matcher_expect_unread(struct matcher *matcher, uint32_t uid, int64_t second
     struct match_rows *rows = rows_of(matcher);
 
     /* Most are of a date that no candidate has. */
-    if (seconds != INT64_MIN &&
-        !bsearch(&seconds, rows->seconds, matcher->count, sizeof *rows->seconds, by_seconds))
+    if (seconds != INT64_MIN && !bsearch(&seconds, rows->seconds, matcher->count, sizeof *rows->seconds, by_seconds))
         return;
     if (rows->unread_count == rows->unread_room) {
         rows->unread_room = rows->unread_room ? rows->unread_room * 2 : 64;
@@ -270,7 +269,7 @@ static void plan(struct matcher *matcher, size_t first, size_t count, const stru
     for (size_t i = first; i < first + count; i++)
         if (matcher->all[i].uid) {
             copies[copy_count] = (struct match_copy){ matcher->all[i].seconds, matcher->all[i].size,
-                                                     matcher->all[i].uid >= matcher->ours_from };
+                                                      matcher->all[i].uid >= matcher->ours_from };
             places[copy_count++] = (uint32_t)i;
         }
     for (uint32_t i = group->first; i != NONE; i = rows->all[i].next)
@@ -326,10 +325,8 @@ static bool has_some_its_size(const struct matcher *matcher, const struct expect
     const struct match_rows *rows = matcher->rows;
     unsigned looked = 0;
 
-    for (uint32_t i = rows->groups[e->group].first; i != NONE && looked < LOOK_AT_MOST;
-         i = rows->all[i].next, looked++)
-        if (rows->all[i].message.seconds == e->message.seconds &&
-            has_its_size(matcher, &rows->all[i], from, dated))
+    for (uint32_t i = rows->groups[e->group].first; i != NONE && looked < LOOK_AT_MOST; i = rows->all[i].next, looked++)
+        if (rows->all[i].message.seconds == e->message.seconds && has_its_size(matcher, &rows->all[i], from, dated))
             return true;
     return false;
 }
@@ -419,8 +416,7 @@ static bool is_premature(const struct matcher *matcher, const struct expected *e
         dated = count;
     }
     for (size_t i = from; i < from + dated; i++)
-        if (matcher->all[i].uid && matcher->all[i].size >= range.least &&
-            matcher->all[i].size <= range.most)
+        if (matcher->all[i].uid && matcher->all[i].size >= range.least && matcher->all[i].size <= range.most)
             return true;
     return false;
 }
@@ -455,7 +451,8 @@ static void forget_plans(struct matcher *matcher, const struct match_fidelity *f
 {
     struct match_rows *rows = matcher->rows;
     struct match_range unused;
-    bool exact = rules->sizes_exact, learnt = match_sizes_learnt(fidelity, 0, &unused), open = match_dates_open(fidelity);
+    bool exact = rules->sizes_exact, learnt = match_sizes_learnt(fidelity, 0, &unused),
+         open = match_dates_open(fidelity);
 
     if (exact == rows->exact && learnt == rows->learnt && rules->dates_kept == rows->dates_kept &&
         open == rows->dates_open)
@@ -473,13 +470,11 @@ static void decide(struct match_rules *rules, const struct match_row *row, bool 
 {
     rules->dates_kept = match_dates_kept(rules->fidelity, last);
     rules->dates_open = row->key[0] != 'E' && match_dates_open(rules->fidelity);
-    rules->sizes_exact = match_sizes_exact(rules->fidelity, last) ||
-                         (row->key[0] == 'E' && !rules->fidelity->rewrites);
+    rules->sizes_exact = match_sizes_exact(rules->fidelity, last) || (row->key[0] == 'E' && !rules->fidelity->rewrites);
 }
 
-enum match_verdict matcher_pair(struct matcher *matcher, const struct match_row *row,
-                             struct match_fidelity *fidelity, const struct match_unread *unread,
-                             uint32_t *uid_r)
+enum match_verdict matcher_pair(struct matcher *matcher, const struct match_row *row, struct match_fidelity *fidelity,
+                                const struct match_unread *unread, uint32_t *uid_r)
 {
     struct match_rules rules = { .fidelity = fidelity, .named = row->key[0] == 'M' };
     struct match_rows *rows;

@@ -22,7 +22,7 @@ struct matcher {
     bool sorted;
     struct quota_part *memory;
     struct quota_hold held;
-    size_t *by_uid; /* positions in UID order, made for matcher_at; goes with any reordering */
+    size_t *by_uid;          /* positions in UID order, made for matcher_at; goes with any reordering */
     struct match_rows *rows; /* what is to be paired with them; match_pair's */
 };
 

@@ -26,8 +26,7 @@ bool nights_next(struct slice *value, struct night *night)
             count++;
         if (count < 6 || line.size || numbers[0] > INT64_MAX)
             continue;
-        *night = (struct night){ (int64_t)numbers[0], numbers[1], numbers[2],
-                                 numbers[3],          numbers[4], numbers[5] };
+        *night = (struct night){ (int64_t)numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5] };
         return true;
     }
     return false;
@@ -52,10 +51,9 @@ char *nights_add(struct slice value, const struct night *night)
         else if (!nights_next(&rest, &one))
             break;
         if (i >= skip)
-            used += (size_t)snprintf(
-                text + used, LINE_BYTES,
-                "%" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
-                one.started_ms, one.found, one.flags, one.moved, one.deleted, one.left);
+            used += (size_t)snprintf(text + used, LINE_BYTES,
+                                     "%" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+                                     one.started_ms, one.found, one.flags, one.moved, one.deleted, one.left);
     }
     return text;
 }

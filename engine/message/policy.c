@@ -1,8 +1,7 @@
 #include "engine/message/policy.h"
 
 /* The message's own limit in bytes: the user's when given, else the policy's. */
-static uint64_t policy_message_bytes_max(const struct settings *settings,
-                                  const struct settings_user *user)
+static uint64_t policy_message_bytes_max(const struct settings *settings, const struct settings_user *user)
 {
     return user->max_message_bytes ? user->max_message_bytes : settings->policy.max_message_bytes;
 }
@@ -12,8 +11,7 @@ enum skip_reason policy_judge(const struct settings *settings, const struct sett
 {
     const struct settings_policy *p = &settings->policy;
 
-    if (message->date_known &&
-        (message->date_seconds < p->since_s || message->date_seconds >= p->before_s))
+    if (message->date_known && (message->date_seconds < p->since_s || message->date_seconds >= p->before_s))
         return SKIP_OUTSIDE_DATES;
     if (message->listed_bytes > policy_message_bytes_max(settings, user))
         return SKIP_LARGER_THAN_LIMIT;

@@ -90,8 +90,7 @@ static void put_folded(void *context, struct slice text)
 {
     struct repair *r = context;
 
-    while (r->line_max && r->column + text.size > r->line_max &&
-           slice_find(text, '\n') == SIZE_MAX) {
+    while (r->line_max && r->column + text.size > r->line_max && slice_find(text, '\n') == SIZE_MAX) {
         size_t room = r->column < r->line_max ? r->line_max - r->column : 0, cut = room;
 
         while (cut > 0 && !is_blank(text.data[cut]))
@@ -188,8 +187,7 @@ static bool field_begins(struct repair *r, struct slice *text)
 
 static bool is_boundary(struct slice line)
 {
-    return line.size > 2 && line.size <= 200 && slice_starts(line, SLICE("--")) &&
-           !slice_equal(line, SLICE("-- "));
+    return line.size > 2 && line.size <= 200 && slice_starts(line, SLICE("--")) && !slice_equal(line, SLICE("-- "));
 }
 
 /* Keeps account of parts, as far as that tells how a text is encoded. */
@@ -246,8 +244,7 @@ static bool is_part_field(const struct repair *r)
 {
     return r->part == PART_FIELDS &&
            (r->open ? r->any_field
-                    : (is_blank(r->line[0]) && r->any_field) ||
-                          repair_field_name(slice_of(r->line, r->used)).size > 0);
+                    : (is_blank(r->line[0]) && r->any_field) || repair_field_name(slice_of(r->line, r->used)).size > 0);
 }
 
 static void break_line(struct repair *r)
@@ -302,8 +299,7 @@ static void line_byte(struct repair *r, char c)
     if (r->used == LINE_ROOM)
         line_flush(r, false);
     r->line[r->used++] = c;
-    if (r->line_max && r->part != PART_HEADER &&
-        r->used + (r->open && is_part_field(r) ? r->column : 0) > r->line_max)
+    if (r->line_max && r->part != PART_HEADER && r->used + (r->open && is_part_field(r) ? r->column : 0) > r->line_max)
         break_line(r);
 }
 
@@ -350,8 +346,7 @@ static void byte(struct repair *r, char c)
 
 bool repair_is_done(const struct repair *r)
 {
-    return r->part != PART_HEADER && !(r->repairs & BODY_REPAIRS) && r->used == 0 &&
-           r->returns == 0 && !r->open;
+    return r->part != PART_HEADER && !(r->repairs & BODY_REPAIRS) && r->used == 0 && r->returns == 0 && !r->open;
 }
 
 void repair_add(struct repair *r, struct slice bytes)

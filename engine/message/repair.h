@@ -63,8 +63,8 @@ struct repair_envelope {
 };
 
 /* The next thing to leave out of what goes with the message, likewise: these and one more. When: REPAIR_NAMED is for
- * what the server's words name, and keywords that not every server takes; REPAIR_ANYTHING for when nothing else helps, though
- * a date that every server can hold stays unless it is named: without it the message would be new, and so do
+ * what the server's words name, and keywords that not every server takes; REPAIR_ANYTHING for when nothing else helps,
+ * though a date that every server can hold stays unless it is named: without it the message would be new, and so do
  * system flags; REPAIR_LAST for a message that is refused again while others are taken: they too. 0: nothing. */
 enum repair_when { REPAIR_NAMED, REPAIR_ANYTHING, REPAIR_LAST };
 unsigned repair_envelope_next(unsigned repairs, const struct repair_envelope *envelope, struct slice text,

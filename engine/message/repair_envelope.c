@@ -35,11 +35,11 @@ unsigned repair_envelope_next(unsigned repairs, const struct repair_envelope *en
                      (envelope->flags & MARKS ? REPAIR_FLAGS : 0u) |
                      (envelope->flags & IMAP_FLAG_SEEN ? REPAIR_SEEN : 0u) | (envelope->dated ? REPAIR_DATE : 0u);
     unsigned exactly = named_exactly(text);
-    unsigned named = exactly | (says(text, "keyword") ? REPAIR_ODD_KEYWORDS | REPAIR_KEYWORDS : 0u) |
-                     (says(text, "flag") ? REPAIR_ODD_KEYWORDS | REPAIR_KEYWORDS | REPAIR_DELETED | REPAIR_FLAGS |
-                                               REPAIR_SEEN
-                                         : 0u) |
-                     (says(text, "date") && !says(text, "updat") && !says(text, "validat") ? REPAIR_DATE : 0u);
+    unsigned named =
+        exactly | (says(text, "keyword") ? REPAIR_ODD_KEYWORDS | REPAIR_KEYWORDS : 0u) |
+        (says(text, "flag") ? REPAIR_ODD_KEYWORDS | REPAIR_KEYWORDS | REPAIR_DELETED | REPAIR_FLAGS | REPAIR_SEEN
+                            : 0u) |
+        (says(text, "date") && !says(text, "updat") && !says(text, "validat") ? REPAIR_DATE : 0u);
 
     if (envelope->date_seconds >= 0 && envelope->date_seconds <= INT32_MAX && !(named & REPAIR_DATE))
         there &= ~(unsigned)REPAIR_DATE;
@@ -55,7 +55,9 @@ unsigned repair_envelope_next(unsigned repairs, const struct repair_envelope *en
         there &= exactly;
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
         if (there & order[i])
-            /* Where nobody names a flag, all of them are one step: a try each would be two more of every bad message. */
-            return repairs | order[i] | (order[i] == REPAIR_FLAGS && !(named & REPAIR_FLAGS) ? there & REPAIR_SEEN : 0u);
+            /* Where nobody names a flag, all of them are one step: a try each would be two more of every bad message.
+             */
+            return repairs | order[i] |
+                   (order[i] == REPAIR_FLAGS && !(named & REPAIR_FLAGS) ? there & REPAIR_SEEN : 0u);
     return 0;
 }

@@ -29,10 +29,8 @@ static bool is_one_of(struct slice name, const char *const *names, size_t count)
 
 #define IS_ONE_OF(name, names) is_one_of(name, names, sizeof names / sizeof *names)
 
-static const char *const address_fields[] = { "From",         "To",        "Cc",
-                                              "Bcc",          "Sender",    "Reply-To",
-                                              "Resent-From",  "Resent-To", "Resent-Cc",
-                                              "Resent-Sender" };
+static const char *const address_fields[] = { "From",     "To",          "Cc",        "Bcc",       "Sender",
+                                              "Reply-To", "Resent-From", "Resent-To", "Resent-Cc", "Resent-Sender" };
 static const char *const token_fields[] = {
     "Message-ID",  "References",   "In-Reply-To",    "Date",        "Received",
     "Return-Path", "MIME-Version", "Delivered-To",   "Resent-Date", "Resent-Message-ID",
@@ -51,8 +49,8 @@ static const char *const asking_fields[] = {
 bool repair_field_known(struct slice name)
 {
     return IS_ONE_OF(name, address_fields) || IS_ONE_OF(name, token_fields) ||
-           slice_equal_nocase(name, SLICE("Subject")) ||
-           slice_starts_nocase(name, SLICE("Content-")) || slice_starts_nocase(name, SLICE("X-"));
+           slice_equal_nocase(name, SLICE("Subject")) || slice_starts_nocase(name, SLICE("Content-")) ||
+           slice_starts_nocase(name, SLICE("X-"));
 }
 
 bool repair_field_asks(struct slice name)
@@ -82,8 +80,8 @@ static size_t utf8_length(struct slice text)
     for (size_t i = 1; i < n; i++)
         if ((s[i] & 0xC0) != 0x80)
             return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) ||
-        (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) ||
+        (s[0] == 0xF4 && s[1] > 0x8F))
         return 0;
     return n;
 }
@@ -296,8 +294,8 @@ static void say_parameters(const struct header_put *to, struct slice text)
     }
 }
 
-void repair_header_bytes(enum repair_place place, struct slice text,
-                         void (*put)(void *context, struct slice bytes), void *context)
+void repair_header_bytes(enum repair_place place, struct slice text, void (*put)(void *context, struct slice bytes),
+                         void *context)
 {
     struct header_put to = { put, context };
 

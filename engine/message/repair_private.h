@@ -24,7 +24,7 @@ enum repair_place repair_place_of(struct slice name);
 
 /* Gives text to put (of the caller's context) with every byte over 0x7f replaced. Encoded words
  * that follow each other are folded onto lines of their own. */
-void repair_header_bytes(enum repair_place place, struct slice text,
-                         void (*put)(void *context, struct slice bytes), void *context);
+void repair_header_bytes(enum repair_place place, struct slice text, void (*put)(void *context, struct slice bytes),
+                         void *context);
 
 #endif

@@ -153,8 +153,7 @@ unsigned repair_next(unsigned repairs, const struct repair_found *found, struct 
     unsigned useful = (found->bare_ends ? REPAIR_LINE_ENDS : 0u) | (found->nul ? REPAIR_NUL : 0u) |
                       (found->longest_line > REPAIR_LINE_BYTES ? REPAIR_LONG_LINES : 0u) |
                       (found->header_bytes ? REPAIR_HEADER_BYTES : 0u) |
-                      (found->header_lines ? REPAIR_HEADER_LINES : 0u) |
-                      (found->header_end ? REPAIR_HEADER_END : 0u) |
+                      (found->header_lines ? REPAIR_HEADER_LINES : 0u) | (found->header_end ? REPAIR_HEADER_END : 0u) |
                       (found->longest_line > REPAIR_SHORT_LINE_BYTES ? REPAIR_SHORT_LINES : 0u);
     unsigned named;
 

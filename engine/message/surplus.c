@@ -187,8 +187,8 @@ static bool may_be_twice(const struct known *k)
     return (k->ours || k->unanswered) && (k->target_uid || k->there);
 }
 
-/* Where a target gives dates of its own, or nobody knows yet, the very size is enough for a message that was sent without
- * an answer, or its name and a size that a copy of it may have. */
+/* Where a target gives dates of its own, or nobody knows yet, the very size is enough for a message that was sent
+ * without an answer, or its name and a size that a copy of it may have. */
 static bool is_of(const struct known *k, const struct match_row *seen, const struct match_fidelity *fidelity)
 {
     struct match_range range = match_sizes_of(fidelity, k->row.bytes);
@@ -200,7 +200,8 @@ static bool is_of(const struct known *k, const struct match_row *seen, const str
            (own_dates && by_name);
 }
 
-static struct known *owner_by_key(struct surplus *s, const struct match_row *seen, const struct match_fidelity *fidelity)
+static struct known *owner_by_key(struct surplus *s, const struct match_row *seen,
+                                  const struct match_fidelity *fidelity)
 {
     size_t low = 0, high = s->known_count;
     struct known *best = NULL;
@@ -246,7 +247,8 @@ static void find_nameless(struct surplus *s, const struct match_fidelity *fideli
 }
 
 /* A server that makes its own of a mail may have given it a Message-ID where it had none. */
-static struct known *owner_by_date(struct surplus *s, const struct match_row *seen, const struct match_fidelity *fidelity)
+static struct known *owner_by_date(struct surplus *s, const struct match_row *seen,
+                                   const struct match_fidelity *fidelity)
 {
     size_t low = 0, high = s->nameless_count;
 
@@ -359,7 +361,8 @@ void surplus_judge(struct surplus *s)
         struct match_row wanted = { .uid = copy->kept_uid }, *kept = NULL;
 
         if (copy->kept_uid) {
-            kept = s->kept_seen_count ? bsearch(&wanted, s->kept_seen, s->kept_seen_count, sizeof *kept, by_seen) : NULL;
+            kept =
+                s->kept_seen_count ? bsearch(&wanted, s->kept_seen, s->kept_seen_count, sizeof *kept, by_seen) : NULL;
             if (!kept || !is_there(k, kept)) {
                 k->used--;
                 continue;

@@ -19,8 +19,8 @@ enum surplus_kind {
 
 struct surplus_copy {
     struct match_row seen; /* as the target shows it */
-    uint32_t message;     /* the row's UID, at the source */
-    uint32_t kept_uid;    /* the row's copy; 0: there by its header, nobody told its UID */
+    uint32_t message;      /* the row's UID, at the source */
+    uint32_t kept_uid;     /* the row's copy; 0: there by its header, nobody told its UID */
     enum surplus_kind kind;
     bool alike; /* the target shows the same key, size and date for both */
 };
@@ -29,7 +29,8 @@ struct surplus;
 /* floor: no copy of interest has a lower UID, 1 or more. uids_lie: what APPENDUID told here is not true. */
 struct surplus *surplus_create(uint32_t floor, bool uids_lie);
 void surplus_destroy(struct surplus **surplus);
-/* Before the first row: what was sent is not known of all rows, so those that are PRESENT may have second copies too. */
+/* Before the first row: what was sent is not known of all rows, so those that are PRESENT may have second copies too.
+ */
 void surplus_sends_unknown(struct surplus *surplus);
 /* Each row that is UPLOADED or PRESENT. */
 void surplus_know(struct surplus *surplus, const struct message_record *m);
@@ -46,8 +47,8 @@ void surplus_see_kept(struct surplus *surplus, const struct match_row *seen);
 void surplus_judge(struct surplus *surplus);
 /* By ascending UIDs. */
 const struct surplus_copy *surplus_copies(const struct surplus *surplus, size_t *count_r);
-/* It came after the copy that is the message's: so it was stored late. Of another it is not known whether it was, or was
- * there when it was looked for and not recognised. */
+/* It came after the copy that is the message's: so it was stored late. Of another it is not known whether it was, or
+ * was there when it was looked for and not recognised. */
 bool surplus_came_late(const struct surplus_copy *copy);
 /* What such copies are of: "... messages that ". late: surplus_came_late of all of them. */
 const char *surplus_words(bool late);

@@ -18,7 +18,8 @@ void uid_window_begin(struct uid_window *w, uint32_t from, uint32_t uidnext, uin
     uint64_t spread = messages && uidnext ? uidnext / messages : 1;
 
     spread = (spread ? spread : 1) * UID_WINDOW_ROWS;
-    *w = (struct uid_window){ .from = from, .uidnext = uidnext,
+    *w = (struct uid_window){ .from = from,
+                              .uidnext = uidnext,
                               .width = spread > WIDTH_MAX ? WIDTH_MAX : (uint32_t)spread };
     place(w);
 }

@@ -7,8 +7,9 @@
 
 const char *verify_what_name(enum verify_what what)
 {
-    static const char *const names[VERIFY_WHAT_COUNT] = { "missing", "doubled", "flags", "date",
-                                                          "content", "not judged" };
+    static const char *const names[VERIFY_WHAT_COUNT] = {
+        "missing", "doubled", "flags", "date", "content", "not judged"
+    };
 
     return names[what];
 }
@@ -20,8 +21,8 @@ const char *verify_grade_name(enum verify_grade grade)
     return names[grade];
 }
 
-enum verify_grade verify_grade_of(uint64_t required, uint64_t missing, uint64_t doubled,
-                                  uint64_t content, uint64_t other)
+enum verify_grade verify_grade_of(uint64_t required, uint64_t missing, uint64_t doubled, uint64_t content,
+                                  uint64_t other)
 {
     uint64_t bad = missing + doubled + content;
 
@@ -73,7 +74,7 @@ uint64_t verify_keywords(struct slice keywords)
  * a look at each: of a hundred thousand messages that are alike the last costs no more than the first. */
 struct order {
     const struct verify_entry *entries;
-    uint32_t *at; /* indices, sorted */
+    uint32_t *at;        /* indices, sorted */
     uint32_t *up, *down; /* of what is paired: where the next free one may be, upwards; and downwards, as one more
                             than its place */
     uint32_t count;
@@ -108,8 +109,8 @@ static int compare(const void *a, const void *b, void *context)
     return by ? by : (x->uid > y->uid) - (x->uid < y->uid);
 }
 
-static void order_init(struct order *o, const struct verify_entry *entries, uint32_t count,
-                       bool by_date_key, bool dated)
+static void order_init(struct order *o, const struct verify_entry *entries, uint32_t count, bool by_date_key,
+                       bool dated)
 {
     *o = (struct order){ .entries = entries, .count = count, .by_date_key = by_date_key, .dated = dated };
     o->at = mem_zero(count + 1, sizeof *o->at);
@@ -188,8 +189,8 @@ static bool is_alike(const struct order *o, const struct verify_entry *t, const 
     return memcmp(key_of(o, t), key_of(o, e), MATCH_KEY_BYTES) == 0 && (!o->dated || t->seconds == e->seconds);
 }
 
-/* The free partner nearest in size, VERIFY_UNPAIRED without one. Of two that are as near the smaller, of those of one size
- * the first by date and UID. */
+/* The free partner nearest in size, VERIFY_UNPAIRED without one. Of two that are as near the smaller, of those of one
+ * size the first by date and UID. */
 static uint32_t partner(struct order *o, const struct verify_entry *e, const struct rule *rule)
 {
     const uint8_t *key = key_of(o, e);
@@ -221,8 +222,8 @@ static uint32_t partner(struct order *o, const struct verify_entry *e, const str
     return o->at[below];
 }
 
-static void pass(struct verify_entry *sources, uint32_t count, struct verify_entry *targets,
-                 struct order *o, const struct rule *rule)
+static void pass(struct verify_entry *sources, uint32_t count, struct verify_entry *targets, struct order *o,
+                 const struct rule *rule)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t found;

@@ -13,9 +13,9 @@
 struct verify_entry {
     uint8_t key[MATCH_KEY_BYTES];      /* match_key of its header */
     uint8_t date_key[MATCH_KEY_BYTES]; /* match_key as if it had no Message-ID */
-    int64_t seconds;                  /* INTERNALDATE, INT64_MIN: not known */
-    uint64_t size;                    /* source: exact when the journal knows it; else as listed */
-    uint64_t keywords;                /* verify_keywords of it */
+    int64_t seconds;                   /* INTERNALDATE, INT64_MIN: not known */
+    uint64_t size;                     /* source: exact when the journal knows it; else as listed */
+    uint64_t keywords;                 /* verify_keywords of it */
     uint32_t uid;
     uint32_t pair; /* index on the other side or VERIFY_UNPAIRED; written here */
     uint8_t flags; /* IMAP_FLAG_ bits */
@@ -24,8 +24,8 @@ struct verify_entry {
 
 enum verify_want {
     VERIFY_REQUIRED, /* should be on the target */
-    VERIFY_OPTIONAL /* may be there (skipped by policy, or deleted at the source since): it explains
-                       a message of the target, but is not missed */
+    VERIFY_OPTIONAL  /* may be there (skipped by policy, or deleted at the source since): it explains
+                        a message of the target, but is not missed */
 };
 
 enum verify_what {
@@ -50,15 +50,14 @@ uint64_t verify_keywords(struct slice keywords);
  * its own of a mail (Exchange): sizes say nothing, a Message-ID may be new. */
 void verify_match(struct verify_entry *sources, uint32_t source_count, struct verify_entry *targets,
                   uint32_t target_count, bool rewrites,
-                  void (*tell)(void *context, enum verify_what what, uint32_t index),
-                  void *context);
+                  void (*tell)(void *context, enum verify_what what, uint32_t index), void *context);
 
 enum verify_grade { VERIFY_PERFECT, VERIFY_GOOD, VERIFY_INVESTIGATE, VERIFY_POOR, VERIFY_NOT_JUDGED };
 /* Microsoft's words: Perfect: no difference. Good: only flags and dates differ. Investigate: mail
  * is missing, doubled or changed, up to a hundredth of it. Poor: more than that. Never given here: not
  * judged, of whom nothing was compared. */
-enum verify_grade verify_grade_of(uint64_t required, uint64_t missing, uint64_t doubled,
-                                  uint64_t content, uint64_t other);
+enum verify_grade verify_grade_of(uint64_t required, uint64_t missing, uint64_t doubled, uint64_t content,
+                                  uint64_t other);
 const char *verify_grade_name(enum verify_grade grade);
 
 #endif

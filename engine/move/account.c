@@ -1,5 +1,7 @@
 #include "engine/move/account_private.h"
 
+#include "engine/failure/advice.h"
+#include "engine/message/follow_identity.h"
 #include "engine/move/allowance.h"
 #include "engine/move/batch.h"
 #include "engine/move/follow.h"
@@ -10,8 +12,6 @@
 #include "engine/move/pull.h"
 #include "engine/move/push.h"
 #include "engine/move/push_late.h"
-#include "engine/failure/advice.h"
-#include "engine/message/follow_identity.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 
@@ -21,8 +21,7 @@
 /* No second connection in the first moments, when a small mailbox is done before the login is. */
 #define EXTRA_LINK_AFTER_MS 400
 /* Sessions are closed before their token ends: five minutes, or less for one that is short. */
-#define DRAIN_BEFORE_MS(worker)                                                                    \
-    ((worker)->token_life_ms / 6 < 300000 ? (worker)->token_life_ms / 6 : 300000)
+#define DRAIN_BEFORE_MS(worker) ((worker)->token_life_ms / 6 < 300000 ? (worker)->token_life_ms / 6 : 300000)
 
 static void step(void *context);
 
@@ -64,8 +63,7 @@ void account_fail(struct account *account, const char *type, bool rest)
 }
 /* ---- patience ------------------------------------------------------------------------------ */
 
-void account_hold(struct account *account, enum side side, uint32_t wait_ms,
-                  enum stall_cause cause)
+void account_hold(struct account *account, enum side side, uint32_t wait_ms, enum stall_cause cause)
 {
     uint64_t until = loop_now_ms(account->reactor->loop) + wait_ms;
 
@@ -75,8 +73,8 @@ void account_hold(struct account *account, enum side side, uint32_t wait_ms,
     account->sides[side].hold_cause = cause;
 }
 
-void account_throttled(struct account *account, enum side side, unsigned messages,
-                       const struct err *err, uint32_t wait_ms)
+void account_throttled(struct account *account, enum side side, unsigned messages, const struct err *err,
+                       uint32_t wait_ms)
 {
     account_hold(account, side, wait_ms, STALL_NONE);
     account_tell_throttled(account, side, err);
@@ -212,16 +210,15 @@ static void saved(void *context, struct store_op *op, const struct err *err)
 
 /* Exchange's limits: what is over them fails the user; the rest of the mailbox is moved all the same.
  * What is told: how many there are, of what, and which key allows how many. */
-static void exceeds(struct account *account, const char *type, uint64_t count, const char *what,
-                    const char *key, uint64_t limit)
+static void exceeds(struct account *account, const char *type, uint64_t count, const char *what, const char *key,
+                    uint64_t limit)
 {
     struct err err;
 
     if (count <= limit || account->failed)
         return;
-    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
-            "%llu message%s %s; %s is %llu", (unsigned long long)count, count == 1 ? "" : "s", what,
-            key, (unsigned long long)limit);
+    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0, "%llu message%s %s; %s is %llu",
+            (unsigned long long)count, count == 1 ? "" : "s", what, key, (unsigned long long)limit);
     err_doing(&err, "the account of this user");
     account_failure(account, FAILURE_LOCAL, TROUBLE_LIST, type, &err, NULL, 0);
     account_fail(account, type, true);
@@ -254,11 +251,10 @@ static void save(struct account *account)
     if (!account->stopping && !account_only_looks(account)) {
         if (account_uses(account, SIDE_SOURCE) && account->sides[SIDE_SOURCE].listed)
             pull_tell_emptied(account);
-        exceeds(account, "TooManyLargeItems", account->large_items,
-                "larger than max-message-size left behind", "large-item-limit",
-                policy->large_item_limit);
-        exceeds(account, "TooManyBadItems", account->total.failed, "unreadable or refused",
-                "bad-item-limit", policy->bad_item_limit);
+        exceeds(account, "TooManyLargeItems", account->large_items, "larger than max-message-size left behind",
+                "large-item-limit", policy->large_item_limit);
+        exceeds(account, "TooManyBadItems", account->total.failed, "unreadable or refused", "bad-item-limit",
+                policy->bad_item_limit);
     }
     if (account->failed && (account->stopping || !account_only_looks(account))) {
         account->record.state = USER_FAILED;
@@ -269,12 +265,11 @@ static void save(struct account *account)
         account->record.state = USER_QUEUED; /* nothing was fetched yet, and nobody looked */
     } else if (!reactor_uses(account->reactor, SIDE_TARGET)) {
         /* A look at the source takes nothing from who is Synced and has nothing new. */
-        account->record.state =
-            !user_state_is_synced(account->before.state) || pending ? USER_QUEUED
-            : account->doubts.count                                 ? USER_SYNCED_WITH_DOUBTS
-                                                                    : account->before.state;
+        account->record.state = !user_state_is_synced(account->before.state) || pending ? USER_QUEUED
+                                : account->doubts.count                                 ? USER_SYNCED_WITH_DOUBTS
+                                                                                        : account->before.state;
     } else {
-        account->record.state = account->doubts.count  ? USER_SYNCED_WITH_DOUBTS
+        account->record.state = account->doubts.count   ? USER_SYNCED_WITH_DOUBTS
                                 : account->record.syncs ? USER_INCREMENTAL_SYNCED
                                                         : USER_SYNCED;
         account->record.syncs++;
@@ -316,8 +311,7 @@ static bool finished(struct account *account)
         return false;
     if (account_uses(account, SIDE_SOURCE) && !account->sides[SIDE_SOURCE].listed)
         return false;
-    if (account_uses(account, SIDE_TARGET) && !account_target_rests(account) &&
-        !push_finished(account))
+    if (account_uses(account, SIDE_TARGET) && !account_target_rests(account) && !push_finished(account))
         return false;
     return !account_uses(account, SIDE_SOURCE) || pull_finished(account);
 }
@@ -346,8 +340,7 @@ static void maybe_finish(struct account *account)
         }
         break;
     case ACCOUNT_PROVING:
-        if (account->told == 0 &&
-            (account->stopping ? account->proving == 0 : account_is_proven(account))) {
+        if (account->told == 0 && (account->stopping ? account->proving == 0 : account_is_proven(account))) {
             if (account->resumes && !account->stopping)
                 resume(account);
             else
@@ -407,8 +400,7 @@ void account_tick(struct account *account, uint64_t now)
         for (struct worker *w = account->sides[side].workers; w; w = w->next)
             if (w->link && w->token_ends_ms && now + DRAIN_BEFORE_MS(w) >= w->token_ends_ms)
                 w->draining = true;
-    if (account->phase == ACCOUNT_WORKING && !account->stopping &&
-        now - account->begun_ms > EXTRA_LINK_AFTER_MS)
+    if (account->phase == ACCOUNT_WORKING && !account->stopping && now - account->begun_ms > EXTRA_LINK_AFTER_MS)
         for (unsigned side = 0; side < SIDE_COUNT; side++)
             if (account_uses(account, side))
                 account_maybe_more_links(account, side);
@@ -432,12 +424,10 @@ struct folder *account_add_folder(struct account *account, const struct folder_r
 {
     struct folder *folder = folder_create(account, record);
 
-    account->folders =
-        mem_resize(account->folders, account->folder_count + 1u, sizeof *account->folders);
+    account->folders = mem_resize(account->folders, account->folder_count + 1u, sizeof *account->folders);
     if (record->folder > account->folder_highest)
         account->folder_highest = record->folder;
-    (void)names_index_add(&account->folders_by_raw, slice_cstr(folder->source_raw),
-                          account->folder_count);
+    (void)names_index_add(&account->folders_by_raw, slice_cstr(folder->source_raw), account->folder_count);
     account->folders[account->folder_count++] = folder;
     tally_add(&account->total, &record->tally);
     count(&account->reactor->counters.folders, 1);
@@ -466,9 +456,8 @@ static bool keep_lasting(void *context, const struct problem_record *problem)
 {
     struct lasting *l = context;
 
-    static const char *const types[] = { "FolderRenamed", "ReservedName", "FolderNameClash",
-                                         "MayBeIncomplete", "KeywordsDropped", "FlagsNotKept",
-                                         "LateCopyRemoved" };
+    static const char *const types[] = { "FolderRenamed",   "ReservedName", "FolderNameClash", "MayBeIncomplete",
+                                         "KeywordsDropped", "FlagsNotKept", "LateCopyRemoved" };
     bool lasts = !problem->doubt && advice_is_doubt(problem);
 
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
@@ -491,9 +480,9 @@ static void clear_remarks(struct account *account)
 
     if (!reader_problems(reactor->reader, account->id, keep_lasting, &l, &err))
         reactor_abort_run(reactor, &err);
-    reactor_submit_unwaited(reactor, store_op_new(account_only_looks(account) ? STORE_OP_CLEAR_PROBLEMS
-                                                                  : STORE_OP_CLEAR_REMARKS,
-                                      account->id, 0));
+    reactor_submit_unwaited(
+        reactor,
+        store_op_new(account_only_looks(account) ? STORE_OP_CLEAR_PROBLEMS : STORE_OP_CLEAR_REMARKS, account->id, 0));
     for (size_t i = 0; i < l.count; i++)
         account_problem(account, l.all[i].folder, l.all[i].type, l.all[i].text, l.all[i].remedy);
     free(l.all);
@@ -515,8 +504,7 @@ void account_start(struct reactor *reactor, unsigned index, uint32_t id)
         reactor->accounts->previous = account;
     reactor->accounts = account;
     listing_prepare(account);
-    if (!reader_user(reactor->reader, id, load_user, account, &err) ||
-        !account_doubts_begin(account, &err) ||
+    if (!reader_user(reactor->reader, id, load_user, account, &err) || !account_doubts_begin(account, &err) ||
         !reader_folders(reactor->reader, id, load_folder, account, &err) || !follow_begin(account, &err)) {
         reactor_abort_run(reactor, &err);
         account_stop(account);

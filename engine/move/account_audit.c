@@ -2,10 +2,10 @@
  * journal knows to be there and is not goes back to be fetched and sent again, unless the person who runs the
  * retry takes it as it is. Where others put mail into it, so that its count proves nothing: by the UIDs that were
  * told, and what no UID proves by its header. */
-#include "engine/move/account_private.h"
-#include "engine/move/headers.h"
 #include "engine/message/follow_known.h"
 #include "engine/message/verify_match.h"
+#include "engine/move/account_private.h"
+#include "engine/move/headers.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 
@@ -26,15 +26,17 @@ struct audit {
     uint32_t *least_uids;              /* likewise: what its UID is, or is not below */
     uint32_t there_count, there_room, count, room;
     struct follow_known *follows; /* while ours are read */
-    uint32_t from_uid;   /* of the target's UIDs only these, and of ours those that have such a UID; 1: all */
-    bool searches;       /* the UIDs alone are asked for */
-    struct uids { uint32_t first, last; } *ranges;
+    uint32_t from_uid;            /* of the target's UIDs only these, and of ours those that have such a UID; 1: all */
+    bool searches;                /* the UIDs alone are asked for */
+    struct uids {
+        uint32_t first, last;
+    } * ranges;
     uint32_t range_count, range_room;
     struct store_end *missing;
-    uint64_t from[MESSAGE_STATE_COUNT]; /* of those, by state */
+    uint64_t from[MESSAGE_STATE_COUNT];        /* of those, by state */
     uint32_t missing_count, surplus, unproved; /* unproved: those of the missing that a proof must find */
-    uint32_t missing_from; /* the lowest UID that one of them had on the target, 1: not known */
-    struct quota_hold held; /* by all of these lists */
+    uint32_t missing_from;                     /* the lowest UID that one of them had on the target, 1: not known */
+    struct quota_hold held;                    /* by all of these lists */
 };
 
 /* What the lists take from here on; while a server told them, its command counted its own. */

@@ -25,8 +25,7 @@ static void know(struct account *account, const struct problem_record *problem)
     struct account_doubt *d = find(account, problem->folder, problem->type);
 
     if (!d) {
-        account->doubts.all = mem_resize(account->doubts.all, account->doubts.count + 1u,
-                                         sizeof *account->doubts.all);
+        account->doubts.all = mem_resize(account->doubts.all, account->doubts.count + 1u, sizeof *account->doubts.all);
         d = &account->doubts.all[account->doubts.count++];
         *d = (struct account_doubt){ .folder = problem->folder };
         snprintf(d->type, sizeof d->type, "%s", problem->type);
@@ -68,8 +67,8 @@ void account_doubt_put(struct account *account, const struct problem_record *dou
     submit(account, &record);
 }
 
-void account_doubt(struct account *account, const struct folder *folder, const char *type,
-                   uint64_t count, const char *format, ...)
+void account_doubt(struct account *account, const struct folder *folder, const char *type, uint64_t count,
+                   const char *format, ...)
 {
     struct problem_record record = { .folder = folder ? folder->record.folder : 0, .count = count };
     char text[1024];
@@ -98,8 +97,7 @@ void account_doubt_clear(struct account *account, const struct folder *folder, c
     submit(account, &record);
 }
 
-bool account_doubts(const struct account *account, const struct folder *folder, const char *type,
-                    uint64_t *count_r)
+bool account_doubts(const struct account *account, const struct folder *folder, const char *type, uint64_t *count_r)
 {
     const struct account_doubt *d = find(account, folder ? folder->record.folder : 0, type);
 

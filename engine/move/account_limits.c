@@ -6,12 +6,10 @@
 
 #include <stdlib.h>
 
-static const char *name_of(const struct account *account, enum side side,
-                           char name[LIMITS_NAME_BYTES])
+static const char *name_of(const struct account *account, enum side side, char name[LIMITS_NAME_BYTES])
 {
     return limits_name(side == SIDE_SOURCE ? LIMITS_USER_SOURCE : LIMITS_USER_TARGET,
-                       limits_server_of(settings_endpoint(account->reactor->settings, side)), account->id,
-                       name);
+                       limits_server_of(settings_endpoint(account->reactor->settings, side)), account->id, name);
 }
 
 static void take(struct account *account, enum side side)
@@ -29,8 +27,7 @@ static void take(struct account *account, enum side side)
         limits_user_decode(value, &kept)) {
         left_ms = kept.hold_ms - wall_ms;
         if (left_ms > 0)
-            account_hold(account, side,
-                         (uint32_t)(left_ms < LIMITS_HOLD_MS ? left_ms : LIMITS_HOLD_MS), STALL_NONE);
+            account_hold(account, side, (uint32_t)(left_ms < LIMITS_HOLD_MS ? left_ms : LIMITS_HOLD_MS), STALL_NONE);
         if (kept.connections && wall_ms - kept.connections_ms <= LIMITS_OLD_MS) {
             s->links_max = kept.connections;
             s->links_max_until_ms = now + LOGIN_LIMIT_KEPT_MS;
@@ -59,6 +56,6 @@ void account_limits_keep(struct account *account, enum side side)
     };
     char name[LIMITS_NAME_BYTES], line[LIMITS_LINE_BYTES];
 
-    reactor_submit_unwaited(account->reactor, store_op_meta_text(name_of(account, side, name),
-                                                     limits_user_encode(&keep, line)));
+    reactor_submit_unwaited(account->reactor,
+                            store_op_meta_text(name_of(account, side, name), limits_user_encode(&keep, line)));
 }

@@ -37,8 +37,7 @@ bool account_wants_links(const struct account *account, enum side side)
 {
     if (account->stopping)
         return false;
-    return account->phase == ACCOUNT_WORKING ||
-           (account->phase == ACCOUNT_PROVING && side == SIDE_TARGET);
+    return account->phase == ACCOUNT_WORKING || (account->phase == ACCOUNT_PROVING && side == SIDE_TARGET);
 }
 
 /* A user of whom all was proved and whose source holds nothing new needs no login on the target: on a night
@@ -208,8 +207,7 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
         login_refused(w, err, trouble_type(doing, failure_side_of(w->side), err));
     drained = w->draining || says(err, "AccessTokenExpired");
     /* Ended with its token, or because of it (revoked): the next login has another. */
-    if (w->token && err->class != ERR_CLASS_CANCELED &&
-        (drained || says(err, "Session invalidated")))
+    if (w->token && err->class != ERR_CLASS_CANCELED && (drained || says(err, "Session invalidated")))
         tokens_forget(reactor->tokens, w->side, account->user);
     login_over(w);
     give_back(w);
@@ -227,24 +225,22 @@ static void link_closed(void *context, const struct err *err, bool ready_before)
     if (!account_wants_links(account, w->side) || err->class == ERR_CLASS_CANCELED)
         return;
     /* A login that is refused, or a door that is shut while others are inside, is no sign of a server in trouble. */
-    if (w->side == SIDE_TARGET && !turned_away &&
-        (doing != TROUBLE_LOGIN || err->origin == ERR_ORIGIN_BYE))
+    if (w->side == SIDE_TARGET && !turned_away && (doing != TROUBLE_LOGIN || err->origin == ERR_ORIGIN_BYE))
         governor_dropped(account, 0);
     if (ready_before) {
         count_losses(w);
         account->record.reconnects++;
         count(&reactor->counters.reconnects, 1);
     }
-    trouble_judge(doing, failure_side_of(w->side), err,
-                  doing == TROUBLE_CONNECT ? w->attempts : side->failures, limit,
+    trouble_judge(doing, failure_side_of(w->side), err, doing == TROUBLE_CONNECT ? w->attempts : side->failures, limit,
                   account->id + w->attempts, &verdict);
     /* A server that was there comes back, most often: it gets all the patience there is. */
     if (doing == TROUBLE_CONNECT && reactor->presence[w->side].came && verdict.action == TROUBLE_STOP_ACCOUNT &&
         err->class != ERR_CLASS_PERMANENT && w->attempts + 1 < limit)
         verdict.action = TROUBLE_RETRY;
     /* One outage takes all connections at once and counts once. */
-    if ((err->class != ERR_CLASS_THROTTLED || err->scope == ERR_SCOPE_SESSION) &&
-        verdict.action != TROUBLE_FEWER && side->ready_count == 0 && side->failures++ == 0)
+    if ((err->class != ERR_CLASS_THROTTLED || err->scope == ERR_SCOPE_SESSION) && verdict.action != TROUBLE_FEWER &&
+        side->ready_count == 0 && side->failures++ == 0)
         side->failing_ms = loop_now_ms(reactor->loop);
     if (verdict.action == TROUBLE_FEWER) {
         account_failure(account, failure_side_of(w->side), doing, verdict.type, err, NULL, 0);
@@ -293,8 +289,7 @@ void account_worker_open(struct worker *w)
     w->opened_ns = now_ns();
     if (account->sides[w->side].links++ == 0)
         account->reactor->linked[w->side]++;
-    snprintf(label, sizeof label, "%s user=%s", side_name(w->side),
-             account->user->email_address);
+    snprintf(label, sizeof label, "%s user=%s", side_name(w->side), account->user->email_address);
     login_describe(w, &config);
     config.label = label;
     w->link = link_open(account->reactor->loop, &config, &link_events, w);

@@ -102,25 +102,25 @@ void account_target_opened(struct folder *f)
     f->emptied |= s->messages == 0 && (is_news || !user_state_is_synced(f->account->before.state));
     if (is_news)
         account_doubt(f->account, f, "TargetHoldsLess", all - s->messages,
-                      "%s held %u messages when it was opened; %llu had been moved there", f->target_name,
-                      s->messages, (unsigned long long)all);
+                      "%s held %u messages when it was opened; %llu had been moved there", f->target_name, s->messages,
+                      (unsigned long long)all);
 }
 
 static void examine(struct proof *proof)
 {
     proof->by_examine = true;
     proof->told = false;
-    session_select(link_session(proof->link), proof->folder->record.target_raw, true,
-                   proof_selected, proof_ended, proof);
+    session_select(link_session(proof->link), proof->folder->record.target_raw, true, proof_selected, proof_ended,
+                   proof);
 }
 
 /* A server may answer STATUS from what it remembers: after a killed run, Dovecot did so with one
  * message less than it held (1 run in 60). Others refuse STATUS or tell no number. EXAMINE looks. */
 static bool looks_again(struct proof *proof, const struct err *err)
 {
-    bool doubtful = err ? err->class != ERR_CLASS_THROTTLED &&
-                              (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD)
-                        : !proof->told || proof->status.messages < expected(proof->folder);
+    bool doubtful =
+        err ? err->class != ERR_CLASS_THROTTLED && (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD)
+            : !proof->told || proof->status.messages < expected(proof->folder);
 
     if (!doubtful || proof->by_examine || !link_stands(proof))
         return false;
@@ -151,8 +151,7 @@ bool account_proof_refused(struct folder *f, const struct err *cause)
     char line[512];
 
     trouble_judge(TROUBLE_SELECT, FAILURE_TARGET, &err, f->proof_tries++,
-                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id,
-                  &verdict);
+                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id, &verdict);
     switch (verdict.action) {
     case TROUBLE_HOLD:
     case TROUBLE_FEWER:
@@ -186,8 +185,7 @@ static bool is_another(const struct folder *f, const struct imap_status *status)
            ((status->has & IMAP_STATUS_UIDNEXT) && status->uidnext <= f->seen_before);
 }
 
-static void differs(struct account *account, struct folder *f, uint32_t messages, uint64_t least,
-                    const char *other)
+static void differs(struct account *account, struct folder *f, uint32_t messages, uint64_t least, const char *other)
 {
     struct err err;
 
@@ -198,8 +196,7 @@ static void differs(struct account *account, struct folder *f, uint32_t messages
                 (unsigned long long)least, other, messages);
     else
         err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
-                "the target counts %u messages, %llu were there or answered OK", messages,
-                (unsigned long long)least);
+                "the target counts %u messages, %llu were there or answered OK", messages, (unsigned long long)least);
     fails(account, f, "TargetCountDiffers", &err);
 }
 
@@ -324,8 +321,8 @@ static void proof_ended(void *context, const struct err *err)
 
 bool account_is_proven(struct account *account)
 {
-    return account->proving == 0 && !account->unproven && !account->unaudited && account->late_at >= account->late_end &&
-           follow_target_rests(account) && follow_remove_rests(account);
+    return account->proving == 0 && !account->unproven && !account->unaudited &&
+           account->late_at >= account->late_end && follow_target_rests(account) && follow_remove_rests(account);
 }
 
 /* The next folder in which second copies are looked for, or NULL. */
@@ -385,8 +382,8 @@ void account_prove_go(struct account *account)
             continue;
         }
         session_status(link_session(w->link), f->record.target_raw,
-                       IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY, proof_told,
-                       proof_ended, proof);
+                       IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY, proof_told, proof_ended,
+                       proof);
     }
 }
 
@@ -450,8 +447,8 @@ static void reckoned(void *context, struct store_op *op, const struct err *cause
 
         r.lost = 0;
         if (f->tally.skipped && !f->excluded)
-            ok = reader_messages(reader, f->user, f->folder, 1u << MESSAGE_SKIPPED, 0, false, 0,
-                                 skipped_counted, &r, &err);
+            ok = reader_messages(reader, f->user, f->folder, 1u << MESSAGE_SKIPPED, 0, false, 0, skipped_counted, &r,
+                                 &err);
         folder->lost = r.lost;
         account_tell_lost(folder);
     }
@@ -474,9 +471,8 @@ static bool must_be_counted(const struct folder *f, bool other)
     if (other)
         return moved(f) > 0;
     /* A folder that this retry finds empty, or gone, is what it is for. */
-    return f->record.tally.uploaded > 0 &&
-           (!f->record.target_counted || f->account->before.syncs == 0 ||
-            (f->emptied && f->account->reactor->settings->mode == SETTINGS_MODE_RETRY));
+    return f->record.tally.uploaded > 0 && (!f->record.target_counted || f->account->before.syncs == 0 ||
+                                            (f->emptied && f->account->reactor->settings->mode == SETTINGS_MODE_RETRY));
 }
 
 /* It was said to hold less: is that still so? A retry looks by rules of its own. */
@@ -505,13 +501,12 @@ void account_prove(struct account *account)
         struct folder *f = account->folders[i];
 
         f->only_doubted = !must_be_counted(f, other);
-        if ((!f->only_doubted || is_doubted(f)) && f->target_raw && !f->record.excluded &&
-            f->push != PUSH_REFUSED && !account->target_dead)
+        if ((!f->only_doubted || is_doubted(f)) && f->target_raw && !f->record.excluded && f->push != PUSH_REFUSED &&
+            !account->target_dead)
             want(f);
     }
     account->late_at = 0;
-    account->late_end =
-        account_uses(account, SIDE_TARGET) && !account->target_dead ? account->folder_count : 0;
+    account->late_end = account_uses(account, SIDE_TARGET) && !account->target_dead ? account->folder_count : 0;
     (void)next_late(account);
     account->told++;
     reactor_submit(account->reactor, store_op_new(STORE_OP_FLUSH, 0, 0), reckoned, account);

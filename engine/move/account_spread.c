@@ -37,8 +37,8 @@ static struct spread_line line_of(const struct account *account, enum side side)
 {
     struct spread_line line = account->reactor->lines[side];
 
-    if (line.answer_us == 0 && settings_endpoint(account->reactor->settings, side)->preset ==
-                                   SETTINGS_PRESET_EXCHANGE_ONLINE)
+    if (line.answer_us == 0 &&
+        settings_endpoint(account->reactor->settings, side)->preset == SETTINGS_PRESET_EXCHANGE_ONLINE)
         line.answer_us = EXCHANGE_APPEND_US;
     return line;
 }
@@ -49,8 +49,7 @@ static bool stands(const struct account *account, enum side side_index)
     const struct account_side *side = &account->sides[side_index];
 
     return !account_held(account, side_index) &&
-           (side->ready_count > 0 ||
-            (side->worker_count > 0 && !side->worked && side->workers->attempts == 0));
+           (side->ready_count > 0 || (side->worker_count > 0 && !side->worked && side->workers->attempts == 0));
 }
 
 static void look(struct account *account, enum side side_index)
@@ -67,15 +66,13 @@ static void look(struct account *account, enum side side_index)
     side->left = fetches ? pull_left(account, &folders) : 0;
     if (side_index == SIDE_TARGET)
         side->left += account->total.spooled;
-    side->left_unknown =
-        fetches && !account->sides[SIDE_SOURCE].listed && stands(account, SIDE_SOURCE);
+    side->left_unknown = fetches && !account->sides[SIDE_SOURCE].listed && stands(account, SIDE_SOURCE);
     if (side->left > 0 || side->left_unknown)
         side->at_work = side->links ? side->links : 1;
 }
 
 /* Those of other mailboxes. What this one told before is among what the reactors told. */
-static void look_at_others(const struct account *account, enum side side_index,
-                           struct spread_others *others_r)
+static void look_at_others(const struct account *account, enum side side_index, struct spread_others *others_r)
 {
     const struct account_side *side = &account->sides[side_index];
 
@@ -143,9 +140,8 @@ static bool open_another(struct account *account, enum side side, struct worker 
     account_worker_open(w);
     if (!w->link)
         return false;
-    log_line(LOG_INFO, "connections.another", "user=%s side=%s now=%u why=%s",
-             account->user->email_address, side_name(side),
-             account->sides[side].links, spread_name(why));
+    log_line(LOG_INFO, "connections.another", "user=%s side=%s now=%u why=%s", account->user->email_address,
+             side_name(side), account->sides[side].links, spread_name(why));
     return true;
 }
 
@@ -171,8 +167,7 @@ void account_maybe_more_links(struct account *account, enum side side_index)
         else if (!w->link || !link_is_ready(w->link) || (!w->busy && w->inflight == 0))
             return; /* one is on its way, or free already */
     }
-    if (side_index == SIDE_SOURCE ? pull_has_room(account, side->links)
-                                  : push_has_room(account, side->links))
+    if (side_index == SIDE_SOURCE ? pull_has_room(account, side->links) : push_has_room(account, side->links))
         (void)open_another(account, side_index, idle, SPREAD_NOT);
 }
 
@@ -182,8 +177,7 @@ static bool waits_for_first(const struct account *account, enum side side_index)
 {
     const struct account_side *side = &account->sides[side_index];
 
-    if (side->links > 0 || !account_wants_links(account, side_index) ||
-        account_held(account, side_index))
+    if (side->links > 0 || !account_wants_links(account, side_index) || account_held(account, side_index))
         return false;
     for (const struct worker *w = side->workers; w; w = w->next)
         if (w->waits == STALL_CONNECTION_LIMIT && !loop_timer_is_set(&w->again))
@@ -227,8 +221,8 @@ static void give_one_back(struct reactor *reactor, enum side side)
     w = least_busy(most, side);
     w->leaves = w->draining = true;
     most->sides[side].gave_back_ms = now_of(most);
-    log_line(LOG_INFO, "connections.back", "user=%s side=%s now=%u", most->user->email_address,
-             side_name(side), most->sides[side].links - 1);
+    log_line(LOG_INFO, "connections.back", "user=%s side=%s now=%u", most->user->email_address, side_name(side),
+             most->sides[side].links - 1);
     worker_idle(w); /* it ends its connection as soon as nothing is in flight there */
 }
 

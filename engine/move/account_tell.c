@@ -1,8 +1,8 @@
 #include "engine/move/account_private.h"
 
+#include "engine/failure/advice.h"
 #include "engine/move/batch.h"
 #include "engine/move/pull.h"
-#include "engine/failure/advice.h"
 #include "engine/move/sample.h"
 #include "io/base/log.h"
 #include "io/base/now.h"
@@ -29,17 +29,15 @@ static void said(const struct err *err, char *out, size_t cap)
 {
     char text[sizeof err->resp_code + sizeof err->server_text + 4];
 
-    snprintf(text, sizeof text, "%s%s%s%s", err->resp_code[0] ? "[" : "", err->resp_code,
-             err->resp_code[0] ? "] " : "", err->server_text);
+    snprintf(text, sizeof text, "%s%s%s%s", err->resp_code[0] ? "[" : "", err->resp_code, err->resp_code[0] ? "] " : "",
+             err->server_text);
     err_printable(out, cap, text, strlen(text));
 }
 
-void account_failure(struct account *account, enum failure_side side, enum trouble_doing doing,
-                     const char *type, const struct err *err, const struct folder *folder,
-                     uint32_t uid)
+void account_failure(struct account *account, enum failure_side side, enum trouble_doing doing, const char *type,
+                     const struct err *err, const struct folder *folder, uint32_t uid)
 {
-    struct store_op *op =
-        store_op_new(STORE_OP_FAILURE, account->id, folder ? folder->record.folder : 0);
+    struct store_op *op = store_op_new(STORE_OP_FAILURE, account->id, folder ? folder->record.folder : 0);
     struct failure_record *r = &op->failure;
     char line[512];
     enum log_level level = err->class == ERR_CLASS_THROTTLED ? LOG_INFO : LOG_WARN;
@@ -83,8 +81,7 @@ void account_tell_throttled(struct account *account, enum side side, const struc
     account_failure(account, failure_side_of(side), TROUBLE_APPEND, NULL, first, NULL, 0);
 }
 
-void account_problem(struct account *account, uint32_t folder, const char *type, const char *text,
-                     const char *remedy)
+void account_problem(struct account *account, uint32_t folder, const char *type, const char *text, const char *remedy)
 {
     struct problem_record record = { .folder = folder };
     struct store_op *op;
@@ -163,8 +160,7 @@ static uint64_t held_until(const struct account *account)
 
 void account_live(struct account *account, uint64_t now, struct sample_live *live_r)
 {
-    uint64_t bytes = account_uses(account, SIDE_TARGET) ? account->uploaded_bytes
-                                                        : account->fetched_bytes;
+    uint64_t bytes = account_uses(account, SIDE_TARGET) ? account->uploaded_bytes : account->fetched_bytes;
     uint64_t until = held_until(account);
 
     if (account->rate_ms && now > account->rate_ms)

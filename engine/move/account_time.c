@@ -26,8 +26,8 @@ static enum stall_cause hindrance(const struct worker *w)
 
 static bool is_occupied(const struct account *account, const struct worker *w)
 {
-    return w->link && (w->inflight || w->busy || !link_is_ready(w->link) ||
-                       (account->proving && w->side == SIDE_TARGET));
+    return w->link &&
+           (w->inflight || w->busy || !link_is_ready(w->link) || (account->proving && w->side == SIDE_TARGET));
 }
 
 uint64_t account_silent_ms(const struct account *account, enum side side)
@@ -66,11 +66,9 @@ static enum stall_cause why_it_rests(struct account *account, enum side side)
 static bool has_something_to_do(struct account *account, enum side side)
 {
     if (side == SIDE_SOURCE)
-        return account->phase == ACCOUNT_WORKING &&
-               (!account->sides[side].listed || !pull_finished(account));
-    return account->phase == ACCOUNT_PROVING
-               ? !account_is_proven(account)
-               : !account->sides[side].listed || !push_finished(account);
+        return account->phase == ACCOUNT_WORKING && (!account->sides[side].listed || !pull_finished(account));
+    return account->phase == ACCOUNT_PROVING ? !account_is_proven(account)
+                                             : !account->sides[side].listed || !push_finished(account);
 }
 
 static struct activity look_at(struct account *account, enum side side)
@@ -109,8 +107,7 @@ static struct activity look_at(struct account *account, enum side side)
     return a;
 }
 
-static enum time_kind kind_now(struct account *account, enum side *side_r,
-                               enum stall_cause *cause_r)
+static enum time_kind kind_now(struct account *account, enum side *side_r, enum stall_cause *cause_r)
 {
     struct activity source = look_at(account, SIDE_SOURCE);
     struct activity target = look_at(account, SIDE_TARGET);

@@ -60,12 +60,11 @@ bool allowance_allows(struct account *account, enum side side, uint64_t bytes)
     batch_day_over(account->reactor->batch);
     err_set(&err, ERR_CLASS_THROTTLED, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_CONFIG, 0,
             "bytes-per-day: %" PRIu64 " of %" PRIu64 " bytes %s in the last 24 hours; a run goes on "
-            "from %s", daily_used(d, now_wall_ms()), d->budget_bytes,
-            side == SIDE_SOURCE ? "fetched" : "uploaded",
+            "from %s",
+            daily_used(d, now_wall_ms()), d->budget_bytes, side == SIDE_SOURCE ? "fetched" : "uploaded",
             now_rfc3339(again, until, sizeof until));
-    account_failure(account, failure_side_of(side),
-                    side == SIDE_SOURCE ? TROUBLE_FETCH : TROUBLE_APPEND, "DailyLimit", &err, NULL,
-                    0);
+    account_failure(account, failure_side_of(side), side == SIDE_SOURCE ? TROUBLE_FETCH : TROUBLE_APPEND, "DailyLimit",
+                    &err, NULL, 0);
     account_poke(account);
     return false;
 }

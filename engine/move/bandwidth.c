@@ -2,10 +2,10 @@
 
 #include <time.h>
 
-#define LOOK_MS   1000u
-#define AHEAD_NS  100000000u /* what may be moved before its time */
-#define PIECE_MIN 4096u
-#define PIECE_MAX 65536u
+#define LOOK_MS         1000u
+#define AHEAD_NS        100000000u /* what may be moved before its time */
+#define PIECE_MIN       4096u
+#define PIECE_MAX       65536u
 #define PIECES_A_SECOND 32u
 
 static uint64_t limit_at(const struct settings_bandwidths *limits, unsigned minute)
@@ -66,8 +66,8 @@ size_t bandwidth_piece(struct bandwidth *b, uint64_t now_ms)
 {
     uint64_t rate = b ? bandwidth_now(b, now_ms) : 0;
 
-    return rate == 0                              ? SIZE_MAX
-           : rate / PIECES_A_SECOND < PIECE_MIN   ? PIECE_MIN
-           : rate / PIECES_A_SECOND > PIECE_MAX   ? PIECE_MAX
-                                                  : (size_t)(rate / PIECES_A_SECOND);
+    return rate == 0                            ? SIZE_MAX
+           : rate / PIECES_A_SECOND < PIECE_MIN ? PIECE_MIN
+           : rate / PIECES_A_SECOND > PIECE_MAX ? PIECE_MAX
+                                                : (size_t)(rate / PIECES_A_SECOND);
 }

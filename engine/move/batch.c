@@ -1,11 +1,11 @@
 #include "engine/move/batch_private.h"
 
+#include "engine/failure/trouble.h"
 #include "engine/move/account.h"
 #include "engine/move/bandwidth.h"
-#include "engine/move/login_guard.h"
 #include "engine/move/governor.h"
+#include "engine/move/login_guard.h"
 #include "engine/move/tokens.h"
-#include "engine/failure/trouble.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -21,7 +21,8 @@
 /* Signal handlers know no batch: there is one a process. */
 static _Atomic(const char *) stop_reason;
 
-const char batch_stop_window[] = "window", batch_stop_spool_full[] = "spool full", batch_stop_paused[] = "users are paused";
+const char batch_stop_window[] = "window", batch_stop_spool_full[] = "spool full",
+           batch_stop_paused[] = "users are paused";
 
 void batch_stop(const char *reason)
 {
@@ -114,8 +115,8 @@ void batch_user_ended(struct batch *batch, enum user_state state, const char *fa
     }
 }
 
-void batch_user_looked_at(struct batch *batch, unsigned index, enum batch_look_end end,
-                          const char *type, const struct err *err)
+void batch_user_looked_at(struct batch *batch, unsigned index, enum batch_look_end end, const char *type,
+                          const struct err *err)
 {
     struct batch_look *look = &batch->config->looks[index];
 
@@ -251,8 +252,7 @@ static void check_clock(struct batch *batch)
         return;
     if (settings->time_limit_s && now_ms() - batch->started_ms >= settings->time_limit_s * 1000ull)
         batch_stop("time limit");
-    if (localtime_r(&now, &tm) &&
-        !settings_window_open(&settings->window, (unsigned)(tm.tm_hour * 60 + tm.tm_min)))
+    if (localtime_r(&now, &tm) && !settings_window_open(&settings->window, (unsigned)(tm.tm_hour * 60 + tm.tm_min)))
         batch_stop(batch_stop_window);
 }
 
@@ -370,8 +370,7 @@ static bool was(const struct batch *batch, const char *state)
 {
     struct slice before = SLICE("");
     struct err err;
-    bool is = spool_meta_get(batch->spool, "batch.state", &before, &err) &&
-              slice_equal(before, slice_cstr(state));
+    bool is = spool_meta_get(batch->spool, "batch.state", &before, &err) && slice_equal(before, slice_cstr(state));
 
     free((char *)before.data);
     return is;
@@ -471,11 +470,11 @@ static unsigned share(unsigned total, unsigned parts, unsigned index)
 static void limit_links(struct batch *batch, struct reactor *reactor, enum side side)
 {
     const struct settings_endpoint *endpoint = settings_endpoint(batch->settings, side);
-    uint32_t most = limits_connections(&batch->learnt[side], limits_server_of(endpoint),
-                                       endpoint->connections, now_wall_ms());
+    uint32_t most =
+        limits_connections(&batch->learnt[side], limits_server_of(endpoint), endpoint->connections, now_wall_ms());
 
     reactor_limit_links(reactor, side, share(endpoint->connections, batch->loops, reactor->index),
-                    share(most, batch->loops, reactor->index));
+                        share(most, batch->loops, reactor->index));
 }
 
 static void init_reactors(struct batch *batch)
@@ -535,8 +534,8 @@ bool batch_run(const struct batch_config *config, struct batch_result *result_r,
         batch->writer = writer_create(config->spool);
         batch_take_learnt(batch);
         init_reactors(batch);
-        batch->login_guard = login_guard_create((const bool[]){ settings_admin_logs_in(&settings->source),
-                                                    settings_admin_logs_in(&settings->target) });
+        batch->login_guard = login_guard_create(
+            (const bool[]){ settings_admin_logs_in(&settings->source), settings_admin_logs_in(&settings->target) });
         atomic_store(&batch->reactors_running, batch->loops);
         stream_resolver_start();
         ok = batch_users_open(batch, err_r) && governor_take(batch->governor, batch->taken, err_r);

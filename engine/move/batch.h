@@ -10,32 +10,33 @@
 struct batch;
 
 enum batch_end {
-    BATCH_SYNCED,       /* every user Synced, every folder balances: exit 0 */
-    BATCH_STOPPED,      /* early and clean: exit 2 */
+    BATCH_SYNCED,        /* every user Synced, every folder balances: exit 0 */
+    BATCH_STOPPED,       /* early and clean: exit 2 */
     BATCH_WITH_FAILURES, /* finished, at least one user Failed: exit 3 */
-    BATCH_WITH_DOUBTS,  /* finished, nobody Failed, at least one user is SyncedWithDoubts: exit 4 */
-    BATCH_UNREACHABLE,  /* no user got through to a server: exit 69 */
-    BATCH_REFUSED,      /* every user's login was refused: exit 77 */
-    BATCH_DISK          /* disk or spool error: exit 74 */
+    BATCH_WITH_DOUBTS,   /* finished, nobody Failed, at least one user is SyncedWithDoubts: exit 4 */
+    BATCH_UNREACHABLE,   /* no user got through to a server: exit 69 */
+    BATCH_REFUSED,       /* every user's login was refused: exit 77 */
+    BATCH_DISK           /* disk or spool error: exit 74 */
 };
 
 /* What one run did, as far as it is durable. */
 struct batch_did {
-    uint64_t found;    /* messages not known before */
+    uint64_t found; /* messages not known before */
     uint64_t fetched, uploaded;
-    uint64_t present;  /* found on the target */
+    uint64_t present; /* found on the target */
     uint64_t bytes_fetched, bytes_uploaded;
     uint64_t elapsed_ms;
 };
 
 struct batch_result {
     enum batch_end end;
-    struct err err;      /* BATCH_DISK, BATCH_UNREACHABLE, BATCH_REFUSED: what and where */
-    const char *stop_reason; /* BATCH_STOPPED: "SIGTERM", "time limit", batch_stop_window ...; or why a
-                                server is left alone */
+    struct err err;                   /* BATCH_DISK, BATCH_UNREACHABLE, BATCH_REFUSED: what and where */
+    const char *stop_reason;          /* BATCH_STOPPED: "SIGTERM", "time limit", batch_stop_window ...; or why a
+                                         server is left alone */
     unsigned synced, failed, stopped; /* users; synced: also those of whom no more was asked */
-    unsigned doubted;   /* of synced: with doubts */
-    unsigned paused, dropped; /* users whom a person set aside; the paused ones are among the stopped, the dropped nowhere */
+    unsigned doubted;                 /* of synced: with doubts */
+    unsigned paused,
+        dropped;        /* users whom a person set aside; the paused ones are among the stopped, the dropped nowhere */
     unsigned half_done; /* of synced: one side alone was asked of them; after an upload: nothing of theirs was
                            fetched yet */
     struct batch_did did;
@@ -44,13 +45,13 @@ struct batch_result {
 /* A user that is being worked on, for the display. */
 struct batch_show {
     char address[64], folder[64];
-    uint64_t found, done; /* messages */
-    const char *doing;      /* a constant */
-    uint64_t held_ms;       /* left of a back-off, 0: none */
+    uint64_t found, done;           /* messages */
+    const char *doing;              /* a constant */
+    uint64_t held_ms;               /* left of a back-off, 0: none */
     uint64_t silent_ms[SIDE_COUNT]; /* for how long an answer was awaited without a byte of one, on the connection that
                                        heard something last; 0: nothing is due */
 };
-#define BATCH_SHOW_MAX 16 /* of one reactor */
+#define BATCH_SHOW_MAX      16 /* of one reactor */
 #define BATCH_VIEW_SHOW_MAX 64
 
 /* Users that are Failed, by what they failed by. */
@@ -78,7 +79,7 @@ struct batch_view {
     struct pace_view pace;
     uint64_t elapsed_ms;
     uint64_t silent_ms[SIDE_COUNT]; /* as of batch_show, of all users: above 0 when none of them gets an answer */
-    const char *stopping; /* why the run is about to end early, a constant; or NULL */
+    const char *stopping;           /* why the run is about to end early, a constant; or NULL */
     struct batch_failures failures[BATCH_FAILURES_MAX]; /* of this run */
     unsigned failure_count;
     struct batch_show show[BATCH_VIEW_SHOW_MAX];
@@ -112,8 +113,7 @@ struct batch_config {
 
 /* Runs to the end. Errors: PERMANENT/RUN when it could not even start (TLS files, threads, spool);
  * otherwise *result_r tells. */
-bool batch_run(const struct batch_config *config, struct batch_result *result_r,
-               struct err *err_r) ERR_CHECK;
+bool batch_run(const struct batch_config *config, struct batch_result *result_r, struct err *err_r) ERR_CHECK;
 /* Any thread and signal-safe; reason is a constant. Stops cleanly within ten seconds. */
 void batch_stop(const char *reason);
 /* Reasons that callers tell apart: these very constants. */
@@ -136,8 +136,8 @@ unsigned batch_users_a_loop(const struct batch *batch);
 void batch_user_ended(struct batch *batch, enum user_state state, const char *failure);
 /* A plan has looked at the user at settings->users[index]; err may be NULL with type "". Any thread,
  * once a user. */
-void batch_user_looked_at(struct batch *batch, unsigned index, enum batch_look_end end,
-                          const char *type, const struct err *err);
+void batch_user_looked_at(struct batch *batch, unsigned index, enum batch_look_end end, const char *type,
+                          const struct err *err);
 void batch_reactor_ended(struct batch *batch);
 /* What all reactors told of this side's mailboxes at work at their last ticks. Any thread. */
 struct spread_others;

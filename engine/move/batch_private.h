@@ -6,8 +6,8 @@
 
 #include "engine/move/batch.h"
 #include "engine/move/limits.h"
-#include "engine/move/visit.h"
 #include "engine/move/sample.h"
+#include "engine/move/visit.h"
 #include "io/team.h"
 #include "store/wishes.h"
 
@@ -16,10 +16,10 @@
 /* Who is worked on next (batch_users). Arrays are parallel to settings->users. */
 struct batch_queue {
     pthread_mutex_t lock;
-    unsigned *order;       /* of indexes: who is first */
+    unsigned *order; /* of indexes: who is first */
     bool *begun;
-    _Atomic int *wishes;   /* enum wish */
-    unsigned next;         /* of order: all before have begun or are set aside */
+    _Atomic int *wishes; /* enum wish */
+    unsigned next;       /* of order: all before have begun or are set aside */
     _Atomic unsigned waiting;
     struct wishes_stamp stamp;
     uint64_t looked_ms;
@@ -48,7 +48,7 @@ struct batch {
     uint64_t started_ms;
     int64_t slurm_end_s;
     uint64_t sampled_ms;
-    uint64_t bandwidth; /* as last told */
+    uint64_t bandwidth;   /* as last told */
     struct tally earlier; /* what earlier runs reached */
     uint64_t live_ms;
     struct limits learnt[SIDE_COUNT]; /* as last told; before that, as found */

@@ -151,8 +151,7 @@ static void tell_live(struct batch *batch)
             if (!sample_live_add(&out, &batch->lives[i][k]))
                 break;
     pthread_mutex_unlock(&batch->show_lock);
-    writer_submit(batch->writer, store_op_meta(SAMPLE_LIVE_NAME, slice_dup(buf_slice(&out)),
-                                               buf_slice(&out).size));
+    writer_submit(batch->writer, store_op_meta(SAMPLE_LIVE_NAME, slice_dup(buf_slice(&out)), buf_slice(&out).size));
     buf_deinit(&out);
 }
 
@@ -192,8 +191,7 @@ static void tell_learnt(struct batch *batch)
             l->cuts = pace.tenant_events;
             l->gate_ms = pace.gate_ms > now ? l->told_ms + (int64_t)(pace.gate_ms - now) : 0;
         }
-        batch_put(batch, side == SIDE_SOURCE ? LIMITS_SOURCE : LIMITS_TARGET,
-                  limits_encode(l, line));
+        batch_put(batch, side == SIDE_SOURCE ? LIMITS_SOURCE : LIMITS_TARGET, limits_encode(l, line));
     }
 }
 
@@ -224,10 +222,8 @@ void batch_take_learnt(struct batch *batch)
         struct slice value;
         struct err err;
 
-        if (spool_meta_get(batch->spool, side == SIDE_SOURCE ? LIMITS_SOURCE : LIMITS_TARGET,
-                           &value, &err) &&
-            limits_decode(value, &found) &&
-            slice_equal_nocase(slice_cstr(found.server), slice_cstr(server)))
+        if (spool_meta_get(batch->spool, side == SIDE_SOURCE ? LIMITS_SOURCE : LIMITS_TARGET, &value, &err) &&
+            limits_decode(value, &found) && slice_equal_nocase(slice_cstr(found.server), slice_cstr(server)))
             *l = found;
         snprintf(l->server, sizeof l->server, "%s", server);
         free((char *)value.data);
@@ -315,7 +311,8 @@ void batch_put_servers(struct batch *batch)
 void batch_take_servers(struct batch *batch)
 {
     for (enum side side = SIDE_SOURCE; side < SIDE_COUNT; side++) {
-        char *other = reactor_uses(&batch->reactors[0], side) ? batch_known_server(batch->spool, batch->settings, side) : NULL;
+        char *other =
+            reactor_uses(&batch->reactors[0], side) ? batch_known_server(batch->spool, batch->settings, side) : NULL;
 
         if (!other && reactor_uses(&batch->reactors[0], side))
             put_server(batch, side);

@@ -1,5 +1,5 @@
-/* Which user is worked on next: in the order of user-order, but for those whom a person has paused or dropped (store/wishes),
- * also while the run goes on. */
+/* Which user is worked on next: in the order of user-order, but for those whom a person has paused or dropped
+ * (store/wishes), also while the run goes on. */
 #include "engine/move/batch_private.h"
 
 #include "engine/settings/turns.h"

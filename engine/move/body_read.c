@@ -68,8 +68,7 @@ static bool is_message(struct body_read *r)
 {
     char subject[200];
 
-    if (r->got <= sizeof r->first &&
-        placeholder_is(slice_of(r->first, (size_t)r->got), subject, sizeof subject)) {
+    if (r->got <= sizeof r->first && placeholder_is(slice_of(r->first, (size_t)r->got), subject, sizeof subject)) {
         err_set(&r->why, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
                 "the server sends a placeholder: it cannot give the message \"%s\"", subject);
         return false;
@@ -118,9 +117,8 @@ static void ask_part(struct body_read *r)
     char set[16];
 
     snprintf(set, sizeof set, "%" PRIu32, r->ask.uid);
-    source_bodies(r->source, slice_cstr(set), assembles(r) ? assembly_form(&r->parts) : r->form,
-                         r->parts.part_from, r->form == SESSION_BODY_PARTIAL ? ASSEMBLY_PART_BYTES : 0,
-                         &body_events, part_ended, r);
+    source_bodies(r->source, slice_cstr(set), assembles(r) ? assembly_form(&r->parts) : r->form, r->parts.part_from,
+                  r->form == SESSION_BODY_PARTIAL ? ASSEMBLY_PART_BYTES : 0, &body_events, part_ended, r);
 }
 
 static void next_try(struct body_read *r)
@@ -140,8 +138,8 @@ static void part_ended(void *context, const struct err *err)
 {
     struct body_read *r = context;
 
-    if (err && (source_is_over(r->source) || err->class == ERR_CLASS_THROTTLED ||
-                err->class == ERR_CLASS_CANCELED || err->class == ERR_CLASS_UNCERTAIN)) {
+    if (err && (source_is_over(r->source) || err->class == ERR_CLASS_THROTTLED || err->class == ERR_CLASS_CANCELED ||
+                err->class == ERR_CLASS_UNCERTAIN)) {
         over(r, err);
         return;
     }
@@ -164,8 +162,8 @@ static void part_ended(void *context, const struct err *err)
     next_try(r);
 }
 
-void body_read_start(struct source *source, const struct body_read_ask *ask,
-                     const struct body_read_events *events, void *context)
+void body_read_start(struct source *source, const struct body_read_ask *ask, const struct body_read_events *events,
+                     void *context)
 {
     struct body_read *r = mem_zero(1, sizeof *r);
 

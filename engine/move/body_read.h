@@ -24,7 +24,7 @@ struct body_read_ask {
 };
 
 /* events and context are borrowed until ended, which is called exactly once, maybe at once. */
-void body_read_start(struct source *source, const struct body_read_ask *ask,
-                     const struct body_read_events *events, void *context);
+void body_read_start(struct source *source, const struct body_read_ask *ask, const struct body_read_events *events,
+                     void *context);
 
 #endif

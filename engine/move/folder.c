@@ -19,8 +19,8 @@ static struct slice kept(char **text, const char *value)
     return slice_cstr(*text);
 }
 
-void folder_set_names(struct folder *folder, const char *source_raw, const char *source_name,
-                      const char *target_raw, const char *target_name)
+void folder_set_names(struct folder *folder, const char *source_raw, const char *source_name, const char *target_raw,
+                      const char *target_name)
 {
     folder->record.source_raw = kept(&folder->source_raw, source_raw);
     folder->record.source_name = kept(&folder->source_name, source_name);
@@ -134,8 +134,7 @@ void folder_seen(struct folder *folder)
 void folder_put(struct folder *folder)
 {
     struct reactor *reactor = folder->account->reactor;
-    struct store_op *op =
-        store_op_new(STORE_OP_FOLDER, folder->record.user, folder->record.folder);
+    struct store_op *op = store_op_new(STORE_OP_FOLDER, folder->record.user, folder->record.folder);
     struct folder_record *r = &op->folder_record;
     struct slice *texts[] = { &r->source_raw, &r->source_name, &r->target_raw, &r->target_name };
     size_t size = 0;
@@ -158,8 +157,7 @@ void folder_put(struct folder *folder)
 void queue_init(struct folder_queue *q, const struct folder *folder)
 {
     *q = (struct folder_queue){ 0 };
-    q->oldest_first =
-        folder->account->reactor->settings->policy.order == SETTINGS_OLDEST_FIRST;
+    q->oldest_first = folder->account->reactor->settings->policy.order == SETTINGS_OLDEST_FIRST;
     q->from_uid = q->oldest_first ? 0 : UINT32_MAX;
 }
 
@@ -368,8 +366,7 @@ static bool refill_one(void *context, const struct message_record *record)
     return true;
 }
 
-bool queue_refill(struct folder_queue *q, struct folder *folder, enum message_state state,
-                  struct err *err_r)
+bool queue_refill(struct folder_queue *q, struct folder *folder, enum message_state state, struct err *err_r)
 {
     /* The journal shows a body as spooled before the writer's answer has come home to this loop. Until
      * then the fetching side still has the message, and hands it over when the answer comes: taken
@@ -381,8 +378,8 @@ bool queue_refill(struct folder_queue *q, struct folder *folder, enum message_st
     assert(q->count == 0);
     if (!q->more)
         return true;
-    if (!reader_messages(folder->account->reactor->reader, folder->record.user, folder->record.folder,
-                         1u << state, q->from_uid, !oldest, limit, refill_one, &r, err_r))
+    if (!reader_messages(folder->account->reactor->reader, folder->record.user, folder->record.folder, 1u << state,
+                         q->from_uid, !oldest, limit, refill_one, &r, err_r))
         return false;
     if (r.taken < limit) {
         q->more = false;
@@ -452,8 +449,7 @@ void folder_count_found(struct folder *folder, enum message_state state, uint64_
     push_touch(folder);
 }
 
-void folder_count_excluded(struct folder *folder, const struct tally *before, uint64_t messages,
-                           uint64_t bytes)
+void folder_count_excluded(struct folder *folder, const struct tally *before, uint64_t messages, uint64_t bytes)
 {
     struct counters *c = &folder->account->reactor->counters;
     struct tally *t = &folder->record.tally;
@@ -480,8 +476,8 @@ static void folder_maybe_done(struct folder *folder)
     }
 }
 
-void folder_count_end(struct folder *folder, enum message_state from, enum message_state to,
-                      uint64_t bytes, uint64_t messages)
+void folder_count_end(struct folder *folder, enum message_state from, enum message_state to, uint64_t bytes,
+                      uint64_t messages)
 {
     struct counters *c = &folder->account->reactor->counters;
     struct tally *tallies[] = { &folder->record.tally, &folder->account->total };

@@ -16,8 +16,8 @@
 #define LEVELS_MAX       250u
 /* Hidden parents that are asked for by name. */
 #define PARENTS_MAX 500u
-/* What a folder takes while its user is at work, in this list and in what is made of it, besides its name, which stands in
- * so many places. */
+/* What a folder takes while its user is at work, in this list and in what is made of it, besides its name, which stands
+ * in so many places. */
 #define ROW_BYTES 4000u
 #define ROW_NAMES 12u
 /* Namespaces of others and of all. */
@@ -77,8 +77,7 @@ static void gap(struct folder_list *r, const char *raw, const struct err *err)
 }
 
 /* The server shows more than is kept; words has the bound as %u. */
-static void gap_over(struct folder_list *r, const char *words, unsigned bound)
-    __attribute__((format(printf, 2, 0)));
+static void gap_over(struct folder_list *r, const char *words, unsigned bound) __attribute__((format(printf, 2, 0)));
 
 static void gap_over(struct folder_list *r, const char *words, unsigned bound)
 {
@@ -112,8 +111,7 @@ static void list_row(void *context, const struct imap_list_row *row)
     if (!names_index_add(&r->raws, row->name, r->count)) {
         unsigned *before = &r->rows[names_index_find(&r->raws, row->name)].attributes;
 
-        *before = ((*before | row->attributes) & ~unselectable) |
-                  (*before & row->attributes & unselectable);
+        *before = ((*before | row->attributes) & ~unselectable) | (*before & row->attributes & unselectable);
         return;
     }
     if (r->count == FOLDER_LIST_ROWS_MAX || row->name.size > FOLDER_LIST_BYTES_MAX - r->bytes) {
@@ -135,11 +133,10 @@ static void list_row(void *context, const struct imap_list_row *row)
     if (!r->delimiter)
         r->delimiter = row->delimiter;
     r->bytes += row->name.size;
-    quota_hold_more(&r->held, r->source ? source_memory(r->source) : NULL,
-                    ROW_BYTES + ROW_NAMES * row->name.size);
+    quota_hold_more(&r->held, r->source ? source_memory(r->source) : NULL, ROW_BYTES + ROW_NAMES * row->name.size);
     r->rows[r->count++] = (struct folder_list_row){ .raw = slice_dup(row->name),
-                                               .delimiter = row->delimiter,
-                                               .attributes = row->attributes };
+                                                    .delimiter = row->delimiter,
+                                                    .attributes = row->attributes };
 }
 
 struct folder_list_row *folder_list_find(struct folder_list *r, struct slice raw)
@@ -176,8 +173,7 @@ struct names_target *folder_list_targets(const struct folder_list *r)
     struct names_target *all = mem_zero(r->count, sizeof *all);
 
     for (unsigned i = 0; i < r->count; i++)
-        all[i] =
-            (struct names_target){ r->rows[i].raw, r->rows[i].delimiter, r->rows[i].attributes };
+        all[i] = (struct names_target){ r->rows[i].raw, r->rows[i].delimiter, r->rows[i].attributes };
     return all;
 }
 
@@ -188,8 +184,7 @@ static bool can_branch(const struct folder_list_row *row)
 {
     unsigned levels = 0;
 
-    if (!row->delimiter || (row->attributes & IMAP_MAILBOX_NOINFERIORS) ||
-        strlen(row->raw) > BRANCH_BYTES_MAX)
+    if (!row->delimiter || (row->attributes & IMAP_MAILBOX_NOINFERIORS) || strlen(row->raw) > BRANCH_BYTES_MAX)
         return false;
     for (const char *at = row->raw; *at; at++)
         levels += *at == row->delimiter;
@@ -254,8 +249,8 @@ static void find_barren(struct folder_list *r)
     for (unsigned i = from; i < r->count; i++) {
         unsigned says = r->rows[i].attributes;
 
-        if (fruitful[i] || !(says & IMAP_MAILBOX_HAS_CHILDREN) ||
-            (says & IMAP_MAILBOX_HAS_NO_CHILDREN) || !can_branch(&r->rows[i]))
+        if (fruitful[i] || !(says & IMAP_MAILBOX_HAS_CHILDREN) || (says & IMAP_MAILBOX_HAS_NO_CHILDREN) ||
+            !can_branch(&r->rows[i]))
             continue;
         r->branches = mem_resize(r->branches, r->branch_count + 1u, sizeof *r->branches);
         r->branches[r->branch_count++] = i;
@@ -286,8 +281,7 @@ static void branch_failed(struct folder_list *r, const struct err *err)
     bool over;
     const struct folder_list_row *row = branch_next(r, &over);
 
-    log_line(LOG_WARN, "folders.branch", "below=%s server_text=%s", row ? row->raw : "",
-             err->server_text);
+    log_line(LOG_WARN, "folders.branch", "below=%s server_text=%s", row ? row->raw : "", err->server_text);
     gap(r, row ? row->raw : "", err);
     r->at++;
     r->losses = 0;
@@ -307,8 +301,10 @@ static void listed(struct folder_list *r)
     struct imap_list_row inbox = { .name = SLICE("INBOX") };
 
     if (r->foreign_cut)
-        gap_over(r, "the server tells more than %u namespaces of others; folders in the rest are taken for the "
-                    "user's own", FOREIGN_MAX);
+        gap_over(r,
+                 "the server tells more than %u namespaces of others; folders in the rest are taken for the "
+                 "user's own",
+                 FOREIGN_MAX);
     r->inbox_supposed = !r->inbox;
     if (r->inbox_supposed)
         list_row(r, &inbox);
@@ -332,16 +328,15 @@ static void find_parents(struct folder_list *r)
     settings_list_deinit(&r->parents);
     /* What a namespace begins with holds no mail; what lies above the user's own may. */
     if (r->prefix)
-        all = names_parents_missing(&r->raws, slice_cstr(r->prefix), r->delimiter, &asked,
-                                    PARENTS_MAX, &r->parents);
+        all = names_parents_missing(&r->raws, slice_cstr(r->prefix), r->delimiter, &asked, PARENTS_MAX, &r->parents);
     except_namespace(&asked, r->prefix);
     for (size_t i = 0; i < r->foreign.count; i++)
         except_namespace(&asked, r->foreign.items[i]);
     for (unsigned i = 0; i < r->count && all; i++)
         if (!is_sibling(r, i))
             all = names_parents_missing(&r->raws, slice_cstr(r->rows[i].raw),
-                                        r->rows[i].delimiter ? r->rows[i].delimiter : r->delimiter,
-                                        &asked, PARENTS_MAX, &r->parents);
+                                        r->rows[i].delimiter ? r->rows[i].delimiter : r->delimiter, &asked, PARENTS_MAX,
+                                        &r->parents);
     names_index_deinit(&asked);
     if (!all)
         gap_over(r, "more than %u folders that lie above others are not shown; only so many are asked for",
@@ -441,8 +436,7 @@ static void list_ended(void *context, const struct err *err)
     } else if (!r->usable(r->context)) {
         struct err gone;
 
-        err_set(&gone, ERR_CLASS_CANCELED, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, 0,
-                "the connection is being closed");
+        err_set(&gone, ERR_CLASS_CANCELED, ERR_SCOPE_SESSION, ERR_ORIGIN_OS, 0, "the connection is being closed");
         finish(r, &gone);
     } else if (r->shape == FOLDER_LIST_WHOLE) {
         whole_ended(r, err);
@@ -465,8 +459,7 @@ static void ask_parent(struct folder_list *r)
     if (!raw || r->cut)
         listed(r);
     else if (r->by_status)
-        source_status(r->source, slice_cstr(raw), r->status_items | IMAP_STATUS_MESSAGES,
-                       parent_status, list_ended, r);
+        source_status(r->source, slice_cstr(raw), r->status_items | IMAP_STATUS_MESSAGES, parent_status, list_ended, r);
     else
         source_list(r->source, form_of(r), slice_cstr(raw), 0, list_row, NULL, list_ended, r);
 }
@@ -507,8 +500,8 @@ static void ask(struct folder_list *r)
         pattern = mem_format("%s%%", start);
         free(start);
     }
-    source_list(r->source, form_of(r), slice_cstr(pattern ? pattern : "*"), r->status_items,
-                 list_row, r->status_items ? list_status : NULL, list_ended, r);
+    source_list(r->source, form_of(r), slice_cstr(pattern ? pattern : "*"), r->status_items, list_row,
+                r->status_items ? list_status : NULL, list_ended, r);
     free(pattern);
 }
 
@@ -545,7 +538,7 @@ static void namespaces_ended(void *context, const struct err *err)
 }
 
 void folder_list_ask(struct folder_list *r, struct source *source, bool (*usable)(void *context),
-                void (*ended)(void *context, const struct err *err), void *context)
+                     void (*ended)(void *context, const struct err *err), void *context)
 {
     r->source = source;
     r->usable = usable;

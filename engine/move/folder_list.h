@@ -10,12 +10,12 @@
 #ifndef ENGINE_MOVE_FOLDER_LIST_H
 #define ENGINE_MOVE_FOLDER_LIST_H
 
-#include "engine/mailbox/source.h"
 #include "engine/folders/names.h"
 #include "engine/folders/names_index.h"
+#include "engine/mailbox/source.h"
 
 /* More are not kept: quirk rule 11. */
-#define FOLDER_LIST_ROWS_MAX 100000u
+#define FOLDER_LIST_ROWS_MAX  100000u
 #define FOLDER_LIST_BYTES_MAX (64u << 20) /* of their names */
 /* LIST commands of one descent. */
 #define FOLDER_LIST_ASKS_MAX 20000u
@@ -45,9 +45,9 @@ struct folder_list {
     struct folder_list_gap *gaps;
     unsigned gap_count;
     bool inbox_supposed; /* no LIST showed INBOX, which is among the rows all the same */
-    bool cut;       /* there are more than FOLDER_LIST_ROWS_MAX or FOLDER_LIST_BYTES_MAX; a gap says so */
-    bool foreign_cut; /* more namespaces were told than are kept; a gap says so */
-    uint64_t looks; /* table slots looked at so far, for tests that count work */
+    bool cut;            /* there are more than FOLDER_LIST_ROWS_MAX or FOLDER_LIST_BYTES_MAX; a gap says so */
+    bool foreign_cut;    /* more namespaces were told than are kept; a gap says so */
+    uint64_t looks;      /* table slots looked at so far, for tests that count work */
 
     /* how it is asked: folder_list.c's own */
     struct source *source;
@@ -60,10 +60,10 @@ struct folder_list {
     unsigned status_items, asks, at, losses;
     unsigned *branches; /* REPAIR: rows that say they have children, of which none was shown */
     unsigned branch_count;
-    unsigned barren_sought; /* among so many rows */
+    unsigned barren_sought;       /* among so many rows */
     struct settings_list parents; /* PARENTS: raw names that lie above rows and are not among them */
     bool by_status;               /* PARENTS: the one at `at` is not listed alone either */
-    unsigned inbox;         /* 1 + the row that is INBOX in any case; 0: none */
+    unsigned inbox;               /* 1 + the row that is INBOX in any case; 0: none */
     struct names_index raws;
 };
 
@@ -81,7 +81,7 @@ void folder_list_deinit(struct folder_list *folder_list);
  * connection's. ended is called once: err NULL, all is there but what `gaps` names; else nothing of
  * it is to be used, and err is the server's answer or the connection's end. */
 void folder_list_ask(struct folder_list *folder_list, struct source *source, bool (*usable)(void *context),
-                void (*ended)(void *context, const struct err *err), void *context);
+                     void (*ended)(void *context, const struct err *err), void *context);
 
 /* By its very bytes; INBOX in any case. NULL: none. */
 struct folder_list_row *folder_list_find(struct folder_list *folder_list, struct slice raw);

@@ -11,9 +11,8 @@ static bool removes(const struct account *account)
 {
     const struct settings *settings = account->reactor->settings;
 
-    return settings->policy.follow_deletions == SETTINGS_FOLLOW_DELETIONS_YES &&
-           settings->mode != SETTINGS_MODE_PLAN && account_uses(account, SIDE_SOURCE) &&
-           account_uses(account, SIDE_TARGET);
+    return settings->policy.follow_deletions == SETTINGS_FOLLOW_DELETIONS_YES && settings->mode != SETTINGS_MODE_PLAN &&
+           account_uses(account, SIDE_SOURCE) && account_uses(account, SIDE_TARGET);
 }
 
 /* All that the source has was read in this run, or is as it was. A source that shows no message at
@@ -22,16 +21,15 @@ static bool whole_mailbox_is_known(const struct account *account)
 {
     bool any = false;
 
-    if (!account->sides[SIDE_SOURCE].listed || account->sides[SIDE_SOURCE].folder_list.gap_count ||
-        account->failed || account->day_over[SIDE_SOURCE])
+    if (!account->sides[SIDE_SOURCE].listed || account->sides[SIDE_SOURCE].folder_list.gap_count || account->failed ||
+        account->day_over[SIDE_SOURCE])
         return false;
     for (unsigned i = 0; i < account->folder_count; i++) {
         const struct folder *f = account->folders[i];
 
         if (f->gone || f->record.excluded)
             continue;
-        if (f->pull != PULL_DONE || f->record.tally.waiting ||
-            account_doubts(account, f, "HiddenMessages", NULL))
+        if (f->pull != PULL_DONE || f->record.tally.waiting || account_doubts(account, f, "HiddenMessages", NULL))
             return false;
         any |= f->record.status_messages > 0;
     }
@@ -55,8 +53,7 @@ const char *follow_trash(struct account *account)
     bool exchange = account->reactor->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
 
     for (unsigned i = 0; i < list->count; i++)
-        if ((list->rows[i].attributes & IMAP_MAILBOX_TRASH) &&
-            !(list->rows[i].attributes & IMAP_MAILBOX_NOSELECT))
+        if ((list->rows[i].attributes & IMAP_MAILBOX_TRASH) && !(list->rows[i].attributes & IMAP_MAILBOX_NOSELECT))
             return list->rows[i].raw;
     for (unsigned i = 0; i < account->folder_count; i++) {
         const struct folder *f = account->folders[i];
@@ -66,16 +63,15 @@ const char *follow_trash(struct account *account)
     }
     for (unsigned i = 0; i < list->count; i++)
         if (exchange ? strcmp(list->rows[i].raw, roles_exchange_name(ROLE_TRASH)) == 0
-                     : roles_of_word(roles_find(list->rows[i].attributes, list->rows[i].raw)) ==
-                           ROLE_TRASH)
+                     : roles_of_word(roles_find(list->rows[i].attributes, list->rows[i].raw)) == ROLE_TRASH)
             return list->rows[i].raw;
     return NULL;
 }
 
 static bool is_due(struct folder *f)
 {
-    return f->follow.gone && !f->follow.removed && f->target_raw && !f->gone &&
-           !f->record.excluded && f->push != PUSH_REFUSED && !fuse_is_blown(f);
+    return f->follow.gone && !f->follow.removed && f->target_raw && !f->gone && !f->record.excluded &&
+           f->push != PUSH_REFUSED && !fuse_is_blown(f);
 }
 
 struct folder *follow_next_removal(struct account *account)
@@ -115,8 +111,7 @@ void follow_tell_gone(struct account *account)
             continue;
         if (!yes)
             snprintf(text, sizeof text,
-                     "%" PRIu64
-                     " copied messages are not at the source any more; they stay on the target",
+                     "%" PRIu64 " copied messages are not at the source any more; they stay on the target",
                      f->follow.gone);
         else if (blown)
             snprintf(text, sizeof text,
@@ -126,18 +121,13 @@ void follow_tell_gone(struct account *account)
                      f->follow.gone, f->record.tally.uploaded + f->record.tally.present);
         else
             snprintf(text, sizeof text,
-                     "%" PRIu64
-                     " copied messages are not at the source any more; nothing was removed: %s",
+                     "%" PRIu64 " copied messages are not at the source any more; nothing was removed: %s",
                      f->follow.gone,
-                     known ? "the run ended before that"
-                           : "not all of the mailbox could be read in this run");
-        account_problem(
-            account, f->record.folder, yes ? "DeletionsHeld" : "DeletedAtSource", text,
-            blown
-                ? "look at the folder at the source; when it is right, run --accept-deletions USER"
-            : yes
-                ? "nothing to do: a later run looks again"
-                : "nothing to do; follow-deletions = yes moves them to the target's deleted items");
+                     known ? "the run ended before that" : "not all of the mailbox could be read in this run");
+        account_problem(account, f->record.folder, yes ? "DeletionsHeld" : "DeletedAtSource", text,
+                        blown ? "look at the folder at the source; when it is right, run --accept-deletions USER"
+                        : yes ? "nothing to do: a later run looks again"
+                              : "nothing to do; follow-deletions = yes moves them to the target's deleted items");
         account->night.left += yes ? f->follow.gone : 0;
     }
 }

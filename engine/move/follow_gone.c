@@ -15,9 +15,9 @@
 #define RANGES_MAX 2000000u
 #define SET_BYTES  900u
 
-#define ALL_STATES                                                                                 \
-    (1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_UPLOADED |                        \
-     1u << MESSAGE_PRESENT | 1u << MESSAGE_SKIPPED | 1u << MESSAGE_FAILED)
+#define ALL_STATES                                                                                                     \
+    (1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT |                    \
+     1u << MESSAGE_SKIPPED | 1u << MESSAGE_FAILED)
 
 struct absent_one {
     uint32_t uid;
@@ -45,8 +45,8 @@ static bool looks(const struct account *account)
 {
     const struct settings *settings = account->reactor->settings;
 
-    return settings->policy.follow_deletions != SETTINGS_FOLLOW_DELETIONS_NO &&
-           settings->mode != SETTINGS_MODE_PLAN && account_uses(account, SIDE_SOURCE);
+    return settings->policy.follow_deletions != SETTINGS_FOLLOW_DELETIONS_NO && settings->mode != SETTINGS_MODE_PLAN &&
+           account_uses(account, SIDE_SOURCE);
 }
 
 bool follow_gone_rests(const struct folder *f, uint32_t exists)
@@ -74,8 +74,8 @@ static void not_known(struct asking *a, const struct err *err)
 {
     bool passes = err && (!link_is_ready(a->worker->link) || err->class == ERR_CLASS_THROTTLED);
 
-    log_line(LOG_DEBUG, "folder.gone", "user=%s folder=%s: not known",
-             a->worker->account->user->email_address, a->worker->folder->source_name);
+    log_line(LOG_DEBUG, "folder.gone", "user=%s folder=%s: not known", a->worker->account->user->email_address,
+             a->worker->folder->source_name);
     over(a, passes ? err : NULL);
 }
 
@@ -107,8 +107,7 @@ static void put(struct asking *a)
         f->account->follow_gone += ours;
         f->follow.kept += !ours;
         op->follow.all[count++] =
-            (struct store_follow){ .uid = one->uid,
-                                   .what = ours ? STORE_FOLLOW_GONE : STORE_FOLLOW_KEPT };
+            (struct store_follow){ .uid = one->uid, .what = ours ? STORE_FOLLOW_GONE : STORE_FOLLOW_KEPT };
     }
     for (size_t i = 0; i < a->back_count; i++) {
         const struct follow_record *known = follow_known_at(a->known, a->back[i]);
@@ -116,8 +115,7 @@ static void put(struct asking *a)
         f->follow.gone -= known && !known->kept;
         f->account->follow_gone -= known && !known->kept;
         f->follow.kept -= known && known->kept;
-        op->follow.all[count++] =
-            (struct store_follow){ .uid = a->back[i], .what = STORE_FOLLOW_HERE };
+        op->follow.all[count++] = (struct store_follow){ .uid = a->back[i], .what = STORE_FOLLOW_HERE };
     }
     op->follow.count = count;
     op->follow.counted = true;
@@ -240,14 +238,13 @@ static void searched(void *context, const struct err *err)
 
     if (a->range_count)
         a->range_count = uidset_merge(a->ranges, a->range_count);
-    if (err || !(told & SESSION_SEARCH_ANSWERED) || (told & SESSION_SEARCH_UNREAD) ||
-        a->overflows || told_count(a) < a->exists) {
+    if (err || !(told & SESSION_SEARCH_ANSWERED) || (told & SESSION_SEARCH_UNREAD) || a->overflows ||
+        told_count(a) < a->exists) {
         not_known(a, err);
         return;
     }
     if (!follow_known_load(reactor->reader, r->user, r->folder, &a->known, &read) ||
-        !reader_messages(reactor->reader, r->user, r->folder, ALL_STATES, 0, false, 0, compare, a,
-                         &read)) {
+        !reader_messages(reactor->reader, r->user, r->folder, ALL_STATES, 0, false, 0, compare, a, &read)) {
         reactor_abort_run(reactor, &read);
         over(a, NULL);
         return;

@@ -18,11 +18,9 @@ static int by_key(const void *a, const void *b)
     return memcmp(a, b, MATCH_KEY_BYTES);
 }
 
-static struct follow_lacking *lacking_at(const struct follow_job *j,
-                                         const uint8_t key[MATCH_KEY_BYTES])
+static struct follow_lacking *lacking_at(const struct follow_job *j, const uint8_t key[MATCH_KEY_BYTES])
 {
-    return j->lacking_count ? bsearch(key, j->lacking, j->lacking_count, sizeof *j->lacking, by_key)
-                            : NULL;
+    return j->lacking_count ? bsearch(key, j->lacking, j->lacking_count, sizeof *j->lacking, by_key) : NULL;
 }
 
 /* A key that several have is told once, and has as many rows as the journal knows. */
@@ -101,8 +99,7 @@ void follow_locate(struct follow_job *j)
     struct err err;
 
     lacking_sort(j);
-    if (!reader_messages(reactor->reader, r->user, r->folder, FOLLOW_ON_TARGET, 0, false, 0,
-                         count_row, j, &err)) {
+    if (!reader_messages(reactor->reader, r->user, r->folder, FOLLOW_ON_TARGET, 0, false, 0, count_row, j, &err)) {
         reactor_abort_run(reactor, &err);
         follow_over(j);
         return;

@@ -89,8 +89,8 @@ static void fails(struct removal *r, const struct err *err)
         account_doubt(account, f, "NotFollowed", r->count,
                       "%u message%s of %s %s deleted at the source and could not be moved to the "
                       "target's deleted items: %s",
-                      r->count, r->count == 1 ? "" : "s", f->source_name,
-                      r->count == 1 ? "was" : "were", err->server_text);
+                      r->count, r->count == 1 ? "" : "s", f->source_name, r->count == 1 ? "was" : "were",
+                      err->server_text);
     } else if (link_is_ready(r->worker->link)) {
         account_hold(account, SIDE_TARGET, err->wait_ms ? err->wait_ms : 1000, STALL_RETRY);
     }
@@ -117,9 +117,7 @@ static void put_removed(struct removal *r, unsigned count)
 
         if (r->copies[i].end != COPY_REMOVED)
             continue;
-        *end = (struct store_end){ .uid = r->copies[i].uid,
-                                   .state = MESSAGE_SKIPPED,
-                                   .reason = SKIP_DELETED };
+        *end = (struct store_end){ .uid = r->copies[i].uid, .state = MESSAGE_SKIPPED, .reason = SKIP_DELETED };
         end->note = mem_zero(1, sizeof *end->note);
         *end->note = r->copies[i].note;
         op->end.count++;
@@ -180,14 +178,11 @@ static void finish(struct removal *r)
     if (!stayed && f->follow.wanted == 0)
         account_doubt_clear(f->account, f, "NotFollowed");
     if (stayed)
-        account_doubt(
-            f->account, f, "NotFollowed", stayed,
-            "%u message%s of %s deleted at the source: the target answered OK and did not move %s",
-            stayed, stayed == 1 ? "" : "s", f->source_name, stayed == 1 ? "it" : "them");
-    log_line(LOG_INFO, "folder.deletions",
-             "user=%s folder=%s removed=%u changed=%u elsewhere=%u unknown=%u stayed=%u",
-             f->account->user->email_address, f->target_name, removed, changed, elsewhere, unknown,
-             stayed);
+        account_doubt(f->account, f, "NotFollowed", stayed,
+                      "%u message%s of %s deleted at the source: the target answered OK and did not move %s", stayed,
+                      stayed == 1 ? "" : "s", f->source_name, stayed == 1 ? "it" : "them");
+    log_line(LOG_INFO, "folder.deletions", "user=%s folder=%s removed=%u changed=%u elsewhere=%u unknown=%u stayed=%u",
+             f->account->user->email_address, f->target_name, removed, changed, elsewhere, unknown, stayed);
     over(r);
 }
 
@@ -249,8 +244,7 @@ static void prove_next(struct removal *r)
     struct uidset set;
 
     if (next_set(r, &set, text)) {
-        session_fetch_flags(link_session(r->worker->link), uidset_finish(&set), 0, still_told,
-                            still_ended, r);
+        session_fetch_flags(link_session(r->worker->link), uidset_finish(&set), 0, still_told, still_ended, r);
         return;
     }
     for (unsigned i = 0; i < r->count; i++)
@@ -288,8 +282,7 @@ static void copy_told(void *context, const struct imap_message_row *row)
 {
     struct removal *r = context;
     struct copy *copy = copy_at(r, row->uid);
-    struct follow_flags target = { .system = (uint8_t)(row->flags.system & 0x1f),
-                                   .keywords = row->flags.keywords };
+    struct follow_flags target = { .system = (uint8_t)(row->flags.system & 0x1f), .keywords = row->flags.keywords };
     uint8_t key[MATCH_KEY_BYTES];
     struct follow_merge merge;
 
@@ -314,8 +307,7 @@ static void copies_ended(void *context, const struct err *err)
     }
     for (unsigned i = 0; i < r->count; i++)
         if (r->copies[i].end == COPY_OPEN && (!r->copies[i].seen || r->is_there))
-            r->copies[i].end =
-                COPY_REMOVED; /* a person was there before, or it lies where it is to go */
+            r->copies[i].end = COPY_REMOVED; /* a person was there before, or it lies where it is to go */
     r->at = 0;
     move_next(r);
 }
@@ -325,8 +317,7 @@ static void selected(void *context, const struct imap_selected *s)
     struct removal *r = context;
     uint32_t known = r->folder->record.target_uidvalidity;
 
-    r->another =
-        !known || !(s->status.has & IMAP_STATUS_UIDVALIDITY) || s->status.uidvalidity != known;
+    r->another = !known || !(s->status.has & IMAP_STATUS_UIDVALIDITY) || s->status.uidvalidity != known;
     r->read_only = s->read_only;
     free(r->permanent);
     r->permanent = slice_dup(s->permanent.keywords);
@@ -385,8 +376,7 @@ static bool take_gone(void *context, const struct message_record *m)
         copy->target_uid = m->target_uid;
     else
         copy->end = COPY_UNKNOWN;
-    if (follow_identity_is_elsewhere(r->folder->account->gone_identity, r->folder->record.folder,
-                                     m->uid))
+    if (follow_identity_is_elsewhere(r->folder->account->gone_identity, r->folder->record.folder, m->uid))
         copy->end = COPY_ELSEWHERE;
     return true;
 }
@@ -431,8 +421,7 @@ static bool identify(struct account *account, struct err *err_r)
             if (pass == 0 && !account->folders[i]->follow.gone)
                 continue;
             ok = follow_known_load(reader, account->id, r->folder, &g.known, err_r) &&
-                 reader_messages(reader, account->id, r->folder, ~0u, 0, false, 0, gather, &g,
-                                 err_r);
+                 reader_messages(reader, account->id, r->folder, ~0u, 0, false, 0, gather, &g, err_r);
             follow_known_free(&g.known);
         }
     return ok;
@@ -451,12 +440,10 @@ static void cannot(struct account *account, struct folder *f, const char *why)
     char text[200];
 
     f->follow.removed = true;
-    snprintf(text, sizeof text,
-             "%" PRIu64 " messages were deleted at the source and stay on the target: %s",
+    snprintf(text, sizeof text, "%" PRIu64 " messages were deleted at the source and stay on the target: %s",
              f->follow.gone, why);
-    account_problem(
-        account, f->record.folder, "DeletionsHeld", text,
-        "make a folder of deleted items on the target, or remove the messages there by hand");
+    account_problem(account, f->record.folder, "DeletionsHeld", text,
+                    "make a folder of deleted items on the target, or remove the messages there by hand");
     account->night.left += f->follow.gone;
 }
 
@@ -472,8 +459,7 @@ bool follow_remove_go(struct worker *w)
         return false;
     if (!into || !may_move(w)) {
         cannot(account, f,
-               into ? "it cannot move messages (MOVE)"
-                    : "it has no folder of deleted items that can be told");
+               into ? "it cannot move messages (MOVE)" : "it has no folder of deleted items that can be told");
         account_poke(account);
         return true;
     }
@@ -487,10 +473,9 @@ bool follow_remove_go(struct worker *w)
     w->busy = true;
     account->proving++;
     if ((!account->gone_identity && !identify(account, &err)) ||
-        !follow_known_load(account->reactor->reader, f->record.user, f->record.folder, &r->known,
-                           &err) ||
-        !reader_messages(account->reactor->reader, f->record.user, f->record.folder,
-                         1u << MESSAGE_UPLOADED, 0, false, 0, take_gone, r, &err)) {
+        !follow_known_load(account->reactor->reader, f->record.user, f->record.folder, &r->known, &err) ||
+        !reader_messages(account->reactor->reader, f->record.user, f->record.folder, 1u << MESSAGE_UPLOADED, 0, false,
+                         0, take_gone, r, &err)) {
         reactor_abort_run(account->reactor, &err);
         f->follow.removed = true;
         over(r);
@@ -501,7 +486,6 @@ bool follow_remove_go(struct worker *w)
     if (count_of(r, COPY_OPEN) == 0)
         finish(r);
     else
-        session_select(link_session(w->link), f->record.target_raw, false, selected, select_ended,
-                       r);
+        session_select(link_session(w->link), f->record.target_raw, false, selected, select_ended, r);
     return true;
 }

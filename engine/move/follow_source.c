@@ -19,9 +19,9 @@
 #define CHANGES_AT_ONCE 1000u
 
 /* States of messages that are on the target, or will be. */
-#define FOLLOWED_STATES                                                                            \
-    (1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_UPLOADED |                        \
-     1u << MESSAGE_PRESENT | 1u << MESSAGE_FAILED)
+#define FOLLOWED_STATES                                                                                                \
+    (1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT |                    \
+     1u << MESSAGE_FAILED)
 
 struct told {
     uint32_t uid;
@@ -43,8 +43,7 @@ struct scan {
     unsigned damaged_mark;
     struct quota_hold held;
     struct follow_known *known;
-    uint32_t window_rows,
-        window_last; /* of the journal's rows, while a window's end is looked for */
+    uint32_t window_rows, window_last; /* of the journal's rows, while a window's end is looked for */
     struct store_follow *changes;
     unsigned change_count;
     struct buf texts;
@@ -55,8 +54,8 @@ static bool follows_flags(const struct account *account)
 {
     const struct settings *settings = account->reactor->settings;
 
-    return settings->policy.follow_flags != SETTINGS_FOLLOW_FLAGS_NO &&
-           settings->mode != SETTINGS_MODE_PLAN && account_uses(account, SIDE_SOURCE);
+    return settings->policy.follow_flags != SETTINGS_FOLLOW_FLAGS_NO && settings->mode != SETTINGS_MODE_PLAN &&
+           account_uses(account, SIDE_SOURCE);
 }
 
 static bool only_changes(const struct account *account)
@@ -77,8 +76,7 @@ static bool load(void *context, const struct follow_record *r)
     struct loading *l = context;
 
     /* Both are in the order of their numbers. */
-    while (l->at < l->account->folder_count &&
-           l->account->folders[l->at]->record.folder < r->folder)
+    while (l->at < l->account->folder_count && l->account->folders[l->at]->record.folder < r->folder)
         l->at++;
     if (l->at == l->account->folder_count || l->account->folders[l->at]->record.folder != r->folder)
         return true;
@@ -179,8 +177,7 @@ static void each_once(struct scan *s)
         qsort(s->rows, s->count, sizeof *s->rows, by_uid);
     for (unsigned i = 0; i < s->count; i++) {
         if (kept && s->rows[kept - 1].uid == s->rows[i].uid) {
-            s->unsure |= s->rows[kept - 1].system != s->rows[i].system ||
-                         s->rows[kept - 1].size != s->rows[i].size;
+            s->unsure |= s->rows[kept - 1].system != s->rows[i].system || s->rows[kept - 1].size != s->rows[i].size;
             continue;
         }
         s->rows[kept++] = s->rows[i];
@@ -205,16 +202,14 @@ static void put(struct scan *s, uint64_t modseq)
     op->follow.modseq = modseq;
     for (unsigned i = 0; i < s->change_count; i++)
         if (s->changes[i].flags.keywords.size)
-            s->changes[i].flags.keywords.data =
-                op->text + (uintptr_t)s->changes[i].flags.keywords.data;
+            s->changes[i].flags.keywords.data = op->text + (uintptr_t)s->changes[i].flags.keywords.data;
     s->changes = NULL;
     s->change_count = 0;
     buf_clear(&s->texts);
     reactor_submit_unwaited(f->account->reactor, op);
 }
 
-static void change(struct scan *s, uint32_t uid, enum store_follow_what what,
-                   const struct follow_flags *flags)
+static void change(struct scan *s, uint32_t uid, enum store_follow_what what, const struct follow_flags *flags)
 {
     struct folder *f = s->worker->folder;
     struct store_follow *one;
@@ -272,11 +267,9 @@ static bool compare(void *context, const struct message_record *m)
         return true;
     known = follow_known_at(s->known, m->uid);
     base = follow_base(m, known);
-    now = (struct follow_flags){
-        .system = (uint8_t)((t->system & FOLLOW_FLAGS) | (base.system & ~FOLLOW_FLAGS)),
-        .keywords =
-            t->partial ? base.keywords : slice_of(buf_slice(&s->words).data + t->at, t->size)
-    };
+    now = (struct follow_flags){ .system = (uint8_t)((t->system & FOLLOW_FLAGS) | (base.system & ~FOLLOW_FLAGS)),
+                                 .keywords = t->partial ? base.keywords
+                                                        : slice_of(buf_slice(&s->words).data + t->at, t->size) };
     if (follow_differs(&base, &now)) {
         if (known && known->wanted && flags_are(&known->next, &now))
             return true;
@@ -301,8 +294,8 @@ static bool judge(struct scan *s)
     struct err err;
 
     each_once(s);
-    if (s->count == 0 || reader_messages(reactor->reader, r->user, r->folder, FOLLOWED_STATES,
-                                         s->from, false, 0, compare, s, &err))
+    if (s->count == 0 ||
+        reader_messages(reactor->reader, r->user, r->folder, FOLLOWED_STATES, s->from, false, 0, compare, s, &err))
         return true;
     reactor_abort_run(reactor, &err);
     return false;
@@ -314,10 +307,9 @@ static void done(struct scan *s)
 
     if (s->wants + s->sames || !s->since)
         log_line(LOG_DEBUG, "folder.followed",
-                 "user=%s folder=%s since=%" PRIu64 " modseq=%" PRIu64 " wants=%" PRIu64
-                 " sames=%" PRIu64 "%s",
-                 f->account->user->email_address, f->source_name, s->since, s->modseq, s->wants,
-                 s->sames, s->unsure ? " unsure" : "");
+                 "user=%s folder=%s since=%" PRIu64 " modseq=%" PRIu64 " wants=%" PRIu64 " sames=%" PRIu64 "%s",
+                 f->account->user->email_address, f->source_name, s->since, s->modseq, s->wants, s->sames,
+                 s->unsure ? " unsure" : "");
     put(s, s->unsure ? 0 : s->modseq);
     if (!s->unsure && s->modseq)
         f->follow.modseq = s->modseq;
@@ -389,8 +381,8 @@ static void window(struct scan *s)
     if (!s->since || rows_wanted(s)) {
         s->window_rows = rows_wanted(s) ? WINDOW_ROWS - rows_wanted(s) : 0;
         s->window_last = 0;
-        if (!reader_messages(reactor->reader, r->user, r->folder, FOLLOWED_STATES, s->from, false,
-                             0, window_counted, s, &err)) {
+        if (!reader_messages(reactor->reader, r->user, r->folder, FOLLOWED_STATES, s->from, false, 0, window_counted, s,
+                             &err)) {
             reactor_abort_run(reactor, &err);
             over(s, NULL);
             return;
@@ -403,8 +395,7 @@ static void window(struct scan *s)
     }
     snprintf(set, sizeof set, "%" PRIu32 ":%" PRIu32, s->from, s->to);
     s->damaged_mark = source_damaged_count(link_source(s->worker->link));
-    source_flags(link_source(s->worker->link), slice_cstr(set), s->since, row_told, window_ended,
-                 s);
+    source_flags(link_source(s->worker->link), slice_cstr(set), s->since, row_told, window_ended, s);
 }
 
 void follow_source(struct worker *w, uint32_t below, uint64_t modseq,
@@ -415,8 +406,7 @@ void follow_source(struct worker *w, uint32_t below, uint64_t modseq,
     struct scan *s;
     struct err err;
 
-    if (!follows_flags(w->account) || (!tells && only_changes(w->account)) ||
-        (tells && f->follow.modseq == modseq)) {
+    if (!follows_flags(w->account) || (!tells && only_changes(w->account)) || (tells && f->follow.modseq == modseq)) {
         ended(w, NULL);
         return;
     }
@@ -434,8 +424,7 @@ void follow_source(struct worker *w, uint32_t below, uint64_t modseq,
         done(s);
         return;
     }
-    if (!follow_known_load(w->account->reactor->reader, f->record.user, f->record.folder, &s->known,
-                           &err)) {
+    if (!follow_known_load(w->account->reactor->reader, f->record.user, f->record.folder, &s->known, &err)) {
         reactor_abort_run(w->account->reactor, &err);
         over(s, NULL);
         return;

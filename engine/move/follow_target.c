@@ -64,9 +64,7 @@ static void put_done(struct follow_job *j)
 
         if (item->end != FOLLOW_DONE && item->end != FOLLOW_GONE)
             continue;
-        *one = (struct store_follow){ .uid = item->uid,
-                                      .what = STORE_FOLLOW_DONE,
-                                      .flags = item->next };
+        *one = (struct store_follow){ .uid = item->uid, .what = STORE_FOLLOW_DONE, .flags = item->next };
         if (item->next.keywords.size)
             memcpy(op->text + used, item->next.keywords.data, item->next.keywords.size);
         one->flags.keywords.data = op->text + used;
@@ -92,8 +90,7 @@ static void finish(struct follow_job *j)
     f->account->night.flags += done;
     follow_tell_left(j);
     follow_tell_used(j);
-    log_line(LOG_INFO, "folder.flags",
-             "user=%s folder=%s wanted=%u done=%" PRIu64 " stored=%" PRIu64,
+    log_line(LOG_INFO, "folder.flags", "user=%s folder=%s wanted=%u done=%" PRIu64 " stored=%" PRIu64,
              f->account->user->email_address, f->target_name, j->count, done, j->stored);
     follow_over(j);
 }
@@ -157,9 +154,8 @@ static int by_target(const void *a, const void *b)
 {
     const struct follow_item *x = a, *y = b;
 
-    return x->target_uid != y->target_uid
-               ? (x->target_uid > y->target_uid) - (x->target_uid < y->target_uid)
-               : (x->uid > y->uid) - (x->uid < y->uid);
+    return x->target_uid != y->target_uid ? (x->target_uid > y->target_uid) - (x->target_uid < y->target_uid)
+                                          : (x->uid > y->uid) - (x->uid < y->uid);
 }
 
 /* The first that has a UID of the target. */
@@ -214,8 +210,7 @@ static void flags_told(void *context, const struct imap_message_row *row)
 {
     struct follow_job *j = context;
     struct follow_item *item = item_at(j, row->uid);
-    struct follow_flags target = { .system = (uint8_t)(row->flags.system & 0x1f),
-                                   .keywords = row->flags.keywords };
+    struct follow_flags target = { .system = (uint8_t)(row->flags.system & 0x1f), .keywords = row->flags.keywords };
 
     if (!item || !row->has_flags || item->end == FOLLOW_REFUSED)
         return;
@@ -251,8 +246,7 @@ static void flags_next(struct follow_job *j)
         any = true;
     }
     if (any)
-        session_fetch_flags(link_session(j->worker->link), uidset_finish(&set), 0, flags_told,
-                            flags_ended, j);
+        session_fetch_flags(link_session(j->worker->link), uidset_finish(&set), 0, flags_told, flags_ended, j);
     else
         looked(j);
 }
@@ -309,8 +303,7 @@ static void stores_next(struct follow_job *j)
     for (; j->at < j->need_count; j->at++) {
         const struct follow_need *need = &j->needs[j->at];
 
-        if (need->takes != first->takes || strcmp(need->text, first->text) != 0 ||
-            !uidset_add(&set, need->uid))
+        if (need->takes != first->takes || strcmp(need->text, first->text) != 0 || !uidset_add(&set, need->uid))
             break;
         j->stored++;
     }
@@ -357,8 +350,7 @@ static void selected(void *context, const struct imap_selected *s)
     struct follow_job *j = context;
     uint32_t known = j->folder->record.target_uidvalidity;
 
-    j->another =
-        known && (s->status.has & IMAP_STATUS_UIDVALIDITY) && s->status.uidvalidity != known;
+    j->another = known && (s->status.has & IMAP_STATUS_UIDVALIDITY) && s->status.uidvalidity != known;
     j->unnumbered = known == 0;
     j->read_only = s->read_only;
     free(j->permanent);
@@ -401,14 +393,12 @@ static void select_ended(void *context, const struct err *err)
 
 void follow_select(struct follow_job *j)
 {
-    session_select(link_session(j->worker->link), j->folder->record.target_raw, false, selected,
-                   select_ended, j);
+    session_select(link_session(j->worker->link), j->folder->record.target_raw, false, selected, select_ended, j);
 }
 
 static bool is_due(const struct folder *f)
 {
-    return f->follow.wanted && !f->follow.looked && f->target_raw && !f->record.excluded &&
-           f->push != PUSH_REFUSED;
+    return f->follow.wanted && !f->follow.looked && f->target_raw && !f->record.excluded && f->push != PUSH_REFUSED;
 }
 
 static bool may_follow(const struct account *account)
@@ -444,10 +434,9 @@ bool follow_target_go(struct worker *w)
     push_folder_take(w, f);
     w->busy = true;
     account->proving++;
-    if (!follow_known_load(account->reactor->reader, f->record.user, f->record.folder, &j->known,
-                           &err) ||
-        !reader_messages(account->reactor->reader, f->record.user, f->record.folder,
-                         FOLLOW_ON_TARGET, 0, false, 0, take_row, j, &err)) {
+    if (!follow_known_load(account->reactor->reader, f->record.user, f->record.folder, &j->known, &err) ||
+        !reader_messages(account->reactor->reader, f->record.user, f->record.folder, FOLLOW_ON_TARGET, 0, false, 0,
+                         take_row, j, &err)) {
         reactor_abort_run(account->reactor, &err);
         f->follow.looked = true;
         follow_over(j);

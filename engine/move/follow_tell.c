@@ -17,13 +17,11 @@ void follow_tell_left(struct follow_job *j)
 {
     struct folder *f = j->folder;
     uint32_t unknown_uid = 0, refused_uid = 0, first;
-    unsigned unknown = count_of(j, FOLLOW_UNKNOWN, &unknown_uid),
-             refused = count_of(j, FOLLOW_REFUSED, &refused_uid);
-    const char *why =
-        j->another     ? "the folder there is not the one that they were copied to"
-        : j->read_only ? "the target opens the folder for reading only"
-        : refused      ? "the target refused it, or answered OK and did not do it"
-                       : "the target told no UIDs, and other messages there have the same header";
+    unsigned unknown = count_of(j, FOLLOW_UNKNOWN, &unknown_uid), refused = count_of(j, FOLLOW_REFUSED, &refused_uid);
+    const char *why = j->another     ? "the folder there is not the one that they were copied to"
+                      : j->read_only ? "the target opens the folder for reading only"
+                      : refused      ? "the target refused it, or answered OK and did not do it"
+                                     : "the target told no UIDs, and other messages there have the same header";
 
     if (unknown + refused == 0) {
         account_doubt_clear(f->account, f, "NotFollowed");
@@ -55,8 +53,7 @@ void follow_tell_used(struct follow_job *j)
              "of messages whose flags changed at the source %u had been given other flags on the "
              "target, which stay, and %u "
              "%s not there any more; UID %" PRIu32 "%s",
-             count, gone, gone == 1 ? "is" : "are", first,
-             count + gone == 1 ? "" : " is one of them");
+             count, gone, gone == 1 ? "is" : "are", first, count + gone == 1 ? "" : " is one of them");
     account_problem(f->account, f->record.folder, "ChangedOnTarget", text,
                     "nothing to do: who uses the target decides");
     f->account->night.left += count + gone;

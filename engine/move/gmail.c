@@ -1,9 +1,9 @@
 #include "engine/move/gmail.h"
 
-#include "engine/move/pull_private.h"
-#include "engine/message/label_owners.h"
 #include "engine/folders/names_match.h"
+#include "engine/message/label_owners.h"
 #include "engine/message/policy.h"
+#include "engine/move/pull_private.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 
@@ -34,7 +34,7 @@ struct gmail {
     struct folder **ranked;
     unsigned ranked_count;
     unsigned listed; /* so many of ranked are listed, or given up: none is listed twice */
-    bool loaded; /* label_owners are whole */
+    bool loaded;     /* label_owners are whole */
     enum reading reading;
     bool flushing; /* all that was submitted is on its way to the journal */
     unsigned at;   /* in ranked */
@@ -60,16 +60,16 @@ static bool has_role(const struct folder *f, const char *role)
 
 bool gmail_is_view(const struct folder *f)
 {
-    return f->account->gmail &&
-           (has_role(f, "all") || has_role(f, "flagged") || has_role(f, "important"));
+    return f->account->gmail && (has_role(f, "all") || has_role(f, "flagged") || has_role(f, "important"));
 }
 
 /* ---- rank ---------------------------------------------------------------------------------- */
 
 static size_t class_of(const struct folder *f)
 {
-    static const char *const roles[] = { "inbox", "drafts", "sent",      "",       "trash",
-                                         "junk",  "all",    "important", "flagged" };
+    static const char *const roles[] = {
+        "inbox", "drafts", "sent", "", "trash", "junk", "all", "important", "flagged"
+    };
     const struct settings_list *first = &f->account->reactor->settings->policy.label_priority;
     size_t own = 3;
 
@@ -142,8 +142,7 @@ bool gmail_may_list(const struct folder *f)
 
 /* ---- reading the journal ------------------------------------------------------------------- */
 
-static void end_row(struct gmail *g, struct folder *f, enum message_state from,
-                    const struct store_end *end)
+static void end_row(struct gmail *g, struct folder *f, enum message_state from, const struct store_end *end)
 {
     g->ends = mem_resize(g->ends, g->end_count + 1u, sizeof *g->ends);
     g->ends[g->end_count++] = *end;
@@ -152,8 +151,8 @@ static void end_row(struct gmail *g, struct folder *f, enum message_state from,
 
 static bool settled_row(struct gmail *g, struct folder *f, const struct message_record *m)
 {
-    if (m->state == MESSAGE_SKIPPED && (m->reason == SKIP_DUPLICATE || m->reason == SKIP_VANISHED ||
-                                        f->gone || f->record.excluded))
+    if (m->state == MESSAGE_SKIPPED &&
+        (m->reason == SKIP_DUPLICATE || m->reason == SKIP_VANISHED || f->gone || f->record.excluded))
         return true;
     label_owners_take(&g->label_owners, m->source_id, f->record.folder);
     return true;
@@ -164,14 +163,12 @@ static bool waiting_row(struct gmail *g, struct folder *f, const struct message_
     /* A label that is no more: All Mail has its messages still. What is no label stays as it is. */
     if (f->gone && role_of(f)[0] == '\0')
         end_row(g, f, MESSAGE_FOUND,
-                &(struct store_end){
-                    .uid = m->uid, .state = MESSAGE_SKIPPED, .reason = SKIP_VANISHED });
+                &(struct store_end){ .uid = m->uid, .state = MESSAGE_SKIPPED, .reason = SKIP_VANISHED });
     if (f->gone || f->record.excluded)
         return true;
     if (!label_owners_take(&g->label_owners, m->source_id, f->record.folder))
         end_row(g, f, MESSAGE_FOUND,
-                &(struct store_end){
-                    .uid = m->uid, .state = MESSAGE_SKIPPED, .reason = SKIP_DUPLICATE });
+                &(struct store_end){ .uid = m->uid, .state = MESSAGE_SKIPPED, .reason = SKIP_DUPLICATE });
     return true;
 }
 
@@ -214,8 +211,8 @@ static unsigned states_of(enum reading reading)
 {
     switch (reading) {
     case READING_SETTLED:
-        return 1u << MESSAGE_SPOOLED | 1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT |
-               1u << MESSAGE_SKIPPED | 1u << MESSAGE_FAILED;
+        return 1u << MESSAGE_SPOOLED | 1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT | 1u << MESSAGE_SKIPPED |
+               1u << MESSAGE_FAILED;
     case READING_WAITING:
         return 1u << MESSAGE_FOUND;
     case READING_DUPLICATES:
@@ -320,9 +317,8 @@ static void read_turn(void *context)
         struct folder *f = g->ranked[g->at];
 
         g->taken = 0;
-        if (!reader_messages(account->reactor->reader, f->record.user, f->record.folder,
-                             states_of(g->reading), g->from_uid, false, ROWS_A_TURN, each_row, g,
-                             &err)) {
+        if (!reader_messages(account->reactor->reader, f->record.user, f->record.folder, states_of(g->reading),
+                             g->from_uid, false, ROWS_A_TURN, each_row, g, &err)) {
             reactor_abort_run(account->reactor, &err);
             read_broke_off(g);
             return;
@@ -439,8 +435,7 @@ void gmail_begin(struct account *account)
         flush(g);
     else
         g->loaded = true;
-    log_line(LOG_DEBUG, "gmail", "user=%s folders=%u reads=%d", account->user->email_address,
-             g->ranked_count, any);
+    log_line(LOG_DEBUG, "gmail", "user=%s folders=%u reads=%d", account->user->email_address, g->ranked_count, any);
 }
 
 void gmail_end(struct account *account)

@@ -18,12 +18,11 @@ static bool join_peers(struct governor *g, struct err *err_r)
 
     if (!g->settings->ledger_folder || mode == SETTINGS_MODE_FETCH || mode == SETTINGS_MODE_PLAN)
         return true;
-    return peers_create(g->settings->ledger_folder, limits_server_of(&g->settings->target),
-                        &g->peers, err_r);
+    return peers_create(g->settings->ledger_folder, limits_server_of(&g->settings->target), &g->peers, err_r);
 }
 
-bool governor_create(const struct settings *settings, struct spool *spool,
-                     struct governor **governor_r, struct err *err_r)
+bool governor_create(const struct settings *settings, struct spool *spool, struct governor **governor_r,
+                     struct err *err_r)
 {
     struct governor *g = mem_zero(1, sizeof *g);
 
@@ -117,8 +116,7 @@ static bool rests(const struct account *account)
 {
     const struct governor *g = batch_governor(account->reactor->batch);
 
-    return account_held(account, SIDE_TARGET) ||
-           atomic_load(&g->gate_ms) > loop_now_ms(account->reactor->loop);
+    return account_held(account, SIDE_TARGET) || atomic_load(&g->gate_ms) > loop_now_ms(account->reactor->loop);
 }
 
 /* Something that was asked since the tick before was answered: the target lives. */
@@ -128,16 +126,14 @@ static void tell_of_life(struct account *account)
     bool heard = false;
 
     for (struct worker *w = account->sides[SIDE_TARGET].workers; w; w = w->next) {
-        uint64_t answers =
-            w->link && link_is_ready(w->link) ? session_answer_count(link_session(w->link)) : 0;
+        uint64_t answers = w->link && link_is_ready(w->link) ? session_answer_count(link_session(w->link)) : 0;
 
         heard |= answers > w->answers;
         w->answers = answers;
     }
     if (g->listens && heard)
         send(order_new(account, GOVERN_HEARD));
-    g->listens =
-        atomic_load_explicit(&batch_governor(account->reactor->batch)->listens, memory_order_relaxed);
+    g->listens = atomic_load_explicit(&batch_governor(account->reactor->batch)->listens, memory_order_relaxed);
 }
 
 void governor_tick(struct account *account)
@@ -273,8 +269,7 @@ static unsigned end_used(struct account *account, unsigned messages)
     return ended;
 }
 
-static void tell(struct account *account, enum govern_kind kind, uint64_t bytes, unsigned permits,
-                 uint64_t latency_ms)
+static void tell(struct account *account, enum govern_kind kind, uint64_t bytes, unsigned permits, uint64_t latency_ms)
 {
     struct order *o = order_new(account, kind);
 
@@ -284,8 +279,7 @@ static void tell(struct account *account, enum govern_kind kind, uint64_t bytes,
     send(o);
 }
 
-void governor_answered(struct account *account, uint64_t bytes, uint64_t latency_ms,
-                       unsigned messages)
+void governor_answered(struct account *account, uint64_t bytes, uint64_t latency_ms, unsigned messages)
 {
     unsigned permits = end_used(account, messages);
 
@@ -341,8 +335,7 @@ bool governor_may_connect(struct account *account)
         g->may_connect = false;
         /* Not in a back-off; but whether a server that broke off is there again only this tells. */
         if (!account_held(account, SIDE_TARGET) &&
-            atomic_load(&batch_governor(account->reactor->batch)->asked_ms) <=
-                loop_now_ms(account->reactor->loop))
+            atomic_load(&batch_governor(account->reactor->batch)->asked_ms) <= loop_now_ms(account->reactor->loop))
             return true;
     }
     if (!g->connect_asked) {
@@ -373,6 +366,5 @@ enum governor_wait governor_waits(const struct account *account)
         return GOVERNOR_WAITS_NOT;
     if (atomic_load(&all->asked_ms) > now)
         return GOVERNOR_WAITS_BACKOFF;
-    return atomic_load(&all->gate_ms) > now && atomic_load(&all->listens) ? GOVERNOR_WAITS_LINE
-                                                                          : GOVERNOR_WAITS_PACE;
+    return atomic_load(&all->gate_ms) > now && atomic_load(&all->listens) ? GOVERNOR_WAITS_LINE : GOVERNOR_WAITS_PACE;
 }

@@ -15,8 +15,8 @@ struct governor;
 
 /* Before the team starts; settings and spool are borrowed until governor_destroy. PERMANENT/RUN,
  * origin OS, when the ledger folder cannot be written to. */
-bool governor_create(const struct settings *settings, struct spool *spool,
-                     struct governor **governor_r, struct err *err_r) ERR_CHECK;
+bool governor_create(const struct settings *settings, struct spool *spool, struct governor **governor_r,
+                     struct err *err_r) ERR_CHECK;
 void governor_destroy(struct governor **governor);
 /* Before the team starts, with a ledger: which of the settings' users no other process that names it is moving;
  * without, all. taken_r: as many as there are users. TRANSIENT/RUN, origin OS. */
@@ -38,8 +38,7 @@ bool governor_allows(struct account *account, uint64_t bytes, bool retry);
 /* May one more message go into the same command? True as above; false asks for nothing. */
 bool governor_allows_more(struct account *account, uint64_t bytes);
 /* How a command with so many messages ended; bytes: of all of them. */
-void governor_answered(struct account *account, uint64_t bytes, uint64_t latency_ms,
-                       unsigned messages);
+void governor_answered(struct account *account, uint64_t bytes, uint64_t latency_ms, unsigned messages);
 void governor_refused(struct account *account, unsigned messages);
 void governor_gave_back(struct account *account, uint64_t bytes, unsigned messages);
 /* The connection went; messages: 0 when no APPEND was on it. */
@@ -59,7 +58,7 @@ bool governor_paces(const struct account *account, enum side side);
 /* What the account waits for from the owner. */
 enum governor_wait {
     GOVERNOR_WAITS_NOT,
-    GOVERNOR_WAITS_PACE,   /* the learnt rate allows no more now */
+    GOVERNOR_WAITS_PACE,    /* the learnt rate allows no more now */
     GOVERNOR_WAITS_BACKOFF, /* the tenant was told to wait */
     GOVERNOR_WAITS_LINE     /* connections were lost together: whether the server lives is to show */
 };

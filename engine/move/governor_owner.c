@@ -51,8 +51,7 @@ static void poll_later(struct governor *g)
     loop_timer_set(g->owner->loop, &g->poll, 0, poll_now, g);
 }
 
-static void answer(struct governor *g, unsigned index, enum govern_kind kind, uint64_t bytes,
-                   unsigned permits)
+static void answer(struct governor *g, unsigned index, enum govern_kind kind, uint64_t bytes, unsigned permits)
 {
     struct order *o = mem_zero(1, sizeof *o);
 
@@ -207,10 +206,9 @@ static void save(struct governor *g)
              "phase=%s rate=%.2f learnt=%.2f measured=%.2f latency_ms=%u ratio=%.2f brakes=%llu "
              "events=%llu waiting=%u held=%u inflight=%u of %u drops=%llu rested_ms=%llu "
              "lost_ms=%llu",
-             pace_phase_name(v.phase), v.rate, v.rate_hat, v.measured, v.latency_ms,
-             v.latency_ratio, (unsigned long long)v.brakes, (unsigned long long)v.tenant_events,
-             v.lanes_waiting, v.lanes_held, v.in_flight, v.in_flight_limit,
-             (unsigned long long)v.drops, (unsigned long long)v.throttled_ms,
+             pace_phase_name(v.phase), v.rate, v.rate_hat, v.measured, v.latency_ms, v.latency_ratio,
+             (unsigned long long)v.brakes, (unsigned long long)v.tenant_events, v.lanes_waiting, v.lanes_held,
+             v.in_flight, v.in_flight_limit, (unsigned long long)v.drops, (unsigned long long)v.throttled_ms,
              (unsigned long long)v.lost_ms);
     save_tenant(g);
 }
@@ -247,8 +245,7 @@ static void tell_peers(struct governor *g)
 
     if (!g->peers)
         return;
-    pace_ledger_tell(g->pace, peers_process(g->peers), loop_now_ms(g->owner->loop), now_wall_ms(),
-                     &record);
+    pace_ledger_tell(g->pace, peers_process(g->peers), loop_now_ms(g->owner->loop), now_wall_ms(), &record);
     peers_tell(g->peers, &record);
 }
 

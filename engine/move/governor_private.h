@@ -98,7 +98,7 @@ struct governor {
     struct peers *peers; /* NULL: no ledger */
     bool ended;
     bool dirty;
-    struct heap connects; /* users that wait for leave to connect, by the time to ask again */
+    struct heap connects;                 /* users that wait for leave to connect, by the time to ask again */
     struct order *retries, **retries_end; /* in order of asking */
 
     pthread_mutex_t view_lock;

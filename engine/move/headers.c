@@ -18,7 +18,7 @@ struct headers {
     void *context;
     uint32_t first, uidnext, exists;
     struct uid_window window;
-    uint32_t *uids; /* as they came */
+    uint32_t *uids;               /* as they came */
     uint32_t count, room, before; /* before: the window at hand */
     unsigned damaged;
     bool exists_told;
@@ -92,8 +92,8 @@ static void window_ended(void *context, const struct err *err)
     }
     if (!err && !is_whole(h)) {
         err_set(&part, ERR_CLASS_TRANSIENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_PROTOCOL, 0,
-                "the server says that the folder holds %" PRIu32 " messages and lists %" PRIu32 " of them",
-                h->exists, different(h));
+                "the server says that the folder holds %" PRIu32 " messages and lists %" PRIu32 " of them", h->exists,
+                different(h));
         err = &part;
     }
     over(h, err);
@@ -105,8 +105,7 @@ static void window(struct headers *h)
 
     h->before = h->count;
     uid_window_text(&h->window, set);
-    source_rows(h->source, slice_cstr(set), SLICE("MESSAGE-ID DATE FROM SUBJECT"), row_told,
-                       window_ended, h);
+    source_rows(h->source, slice_cstr(set), SLICE("MESSAGE-ID DATE FROM SUBJECT"), row_told, window_ended, h);
 }
 
 static void selected(void *context, const struct imap_selected *s)
@@ -138,8 +137,8 @@ static void examined(void *context, const struct err *err)
     window(h);
 }
 
-void headers_list(struct source *source, struct slice raw, uint32_t from_uid,
-                  const struct headers_events *events, void *context)
+void headers_list(struct source *source, struct slice raw, uint32_t from_uid, const struct headers_events *events,
+                  void *context)
 {
     struct headers *h = mem_zero(1, sizeof *h);
 

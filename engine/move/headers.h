@@ -20,7 +20,7 @@ struct headers_events {
  * session ends; other commands on a selected folder would select another one in between. Nothing is left
  * afterwards. Errors: the server's; TRANSIENT/FOLDER origin PROTOCOL for rows that did not come, or an
  * EXISTS that did not. */
-void headers_list(struct source *source, struct slice raw, uint32_t from_uid,
-                  const struct headers_events *events, void *context);
+void headers_list(struct source *source, struct slice raw, uint32_t from_uid, const struct headers_events *events,
+                  void *context);
 
 #endif

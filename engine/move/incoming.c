@@ -33,8 +33,7 @@ void incoming_drop(struct incoming *in)
     in->active = false;
 }
 
-void incoming_start(struct incoming *in, struct folder *folder, uint32_t uid,
-                    uint64_t expected_bytes)
+void incoming_start(struct incoming *in, struct folder *folder, uint32_t uid, uint64_t expected_bytes)
 {
     struct reactor *reactor = folder->account->reactor;
 

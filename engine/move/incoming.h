@@ -6,8 +6,8 @@
 #define ENGINE_MOVE_INCOMING_H
 
 #include "engine/imap/values.h"
-#include "engine/move/folder.h"
 #include "engine/message/header.h"
+#include "engine/move/folder.h"
 #include "store/blob.h"
 
 /* Storage is the caller's; may be moved by assignment, the place it came from is then zeroed. */
@@ -25,8 +25,7 @@ struct incoming {
 };
 
 /* Begins anew; what was under way is dropped. expected_bytes: as announced. */
-void incoming_start(struct incoming *in, struct folder *folder, uint32_t uid,
-                    uint64_t expected_bytes);
+void incoming_start(struct incoming *in, struct folder *folder, uint32_t uid, uint64_t expected_bytes);
 /* Nothing when it is not active, or broken. */
 void incoming_add(struct incoming *in, struct slice bytes);
 /* The whole body as far as it is still raw (one chunk), else empty. */

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 
 /* Of one folder; what names more is no list of messages. */
-#define UIDS_MAX 20000000u
+#define UIDS_MAX  20000000u
 #define SET_BYTES 900u
-#define ID_BYTES 200u
+#define ID_BYTES  200u
 
 /* ---- rows by UIDs -------------------------------------------------------------------------- */
 
@@ -116,7 +116,8 @@ struct surplus *late_surplus(struct late_look *l)
 bool late_is_ours(const struct folder_record *folder, const struct surplus *surplus, const struct surplus_copy *copy,
                   bool told_before)
 {
-    return copy->kind != SURPLUS_OTHERS || folder->target_sends_unknown || (!surplus_knows_sends(surplus) && told_before);
+    return copy->kind != SURPLUS_OTHERS || folder->target_sends_unknown ||
+           (!surplus_knows_sends(surplus) && told_before);
 }
 
 const struct imap_status *late_status(const struct late_look *l)
@@ -156,8 +157,8 @@ static void not_whole(struct late_look *l, const char *what)
 static struct match_row match_of(const struct imap_message_row *row)
 {
     struct match_row twin = { .seconds = row->date.known ? row->date.seconds : INT64_MIN,
-                             .bytes = row->has_size ? row->size_bytes : 0,
-                             .uid = row->uid };
+                              .bytes = row->has_size ? row->size_bytes : 0,
+                              .uid = row->uid };
 
     match_key(row->header, twin.key);
     return twin;

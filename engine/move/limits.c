@@ -15,8 +15,7 @@ const char *limits_server_of(const struct settings_endpoint *endpoint)
     return endpoint->oauth.tenant ? endpoint->oauth.tenant : endpoint->host ? endpoint->host : "";
 }
 
-const char *limits_name(const char *kind, const char *server, uint32_t id,
-                        char out[LIMITS_NAME_BYTES])
+const char *limits_name(const char *kind, const char *server, uint32_t id, char out[LIMITS_NAME_BYTES])
 {
     uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
     int used;
@@ -45,54 +44,49 @@ static uint64_t thousandths(double rate)
 const char *limits_encode(const struct limits *l, char *out)
 {
     snprintf(out, LIMITS_LINE_BYTES,
-             FIRST_WORD " %" PRId64 " %" PRIu32 " %" PRId64 " %" PRIu64 " %u %" PRIu64 " %" PRIu64
-                        " %" PRIu64 " %" PRId64 " %" PRIu64 " %s\n",
-             past_zero(l->told_ms), l->connections, past_zero(l->connections_ms),
-             l->throttle_replies, (unsigned)l->phase, thousandths(l->rate),
-             thousandths(l->rate_hat), thousandths(l->measured), past_zero(l->gate_ms), l->cuts,
-             l->server);
+             FIRST_WORD " %" PRId64 " %" PRIu32 " %" PRId64 " %" PRIu64 " %u %" PRIu64 " %" PRIu64 " %" PRIu64
+                        " %" PRId64 " %" PRIu64 " %s\n",
+             past_zero(l->told_ms), l->connections, past_zero(l->connections_ms), l->throttle_replies,
+             (unsigned)l->phase, thousandths(l->rate), thousandths(l->rate_hat), thousandths(l->measured),
+             past_zero(l->gate_ms), l->cuts, l->server);
     return out;
 }
 
 const char *limits_user_encode(const struct limits_user *u, char *out)
 {
-    snprintf(out, LIMITS_LINE_BYTES, USER_FIRST_WORD " %" PRIu32 " %" PRId64 " %" PRId64 "\n",
-             u->connections, past_zero(u->connections_ms), past_zero(u->hold_ms));
+    snprintf(out, LIMITS_LINE_BYTES, USER_FIRST_WORD " %" PRIu32 " %" PRId64 " %" PRId64 "\n", u->connections,
+             past_zero(u->connections_ms), past_zero(u->hold_ms));
     return out;
 }
 
 const char *limits_size_encode(const struct limits_size *s, char *out)
 {
-    snprintf(out, LIMITS_LINE_BYTES, SIZE_FIRST_WORD " %" PRIu64 " %" PRId64 "\n",
-             s->refused_bytes, past_zero(s->refused_ms));
+    snprintf(out, LIMITS_LINE_BYTES, SIZE_FIRST_WORD " %" PRIu64 " %" PRId64 "\n", s->refused_bytes,
+             past_zero(s->refused_ms));
     return out;
 }
 
 /* A line of the named kind: the first word, then `count` numbers up to their bounds. */
-static bool numbers(struct slice *line, const char *first, const uint64_t *bounds, unsigned count,
-                    uint64_t *values_r)
+static bool numbers(struct slice *line, const char *first, const uint64_t *bounds, unsigned count, uint64_t *values_r)
 {
     struct slice word;
 
     if (!slice_split(line, ' ', &word) || !slice_equal(word, slice_cstr(first)))
         return false;
     for (unsigned i = 0; i < count; i++)
-        if (!slice_split(line, ' ', &word) || !slice_u64(word, &values_r[i]) ||
-            values_r[i] > bounds[i])
+        if (!slice_split(line, ' ', &word) || !slice_u64(word, &values_r[i]) || values_r[i] > bounds[i])
             return false;
     return true;
 }
 
 bool limits_decode(struct slice value, struct limits *learnt_r)
 {
-    static const uint64_t bounds[] = { INT64_MAX, UINT32_MAX, INT64_MAX, UINT64_MAX,
-                                       PACE_PHASE_COUNT - 1, RATE_MAX, RATE_MAX, RATE_MAX,
-                                       INT64_MAX, UINT64_MAX };
+    static const uint64_t bounds[] = { INT64_MAX, UINT32_MAX, INT64_MAX, UINT64_MAX, PACE_PHASE_COUNT - 1,
+                                       RATE_MAX,  RATE_MAX,   RATE_MAX,  INT64_MAX,  UINT64_MAX };
     uint64_t v[sizeof bounds / sizeof *bounds];
     struct slice line;
 
-    if (!slice_split(&value, '\n', &line) ||
-        !numbers(&line, FIRST_WORD, bounds, sizeof bounds / sizeof *bounds, v) ||
+    if (!slice_split(&value, '\n', &line) || !numbers(&line, FIRST_WORD, bounds, sizeof bounds / sizeof *bounds, v) ||
         line.size >= LIMITS_SERVER_BYTES)
         return false;
     *learnt_r = (struct limits){
@@ -139,12 +133,10 @@ bool limits_size_decode(struct slice value, struct limits_size *size_r)
 
 bool limits_size_holds(const struct limits_size *size, int64_t wall_ms)
 {
-    return size->refused_bytes && wall_ms >= size->refused_ms &&
-           wall_ms - size->refused_ms < LIMITS_SIZE_OLD_MS;
+    return size->refused_bytes && wall_ms >= size->refused_ms && wall_ms - size->refused_ms < LIMITS_SIZE_OLD_MS;
 }
 
-uint32_t limits_connections(const struct limits *learnt, const char *server, uint32_t configured,
-                            int64_t wall_ms)
+uint32_t limits_connections(const struct limits *learnt, const char *server, uint32_t configured, int64_t wall_ms)
 {
     if (learnt->connections == 0 || learnt->connections >= configured ||
         wall_ms - learnt->connections_ms > LIMITS_OLD_MS ||

@@ -11,7 +11,7 @@
 #include "io/base/buf.h"
 
 /* Limits change: one that was met longer ago is looked for again. */
-#define LIMITS_OLD_MS  PACE_RATE_OLD_MS
+#define LIMITS_OLD_MS PACE_RATE_OLD_MS
 /* A back-off that was asked for never lasts longer, whatever a clock says. */
 #define LIMITS_HOLD_MS INT64_C(3600000)
 
@@ -55,8 +55,7 @@ struct limits_size {
 const char *limits_server_of(const struct settings_endpoint *endpoint);
 /* "KIND.HASH" or "KIND.HASH.ID": the named value of that server (upper and lower case are the same).
  * kind: at most 16 bytes. id 0: the server itself. Returns out. */
-const char *limits_name(const char *kind, const char *server, uint32_t id,
-                        char out[LIMITS_NAME_BYTES]);
+const char *limits_name(const char *kind, const char *server, uint32_t id, char out[LIMITS_NAME_BYTES]);
 /* Kinds. */
 #define LIMITS_PACE        "pace"
 #define LIMITS_PACE_LANE   "pace.lane"
@@ -77,7 +76,6 @@ bool limits_size_holds(const struct limits_size *size, int64_t wall_ms);
 
 /* How many connections a run begins with where `configured` are allowed: fewer when the same server
  * bore no more within the last week. */
-uint32_t limits_connections(const struct limits *learnt, const char *server, uint32_t configured,
-                            int64_t wall_ms);
+uint32_t limits_connections(const struct limits *learnt, const char *server, uint32_t configured, int64_t wall_ms);
 
 #endif

@@ -1,9 +1,9 @@
 #include "engine/move/link.h"
 
+#include "engine/failure/patience.h"
 #include "engine/imap/scram.h"
 #include "engine/mailbox/imap/imap_source.h"
 #include "engine/move/tls_probe.h"
-#include "engine/failure/patience.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -17,7 +17,7 @@
 #define NOTICES_MAX 20u
 /* bandwidth-max does not make a connection wait for what is shorter. */
 #define BANDWIDTH_SHORT_BYTES 2048u
-#define LOGOUT_PATIENCE_MS   5000
+#define LOGOUT_PATIENCE_MS    5000
 /* A server that has not greeted by now may be waiting for TLS: that is found out. */
 #define GREETING_MS 5000
 
@@ -26,7 +26,7 @@ struct link {
     struct stream *stream;
     struct session *session;
     struct imap_source source; /* on it */
-    struct disk *disk;      /* in place of both, or NULL */
+    struct disk *disk;         /* in place of both, or NULL */
     const struct link_events *events;
     void *context;
     char label[160];
@@ -35,20 +35,20 @@ struct link {
     struct loop_timer watch;   /* looks for silence every PATIENCE_LOOK_MS */
     struct loop_timer finish;  /* LOGOUT that nobody answers */
     struct patience patience;
-    struct crawl crawl; /* where config has none */
-    struct loop_timer booked;  /* bandwidth-max: until then no great piece is moved */
+    struct crawl crawl;       /* where config has none */
+    struct loop_timer booked; /* bandwidth-max: until then no great piece is moved */
     unsigned notices;
-    uint64_t asked_ns;  /* while logging in: when that was said which is not answered; 0: nothing */
+    uint64_t asked_ns; /* while logging in: when that was said which is not answered; 0: nothing */
     uint32_t round_trip_us;
     uint32_t stall_ms;
     bool ready, closing, finishing, paused, starttls, has_error;
     bool holds_reading, holds_writing; /* until booked */
-    bool held; /* since the last look */
+    bool held;                         /* since the last look */
     bool feeding, pumping, by_line, another_way;
-    bool open, heard, knocked; /* TCP stands; a byte came; it was asked whether it wants TLS */
-    struct tls_probe *tls_probe;       /* under way, or NULL */
-    struct chore *hashing;     /* likewise; a password for SCRAM */
-    struct err error; /* why it ends, once has_error */
+    bool open, heard, knocked;   /* TCP stands; a byte came; it was asked whether it wants TLS */
+    struct tls_probe *tls_probe; /* under way, or NULL */
+    struct chore *hashing;       /* likewise; a password for SCRAM */
+    struct err error;            /* why it ends, once has_error */
 };
 
 static void remember(struct link *link, const struct err *err)
@@ -119,8 +119,8 @@ static void booked(void *context)
     pump(link);
 }
 
-/* After a great piece no other one of its kind follows before its turn. What is short only counts: an answer to what was
- * sent, or the command that asks for more. holds: of the link. */
+/* After a great piece no other one of its kind follows before its turn. What is short only counts: an answer to what
+ * was sent, or the command that asks for more. holds: of the link. */
 static void hold(struct link *link, size_t bytes, bool *holds)
 {
     uint32_t wait_ms = bandwidth_book(link->config.bandwidth, bytes, now_ns());
@@ -258,7 +258,8 @@ static void knocked(void *context, bool speaks_tls)
         return;
     err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
             "no greeting in plain text, but an answer in TLS: port %u wants imaps:// in the url (TLS from "
-            "the first byte), not imap://", link->config.target.port);
+            "the first byte), not imap://",
+            link->config.target.port);
     err_doing(&err, "waiting for the greeting of %s", link->config.target.host);
     end(link, &err);
 }
@@ -447,8 +448,8 @@ static void tree_closed(void *context, const struct err *err, bool ready_before)
 
 static const struct disk_events tree_events = { .ready = tree_ready, .closed = tree_closed };
 
-struct link *link_open(struct loop *loop, const struct link_config *config,
-                       const struct link_events *events, void *context)
+struct link *link_open(struct loop *loop, const struct link_config *config, const struct link_events *events,
+                       void *context)
 {
     struct link *link = mem_zero(1, sizeof *link);
     struct auth_config *auth = &link->config.session.auth;
@@ -582,7 +583,8 @@ uint64_t link_silent_ms(const struct link *link)
 {
     uint64_t now = loop_now_ms(link->loop);
 
-    if (link->disk || link->paused || is_held(link) || session_patience_ms(link->session) == 0 || now < link->patience.byte_ms)
+    if (link->disk || link->paused || is_held(link) || session_patience_ms(link->session) == 0 ||
+        now < link->patience.byte_ms)
         return 0;
     return now - link->patience.byte_ms;
 }

@@ -17,7 +17,7 @@ struct link;
 struct link_config {
     struct stream_target target;   /* its tls is borrowed until `closed`; copied otherwise */
     struct session_config session; /* tls and starttls are set by link_open from target */
-    struct disk_config disk; /* pattern not NULL: this tree in place of a server; copied */
+    struct disk_config disk;       /* pattern not NULL: this tree in place of a server; copied */
     uint32_t stall_ms;             /* longest silence while an answer is due; 0: the session's own */
     struct crawl *crawl;           /* what earlier links to the server left, or NULL; borrowed until `closed` */
     struct bandwidth *bandwidth;   /* borrowed until `closed`; NULL: no limit */
@@ -38,8 +38,8 @@ struct link_events {
 /* Starts connecting and logging in; errors come by `closed`, never from here. events and the secrets
  * inside config->session.auth are borrowed until then. A way of logging in that turns out broken is
  * followed by the next one on a new connection, which is still the same link. */
-struct link *link_open(struct loop *loop, const struct link_config *config,
-                       const struct link_events *events, void *context);
+struct link *link_open(struct loop *loop, const struct link_config *config, const struct link_events *events,
+                       void *context);
 
 /* What is read through it; on either side. Its traits are known once the link is ready. */
 struct source *link_source(struct link *link);

@@ -1,11 +1,11 @@
 #include "engine/move/listing_private.h"
 
+#include "engine/folders/names_text.h"
+#include "engine/message/policy.h"
 #include "engine/move/follow.h"
 #include "engine/move/gmail.h"
 #include "engine/move/pull.h"
 #include "engine/move/rejudge.h"
-#include "engine/folders/names_text.h"
-#include "engine/message/policy.h"
 #include "engine/settings/side.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
@@ -15,9 +15,9 @@
 
 /* No policy's fingerprint. */
 #define POLICY_MIXED 1u
-#define SOURCE_STATUS                                                                              \
-    (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY |                        \
-     IMAP_STATUS_HIGHESTMODSEQ | IMAP_STATUS_SIZE)
+#define SOURCE_STATUS                                                                                                  \
+    (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY | IMAP_STATUS_HIGHESTMODSEQ |                \
+     IMAP_STATUS_SIZE)
 #define TARGET_NUMBERS (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY)
 #define TARGET_STATUS  (TARGET_NUMBERS | IMAP_STATUS_APPENDLIMIT)
 
@@ -42,8 +42,7 @@ struct listing {
     struct err err;         /* of the first that did */
 };
 
-static void remember(void *context, size_t index, const char *type, const char *text,
-                     const char *remedy)
+static void remember(void *context, size_t index, const char *type, const char *text, const char *remedy)
 {
     struct remarks *r = context;
     struct remark *one;
@@ -83,8 +82,7 @@ struct names_rules listing_rules(const struct account *account)
 /* ---- target names -------------------------------------------------------------------------- */
 
 /* Key of a target folder -> its row. */
-static void index_targets(struct names_index *index, const struct folder_list *target,
-                          const struct names_rules *rules)
+static void index_targets(struct names_index *index, const struct folder_list *target, const struct names_rules *rules)
 {
     names_index_init(index);
     for (unsigned i = 0; i < target->count; i++) {
@@ -95,8 +93,7 @@ static void index_targets(struct names_index *index, const struct folder_list *t
     }
 }
 
-static void find_on_target(struct folder *f, struct names_index *index,
-                           const struct names_rules *rules)
+static void find_on_target(struct folder *f, struct names_index *index, const struct names_rules *rules)
 {
     const struct folder_list *target = &f->account->sides[SIDE_TARGET].folder_list;
     char *key = names_raw_key(slice_cstr(f->target_raw), rules->target_delimiter, rules);
@@ -143,8 +140,7 @@ static void map(struct account *account)
         }
     }
     targets = folder_list_targets(&account->sides[SIDE_TARGET].folder_list);
-    names_map(rows, count, targets, account->sides[SIDE_TARGET].folder_list.count, &rules, remember,
-              &remarks);
+    names_map(rows, count, targets, account->sides[SIDE_TARGET].folder_list.count, &rules, remember, &remarks);
     free(targets);
     index_targets(&index, &account->sides[SIDE_TARGET].folder_list, &rules);
     for (unsigned i = 0; i < count; i++) {
@@ -162,10 +158,10 @@ static void map(struct account *account)
         names_source_deinit(&rows[i]);
     }
     for (size_t i = 0; i < remarks.count; i++)
-        account_problem(account, account->folders[remarks.all[i].index]->record.folder,
-                        remarks.all[i].type, remarks.all[i].text, remarks.all[i].remedy);
-    log_line(LOG_DEBUG, "folders.mapped", "user=%s count=%u looks=%llu",
-             account->user->email_address, count, (unsigned long long)index.looks);
+        account_problem(account, account->folders[remarks.all[i].index]->record.folder, remarks.all[i].type,
+                        remarks.all[i].text, remarks.all[i].remedy);
+    log_line(LOG_DEBUG, "folders.mapped", "user=%s count=%u looks=%llu", account->user->email_address, count,
+             (unsigned long long)index.looks);
     names_index_deinit(&index);
     free(remarks.all);
     free(rows);
@@ -177,8 +173,7 @@ static void map(struct account *account)
 
 static struct folder *add_folder(struct account *account, const struct names_source *row)
 {
-    struct folder_record record = { .user = account->id,
-                                    .folder = account->folder_highest + 1 };
+    struct folder_record record = { .user = account->id, .folder = account->folder_highest + 1 };
 
     record.delimiter = row->delimiter;
     record.source_raw = slice_cstr(row->raw);
@@ -202,8 +197,9 @@ static void tell_left_out(struct account *account, const struct names_source *ro
             count++;
         }
     if (first)
-        account_doubt(account, NULL, LEFT_OUT, count, "left out with all that is in them; the first is \"%.80s...\": %s",
-                      rows[first->index].raw, first->text);
+        account_doubt(account, NULL, LEFT_OUT, count,
+                      "left out with all that is in them; the first is \"%.80s...\": %s", rows[first->index].raw,
+                      first->text);
     else
         account_doubt_clear(account, NULL, LEFT_OUT);
 }
@@ -217,8 +213,8 @@ static bool unchanged(const struct folder *f)
     return f->has_source_status && r->uidvalidity &&
            (s->has & (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY)) ==
                (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY) &&
-           s->uidvalidity == r->uidvalidity && s->uidnext == r->status_uidnext &&
-           s->uidnext <= r->uidnext_listed && s->messages == r->status_messages && follow_source_rests(f);
+           s->uidvalidity == r->uidvalidity && s->uidnext == r->status_uidnext && s->uidnext <= r->uidnext_listed &&
+           s->messages == r->status_messages && follow_source_rests(f);
 }
 
 static void place_folders(struct account *account, struct listing *l)
@@ -274,8 +270,8 @@ static void place_folders(struct account *account, struct listing *l)
         const struct remark *one = &remarks->all[i];
 
         if (strcmp(one->type, LEFT_OUT) != 0)
-            account_problem(account, folders[one->index] ? folders[one->index]->record.folder : 0,
-                        one->type, one->text, one->remedy);
+            account_problem(account, folders[one->index] ? folders[one->index]->record.folder : 0, one->type, one->text,
+                            one->remedy);
     }
     tell_left_out(account, rows, remarks);
     pull_folders_placed(account);
@@ -288,9 +284,8 @@ static void place_folders(struct account *account, struct listing *l)
 
 void listing_resume(struct account *account)
 {
-    bool policy_changed =
-        account->record.policy &&
-        account->record.policy != policy_fingerprint(account->reactor->settings, account->user);
+    bool policy_changed = account->record.policy &&
+                          account->record.policy != policy_fingerprint(account->reactor->settings, account->user);
 
     if (account_uses(account, SIDE_SOURCE))
         return;
@@ -325,9 +320,8 @@ static void side_listed(struct listing *l)
         place_folders(account, l);
         listing_tell_gaps(account);
     }
-    log_line(LOG_DEBUG, "folders.listed", "user=%s side=%s count=%u looks=%llu",
-             account->user->email_address, side_name(w->side),
-             side->folder_list.count,
+    log_line(LOG_DEBUG, "folders.listed", "user=%s side=%s count=%u looks=%llu", account->user->email_address,
+             side_name(w->side), side->folder_list.count,
              (unsigned long long)(side->folder_list.looks + account->folders_by_raw.looks));
     side->listed = true;
     side->listing = false;
@@ -356,13 +350,11 @@ static void listing_failed(struct listing *l, const struct err *err)
     if (!link_is_ready(w->link))
         return; /* the link ends; its account decides */
     trouble_judge(TROUBLE_LIST, failure_side_of(w->side), err, side->failures++,
-                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id,
-                  &verdict);
+                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id, &verdict);
     if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {
         account_throttled(account, w->side, 0, err, verdict.wait_ms);
     } else {
-        account_failure(account, failure_side_of(w->side), TROUBLE_LIST, verdict.type, err, NULL,
-                        0);
+        account_failure(account, failure_side_of(w->side), TROUBLE_LIST, verdict.type, err, NULL, 0);
         if (verdict.action != TROUBLE_RETRY) {
             account_fail(account, verdict.type, false);
             return;
@@ -437,8 +429,7 @@ static void ask_numbers(struct listing *l)
         ask->listing = l;
         ask->row = i;
         l->waiting++;
-        source_status(link_source(w->link), slice_cstr(l->rows[i].raw), SOURCE_STATUS, ask_told,
-                       ask_ended, ask);
+        source_status(link_source(w->link), slice_cstr(l->rows[i].raw), SOURCE_STATUS, ask_told, ask_ended, ask);
     }
     if (--l->waiting == 0)
         side_listed(l);
@@ -465,8 +456,8 @@ static void ask_limits(struct listing *l)
         ask->listing = l;
         ask->row = i;
         l->waiting++;
-        session_status(link_session(w->link), slice_cstr(row->raw), IMAP_STATUS_APPENDLIMIT, limit_told,
-                       ask_ended, ask);
+        session_status(link_session(w->link), slice_cstr(row->raw), IMAP_STATUS_APPENDLIMIT, limit_told, ask_ended,
+                       ask);
     }
     if (--l->waiting == 0)
         side_listed(l);
@@ -563,8 +554,7 @@ void listing_prepare(struct account *account)
 {
     names_index_init(&account->folders_by_raw);
     folder_list_init(&account->sides[SIDE_SOURCE].folder_list, false, true, SOURCE_STATUS);
-    folder_list_init(&account->sides[SIDE_TARGET].folder_list, exchange_target(account), false,
-                TARGET_STATUS);
+    folder_list_init(&account->sides[SIDE_TARGET].folder_list, exchange_target(account), false, TARGET_STATUS);
 }
 
 void listing_deinit(struct account *account)

@@ -21,8 +21,7 @@ void listing_tell_gaps(struct account *account)
 
         if (folder_list->gaps[i].raw[0])
             err_doing(&err, "LIST below %s", folder_list->gaps[i].raw);
-        account_failure(account, FAILURE_SOURCE, TROUBLE_LIST, "FolderListIncomplete", &err, NULL,
-                        0);
+        account_failure(account, FAILURE_SOURCE, TROUBLE_LIST, "FolderListIncomplete", &err, NULL, 0);
         account_fail(account, "FolderListIncomplete", true);
     }
 }

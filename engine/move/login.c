@@ -1,8 +1,8 @@
 #include "engine/move/login.h"
 
 #include "engine/move/batch.h"
-#include "engine/move/login_guard.h"
 #include "engine/move/governor.h"
+#include "engine/move/login_guard.h"
 #include "engine/move/tokens.h"
 #include "engine/settings/side.h"
 #include "io/base/log.h"
@@ -22,8 +22,7 @@ bool login_ready(struct worker *w)
         loop_now_ms(account->reactor->loop) + w->token_life_ms / 6 >= w->token_ends_ms)
         secret_destroy(&w->token);
     if (endpoint->oauth.grant != SETTINGS_GRANT_NONE && !w->token)
-        switch (tokens_get(account->reactor->tokens, w->side, account->user, &w->token,
-                           &w->token_ends_ms, &err)) {
+        switch (tokens_get(account->reactor->tokens, w->side, account->user, &w->token, &w->token_ends_ms, &err)) {
         case TOKENS_READY:
             w->token_life_ms = w->token_ends_ms - loop_now_ms(account->reactor->loop);
             break;
@@ -131,8 +130,7 @@ bool login_fewer(struct worker *w, const struct err *err)
 
 bool login_has_room(const struct account_side *side, uint64_t now_ms)
 {
-    return side->links_max == 0 || now_ms >= side->links_max_until_ms ||
-           side->ready_count < side->links_max;
+    return side->links_max == 0 || now_ms >= side->links_max_until_ms || side->ready_count < side->links_max;
 }
 
 void login_over(struct worker *w)
@@ -146,8 +144,7 @@ void login_over(struct worker *w)
 }
 
 /* The part of login_describe that needs no account: for check, folders and bench. */
-static void login_endpoint(const struct settings_endpoint *endpoint, struct tls_role *tls,
-                    struct link_config *config_r)
+static void login_endpoint(const struct settings_endpoint *endpoint, struct tls_role *tls, struct link_config *config_r)
 {
     *config_r = (struct link_config){
         .target = {
@@ -176,8 +173,8 @@ static void login_endpoint(const struct settings_endpoint *endpoint, struct tls_
     };
 }
 
-void login_as(const struct settings *settings, enum side side, const struct settings_user *user,
-              struct tls_role *tls, const struct secret *token, struct link_config *config_r)
+void login_as(const struct settings *settings, enum side side, const struct settings_user *user, struct tls_role *tls,
+              const struct secret *token, struct link_config *config_r)
 {
     bool source = side == SIDE_SOURCE;
     const struct settings_endpoint *endpoint = settings_endpoint(settings, side);
@@ -197,7 +194,7 @@ void login_as(const struct settings *settings, enum side side, const struct sett
     if (token)
         auth->token = token;
     else if (endpoint->auth == AUTH_XOAUTH2 || endpoint->auth == AUTH_OAUTHBEARER)
-        auth->token = own; /* users.csv holds the access tokens themselves */
+        auth->token = own;                                 /* users.csv holds the access tokens themselves */
     else if (endpoint->oauth.grant == SETTINGS_GRANT_NONE) /* else own may be a refresh token */
         auth->password = settings_admin_logs_in(endpoint) ? endpoint->admin_password : own;
 }
@@ -206,8 +203,7 @@ void login_describe(struct worker *w, struct link_config *config_r)
 {
     const struct account *account = w->account;
 
-    login_as(account->reactor->settings, w->side, account->user, account->reactor->tls[w->side], w->token,
-             config_r);
+    login_as(account->reactor->settings, w->side, account->user, account->reactor->tls[w->side], w->token, config_r);
     /* What a killed run, or one that gave the server up, had not sent of an APPEND must not come later. */
     config_r->target.drops_unsent = w->side == SIDE_TARGET;
     config_r->target.unacknowledged_ms = w->side == SIDE_TARGET ? config_r->stall_ms : 0;

@@ -29,7 +29,7 @@ bool login_fewer(struct worker *worker, const struct err *err);
 bool login_has_room(const struct account_side *side, uint64_t now_ms);
 
 /* The same for who has no account: verify and export. token: NULL without OAuth. */
-void login_as(const struct settings *settings, enum side side, const struct settings_user *user,
-              struct tls_role *tls, const struct secret *token, struct link_config *config_r);
+void login_as(const struct settings *settings, enum side side, const struct settings_user *user, struct tls_role *tls,
+              const struct secret *token, struct link_config *config_r);
 
 #endif

@@ -47,14 +47,12 @@ static void news_arrive(struct loop_message *message)
     free(news);
 }
 
-static bool exchange(struct peers *m, const struct ledger_record *record, struct news **news_r,
-                     struct err *err_r)
+static bool exchange(struct peers *m, const struct ledger_record *record, struct news **news_r, struct err *err_r)
 {
     struct news *news = mem_zero(1, sizeof *news + LEDGER_PEERS_MAX * sizeof *news->records);
 
     if (!ledger_dir_write(m->folder, record, err_r) ||
-        !ledger_dir_read(m->folder, now_wall_ms(), news->records, LEDGER_PEERS_MAX, &news->count,
-                         err_r)) {
+        !ledger_dir_read(m->folder, now_wall_ms(), news->records, LEDGER_PEERS_MAX, &news->count, err_r)) {
         free(news);
         return false;
     }
@@ -125,8 +123,8 @@ static bool refuse(const char *folder, const struct err *why, struct err *err_r)
     bool misnamed = why->code == ENOTDIR || why->code == ENOENT || why->code == ENAMETOOLONG || why->code == ELOOP ||
                     why->code == EACCES;
 
-    err_set(err_r, why->class, why->scope, misnamed ? ERR_ORIGIN_CONFIG : why->origin, why->code, "%.120s: %.80s; the key ledger of [batch] names it",
-            folder, why->server_text);
+    err_set(err_r, why->class, why->scope, misnamed ? ERR_ORIGIN_CONFIG : why->origin, why->code,
+            "%.120s: %.80s; the key ledger of [batch] names it", folder, why->server_text);
     return err_doing(err_r, "preparing the ledger");
 }
 
@@ -145,8 +143,7 @@ static char *folder_of(const char *ledger_folder, const char *tenant)
     return path;
 }
 
-bool peers_create(const char *ledger_folder, const char *tenant, struct peers **peers_r,
-                  struct err *err_r)
+bool peers_create(const char *ledger_folder, const char *tenant, struct peers **peers_r, struct err *err_r)
 {
     struct peers *m = mem_zero(1, sizeof *m);
     struct ledger_record first = { .weight = 1 };

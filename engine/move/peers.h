@@ -14,8 +14,7 @@ struct peers;
 /* Makes the folder (and its last part, one a tenant: no tenant's budget is another's) when it is
  * missing and writes to it once. tenant: a host or tenant name. PERMANENT/RUN, origin OS, when
  * nothing can be written there. *peers_r is the caller's until peers_destroy. */
-bool peers_create(const char *ledger_folder, const char *tenant, struct peers **peers_r,
-                  struct err *err_r) ERR_CHECK;
+bool peers_create(const char *ledger_folder, const char *tenant, struct peers **peers_r, struct err *err_r) ERR_CHECK;
 /* Ends the thread, which removes this process's record. NULL inside is fine. */
 void peers_destroy(struct peers **peers);
 /* A number no other process has. */
@@ -33,7 +32,8 @@ void peers_tell(struct peers *peers, const struct ledger_record *record);
 void peers_end(struct peers *peers);
 
 /* Before the team starts: taken_r[i] says whether the mailbox of addresses[i] is this process's until
- * peers_destroy; false: another one that shares the ledger has it. state_folder: whose lock this process has. TRANSIENT/RUN, origin OS. */
+ * peers_destroy; false: another one that shares the ledger has it. state_folder: whose lock this process has.
+ * TRANSIENT/RUN, origin OS. */
 bool peers_take(struct peers *peers, const char *state_folder, const struct slice *addresses, size_t count,
                 bool *taken_r, struct err *err_r) ERR_CHECK;
 

@@ -109,9 +109,8 @@ uint64_t pull_left(const struct account *account, unsigned *folders_r)
             continue;
         looked++;
         folders += !f->has_source_status || f->source_status.messages > 0;
-        left += f->source_status.messages > f->record.tally.found
-                    ? f->source_status.messages - f->record.tally.found
-                    : 0;
+        left +=
+            f->source_status.messages > f->record.tally.found ? f->source_status.messages - f->record.tally.found : 0;
     }
     *folders_r = folders;
     return left;

@@ -1,10 +1,10 @@
 #include "engine/imap/uidset.h"
-#include "engine/move/allowance.h"
-#include "engine/move/gmail.h"
-#include "engine/move/pull_private.h"
 #include "engine/message/ladder.h"
 #include "engine/message/placeholder.h"
 #include "engine/message/policy.h"
+#include "engine/move/allowance.h"
+#include "engine/move/gmail.h"
+#include "engine/move/pull_private.h"
 #include "io/base/mem.h"
 
 #include <assert.h>
@@ -27,9 +27,9 @@ struct fetch {
     bool got[FETCH_MESSAGES_MAX];
     unsigned count;
     struct incoming in;
-    bool answered; /* some FETCH response came */
+    bool answered;         /* some FETCH response came */
     struct assembly parts; /* of a form that asks for the message in parts */
-    uint32_t suspect_uid; /* whose literal did not end where it should; 0: none */
+    uint32_t suspect_uid;  /* whose literal did not end where it should; 0: none */
     bool suspect;
     bool placeholder; /* the server sent its own text in place of the last body */
     struct err why;   /* with placeholder */
@@ -52,8 +52,7 @@ static void body_begin(void *context, uint32_t uid, uint64_t size_bytes, uint64_
 {
     struct fetch *fetch = context;
 
-    if (assembles(fetch) &&
-        (!assembly_part(&fetch->parts, size_bytes, origin) || fetch->parts.got > 0))
+    if (assembles(fetch) && (!assembly_part(&fetch->parts, size_bytes, origin) || fetch->parts.got > 0))
         return;
     incoming_start(&fetch->in, fetch->folder, uid, size_bytes);
 }
@@ -104,13 +103,12 @@ static void body_end(void *context, uint32_t uid, bool got_body, bool suspect)
         fetch->suspect_uid = uid ? uid : fetch->in.uid;
     }
     if (assembles(fetch)) {
-        assembly_part_ended(&fetch->parts,
-                            index == 0 && got_body && !source_body_nil(link_source(fetch->worker->link)),
+        assembly_part_ended(&fetch->parts, index == 0 && got_body && !source_body_nil(link_source(fetch->worker->link)),
                             suspect);
         return;
     }
-    if (index == UINT32_MAX || fetch->got[index] || !got_body || suspect || !fetch->in.active ||
-        fetch->in.broken || (fetch->in.uid && fetch->in.uid != uid)) {
+    if (index == UINT32_MAX || fetch->got[index] || !got_body || suspect || !fetch->in.active || fetch->in.broken ||
+        (fetch->in.uid && fetch->in.uid != uid)) {
         if (got_body || suspect)
             incoming_drop(&fetch->in);
         return;
@@ -131,8 +129,7 @@ static const struct session_body_events body_events = {
     .end = body_end,
 };
 
-static void message_ends(struct folder *f, struct folder_item *item, enum message_state state,
-                         enum skip_reason reason)
+static void message_ends(struct folder *f, struct folder_item *item, enum message_state state, enum skip_reason reason)
 {
     struct store_op *op = store_op_new(STORE_OP_END, f->record.user, f->record.folder);
 
@@ -146,8 +143,7 @@ static void message_ends(struct folder *f, struct folder_item *item, enum messag
     pull_settle_if_done(f);
 }
 
-static void message_fails(struct folder *f, struct folder_item *item, const char *type,
-                          const struct err *err)
+static void message_fails(struct folder *f, struct folder_item *item, const char *type, const struct err *err)
 {
     account_failure(f->account, FAILURE_SOURCE, TROUBLE_FETCH, type, err, f, item->uid);
     message_ends(f, item, MESSAGE_FAILED, SKIP_NONE);
@@ -170,15 +166,15 @@ static bool is_through(const struct worker *w, const struct folder_item *item)
 }
 
 /* It has failed in every form; one of which some came is told as that. */
-static void has_failed(struct folder *f, struct folder_item *item, const char *type,
-                       const struct err *err)
+static void has_failed(struct folder *f, struct folder_item *item, const char *type, const struct err *err)
 {
     struct err torn;
 
     if (item->ladder.torn_bytes && !type) {
         err_set(&torn, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_PROTOCOL, 0,
                 "the server gives %" PRIu64 " of %" PRIu64 " bytes of the message and no more, in every "
-                "form of asking", item->ladder.torn_bytes, item->listed_bytes);
+                "form of asking",
+                item->ladder.torn_bytes, item->listed_bytes);
         err_doing(&torn, "UID FETCH %" PRIu32, item->uid);
         message_fails(f, item, "TruncatedMessage", &torn);
         return;
@@ -244,8 +240,8 @@ static void silent_looked(void *context, enum pull_presence presence)
 /* One message did not come: next rung, or its end, told by this type (NULL: by what the error is). What
  * nothing at all came for is looked for early, since it is most often gone, and once more before it
  * has failed. Counts as fetching on entry. */
-static void try_again(struct worker *w, struct folder *f, struct folder_item *item, bool blamed,
-                      bool answered, const char *type, const struct err *err)
+static void try_again(struct worker *w, struct folder *f, struct folder_item *item, bool blamed, bool answered,
+                      const char *type, const struct err *err)
 {
     struct err silent;
 
@@ -387,10 +383,8 @@ static void fetch_send(struct fetch *fetch)
     }
     fetch->answered = false;
     source_bodies(link_source(fetch->worker->link), uidset_finish(&set),
-                         assembles(fetch) ? assembly_form(&fetch->parts) : fetch->form,
-                         fetch->parts.part_from,
-                         fetch->form == SESSION_BODY_PARTIAL ? ASSEMBLY_PART_BYTES : 0, &body_events,
-                         fetch_ended, fetch);
+                  assembles(fetch) ? assembly_form(&fetch->parts) : fetch->form, fetch->parts.part_from,
+                  fetch->form == SESSION_BODY_PARTIAL ? ASSEMBLY_PART_BYTES : 0, &body_events, fetch_ended, fetch);
 }
 
 static int item_by_uid(const void *a, const void *b)
@@ -417,10 +411,9 @@ static void leave_too_large(struct folder *f, struct folder_item *item)
 /* The size that came counts, whatever was listed. Gives the item its end where it may not be sent. */
 static bool is_unwanted(struct folder *f, struct folder_item *item, uint64_t got_bytes)
 {
-    struct message_record m = { .uid = item->uid,
-                                .date_known = item->date_known,
-                                .date_seconds = item->date_seconds,
-                                .listed_bytes = got_bytes };
+    struct message_record m = {
+        .uid = item->uid, .date_known = item->date_known, .date_seconds = item->date_seconds, .listed_bytes = got_bytes
+    };
     enum skip_reason reason = policy_judge(f->account->reactor->settings, f->account->user, &m);
     bool forbidden = size_limit_forbids(f->account, f->append_limit, got_bytes);
 
@@ -441,7 +434,8 @@ static void tell_size(struct folder *f, const struct folder_item *item, uint64_t
     account_doubts(f->account, f, "SizeDiffers", &before);
     account_doubt(f->account, f, "SizeDiffers", before + 1,
                   "UID %" PRIu32 ": %" PRIu64 " bytes came where the server lists %" PRIu64
-                  ", and its other sizes are exact", item->uid, got_bytes, item->listed_bytes);
+                  ", and its other sizes are exact",
+                  item->uid, got_bytes, item->listed_bytes);
 }
 
 /* Of another size than listed: where the server's sizes are no estimates it is asked for in another form,
@@ -511,8 +505,7 @@ bool pull_fetch_some(struct worker *w)
      * server ends each session after some commands: it goes first, and alone. */
     if (p->alone || !next_wanted(f, &item))
         return false;
-    if ((item.losses && w->inflight) ||
-        !allowance_allows(f->account, SIDE_SOURCE, item.listed_bytes)) {
+    if ((item.losses && w->inflight) || !allowance_allows(f->account, SIDE_SOURCE, item.listed_bytes)) {
         queue_push_front(&f->wanted, &item);
         return false;
     }

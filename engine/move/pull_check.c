@@ -75,9 +75,8 @@ static void is_another(struct check *check)
             id.message_id[0] ? id.message_id : id.date,
             check->told.message_id[0] ? check->told.message_id : check->told.date);
     err_doing(&err, "UID FETCH %" PRIu32, check->item.uid);
-    log_line(LOG_WARN, "body.another", "user=%s folder=%s uid=%" PRIu32 " %s",
-             account->user->email_address, check->in.folder->source_name, check->item.uid,
-             err.server_text);
+    log_line(LOG_WARN, "body.another", "user=%s folder=%s uid=%" PRIu32 " %s", account->user->email_address,
+             check->in.folder->source_name, check->item.uid, err.server_text);
     if (!account->gives_others && account->reactor->sizes_doubted)
         account->reactor->sizes_doubted--;
     account->gives_others = true;
@@ -116,12 +115,10 @@ void pull_check_body(struct worker *w, struct incoming *in, struct folder_item *
     check->in = *in;
     *in = (struct incoming){ .folder = in->folder };
     item->keywords = NULL;
-    log_line(LOG_DEBUG, "body.doubted",
-             "user=%s folder=%s uid=%" PRIu32 " told=%" PRIu64 " came=%" PRIu64,
-             w->account->user->email_address, check->in.folder->source_name, check->item.uid,
-             check->item.listed_bytes, check->in.got);
+    log_line(LOG_DEBUG, "body.doubted", "user=%s folder=%s uid=%" PRIu32 " told=%" PRIu64 " came=%" PRIu64,
+             w->account->user->email_address, check->in.folder->source_name, check->item.uid, check->item.listed_bytes,
+             check->in.got);
     snprintf(set, sizeof set, "%" PRIu32, check->item.uid);
     w->inflight++;
-    source_rows(link_source(w->link), slice_cstr(set), SLICE("DATE MESSAGE-ID"), check_row,
-                       check_ended, check);
+    source_rows(link_source(w->link), slice_cstr(set), SLICE("DATE MESSAGE-ID"), check_row, check_ended, check);
 }

@@ -1,6 +1,6 @@
+#include "engine/folders/names_text.h"
 #include "engine/move/pull_private.h"
 #include "engine/move/rejudge.h"
-#include "engine/folders/names_text.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>
@@ -18,8 +18,7 @@ static void row(void *context, const struct imap_list_row *row)
 {
     struct search *search = context;
 
-    if (slice_equal(row->name, search->folder->record.source_raw) &&
-        !(row->attributes & IMAP_MAILBOX_NONEXISTENT))
+    if (slice_equal(row->name, search->folder->record.source_raw) && !(row->attributes & IMAP_MAILBOX_NONEXISTENT))
         search->listed = true;
 }
 
@@ -69,21 +68,18 @@ static void searched(void *context, const struct err *err)
     free(search);
 }
 
-bool pull_search_gone(struct worker *w, const struct err *err,
-                      void (*there)(struct worker *w, const struct err *cause))
+bool pull_search_gone(struct worker *w, const struct err *err, void (*there)(struct worker *w, const struct err *cause))
 {
     struct folder *f = w->folder;
     struct search *search;
 
-    if (!trouble_is_gone(err) ||
-        (!f->bare && names_bare(f->record.source_raw, (char)f->record.delimiter).size))
+    if (!trouble_is_gone(err) || (!f->bare && names_bare(f->record.source_raw, (char)f->record.delimiter).size))
         return false;
     search = mem_zero(1, sizeof *search);
     search->worker = w;
     search->folder = f;
     search->cause = *err;
     search->there = there;
-    source_list(link_source(w->link), SESSION_LIST_PLAIN, f->record.source_raw, 0, row, NULL, searched,
-                 search);
+    source_list(link_source(w->link), SESSION_LIST_PLAIN, f->record.source_raw, 0, row, NULL, searched, search);
     return true;
 }

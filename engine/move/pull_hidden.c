@@ -37,7 +37,8 @@ bool pull_lists_again(struct worker *w)
         return false;
     for (unsigned s = MESSAGE_FOUND; s < MESSAGE_STATE_COUNT; s++)
         all |= 1u << s;
-    if (reader_messages(reactor->reader, f->record.user, f->record.folder, all, 0, false, 0, known_one, &p->missing, &err))
+    if (reader_messages(reactor->reader, f->record.user, f->record.folder, all, 0, false, 0, known_one, &p->missing,
+                        &err))
         return true;
     reactor_abort_run(reactor, &err);
     return false;

@@ -1,5 +1,5 @@
-/* A source that shows less than what it had listed and nobody has moved. One message that is gone was deleted; all of them
- * may be a storage that is away, in whose place an empty mailbox stands. Which it is nobody can see by IMAP. */
+/* A source that shows less than what it had listed and nobody has moved. One message that is gone was deleted; all of
+ * them may be a storage that is away, in whose place an empty mailbox stands. Which it is nobody can see by IMAP. */
 #include "engine/move/pull.h"
 #include "engine/move/pull_private.h"
 

@@ -1,10 +1,10 @@
 #include "engine/imap/keyword.h"
 #include "engine/imap/uidset.h"
+#include "engine/message/header.h"
+#include "engine/message/policy.h"
 #include "engine/move/follow.h"
 #include "engine/move/gmail.h"
 #include "engine/move/pull_private.h"
-#include "engine/message/header.h"
-#include "engine/message/policy.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 
@@ -43,8 +43,7 @@ static void folder_lost(struct folder *f, bool opening, const struct err *cause)
     const char *type;
     struct err err;
 
-    if ((f->pull != PULL_UNLISTED && !(opening && f->pull == PULL_BODIES)) ||
-        cause->class == ERR_CLASS_CANCELED)
+    if ((f->pull != PULL_UNLISTED && !(opening && f->pull == PULL_BODIES)) || cause->class == ERR_CLASS_CANCELED)
         return;
     if (f->losses++ == 0)
         f->losses_progress = progress;
@@ -56,8 +55,8 @@ static void folder_lost(struct folder *f, bool opening, const struct err *cause)
         return;
     }
     err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_FOLDER, ERR_ORIGIN_BYE, 0,
-            "the server ended the connection each of %u times that the folder was opened: %.150s",
-            f->losses, cause->server_text);
+            "the server ended the connection each of %u times that the folder was opened: %.150s", f->losses,
+            cause->server_text);
     err_doing(&err, "EXAMINE %s", f->source_name);
     type = trouble_type(TROUBLE_SELECT, FAILURE_SOURCE, &err);
     if (strcmp(type, "ServerBug") == 0)
@@ -83,8 +82,7 @@ void pull_step_failed(struct worker *w, enum trouble_doing doing, const struct e
         return;
     }
     trouble_judge(doing, FAILURE_SOURCE, err, p->attempts++,
-                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id,
-                  &verdict);
+                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id, &verdict);
     if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {
         account_throttled(account, SIDE_SOURCE, 0, err, verdict.wait_ms);
     } else if (verdict.action == TROUBLE_RETRY) {
@@ -106,8 +104,7 @@ _Static_assert(KEYWORDS_BYTES_MAX == RECORD_KEYWORDS_BYTES_MAX, "the journal hol
 
 static int row_by_uid(const void *a, const void *b)
 {
-    uint32_t x = ((const struct message_record *)a)->uid,
-             y = ((const struct message_record *)b)->uid;
+    uint32_t x = ((const struct message_record *)a)->uid, y = ((const struct message_record *)b)->uid;
 
     return (x > y) - (x < y);
 }
@@ -231,8 +228,7 @@ static void window_done(struct worker *w)
     if (last && p->windows == 1 && p->row_count <= 1000 && !f->wanted.more) {
         for (unsigned i = 0; i < p->row_count; i++) {
             struct folder_item item;
-            struct message_record m =
-                p->rows[f->wanted.oldest_first ? i : p->row_count - 1 - i];
+            struct message_record m = p->rows[f->wanted.oldest_first ? i : p->row_count - 1 - i];
 
             if (m.state != MESSAGE_FOUND)
                 continue;
@@ -255,8 +251,7 @@ static void window_done(struct worker *w)
         op->text = slice_dup(buf_slice(&p->words));
         for (unsigned i = 0; i < op->found.count; i++)
             if (op->found.rows[i].keywords.size)
-                op->found.rows[i].keywords.data =
-                    op->text + (uintptr_t)op->found.rows[i].keywords.data;
+                op->found.rows[i].keywords.data = op->text + (uintptr_t)op->found.rows[i].keywords.data;
     }
     p->listed += p->row_count;
     p->row_count = p->row_room = 0;
@@ -337,9 +332,7 @@ static void folder_listed(struct worker *w)
     f->record.status_uidnext = unreadable ? 0 : p->uidnext;
     f->record.status_messages = p->exists;
     f->record.status_modseq =
-        f->has_source_status && (f->source_status.has & IMAP_STATUS_HIGHESTMODSEQ)
-            ? f->source_status.highestmodseq
-            : 0;
+        f->has_source_status && (f->source_status.has & IMAP_STATUS_HIGHESTMODSEQ) ? f->source_status.highestmodseq : 0;
     if (f->wanted.count == 0 && f->record.tally.waiting > f->fetching + f->storing)
         folder_want_stored(f);
     if (unreadable)
@@ -401,8 +394,7 @@ static void ask_notes(struct worker *w)
         p->notes = mem_zero(p->row_count, sizeof *p->notes);
         quota_hold(&p->held, w->account->memory, p->row_count * sizeof *p->notes);
     }
-    source_rows(link_source(w->link), uidset_finish(&set),
-                       SLICE("DATE SUBJECT MESSAGE-ID"), note_row, notes_ended, w);
+    source_rows(link_source(w->link), uidset_finish(&set), SLICE("DATE SUBJECT MESSAGE-ID"), note_row, notes_ended, w);
 }
 
 static void note_row(void *context, const struct imap_message_row *row)
@@ -469,8 +461,8 @@ static void window_ended(void *context, const struct err *err)
 
     if (err) {
         drop_window(p);
-        if (link_is_ready(w->link) && err->scope <= ERR_SCOPE_FOLDER &&
-            err->class != ERR_CLASS_THROTTLED && ++p->refused < REFUSED_MAX)
+        if (link_is_ready(w->link) && err->scope <= ERR_SCOPE_FOLDER && err->class != ERR_CLASS_THROTTLED &&
+            ++p->refused < REFUSED_MAX)
             window_refused(w);
         else
             pull_step_failed(w, TROUBLE_FETCH, err);
@@ -557,8 +549,8 @@ static void list_begin(struct worker *w)
     p->doubted = !p->exists_told;
     p->looked = false;
     /* A label's newest mail is in folders of a higher rank that were listed before it came. */
-    p->capped = f->account->gmail && (f->source_status.has & IMAP_STATUS_UIDNEXT) &&
-                f->source_status.uidnext && f->source_status.uidnext < p->uidnext;
+    p->capped = f->account->gmail && (f->source_status.has & IMAP_STATUS_UIDNEXT) && f->source_status.uidnext &&
+                f->source_status.uidnext < p->uidnext;
     if (p->capped)
         p->uidnext = f->source_status.uidnext;
     if (p->uidnext < p->from && !p->capped && p->exists) {
@@ -587,8 +579,7 @@ void pull_list_folder(struct worker *w)
     p->damaged = 0;
     p->damaged_mark = source_damaged_count(link_source(w->link));
     if (p->uidnext == 0 && (p->exists > 0 || !p->exists_told))
-        source_rows(link_source(w->link), SLICE("*"), SLICE(""), highest_row, highest_ended,
-                           w);
+        source_rows(link_source(w->link), SLICE("*"), SLICE(""), highest_row, highest_ended, w);
     else
         list_begin(w);
 }

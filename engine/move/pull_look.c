@@ -41,9 +41,11 @@ static void look_over(struct look *look, enum pull_presence presence)
 {
     struct worker *w = look->worker;
 
-    log_line(LOG_DEBUG, "message.looked", "user=%s folder=%s uid=%" PRIu32 " there=%s",
-             w->account->user->email_address, look->folder->source_name, look->uid,
-             presence == PULL_GONE ? "no" : presence == PULL_THERE ? "yes" : "unknown");
+    log_line(LOG_DEBUG, "message.looked", "user=%s folder=%s uid=%" PRIu32 " there=%s", w->account->user->email_address,
+             look->folder->source_name, look->uid,
+             presence == PULL_GONE    ? "no"
+             : presence == PULL_THERE ? "yes"
+                                      : "unknown");
     w->inflight--;
     look->ended(look->context, presence);
     free(look->ranges);
@@ -152,8 +154,8 @@ static void view_opened(void *context, const struct err *err)
 {
     struct look *look = context;
     const struct folder *f = look->folder;
-    bool other = look->uidvalidity && f->record.uidvalidity && !f->selects &&
-                 look->uidvalidity != f->record.uidvalidity;
+    bool other =
+        look->uidvalidity && f->record.uidvalidity && !f->selects && look->uidvalidity != f->record.uidvalidity;
 
     if (breaks_off(look, err))
         return;

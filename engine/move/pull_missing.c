@@ -104,8 +104,7 @@ static void ask_next(struct worker *w)
     }
     m->rows_before = p->row_count;
     snprintf(set, sizeof set, "%" PRIu32, m->uids[m->at]);
-    source_rows(link_source(w->link), slice_cstr(set), SLICE(""), pull_list_row, one_ended,
-                       w);
+    source_rows(link_source(w->link), slice_cstr(set), SLICE(""), pull_list_row, one_ended, w);
 }
 
 uint32_t pull_searched_down_to(const struct err *err)
@@ -147,8 +146,8 @@ static void searched(void *context, const struct err *err)
     if (m->count > 1)
         qsort(m->uids, m->count, sizeof *m->uids, uid_order);
     if (m->count)
-        log_line(LOG_INFO, "folder.missing", "user=%s folder=%s listed=%u missing=%u",
-                 w->account->user->email_address, w->folder->source_name, m->seen_count, m->count);
+        log_line(LOG_INFO, "folder.missing", "user=%s folder=%s listed=%u missing=%u", w->account->user->email_address,
+                 w->folder->source_name, m->seen_count, m->count);
     ask_next(w);
 }
 

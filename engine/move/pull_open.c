@@ -1,6 +1,6 @@
+#include "engine/folders/names_text.h"
 #include "engine/move/gmail.h"
 #include "engine/move/pull_private.h"
-#include "engine/folders/names_text.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -33,13 +33,12 @@ static bool has_match(const struct folder *f)
 static void tell_bare(struct folder *f, bool twin)
 {
     struct slice bare = bare_name(f);
-    char *text = mem_format(
-        twin ? "the server refuses to open it (%s) and lists \"%.*s\" too: it is the same folder, "
-               "which "
-               "is copied once"
-             : "the server lists it with its delimiter at the end and refuses to open it so (%s); "
-               "opened as \"%.*s\" instead",
-        f->refused_words, (int)(bare.size & 0xffff), bare.data);
+    char *text = mem_format(twin ? "the server refuses to open it (%s) and lists \"%.*s\" too: it is the same folder, "
+                                   "which "
+                                   "is copied once"
+                                 : "the server lists it with its delimiter at the end and refuses to open it so (%s); "
+                                   "opened as \"%.*s\" instead",
+                            f->refused_words, (int)(bare.size & 0xffff), bare.data);
 
     account_problem(f->account, f->record.folder, "TrailingDelimiter", text, "nothing to do");
     free(text);
@@ -59,8 +58,7 @@ static bool try_bare(struct worker *w, const struct err *err)
 
     if (!has_bare(f))
         return false;
-    err_printable(f->refused_words, sizeof f->refused_words, err->server_text,
-                  strlen(err->server_text));
+    err_printable(f->refused_words, sizeof f->refused_words, err->server_text, strlen(err->server_text));
     if (has_match(f)) {
         tell_bare(f, true);
         folder_set_pull(f, PULL_DONE);
@@ -102,15 +100,13 @@ void pull_tell_bug(const struct folder *f, const struct err *err)
 
     server_stamp(err->server_text, stamp);
     now_rfc3339(now_wall_ms(), ours, sizeof ours);
-    text =
-        mem_format("to the administrator of %s: opening \"%s\" as user %s fails with an internal "
-                   "error; the server's log has the cause at %s%s%s",
-                   f->account->reactor->settings->source.host, f->source_name, user, stamp,
-                   stamp[0] ? ", our clock " : "", ours);
-    remedy = mem_format(
-        "forward this (Dovecot: doveadm force-resync -u %s \"%s\" often repairs it), then "
-        "run retry; the other folders were copied",
-        user, f->source_name);
+    text = mem_format("to the administrator of %s: opening \"%s\" as user %s fails with an internal "
+                      "error; the server's log has the cause at %s%s%s",
+                      f->account->reactor->settings->source.host, f->source_name, user, stamp,
+                      stamp[0] ? ", our clock " : "", ours);
+    remedy = mem_format("forward this (Dovecot: doveadm force-resync -u %s \"%s\" often repairs it), then "
+                        "run retry; the other folders were copied",
+                        user, f->source_name);
     account_problem(f->account, f->record.folder, "ServerBug", text, remedy);
     free(text);
     free(remedy);
@@ -132,14 +128,12 @@ static bool try_later(struct worker *w, const struct err *err, const char *type)
     struct account *account = f->account;
     uint64_t wait_ms;
 
-    if (err->class != ERR_CLASS_TRANSIENT || err->scope > ERR_SCOPE_FOLDER ||
-        ++f->open_failures >= OPEN_TRIES)
+    if (err->class != ERR_CLASS_TRANSIENT || err->scope > ERR_SCOPE_FOLDER || ++f->open_failures >= OPEN_TRIES)
         return false;
-    wait_ms =
-        (uint64_t)waits_s[f->open_failures - 1] * account->reactor->settings->policy.retry_wait_ms;
+    wait_ms = (uint64_t)waits_s[f->open_failures - 1] * account->reactor->settings->policy.retry_wait_ms;
     account_failure(account, FAILURE_SOURCE, TROUBLE_SELECT, type, err, f, 0);
-    log_line(LOG_INFO, "folder.parked", "user=%s folder=%s tries=%u wait_ms=%" PRIu64,
-             account->user->email_address, f->source_name, f->open_failures, wait_ms);
+    log_line(LOG_INFO, "folder.parked", "user=%s folder=%s tries=%u wait_ms=%" PRIu64, account->user->email_address,
+             f->source_name, f->open_failures, wait_ms);
     folder_park(f, true);
     loop_timer_set(account->reactor->loop, &f->again, wait_ms, open_again, f);
     pull_folder_release(w);
@@ -200,8 +194,8 @@ static void start_anew(struct folder *f, const char *why)
     /* A folder is listed before its first body is asked for, and never again in the same run: so no
      * answer for a message of the old one can come after this. */
     assert(f->fetching == 0 && f->storing == 0 && f->sending == 0);
-    log_line(LOG_INFO, "folder.uidvalidity", "user=%s folder=%s was=%u",
-             f->account->user->email_address, f->source_name, f->record.uidvalidity);
+    log_line(LOG_INFO, "folder.uidvalidity", "user=%s folder=%s was=%u", f->account->user->email_address,
+             f->source_name, f->record.uidvalidity);
     f->unmoved_before = f->record.tally.waiting + f->record.tally.spooled;
     folder_forget(f);
     queue_deinit(&f->wanted);
@@ -265,10 +259,12 @@ static void refuse_writable(struct worker *w, const char *why)
 static void tell_writable(struct folder *f, const char *why)
 {
     char *text = mem_format("opened read-only (EXAMINE) %s; opened by SELECT instead, without a command that changes "
-                            "anything", why);
+                            "anything",
+                            why);
 
-    account_problem(f->account, f->record.folder, "OpenedForWriting", text,
-                    "nothing to do; some servers keep notes of their own (X-UID lines) in a mailbox file that is opened so");
+    account_problem(
+        f->account, f->record.folder, "OpenedForWriting", text,
+        "nothing to do; some servers keep notes of their own (X-UID lines) in a mailbox file that is opened so");
     free(text);
 }
 
@@ -394,20 +390,19 @@ void pull_select_folder(struct worker *w)
         folder_set_pull(f, PULL_LISTING);
     /* Some broken indexes open for writing only (quirk S03): every other try is a SELECT, under
      * which nothing is asked for that would mark a message. */
-    p->writable = !is_strict(f) && (f->open_failures % 2 == 1 || f->selects || f->opens_writable ||
-                                    p->doubt == PULL_DOUBT_SELECTED);
-    source_open(link_source(w->link), f->bare ? bare_name(f) : f->record.source_raw,
-                   !p->writable, selected, select_ended, w);
+    p->writable = !is_strict(f) &&
+                  (f->open_failures % 2 == 1 || f->selects || f->opens_writable || p->doubt == PULL_DOUBT_SELECTED);
+    source_open(link_source(w->link), f->bare ? bare_name(f) : f->record.source_raw, !p->writable, selected,
+                select_ended, w);
 }
 
-void pull_select_again(struct worker *w,
-                       void (*answer)(void *context, const struct imap_selected *selected),
+void pull_select_again(struct worker *w, void (*answer)(void *context, const struct imap_selected *selected),
                        session_ended *ended, void *context)
 {
     const struct folder *f = w->folder;
 
     source_open(link_source(w->link), f->bare ? bare_name(f) : f->record.source_raw,
-                   !((const struct pull *)w->work)->writable, answer, ended, context);
+                !((const struct pull *)w->work)->writable, answer, ended, context);
 }
 
 bool pull_try_writable(const struct worker *w, struct folder *f)

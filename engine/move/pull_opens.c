@@ -1,6 +1,6 @@
-/* Folders that the source refused to open. Was it the folder, or does the source open none at the moment? Its words do not
- * tell; other folders do (failure/refusals). Others go first; where none is left, or several were refused in a row, one
- * that is known to be there is opened to see, and where that is refused too nothing is given up: the source is left
+/* Folders that the source refused to open. Was it the folder, or does the source open none at the moment? Its words do
+ * not tell; other folders do (failure/refusals). Others go first; where none is left, or several were refused in a row,
+ * one that is known to be there is opened to see, and where that is refused too nothing is given up: the source is left
  * alone for a while. */
 #include "engine/move/pull_private.h"
 #include "io/base/log.h"
@@ -23,7 +23,8 @@ bool pull_waits_for_others(const struct folder *f)
 
 static bool is_another(const struct folder *f, const struct folder *other)
 {
-    return other != f && other->pullers == 0 && other->opening.at <= f->account->opens.row_from && pull_has_room_in(other);
+    return other != f && other->pullers == 0 && other->opening.at <= f->account->opens.row_from &&
+           pull_has_room_in(other);
 }
 
 static bool has_others(const struct folder *f)
@@ -62,12 +63,13 @@ static void rest(struct worker *w, const struct err *err)
 
     if (!account_held(account, SIDE_SOURCE)) {
         passing.class = ERR_CLASS_TRANSIENT;
-        trouble_judge(TROUBLE_LIST, FAILURE_SOURCE, &passing, account->opens.rounds++, UINT32_MAX, account->id, &verdict);
+        trouble_judge(TROUBLE_LIST, FAILURE_SOURCE, &passing, account->opens.rounds++, UINT32_MAX, account->id,
+                      &verdict);
         account_failure(account, FAILURE_SOURCE, TROUBLE_SELECT, "ServerBug", &passing, f, 0);
         account_hold(account, SIDE_SOURCE, verdict.wait_ms, STALL_RETRY);
         log_line(LOG_INFO, "source.opens-none", "user=%s folder=%s refused=%u waits=%u ms=%" PRIu32 " said=%s",
-                 account->user->email_address, f->source_name, account->opens.row, account->opens.rounds, verdict.wait_ms,
-                 err->server_text);
+                 account->user->email_address, f->source_name, account->opens.row, account->opens.rounds,
+                 verdict.wait_ms, err->server_text);
     }
     leave(w);
 }

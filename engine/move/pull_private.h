@@ -3,9 +3,9 @@
 #ifndef ENGINE_MOVE_PULL_PRIVATE_H
 #define ENGINE_MOVE_PULL_PRIVATE_H
 
+#include "engine/message/ladder.h"
 #include "engine/move/incoming.h"
 #include "engine/move/pull.h"
-#include "engine/message/ladder.h"
 #include "io/base/buf.h"
 
 /* Another UIDVALIDITY than the journal's: what was asked about it. */
@@ -25,8 +25,8 @@ struct pull_missing {
     uint32_t seen_count, seen_room, count, room, at;
     uint32_t below; /* SEARCH has told all from here on upwards; 0: nothing yet */
     unsigned rows_before;
-    bool searched;  /* SEARCH has told all */
-    bool unread;    /* it told a number that is none */
+    bool searched;            /* SEARCH has told all */
+    bool unread;              /* it told a number that is none */
     struct pull_known *known; /* ascending; none where the listing begins behind them */
     uint32_t known_count, known_room, shown_count;
     struct quota_hold held;
@@ -38,17 +38,17 @@ struct pull {
     enum pull_step step;
     /* listing */
     uint32_t from, to, uidnext, exists, width;
-    uint32_t base; /* where this listing began */
-    uint32_t known_below; /* what has a lower UID was in the journal then, or was looked for */
-    uint64_t modseq;      /* HIGHESTMODSEQ when the folder was opened; 0: not told */
-    bool capped; /* uidnext is not the folder's: newer mail waits for the next pass */
+    uint32_t base;               /* where this listing began */
+    uint32_t known_below;        /* what has a lower UID was in the journal then, or was looked for */
+    uint64_t modseq;             /* HIGHESTMODSEQ when the folder was opened; 0: not told */
+    bool capped;                 /* uidnext is not the folder's: newer mail waits for the next pass */
     struct message_record *rows; /* of the window; keywords hold offsets into words */
     unsigned row_count, row_room;
     struct buf words;
     struct quota_hold held; /* notes; rows are counted by their FETCH, and by the writer */
-    uint64_t listed; /* rows seen in this folder in this listing */
+    uint64_t listed;        /* rows seen in this folder in this listing */
     unsigned windows;
-    uint64_t expected_before; /* tally.found when the listing began */
+    uint64_t expected_before;  /* tally.found when the listing began */
     uint32_t keywords_dropped; /* a UID that has keywords which are not copied; 0: none seen in this listing */
     struct message_note *notes;
     unsigned noted; /* rows whose note was asked for */
@@ -61,8 +61,8 @@ struct pull {
     unsigned damaged_mark; /* session_damaged_count when the command at hand was sent */
     unsigned damaged;      /* rows of this listing that could not be read */
     bool doubted;          /* a part of it was not listed */
-    bool alone;              /* the body that is asked for has cost connections before */
-    bool looked;             /* for what is missing */
+    bool alone;            /* the body that is asked for has cost connections before */
+    bool looked;           /* for what is missing */
     struct pull_missing missing;
 };
 
@@ -102,8 +102,7 @@ uint32_t pull_searched_down_to(const struct err *err);
  * that does not open is tried by its other name, later, by SELECT; then it alone is given up. */
 void pull_select_folder(struct worker *w);
 /* Opens the folder that is open once more, in the same way. */
-void pull_select_again(struct worker *w,
-                       void (*answer)(void *context, const struct imap_selected *selected),
+void pull_select_again(struct worker *w, void (*answer)(void *context, const struct imap_selected *selected),
                        session_ended *ended, void *context);
 /* The folder's messages are there and EXAMINE shows nothing of them: it is opened by SELECT from now on,
  * which is told once. False where this worker has it open so; else it will open it anew, if the caller
@@ -132,8 +131,8 @@ void pull_look(struct worker *w, struct folder *f, uint32_t uid, pull_looked *en
 bool pull_search_gone(struct worker *w, const struct err *err,
                       void (*there)(struct worker *w, const struct err *cause));
 
-/* pull_reused: whether the opened folder gave UIDs that the journal knows to other messages since. told: maybe called at
- * once; not when the link was lost meanwhile. */
+/* pull_reused: whether the opened folder gave UIDs that the journal knows to other messages since. told: maybe called
+ * at once; not when the link was lost meanwhile. */
 void pull_search_reused(struct worker *w, void (*told)(struct worker *w, bool reused));
 
 /* pull_list: lists the opened folder into the journal; then worker_idle. */
@@ -155,8 +154,8 @@ void pull_body_refused(struct worker *w, struct folder *f, struct folder_item *i
 void pull_came(struct folder *f);
 /* pull_refused: the message did not come in the first form. */
 void pull_refused_first(struct folder *f, struct folder_item *item);
-/* pull_refused: it did not come in any, of which *err was the last. True: for its own sake. Else item is taken: it is asked
- * for again behind the others. */
+/* pull_refused: it did not come in any, of which *err was the last. True: for its own sake. Else item is taken: it is
+ * asked for again behind the others. */
 bool pull_refused_is_own(struct folder *f, struct folder_item *item, const struct err *err);
 
 /* pull_body: a whole body is the item's: it is stored, unless its size speaks against it. Takes both over;

@@ -1,6 +1,6 @@
 /* Messages that the source refused in every form of asking. Was it the message, or does the source give nothing at the
- * moment? Its words do not tell; what else it gives does (failure/refusals). While it gives nothing no message fails: others
- * go first, and where there are none it is left alone for a while. */
+ * moment? Its words do not tell; what else it gives does (failure/refusals). While it gives nothing no message fails:
+ * others go first, and where there are none it is left alone for a while. */
 #include "engine/move/pull_private.h"
 #include "io/base/log.h"
 
@@ -52,9 +52,9 @@ bool pull_refused_is_own(struct folder *f, struct folder_item *item, const struc
     /* Part of it came, or others did meanwhile. */
     if (!is_refused(err) || item->ladder.torn_bytes || item->ladder.other_bytes || account->came > item->took_before)
         return true;
-    refusal = refusals_judge_unread(&account->unread, &item->refused, f->wanted.count > 0 || f->wanted.more, REFUSALS_UNREAD_ROW,
-                                    trouble_says_it_passes(err) ? REFUSALS_UNREAD_ROUNDS_PASSING
-                                                                : REFUSALS_UNREAD_ROUNDS);
+    refusal = refusals_judge_unread(
+        &account->unread, &item->refused, f->wanted.count > 0 || f->wanted.more, REFUSALS_UNREAD_ROW,
+        trouble_says_it_passes(err) ? REFUSALS_UNREAD_ROUNDS_PASSING : REFUSALS_UNREAD_ROUNDS);
     if (refusal == REFUSAL_OWN)
         return true;
     if (refusal == REFUSAL_REST)

@@ -1,9 +1,9 @@
-/* UIDs that a source gave a second time, its UIDVALIDITY the same, as after a mailbox was put back from a backup: mail that
- * came since has numbers that the journal knows of other mail, and would be passed over. Before more of a known folder is
- * listed, the last messages that it can still hold are compared with what the journal says of them. */
+/* UIDs that a source gave a second time, its UIDVALIDITY the same, as after a mailbox was put back from a backup: mail
+ * that came since has numbers that the journal knows of other mail, and would be passed over. Before more of a known
+ * folder is listed, the last messages that it can still hold are compared with what the journal says of them. */
 #include "engine/imap/uidset.h"
-#include "engine/move/pull_private.h"
 #include "engine/message/match.h"
+#include "engine/move/pull_private.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>
@@ -68,7 +68,7 @@ static void ended(void *context, const struct err *err)
 {
     struct reused *r = context;
     struct worker *w = r->worker;
-    void (*told)(struct worker *w, bool reused) = r->told;
+    void (*told)(struct worker * w, bool reused) = r->told;
     bool another = r->another;
 
     free(r);
@@ -97,8 +97,8 @@ void pull_search_reused(struct worker *w, void (*told)(struct worker *w, bool re
     r = mem_zero(1, sizeof *r);
     r->worker = w;
     r->told = told;
-    if (!reader_messages(w->account->reactor->reader, f->user, f->folder, all, p->uidnext - 1, true, COMPARED, take_one, r,
-                         &err)) {
+    if (!reader_messages(w->account->reactor->reader, f->user, f->folder, all, p->uidnext - 1, true, COMPARED, take_one,
+                         r, &err)) {
         free(r);
         reactor_abort_run(w->account->reactor, &err);
         return;
@@ -111,6 +111,5 @@ void pull_search_reused(struct worker *w, void (*told)(struct worker *w, bool re
     uidset_init(&set, text, sizeof text);
     for (unsigned i = r->count; i-- > 0;)
         (void)uidset_add(&set, r->all[i].uid);
-    source_rows(link_source(w->link), uidset_finish(&set), SLICE("MESSAGE-ID DATE FROM SUBJECT"), row_told, ended,
-                       r);
+    source_rows(link_source(w->link), uidset_finish(&set), SLICE("MESSAGE-ID DATE FROM SUBJECT"), row_told, ended, r);
 }

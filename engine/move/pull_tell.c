@@ -13,8 +13,7 @@ void pull_tell_keywords(struct worker *w)
     if (!p->keywords_dropped)
         return;
     snprintf(text, sizeof text,
-             "UID %" PRIu32
-             ", and maybe others, have keywords that are not copied: they are no words of "
+             "UID %" PRIu32 ", and maybe others, have keywords that are not copied: they are no words of "
              "letters, digits and marks as IMAP wants them, or more than %u bytes on one message",
              p->keywords_dropped, KEYWORDS_BYTES_MAX);
     account_problem(w->account, w->folder->record.folder, "KeywordsDropped", text,

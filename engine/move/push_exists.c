@@ -1,8 +1,8 @@
-/* CREATE was refused because the folder exists. That says this one exists only where it is listed by its very name: a server
- * that makes no difference between "Lists" and "lists", or between two forms of an accent, means another one, and two
- * folders of the source would become one without a word. */
-#include "engine/move/push_private.h"
+/* CREATE was refused because the folder exists. That says this one exists only where it is listed by its very name: a
+ * server that makes no difference between "Lists" and "lists", or between two forms of an accent, means another one,
+ * and two folders of the source would become one without a word. */
 #include "engine/folders/names_text.h"
+#include "engine/move/push_private.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 

@@ -30,8 +30,7 @@ bool push_is_full(struct folder *f, uint32_t uid, const struct err *err, struct 
         account->unavailable.uid = uid;
         account->unavailable.several = account->unavailable.opens = false;
     }
-    account->unavailable.several |= account->unavailable.folder != f->record.folder ||
-                                    account->unavailable.uid != uid;
+    account->unavailable.several |= account->unavailable.folder != f->record.folder || account->unavailable.uid != uid;
     account->unavailable.rounds += !account_held(account, SIDE_TARGET);
     /* One message that is refused where others were taken is its own matter. */
     if (account->unavailable.rounds < ROUNDS_FULL || !account->unavailable.opens ||

@@ -10,13 +10,13 @@
 struct job {
     struct worker *worker;
     struct folder *folder;
-    struct job *next; /* of the folder */
+    struct job *next;          /* of the folder */
     struct folder_item *items; /* room for one, or for what a MULTIAPPEND may hold; behind the job */
     uint32_t *uids;            /* parallel to items */
     unsigned count;
     bool has_uids;
     uint32_t highest_at_send;
-    uint32_t refusals_at_send; /* of the folder, seen so far */
+    uint32_t refusals_at_send;   /* of the folder, seen so far */
     uint64_t bytes, given_bytes; /* of all bodies; handed to the session */
     uint64_t sent_ms;
     /* the body being read */

@@ -3,9 +3,9 @@
  * was sent without an answer; at the end of the user's work, in this run and in each later one, the folder is asked for
  * messages that no row claims. Such a copy beside ours is told, not removed (`tidy` does). The same look tells of
  * somebody else who moves the same mail at the same time. */
+#include "engine/move/push_late.h"
 #include "engine/move/late.h"
 #include "engine/move/push_private.h"
-#include "engine/move/push_late.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 /* A link may go while it is asked; more often than this it is left to the next run. */
-#define TRIES_MAX 3u
+#define TRIES_MAX     3u
 #define UIDS_A_RECORD 4096u
 
 /* ---- what is noted before anything is sent again ------------------------------------------- */
@@ -78,8 +78,8 @@ void push_late_note_spooled(struct folder *f)
     struct gathering g = { .folder = f };
     struct err err;
 
-    if (!reader_messages(f->account->reactor->reader, f->record.user, f->record.folder, 1u << MESSAGE_SPOOLED, 0, false, 0,
-                         gather, &g, &err)) {
+    if (!reader_messages(f->account->reactor->reader, f->record.user, f->record.folder, 1u << MESSAGE_SPOOLED, 0, false,
+                         0, gather, &g, &err)) {
         reactor_abort_run(f->account->reactor, &err);
         free(g.uids);
     } else if (g.uids) {
@@ -165,9 +165,8 @@ static void tell(struct folder *f, const struct found *found)
     char text[64];
 
     if (found->late)
-        account_doubt(f->account, f, "LateCopy", found->late,
-                      "%s holds %llu second cop%s of messages that %s: %s", f->target_name,
-                      (unsigned long long)found->late, found->late == 1 ? "y" : "ies",
+        account_doubt(f->account, f, "LateCopy", found->late, "%s holds %llu second cop%s of messages that %s: %s",
+                      f->target_name, (unsigned long long)found->late, found->late == 1 ? "y" : "ies",
                       surplus_words(!found->unrecognised), example(found->late_first, found->late, text, sizeof text));
     else
         account_doubt_clear(f->account, f, "LateCopy");

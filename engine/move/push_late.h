@@ -6,8 +6,8 @@
 
 #include "engine/move/account.h"
 
-/* These were sent and have no answer, or one that proves nothing; noted without waiting: a look, whose end is durable, is
- * between this and their being sent again. */
+/* These were sent and have no answer, or one that proves nothing; noted without waiting: a look, whose end is durable,
+ * is between this and their being sent again. */
 void push_late_note(struct folder *f, struct folder_item *items, unsigned count);
 /* The message is going to be sent, maybe again: then a copy of it may come late, and the folder is looked at for that
  * at the end of this run and in later ones. */

@@ -71,8 +71,8 @@ static bool rest(struct folder *f, const struct folder_item *item, const struct 
                   (unsigned)reactor->settings->policy.transient_failure_limit, account->id + item->uid, &verdict);
     account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, &passing, f, item->uid);
     log_line(LOG_INFO, "folder.rests", "user=%s folder=%s refused=%u waits=%u ms=%" PRIu32 " said=%s",
-             account->user->email_address, f->target_name, f->refusals.row, f->refusals.rounds,
-             verdict.wait_ms, err->server_text);
+             account->user->email_address, f->target_name, f->refusals.row, f->refusals.rounds, verdict.wait_ms,
+             err->server_text);
     if (verdict.action == TROUBLE_STOP_ACCOUNT && f->refusals.took && !has_others(f))
         return false;
     if (verdict.action == TROUBLE_STOP_ACCOUNT) {
@@ -191,8 +191,8 @@ static void lost_for_good(struct folder *f, struct folder_item *item)
     struct err err;
 
     err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, loss->origin, 0,
-            "the connection ended each of %u times that this message was sent, at last alone: %.160s",
-            item->losses, loss->server_text);
+            "the connection ended each of %u times that this message was sent, at last alone: %.160s", item->losses,
+            loss->server_text);
     err_doing(&err, "%s", loss->doing);
     push_message_fails_as(f, item, "MessageRejected", &err);
     item_deinit(item);

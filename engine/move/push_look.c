@@ -1,6 +1,6 @@
-/* A look at what a target folder holds, and whether it is whole. A row that was damaged or left out would count as a message that was
- * never stored, and that would be sent again. The count of the folder tells it where all of it was asked for;
- * else SEARCH tells which UIDs there are, and what did not come is asked for once more, alone. */
+/* A look at what a target folder holds, and whether it is whole. A row that was damaged or left out would count as a
+ * message that was never stored, and that would be sent again. The count of the folder tells it where all of it was
+ * asked for; else SEARCH tells which UIDs there are, and what did not come is asked for once more, alone. */
 #include "engine/move/push_private.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
@@ -33,8 +33,7 @@ static void look_row(void *context, const struct imap_message_row *row)
 
 static void ask_rows(struct worker *w, struct slice set, session_ended *ended)
 {
-    session_fetch_rows(link_session(w->link), set, SLICE("MESSAGE-ID DATE FROM SUBJECT"), look_row, ended,
-                       w);
+    session_fetch_rows(link_session(w->link), set, SLICE("MESSAGE-ID DATE FROM SUBJECT"), look_row, ended, w);
 }
 
 static void missing_range(void *context, uint32_t first, uint32_t last)
@@ -110,9 +109,8 @@ static void searched(void *context, const struct err *err)
         return;
     }
     if (h->missing_count)
-        log_line(LOG_INFO, "look.missing", "user=%s folder=%s rows=%u missing=%u",
-                 w->account->user->email_address, w->folder->target_name, h->seen.count,
-                 h->missing_count);
+        log_line(LOG_INFO, "look.missing", "user=%s folder=%s rows=%u missing=%u", w->account->user->email_address,
+                 w->folder->target_name, h->seen.count, h->missing_count);
     ask_next(w);
 }
 
@@ -124,8 +122,7 @@ static void ask_what_is_missing(struct worker *w)
     unsigned known = p->uidnext ? uidtable_below(&h->seen, p->uidnext) : h->seen.count;
 
     if (session_damaged_count(link_session(w->link)) == h->damaged_before && p->floor == 1 &&
-        (w->folder->target_status.has & IMAP_STATUS_MESSAGES) &&
-        known >= w->folder->target_status.messages) {
+        (w->folder->target_status.has & IMAP_STATUS_MESSAGES) && known >= w->folder->target_status.messages) {
         h->ended(w, NULL);
         return;
     }

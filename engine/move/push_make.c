@@ -48,8 +48,7 @@ void push_selected(struct folder *f, const struct imap_selected *selected)
     f->target_status = selected->status;
     f->has_target_status = true;
     account->knows_keywords = true;
-    account->appends_keywords =
-        selected->has_permanent && (selected->permanent.system & IMAP_FLAG_WILDCARD);
+    account->appends_keywords = selected->has_permanent && (selected->permanent.system & IMAP_FLAG_WILDCARD);
     account->flags_not_kept =
         selected->has_permanent && !selected->read_only ? ~selected->permanent.system & 0x1fu : 0u;
     free(account->permanent_keywords);
@@ -92,8 +91,7 @@ static void refused(const struct making *m, enum trouble_doing doing, const stru
 
     if (!link_is_ready(m->worker->link) || account_held(f->account, SIDE_TARGET))
         return;
-    (void)push_refused(f, doing, err, 0,
-                       doing != TROUBLE_CREATE || err->origin != ERR_ORIGIN_BAD);
+    (void)push_refused(f, doing, err, 0, doing != TROUBLE_CREATE || err->origin != ERR_ORIGIN_BAD);
 }
 
 static void subscribed(void *context, const struct err *err)
@@ -169,8 +167,7 @@ static void keywords_asked(void *context, const struct err *err)
 /* Nobody has this folder, and it was not refused here before. */
 static bool is_free(const struct folder *f)
 {
-    return f->target_raw && f->push == PUSH_CLOSED && f->pushers == 0 && f->sending == 0 &&
-           !f->uncertain;
+    return f->target_raw && f->push == PUSH_CLOSED && f->pushers == 0 && f->sending == 0 && !f->uncertain;
 }
 
 static bool is_below(const struct folder *f, const struct folder *above)
@@ -209,15 +206,14 @@ static void ask_keywords(struct worker *w)
 {
     struct account *account = w->account;
 
-    if (account->knows_keywords ||
-        account->reactor->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE)
+    if (account->knows_keywords || account->reactor->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE)
         return;
     for (unsigned i = 0; i < account->folder_count; i++) {
         struct folder *f = account->folders[i];
 
         if (f->exists_on_target && is_free(f)) {
-            session_select(link_session(w->link), f->record.target_raw, false, select_told,
-                           keywords_asked, making_create(w, f));
+            session_select(link_session(w->link), f->record.target_raw, false, select_told, keywords_asked,
+                           making_create(w, f));
             return;
         }
     }
@@ -249,7 +245,6 @@ bool push_make_begin(struct worker *w, unsigned most)
     p->step = PUSH_STEP_MAKING;
     ask_keywords(w);
     for (unsigned i = 0; i < count; i++)
-        session_create_mailbox(link_session(w->link), chosen[i]->record.target_raw, made,
-                               making_create(w, chosen[i]));
+        session_create_mailbox(link_session(w->link), chosen[i]->record.target_raw, made, making_create(w, chosen[i]));
     return true;
 }

@@ -1,9 +1,9 @@
 /* A message that the target refused: looked at for what servers refuse, and mended by one step more.
  * The spooled original stays as it is; the journal has the repairs durably, and the key by which the
  * mended message is known again on the target, before it is sent. */
-#include "engine/move/push_private.h"
 #include "engine/message/header.h"
 #include "engine/message/repair.h"
+#include "engine/move/push_private.h"
 #include "io/base/buf.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
@@ -85,12 +85,10 @@ static void words_of(unsigned repairs, char *out, size_t cap)
     out[0] = '\0';
     for (unsigned i = 0; i < REPAIR_COUNT; i++)
         if (repairs & 1u << i && used < cap)
-            used += (size_t)snprintf(out + used, cap - used, "%s%s", used ? "," : "",
-                                     repair_word(1u << i));
+            used += (size_t)snprintf(out + used, cap - used, "%s%s", used ? "," : "", repair_word(1u << i));
 }
 
-static struct store_op *repair_op(const struct folder *f, const struct folder_item *item,
-                                  struct slice header)
+static struct store_op *repair_op(const struct folder *f, const struct folder_item *item, struct slice header)
 {
     struct store_op *op = store_op_new(STORE_OP_REPAIR, f->record.user, f->record.folder);
 
@@ -114,8 +112,7 @@ static void measured(struct mend *m)
     match_key(buf_slice(&m->header), m->item.header_key);
     words_of(m->item.repairs, words, sizeof words);
     log_line(LOG_INFO, "message.repaired", "user=%s folder=%s uid=%" PRIu32 " repairs=%s said=%s",
-             f->account->user->email_address, f->source_name, m->item.uid, words,
-             m->refusal.server_text);
+             f->account->user->email_address, f->source_name, m->item.uid, words, m->refusal.server_text);
     reactor_submit(f->account->reactor, repair_op(f, &m->item, buf_slice(&m->header)), repair_stored, m);
 }
 

@@ -1,8 +1,8 @@
-/* A folder that the target refuses by its name: '.' or a leading '~' where mailboxes are files, whatever the delimiter is
- * (Maildir++). It is made by a name that looks the same, which is told as a rename. */
+/* A folder that the target refuses by its name: '.' or a leading '~' where mailboxes are files, whatever the delimiter
+ * is (Maildir++). It is made by a name that looks the same, which is told as a rename. */
+#include "engine/folders/names_text.h"
 #include "engine/move/listing.h"
 #include "engine/move/push_private.h"
-#include "engine/folders/names_text.h"
 #include "io/base/mem.h"
 
 #include <stdio.h>

@@ -188,8 +188,7 @@ static void asked_by_status(void *context, const struct err *err)
     struct worker *w = context;
 
     if (err && link_is_ready(w->link) && err->scope < ERR_SCOPE_SESSION && err->class != ERR_CLASS_THROTTLED)
-        session_select(link_session(w->link), w->folder->record.target_raw, false, select_told,
-                       asked_by_select, w);
+        session_select(link_session(w->link), w->folder->record.target_raw, false, select_told, asked_by_select, w);
     else
         asked(w, err);
 }
@@ -203,8 +202,7 @@ static void open_ask(struct worker *w)
     bool exchange = account->reactor->settings->target.preset == SETTINGS_PRESET_EXCHANGE_ONLINE;
 
     if (!exchange && !account->knows_keywords)
-        session_select(link_session(w->link), f->record.target_raw, false, select_told,
-                       asked_by_select, w);
+        session_select(link_session(w->link), f->record.target_raw, false, select_told, asked_by_select, w);
     else if (f->has_target_status && (f->target_status.has & IMAP_STATUS_UIDNEXT))
         open_scan(w);
     else
@@ -325,8 +323,8 @@ static void scan_done(struct worker *w)
     f->ours_from = ours_from(f, p);
     matcher_ours_from(f->matcher, f->ours_from);
     push_own_tell_dates(f);
-    log_line(LOG_DEBUG, "folder.scanned", "user=%s folder=%s floor=%u candidates=%zu",
-             w->account->user->email_address, f->target_name, p->floor, matcher_count(f->matcher));
+    log_line(LOG_DEBUG, "folder.scanned", "user=%s folder=%s floor=%u candidates=%zu", w->account->user->email_address,
+             f->target_name, p->floor, matcher_count(f->matcher));
     open_durably(w);
 }
 
@@ -362,8 +360,8 @@ static void scan_selected(void *context, const struct imap_selected *selected)
 /* Only a refusal is in doubt, and nothing was stored since its message was sent: what is known of the folder stays. */
 static bool nothing_came(const struct folder *f, const struct push *p)
 {
-    return !f->uncertain && !f->target_moved && f->lost_above != UINT32_MAX &&
-           p->uidnext == f->lost_above + 1ull && (f->record.target_scanned || f->matcher);
+    return !f->uncertain && !f->target_moved && f->lost_above != UINT32_MAX && p->uidnext == f->lost_above + 1ull &&
+           (f->record.target_scanned || f->matcher);
 }
 
 static void scan_own(struct worker *w, const struct err *err);
@@ -377,8 +375,7 @@ static void scan_examined(void *context, const struct err *err)
         step_failed(w, TROUBLE_SELECT, err);
         return;
     }
-    f->target_moved = f->record.target_uidvalidity &&
-                      (f->target_status.has & IMAP_STATUS_UIDVALIDITY) &&
+    f->target_moved = f->record.target_uidvalidity && (f->target_status.has & IMAP_STATUS_UIDVALIDITY) &&
                       f->target_status.uidvalidity != f->record.target_uidvalidity;
     if (nothing_came(f, w->work)) {
         lost_again(f, f->lost_above + 1, 0);
@@ -413,8 +410,7 @@ static void scan_begin(void *context)
 {
     struct worker *w = context;
 
-    session_select(link_session(w->link), w->folder->record.target_raw, true, scan_selected,
-                   scan_examined, w);
+    session_select(link_session(w->link), w->folder->record.target_raw, true, scan_selected, scan_examined, w);
 }
 
 /* It has UIDs that the journal does not know: somebody else put mail there, or a run with another state
@@ -490,9 +486,8 @@ static void open_durably(struct worker *w)
     struct folder *f = w->folder;
     struct reactor *reactor = w->account->reactor;
     struct store_op *op;
-    uint32_t uidnext = f->target_status.has & IMAP_STATUS_UIDNEXT && f->target_status.uidnext
-                           ? f->target_status.uidnext
-                           : 1;
+    uint32_t uidnext =
+        f->target_status.has & IMAP_STATUS_UIDNEXT && f->target_status.uidnext ? f->target_status.uidnext : 1;
 
     push_unanswered_return(f);
     account_target_opened(f);

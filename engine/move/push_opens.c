@@ -1,5 +1,5 @@
-/* Folders that the target refused to make or to open. Was it the folder, or does the target make and open none at the moment?
- * Its words do not always tell; what it does with others does. */
+/* Folders that the target refused to make or to open. Was it the folder, or does the target make and open none at the
+ * moment? Its words do not always tell; what it does with others does. */
 #include "engine/move/push_private.h"
 
 /* So often one folder is refused while the target takes the mail of others or opens them: in words that say that it
@@ -25,7 +25,8 @@ static bool is_its_own(const struct folder *f)
 }
 
 /* Is it the folder, or does the target open and make none at the moment? What it does with others tells. */
-static enum trouble_action judge_alone(struct folder *f, const struct err *err, unsigned tries, enum trouble_action action)
+static enum trouble_action judge_alone(struct folder *f, const struct err *err, unsigned tries,
+                                       enum trouble_action action)
 {
     const struct account *account = f->account;
     unsigned limit = (unsigned)account->reactor->settings->policy.transient_failure_limit;
@@ -40,8 +41,7 @@ static enum trouble_action judge_alone(struct folder *f, const struct err *err, 
     return passes || tries < OPEN_TRIES ? action : TROUBLE_SKIP_FOLDER;
 }
 
-bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *err, unsigned attempts,
-                  bool again)
+bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *err, unsigned attempts, bool again)
 {
     struct account *account = f->account;
     bool alone = is_of_one_folder(err);
@@ -58,8 +58,7 @@ bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *
     }
     f->open_tries += alone && f->open_tries < UINT8_MAX;
     trouble_judge(doing, FAILURE_TARGET, &passing, attempts,
-                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id,
-                  &verdict);
+                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id, &verdict);
     if (alone)
         verdict.action = judge_alone(f, err, attempts + 1, verdict.action);
     if (verdict.action == TROUBLE_HOLD || verdict.action == TROUBLE_FEWER) {

@@ -90,8 +90,9 @@ void push_own_tell_dates(struct folder *f)
     }
 }
 
-/* UIDs that were told before this run have been given to others' mail, or to none: the folder is as it was some time ago, as
- * from a backup, and what was moved since is looked for. They may also have been wrong from the first: then all is there. */
+/* UIDs that were told before this run have been given to others' mail, or to none: the folder is as it was some time
+ * ago, as from a backup, and what was moved since is looked for. They may also have been wrong from the first: then all
+ * is there. */
 static void put_back(struct worker *w)
 {
     struct folder *f = w->folder;
@@ -142,7 +143,8 @@ void push_own_ask(struct worker *w, void (*ended)(struct worker *w, const struct
     if (p->uidnext && (p->uidnext <= f->highest_seen || p->uidnext <= f->record.target_highest_seen))
         push_uids_lie(f);
     if (!reader_messages(w->account->reactor->reader, f->record.user, f->record.folder,
-                         1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, UINT32_MAX, true, 0, take_one, &p->own, &err)) {
+                         1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, UINT32_MAX, true, 0, take_one, &p->own,
+                         &err)) {
         reactor_abort_run(w->account->reactor, &err);
         return;
     }

@@ -12,9 +12,9 @@
 struct match_row push_row_of(const struct message_record *m)
 {
     struct match_row row = { .seconds = message_sent_seconds(m),
-                            .bytes = message_sent_bytes(m),
-                            .uid = m->uid,
-                            .sent = m->state == MESSAGE_SPOOLED && m->unanswered > 0 };
+                             .bytes = message_sent_bytes(m),
+                             .uid = m->uid,
+                             .sent = m->state == MESSAGE_SPOOLED && m->unanswered > 0 };
 
     memcpy(row.key, m->header_key, sizeof row.key);
     memcpy(&row.digest, m->digest, sizeof row.digest);
@@ -40,8 +40,7 @@ static bool is_copy_of(const struct match_row *seen, const struct match_row *row
 }
 
 /* Takes out what is there under the UID of the message. False: that is another message. */
-static bool is_at_its_uid(struct settling *s, const struct message_record *m,
-                          const struct match_row *row)
+static bool is_at_its_uid(struct settling *s, const struct message_record *m, const struct match_row *row)
 {
     struct match_row seen;
 
@@ -103,9 +102,8 @@ bool push_pair_settle(struct folder *f, uint32_t floor, struct err *err_r)
     bool ok = true;
 
     if (r->target_open || r->target_scanned)
-        ok = reader_messages(reactor->reader, r->user, r->folder,
-                             1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0,
-                             settle_one, &s, err_r);
+        ok = reader_messages(reactor->reader, r->user, r->folder, 1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0,
+                             false, 0, settle_one, &s, err_r);
     if (ok) {
         matcher_learn(f->matcher, s.claims, s.count, &reactor->fidelity);
         matcher_claim(f->matcher, s.claims, s.count, s.fidelity);
@@ -115,8 +113,8 @@ bool push_pair_settle(struct folder *f, uint32_t floor, struct err *err_r)
     queue_recall(&f->ready);
     if (ok && matcher_count(f->matcher) > 0)
         ok = reader_messages(reactor->reader, r->user, r->folder,
-                             1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_UPLOADED, 0, false, 0, expect_one,
-                             f->matcher, err_r);
+                             1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_UPLOADED, 0, false, 0,
+                             expect_one, f->matcher, err_r);
     return ok;
 }
 
@@ -128,8 +126,8 @@ static bool nothing_more_comes(const struct folder *f)
     const struct reactor *reactor = f->account->reactor;
     struct spool_fill fill;
 
-    if (reactor->settings->mode == SETTINGS_MODE_UPLOAD || f->record.tally.waiting == 0 ||
-        f->pull >= PULL_DONE || f->account->day_over[SIDE_SOURCE])
+    if (reactor->settings->mode == SETTINGS_MODE_UPLOAD || f->record.tally.waiting == 0 || f->pull >= PULL_DONE ||
+        f->account->day_over[SIDE_SOURCE])
         return true;
     spool_fill(reactor->spool, &fill);
     return fill.high;
@@ -167,8 +165,8 @@ static bool read_row(void *context, uint32_t uid, struct match_row *row_r)
 
     for (unsigned s = MESSAGE_FOUND; s < MESSAGE_STATE_COUNT; s++)
         all |= 1u << s;
-    if (!reader_messages(f->account->reactor->reader, f->record.user, f->record.folder, all, uid, false,
-                         1, read_one, &r, &err)) {
+    if (!reader_messages(f->account->reactor->reader, f->record.user, f->record.folder, all, uid, false, 1, read_one,
+                         &r, &err)) {
         reactor_abort_run(f->account->reactor, &err);
         return false;
     }
@@ -179,15 +177,14 @@ static bool read_row(void *context, uint32_t uid, struct match_row *row_r)
 bool push_paired(struct folder *f, struct folder_item *item)
 {
     struct reactor *reactor = f->account->reactor;
-    struct match_unread unread = { .read = read_row,
-                                  .context = f,
-                                  .any = f->record.tally.waiting > 0,
-                                  .sizes_exact = reactor->sizes_doubted == 0 };
+    struct match_unread unread = {
+        .read = read_row, .context = f, .any = f->record.tally.waiting > 0, .sizes_exact = reactor->sizes_doubted == 0
+    };
     struct match_row row = { .seconds = item_sent_date(item).known ? item->date_seconds : INT64_MIN,
-                            .bytes = item_sent_bytes(item),
-                            .digest = item->digest,
-                            .uid = item->uid,
-                            .sent = item->noted };
+                             .bytes = item_sent_bytes(item),
+                             .digest = item->digest,
+                             .uid = item->uid,
+                             .sent = item->noted };
     uint32_t uid = 0;
 
     if (!f->matcher || matcher_count(f->matcher) == 0)

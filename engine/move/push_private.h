@@ -4,14 +4,13 @@
 #define ENGINE_MOVE_PUSH_PRIVATE_H
 
 #include "engine/imap/uidtable.h"
-#include "engine/move/push.h"
 #include "engine/message/uid_window.h"
+#include "engine/move/push.h"
 
 enum push_step { PUSH_STEP_FREE, PUSH_STEP_OPENING, PUSH_STEP_MAKING };
 
 /* What is asked of a folder before it is sent to. */
-#define PUSH_STATUS                                                                                \
-    (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY | IMAP_STATUS_APPENDLIMIT)
+#define PUSH_STATUS (IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY | IMAP_STATUS_APPENDLIMIT)
 
 /* push_look: which rows a look got, and which it did not. */
 struct push_look {
@@ -30,7 +29,7 @@ struct push_own {
     struct match_row rows[PUSH_OWN_MAX];
     unsigned count, right, wrong;
     unsigned right_before, wrong_before; /* of those that were told before this run */
-    bool unplaced; /* of some rows it is not known where in the folder their copies are */
+    bool unplaced;                       /* of some rows it is not known where in the folder their copies are */
     void (*ended)(struct worker *w, const struct err *err);
 };
 
@@ -45,14 +44,14 @@ struct push {
     /* scan */
     struct matcher *scan;
     uint32_t from, to, uidnext;
-    uint32_t floor;      /* the scan looks at UIDs from here */
+    uint32_t floor; /* the scan looks at UIDs from here */
     struct push_look look;
     struct push_own own;
     /* push_exists */
     bool shown;  /* the folder is listed by its very name */
     char *other; /* raw name of one that differs by case or form only, or NULL */
     void (*exists_ended)(struct worker *w, const struct err *err);
-    bool strangers;      /* what it looks for is nobody's lost APPEND */
+    bool strangers; /* what it looks for is nobody's lost APPEND */
     struct loop_timer later;
 };
 
@@ -79,8 +78,7 @@ bool push_make_begin(struct worker *w, unsigned most);
 
 /* push_open: a step before the first message was refused: rest, try again, or the folder is refused for good (true);
  * again: not yet, it is tried once more in another way. */
-bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *err, unsigned attempts,
-                  bool again);
+bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *err, unsigned attempts, bool again);
 /* push_make: CREATE was refused because the folder exists. */
 bool push_exists_already(const struct err *err);
 /* push_exists: whether it is the worker's folder that exists: asks, and tells NULL, or why it is not, or why nobody
@@ -104,8 +102,8 @@ bool push_holds_nothing(const struct folder *f);
 /* Twins that may be ours and are not paired yet keep the floor where it is. */
 bool push_matcher_holds_floor(const struct folder *f);
 
-/* push_name: err is the target's refusal to make the folder. True: it has another name now, by which it is to be tried; that
- * may be the only one that the target can hold. False: there is none, and it has its first one again. */
+/* push_name: err is the target's refusal to make the folder. True: it has another name now, by which it is to be tried;
+ * that may be the only one that the target can hold. False: there is none, and it has its first one again. */
 bool push_name_other(struct folder *f, const struct err *err);
 /* Would there be one? Nothing changes. */
 bool push_name_may_differ(const struct folder *f, const struct err *err);
@@ -197,8 +195,7 @@ void push_give_back(struct folder *f, const struct folder_item *item);
 /* The same of one that may be among those that wait behind the others. */
 void push_put_back(struct folder *f, const struct folder_item *item);
 /* push_send: the message of the queue has failed for good. */
-void push_message_fails(struct folder *f, struct folder_item *item, const struct err *err,
-                        enum trouble_doing doing);
+void push_message_fails(struct folder *f, struct folder_item *item, const struct err *err, enum trouble_doing doing);
 /* The same with the type of the failure. */
 void push_message_fails_as(struct folder *f, struct folder_item *item, const char *type, const struct err *err);
 /* One more APPEND of the worker's open folder; false when none can be sent now. */

@@ -205,8 +205,7 @@ bool push_waits(struct account *account)
 
 bool push_has_room(struct account *account, uint64_t messages)
 {
-    return account->mapped && !account->target_dead && settled(account)->filled &&
-           account->total.spooled >= messages;
+    return account->mapped && !account->target_dead && settled(account)->filled && account->total.spooled >= messages;
 }
 
 struct folder *push_choose(struct account *account)

@@ -1,5 +1,5 @@
-/* Which folder the target side goes on with, and whether anything is left for it to do: answered without a walk over all
- * folders, of which a public folder tree has tens of thousands. Whoever changes what these questions are decided by
+/* Which folder the target side goes on with, and whether anything is left for it to do: answered without a walk over
+ * all folders, of which a public folder tree has tens of thousands. Whoever changes what these questions are decided by
  * touches the folder (the setters of folder.h do it for what they set). Before the next answer each touched folder is
  * looked at, once: it is put into the line of those that have about as much to send, and counted.
  */
@@ -19,15 +19,15 @@ struct folder;
 struct push_queue {
     struct folder *touched;
     struct folder *first[PUSH_LINES], *last[PUSH_LINES];
-    uint32_t filled;      /* bits 1 << line: lines with a folder */
-    unsigned unfinished;  /* folders for which something is to be done on the target, or under way */
-    unsigned restless;    /* folders that are not as a target rests (account_target_rests) */
-    unsigned settling;    /* folders with a lost answer */
-    unsigned refused;     /* folders that wait after a refusal (push_later) */
-    unsigned sending;     /* messages in APPENDs without an answer */
+    uint32_t filled;           /* bits 1 << line: lines with a folder */
+    unsigned unfinished;       /* folders for which something is to be done on the target, or under way */
+    unsigned restless;         /* folders that are not as a target rests (account_target_rests) */
+    unsigned settling;         /* folders with a lost answer */
+    unsigned refused;          /* folders that wait after a refusal (push_later) */
+    unsigned sending;          /* messages in APPENDs without an answer */
     struct folder *unanswered; /* those of which messages wait for a look (push_unanswered) */
-    struct folder *unmade; /* those to be made together with others, in the order of the folders */
-    uint64_t looks;       /* how often a folder was looked at for any of this */
+    struct folder *unmade;     /* those to be made together with others, in the order of the folders */
+    uint64_t looks;            /* how often a folder was looked at for any of this */
 };
 
 /* A folder's. All zero: not in a queue. */

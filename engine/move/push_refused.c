@@ -98,8 +98,8 @@ void push_append_unreadable(struct job *job, const struct err *err)
     push_message_fails(job->folder, &job->items[0], &job->read_err, TROUBLE_SPOOL);
 }
 
-static void again_after(struct folder *f, uint32_t uid, const struct err *err,
-                        const struct trouble_verdict *verdict, bool holds)
+static void again_after(struct folder *f, uint32_t uid, const struct err *err, const struct trouble_verdict *verdict,
+                        bool holds)
 {
     struct account *account = f->account;
 
@@ -111,15 +111,13 @@ static void again_after(struct folder *f, uint32_t uid, const struct err *err,
 }
 
 /* Refused for now, or never answered and known not to have been sent whole. */
-static void append_again(struct job *job, const struct err *err,
-                         const struct trouble_verdict *verdict, bool doubtful)
+static void append_again(struct job *job, const struct err *err, const struct trouble_verdict *verdict, bool doubtful)
 {
     struct worker *w = job->worker;
     struct folder *f = job->folder;
     bool stands = link_is_ready(w->link);
     /* A refusal that ended the session is this message's only where no other was on it. */
-    bool answered = (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD) &&
-                    (stands || push_depth(w) == 1);
+    bool answered = (err->origin == ERR_ORIGIN_NO || err->origin == ERR_ORIGIN_BAD) && (stands || push_depth(w) == 1);
 
     if (err->class == ERR_CLASS_CANCELED || (!answered && !stands)) {
         push_job_requeue(job, false);
@@ -153,7 +151,8 @@ static void append_again(struct job *job, const struct err *err,
 /* It was refused as often as anything may be, and its folder says whether that is its own matter (push_later). */
 static bool is_of_one_message(const struct job *job, const struct trouble_verdict *verdict)
 {
-    return job->count == 1 && link_is_ready(job->worker->link) && strcmp(verdict->type, "TooManyTransientFailures") == 0;
+    return job->count == 1 && link_is_ready(job->worker->link) &&
+           strcmp(verdict->type, "TooManyTransientFailures") == 0;
 }
 
 void push_append_refused(struct job *job, const struct err *cause)
@@ -172,8 +171,7 @@ void push_append_refused(struct job *job, const struct err *cause)
     if (doubtful)
         refusal_doubted(job);
     trouble_judge(TROUBLE_APPEND, FAILURE_TARGET, err, job->items[0].tries,
-                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id,
-                  &verdict);
+                  (unsigned)account->reactor->settings->policy.transient_failure_limit, account->id, &verdict);
     if (strcmp(err->resp_code, "TRYCREATE") == 0 && job->items[0].tries < 2) {
         /* Somebody removed the folder: what is known of it is of one that is no more. */
         account_target_removed(f);
@@ -191,8 +189,7 @@ void push_append_refused(struct job *job, const struct err *cause)
         /* With the link gone, its end tells the account; the permits end here. Those of an answer that is
          * no throttle's have ended already. */
         if (link_is_ready(w->link))
-            account_throttled(account, SIDE_TARGET,
-                              err->class == ERR_CLASS_THROTTLED ? job->count : 0, err,
+            account_throttled(account, SIDE_TARGET, err->class == ERR_CLASS_THROTTLED ? job->count : 0, err,
                               verdict.wait_ms);
         else if (err->class == ERR_CLASS_THROTTLED)
             governor_refused(account, job->count);
@@ -204,8 +201,7 @@ void push_append_refused(struct job *job, const struct err *cause)
             append_again(job, err, &verdict, doubtful);
             return;
         }
-        account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, err, f,
-                        job->items[0].uid);
+        account_failure(account, FAILURE_TARGET, TROUBLE_APPEND, verdict.type, err, f, job->items[0].uid);
         push_job_requeue(job, false);
         account->target_dead = true;
         account_fail(account, verdict.type, true);

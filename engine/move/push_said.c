@@ -1,5 +1,5 @@
-/* What was said of messages that have failed unless a look finds them. There are few at a time: those that were under way
- * together, and those that cost connections. */
+/* What was said of messages that have failed unless a look finds them. There are few at a time: those that were under
+ * way together, and those that cost connections. */
 #include "engine/move/push_private.h"
 #include "io/base/mem.h"
 

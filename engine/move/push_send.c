@@ -1,20 +1,20 @@
 #include "engine/imap/keyword.h"
+#include "engine/message/repair.h"
 #include "engine/move/allowance.h"
 #include "engine/move/governor.h"
 #include "engine/move/push_job_private.h"
 #include "engine/move/push_late.h"
-#include "engine/message/repair.h"
 #include "io/base/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 /* One MULTIAPPEND: enough to spare the target most of its commits, little enough to send again. */
-#define MULTI_ITEMS_MAX 64u
-#define MULTI_BYTES_MAX (4ull << 20)
+#define MULTI_ITEMS_MAX     64u
+#define MULTI_BYTES_MAX     (4ull << 20)
 #define MULTI_ONE_BYTES_MAX (1ull << 20)
-#define MULTI_DEPTH 2u
-#define PLUS_DEPTH 32u
+#define MULTI_DEPTH         2u
+#define PLUS_DEPTH          32u
 /* What a larger one's answer takes is the way of its bytes. */
 #define ANSWER_BYTES_MAX (256u << 10)
 /* Messages that wait for the journal before they are sent: enough that one commit serves many. */
@@ -32,8 +32,7 @@ static void job_body_close(struct job *job)
 static struct job *job_create(struct worker *w, struct folder *f, bool multi)
 {
     unsigned room = multi ? MULTI_ITEMS_MAX : 1;
-    struct job *job =
-        mem_zero(1, sizeof *job + room * (sizeof(struct folder_item) + sizeof(uint32_t)));
+    struct job *job = mem_zero(1, sizeof *job + room * (sizeof(struct folder_item) + sizeof(uint32_t)));
 
     _Static_assert(sizeof *job % _Alignof(struct folder_item) == 0, "items follow the job");
     job->worker = w;
@@ -91,8 +90,8 @@ static void tell_unclear(struct folder *f, unsigned sent)
                   f->target_name);
 }
 
-static void items_end(struct folder *f, struct folder_item *items, const uint32_t *uids,
-                      unsigned count, enum message_state state, bool found)
+static void items_end(struct folder *f, struct folder_item *items, const uint32_t *uids, unsigned count,
+                      enum message_state state, bool found)
 {
     struct store_op *op = store_op_new(STORE_OP_END, f->record.user, f->record.folder);
     uint64_t bytes = 0;
@@ -290,14 +289,12 @@ static void message_fails(struct folder *f, struct folder_item *item, enum troub
         type = "MessageTooLarge";
         err = &by_size;
     }
-    account_failure(account, doing == TROUBLE_SPOOL ? FAILURE_LOCAL : FAILURE_TARGET, doing, type,
-                    err, f, item->uid);
+    account_failure(account, doing == TROUBLE_SPOOL ? FAILURE_LOCAL : FAILURE_TARGET, doing, type, err, f, item->uid);
     account->sides[SIDE_TARGET].failures = 0; /* the next one fails for a reason of its own */
     items_end(f, item, NULL, 1, MESSAGE_FAILED, false);
 }
 
-void push_message_fails(struct folder *f, struct folder_item *item, const struct err *err,
-                        enum trouble_doing doing)
+void push_message_fails(struct folder *f, struct folder_item *item, const struct err *err, enum trouble_doing doing)
 {
     message_fails(f, item, doing, NULL, err);
 }
@@ -321,8 +318,7 @@ static void append_ended(void *context, const struct err *err)
         f->sends_alone = false;
     count_sending(f, -(int)job->count);
     if (!err) {
-        governor_answered(w->account, job->bytes, loop_now_ms(w->account->reactor->loop) - job->sent_ms,
-                          job->count);
+        governor_answered(w->account, job->bytes, loop_now_ms(w->account->reactor->loop) - job->sent_ms, job->count);
         if (job->count == 1 && job->bytes <= ANSWER_BYTES_MAX)
             account_answered(w, job->sent_ms);
         w->account->sides[SIDE_TARGET].failures = 0;
@@ -382,8 +378,7 @@ static struct slice keywords_kept(struct folder *f, const struct folder_item *it
     if (item->repairs & REPAIR_KEYWORDS)
         return slice_of(NULL, 0);
     while (slice_split(&rest, ' ', &word)) {
-        struct slice named =
-            account->appends_keywords ? word : slice_cstr(account->permanent_keywords), one;
+        struct slice named = account->appends_keywords ? word : slice_cstr(account->permanent_keywords), one;
 
         if ((item->repairs & REPAIR_ODD_KEYWORDS) && !keywords_are_plain(word))
             continue;
@@ -410,7 +405,8 @@ static void tell_flags_not_kept(struct folder *f, unsigned sent)
     account->flags_told |= news;
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (news & 1u << i) {
-            snprintf(text, sizeof text, "the target does not keep the flag %s; messages are copied without it", names[i]);
+            snprintf(text, sizeof text, "the target does not keep the flag %s; messages are copied without it",
+                     names[i]);
             account_problem(account, f->record.folder, "FlagsNotKept", text, "nothing to do");
         }
 }
@@ -449,8 +445,7 @@ static void job_send(struct job *job)
     job->sent_ms = loop_now_ms(w->account->reactor->loop);
     w->inflight++;
     count_sending(f, (int)job->count);
-    session_append(link_session(w->link), f->record.target_raw, items, job->count, &append_events,
-                   append_ended, job);
+    session_append(link_session(w->link), f->record.target_raw, items, job->count, &append_events, append_ended, job);
     free(words);
 }
 
@@ -497,8 +492,8 @@ static bool next_item(struct worker *w, struct folder *f, bool first, struct fol
             item_deinit(item_r);
             continue;
         }
-        if (f->account->reactor->settings->policy.disarm_read_receipts && !item_r->repairs &&
-            !item_r->looked && push_disarm(f, item_r))
+        if (f->account->reactor->settings->policy.disarm_read_receipts && !item_r->repairs && !item_r->looked &&
+            push_disarm(f, item_r))
             continue;
         push_late_again(f, item_r);
         return true;
@@ -526,9 +521,9 @@ bool push_send_some(struct worker *w)
         uint64_t size = item_sent_bytes(&item);
         bool alone = !multi || item.tries || item.losses || size > MULTI_ONE_BYTES_MAX;
 
-        if (job->count && (alone || bytes + size > MULTI_BYTES_MAX ||
-                           !allowance_allows(w->account, SIDE_TARGET, size) ||
-                           !governor_allows_more(w->account, size))) {
+        if (job->count &&
+            (alone || bytes + size > MULTI_BYTES_MAX || !allowance_allows(w->account, SIDE_TARGET, size) ||
+             !governor_allows_more(w->account, size))) {
             push_give_back(f, &item);
             break;
         }

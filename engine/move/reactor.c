@@ -1,9 +1,9 @@
 #include "engine/move/reactor.h"
 
+#include "engine/failure/trouble.h"
 #include "engine/move/account.h"
 #include "engine/move/batch.h"
 #include "engine/move/sample.h"
-#include "engine/failure/trouble.h"
 #include "engine/settings/side.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
@@ -14,7 +14,7 @@
 /* Bodies on their way to the disk before sources are made to wait, and when they go on: a share of
  * memory-max, and never more than keeps the disk busy. */
 #define CHOKE_BYTES_MAX (48ull << 20)
-#define CHOKE_SHARE 8u
+#define CHOKE_SHARE     8u
 
 static uint64_t choke_bytes(const struct reactor *reactor)
 {
@@ -107,8 +107,7 @@ void reactor_submit_unwaited(struct reactor *reactor, struct store_op *op)
 
 static void show_limit(struct reactor *reactor, enum side side)
 {
-    atomic_store_explicit(&reactor->counters.links_max[side], reactor->limits[side].limit,
-                          memory_order_relaxed);
+    atomic_store_explicit(&reactor->counters.links_max[side], reactor->limits[side].limit, memory_order_relaxed);
 }
 
 void reactor_limit_links(struct reactor *reactor, enum side side, unsigned configured, unsigned learnt)
@@ -160,8 +159,7 @@ void reactor_fewer_links(struct reactor *reactor, enum side side)
         return;
     atomic_store_explicit(&reactor->counters.links_cut_ms[side], now_wall_ms(), memory_order_relaxed);
     show_limit(reactor, side);
-    log_line(LOG_WARN, "connections.fewer", "side=%s now=%u",
-             side_name(side), limit->limit);
+    log_line(LOG_WARN, "connections.fewer", "side=%s now=%u", side_name(side), limit->limit);
 }
 
 static void take_users(struct reactor *reactor);
@@ -176,16 +174,15 @@ static void maybe_more_links(struct reactor *reactor, enum side side, uint64_t n
     if (limit->limit == before)
         return;
     show_limit(reactor, side);
-    log_line(LOG_INFO, "connections.more", "side=%s now=%u",
-             side_name(side), limit->limit);
+    log_line(LOG_INFO, "connections.more", "side=%s now=%u", side_name(side), limit->limit);
     poke_unconnected(reactor, side);
     take_users(reactor);
 }
 
 /* ---- users in turn ------------------------------------------------------------------------- */
 
-#define TICK_MS 250
-#define CUT_AFTER_MS 6000
+#define TICK_MS       250
+#define CUT_AFTER_MS  6000
 #define SHOW_EVERY_MS 1000
 
 bool reactor_uses(const struct reactor *reactor, enum side side)
@@ -363,8 +360,8 @@ void reactor_abort_run(struct reactor *reactor, const struct err *err)
     batch_abort(reactor->batch, err);
 }
 
-bool reactor_turned_away(const struct reactor *reactor, enum side side, const struct err *err, bool greeted, unsigned attempts,
-                     unsigned *came_seen, struct err *err_r)
+bool reactor_turned_away(const struct reactor *reactor, enum side side, const struct err *err, bool greeted,
+                         unsigned attempts, unsigned *came_seen, struct err *err_r)
 {
     const struct presence *presence = &reactor->presence[side];
     unsigned came = presence->came, since = came - *came_seen;

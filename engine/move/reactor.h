@@ -5,10 +5,10 @@
 #ifndef ENGINE_MOVE_REACTOR_H
 #define ENGINE_MOVE_REACTOR_H
 
+#include "engine/message/match_fidelity.h"
+#include "engine/move/spread.h"
 #include "engine/pace/aimd.h"
 #include "engine/settings/settings.h"
-#include "engine/move/spread.h"
-#include "engine/message/match_fidelity.h"
 #include "io/loop.h"
 #include "io/tls.h"
 #include "store/blob.h"
@@ -28,14 +28,14 @@ struct counters {
     _Atomic uint64_t bytes_found, bytes_fetched, bytes_uploaded;
     _Atomic uint64_t throttled[SIDE_COUNT], reconnects, folders, folders_done;
     _Atomic uint32_t links[SIDE_COUNT];
-    _Atomic uint32_t links_max[SIDE_COUNT];    /* allowed now */
+    _Atomic uint32_t links_max[SIDE_COUNT];   /* allowed now */
     _Atomic int64_t links_cut_ms[SIDE_COUNT]; /* wall clock of the last refusal; 0: never */
     /* As of the last tick, for other reactors (account_spread). */
-    _Atomic uint64_t left[SIDE_COUNT];    /* messages that accounts at work still have to move */
-    _Atomic uint32_t unknown[SIDE_COUNT]; /* accounts at work that cannot tell yet */
-    _Atomic uint32_t at_work[SIDE_COUNT]; /* connections of accounts at work */
+    _Atomic uint64_t left[SIDE_COUNT];      /* messages that accounts at work still have to move */
+    _Atomic uint32_t unknown[SIDE_COUNT];   /* accounts at work that cannot tell yet */
+    _Atomic uint32_t at_work[SIDE_COUNT];   /* connections of accounts at work */
     _Atomic uint64_t silent_ms[SIDE_COUNT]; /* of the account that heard something last; UINT64_MAX: no answer is due */
-    _Atomic uint32_t held; /* accounts waiting for a server's back-off */
+    _Atomic uint32_t held;                  /* accounts waiting for a server's back-off */
     _Atomic uint32_t active;
     _Atomic uint32_t listing; /* accounts whose folders are not all listed yet */
 };
@@ -60,27 +60,27 @@ struct reactor {
     struct writer *writer;
     struct spool *spool;
     struct tls_role *tls[SIDE_COUNT];
-    struct presence *presence; /* [SIDE_COUNT]; the house's */
-    struct quota *memory; /* for lists that servers feed; the house's */
+    struct presence *presence;   /* [SIDE_COUNT]; the house's */
+    struct quota *memory;        /* for lists that servers feed; the house's */
     struct bandwidth *bandwidth; /* the house's */
-    struct https *https;   /* NULL when no side uses OAuth; shared, the batch's */
-    struct tokens *tokens; /* likewise; the reactor's own */
-    struct account *accounts; /* active ones */
+    struct https *https;         /* NULL when no side uses OAuth; shared, the batch's */
+    struct tokens *tokens;       /* likewise; the reactor's own */
+    struct account *accounts;    /* active ones */
     unsigned active;
     unsigned links[SIDE_COUNT];
-    unsigned linked[SIDE_COUNT]; /* accounts that have one of these or more */
+    unsigned linked[SIDE_COUNT];    /* accounts that have one of these or more */
     struct aimd limits[SIDE_COUNT]; /* how many may be open */
     struct spread_line lines[SIDE_COUNT];
-    uint64_t moved[SIDE_COUNT]; /* messages, as of the last tick */
+    uint64_t moved[SIDE_COUNT];       /* messages, as of the last tick */
     unsigned broken_ways[SIDE_COUNT]; /* of logging in, as auth_config.tried */
     /* pull_check's: bodies of the size that the source had told; headers asked for because of another */
     uint64_t sizes_right, sizes_wrong, sizes_doubted;
     struct match_fidelity fidelity; /* of the target */
-    bool stopping;  /* finish what is in flight, start nothing */
-    bool choked;    /* the writer is behind: sources are not read */
-    bool ended;     /* told the batch so */
-    bool broken;    /* its loop or reader could not be had */
-    bool no_more;   /* the queue of users is empty */
+    bool stopping;                  /* finish what is in flight, start nothing */
+    bool choked;                    /* the writer is behind: sources are not read */
+    bool ended;                     /* told the batch so */
+    bool broken;                    /* its loop or reader could not be had */
+    bool no_more;                   /* the queue of users is empty */
     unsigned index;
     uint64_t shown_ms;
     uint64_t stop_ms; /* loop time when stopping began */
@@ -117,9 +117,10 @@ static inline void reactor_falls(const struct reactor *reactor, enum side side, 
     reactor->presence[side].now--;
     *came_seen = reactor->presence[side].came;
 }
-/* trouble_turned_away for a connection of this process; *came_seen: the caller's, what `came` was at its attempt before. */
-bool reactor_turned_away(const struct reactor *reactor, enum side side, const struct err *err, bool greeted, unsigned attempts,
-                     unsigned *came_seen, struct err *err_r);
+/* trouble_turned_away for a connection of this process; *came_seen: the caller's, what `came` was at its attempt
+ * before. */
+bool reactor_turned_away(const struct reactor *reactor, enum side side, const struct err *err, bool greeted,
+                         unsigned attempts, unsigned *came_seen, struct err *err_r);
 /* Is there room for one more connection of this side? */
 bool reactor_has_link(const struct reactor *reactor, enum side side);
 /* May a connection be opened now? Counts it when yes; give back when it closed. */

@@ -1,7 +1,7 @@
 #include "engine/move/rejudge.h"
 
-#include "engine/move/push.h"
 #include "engine/message/policy.h"
+#include "engine/move/push.h"
 #include "io/base/mem.h"
 
 #include <stdlib.h>
@@ -18,14 +18,12 @@ static bool rejudge_one(void *context, const struct message_record *m)
 {
     struct rejudge *r = context;
     const struct account *account = r->folder->account;
-    enum skip_reason reason =
-        r->forced ? r->forced : policy_judge(account->reactor->settings, account->user, m);
+    enum skip_reason reason = r->forced ? r->forced : policy_judge(account->reactor->settings, account->user, m);
 
     if (m->state == MESSAGE_FAILED)
         reason = SKIP_NONE;
     else if (m->state == MESSAGE_SKIPPED
-                 ? m->reason == reason ||
-                       (m->reason != SKIP_LARGER_THAN_LIMIT && m->reason != SKIP_OUTSIDE_DATES)
+                 ? m->reason == reason || (m->reason != SKIP_LARGER_THAN_LIMIT && m->reason != SKIP_OUTSIDE_DATES)
                  : reason == SKIP_NONE)
         return true;
     if (r->count == r->room) {
@@ -55,8 +53,8 @@ void rejudge_messages(struct folder *f, unsigned states, enum skip_reason forced
     /* What may have been sent is not taken back. */
     if (!push_nothing_lost(f))
         states &= ~(1u << MESSAGE_SPOOLED);
-    if (!reader_messages(reactor->reader, f->record.user, f->record.folder, states, 0, false, 0,
-                         rejudge_one, &r, &err)) {
+    if (!reader_messages(reactor->reader, f->record.user, f->record.folder, states, 0, false, 0, rejudge_one, &r,
+                         &err)) {
         reactor_abort_run(reactor, &err);
         return;
     }
@@ -101,8 +99,7 @@ void rejudge_exclude(struct folder *f, bool excluded, const struct imap_status *
         return;
     if (f->record.tally.uploaded + f->record.tally.present + f->record.tally.spooled) {
         /* It was not excluded once: what came over stays, the rest is left behind from here on. */
-        rejudge_messages(f, 1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_SKIPPED,
-                         SKIP_EXCLUDED_FOLDER);
+        rejudge_messages(f, 1u << MESSAGE_FOUND | 1u << MESSAGE_SPOOLED | 1u << MESSAGE_SKIPPED, SKIP_EXCLUDED_FOLDER);
         return;
     }
     before = f->record.tally;

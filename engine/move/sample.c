@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #define SAMPLES_APART_MS 600000 /* the store thins out what is old */
-#define FIRST_WORD "live1"
+#define FIRST_WORD       "live1"
 
 void sample_live_begin(struct buf *out, int64_t wall_ms)
 {
@@ -35,8 +35,8 @@ bool sample_live_open(struct slice value, int64_t *wall_ms_r, struct slice *rest
     struct slice line, word;
     uint64_t wall;
 
-    if (!slice_split(&value, '\n', &line) || !slice_split(&line, ' ', &word) ||
-        !slice_equal(word, SLICE(FIRST_WORD)) || !number(&line, INT64_MAX, &wall) || line.size)
+    if (!slice_split(&value, '\n', &line) || !slice_split(&line, ' ', &word) || !slice_equal(word, SLICE(FIRST_WORD)) ||
+        !number(&line, INT64_MAX, &wall) || line.size)
         return false;
     *wall_ms_r = (int64_t)wall;
     *rest_r = value;
@@ -48,14 +48,15 @@ bool sample_live_next(struct slice *rest, struct sample_live *live_r)
     struct slice line;
     uint64_t user, rate, until, silent[SIDE_COUNT] = { 0, 0 };
 
-    if (!slice_split(rest, '\n', &line) || !number(&line, UINT32_MAX, &user) ||
-        !number(&line, UINT64_MAX, &rate) || !number(&line, INT64_MAX, &until))
+    if (!slice_split(rest, '\n', &line) || !number(&line, UINT32_MAX, &user) || !number(&line, UINT64_MAX, &rate) ||
+        !number(&line, INT64_MAX, &until))
         return false;
     /* Earlier versions wrote no silence. */
     if (line.size && (!number(&line, UINT64_MAX, &silent[SIDE_SOURCE]) ||
                       !number(&line, UINT64_MAX, &silent[SIDE_TARGET]) || line.size))
         return false;
-    *live_r = (struct sample_live){ (uint32_t)user, rate, (int64_t)until, { silent[SIDE_SOURCE], silent[SIDE_TARGET] } };
+    *live_r =
+        (struct sample_live){ (uint32_t)user, rate, (int64_t)until, { silent[SIDE_SOURCE], silent[SIDE_TARGET] } };
     return true;
 }
 
@@ -75,8 +76,7 @@ static bool side_fell(const struct sample_side *s, uint64_t messages, uint64_t b
 }
 
 /* last_ms: of the sample before in the same run; 0: this is its first. */
-static void side_add(struct sample_side *s, int64_t last_ms, int64_t wall_ms, uint64_t messages,
-                     uint64_t bytes)
+static void side_add(struct sample_side *s, int64_t last_ms, int64_t wall_ms, uint64_t messages, uint64_t bytes)
 {
     if (last_ms == 0) {
         s->base[0] = messages;
@@ -99,10 +99,8 @@ void sample_rates_add(struct sample_rates *r, int64_t wall_ms, const uint64_t va
         sample_rates_end(r);
         r->last_ms = 0;
     }
-    side_add(&r->fetched, r->last_ms, wall_ms, values[SAMPLE_MESSAGES_FETCHED],
-             values[SAMPLE_BYTES_FETCHED]);
-    side_add(&r->uploaded, r->last_ms, wall_ms, values[SAMPLE_MESSAGES_UPLOADED],
-             values[SAMPLE_BYTES_UPLOADED]);
+    side_add(&r->fetched, r->last_ms, wall_ms, values[SAMPLE_MESSAGES_FETCHED], values[SAMPLE_BYTES_FETCHED]);
+    side_add(&r->uploaded, r->last_ms, wall_ms, values[SAMPLE_MESSAGES_UPLOADED], values[SAMPLE_BYTES_UPLOADED]);
     r->last_ms = wall_ms;
 }
 

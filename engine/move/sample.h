@@ -12,17 +12,17 @@
  * before means that a new run began. The others are of the moment. */
 enum sample_value {
     SAMPLE_MESSAGES_FETCHED,
-    SAMPLE_BYTES_FETCHED,     /* raw bodies */
+    SAMPLE_BYTES_FETCHED, /* raw bodies */
     SAMPLE_MESSAGES_UPLOADED,
-    SAMPLE_BYTES_UPLOADED,    /* raw bodies */
-    SAMPLE_SPOOL_HELD,        /* bytes, compressed */
-    SAMPLE_SPOOL_BUDGET,      /* bytes; 0: no limit */
+    SAMPLE_BYTES_UPLOADED, /* raw bodies */
+    SAMPLE_SPOOL_HELD,     /* bytes, compressed */
+    SAMPLE_SPOOL_BUDGET,   /* bytes; 0: no limit */
     SAMPLE_SOURCE_SESSIONS,
     SAMPLE_TARGET_SESSIONS,
     SAMPLE_USERS_WORKING,
     SAMPLE_THROTTLE_ANSWERS,
-    SAMPLE_MAILBOXES_HELD,    /* mailboxes waiting because a server asked for it */
-    SAMPLE_TENANT_RATE,       /* cost that the tenant is allowed, 1/1000 per second; 0: open */
+    SAMPLE_MAILBOXES_HELD, /* mailboxes waiting because a server asked for it */
+    SAMPLE_TENANT_RATE,    /* cost that the tenant is allowed, 1/1000 per second; 0: open */
     SAMPLE_VALUES
 };
 _Static_assert(SAMPLE_VALUES == 12, "as many as the store keeps");
@@ -40,13 +40,12 @@ struct sample_rates {
     int64_t last_ms; /* 0: no sample yet */
 };
 /* Samples in the order of their time, then the end. */
-void sample_rates_add(struct sample_rates *rates, int64_t wall_ms,
-                      const uint64_t values[SAMPLE_VALUES]);
+void sample_rates_add(struct sample_rates *rates, int64_t wall_ms, const uint64_t values[SAMPLE_VALUES]);
 void sample_rates_end(struct sample_rates *rates);
 
 /* The named value (STORE_OP_META, at most 64 KiB) that a run renews every few seconds: when, and a
  * line a user that is being worked on. */
-#define SAMPLE_LIVE_NAME "status.live"
+#define SAMPLE_LIVE_NAME  "status.live"
 #define SAMPLE_LIVE_BYTES 65536u
 /* Older than this it tells nothing: the run has ended or hangs. */
 #define SAMPLE_LIVE_STALE_MS 30000
@@ -55,7 +54,8 @@ struct sample_live {
     uint32_t user;              /* id in the journal */
     uint64_t bytes_per_s;       /* uploaded, or fetched while there is no upload */
     int64_t throttled_until_ms; /* wall clock; 0: not throttled */
-    uint64_t silent_ms[SIDE_COUNT]; /* no byte of an answer that is due for so long, source and target; 0: none is due */
+    uint64_t
+        silent_ms[SIDE_COUNT]; /* no byte of an answer that is due for so long, source and target; 0: none is due */
 };
 
 /* Starts the value in an empty buf (cap: SAMPLE_LIVE_BYTES). */

@@ -14,17 +14,16 @@
 
 static const char *name_of(const struct account *account, char *out)
 {
-    return limits_name(LIMITS_SIZE, limits_server_of(&account->reactor->settings->target), account->id,
-                       out);
+    return limits_name(LIMITS_SIZE, limits_server_of(&account->reactor->settings->target), account->id, out);
 }
 
 static void keep(const struct account *account)
 {
     char name[LIMITS_NAME_BYTES], line[LIMITS_LINE_BYTES];
 
-    reactor_submit_unwaited(account->reactor,
-                    store_op_meta_text(name_of(account, name),
-                                       limits_size_encode(&account->size_limit.learnt, line)));
+    reactor_submit_unwaited(
+        account->reactor,
+        store_op_meta_text(name_of(account, name), limits_size_encode(&account->size_limit.learnt, line)));
 }
 
 void size_limit_begin(struct account *account)
@@ -59,8 +58,7 @@ void size_limit_refused(struct account *account, uint64_t bytes)
         return;
     if (!limits_size_holds(learnt, now_ms) || bytes < learnt->refused_bytes) {
         learnt->refused_bytes = bytes;
-        log_line(LOG_INFO, "size_limit.learnt", "user=%s refused=%" PRIu64,
-                 account->user->email_address, bytes);
+        log_line(LOG_INFO, "size_limit.learnt", "user=%s refused=%" PRIu64, account->user->email_address, bytes);
     }
     learnt->refused_ms = now_ms;
     keep(account);
@@ -76,7 +74,8 @@ bool size_limit_is_why(struct account *account, uint64_t bytes, char *words_r, s
         limit->suspect_bytes = bytes;
     if (limit->suspects < SUSPECTS_LEAST || limit->taken < TAKEN_LEAST)
         return false;
-    snprintf(words_r, cap, "all %u that it refused so have %" PRIu64 " bytes or more, and all %u that it took %" PRIu64 " at most",
+    snprintf(words_r, cap,
+             "all %u that it refused so have %" PRIu64 " bytes or more, and all %u that it took %" PRIu64 " at most",
              limit->suspects, limit->suspect_bytes, limit->taken, limit->taken_most_bytes);
     size_limit_refused(account, limit->suspect_bytes);
     return true;
@@ -94,8 +93,7 @@ void size_limit_taken(struct account *account, uint64_t bytes)
         limit->suspects = 0;
     if (!learnt->refused_bytes || bytes < learnt->refused_bytes)
         return;
-    log_line(LOG_INFO, "size_limit.lifted", "user=%s taken=%" PRIu64, account->user->email_address,
-             bytes);
+    log_line(LOG_INFO, "size_limit.lifted", "user=%s taken=%" PRIu64, account->user->email_address, bytes);
     *learnt = (struct limits_size){ 0 };
     keep(account);
 }

@@ -14,7 +14,8 @@ struct account;
 
 struct size_limit {
     struct limits_size learnt;
-    /* Of this run: the largest that was taken, and the smallest of those refused without a word about size that are larger. */
+    /* Of this run: the largest that was taken, and the smallest of those refused without a word about size that are
+     * larger. */
     uint64_t taken_most_bytes, suspect_bytes;
     unsigned taken, suspects;
     uint64_t offered_bytes; /* APPENDLIMIT of the capabilities (RFC 7889): no message may be larger;
@@ -28,8 +29,9 @@ void size_limit_offered(struct account *account, uint64_t bytes);
 /* A message of so many bytes was refused for its size / was taken. */
 void size_limit_refused(struct account *account, uint64_t bytes);
 void size_limit_taken(struct account *account, uint64_t bytes);
-/* One was refused for good, and nothing was said of its size. True: its size is why, for three or more that were refused so
- * are larger than all of the ten or more that were taken; words_r says so, in its cap bytes, and the limit is learnt. */
+/* One was refused for good, and nothing was said of its size. True: its size is why, for three or more that were
+ * refused so are larger than all of the ten or more that were taken; words_r says so, in its cap bytes, and the limit
+ * is learnt. */
 bool size_limit_is_why(struct account *account, uint64_t bytes, char *words_r, size_t cap);
 /* Would one of so many bytes be refused, as far as is known? mailbox_bytes: the limit of the mailbox it goes
  * to, where the server has one for each (RFC 7889 2.2); 0: not told. */

@@ -82,16 +82,16 @@ enum spread_why spread_another(const struct spread_line *line, const struct spre
         return SPREAD_NOT;
     if (others->links + m->links < m->most)
         return SPREAD_FEW;
-    if (others->unknown == 0 &&
-        m->left / m->links > LAST_TIMES * (others->left / (others->links ? others->links : 1)))
+    if (others->unknown == 0 && m->left / m->links > LAST_TIMES * (others->left / (others->links ? others->links : 1)))
         return SPREAD_LAST;
     return SPREAD_NOT;
 }
 
 const char *spread_name(enum spread_why why)
 {
-    static const char *const names[] = { [SPREAD_NOT] = "not", [SPREAD_WAITS] = "waits",
-                                         [SPREAD_FEW] = "few", [SPREAD_LAST] = "last" };
+    static const char *const names[] = {
+        [SPREAD_NOT] = "not", [SPREAD_WAITS] = "waits", [SPREAD_FEW] = "few", [SPREAD_LAST] = "last"
+    };
 
     return names[why];
 }

@@ -22,11 +22,11 @@
 
 /* What is known of the way to a server and of its answers. All zero: nothing yet. */
 struct spread_line {
-    uint32_t round_trip_us; /* shortest seen */
-    uint32_t login_us;      /* shortest from the first packet to the end of the login */
-    uint32_t answer_us;     /* shortest of the last window of answers, and of the one that runs; 0: none yet */
-    uint32_t window_us;     /* of the one that runs */
-    unsigned answers;       /* in it */
+    uint32_t round_trip_us;   /* shortest seen */
+    uint32_t login_us;        /* shortest from the first packet to the end of the login */
+    uint32_t answer_us;       /* shortest of the last window of answers, and of the one that runs; 0: none yet */
+    uint32_t window_us;       /* of the one that runs */
+    unsigned answers;         /* in it */
     double busy_us, messages; /* connection time and the messages that moved in it, of late */
 };
 

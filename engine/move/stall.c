@@ -50,9 +50,8 @@ void stalls_put(struct buf *out, const struct stalls *stalls)
     for (unsigned side = 0; side < SIDE_COUNT; side++)
         for (unsigned i = STALL_NONE + 1; i < STALL_CAUSE_COUNT; i++)
             if (stalls->ms[side][i]) {
-                bool fits =
-                    buf_append_format(out, "%c%s=%" PRIu64 " ", side == SIDE_SOURCE ? 's' : 't',
-                                      causes[i].name, stalls->ms[side][i]);
+                bool fits = buf_append_format(out, "%c%s=%" PRIu64 " ", side == SIDE_SOURCE ? 's' : 't', causes[i].name,
+                                              stalls->ms[side][i]);
 
                 assert(fits);
                 (void)fits;

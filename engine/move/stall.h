@@ -21,10 +21,10 @@ enum stall_cause {
     STALL_TOKEN,            /* an access token is waited for */
     STALL_FIRST_LOGIN,      /* another user's login is to show first that the shared secret works */
     STALL_PACE,             /* the rate that was learnt allows no more now */
-    STALL_LOST_ANSWER, /* an APPEND got no answer: the target is looked at before more is sent */
-    STALL_SPOOL_FULL,  /* fetching waits for room in the spool */
-    STALL_DISK,        /* fetching waits for the disk under the spool */
-    STALL_DISK_FULL,   /* there is no room on it, so that what is fetched cannot be kept */
+    STALL_LOST_ANSWER,      /* an APPEND got no answer: the target is looked at before more is sent */
+    STALL_SPOOL_FULL,       /* fetching waits for room in the spool */
+    STALL_DISK,             /* fetching waits for the disk under the spool */
+    STALL_DISK_FULL,        /* there is no room on it, so that what is fetched cannot be kept */
     STALL_CAUSE_COUNT
 };
 

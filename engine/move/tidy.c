@@ -1,9 +1,9 @@
 /* tidy: user by user, and what the journal is told. */
 #include "engine/move/tidy_private.h"
 
-#include "engine/move/batch.h"
 #include "engine/failure/advice.h"
 #include "engine/folders/names_index.h"
+#include "engine/move/batch.h"
 #include "io/base/mem.h"
 #include "io/stream.h"
 #include "store/writer.h"
@@ -145,10 +145,10 @@ static bool put_verdict(struct tidy *t)
     }
     state = op->user_record.state;
     if (user_state_is_synced(state))
-        state = doubts                          ? USER_SYNCED_WITH_DOUBTS
+        state = doubts                             ? USER_SYNCED_WITH_DOUBTS
                 : state != USER_SYNCED_WITH_DOUBTS ? state
-                : op->user_record.syncs > 1     ? USER_INCREMENTAL_SYNCED
-                                                : USER_SYNCED;
+                : op->user_record.syncs > 1        ? USER_INCREMENTAL_SYNCED
+                                                   : USER_SYNCED;
     if (state == op->user_record.state) {
         store_op_free(op);
         return true;
@@ -164,9 +164,9 @@ bool tidy_put_left(struct tidy *t, uint32_t folder, const char *folder_name, uin
 
     op->problem.doubt = count > 0;
     op->problem.count = count;
-    snprintf(op->problem.text, sizeof op->problem.text,
-             "%.100s holds %llu second cop%s of messages that %s: %s%s", folder_name, (unsigned long long)count,
-             count == 1 ? "y" : "ies", surplus_words(late), example, count == 1 ? "" : " is the first");
+    snprintf(op->problem.text, sizeof op->problem.text, "%.100s holds %llu second cop%s of messages that %s: %s%s",
+             folder_name, (unsigned long long)count, count == 1 ? "y" : "ies", surplus_words(late), example,
+             count == 1 ? "" : " is the first");
     return put(t, &op, 1) && put_verdict(t);
 }
 

@@ -35,10 +35,10 @@ struct tidy_config {
 };
 
 struct tidy_result {
-    unsigned users;   /* looked at: those with a folder in which copies may be */
-    unsigned unseen;  /* told by unseen */
+    unsigned users;  /* looked at: those with a folder in which copies may be */
+    unsigned unseen; /* told by unseen */
     uint64_t removed, left;
-    bool stopped;     /* early, by batch_stop */
+    bool stopped; /* early, by batch_stop */
 };
 
 /* All users of the settings that the state folder knows. Adds to *result. Errors: PERMANENT/RUN, from the store, or

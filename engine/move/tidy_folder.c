@@ -3,9 +3,9 @@
  * The order of a removal keeps a mail whatever happens, also where two of these programs tidy each other's copies: the
  * journal names the copy; it is marked; in a new view of the folder the copy that stays is there and not marked (of two
  * that mark each other's, one at least sees the other's mark); then it alone is expunged. */
+#include "engine/message/repair.h"
 #include "engine/move/batch.h"
 #include "engine/move/tidy_private.h"
-#include "engine/message/repair.h"
 #include "io/base/mem.h"
 
 #include <inttypes.h>
@@ -22,15 +22,17 @@ struct sent {
     char keywords[RECORD_KEYWORDS_BYTES_MAX + 1];
 };
 
-static const char *const why_unsure = "there are more copies than this program may have stored, so nobody can say which "
-                                      "of them is its own";
+static const char *const why_unsure =
+    "there are more copies than this program may have stored, so nobody can say which "
+    "of them is its own";
 static const char *const why_old = "an earlier version moved it, whose journal does not say which messages were sent "
                                    "more than once";
 static const char *const why_no_uid = "the target tells no UIDs, so the journal does not say which copy is which";
 static const char *const why_unlike = "its header, size or date is not that of the copy that stays";
 static const char *const why_flags = "its flags are not those it was sent with: somebody changed it";
-static const char *const why_uidplus = "the target does not offer UIDPLUS: a plain EXPUNGE would also remove what others "
-                                       "have marked";
+static const char *const why_uidplus =
+    "the target does not offer UIDPLUS: a plain EXPUNGE would also remove what others "
+    "have marked";
 static const char *const why_kept = "the copy that stays is marked as deleted";
 static const char *const why_changed = "it, or the copy that stays, changed at this moment";
 static const char *const why_stayed = "the target answered OK and did not remove it";
@@ -55,8 +57,8 @@ static bool take_sent(void *context, const struct message_record *m)
 static bool read_sent(struct tidy *t, const struct folder_record *f, uint32_t message, struct sent *s)
 {
     *s = (struct sent){ .message = message };
-    return reader_messages(t->reader, f->user, f->folder, 1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, message, false,
-                           1, take_sent, s, &t->err);
+    return reader_messages(t->reader, f->user, f->folder, 1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, message,
+                           false, 1, take_sent, s, &t->err);
 }
 
 static bool is_among(struct slice word, struct slice words)
@@ -95,7 +97,8 @@ static bool flags_as_sent(const struct tidy *t, const struct sent *s, const stru
     return shown == (s->flags & kept) && keywords_as_sent(t, s, row->keywords);
 }
 
-/* "": the first of the two rows is our second copy of the message, and the other one stays. marked: by us, as deleted. */
+/* "": the first of the two rows is our second copy of the message, and the other one stays. marked: by us, as deleted.
+ */
 static const char *objection(const struct tidy *t, const struct sent *s, const struct tidy_row rows[2], bool marked)
 {
     const struct match_row *copy = &rows[0].twin, *kept = &rows[1].twin;
@@ -116,7 +119,8 @@ static const char *objection(const struct tidy *t, const struct sent *s, const s
 /* Only what was not marked by somebody else too, before or as sent. */
 static bool unmark(struct tidy *t, const struct folder_record *f, const struct sent *s, uint32_t uid)
 {
-    return ((s->flags & IMAP_FLAG_DELETED) || tidy_mark(t, uid, false)) && tidy_put_doom(t, f->folder, s->message, 0, false);
+    return ((s->flags & IMAP_FLAG_DELETED) || tidy_mark(t, uid, false)) &&
+           tidy_put_doom(t, f->folder, s->message, 0, false);
 }
 
 /* *why_r "": it is gone. */
@@ -130,7 +134,8 @@ static bool remove_one(struct tidy *t, const struct folder_record *f, const stru
     if (!tidy_put_doom(t, f->folder, s->message, uid, false) || !tidy_mark(t, uid, true) ||
         !tidy_select(t, f->target_raw, &status) || !tidy_fetch(t, uid, s->target_uid, rows))
         return false;
-    if (f->target_uidvalidity && (status.has & IMAP_STATUS_UIDVALIDITY) && status.uidvalidity != f->target_uidvalidity) {
+    if (f->target_uidvalidity && (status.has & IMAP_STATUS_UIDVALIDITY) &&
+        status.uidvalidity != f->target_uidvalidity) {
         *why_r = why_changed; /* and the mark went with the folder */
         return tidy_put_doom(t, f->folder, s->message, 0, false);
     }
@@ -216,7 +221,7 @@ static bool one(struct tidy *t, const struct folder_record *f, const char *name,
 struct dooms {
     struct doom {
         uint32_t message, uid, kept_uid;
-    } *all;
+    } * all;
     size_t count;
 };
 
@@ -247,9 +252,15 @@ static bool is_still_surplus(struct late_look *look, const struct doom *doom)
 static bool settle_doom(struct tidy *t, const struct folder_record *f, const char *name, struct late_look *look,
                         const struct doom *doom)
 {
-    struct tidy_copy told = { .user = t->user, .folder = name, .message_id = "", .uid = doom->uid,
-                              .kept_uid = doom->kept_uid, .message = doom->message, .seconds = INT64_MIN,
-                              .removed = true, .why = "" };
+    struct tidy_copy told = { .user = t->user,
+                              .folder = name,
+                              .message_id = "",
+                              .uid = doom->uid,
+                              .kept_uid = doom->kept_uid,
+                              .message = doom->message,
+                              .seconds = INT64_MIN,
+                              .removed = true,
+                              .why = "" };
     char example[64];
     struct sent s;
 
@@ -316,8 +327,8 @@ bool tidy_folder(struct tidy *t, const struct folder_record *f, const char *name
 {
     struct late_look *look = NULL;
     struct dooms d = { 0 };
-    bool ok = reader_messages(t->reader, f->user, f->folder, 1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false, 0,
-                              add_doom, &d, &t->err) &&
+    bool ok = reader_messages(t->reader, f->user, f->folder, 1u << MESSAGE_UPLOADED | 1u << MESSAGE_PRESENT, 0, false,
+                              0, add_doom, &d, &t->err) &&
               tidy_look(t, f, &look);
 
     if (ok && late_is_another(look)) {

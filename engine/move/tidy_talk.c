@@ -190,8 +190,8 @@ static void row_told(void *context, const struct imap_message_row *row)
         if (r->twin.uid || r->twin.bytes != row->uid || !row->has_header || !row->has_size || !row->has_flags)
             continue;
         r->twin = (struct match_row){ .seconds = row->date.known ? row->date.seconds : INT64_MIN,
-                                     .bytes = row->size_bytes,
-                                     .uid = row->uid };
+                                      .bytes = row->size_bytes,
+                                      .uid = row->uid };
         match_key(row->header, r->twin.key);
         r->flags = row->flags.system & 0x1f;
         if (size >= sizeof r->keywords)

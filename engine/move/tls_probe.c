@@ -44,9 +44,8 @@ static void closed(void *context, const struct err *err)
 {
     struct tls_probe *tls_probe = context;
 
-    tell(tls_probe,
-         err && err->origin == ERR_ORIGIN_TLS &&
-             slice_find_nocase(slice_cstr(err->server_text), SLICE("is not TLS")) == SIZE_MAX);
+    tell(tls_probe, err && err->origin == ERR_ORIGIN_TLS &&
+                        slice_find_nocase(slice_cstr(err->server_text), SLICE("is not TLS")) == SIZE_MAX);
     free(tls_probe->host);
     free(tls_probe);
 }
@@ -59,7 +58,7 @@ static const struct stream_events events = {
 };
 
 struct tls_probe *tls_probe_begin(struct loop *loop, const struct stream_target *target,
-                          void (*told)(void *context, bool speaks_tls), void *context)
+                                  void (*told)(void *context, bool speaks_tls), void *context)
 {
     struct tls_probe *tls_probe = mem_zero(1, sizeof *tls_probe);
     struct stream_target tls = *target;

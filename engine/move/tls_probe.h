@@ -12,7 +12,7 @@ struct tls_probe;
  * borrows. told is called once, unless tls_probe_cancel comes first: the server answers in TLS, with
  * whatever certificate, or it does not. */
 struct tls_probe *tls_probe_begin(struct loop *loop, const struct stream_target *target,
-                          void (*told)(void *context, bool speaks_tls), void *context);
+                                  void (*told)(void *context, bool speaks_tls), void *context);
 /* Nulls; NULL is fine. The connection ends by itself later. */
 void tls_probe_cancel(struct tls_probe **tls_probe);
 

@@ -14,15 +14,15 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define FORM_BYTES_MAX 262144u
+#define FORM_BYTES_MAX   262144u
 #define REFUSED_PAUSE_MS 60000u
-#define WAIT_FIRST_MS 1000u
-#define WAIT_LAST_MS 60000u
+#define WAIT_FIRST_MS    1000u
+#define WAIT_LAST_MS     60000u
 /* Another loop or process is using the same refresh token. */
 #define TURN_MS 100u
 /* Used to its last quarter at most, and never in its last half minute (or tenth, if it is short). */
 #define RENEW_BEFORE_MS (10u * 60 * 1000)
-#define LAST_MS 30000u
+#define LAST_MS         30000u
 
 struct entry {
     struct tokens *tokens;
@@ -105,8 +105,8 @@ static char *keep_file_of(const struct entry *e)
         return NULL;
     SHA256((const unsigned char *)secret_peek(first).data, secret_peek(first).size, digest);
     return mem_format("%s/refresh-token.%s.%02x%02x%02x%02x%02x%02x%02x%02x", settings->sign_in_folder,
-                      side_name(e->side), digest[0], digest[1], digest[2],
-                      digest[3], digest[4], digest[5], digest[6], digest[7]);
+                      side_name(e->side), digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6],
+                      digest[7]);
 }
 
 /* A file that the user wrote stays as readable as it was. */
@@ -156,8 +156,7 @@ static void failed(struct entry *e, const struct err *err)
 
     e->err = *err;
     log_err(LOG_WARN, "token.refused", err);
-    if (err->class == ERR_CLASS_PERMANENT ||
-        e->failures >= reactor->settings->policy.transient_failure_limit) {
+    if (err->class == ERR_CLASS_PERMANENT || e->failures >= reactor->settings->policy.transient_failure_limit) {
         e->refused = true;
         e->not_before_ms = now + REFUSED_PAUSE_MS;
     } else {
@@ -198,9 +197,8 @@ static bool read_refresh(const struct entry *e, struct secret **refresh_r, struc
     }
     if (!e->keep_file || (oauth->device_code && !secret_file_exists(e->keep_file)))
         return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_TOKEN, 0, "%s",
-                       oauth->device_code
-                           ? "nobody has signed in yet; run mailhaul sign-in with this batch file"
-                           : "there is no refresh token");
+                       oauth->device_code ? "nobody has signed in yet; run mailhaul sign-in with this batch file"
+                                          : "there is no refresh token");
     if (secret_file_read(e->keep_file, seal_of(e), refresh_r, err_r))
         return true;
     err_r->origin = ERR_ORIGIN_TOKEN;
@@ -236,8 +234,7 @@ static void answered(void *context, const struct https_answer *answer)
         return;
     }
     compare_clocks(e, answer->date);
-    if (!oauth_answer(answer->status, buf_slice(&answer->body), answer->retry_after_s, &token,
-                      &err)) {
+    if (!oauth_answer(answer->status, buf_slice(&answer->body), answer->retry_after_s, &token, &err)) {
         secret_file_unlock(&e->turn);
         failed(e, &err);
         return;
@@ -252,8 +249,7 @@ static void answered(void *context, const struct https_answer *answer)
         keep_refresh(e, token.refresh);
     secret_destroy(&token.refresh);
     secret_file_unlock(&e->turn);
-    log_line(LOG_INFO, "token.got", "side=%s life_s=%u",
-             side_name(e->side), token.life_s);
+    log_line(LOG_INFO, "token.got", "side=%s life_s=%u", side_name(e->side), token.life_s);
     poke_all(reactor);
 }
 
@@ -278,9 +274,7 @@ static void ask(struct entry *e)
         ok = read_refresh(e, &refresh, &err);
     if (ok)
         ok = oauth_form(&to->oauth,
-                        e->user ? (e->side == SIDE_SOURCE ? e->user->user_name
-                                                          : e->user->target_user_name)
-                                : "",
+                        e->user ? (e->side == SIDE_SOURCE ? e->user->user_name : e->user->target_user_name) : "",
                         refresh, now_wall_ms() / 1000, &form, &err);
     if (ok) {
         struct https_request request = {
@@ -338,8 +332,7 @@ enum tokens_answer tokens_get(struct tokens *t, enum side side, const struct set
     return TOKENS_READY;
 }
 
-bool tokens_skew(struct tokens *t, enum side side, const struct settings_user *user,
-                 int64_t *skew_s_r)
+bool tokens_skew(struct tokens *t, enum side side, const struct settings_user *user, int64_t *skew_s_r)
 {
     const struct entry *e = find(t, side, user);
 

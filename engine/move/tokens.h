@@ -26,8 +26,7 @@ enum tokens_answer tokens_get(struct tokens *tokens, enum side side, const struc
                               struct secret **token_r, uint64_t *ends_ms_r, struct err *err_r);
 /* This computer's clock minus that of the server that answered last about this token, in seconds; false
  * when none has. */
-bool tokens_skew(struct tokens *tokens, enum side side, const struct settings_user *user,
-                 int64_t *skew_s_r);
+bool tokens_skew(struct tokens *tokens, enum side side, const struct settings_user *user, int64_t *skew_s_r);
 /* The server says that the token is no good any more: the next tokens_get asks for a new one. */
 void tokens_forget(struct tokens *tokens, enum side side, const struct settings_user *user);
 

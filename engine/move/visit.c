@@ -29,7 +29,7 @@ struct visit {
     struct quota_part *memory;
     struct secret *token;
     struct loop_timer again;
-    unsigned failures; /* in a row */
+    unsigned failures;  /* in a row */
     unsigned came_seen; /* see reactor_turned_away */
     bool ending;
     bool waits; /* the link is closed for a wait of wait_ms */
@@ -61,8 +61,7 @@ bool visit_house_open(struct visit_house *house, const struct settings *settings
     bandwidth_init(house->bandwidth, &settings->bandwidth_max);
     if (!make_tls(house, SIDE_SOURCE, err_r) || !make_tls(house, SIDE_TARGET, err_r))
         return false;
-    if (settings->source.oauth.grant == SETTINGS_GRANT_NONE &&
-        settings->target.oauth.grant == SETTINGS_GRANT_NONE)
+    if (settings->source.oauth.grant == SETTINGS_GRANT_NONE && settings->target.oauth.grant == SETTINGS_GRANT_NONE)
         return true;
     return https_create(&house->https, err_r);
 }
@@ -82,11 +81,11 @@ void visit_house_close(struct visit_house *house)
 void visit_house_reactor(const struct visit_house *house, struct loop *loop, struct reactor *reactor_r)
 {
     *reactor_r = (struct reactor){ .settings = house->settings,
-                           .loop = loop,
-                           .presence = house->presence,
-                           .memory = house->memory,
-                           .bandwidth = house->bandwidth,
-                           .https = house->https };
+                                   .loop = loop,
+                                   .presence = house->presence,
+                                   .memory = house->memory,
+                                   .bandwidth = house->bandwidth,
+                                   .https = house->https };
     for (unsigned side = 0; side < SIDE_COUNT; side++)
         reactor_r->tls[side] = house->tls[side];
     reactor_r->tokens = tokens_create(reactor_r);
@@ -142,8 +141,7 @@ static bool patient(struct visit *v, enum trouble_doing doing, const struct err 
     struct trouble_verdict verdict;
     enum failure_side side = v->side == SIDE_SOURCE ? FAILURE_SOURCE : FAILURE_TARGET;
 
-    trouble_judge(doing, side, err, v->failures, ATTEMPTS_MAX, (uint32_t)(uintptr_t)v >> 4,
-                  &verdict);
+    trouble_judge(doing, side, err, v->failures, ATTEMPTS_MAX, (uint32_t)(uintptr_t)v >> 4, &verdict);
     v->wait_ms = verdict.wait_ms;
     /* Its turn comes when one of those that get in has ended. */
     if (verdict.action == TROUBLE_FEWER && (turned_away || v->visits->reactor.presence[v->side].now > 0)) {
@@ -151,8 +149,7 @@ static bool patient(struct visit *v, enum trouble_doing doing, const struct err 
         return true;
     }
     v->failures++;
-    if (verdict.action == TROUBLE_STOP_ACCOUNT || verdict.action == TROUBLE_STOP_RUN ||
-        v->failures >= ATTEMPTS_MAX) {
+    if (verdict.action == TROUBLE_STOP_ACCOUNT || verdict.action == TROUBLE_STOP_RUN || v->failures >= ATTEMPTS_MAX) {
         give_up(v, trouble_type(doing, side, err), err);
         return false;
     }
@@ -233,8 +230,7 @@ static void connect_now(void *context)
             over(v);
             return;
         }
-    snprintf(label, sizeof label, "%s user=%s", side_name(v->side),
-             v->user->email_address);
+    snprintf(label, sizeof label, "%s user=%s", side_name(v->side), v->user->email_address);
     login_as(settings, v->side, v->user, reactor->tls[v->side], v->token, &config);
     config.session.memory = v->memory;
     config.bandwidth = reactor->bandwidth;

@@ -5,23 +5,22 @@
 #ifndef ENGINE_MOVE_VISIT_H
 #define ENGINE_MOVE_VISIT_H
 
-#include "engine/move/reactor.h"
-#include "engine/move/link.h"
 #include "engine/failure/trouble.h"
+#include "engine/move/link.h"
+#include "engine/move/reactor.h"
 #include "io/base/quota.h"
 
 /* What the visits of one process share: TLS and, with OAuth, the token client. Any thread. */
 struct visit_house {
     const struct settings *settings;
     struct tls_role *tls[SIDE_COUNT];
-    struct https *https; /* NULL without OAuth */
-    struct presence *presence; /* [SIDE_COUNT]; owned */
-    struct quota *memory; /* for lists that servers feed; owned */
+    struct https *https;         /* NULL without OAuth */
+    struct presence *presence;   /* [SIDE_COUNT]; owned */
+    struct quota *memory;        /* for lists that servers feed; owned */
     struct bandwidth *bandwidth; /* owned */
 };
 /* Errors: PERMANENT/RUN, origin TLS for certificate files; visit_house_close is due either way. */
-bool visit_house_open(struct visit_house *house, const struct settings *settings,
-                      struct err *err_r) ERR_CHECK;
+bool visit_house_open(struct visit_house *house, const struct settings *settings, struct err *err_r) ERR_CHECK;
 void visit_house_close(struct visit_house *house);
 /* A reactor as far as visits, probes and tokens need one, for the caller's loop. Its tokens are made:
  * tokens_destroy is the caller's. Both are borrowed. */

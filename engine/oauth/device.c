@@ -40,8 +40,8 @@ static void copy(char *out, size_t cap, const char *text)
     err_printable(out, cap, text, strlen(text));
 }
 
-bool oauth_device_answer(int status, struct slice body, uint32_t retry_after_s,
-                         struct oauth_device *device_r, struct err *err_r)
+bool oauth_device_answer(int status, struct slice body, uint32_t retry_after_s, struct oauth_device *device_r,
+                         struct err *err_r)
 {
     json_t *answer = json_loadb(body.data ? body.data : "", body.size, 0, NULL);
     const char *code = json_string_value(json_object_get(answer, "device_code"));
@@ -65,8 +65,7 @@ bool oauth_device_answer(int status, struct slice body, uint32_t retry_after_s,
         device_r->code = secret_create(slice_cstr(code));
         copy(device_r->user_code, sizeof device_r->user_code, user_code);
         copy(device_r->address, sizeof device_r->address, address);
-        device_r->life_s =
-            within(oauth_number(json_object_get(answer, "expires_in")), LIFE_MIN_S, LIFE_MAX_S);
+        device_r->life_s = within(oauth_number(json_object_get(answer, "expires_in")), LIFE_MIN_S, LIFE_MAX_S);
         device_r->wait_s = within(wait ? wait : WAIT_DEFAULT_S, 1, WAIT_MAX_S);
         ok = true;
     }
@@ -74,14 +73,13 @@ bool oauth_device_answer(int status, struct slice body, uint32_t retry_after_s,
     return ok;
 }
 
-bool oauth_device_poll_form(const struct settings_oauth *oauth, const struct oauth_device *device,
-                            struct buf *form, struct err *err_r)
+bool oauth_device_poll_form(const struct settings_oauth *oauth, const struct oauth_device *device, struct buf *form,
+                            struct err *err_r)
 {
     bool ok;
 
     buf_clear(form);
-    ok = oauth_append_field(form, "grant_type",
-                            SLICE("urn:ietf:params:oauth:grant-type:device_code")) &&
+    ok = oauth_append_field(form, "grant_type", SLICE("urn:ietf:params:oauth:grant-type:device_code")) &&
          oauth_append_field(form, "client_id", slice_cstr(oauth->client_id)) &&
          oauth_append_field(form, "device_code", secret_peek(device->code));
     if (ok && oauth->client_secret)
@@ -111,9 +109,8 @@ static const struct {
                                "sign-in again" },
 };
 
-enum oauth_poll oauth_device_poll(int status, struct slice body, uint32_t retry_after_s,
-                                  struct oauth_device *device, struct oauth_token *token_r,
-                                  struct err *err_r)
+enum oauth_poll oauth_device_poll(int status, struct slice body, uint32_t retry_after_s, struct oauth_device *device,
+                                  struct oauth_token *token_r, struct err *err_r)
 {
     json_t *answer;
     const char *error;
@@ -131,8 +128,7 @@ enum oauth_poll oauth_device_poll(int status, struct slice body, uint32_t retry_
         wait_longer(device, device->wait_s + WAIT_LONGER_S);
         poll = OAUTH_POLL_AGAIN;
     } else if (err_r->class != ERR_CLASS_PERMANENT) {
-        wait_longer(device, err_r->wait_ms / 1000 > device->wait_s ? err_r->wait_ms / 1000
-                                                                   : device->wait_s * 2);
+        wait_longer(device, err_r->wait_ms / 1000 > device->wait_s ? err_r->wait_ms / 1000 : device->wait_s * 2);
         poll = OAUTH_POLL_AGAIN;
     } else {
         for (unsigned i = 0; i < sizeof ends / sizeof *ends; i++)

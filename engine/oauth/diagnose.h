@@ -24,17 +24,14 @@ struct diagnosis {
 };
 
 /* Step 1: no token was given. False: nothing better is known than the type's own advice. */
-bool diagnose_token(const struct diagnosis_facts *facts, const struct err *err,
-                    struct diagnosis *d_r);
+bool diagnose_token(const struct diagnosis_facts *facts, const struct err *err, struct diagnosis *d_r);
 /* Step 2, what can be read in the token: for another service, or without the right to IMAP. False:
  * the token looks right. */
 bool diagnose_claims(const struct diagnosis_facts *facts, struct diagnosis *d_r);
 /* Step 2, where the token looks right and AUTHENTICATE is refused all the same. */
-bool diagnose_login(const struct diagnosis_facts *facts, const struct err *err,
-                    struct diagnosis *d_r);
+bool diagnose_login(const struct diagnosis_facts *facts, const struct err *err, struct diagnosis *d_r);
 /* Step 3: signed in, and "User is authenticated but not connected". */
-bool diagnose_mailbox(const struct diagnosis_facts *facts, const struct err *err,
-                      struct diagnosis *d_r);
+bool diagnose_mailbox(const struct diagnosis_facts *facts, const struct err *err, struct diagnosis *d_r);
 
 /* The token in words for a person: audience, rights, tenant, expiry, clock. */
 void diagnose_describe(const struct diagnosis_facts *facts, int64_t now_s, char *out, size_t cap);

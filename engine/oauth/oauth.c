@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #define ASSERTION_LIFE_S 600
-#define TOKEN_BYTES_MAX 65536u
+#define TOKEN_BYTES_MAX  65536u
 
 void oauth_token_deinit(struct oauth_token *token)
 {
@@ -24,8 +24,7 @@ void oauth_token_deinit(struct oauth_token *token)
 
 static bool refuse(struct err *err_r, const char *file, const char *why)
 {
-    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_TOKEN, 0, "%s: %s", file,
-                   why);
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_TOKEN, 0, "%s: %s", file, why);
 }
 
 /* ---- forms --------------------------------------------------------------------------------- */
@@ -53,10 +52,9 @@ static bool append_base64url(struct buf *out, const unsigned char *data, size_t 
 
     for (size_t i = 0; ok && i < size; i += 3) {
         size_t left = size - i;
-        unsigned v = (unsigned)data[i] << 16 | (left > 1 ? (unsigned)data[i + 1] << 8 : 0) |
-                     (left > 2 ? data[i + 2] : 0);
-        char four[4] = { letters[v >> 18], letters[v >> 12 & 63], letters[v >> 6 & 63],
-                         letters[v & 63] };
+        unsigned v =
+            (unsigned)data[i] << 16 | (left > 1 ? (unsigned)data[i + 1] << 8 : 0) | (left > 2 ? data[i + 2] : 0);
+        char four[4] = { letters[v >> 18], letters[v >> 12 & 63], letters[v >> 6 & 63], letters[v & 63] };
 
         ok = buf_append(out, slice_of(four, left > 2 ? 4 : left + 1));
     }
@@ -70,20 +68,18 @@ static EVP_PKEY *read_key(const char *file, struct err *err_r)
 
     BIO_free(bio);
     if (!key)
-        refuse(err_r, file, bio ? "holds no private key in PEM that can be read without a password"
-                                : "cannot be opened");
+        refuse(err_r, file,
+               bio ? "holds no private key in PEM that can be read without a password" : "cannot be opened");
     return key;
 }
 
-static bool sign(EVP_PKEY *key, bool pss, struct slice text, struct buf *out, const char *file,
-                 struct err *err_r)
+static bool sign(EVP_PKEY *key, bool pss, struct slice text, struct buf *out, const char *file, struct err *err_r)
 {
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     EVP_PKEY_CTX *ctx;
     unsigned char signature[1024];
     size_t size = sizeof signature;
-    bool ok = EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA &&
-              EVP_DigestSignInit(md, &ctx, EVP_sha256(), NULL, key) == 1 &&
+    bool ok = EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA && EVP_DigestSignInit(md, &ctx, EVP_sha256(), NULL, key) == 1 &&
               (!pss || (EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
                         EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1)) &&
               EVP_DigestSign(md, signature, &size, (const unsigned char *)text.data, text.size) == 1 &&
@@ -94,8 +90,8 @@ static bool sign(EVP_PKEY *key, bool pss, struct slice text, struct buf *out, co
 }
 
 /* header.claims.signature */
-static bool make_jwt(const json_t *header, const json_t *claims, EVP_PKEY *key, bool pss,
-                     const char *file, struct buf *jwt, struct err *err_r)
+static bool make_jwt(const json_t *header, const json_t *claims, EVP_PKEY *key, bool pss, const char *file,
+                     struct buf *jwt, struct err *err_r)
 {
     char *head = json_dumps(header, JSON_COMPACT), *body = json_dumps(claims, JSON_COMPACT);
     struct buf signature;
@@ -105,8 +101,8 @@ static bool make_jwt(const json_t *header, const json_t *claims, EVP_PKEY *key, 
     ok = append_base64url(jwt, (unsigned char *)head, strlen(head)) && buf_append(jwt, SLICE(".")) &&
          append_base64url(jwt, (unsigned char *)body, strlen(body));
     if (ok)
-        ok = sign(key, pss, buf_slice(jwt), &signature, file, err_r) &&
-             buf_append(jwt, SLICE(".")) && buf_append(jwt, buf_slice(&signature));
+        ok = sign(key, pss, buf_slice(jwt), &signature, file, err_r) && buf_append(jwt, SLICE(".")) &&
+             buf_append(jwt, buf_slice(&signature));
     else
         refuse(err_r, file, "the assertion is too long");
     buf_deinit(&signature);
@@ -123,9 +119,8 @@ static bool random_id(char out[37])
         return false;
     r[6] = (r[6] & 0x0f) | 0x40;
     r[8] = (r[8] & 0x3f) | 0x80;
-    snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0],
-             r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14],
-             r[15]);
+    snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3],
+             r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
     return true;
 }
 
@@ -144,8 +139,7 @@ static bool thumbprint(const char *file, struct buf *out, struct err *err_r)
     return ok || refuse(err_r, file, "holds no certificate in PEM");
 }
 
-static bool append_assertion(const struct settings_oauth *oauth, int64_t now_s, struct buf *form,
-                             struct err *err_r)
+static bool append_assertion(const struct settings_oauth *oauth, int64_t now_s, struct buf *form, struct err *err_r)
 {
     bool pss = oauth->signing == SETTINGS_SIGN_PS256;
     const char *key_file = oauth->key_file ? oauth->key_file : oauth->certificate_file;
@@ -163,15 +157,14 @@ static bool append_assertion(const struct settings_oauth *oauth, int64_t now_s, 
         if (!random_id(id)) {
             refuse(err_r, oauth->certificate_file, "no random numbers to be had");
         } else {
-            header = json_pack("{s:s,s:s,s:s%}", "alg", pss ? "PS256" : "RS256", "typ", "JWT",
-                               "x5t#S256", p.data, p.size);
-            claims = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I}", "aud", oauth->token_url, "iss",
-                               oauth->client_id, "sub", oauth->client_id, "jti", id, "nbf",
-                               (json_int_t)(now_s - 60), "iat", (json_int_t)now_s, "exp",
-                               (json_int_t)(now_s + ASSERTION_LIFE_S));
+            header =
+                json_pack("{s:s,s:s,s:s%}", "alg", pss ? "PS256" : "RS256", "typ", "JWT", "x5t#S256", p.data, p.size);
+            claims = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I}", "aud", oauth->token_url, "iss", oauth->client_id, "sub",
+                               oauth->client_id, "jti", id, "nbf", (json_int_t)(now_s - 60), "iat", (json_int_t)now_s,
+                               "exp", (json_int_t)(now_s + ASSERTION_LIFE_S));
             ok = make_jwt(header, claims, key, pss, key_file, &jwt, err_r) &&
                  (oauth_append_field(form, "client_assertion_type",
-                               SLICE("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")) &&
+                                     SLICE("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")) &&
                           oauth_append_field(form, "client_assertion", buf_slice(&jwt))
                       ? true
                       : refuse(err_r, key_file, "the assertion is too long"));
@@ -186,8 +179,8 @@ static bool append_assertion(const struct settings_oauth *oauth, int64_t now_s, 
 }
 
 /* Google: the service account's own key signs for a user of its domain. */
-static bool google_form(const struct settings_oauth *oauth, const char *user, int64_t now_s,
-                        struct buf *form, struct err *err_r)
+static bool google_form(const struct settings_oauth *oauth, const char *user, int64_t now_s, struct buf *form,
+                        struct err *err_r)
 {
     const char *file = oauth->service_account_file;
     json_t *account = json_load_file(file, 0, NULL), *header = NULL, *claims = NULL;
@@ -204,9 +197,8 @@ static bool google_form(const struct settings_oauth *oauth, const char *user, in
         refuse(err_r, file, "is not the JSON key of a service account (client_email, private_key)");
     } else {
         header = json_pack("{s:s,s:s,s:s*}", "alg", "RS256", "typ", "JWT", "kid", id);
-        claims = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I}", "iss", email, "sub", user, "scope",
-                           oauth->scope, "aud", oauth->token_url, "iat", (json_int_t)now_s, "exp",
-                           (json_int_t)(now_s + 3600));
+        claims = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I}", "iss", email, "sub", user, "scope", oauth->scope, "aud",
+                           oauth->token_url, "iat", (json_int_t)now_s, "exp", (json_int_t)(now_s + 3600));
         ok = make_jwt(header, claims, key, false, file, &jwt, err_r) &&
              (oauth_append_field(form, "grant_type", SLICE("urn:ietf:params:oauth:grant-type:jwt-bearer")) &&
                       oauth_append_field(form, "assertion", buf_slice(&jwt))
@@ -222,8 +214,8 @@ static bool google_form(const struct settings_oauth *oauth, const char *user, in
     return ok;
 }
 
-bool oauth_form(const struct settings_oauth *oauth, const char *user, const struct secret *refresh,
-                int64_t now_s, struct buf *form, struct err *err_r)
+bool oauth_form(const struct settings_oauth *oauth, const char *user, const struct secret *refresh, int64_t now_s,
+                struct buf *form, struct err *err_r)
 {
     bool ok = true;
 
@@ -259,7 +251,8 @@ static const struct {
     { 7000215, MEANS_PERMANENT, "the client secret is wrong; take its Value, not its Secret ID" },
     { 7000222, MEANS_PERMANENT, "the client secret has expired; make a new one in the app registration" },
     { 7000218, MEANS_PERMANENT, "neither secret nor certificate was sent, or the app is a public client" },
-    { 700027, MEANS_PERMANENT, "the certificate is not the one uploaded to the app registration, or this computer's clock is wrong" },
+    { 700027, MEANS_PERMANENT,
+      "the certificate is not the one uploaded to the app registration, or this computer's clock is wrong" },
     { 700030, MEANS_PERMANENT, "the certificate is not valid (expired?)" },
     { 700025, MEANS_PERMANENT, "the app is a public client; it must not send a secret" },
     { 700016, MEANS_PERMANENT, "no such client-id in this tenant: look at client-id and tenant" },
@@ -316,8 +309,7 @@ bool oauth_refused(int status, const json_t *answer, uint32_t retry_after_s, str
     const char *words = json_string_value(json_object_get(answer, "error_description"));
     const char *correlation = json_string_value(json_object_get(answer, "correlation_id"));
     const char *stamp = json_string_value(json_object_get(answer, "timestamp"));
-    int number = (int)json_integer_value(
-        json_array_get(json_object_get(answer, "error_codes"), 0));
+    int number = (int)json_integer_value(json_array_get(json_object_get(answer, "error_codes"), 0));
     enum err_class class = ERR_CLASS_PERMANENT;
     const char *advice;
 
@@ -330,13 +322,11 @@ bool oauth_refused(int status, const json_t *answer, uint32_t retry_after_s, str
         class = ERR_CLASS_THROTTLED;
     for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (numbers[i].number == number && numbers[i].meaning != MEANS_PERMANENT)
-            class = numbers[i].meaning == MEANS_THROTTLED ? ERR_CLASS_THROTTLED
-                                                          : ERR_CLASS_TRANSIENT;
+            class = numbers[i].meaning == MEANS_THROTTLED ? ERR_CLASS_THROTTLED : ERR_CLASS_TRANSIENT;
     if (number)
         err_set(err_r, class, ERR_SCOPE_RUN, ERR_ORIGIN_TOKEN, number,
-                "AADSTS%d%s%s (HTTP %d, correlation id %.40s%s%.24s)", number, advice[0] ? ": " : "",
-                advice, status, correlation ? correlation : "not told", stamp ? ", " : "",
-                stamp ? stamp : "");
+                "AADSTS%d%s%s (HTTP %d, correlation id %.40s%s%.24s)", number, advice[0] ? ": " : "", advice, status,
+                correlation ? correlation : "not told", stamp ? ", " : "", stamp ? stamp : "");
     else
         err_set(err_r, class, ERR_SCOPE_RUN, ERR_ORIGIN_TOKEN, 0, "HTTP %d %s%s%.120s", status,
                 error ? error : "without a reason", words ? ": " : "", words ? words : "");
@@ -350,8 +340,7 @@ json_int_t oauth_number(const json_t *value)
     return json_is_string(value) ? atoll(json_string_value(value)) : json_integer_value(value);
 }
 
-bool oauth_answer(int status, struct slice body, uint32_t retry_after_s, struct oauth_token *token_r,
-                  struct err *err_r)
+bool oauth_answer(int status, struct slice body, uint32_t retry_after_s, struct oauth_token *token_r, struct err *err_r)
 {
     json_t *answer = json_loadb(body.data ? body.data : "", body.size, 0, NULL);
     const char *access = json_string_value(json_object_get(answer, "access_token"));
@@ -365,8 +354,7 @@ bool oauth_answer(int status, struct slice body, uint32_t retry_after_s, struct 
         if (status == 200)
             err_r->class = ERR_CLASS_TRANSIENT;
     } else if (strlen(access) > TOKEN_BYTES_MAX || (refresh && strlen(refresh) > TOKEN_BYTES_MAX)) {
-        err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_TOKEN, 0,
-                "the token is longer than 64 KiB");
+        err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_TOKEN, 0, "the token is longer than 64 KiB");
         err_doing(err_r, "token request");
     } else {
         token_r->access = secret_create(slice_cstr(access));
@@ -425,8 +413,7 @@ void oauth_claims(struct slice token, struct oauth_claims *claims_r)
     json_t *claims, *roles;
 
     *claims_r = (struct oauth_claims){ 0 };
-    if (!slice_split(&rest, '.', &head) || !slice_split(&rest, '.', &body) ||
-        body.size > TOKEN_BYTES_MAX)
+    if (!slice_split(&rest, '.', &head) || !slice_split(&rest, '.', &body) || body.size > TOKEN_BYTES_MAX)
         return;
     plain = mem_alloc(body.size);
     size = decode_base64url(body, plain, body.size);
@@ -447,8 +434,8 @@ void oauth_claims(struct slice token, struct oauth_claims *claims_r)
             const char *role = json_string_value(json_array_get(roles, i));
 
             if (role && used + strlen(role) + 2 < sizeof claims_r->roles)
-                used += (size_t)snprintf(claims_r->roles + used, sizeof claims_r->roles - used,
-                                         "%s%s", used ? " " : "", role);
+                used += (size_t)snprintf(claims_r->roles + used, sizeof claims_r->roles - used, "%s%s", used ? " " : "",
+                                         role);
         }
     } else {
         copy_claim(claims_r->roles, sizeof claims_r->roles, json_object_get(claims, "scp"));

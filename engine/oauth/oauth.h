@@ -12,8 +12,8 @@
  * login, for grants that are a user's own; refresh: the refresh token for SETTINGS_GRANT_REFRESH_TOKEN,
  * else NULL. now_s: seconds since 1970. Errors: PERMANENT/RUN, origin TOKEN: a key or file that cannot
  * be used. RFC 6749 4.4, 6; RFC 7523; Microsoft identity platform, certificate credentials. */
-bool oauth_form(const struct settings_oauth *oauth, const char *user, const struct secret *refresh,
-                int64_t now_s, struct buf *form, struct err *err_r) ERR_CHECK;
+bool oauth_form(const struct settings_oauth *oauth, const char *user, const struct secret *refresh, int64_t now_s,
+                struct buf *form, struct err *err_r) ERR_CHECK;
 
 struct oauth_token {
     struct secret *access;  /* the caller's */
@@ -34,9 +34,9 @@ const char *oauth_advice(int aadsts);
 /* The claims that `check` shows. Empty and 0 when the token is no JWT or lacks them. */
 struct oauth_claims {
     char audience[160], tenant[64], application[64], roles[256]; /* roles or scp, blank separated */
-    char user[160];       /* who signed in; "" for an application */
-    char object_id[64];   /* of the person or of the enterprise application */
-    bool application_own; /* roles, not scp: the application acts for itself */
+    char user[160];                                              /* who signed in; "" for an application */
+    char object_id[64];                                          /* of the person or of the enterprise application */
+    bool application_own;                                        /* roles, not scp: the application acts for itself */
     int64_t expires_s;
 };
 void oauth_claims(struct slice token, struct oauth_claims *claims_r);

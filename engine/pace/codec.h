@@ -71,8 +71,7 @@ static inline void codec_seal(struct codec *c, uint8_t *out, size_t size)
 
 /* Whether bytes[have] is a sealed record of this size and version byte; then *r stands behind it.
  */
-static inline bool codec_open(struct codec_reader *r, const uint8_t *bytes, size_t have,
-                              size_t size, uint8_t version)
+static inline bool codec_open(struct codec_reader *r, const uint8_t *bytes, size_t have, size_t size, uint8_t version)
 {
     struct codec_reader end;
 

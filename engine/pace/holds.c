@@ -15,13 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PREFIX      "holds-"
-#define SUFFIX      ".rec"
-#define FILES_MAX   65536
-#define USERS_MAX   1000000u
-#define WAIT_MS     50
-#define WAITS_MAX   200u /* for one that is taking its own at this moment */
-#define MAGIC       UINT64_C(0x314853444c4f4831)
+#define PREFIX    "holds-"
+#define SUFFIX    ".rec"
+#define FILES_MAX 65536
+#define USERS_MAX 1000000u
+#define WAIT_MS   50
+#define WAITS_MAX 200u /* for one that is taking its own at this moment */
+#define MAGIC     UINT64_C(0x314853444c4f4831)
 
 /* A file: this, then the mailboxes, ascending. Its sum is of all behind it. */
 struct head {
@@ -178,8 +178,8 @@ static void yield_to(struct list *mine, const struct list *other)
     mine->head.count = count;
 }
 
-/* Against one other process. Of two that take at the same moment the higher number yields, and the lower one waits until
- * the other knows what it has. */
+/* Against one other process. Of two that take at the same moment the higher number yields, and the lower one waits
+ * until the other knows what it has. */
 static void settle(int dir, struct list *mine, uint64_t other)
 {
     struct timespec pause = { .tv_nsec = WAIT_MS * 1000000L };

@@ -18,10 +18,10 @@ uint64_t holds_place(const char *path);
 
 /* Takes all of these mailboxes that no living process of the folder has; taken_r[i] false: one has it. process: whose
  * ledger record is there already. place: what another process held by it is over, since this one has the place now;
- * other processes that are killed count as alive for a minute. Of two that begin at the same time each mailbox has one: who comes first says what it
- * wants before it looks at what the others want. TRANSIENT/RUN, origin OS. */
-bool holds_take(const char *folder, uint64_t process, uint64_t place, const uint64_t *mailboxes, size_t count, bool *taken_r,
-                struct err *err_r) ERR_CHECK;
+ * other processes that are killed count as alive for a minute. Of two that begin at the same time each mailbox has one:
+ * who comes first says what it wants before it looks at what the others want. TRANSIENT/RUN, origin OS. */
+bool holds_take(const char *folder, uint64_t process, uint64_t place, const uint64_t *mailboxes, size_t count,
+                bool *taken_r, struct err *err_r) ERR_CHECK;
 /* Gives all back. */
 void holds_leave(const char *folder, uint64_t process);
 

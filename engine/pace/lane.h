@@ -5,8 +5,8 @@
 #define ENGINE_PACE_LANE_H
 
 #include "engine/pace/backoff.h"
-#include "engine/pace/fair.h"
 #include "engine/pace/cohort.h"
+#include "engine/pace/fair.h"
 #include "engine/pace/law.h"
 #include "engine/pace/strikes.h"
 
@@ -43,17 +43,17 @@ struct lane {
     uint64_t grown_ms;     /* last look at growth */
 
     struct cohort_class *cohort; /* whose rate it takes for its own, NULL none */
-    uint64_t cohort_made;     /* by which agreement */
-    uint64_t cohort_ms;       /* since when */
-    uint64_t cohort_cut_ms;   /* its last cut as a member, 0 none */
-    uint32_t cohort_cuts;     /* since then */
-    double cohort_more;       /* its rate over the class's, while it tries whether it has more */
-    bool tries;            /* whether it has more than the class */
-    uint64_t try_ms;       /* since when */
-    double try_cost;       /* cost_accepted then */
-    bool wary;             /* its rate is a precaution (engine/pace/wary.c) */
-    bool pilot;            /* it goes on while others are wary */
-    bool alone;            /* its rate is another, as two cuts have shown */
+    uint64_t cohort_made;        /* by which agreement */
+    uint64_t cohort_ms;          /* since when */
+    uint64_t cohort_cut_ms;      /* its last cut as a member, 0 none */
+    uint32_t cohort_cuts;        /* since then */
+    double cohort_more;          /* its rate over the class's, while it tries whether it has more */
+    bool tries;                  /* whether it has more than the class */
+    uint64_t try_ms;             /* since when */
+    double try_cost;             /* cost_accepted then */
+    bool wary;                   /* its rate is a precaution (engine/pace/wary.c) */
+    bool pilot;                  /* it goes on while others are wary */
+    bool alone;                  /* its rate is another, as two cuts have shown */
 
     uint64_t reconnect_ms; /* no connect before */
     uint64_t slot_ms;      /* place in the order of connects, 0 none */
@@ -116,13 +116,12 @@ struct pace {
     struct cohort cohort;
     struct wary wary;
     struct slots connects;
-    struct bucket
-        leaves; /* to connect, as they are given: places that come late together do not add up */
-    uint64_t drop_ms;  /* last drop of any lane, 0 none */
-    bool down;         /* lanes lost their connections together and nothing was heard since */
-    bool loses;        /* the same, and nothing was taken since */
-    uint64_t heard_ms; /* last sign of life that is no message; 0 none */
-    uint64_t scout_ms; /* while the gate for lost connections runs: no connect before */
+    struct bucket leaves; /* to connect, as they are given: places that come late together do not add up */
+    uint64_t drop_ms;     /* last drop of any lane, 0 none */
+    bool down;            /* lanes lost their connections together and nothing was heard since */
+    bool loses;           /* the same, and nothing was taken since */
+    uint64_t heard_ms;    /* last sign of life that is no message; 0 none */
+    uint64_t scout_ms;    /* while the gate for lost connections runs: no connect before */
     struct bucket retries;
     double peer_rate, peer_rate_hat; /* the processes' sums when last heard */
     uint32_t peer_count;
@@ -130,8 +129,8 @@ struct pace {
     uint64_t messages_accepted, bytes_accepted, throttle_replies, drop_count;
 };
 
-#define PACE_IDLE_MS                                                                               \
-    60000 /* after so long without work what was measured says nothing any more                    \
+#define PACE_IDLE_MS                                                                                                   \
+    60000 /* after so long without work what was measured says nothing any more                                        \
            */
 
 /* p->now = max(p->now, now); the law's clock with it. Returns it. */

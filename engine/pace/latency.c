@@ -91,8 +91,7 @@ static double quantile(const struct latency *l, double share)
     return exp2((step + 0.5) / LATENCY_STEPS);
 }
 
-bool latency_add(struct latency *l, double size, double answer_ms, uint32_t window_min_ms,
-                 uint64_t now)
+bool latency_add(struct latency *l, double size, double answer_ms, uint32_t window_min_ms, uint64_t now)
 {
     double low;
     uint32_t at;

@@ -11,7 +11,7 @@
 
 #define LATENCY_WINDOWS     64
 #define LATENCY_SAMPLES_MIN 20
-#define LATENCY_STEPS       32 /* steps of the scale that double the time */
+#define LATENCY_STEPS       32                   /* steps of the scale that double the time */
 #define LATENCY_SCALE       (18 * LATENCY_STEPS) /* from 1 ms on */
 
 struct latency {
@@ -25,17 +25,16 @@ struct latency {
     /* Of closed windows. What frees them from size is learnt all the while, and times freed by
        different slopes cannot be compared: the median is kept as of a message of the mean size. */
     double median[LATENCY_WINDOWS], mean_size[LATENCY_WINDOWS];
-    uint32_t windows;              /* closed so far */
-    double ratio;                  /* last window's median over the base; 0 unknown */
-    double excess_ms;              /* last window's median less the base */
+    uint32_t windows; /* closed so far */
+    double ratio;     /* last window's median over the base; 0 unknown */
+    double excess_ms; /* last window's median less the base */
 };
 
 void latency_init(struct latency *l);
 /* size: in units of the cost's bytes. window_min_ms: a window closes once it is that old and has
  * LATENCY_SAMPLES_MIN samples. True when one closed: l->ratio is then new, already lowered by twice
  * the median's standard error, so that few samples do not cry wolf. */
-bool latency_add(struct latency *l, double size, double answer_ms, uint32_t window_min_ms,
-                 uint64_t now);
+bool latency_add(struct latency *l, double size, double answer_ms, uint32_t window_min_ms, uint64_t now);
 /* Answers are as slow as they were just now for a reason that is not ours: what was quicker before
  * is forgotten. */
 void latency_accept(struct latency *l);

@@ -22,8 +22,8 @@
 #define WINDOW_MS         10000
 #define WINDOW_START_MS   4000 /* while doubling every 5 s, 10 s would be too late */
 #define PROGRESS_MS       10000
-#define SUSPECT_NEAR      0.9 /* of a rate where trouble came back: no doubling beyond */
-#define DROP_AGAIN        0.7 /* of what was carried when connections were lost at that rate again */
+#define SUSPECT_NEAR      0.9    /* of a rate where trouble came back: no doubling beyond */
+#define DROP_AGAIN        0.7    /* of what was carried when connections were lost at that rate again */
 #define REFUSED_REST_MS   60000  /* after a cut that taught nothing */
 #define BRAKE_REST_MS     20000  /* after a first brake, before the rate doubles again */
 #define LEARN_COST_MIN    20     /* accepted between two cuts: less teaches nothing */
@@ -121,9 +121,9 @@ static void grow(struct law *l, uint64_t dt_ms, uint64_t now)
             l->rate *= 1 + CRUISE_PER_S * dt / 1000;
             break;
         }
-        l->rate *= exp2(fmin(dt, 2 * TICK_MS) / (now < l->first_ms + l->config->start_quick_ms
-                                                     ? l->config->start_double_ms
-                                                     : l->config->start_slow_ms));
+        l->rate *=
+            exp2(fmin(dt, 2 * TICK_MS) / (now < l->first_ms + l->config->start_quick_ms ? l->config->start_double_ms
+                                                                                        : l->config->start_slow_ms));
         break;
     case PACE_PHASE_CRUISE:
         l->rate *= 1 + CRUISE_PER_S * dt / 1000;
@@ -226,8 +226,7 @@ static void judge_brake(struct law *l, uint64_t now)
         return;
     l->brake_ratio = 0;
     if (l->rate_hat > 0 || fabs(l->latency.ratio - before) > BRAKE_SAME * before ||
-        average_rate(&l->quick, now) < BRAKE_USED_AFTER * l->rate ||
-        l->rate * l->latency.typical_ms / 1000 > BRAKE_FEW)
+        average_rate(&l->quick, now) < BRAKE_USED_AFTER * l->rate || l->rate * l->latency.typical_ms / 1000 > BRAKE_FEW)
         return;
     latency_accept(&l->latency);
     if (l->brake_ended_start) {
@@ -258,8 +257,7 @@ static void brake(struct law *l, uint64_t now)
     double accepted, down_to, rate;
 
     judge_brake(l, now);
-    if (!law_limited(l) || law_gated(l, now) ||
-        (l->brake_ms != 0 && now < l->brake_ms + BRAKE_EVERY_MS))
+    if (!law_limited(l) || law_gated(l, now) || (l->brake_ms != 0 && now < l->brake_ms + BRAKE_EVERY_MS))
         return;
     if (l->latency.ratio <= l->config->brake_ratio || l->latency.excess_ms < BRAKE_EXCESS_MS) {
         l->slow = false;
@@ -449,8 +447,7 @@ void law_dropped(struct law *l, bool heard, uint64_t now)
     double carried = average_rate(&l->quick, now);
 
     if (!heard) {
-        close_line(l, backoff_ms(l->config->drop_gate_first_ms, l->drops, l->config->drop_gate_ms),
-                   now);
+        close_line(l, backoff_ms(l->config->drop_gate_first_ms, l->drops, l->config->drop_gate_ms), now);
         if (l->drops < 31)
             l->drops++;
     }
@@ -465,8 +462,7 @@ void law_dropped(struct law *l, bool heard, uint64_t now)
     if (suspect(l, carried, 0, now) > 1)
         l->rate = fmin(l->rate, DROP_AGAIN * carried);
     else
-        l->rate =
-            fmin(l->rate, fmax(l->rate / 2, l->config->start_rate / l->config->process_count));
+        l->rate = fmin(l->rate, fmax(l->rate / 2, l->config->start_rate / l->config->process_count));
 }
 
 void law_was_idle(struct law *l, uint64_t now)

@@ -34,12 +34,12 @@ struct law {
     double cut_offered, cut_spilled; /* tokens since the last cut; spilled for want of mail */
     uint64_t cut_gated_ms;           /* gated_ms at the last cut */
     bool hungry;                     /* the owner's: mail waits, whoever or whatever holds it */
-    bool burst_spent; /* there was a cut at full speed: since then `accepted` is what is refilled */
-    bool rate_hat_low;   /* learnt from a time that was mostly pause: the truth may be higher */
-    bool rate_hat_guess; /* from the first cut: the burst was in it */
-    struct suspicion suspicion; /* before anything was learnt */
-    uint64_t resume_ms;         /* CRUISE: the rate doubles again from then on */
-    uint32_t drops;             /* gates for lost connections in a row, nothing heard between */
+    bool burst_spent;                /* there was a cut at full speed: since then `accepted` is what is refilled */
+    bool rate_hat_low;               /* learnt from a time that was mostly pause: the truth may be higher */
+    bool rate_hat_guess;             /* from the first cut: the burst was in it */
+    struct suspicion suspicion;      /* before anything was learnt */
+    uint64_t resume_ms;              /* CRUISE: the rate doubles again from then on */
+    uint32_t drops;                  /* gates for lost connections in a row, nothing heard between */
     uint64_t events, brakes, gated_ms, line_gated_ms;
 };
 

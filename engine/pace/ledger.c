@@ -45,11 +45,10 @@ bool ledger_decode(const uint8_t *bytes, size_t size, struct ledger_record *reco
     record.weight = codec_get_real(&r);
     record.in_flight = (uint32_t)codec_get(&r, 4);
     record.phase = (uint32_t)codec_get(&r, 1);
-    if (record.process == 0 || !codec_time_ok(record.heartbeat_ms) ||
-        !codec_time_ok(record.gate_ms) || !codec_time_ok(record.event_ms) ||
-        !codec_real_ok(record.rate, REAL_MAX) || !codec_real_ok(record.rate_hat, REAL_MAX) ||
-        !codec_real_ok(record.measured, REAL_MAX) || !codec_real_ok(record.weight, REAL_MAX) ||
-        record.weight == 0 || record.phase > PHASE_MAX)
+    if (record.process == 0 || !codec_time_ok(record.heartbeat_ms) || !codec_time_ok(record.gate_ms) ||
+        !codec_time_ok(record.event_ms) || !codec_real_ok(record.rate, REAL_MAX) ||
+        !codec_real_ok(record.rate_hat, REAL_MAX) || !codec_real_ok(record.measured, REAL_MAX) ||
+        !codec_real_ok(record.weight, REAL_MAX) || record.weight == 0 || record.phase > PHASE_MAX)
         return false;
     *record_r = record;
     return true;
@@ -91,8 +90,7 @@ static bool alive(const struct ledger_record *record, int64_t wall_ms)
 }
 
 /* Whether peers[i] counts: alive, not ourselves, and the youngest record of its process. */
-static bool counts(uint64_t own, const struct ledger_record *peers, size_t count, size_t i,
-                   int64_t wall_ms)
+static bool counts(uint64_t own, const struct ledger_record *peers, size_t count, size_t i, int64_t wall_ms)
 {
     if (peers[i].process == own || !alive(&peers[i], wall_ms))
         return false;
@@ -104,8 +102,8 @@ static bool counts(uint64_t own, const struct ledger_record *peers, size_t count
     return true;
 }
 
-void ledger_merge(const struct ledger_record *own, const struct ledger_record *peers, size_t count,
-                  int64_t wall_ms, struct ledger_sum *sum_r)
+void ledger_merge(const struct ledger_record *own, const struct ledger_record *peers, size_t count, int64_t wall_ms,
+                  struct ledger_sum *sum_r)
 {
     assert(count <= LEDGER_PEERS_MAX);
     memset(sum_r, 0, sizeof(*sum_r));

@@ -8,7 +8,7 @@
 #include "io/base/err.h"
 
 #define LEDGER_RECORD_BYTES   80
-#define LEDGER_PEERS_MAX      1024 /* records read at most; more processes share one tenant badly */
+#define LEDGER_PEERS_MAX      1024  /* records read at most; more processes share one tenant badly */
 #define LEDGER_DEAD_AFTER_MS  60000 /* a heartbeat older than this: the process is gone */
 #define LEDGER_WRITE_EVERY_MS 5000
 #define LEDGER_SAME_EVENT_MS  60000 /* tenant events this close are one, seen from two sides */
@@ -52,7 +52,7 @@ bool ledger_decode(const uint8_t *bytes, size_t size, struct ledger_record *reco
 /* Sums own and those of the peers that are alive at wall_ms. Records that carry own->process are
  * skipped (our own file read back), so are duplicates of a process: the younger counts. A heartbeat
  * more than a minute in the future counts as dead: that clock cannot be trusted with a gate. */
-void ledger_merge(const struct ledger_record *own, const struct ledger_record *peers, size_t count,
-                  int64_t wall_ms, struct ledger_sum *sum_r);
+void ledger_merge(const struct ledger_record *own, const struct ledger_record *peers, size_t count, int64_t wall_ms,
+                  struct ledger_sum *sum_r);
 
 #endif

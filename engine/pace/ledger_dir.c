@@ -79,13 +79,12 @@ static bool ours(const char *name)
 {
     size_t size = strlen(name);
 
-    return size == strlen(PREFIX) + 16 + strlen(SUFFIX) &&
-           strncmp(name, PREFIX, strlen(PREFIX)) == 0 &&
+    return size == strlen(PREFIX) + 16 + strlen(SUFFIX) && strncmp(name, PREFIX, strlen(PREFIX)) == 0 &&
            strcmp(name + size - strlen(SUFFIX), SUFFIX) == 0;
 }
 
-bool ledger_dir_read(const char *folder, int64_t wall_ms, struct ledger_record *records_r,
-                     size_t max, size_t *count_r, struct err *err_r)
+bool ledger_dir_read(const char *folder, int64_t wall_ms, struct ledger_record *records_r, size_t max, size_t *count_r,
+                     struct err *err_r)
 {
     struct dirent *entry;
     size_t seen = 0;

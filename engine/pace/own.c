@@ -4,24 +4,24 @@
 
 #include <math.h>
 
-#define RATE_MIN       0.01
-#define LEARN_COST     20.0  /* accepted between two cuts: less teaches nothing */
+#define RATE_MIN          0.01
+#define LEARN_COST        20.0  /* accepted between two cuts: less teaches nothing */
 #define COHORT_LEARN_COST 40.0  /* the same, for others, or ... */
 #define COHORT_LEARN_S    20.0  /* ... over so long a time */
-#define WAIT_MOST      0.5   /* of that time; pauses that differ by more have another reason */
-#define TRUST_COST     200.0 /* accepted before more is tried: sizes differ, less tells little */
-#define CONFIRM_SHARE  0.15
-#define CONFIRMED_MAX  4     /* with thousands of lanes, each probing every 10 min is a flood */
-#define GUESS_MS       60000 /* a guess doubles in so long, until the next cut */
-#define UNUSED         0.25 /* of the burst: it was its turn that the lane waited for, not its rate */
-#define NO_LIMIT       8    /* times what was learnt: nobody enforces it any more */
+#define WAIT_MOST         0.5   /* of that time; pauses that differ by more have another reason */
+#define TRUST_COST        200.0 /* accepted before more is tried: sizes differ, less tells little */
+#define CONFIRM_SHARE     0.15
+#define CONFIRMED_MAX     4     /* with thousands of lanes, each probing every 10 min is a flood */
+#define GUESS_MS          60000 /* a guess doubles in so long, until the next cut */
+#define UNUSED            0.25  /* of the burst: it was its turn that the lane waited for, not its rate */
+#define NO_LIMIT          8     /* times what was learnt: nobody enforces it any more */
 #define COHORT_NEW_MS     30000 /* a cut so soon after joining is of what was sent before */
 #define COHORT_CUTS_MOST  2     /* of a member, then it is none */
 #define COHORT_CUTS_MIN   10    /* minutes (cohort_minute_ms) after which they are counted anew */
-#define TRY_DOUBLE_MS  30000 /* a member that tries for more doubles in so long, or ... */
-#define TRY_WAITS      2     /* ... in so many pauses */
-#define TRY_SAVED      4     /* pauses' worth may have been saved up, ... */
-#define TRY_COST       20.0  /* ... and a little more */
+#define TRY_DOUBLE_MS     30000 /* a member that tries for more doubles in so long, or ... */
+#define TRY_WAITS         2     /* ... in so many pauses */
+#define TRY_SAVED         4     /* pauses' worth may have been saved up, ... */
+#define TRY_COST          20.0  /* ... and a little more */
 
 static uint32_t index_of(const struct pace *p, const struct lane *lane)
 {
@@ -85,8 +85,7 @@ static bool may_join(const struct pace *p, struct lane *lane, const struct cohor
         return true;
     if (!lane->guess)
         return lane->rate_hat <= COHORT_FAR * c->rate && c->rate <= COHORT_FAR * lane->rate_hat;
-    return est <= COHORT_FAR * c->rate ||
-           est * (double)meter_span_ms(&lane->accepted, p->now) < LEARN_COST * 1000;
+    return est <= COHORT_FAR * c->rate || est * (double)meter_span_ms(&lane->accepted, p->now) < LEARN_COST * 1000;
 }
 
 /* Joins the lanes that are alike, leaves them when they no longer agree, and takes their rate. */
@@ -121,9 +120,8 @@ static double learn(const struct lane *lane)
     if (lane->rate_hat <= 0)
         return fmax(law_learn(0, lane->cut_est, true), lane->cut_recent / 2);
     if (lane->guess)
-        return lane->cut_est <= lane->rate_hat
-                   ? lane->cut_est
-                   : (lane->cut_est + fmax(lane->cut_est, lane->cut_recent)) / 2;
+        return lane->cut_est <= lane->rate_hat ? lane->cut_est
+                                               : (lane->cut_est + fmax(lane->cut_est, lane->cut_recent)) / 2;
     return law_learn(lane->rate_hat, lane->cut_est, true);
 }
 
@@ -166,8 +164,7 @@ void pace_lane_cut(struct pace *p, struct lane *lane, uint64_t wait_ms)
     lane->cut_ms = p->now;
     lane->cut_est = refill(p, lane, wait_ms);
     lane->cut_recent = average_rate(&lane->recent, p->now);
-    lane->cut_cost =
-        meter_rate(&lane->accepted, p->now) * (double)meter_span_ms(&lane->accepted, p->now) / 1000;
+    lane->cut_cost = meter_rate(&lane->accepted, p->now) * (double)meter_span_ms(&lane->accepted, p->now) / 1000;
     lane->cut_wait_ms = wait_ms;
     /* One that is older than what the meter remembers: the budget may have been saved up before. */
     lane->cut_whole = p->now <= lane->accepted.start_ms + meter_span_ms(&lane->accepted, p->now);

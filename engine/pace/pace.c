@@ -328,8 +328,7 @@ void pace_end_permits(struct pace *p, uint32_t index, uint32_t permits)
     note_idle(p);
 }
 
-void pace_answered(struct pace *p, uint32_t index, uint64_t bytes, uint32_t latency_ms,
-                   uint64_t now)
+void pace_answered(struct pace *p, uint32_t index, uint64_t bytes, uint32_t latency_ms, uint64_t now)
 {
     struct lane *lane = pace_lane(p, index);
     double cost = pace_cost(p, bytes);

@@ -59,13 +59,12 @@ struct pace_config {
     double probe_per_min;        /* growth up to 1.1 of what was learnt, 1.01 */
     double probe_beyond_per_min; /* growth above that, 1.03 */
 
-    double connects_per_s;     /* 2 */
-    uint32_t connect_burst;    /* 5 */
-    uint32_t reconnect_ms_min; /* between a drop and the lane's next connect; 10,000 (OPEN 1,000) */
-    uint32_t drop_ms;          /* first pause after a drop, doubles: 5,000 (OPEN 1,000) */
-    uint32_t
-        drop_gate_first_ms; /* gate when three lanes drop within 30 s: 5,000 (OPEN 1,000) ... */
-    uint32_t drop_gate_ms;  /* ... doubling while nothing is heard, to 60,000 (OPEN 5,000) */
+    double connects_per_s;       /* 2 */
+    uint32_t connect_burst;      /* 5 */
+    uint32_t reconnect_ms_min;   /* between a drop and the lane's next connect; 10,000 (OPEN 1,000) */
+    uint32_t drop_ms;            /* first pause after a drop, doubles: 5,000 (OPEN 1,000) */
+    uint32_t drop_gate_first_ms; /* gate when three lanes drop within 30 s: 5,000 (OPEN 1,000) ... */
+    uint32_t drop_gate_ms;       /* ... doubling while nothing is heard, to 60,000 (OPEN 5,000) */
 };
 
 void pace_config_init(struct pace_config *config, enum pace_mode mode);
@@ -95,8 +94,7 @@ typedef void pace_granted(void *context, uint32_t lane, uint64_t bytes);
 uint64_t pace_poll(struct pace *p, uint64_t now, pace_granted *granted, void *context);
 
 /* The server took the message. latency_ms: from the first byte sent to the tagged answer. */
-void pace_answered(struct pace *p, uint32_t lane, uint64_t bytes, uint32_t latency_ms,
-                   uint64_t now);
+void pace_answered(struct pace *p, uint32_t lane, uint64_t bytes, uint32_t latency_ms, uint64_t now);
 /* The server refused this message for a reason of its own (too large, invalid): neither success nor
  * throttle, but the server works. Ends the permit. */
 void pace_refused(struct pace *p, uint32_t lane, uint64_t now);
@@ -173,17 +171,15 @@ void pace_lane_restore(struct pace *p, uint32_t lane, uint64_t now, int64_t wall
  * *saved_r. */
 void pace_saved_encode(const struct pace_saved *saved, uint8_t out[PACE_SAVED_BYTES]);
 bool pace_saved_decode(const uint8_t *bytes, size_t size, struct pace_saved *saved_r) ERR_CHECK;
-void pace_lane_saved_encode(const struct pace_lane_saved *saved,
-                            uint8_t out[PACE_LANE_SAVED_BYTES]);
-bool pace_lane_saved_decode(const uint8_t *bytes, size_t size,
-                            struct pace_lane_saved *saved_r) ERR_CHECK;
+void pace_lane_saved_encode(const struct pace_lane_saved *saved, uint8_t out[PACE_LANE_SAVED_BYTES]);
+bool pace_lane_saved_decode(const uint8_t *bytes, size_t size, struct pace_lane_saved *saved_r) ERR_CHECK;
 
 /* Several processes on one tenant: every LEDGER_WRITE_EVERY_MS write what pace_ledger_tell gives
  * (engine/pace/ledger_dir) and pass what the others wrote to pace_ledger_hear. */
 void pace_ledger_tell(const struct pace *p, uint64_t process, uint64_t now, int64_t wall_ms,
                       struct ledger_record *record_r);
-void pace_ledger_hear(struct pace *p, uint64_t process, const struct ledger_record *peers,
-                      size_t count, uint64_t now, int64_t wall_ms);
+void pace_ledger_hear(struct pace *p, uint64_t process, const struct ledger_record *peers, size_t count, uint64_t now,
+                      int64_t wall_ms);
 
 /* For status lines and reports. */
 struct pace_view {

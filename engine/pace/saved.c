@@ -35,9 +35,9 @@ bool pace_saved_decode(const uint8_t *bytes, size_t size, struct pace_saved *sav
     saved.cost_accepted = codec_get_real(&r);
     saved.throttle_replies = (uint32_t)codec_get(&r, 4);
     saved.phase = (uint32_t)codec_get(&r, 1);
-    if (!codec_time_ok(saved.saved_ms) || !codec_time_ok(saved.gate_ms) ||
-        !codec_real_ok(saved.rate, REAL_MAX) || !codec_real_ok(saved.rate_hat, REAL_MAX) ||
-        !codec_real_ok(saved.cost_accepted, 1e18) || saved.phase >= PACE_PHASE_COUNT)
+    if (!codec_time_ok(saved.saved_ms) || !codec_time_ok(saved.gate_ms) || !codec_real_ok(saved.rate, REAL_MAX) ||
+        !codec_real_ok(saved.rate_hat, REAL_MAX) || !codec_real_ok(saved.cost_accepted, 1e18) ||
+        saved.phase >= PACE_PHASE_COUNT)
         return false;
     *saved_r = saved;
     return true;
@@ -68,8 +68,7 @@ bool pace_lane_saved_decode(const uint8_t *bytes, size_t size, struct pace_lane_
     saved.rate = codec_get_real(&r);
     saved.rate_hat = codec_get_real(&r);
     saved.throttle_replies = (uint32_t)codec_get(&r, 4);
-    if (!codec_time_ok(saved.saved_ms) || !codec_time_ok(saved.hold_ms) ||
-        !codec_real_ok(saved.rate, REAL_MAX) ||
+    if (!codec_time_ok(saved.saved_ms) || !codec_time_ok(saved.hold_ms) || !codec_real_ok(saved.rate, REAL_MAX) ||
         !codec_real_ok(saved.rate_hat, REAL_MAX))
         return false;
     *saved_r = saved;

@@ -7,8 +7,8 @@
 
 #define GATE_MOST_MS INT64_C(3600000)
 #define HOLD_MOST_MS INT64_C(3960000) /* an hour's hint with its jitter */
-#define RESUME_MS    60000 /* before a rate that was only carried, not learnt, doubles again */
-#define IDLE_WEIGHT  0.01  /* a process without waiting mail keeps a little to begin with */
+#define RESUME_MS    60000            /* before a rate that was only carried, not learnt, doubles again */
+#define IDLE_WEIGHT  0.01             /* a process without waiting mail keeps a little to begin with */
 
 static int64_t to_wall(uint64_t at_ms, uint64_t now, int64_t wall_ms)
 {
@@ -35,8 +35,7 @@ void pace_save(const struct pace *p, uint64_t now, int64_t wall_ms, struct pace_
         .rate = law_limited(l) ? l->rate : 0,
         .rate_hat = l->rate_hat,
         .phase = (uint32_t)l->phase,
-        .throttle_replies =
-            p->throttle_replies > UINT32_MAX ? UINT32_MAX : (uint32_t)p->throttle_replies,
+        .throttle_replies = p->throttle_replies > UINT32_MAX ? UINT32_MAX : (uint32_t)p->throttle_replies,
         .cost_accepted = p->cost_accepted,
     };
 }
@@ -44,15 +43,13 @@ void pace_save(const struct pace *p, uint64_t now, int64_t wall_ms, struct pace_
 /* A start that never met a limit starts again: the server may be another one. */
 static bool is_worth_keeping(const struct pace_saved *saved, int64_t wall_ms)
 {
-    return wall_ms - saved->saved_ms <= PACE_RATE_OLD_MS && saved->rate > 0 &&
-           saved->phase >= PACE_PHASE_CRUISE && saved->phase < PACE_PHASE_COUNT;
+    return wall_ms - saved->saved_ms <= PACE_RATE_OLD_MS && saved->rate > 0 && saved->phase >= PACE_PHASE_CRUISE &&
+           saved->phase < PACE_PHASE_COUNT;
 }
 
 double pace_saved_rate(const struct pace_saved *saved, int64_t wall_ms)
 {
-    return !is_worth_keeping(saved, wall_ms) ? 0
-           : saved->rate_hat > 0             ? saved->rate_hat
-                                             : saved->rate;
+    return !is_worth_keeping(saved, wall_ms) ? 0 : saved->rate_hat > 0 ? saved->rate_hat : saved->rate;
 }
 
 void pace_restore(struct pace *p, uint64_t now, int64_t wall_ms, const struct pace_saved *saved)
@@ -84,8 +81,7 @@ void pace_lane_save(const struct pace *p, uint32_t index, uint64_t now, int64_t 
         .hold_ms = to_wall(lane->hold_ms, now, wall_ms),
         .rate = lane->rate,
         .rate_hat = pace_lane_rate_hat(lane),
-        .throttle_replies =
-            lane->throttle_replies > UINT32_MAX ? UINT32_MAX : (uint32_t)lane->throttle_replies,
+        .throttle_replies = lane->throttle_replies > UINT32_MAX ? UINT32_MAX : (uint32_t)lane->throttle_replies,
     };
 }
 
@@ -131,8 +127,7 @@ void pace_ledger_tell(const struct pace *p, uint64_t process, uint64_t now, int6
         .process = process,
         .heartbeat_ms = wall_ms,
         .gate_ms = to_wall(l->gate_ms, now, wall_ms),
-        .event_ms =
-            l->event_ms != 0 && now >= l->event_ms ? wall_ms - (int64_t)(now - l->event_ms) : 0,
+        .event_ms = l->event_ms != 0 && now >= l->event_ms ? wall_ms - (int64_t)(now - l->event_ms) : 0,
         .rate = law_limited(l) ? l->rate : 0,
         .rate_hat = l->rate_hat,
         .measured = average_rate(&l->measured, now),
@@ -169,8 +164,7 @@ static void take_share(struct pace *p, const struct ledger_sum *sum, double weig
 {
     struct law *l = &p->law;
     double rate = sum->rate / sum->rate_weight * sum->weight;
-    double rate_hat =
-        sum->rate_hat_weight > 0 ? sum->rate_hat / sum->rate_hat_weight * sum->weight : 0;
+    double rate_hat = sum->rate_hat_weight > 0 ? sum->rate_hat / sum->rate_hat_weight * sum->weight : 0;
 
     /* One left (done, or dead for a minute): the budget it used is there for the others. */
     if (sum->count < p->peer_count && sum->phase >= PACE_PHASE_CRUISE) {
@@ -187,8 +181,8 @@ static void take_share(struct pace *p, const struct ledger_sum *sum, double weig
     p->peer_rate_hat = rate_hat;
 }
 
-void pace_ledger_hear(struct pace *p, uint64_t process, const struct ledger_record *peers,
-                      size_t count, uint64_t now, int64_t wall_ms)
+void pace_ledger_hear(struct pace *p, uint64_t process, const struct ledger_record *peers, size_t count, uint64_t now,
+                      int64_t wall_ms)
 {
     struct ledger_record own;
     struct ledger_sum sum;
@@ -212,8 +206,7 @@ void pace_ledger_hear(struct pace *p, uint64_t process, const struct ledger_reco
     if ((sum.count > 1 || p->peer_count > 1) && sum.limited_count > 0 && sum.rate_weight > 0)
         take_share(p, &sum, own.weight);
     if (sum.count != p->peer_count)
-        pace_share_connects(p, sum.count > p->config.process_count ? sum.count
-                                                                   : p->config.process_count);
+        pace_share_connects(p, sum.count > p->config.process_count ? sum.count : p->config.process_count);
     p->peer_count = sum.count;
 }
 
@@ -273,9 +266,8 @@ void pace_lane_snapshot(struct pace *p, uint32_t index, uint64_t now, struct pac
 const char *pace_phase_name(enum pace_phase phase)
 {
     static const char *const names[PACE_PHASE_COUNT] = {
-        [PACE_PHASE_OPEN] = "open",     [PACE_PHASE_START] = "start",
-        [PACE_PHASE_CRUISE] = "cruise", [PACE_PHASE_LIMITED] = "limited",
-        [PACE_PHASE_PROBE] = "probe",
+        [PACE_PHASE_OPEN] = "open",       [PACE_PHASE_START] = "start", [PACE_PHASE_CRUISE] = "cruise",
+        [PACE_PHASE_LIMITED] = "limited", [PACE_PHASE_PROBE] = "probe",
     };
 
     assert(phase < PACE_PHASE_COUNT);

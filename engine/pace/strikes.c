@@ -10,8 +10,8 @@ static bool seen_before(const struct strikes *s, uint32_t index)
     return false;
 }
 
-bool strikes_add(struct strikes *s, uint32_t lane, uint64_t wait_ms, uint64_t now,
-                 uint32_t later_most, struct strike_group *group_r)
+bool strikes_add(struct strikes *s, uint32_t lane, uint64_t wait_ms, uint64_t now, uint32_t later_most,
+                 struct strike_group *group_r)
 {
     struct strike_group group = { .shortest_ms = UINT64_MAX };
     uint32_t lanes = 0;

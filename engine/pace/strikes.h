@@ -33,8 +33,8 @@ struct strike_group {
  * more than later_most a lane succeeded of what was sent since the group began. The strikes are
  * then forgotten. A tenant in which some mailboxes reach limits of their own while others go on is
  * thus not stopped as a whole. */
-bool strikes_add(struct strikes *s, uint32_t lane, uint64_t wait_ms, uint64_t now,
-                 uint32_t later_most, struct strike_group *group_r);
+bool strikes_add(struct strikes *s, uint32_t lane, uint64_t wait_ms, uint64_t now, uint32_t later_most,
+                 struct strike_group *group_r);
 /* The server took a message that was sent at sent_ms. */
 void strikes_success(struct strikes *s, uint64_t sent_ms);
 

@@ -39,8 +39,7 @@ int suspicion_carried(struct suspicion *s, double carried, uint64_t now)
     }
     if (s->carried_ms == 0)
         s->carried_ms = now;
-    if (carried <= SAME_MOST * s->rate &&
-        now < s->carried_ms + backoff_ms(CARRIES_MS, s->times - 1, CARRIES_MAX_MS))
+    if (carried <= SAME_MOST * s->rate && now < s->carried_ms + backoff_ms(CARRIES_MS, s->times - 1, CARRIES_MAX_MS))
         return 0;
     *s = (struct suspicion){ 0 };
     return 1;

@@ -13,15 +13,13 @@
 
 static bool may_witness(const struct pace *p, const struct lane *lane, uint64_t since_ms)
 {
-    return lane->live && lane->hold_ms <= p->now && lane->drop_hold_ms <= p->now &&
-           lane->struck_ms < since_ms;
+    return lane->live && lane->hold_ms <= p->now && lane->drop_hold_ms <= p->now && lane->struck_ms < since_ms;
 }
 
 static bool has_witness(const struct pace *p, uint64_t since_ms)
 {
     for (uint32_t i = 0; i < p->lane_count; i++)
-        if (may_witness(p, &p->lanes[i], since_ms) &&
-            (p->lanes[i].want_count > 0 || p->lanes[i].in_flight > 0))
+        if (may_witness(p, &p->lanes[i], since_ms) && (p->lanes[i].want_count > 0 || p->lanes[i].in_flight > 0))
             return true;
     return false;
 }

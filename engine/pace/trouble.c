@@ -69,8 +69,7 @@ void pace_throttled(struct pace *p, uint32_t index, uint32_t permits, int64_t hi
     pace_end_permits(p, index, permits);
     lane->struck_ms = now ? now : 1;
     pace_trial_refused(p, index, wait_ms);
-    if (now >= p->law.gate_ms &&
-        strikes_add(&p->throttles, index, wait_ms, now, LATER_MOST, &group) &&
+    if (now >= p->law.gate_ms && strikes_add(&p->throttles, index, wait_ms, now, LATER_MOST, &group) &&
         !pace_trial_begin(p, &group)) {
         cut = law_measure(&p->law, now);
         law_throttled(&p->law, &cut, group.longest_ms, now);

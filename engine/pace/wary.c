@@ -52,8 +52,7 @@ static const struct lane *middle_refused(const struct pace *p, uint64_t since_ms
         const struct lane *lane = &p->lanes[i];
         uint32_t at = count;
 
-        if (!lane->live || !lane->cut_pending || lane->cut_ms < since_ms || lane->rate_hat > 0 ||
-            lane->cut_est <= 0)
+        if (!lane->live || !lane->cut_pending || lane->cut_ms < since_ms || lane->rate_hat > 0 || lane->cut_est <= 0)
             continue;
         *cost_r = fmax(*cost_r, lane->cut_cost);
         for (; at > 0 && sorted[at - 1]->cut_wait_ms > lane->cut_wait_ms; at--)

@@ -14,8 +14,7 @@
 
 static bool listener_open(struct exo_listener *l, int port, struct err *err_r)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t size = sizeof address;
     int one = 1;
 
@@ -38,8 +37,7 @@ static bool listeners_open(struct exo *exo, struct err *err_r)
 {
     const struct exo_config *c = &exo->config;
     const int ports[4] = { c->imap_port, c->imap_plain_port, c->token_port, c->control_port };
-    static const struct exo_service *const services[4] = { &exo_imap_service, &exo_imap_service,
-                                                           &exo_token_service,
+    static const struct exo_service *const services[4] = { &exo_imap_service, &exo_imap_service, &exo_token_service,
                                                            &exo_control_service };
 
     for (size_t i = 0; i < 4; i++) {
@@ -92,8 +90,7 @@ bool exo_start(const struct exo_config *config, struct exo **exo_r, struct err *
     }
     if (RAND_bytes(exo->token_key, sizeof exo->token_key) != 1) {
         err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_TLS, 0, "no random bytes");
-    } else if (exo_tls_start(exo, err_r) && listeners_open(exo, err_r) &&
-               exo_workers_start(exo, err_r)) {
+    } else if (exo_tls_start(exo, err_r) && listeners_open(exo, err_r) && exo_workers_start(exo, err_r)) {
         *exo_r = exo;
         return true;
     }
@@ -123,8 +120,8 @@ void exo_stop(struct exo **exo)
 
 struct exo_ports exo_ports(const struct exo *exo)
 {
-    return (struct exo_ports){ exo->listeners[0].port, exo->listeners[1].port,
-                               exo->listeners[2].port, exo->listeners[3].port };
+    return (struct exo_ports){ exo->listeners[0].port, exo->listeners[1].port, exo->listeners[2].port,
+                               exo->listeners[3].port };
 }
 
 const char *exo_ca_file(const struct exo *exo)
@@ -171,8 +168,8 @@ static bool fault_add(struct exo *exo, const struct exo_fault *fault, struct err
         atomic_store(&exo->fault_count, i + 1);
     }
     pthread_mutex_unlock(&exo->lock);
-    return ok || err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0,
-                         "more than %u faults", EXO_FAULTS_MAX);
+    return ok || err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "more than %u faults",
+                         EXO_FAULTS_MAX);
 }
 
 static void faults_clear(struct exo *exo)
@@ -266,8 +263,7 @@ bool exo_mailbox_set(struct exo *exo, const char *text, struct err *err_r)
     if (ok)
         return true;
 bad:
-    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0,
-                   "not a mailbox: %s", text);
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "not a mailbox: %s", text);
 }
 
 void exo_revoke(struct exo *exo, const char *address)
@@ -284,8 +280,7 @@ void exo_revoke(struct exo *exo, const char *address)
 }
 
 bool exo_mailbox_messages(struct exo *exo, const char *address,
-                          bool (*message)(void *context, const struct exo_message_view *view),
-                          void *context)
+                          bool (*message)(void *context, const struct exo_message_view *view), void *context)
 {
     struct exo_mailbox *m = exo_mailbox_find(exo, address);
     bool go_on = true;

@@ -55,7 +55,7 @@ enum exo_keep {
  * exo_config_set, the INI file of mailhaul-exo and POST /set. "live": exo_set may change it. */
 struct exo_config {
     /* Where. Ports: 0 picks a free one; -1 (only imap_plain_port, control_port) none. */
-    char folder[256]; /* ca.pem is written there when no certificate is given; "" none */
+    char folder[256];                         /* ca.pem is written there when no certificate is given; "" none */
     char certificate[256], key[256], ca[256]; /* PEM files; "" : made at start */
     int imap_port, imap_plain_port, token_port, control_port;
     uint32_t threads; /* 1..64 */
@@ -77,16 +77,16 @@ struct exo_config {
     enum exo_refusal refusal;
     enum exo_keep keep;
     enum exo_view view;
-    bool special_use;      /* plain LIST carries \Sent \Drafts \Trash \Junk */
-    bool appenduid;        /* OK [APPENDUID v u] */
+    bool special_use;                 /* plain LIST carries \Sent \Drafts \Trash \Junk */
+    bool appenduid;                   /* OK [APPENDUID v u] */
     enum exo_appendlimit appendlimit; /* message_bytes_max told (RFC 7889); Exchange was never seen with it */
-    bool literal_plus;     /* offered, and accepted for bodies */
-    bool idle;             /* IDLE offered */
-    bool trycreate;        /* APPEND to a missing folder says [TRYCREATE] */
-    bool keywords_refused; /* unknown keyword in APPEND: Command Argument Error. 11; else dropped */
-    bool rewrite;          /* what reads back is regenerated: headers and size differ */
-    bool auth_json;        /* a refused token gets a base64 JSON challenge before its NO */
-    bool plain_auth;       /* LOGIN and AUTHENTICATE PLAIN accept plain_password for any mailbox */
+    bool literal_plus;                /* offered, and accepted for bodies */
+    bool idle;                        /* IDLE offered */
+    bool trycreate;                   /* APPEND to a missing folder says [TRYCREATE] */
+    bool keywords_refused;            /* unknown keyword in APPEND: Command Argument Error. 11; else dropped */
+    bool rewrite;                     /* what reads back is regenerated: headers and size differ */
+    bool auth_json;                   /* a refused token gets a base64 JSON challenge before its NO */
+    bool plain_auth;                  /* LOGIN and AUTHENTICATE PLAIN accept plain_password for any mailbox */
     char plain_password[64];
 
     /* Time and size; all live. */
@@ -106,19 +106,19 @@ struct exo_config {
     uint64_t quota_bytes;                        /* per mailbox; 0 off */
     uint32_t connections_max;                    /* per mailbox; 0 off */
     uint32_t reconnect_window_ms, reconnect_max; /* more logins in the window: punished; 0 off */
-    uint32_t errors_max;          /* NO and BAD of one session before BYE 14; 0 off */
-    uint32_t idle_ms, preauth_ms; /* silence before BYE 13; 0 off */
+    uint32_t errors_max;                         /* NO and BAD of one session before BYE 14; 0 off */
+    uint32_t idle_ms, preauth_ms;                /* silence before BYE 13; 0 off */
 
     /* Hidden budgets; all live. A message costs 1 + bytes / cost_bytes. A bucket holds at most
      * burst, gains rate a second (0: no limit) and cuts when it is below -cutoff. */
     double tenant_rate, tenant_burst, tenant_cutoff;
     double mailbox_rate, mailbox_burst, mailbox_cutoff;
     uint32_t cost_bytes;
-    double delay_from;     /* micro-delays begin below this share of the burst; 0..1 */
-    uint32_t delay_max_ms; /* micro-delay just before the cut; 0 off */
-    uint32_t hint_ms;      /* length of a hint; 0: until the bucket is back at half its burst */
+    double delay_from;                 /* micro-delays begin below this share of the burst; 0..1 */
+    uint32_t delay_max_ms;             /* micro-delay just before the cut; 0 off */
+    uint32_t hint_ms;                  /* length of a hint; 0: until the bucket is back at half its burst */
     uint32_t hint_min_ms, hint_max_ms; /* bounds of a computed hint */
-    uint32_t hint_grace_ms; /* sends this soon after a hint are no violation: on their way */
+    uint32_t hint_grace_ms;            /* sends this soon after a hint are no violation: on their way */
     enum exo_word hint_word;
     bool hint_every_command; /* not only APPEND is refused during a hint */
 
@@ -145,8 +145,7 @@ struct exo_config {
 void exo_config_init(struct exo_config *config);
 /* Sets one field from text (numbers, yes/no, the lower-case last words of the enums).
  * PERMANENT/RUN, origin CONFIG, for an unknown key or a value that does not fit. */
-bool exo_config_set(struct exo_config *config, const char *key, const char *value,
-                    struct err *err_r) ERR_CHECK;
+bool exo_config_set(struct exo_config *config, const char *key, const char *value, struct err *err_r) ERR_CHECK;
 /* i-th key from 0, and whether exo_set may change it; NULL past the last. */
 const char *exo_config_key(size_t i, bool *live_r);
 /* Its one-line meaning, and whether it is live; "" and false for an unknown key. */
@@ -196,10 +195,10 @@ enum exo_point {
     EXO_POINT_MID_LITERAL, /* after `at` bytes of the body (default: half) */
     EXO_POINT_LAST_BYTE,   /* all of it is here, nothing stored */
     EXO_POINT_STORED,      /* stored, no OK sent */
-    EXO_POINT_DELAYED, /* connection ends at the last byte, the message is stored delay_ms later */
-    EXO_POINT_OK,      /* after the OK */
-    EXO_POINT_COMMAND, /* before `command` is carried out */
-    EXO_POINT_GREETING /* in place of the greeting */
+    EXO_POINT_DELAYED,     /* connection ends at the last byte, the message is stored delay_ms later */
+    EXO_POINT_OK,          /* after the OK */
+    EXO_POINT_COMMAND,     /* before `command` is carried out */
+    EXO_POINT_GREETING     /* in place of the greeting */
 };
 
 enum exo_action {
@@ -230,14 +229,7 @@ bool exo_fault_parse(const char *text, struct exo_fault *fault_r, struct err *er
 
 /* ---- What is there ---- */
 
-enum exo_flag {
-    EXO_SEEN = 1,
-    EXO_ANSWERED = 2,
-    EXO_FLAGGED = 4,
-    EXO_DELETED = 8,
-    EXO_DRAFT = 16,
-    EXO_MDNSENT = 32
-};
+enum exo_flag { EXO_SEEN = 1, EXO_ANSWERED = 2, EXO_FLAGGED = 4, EXO_DELETED = 8, EXO_DRAFT = 16, EXO_MDNSENT = 32 };
 
 /* Borrowed for the call only. */
 struct exo_message_view {
@@ -253,8 +245,7 @@ struct exo_message_view {
 /* Calls for each message, folder by folder in UID order, until it returns false. The mailbox is
  * locked meanwhile. False when there is no such mailbox. */
 bool exo_mailbox_messages(struct exo *exo, const char *address,
-                          bool (*message)(void *context, const struct exo_message_view *view),
-                          void *context);
+                          bool (*message)(void *context, const struct exo_message_view *view), void *context);
 
 struct exo_stats {
     double seconds;                                  /* since the start */
@@ -263,7 +254,7 @@ struct exo_stats {
     uint64_t logins, logins_refused, commands;
     uint64_t appends, append_bytes; /* stored */
     uint64_t appends_per_s_max, inflight_max;
-    uint64_t inflight_ms; /* from the last byte of an APPEND to its answer, all added up */
+    uint64_t inflight_ms;                 /* from the last byte of an APPEND to its answer, all added up */
     double cost;                          /* accepted by the budgets */
     uint64_t throttled, throttled_tenant; /* replies; of these by the tenant's bucket */
     uint64_t violations;                  /* sends to a mailbox before its own hint had expired */
@@ -274,7 +265,7 @@ struct exo_stats {
     uint64_t appends_not_mail; /* into Calendar, Contacts ... */
     uint64_t token_requests, tokens, tokens_refused;
     uint64_t device_polls, device_polls_early; /* early: before the interval was over */
-    double jain; /* of accepted cost over mailboxes that sent anything */
+    double jain;                               /* of accepted cost over mailboxes that sent anything */
     uint64_t mailboxes, messages;
 };
 void exo_stats(struct exo *exo, struct exo_stats *stats_r);

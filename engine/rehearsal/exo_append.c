@@ -24,8 +24,7 @@ bool exo_append_is(struct slice command)
     /* Its mailbox name may itself be the literal that was just announced; then the name does not
      * parse yet. */
     return exo_arg_atom(&args, &tag) && tag.size < EXO_TAG_MAX && exo_arg_space(&args) &&
-           exo_arg_word(&args, "APPEND") && exo_arg_space(&args) &&
-           exo_arg_string(&args, name, sizeof name);
+           exo_arg_word(&args, "APPEND") && exo_arg_space(&args) && exo_arg_string(&args, name, sizeof name);
 }
 
 static void append_free(struct exo_conn *c)
@@ -58,8 +57,8 @@ static const char *arguments_parse(struct exo_conn *c, struct slice command, str
     bool unknown = false;
 
     a->date = time(NULL);
-    if (!exo_arg_atom(&args, &atom) || !exo_arg_space(&args) || !exo_arg_atom(&args, &atom) ||
-        !exo_arg_space(&args) || !exo_arg_string(&args, name, sizeof name) || !exo_arg_space(&args))
+    if (!exo_arg_atom(&args, &atom) || !exo_arg_space(&args) || !exo_arg_atom(&args, &atom) || !exo_arg_space(&args) ||
+        !exo_arg_string(&args, name, sizeof name) || !exo_arg_space(&args))
         return "BAD Command Argument Error. 11";
     if (args.rest.size && args.rest.data[0] == '(' &&
         (!exo_flags_parse(&args, &a->flags, &unknown) || !exo_arg_space(&args)))
@@ -76,8 +75,7 @@ static const char *arguments_parse(struct exo_conn *c, struct slice command, str
     a->folder = exo_folder_find(s->mailbox, slice_cstr(name));
     pthread_mutex_unlock(&s->mailbox->lock);
     if (!a->folder)
-        return config->trycreate ? "NO [TRYCREATE] Mailbox doesn't exist."
-                                 : "NO Mailbox doesn't exist.";
+        return config->trycreate ? "NO [TRYCREATE] Mailbox doesn't exist." : "NO Mailbox doesn't exist.";
     return NULL;
 }
 
@@ -286,8 +284,7 @@ static struct exo_message *message_take(struct exo_append *a, enum exo_keep keep
     struct slice text = buf_slice(&a->text);
     size_t header = exo_header_end(text);
     char *copy = slice_dup(text);
-    struct exo_message *message =
-        exo_message_create(keep, copy, text.size, header == SIZE_MAX ? text.size : header);
+    struct exo_message *message = exo_message_create(keep, copy, text.size, header == SIZE_MAX ? text.size : header);
 
     message->flags = a->flags;
     message->date = a->date;
@@ -297,9 +294,8 @@ static struct exo_message *message_take(struct exo_append *a, enum exo_keep keep
 }
 
 /* Puts it where clients see it; gives UID and UIDVALIDITY. */
-static void message_store(struct exo *exo, struct exo_mailbox *m, struct exo_folder *f,
-                          struct exo_message *message, uint64_t now_ms, uint32_t *uid_r,
-                          uint32_t *uidvalidity_r)
+static void message_store(struct exo *exo, struct exo_mailbox *m, struct exo_folder *f, struct exo_message *message,
+                          uint64_t now_ms, uint32_t *uid_r, uint32_t *uidvalidity_r)
 {
     uint64_t size = message->size;
     struct exo_second *second;
@@ -372,8 +368,7 @@ static void append_finish(struct exo_conn *c)
     uint32_t uid, uidvalidity;
 
     a->store_on_loss = false;
-    message_store(c->worker->exo, s->mailbox, a->folder, message, c->worker->now_ms, &uid,
-                  &uidvalidity);
+    message_store(c->worker->exo, s->mailbox, a->folder, message, c->worker->now_ms, &uid, &uidvalidity);
     append_free(c);
     if (exo_fault_strikes(c, EXO_POINT_STORED, NULL, &fault)) {
         exo_fault_act(c, &fault);
@@ -439,8 +434,7 @@ void exo_append_end(struct exo_conn *c, struct slice rest)
     assert(ok == 1);
     if (rest.size)
         wrong = "BAD Command Argument Error. 11"; /* wrong count, or MULTIAPPEND */
-    wait_ms = exo_budget_charge(exo, s->mailbox, &c->worker->config, c->worker->now_ms,
-                                wrong ? 0 : a->size);
+    wait_ms = exo_budget_charge(exo, s->mailbox, &c->worker->config, c->worker->now_ms, wrong ? 0 : a->size);
     if (!wrong)
         wrong = body_refusal(c, a);
     if (wrong) {

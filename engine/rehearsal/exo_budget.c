@@ -13,8 +13,7 @@ struct law {
 
 static struct law mailbox_law(const struct exo_mailbox *m, const struct exo_config *c)
 {
-    return (struct law){ m->rate > 0 ? m->rate : c->mailbox_rate,
-                         m->burst > 0 ? m->burst : c->mailbox_burst,
+    return (struct law){ m->rate > 0 ? m->rate : c->mailbox_rate, m->burst > 0 ? m->burst : c->mailbox_burst,
                          m->cutoff > 0 ? m->cutoff : c->mailbox_cutoff };
 }
 
@@ -52,8 +51,8 @@ static double strain(const struct exo_bucket *b, struct law law, const struct ex
     return fmin(1, (from - b->balance) / room);
 }
 
-static bool mailbox_closed(struct exo_mailbox *m, const struct exo_config *c, uint64_t now_ms,
-                           bool cut, uint32_t *hint_ms_r)
+static bool mailbox_closed(struct exo_mailbox *m, const struct exo_config *c, uint64_t now_ms, bool cut,
+                           uint32_t *hint_ms_r)
 {
     struct law law = mailbox_law(m, c);
 
@@ -69,8 +68,7 @@ static bool mailbox_closed(struct exo_mailbox *m, const struct exo_config *c, ui
 }
 
 /* With exo->lock held. */
-static bool tenant_closed(struct exo *exo, const struct exo_config *c, uint64_t now_ms, bool cut,
-                          uint32_t *hint_ms_r)
+static bool tenant_closed(struct exo *exo, const struct exo_config *c, uint64_t now_ms, bool cut, uint32_t *hint_ms_r)
 {
     struct law law = tenant_law(c);
 
@@ -89,8 +87,8 @@ static bool tenant_closed(struct exo *exo, const struct exo_config *c, uint64_t 
     return true;
 }
 
-bool exo_budget_admit(struct exo *exo, struct exo_mailbox *m, const struct exo_config *c,
-                      uint64_t now_ms, uint32_t *hint_ms_r)
+bool exo_budget_admit(struct exo *exo, struct exo_mailbox *m, const struct exo_config *c, uint64_t now_ms,
+                      uint32_t *hint_ms_r)
 {
     bool violation, own, tenant;
     uint32_t hint_ms = 0, tenant_hint_ms = 0;
@@ -102,8 +100,7 @@ bool exo_budget_admit(struct exo *exo, struct exo_mailbox *m, const struct exo_c
         m->violations++;
         exo->stats.violations++;
     }
-    if (now_ms < exo->gate_ms && exo->hinted >= TENANT_SIGNS &&
-        now_ms >= exo->hinted_third_ms + c->hint_grace_ms) {
+    if (now_ms < exo->gate_ms && exo->hinted >= TENANT_SIGNS && now_ms >= exo->hinted_third_ms + c->hint_grace_ms) {
         if (m->tenant_cut != exo->cut && exo->witnesses < TENANT_WITNESSES) {
             exo->witnesses++;
             exo->stats.witnesses++;
@@ -137,23 +134,22 @@ bool exo_budget_admit(struct exo *exo, struct exo_mailbox *m, const struct exo_c
     return !own && !tenant;
 }
 
-bool exo_budget_closed(struct exo *exo, struct exo_mailbox *m, const struct exo_config *c,
-                       uint64_t now_ms, uint32_t *hint_ms_r)
+bool exo_budget_closed(struct exo *exo, struct exo_mailbox *m, const struct exo_config *c, uint64_t now_ms,
+                       uint32_t *hint_ms_r)
 {
     bool closed;
 
     pthread_mutex_lock(&m->lock);
     pthread_mutex_lock(&exo->lock);
-    closed = mailbox_closed(m, c, now_ms, false, hint_ms_r) ||
-             tenant_closed(exo, c, now_ms, false, hint_ms_r);
+    closed = mailbox_closed(m, c, now_ms, false, hint_ms_r) || tenant_closed(exo, c, now_ms, false, hint_ms_r);
     pthread_mutex_unlock(&exo->lock);
     pthread_mutex_unlock(&m->lock);
     /* The count is taken where it is answered. */
     return closed && exo_budget_admit(exo, m, c, now_ms, hint_ms_r) == false;
 }
 
-uint32_t exo_budget_charge(struct exo *exo, struct exo_mailbox *m, const struct exo_config *c,
-                           uint64_t now_ms, uint64_t bytes)
+uint32_t exo_budget_charge(struct exo *exo, struct exo_mailbox *m, const struct exo_config *c, uint64_t now_ms,
+                           uint64_t bytes)
 {
     struct law own = mailbox_law(m, c), all = tenant_law(c);
     double cost = 1 + (double)bytes / (c->cost_bytes ? c->cost_bytes : 1), most;

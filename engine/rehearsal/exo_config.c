@@ -17,15 +17,13 @@ struct row {
     const char *meaning;
 };
 
-#define ROW(kind, live, name, key, meaning)                                                        \
-    {                                                                                              \
-        key, kind, live, offsetof(struct exo_config, name), sizeof((struct exo_config *)0)->name,  \
-            NULL, meaning                                                                          \
+#define ROW(kind, live, name, key, meaning)                                                                            \
+    {                                                                                                                  \
+        key, kind, live, offsetof(struct exo_config, name), sizeof((struct exo_config *)0)->name, NULL, meaning        \
     }
-#define ROW_WORD(name, key, words, meaning)                                                        \
-    {                                                                                              \
-        key, WORD, true, offsetof(struct exo_config, name), sizeof((struct exo_config *)0)->name,  \
-            words, meaning                                                                         \
+#define ROW_WORD(name, key, words, meaning)                                                                            \
+    {                                                                                                                  \
+        key, WORD, true, offsetof(struct exo_config, name), sizeof((struct exo_config *)0)->name, words, meaning       \
     }
 
 static const struct row rows[] = {
@@ -191,8 +189,7 @@ bool exo_config_live(const char *key)
 
 static bool bool_parse(const char *value, bool *bool_r)
 {
-    static const char yes[][5] = { "yes", "true", "on", "1" },
-                      no[][6] = { "no", "false", "off", "0" };
+    static const char yes[][5] = { "yes", "true", "on", "1" }, no[][6] = { "no", "false", "off", "0" };
 
     for (size_t i = 0; i < 4; i++) {
         if (strcmp(value, yes[i]) == 0 || strcmp(value, no[i]) == 0) {
@@ -253,17 +250,14 @@ static bool row_parse(const struct row *row, char *field, const char *value)
     return false;
 }
 
-bool exo_config_set(struct exo_config *config, const char *key, const char *value,
-                    struct err *err_r)
+bool exo_config_set(struct exo_config *config, const char *key, const char *value, struct err *err_r)
 {
     const struct row *row = row_find(key);
 
     if (!row)
-        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0,
-                       "unknown key %s", key);
+        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "unknown key %s", key);
     if (!row_parse(row, (char *)config + row->offset, value))
-        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0,
-                       "%s: not %s: %s", key,
+        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "%s: not %s: %s", key,
                        row->kind == TEXT   ? "short enough"
                        : row->kind == BOOL ? "yes or no"
                        : row->kind == WORD ? row->words
@@ -272,9 +266,8 @@ bool exo_config_set(struct exo_config *config, const char *key, const char *valu
     return true;
 }
 
-static const char *const point_words =
-    "before-plus mid-literal last-byte stored delayed ok command "
-    "greeting";
+static const char *const point_words = "before-plus mid-literal last-byte stored delayed ok command "
+                                       "greeting";
 static const char *const action_words = "close reset hang reply garbage bye";
 
 static bool word_index(const char *words, struct slice word, unsigned *index_r)
@@ -355,8 +348,7 @@ bool exo_fault_parse(const char *text, struct exo_fault *fault_r, struct err *er
         if (!word.size)
             continue;
         equals = slice_find(word, '=');
-        if (equals == SIZE_MAX ||
-            !fault_word(&f, slice_first(word, equals), slice_from(word, equals + 1)))
+        if (equals == SIZE_MAX || !fault_word(&f, slice_first(word, equals), slice_from(word, equals + 1)))
             goto bad;
         point |= slice_starts(word, SLICE("point="));
     }
@@ -365,6 +357,5 @@ bool exo_fault_parse(const char *text, struct exo_fault *fault_r, struct err *er
     *fault_r = f;
     return true;
 bad:
-    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0,
-                   "not a fault: %s", text);
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "not a fault: %s", text);
 }

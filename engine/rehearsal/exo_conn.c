@@ -126,8 +126,7 @@ static bool conn_flush(struct exo_conn *c)
         ssize_t n;
 
         if (c->ssl) {
-            int sent =
-                SSL_write(c->ssl, bytes.data, bytes.size > 1 << 20 ? 1 << 20 : (int)bytes.size);
+            int sent = SSL_write(c->ssl, bytes.data, bytes.size > 1 << 20 ? 1 << 20 : (int)bytes.size);
 
             if (sent <= 0) {
                 if (!tls_waits(c, sent))
@@ -215,8 +214,7 @@ void exo_conn_pump(struct exo_conn *c)
             break;
         }
         progress = conn_handshake(c);
-        if (c->handshaken && c->closing == EXO_OPEN && c->wait == EXO_WAIT_NONE &&
-            c->out.size < OUT_HIGH)
+        if (c->handshaken && c->closing == EXO_OPEN && c->wait == EXO_WAIT_NONE && c->out.size < OUT_HIGH)
             progress |= c->service->input(c);
         if (c->handshaken)
             progress |= conn_flush(c);
@@ -289,8 +287,7 @@ static uint64_t came_ms(const struct exo_worker *w, int fd)
 void exo_conn_open(struct exo_worker *w, int fd, const struct exo_listener *listener)
 {
     struct exo_conn *c = mem_zero(1, sizeof *c);
-    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                                 .data.ptr = c };
+    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c };
     int one = 1;
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);

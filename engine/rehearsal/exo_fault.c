@@ -1,7 +1,6 @@
 #include "engine/rehearsal/exo_imap.h"
 
-bool exo_fault_strikes(struct exo_conn *c, enum exo_point point, const char *command,
-                       struct exo_fault *fault_r)
+bool exo_fault_strikes(struct exo_conn *c, enum exo_point point, const char *command, struct exo_fault *fault_r)
 {
     struct exo *exo = c->worker->exo;
     struct exo_session *s = c->state;
@@ -15,11 +14,10 @@ bool exo_fault_strikes(struct exo_conn *c, enum exo_point point, const char *com
 
         if (f->point != point || (f->limit && exo->fault_state[i].fired >= f->limit))
             continue;
-        if (f->command[0] &&
-            (!command || !slice_equal_nocase(slice_cstr(f->command), slice_cstr(command))))
+        if (f->command[0] && (!command || !slice_equal_nocase(slice_cstr(f->command), slice_cstr(command))))
             continue;
-        if (f->mailbox[0] && (!s->mailbox || !slice_equal_nocase(slice_cstr(f->mailbox),
-                                                                 slice_cstr(s->mailbox->address))))
+        if (f->mailbox[0] &&
+            (!s->mailbox || !slice_equal_nocase(slice_cstr(f->mailbox), slice_cstr(s->mailbox->address))))
             continue;
         if (f->over && (!s->append || s->append->size <= f->over))
             continue;

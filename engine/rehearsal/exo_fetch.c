@@ -16,10 +16,9 @@ static struct exo_session *session(struct exo_conn *c)
 
 static void exo_flags_format(uint32_t flags, char *out, size_t cap)
 {
-    snprintf(out, cap, "%s%s%s%s%s%s", flags & EXO_SEEN ? " \\Seen" : "",
-             flags & EXO_ANSWERED ? " \\Answered" : "", flags & EXO_FLAGGED ? " \\Flagged" : "",
-             flags & EXO_DELETED ? " \\Deleted" : "", flags & EXO_DRAFT ? " \\Draft" : "",
-             flags & EXO_MDNSENT ? " $MDNSent" : "");
+    snprintf(out, cap, "%s%s%s%s%s%s", flags & EXO_SEEN ? " \\Seen" : "", flags & EXO_ANSWERED ? " \\Answered" : "",
+             flags & EXO_FLAGGED ? " \\Flagged" : "", flags & EXO_DELETED ? " \\Deleted" : "",
+             flags & EXO_DRAFT ? " \\Draft" : "", flags & EXO_MDNSENT ? " $MDNSent" : "");
     if (out[0])
         memmove(out, out + 1, strlen(out));
 }
@@ -45,8 +44,7 @@ static void header_show(const struct exo_message *m, bool rewrite, struct buf *o
     bool dropping = false, ok = true;
 
     if (!m->header_bytes && m->id_bytes) {
-        ok = buf_append_format(out, "Message-ID: %.*s\r\n\r\n", (int)m->id_bytes,
-                               m->text + m->id_at);
+        ok = buf_append_format(out, "Message-ID: %.*s\r\n\r\n", (int)m->id_bytes, m->text + m->id_at);
     } else if (!rewrite) {
         ok = buf_append(out, header);
     } else {
@@ -55,8 +53,7 @@ static void header_show(const struct exo_message *m, bool rewrite, struct buf *o
                                "mapi id 15.20.8.%u\r\n",
                                m->uid);
         while (ok && slice_split(&header, '\n', &line)) {
-            while (line.size &&
-                   (line.data[line.size - 1] == '\r' || line.data[line.size - 1] == ' '))
+            while (line.size && (line.data[line.size - 1] == '\r' || line.data[line.size - 1] == ' '))
                 line.size--;
             if (!line.size)
                 continue;
@@ -125,8 +122,7 @@ static void fields_pick(struct slice header, struct slice names, bool negate, st
 }
 
 /* text: "", HEADER, TEXT, HEADER.FIELDS (..), HEADER.FIELDS.NOT (..), 1 (as TEXT). */
-static void section_show(struct exo_conn *c, const struct exo_message *m,
-                         const struct exo_section *section)
+static void section_show(struct exo_conn *c, const struct exo_message *m, const struct exo_section *section)
 {
     bool rewrite = c->worker->config.rewrite;
     struct slice spec = slice_cstr(section->text), bytes, body;
@@ -153,11 +149,9 @@ static void section_show(struct exo_conn *c, const struct exo_message *m,
 
             buf_init(&whole, SIZE_MAX / 2);
             if (buf_append(&whole, bytes) && buf_append(&whole, body)) {
-                struct slice all =
-                    slice_first(slice_from(buf_slice(&whole), section->from), section->bytes);
+                struct slice all = slice_first(slice_from(buf_slice(&whole), section->from), section->bytes);
 
-                exo_conn_format(c, " BODY[]<%llu> {%zu}\r\n", (unsigned long long)section->from,
-                                all.size);
+                exo_conn_format(c, " BODY[]<%llu> {%zu}\r\n", (unsigned long long)section->from, all.size);
                 exo_conn_send(c, all);
             }
             buf_deinit(&whole);
@@ -170,8 +164,7 @@ static void section_show(struct exo_conn *c, const struct exo_message *m,
     }
     if (section->partial) {
         bytes = slice_first(slice_from(bytes, section->from), section->bytes);
-        exo_conn_format(c, " BODY[%s]<%llu> {%zu}\r\n", section->text,
-                        (unsigned long long)section->from, bytes.size);
+        exo_conn_format(c, " BODY[%s]<%llu> {%zu}\r\n", section->text, (unsigned long long)section->from, bytes.size);
     } else {
         exo_conn_format(c, " BODY[%s] {%zu}\r\n", section->text, bytes.size);
     }
@@ -201,8 +194,8 @@ static bool section_parse(struct exo_args *a, struct exo_section *section)
 
         if (open == SIZE_MAX || text.data[text.size - 1] != ')')
             return false;
-    } else if (text.size && !slice_equal_nocase(text, SLICE("HEADER")) &&
-               !slice_equal_nocase(text, SLICE("TEXT")) && !slice_equal(text, SLICE("1"))) {
+    } else if (text.size && !slice_equal_nocase(text, SLICE("HEADER")) && !slice_equal_nocase(text, SLICE("TEXT")) &&
+               !slice_equal(text, SLICE("1"))) {
         return false;
     }
     if (!exo_arg_is(a, '<'))
@@ -237,8 +230,7 @@ static bool item_parse(struct exo_args *a, struct exo_fetch *f)
         f->items |= ITEM_SIZE;
     else if (slice_equal_nocase(rest, SLICE("FAST")))
         f->items |= ITEM_FLAGS | ITEM_DATE | ITEM_SIZE;
-    else if (slice_equal_nocase(rest, SLICE("BODY")) ||
-             slice_equal_nocase(rest, SLICE("BODY.PEEK"))) {
+    else if (slice_equal_nocase(rest, SLICE("BODY")) || slice_equal_nocase(rest, SLICE("BODY.PEEK"))) {
         struct exo_section *section;
 
         if (f->section_count == 8 || !exo_arg_is(a, '['))
@@ -275,8 +267,7 @@ static bool set_take(struct exo_conn *c, struct exo_args *a, bool by_uid, struct
     if (by_uid && last)
         last = s->folder->messages[last - 1]->uid;
     pthread_mutex_unlock(&s->mailbox->lock);
-    return exo_arg_space(a) && exo_arg_atom(a, &text) &&
-           exo_set_parse(text, last ? last : 1, set_r);
+    return exo_arg_space(a) && exo_arg_atom(a, &text) && exo_set_parse(text, last ? last : 1, set_r);
 }
 
 void exo_cmd_fetch(struct exo_conn *c, struct exo_args args, bool by_uid)
@@ -395,8 +386,7 @@ void exo_cmd_store(struct exo_conn *c, struct exo_args args, bool by_uid)
     uint32_t flags = 0;
 
     if (!set_take(c, &args, by_uid, &set) || !exo_arg_space(&args) || !exo_arg_atom(&args, &verb) ||
-        !exo_arg_space(&args) || !exo_flags_parse(&args, &flags, &unknown) || unknown ||
-        s->read_only)
+        !exo_arg_space(&args) || !exo_flags_parse(&args, &flags, &unknown) || unknown || s->read_only)
         goto done;
     silent = slice_find_nocase(verb, SLICE(".SILENT")) != SIZE_MAX;
     if (slice_find_nocase(verb, SLICE("FLAGS")) > 1)
@@ -409,9 +399,7 @@ void exo_cmd_store(struct exo_conn *c, struct exo_args args, bool by_uid)
 
         if (!exo_set_has(&set, by_uid ? m->uid : (uint32_t)(i + 1)))
             continue;
-        m->flags = verb.data[0] == '+'   ? m->flags | flags
-                   : verb.data[0] == '-' ? m->flags & ~flags
-                                         : flags;
+        m->flags = verb.data[0] == '+' ? m->flags | flags : verb.data[0] == '-' ? m->flags & ~flags : flags;
         if (silent)
             continue;
         exo_flags_format(m->flags, text, sizeof text);
@@ -470,9 +458,8 @@ void exo_cmd_copy(struct exo_conn *c, struct exo_args args, bool by_uid, bool mo
     char name[EXO_NAME_MAX];
     struct exo_folder *to;
 
-    if (!set_take(c, &args, by_uid, &set) || !exo_arg_space(&args) ||
-        !exo_arg_string(&args, name, sizeof name) || !exo_arg_end(&args) ||
-        (move && s->read_only)) {
+    if (!set_take(c, &args, by_uid, &set) || !exo_arg_space(&args) || !exo_arg_string(&args, name, sizeof name) ||
+        !exo_arg_end(&args) || (move && s->read_only)) {
         exo_set_deinit(&set);
         exo_reply(c, "BAD Command Argument Error. 11");
         return;
@@ -493,7 +480,5 @@ void exo_cmd_copy(struct exo_conn *c, struct exo_args args, bool by_uid, bool mo
     exo_set_deinit(&set);
     if (to)
         exo_tell_changes(c);
-    exo_reply(c, !to    ? "NO Mailbox doesn't exist."
-                 : move ? "OK MOVE completed."
-                        : "OK COPY completed.");
+    exo_reply(c, !to ? "NO Mailbox doesn't exist." : move ? "OK MOVE completed." : "OK COPY completed.");
 }

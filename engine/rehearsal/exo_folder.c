@@ -84,8 +84,7 @@ static void list(struct exo_conn *c, struct exo_args args, const char *verb, boo
     struct exo_mailbox *m = s->mailbox;
     size_t n;
 
-    if (!exo_arg_space(&args) || !exo_arg_string(&args, reference, sizeof reference) ||
-        !exo_arg_space(&args))
+    if (!exo_arg_space(&args) || !exo_arg_string(&args, reference, sizeof reference) || !exo_arg_space(&args))
         goto bad;
     n = strlen(reference);
     memcpy(pattern, reference, n);
@@ -101,11 +100,9 @@ static void list(struct exo_conn *c, struct exo_args args, const char *verb, boo
         const struct exo_folder *f = m->folders[i];
         unsigned budget = 100000;
 
-        if (f->dead || (subscribed && !f->subscribed) ||
-            !matches(slice_cstr(pattern), slice_cstr(f->name), &budget))
+        if (f->dead || (subscribed && !f->subscribed) || !matches(slice_cstr(pattern), slice_cstr(f->name), &budget))
             continue;
-        exo_conn_format(c, "* %s (%s%s%s) \"/\" ", verb,
-                        has_children(m, f) ? "\\HasChildren" : "\\HasNoChildren",
+        exo_conn_format(c, "* %s (%s%s%s) \"/\" ", verb, has_children(m, f) ? "\\HasChildren" : "\\HasNoChildren",
                         f->special && c->worker->config.special_use ? " " : "",
                         f->special && c->worker->config.special_use ? f->special : "");
         name_send(c, f->name);
@@ -138,8 +135,7 @@ void exo_cmd_lsub(struct exo_conn *c, struct exo_args args)
 
 void exo_cmd_status(struct exo_conn *c, struct exo_args args)
 {
-    static const char items[6][12] = { "MESSAGES", "RECENT",  "UIDNEXT",
-                                       "UIDVALIDITY", "UNSEEN", "APPENDLIMIT" };
+    static const char items[6][12] = { "MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "APPENDLIMIT" };
     const struct exo_config *config = &c->worker->config;
     size_t count = config->appendlimit == EXO_APPENDLIMIT_BARE ? 6 : 5;
     struct exo_mailbox *m = session(c)->mailbox;
@@ -148,8 +144,8 @@ void exo_cmd_status(struct exo_conn *c, struct exo_args args)
     uint64_t values[6] = { 0 };
     size_t n = 0;
 
-    if (!exo_arg_space(&args) || !exo_arg_string(&args, name, sizeof name) ||
-        !exo_arg_space(&args) || !exo_arg_is(&args, '('))
+    if (!exo_arg_space(&args) || !exo_arg_string(&args, name, sizeof name) || !exo_arg_space(&args) ||
+        !exo_arg_is(&args, '('))
         goto bad;
     pthread_mutex_lock(&m->lock);
     f = exo_folder_find(m, slice_cstr(name));
@@ -194,8 +190,7 @@ size_t exo_seen_count(struct exo_conn *c)
 {
     struct exo_session *s = session(c);
 
-    return c->worker->config.view == EXO_VIEW_LIVE ? s->folder->count
-                                                   : exo_folder_index(s->folder, s->seen_uidnext);
+    return c->worker->config.view == EXO_VIEW_LIVE ? s->folder->count : exo_folder_index(s->folder, s->seen_uidnext);
 }
 
 static void tell(struct exo_conn *c, bool news)
@@ -266,8 +261,7 @@ static void folder_open(struct exo_conn *c, struct exo_args args, bool read_only
         while (unseen < f->count && f->messages[unseen]->flags & EXO_SEEN)
             unseen++;
         exo_conn_format(c, "* %zu EXISTS\r\n* 0 RECENT\r\n* FLAGS (" FLAGS_ALL ")\r\n", f->count);
-        exo_conn_format(c, "* OK [PERMANENTFLAGS (%s)] Permanent flags\r\n",
-                        read_only ? "" : FLAGS_ALL);
+        exo_conn_format(c, "* OK [PERMANENTFLAGS (%s)] Permanent flags\r\n", read_only ? "" : FLAGS_ALL);
         if (unseen < f->count)
             exo_conn_format(c, "* OK [UNSEEN %zu] Is the first unseen message\r\n", unseen + 1);
         exo_conn_format(c,
@@ -284,8 +278,7 @@ static void folder_open(struct exo_conn *c, struct exo_args args, bool read_only
     if (!f)
         exo_reply(c, "NO Mailbox doesn't exist.");
     else
-        exo_reply(c, read_only ? "OK [READ-ONLY] EXAMINE completed."
-                               : "OK [READ-WRITE] SELECT completed.");
+        exo_reply(c, read_only ? "OK [READ-ONLY] EXAMINE completed." : "OK [READ-WRITE] SELECT completed.");
 }
 
 void exo_cmd_select(struct exo_conn *c, struct exo_args args)
@@ -303,8 +296,8 @@ static bool name_valid(struct slice name)
     if (!name.size || name.data[0] == '/' || slice_find_nocase(name, SLICE("//")) != SIZE_MAX)
         return false;
     for (size_t i = 0; i < name.size; i++)
-        if ((unsigned char)name.data[i] < ' ' || (unsigned char)name.data[i] > '~' ||
-            name.data[i] == '*' || name.data[i] == '%')
+        if ((unsigned char)name.data[i] < ' ' || (unsigned char)name.data[i] > '~' || name.data[i] == '*' ||
+            name.data[i] == '%')
             return false;
     return true;
 }
@@ -369,8 +362,7 @@ void exo_cmd_rename(struct exo_conn *c, struct exo_args args)
     const char *wrong;
     struct exo_folder *f;
 
-    if (!exo_arg_space(&args) || !exo_arg_string(&args, from, sizeof from) ||
-        !name_only(c, &args, to)) {
+    if (!exo_arg_space(&args) || !exo_arg_string(&args, from, sizeof from) || !name_only(c, &args, to)) {
         if (session(c)->cmd.size)
             exo_reply(c, "BAD Command Argument Error. 11");
         return;
@@ -385,8 +377,8 @@ void exo_cmd_rename(struct exo_conn *c, struct exo_args args)
         size_t n = strlen(from);
         char renamed[2 * EXO_NAME_MAX];
 
-        if (m->folders[i] != f && !(name.size > n && name.data[n] == '/' &&
-                                    exo_name_equal(slice_first(name, n), slice_cstr(from))))
+        if (m->folders[i] != f &&
+            !(name.size > n && name.data[n] == '/' && exo_name_equal(slice_first(name, n), slice_cstr(from))))
             continue;
         snprintf(renamed, sizeof renamed, "%s%.*s", to, (int)(name.size - n), name.data + n);
         free(m->folders[i]->name);

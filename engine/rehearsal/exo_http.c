@@ -22,8 +22,7 @@ bool exo_http_take(struct exo_conn *c, struct exo_request *r, size_t *bytes_r)
         goto bad;
     if (in.size - end < body)
         return false;
-    if (!slice_split(&head, '\n', &line) || !slice_split(&line, ' ', &r->method) ||
-        !slice_split(&line, ' ', &target))
+    if (!slice_split(&head, '\n', &line) || !slice_split(&line, ' ', &r->method) || !slice_split(&line, ' ', &target))
         goto bad;
     question = slice_find(target, '?');
     r->path = slice_first(target, question);
@@ -97,8 +96,7 @@ void exo_http_opened(struct exo_conn *c)
 
 uint64_t exo_http_deadline(const struct exo_conn *c)
 {
-    return c->closing == EXO_OPEN && c->wait == EXO_WAIT_NONE ? c->active_ms + SILENCE_MS
-                                                              : UINT64_MAX;
+    return c->closing == EXO_OPEN && c->wait == EXO_WAIT_NONE ? c->active_ms + SILENCE_MS : UINT64_MAX;
 }
 
 void exo_http_late(struct exo_conn *c, uint64_t now_ms)

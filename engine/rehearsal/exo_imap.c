@@ -49,8 +49,7 @@ static void line_complete(struct exo_conn *c)
     if (exo_append_is(command)) {
         if (!exo_command_refused(c)) {
             exo_append_begin(c, command, size, !plus);
-        } else if (plus && s->state == EXO_STATE_LINE &&
-                   c->worker->config.refusal == EXO_REFUSAL_SWALLOW) {
+        } else if (plus && s->state == EXO_STATE_LINE && c->worker->config.refusal == EXO_REFUSAL_SWALLOW) {
             s->gather = size;
             s->state = EXO_STATE_SWALLOW;
         }
@@ -245,8 +244,7 @@ static void imap_opened(struct exo_conn *c)
                         "BACKENDAUTHENTICATE) [%s]\r\n",
                         exo->server_name);
     else
-        exo_conn_format(c, "* OK The Microsoft Exchange IMAP4 service is ready. [%s]\r\n",
-                        exo->server_name);
+        exo_conn_format(c, "* OK The Microsoft Exchange IMAP4 service is ready. [%s]\r\n", exo->server_name);
 }
 
 static uint64_t imap_deadline(const struct exo_conn *c)
@@ -267,8 +265,7 @@ static void imap_late(struct exo_conn *c, uint64_t now_ms)
 {
     struct exo_session *s = session(c);
 
-    exo_bye(c, now_ms >= s->token_end_ms ? "Session invalidated - AccessTokenExpired"
-                                         : "Connection is closed. 13");
+    exo_bye(c, now_ms >= s->token_end_ms ? "Session invalidated - AccessTokenExpired" : "Connection is closed. 13");
     /* The last words of a session whose reply was still due must not be followed by that reply. */
     exo_append_gone(c);
     c->wait = EXO_WAIT_NONE;

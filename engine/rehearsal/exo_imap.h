@@ -31,17 +31,17 @@ struct exo_append {
     uint64_t size, got, cut_at; /* bytes; cut_at: a fault strikes there, UINT64_MAX none */
     struct exo_fault cut;
     bool synchronizing, nul, refused; /* refused: swallowed, then `refusal` is the answer */
-    bool bare, returned;               /* a CR or LF alone; the last byte was a CR */
-    bool header_bytes, header_read;    /* 8-bit bytes above the first empty line */
+    bool bare, returned;              /* a CR or LF alone; the last byte was a CR */
+    bool header_bytes, header_read;   /* 8-bit bytes above the first empty line */
     char refusal[160];
     size_t line_bytes, line_bytes_max;
     EVP_MD_CTX *digest;
     struct buf text; /* what is kept */
     bool header_whole;
     uint8_t sha256[32];
-    bool counted;       /* in exo->inflight */
+    bool counted;        /* in exo->inflight */
     uint64_t counted_ms; /* since then */
-    bool store_on_loss; /* whole: a lost connection does not stop it */
+    bool store_on_loss;  /* whole: a lost connection does not stop it */
 };
 
 struct exo_fetch {
@@ -70,7 +70,7 @@ struct exo_session {
     uint64_t revoked;          /* mailbox->revoked at login */
     struct exo_folder *folder; /* selected, or NULL */
     bool read_only;
-    uint32_t exists; /* as the client knows it */
+    uint32_t exists;       /* as the client knows it */
     uint32_t seen_uidnext; /* the session sees the selected folder's messages below it */
     size_t expunges_told;
     uint64_t token_end_ms; /* UINT64_MAX: never */
@@ -94,8 +94,7 @@ void exo_throttle_text(struct exo_conn *c, uint32_t hint_ms, char *out, size_t c
 /* ---- exo_fault.c ---- */
 
 /* The fault that strikes now at this point, copied, or false. command: for POINT_COMMAND. */
-bool exo_fault_strikes(struct exo_conn *c, enum exo_point point, const char *command,
-                       struct exo_fault *fault_r);
+bool exo_fault_strikes(struct exo_conn *c, enum exo_point point, const char *command, struct exo_fault *fault_r);
 /* Carries out its action on the connection. */
 void exo_fault_act(struct exo_conn *c, const struct exo_fault *fault);
 

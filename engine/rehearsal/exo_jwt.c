@@ -14,18 +14,17 @@ static void seal(struct exo *exo, struct slice signed_part, uint8_t mac[32])
 {
     unsigned size = 32;
 
-    HMAC(EVP_sha256(), exo->token_key, sizeof exo->token_key,
-         (const unsigned char *)signed_part.data, signed_part.size, mac, &size);
+    HMAC(EVP_sha256(), exo->token_key, sizeof exo->token_key, (const unsigned char *)signed_part.data, signed_part.size,
+         mac, &size);
 }
 
 char *exo_token_create(struct exo *exo, const struct exo_token *t)
 {
     int64_t now = time(NULL);
-    json_t *claims = json_pack(
-        "{s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "aud", t->audience ? t->audience : EXO_JWT_AUDIENCE, "tid",
-        t->tenant_id ? t->tenant_id : exo->config.tenant_id, "iat", (json_int_t)now, "nbf",
-        (json_int_t)now, "exp", (json_int_t)(now + t->life_s), "appid", exo->config.client_id,
-        "ver", "1.0");
+    json_t *claims =
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "aud", t->audience ? t->audience : EXO_JWT_AUDIENCE, "tid",
+                  t->tenant_id ? t->tenant_id : exo->config.tenant_id, "iat", (json_int_t)now, "nbf", (json_int_t)now,
+                  "exp", (json_int_t)(now + t->life_s), "appid", exo->config.client_id, "ver", "1.0");
     const char *role = t->role ? t->role : ROLE;
     uint8_t mac[32];
     struct buf out;
@@ -42,14 +41,11 @@ char *exo_token_create(struct exo *exo, const struct exo_token *t)
     }
     text = json_dumps(claims, JSON_COMPACT);
     buf_init(&out, EXO_JWT_MAX);
-    ok = text &&
-         exo_base64_encode(&out, SLICE("{\"typ\":\"JWT\",\"alg\":\"RS256\",\"kid\":\"simulated\"}"),
-                           true) &&
+    ok = text && exo_base64_encode(&out, SLICE("{\"typ\":\"JWT\",\"alg\":\"RS256\",\"kid\":\"simulated\"}"), true) &&
          buf_append(&out, SLICE(".")) && exo_base64_encode(&out, slice_cstr(text), true);
     if (ok) {
         seal(exo, buf_slice(&out), mac);
-        ok = buf_append(&out, SLICE(".")) &&
-             exo_base64_encode(&out, slice_of((char *)mac, 32), true);
+        ok = buf_append(&out, SLICE(".")) && exo_base64_encode(&out, slice_of((char *)mac, 32), true);
     }
     token = ok ? slice_dup(buf_slice(&out)) : mem_text("");
     buf_deinit(&out);
@@ -58,8 +54,7 @@ char *exo_token_create(struct exo *exo, const struct exo_token *t)
     return token;
 }
 
-bool exo_jwt_open(struct slice jwt, json_t **header_r, json_t **claims_r, struct slice *signed_r,
-                     struct buf *signature)
+bool exo_jwt_open(struct slice jwt, json_t **header_r, json_t **claims_r, struct slice *signed_r, struct buf *signature)
 {
     size_t first = slice_find(jwt, '.'), second;
     struct buf text;
@@ -89,8 +84,8 @@ const char *exo_jwt_claim(const json_t *claims, const char *name)
     return text ? text : "";
 }
 
-enum exo_token_verdict exo_token_judge(struct exo *exo, struct slice token, int64_t *expires_r,
-                                       char *user_r, size_t cap)
+enum exo_token_verdict exo_token_judge(struct exo *exo, struct slice token, int64_t *expires_r, char *user_r,
+                                       size_t cap)
 {
     json_t *header = NULL, *claims = NULL;
     struct slice body;

@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
-static const char gmail_like_challenge[] =
-    "+ eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiQmVhcmVyIiwic2NvcGUiOiIifQ==\r\n";
+static const char gmail_like_challenge[] = "+ eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiQmVhcmVyIiwic2NvcGUiOiIifQ==\r\n";
 
 static struct exo_session *session(struct exo_conn *c)
 {
@@ -20,15 +19,13 @@ void exo_cmd_capability(struct exo_conn *c, struct exo_args args)
     if (config->appendlimit == EXO_APPENDLIMIT_BARE)
         snprintf(limit, sizeof limit, " APPENDLIMIT");
     else if (config->appendlimit == EXO_APPENDLIMIT_ALL)
-        snprintf(limit, sizeof limit, " APPENDLIMIT=%llu",
-                 (unsigned long long)config->message_bytes_max);
+        snprintf(limit, sizeof limit, " APPENDLIMIT=%llu", (unsigned long long)config->message_bytes_max);
     exo_conn_format(c,
                     "* CAPABILITY IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2%s SASL-IR UIDPLUS%s"
                     " ID UNSELECT%s%s%s CHILDREN%s NAMESPACE%s%s\r\n",
-                    new_front && !in && !config->plain_auth ? " LOGINDISABLED" : "",
-                    new_front ? " MOVE" : "", in && new_front ? " ENABLE IMAP4rev2" : "",
-                    in ? " CLIENTACCESSRULES CLIENTNETWORKPRESENCELOCATION BACKENDAUTHENTICATE"
-                       : "",
+                    new_front && !in && !config->plain_auth ? " LOGINDISABLED" : "", new_front ? " MOVE" : "",
+                    in && new_front ? " ENABLE IMAP4rev2" : "",
+                    in ? " CLIENTACCESSRULES CLIENTNETWORKPRESENCELOCATION BACKENDAUTHENTICATE" : "",
                     in && new_front ? " BACKENDAUTHENTICATE-IR" : "", config->idle ? " IDLE" : "",
                     config->literal_plus ? " LITERAL+" : "", limit);
     exo_reply(c, "OK CAPABILITY completed.");
@@ -182,8 +179,7 @@ static void xoauth2(struct exo_conn *c, struct slice text)
     bool permitted;
 
     if (!xoauth2_parse(text, user, sizeof user, &token) ||
-        exo_token_judge(c->worker->exo, token, &expires, delegate, sizeof delegate) !=
-            EXO_TOKEN_GOOD ||
+        exo_token_judge(c->worker->exo, token, &expires, delegate, sizeof delegate) != EXO_TOKEN_GOOD ||
         !(m = mailbox_for(c, user))) {
         refused(c, "NO AUTHENTICATE failed.", true);
         return;
@@ -281,9 +277,8 @@ void exo_cmd_login(struct exo_conn *c, struct exo_args args)
     char user[256], password[256];
     struct exo_mailbox *m;
 
-    if (!exo_arg_space(&args) || !exo_arg_string(&args, user, sizeof user) ||
-        !exo_arg_space(&args) || !exo_arg_string(&args, password, sizeof password) ||
-        !exo_arg_end(&args)) {
+    if (!exo_arg_space(&args) || !exo_arg_string(&args, user, sizeof user) || !exo_arg_space(&args) ||
+        !exo_arg_string(&args, password, sizeof password) || !exo_arg_end(&args)) {
         exo_reply(c, "BAD Command Argument Error. 11");
         return;
     }

@@ -81,8 +81,7 @@ static void config_refresh(struct exo_worker *w)
 
 static bool is_listener(const struct exo *exo, const void *p)
 {
-    return (const char *)p >= (const char *)exo->listeners &&
-           (const char *)p < (const char *)(exo->listeners + 4);
+    return (const char *)p >= (const char *)exo->listeners && (const char *)p < (const char *)(exo->listeners + 4);
 }
 
 static void worker_events(struct exo_worker *w)
@@ -181,8 +180,7 @@ bool exo_workers_start(struct exo *exo, struct err *err_r)
             return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "epoll");
     }
     for (size_t i = 0; i < 4; i++)
-        if (exo->listeners[i].fd >= 0 &&
-            !watch(exo->workers[0].epoll, exo->listeners[i].fd, &exo->listeners[i]))
+        if (exo->listeners[i].fd >= 0 && !watch(exo->workers[0].epoll, exo->listeners[i].fd, &exo->listeners[i]))
             return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "epoll");
     for (size_t i = 0; i < exo->worker_count; i++) {
         int error = pthread_create(&exo->workers[i].thread, NULL, worker_run, &exo->workers[i]);

@@ -96,8 +96,7 @@ void exo_conn_free(struct exo_conn *c);
 void exo_conn_wait(struct exo_conn *c, uint32_t ms, void (*resume)(struct exo_conn *conn));
 /* Appends to `out`; a connection whose peer does not read is reset when out_max is reached. */
 void exo_conn_send(struct exo_conn *c, struct slice bytes);
-void exo_conn_format(struct exo_conn *c, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void exo_conn_format(struct exo_conn *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* ms +- the configured jitter. */
 uint32_t exo_jitter(struct exo_worker *w, uint32_t ms);
 

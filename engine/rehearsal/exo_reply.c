@@ -66,6 +66,5 @@ void exo_throttle_text(struct exo_conn *c, uint32_t hint_ms, char *out, size_t c
         m->word_turn = !bad;
         pthread_mutex_unlock(&m->lock);
     }
-    snprintf(out, cap, "%s Request is throttled. Suggested Backoff Time: %u milliseconds",
-             bad ? "BAD" : "NO", hint_ms);
+    snprintf(out, cap, "%s Request is throttled. Suggested Backoff Time: %u milliseconds", bad ? "BAD" : "NO", hint_ms);
 }

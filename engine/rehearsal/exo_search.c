@@ -67,8 +67,7 @@ static bool day_key(struct exo_args *a, struct key *k, int kind)
     char text[32];
 
     k->kind = kind;
-    return exo_arg_space(a) && exo_arg_string(a, text, sizeof text) &&
-           exo_day_parse(slice_cstr(text), &k->day);
+    return exo_arg_space(a) && exo_arg_string(a, text, sizeof text) && exo_day_parse(slice_cstr(text), &k->day);
 }
 
 static bool key_parse(struct exo_args *a, struct key *k, uint32_t last, uint32_t last_uid)
@@ -104,8 +103,7 @@ static bool key_parse(struct exo_args *a, struct key *k, uint32_t last, uint32_t
     k->kind = exo_arg_word(a, "UID") ? KEY_UID : KEY_SET;
     if (k->kind == KEY_UID && !exo_arg_space(a))
         return false;
-    return exo_arg_atom(a, &atom) &&
-           exo_set_parse(atom, k->kind == KEY_UID ? last_uid : last, &k->set);
+    return exo_arg_atom(a, &atom) && exo_set_parse(atom, k->kind == KEY_UID ? last_uid : last, &k->set);
 }
 
 static bool header_has(const struct exo_message *m, const struct key *k)
@@ -114,8 +112,7 @@ static bool header_has(const struct exo_message *m, const struct key *k)
                              ? slice_of(m->text + m->id_at, m->id_bytes)
                              : exo_header_value(slice_of(m->text, m->header_bytes), k->name);
 
-    return value.data && slice_find_nocase(value, slice_cstr(k->value)) != SIZE_MAX &&
-           (value.size || k->value[0]);
+    return value.data && slice_find_nocase(value, slice_cstr(k->value)) != SIZE_MAX && (value.size || k->value[0]);
 }
 
 static bool key_holds(const struct key *k, const struct exo_message *m, uint32_t number)

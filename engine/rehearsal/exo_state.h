@@ -87,9 +87,9 @@ struct exo_grant {
     char code[64]; /* refresh token, device code or jti; "" free */
     char user[128];
     uint32_t polls;
-    int64_t until; /* wall seconds */
-    uint64_t last_ms;               /* device code: of the last poll, or when it was given */
-    uint32_t interval_ms, slowed;   /* device code: least time between polls; slow_downs told */
+    int64_t until;                /* wall seconds */
+    uint64_t last_ms;             /* device code: of the last poll, or when it was given */
+    uint32_t interval_ms, slowed; /* device code: least time between polls; slow_downs told */
 };
 
 struct exo_listener {
@@ -156,8 +156,7 @@ void exo_folder_add(struct exo_mailbox *m, struct exo_folder *f, struct exo_mess
 size_t exo_folder_index(const struct exo_folder *f, uint32_t uid);
 void exo_folder_expunge(struct exo_mailbox *m, struct exo_folder *f, size_t index);
 /* text: what is kept of the literal, taken over; finds the Message-ID in its header. */
-struct exo_message *exo_message_create(enum exo_keep keep, char *text, size_t text_bytes,
-                                       size_t header_bytes);
+struct exo_message *exo_message_create(enum exo_keep keep, char *text, size_t text_bytes, size_t header_bytes);
 /* The value of a header field, unfolded no further; empty when there is none. */
 struct slice exo_header_value(struct slice header, const char *name);
 /* End of the header (behind its empty line), or SIZE_MAX when it is not all there. */
@@ -166,14 +165,14 @@ size_t exo_header_end(struct slice text);
 /* ---- exo_budget.c ---- */
 
 /* May an APPEND begin? False: *hint_ms_r is what to tell. Counts reply and violation. */
-bool exo_budget_admit(struct exo *exo, struct exo_mailbox *m, const struct exo_config *config,
-                      uint64_t now_ms, uint32_t *hint_ms_r);
+bool exo_budget_admit(struct exo *exo, struct exo_mailbox *m, const struct exo_config *config, uint64_t now_ms,
+                      uint32_t *hint_ms_r);
 /* True while the mailbox or tenant is cut, for commands that are not charged. */
-bool exo_budget_closed(struct exo *exo, struct exo_mailbox *m, const struct exo_config *config,
-                       uint64_t now_ms, uint32_t *hint_ms_r);
+bool exo_budget_closed(struct exo *exo, struct exo_mailbox *m, const struct exo_config *config, uint64_t now_ms,
+                       uint32_t *hint_ms_r);
 /* Takes the cost of one message and gives the micro-delay to add. */
-uint32_t exo_budget_charge(struct exo *exo, struct exo_mailbox *m, const struct exo_config *config,
-                           uint64_t now_ms, uint64_t bytes);
+uint32_t exo_budget_charge(struct exo *exo, struct exo_mailbox *m, const struct exo_config *config, uint64_t now_ms,
+                           uint64_t bytes);
 /* Brings every bucket up to now under the old rates, before they change. */
 void exo_budget_settle(struct exo *exo, const struct exo_config *old, uint64_t now_ms);
 
@@ -187,8 +186,8 @@ struct exo_second *exo_second_now(struct exo *exo, uint64_t now_ms);
 enum exo_token_verdict { EXO_TOKEN_GOOD, EXO_TOKEN_REFUSED };
 /* Judges an access token for a login to `address`. Delegated tokens name their user in
  * user_r[cap] ("" for an application). */
-enum exo_token_verdict exo_token_judge(struct exo *exo, struct slice token, int64_t *expires_r,
-                                       char *user_r, size_t cap);
+enum exo_token_verdict exo_token_judge(struct exo *exo, struct slice token, int64_t *expires_r, char *user_r,
+                                       size_t cap);
 
 /* ---- exo_tls.c ---- */
 

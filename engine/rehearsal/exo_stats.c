@@ -19,8 +19,7 @@ struct exo_second *exo_second_now(struct exo *exo, uint64_t now_ms)
         exo->second_room = room;
     }
     while (exo->second_count <= at)
-        exo->seconds[exo->second_count++] =
-            (struct exo_second){ .connections = (uint32_t)exo->stats.connections };
+        exo->seconds[exo->second_count++] = (struct exo_second){ .connections = (uint32_t)exo->stats.connections };
     return &exo->seconds[at];
 }
 
@@ -111,8 +110,8 @@ static json_t *totals(const struct exo_stats *stats)
     NUMBER(throttled_tenant), NUMBER(violations), NUMBER(violations_tenant), NUMBER(witnesses);
     NUMBER(errors);
     NUMBER(byes), NUMBER(faults), NUMBER(over_connections), NUMBER(punished);
-    NUMBER(appends_not_mail), NUMBER(token_requests), NUMBER(tokens), NUMBER(tokens_refused),
-        NUMBER(device_polls), NUMBER(device_polls_early);
+    NUMBER(appends_not_mail), NUMBER(token_requests), NUMBER(tokens), NUMBER(tokens_refused), NUMBER(device_polls),
+        NUMBER(device_polls_early);
     NUMBER(mailboxes), NUMBER(messages);
     return o;
 }

@@ -23,8 +23,7 @@ static const struct language languages[] = {
     { "tr", "Gönderilmiş Öğeler", "Silinmiş Öğeler", "Taslaklar", "Önemsiz E-posta" },
 };
 
-static const char *const not_mail[] = { "Calendar", "Contacts", "Journal",
-                                        "Notes",    "Outbox",   "Tasks" };
+static const char *const not_mail[] = { "Calendar", "Contacts", "Journal", "Notes", "Outbox", "Tasks" };
 
 static size_t address_hash(const char *address)
 {
@@ -214,8 +213,7 @@ void exo_folder_expunge(struct exo_mailbox *m, struct exo_folder *f, size_t inde
         f->expunged = mem_resize(f->expunged, f->expunged_room, sizeof *f->expunged);
     }
     f->expunged[f->expunged_count++] = message->uid;
-    memmove(&f->messages[index], &f->messages[index + 1],
-            (f->count - index - 1) * sizeof(struct exo_message *));
+    memmove(&f->messages[index], &f->messages[index + 1], (f->count - index - 1) * sizeof(struct exo_message *));
     f->count--;
     m->bytes -= message->size;
     m->message_count--;
@@ -262,8 +260,7 @@ struct slice exo_header_value(struct slice header, const char *name)
     return slice_of(NULL, 0);
 }
 
-struct exo_message *exo_message_create(enum exo_keep keep, char *text, size_t text_bytes,
-                                       size_t header_bytes)
+struct exo_message *exo_message_create(enum exo_keep keep, char *text, size_t text_bytes, size_t header_bytes)
 {
     struct exo_message *message = mem_zero(1, sizeof *message);
     struct slice id = exo_header_value(slice_of(text, header_bytes), "Message-ID");

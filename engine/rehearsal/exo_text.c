@@ -9,10 +9,10 @@
 
 #define SET_RANGES_MAX 4096
 
-static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
-static const char base64_letters[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char months[12][4] = {
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"
+};
+static const char base64_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 uint64_t exo_clock_ms(void)
 {
@@ -32,8 +32,7 @@ bool exo_base64_encode(struct buf *out, struct slice bytes, bool url)
     need = (bytes.size + 2) / 3 * 4 + 1;
     if (!(at = buf_reserve(out, need)))
         return false;
-    size = (size_t)EVP_EncodeBlock((unsigned char *)at, (const unsigned char *)bytes.data,
-                                   (int)bytes.size);
+    size = (size_t)EVP_EncodeBlock((unsigned char *)at, (const unsigned char *)bytes.data, (int)bytes.size);
     if (url) {
         while (size && at[size - 1] == '=')
             size--;
@@ -130,12 +129,11 @@ bool exo_date_parse(struct slice s, int64_t *seconds_r)
     int64_t day;
     int hour, minute, second, zone_hour, zone_minute, zone;
 
-    if (s.size != 26 || s.data[11] != ' ' || s.data[14] != ':' || s.data[17] != ':' ||
-        s.data[20] != ' ' || (s.data[21] != '+' && s.data[21] != '-'))
+    if (s.size != 26 || s.data[11] != ' ' || s.data[14] != ':' || s.data[17] != ':' || s.data[20] != ' ' ||
+        (s.data[21] != '+' && s.data[21] != '-'))
         return false;
-    if (!exo_day_parse(slice_first(s, 11), &day) || !digits(s, 12, 2, &hour) ||
-        !digits(s, 15, 2, &minute) || !digits(s, 18, 2, &second) || !digits(s, 22, 2, &zone_hour) ||
-        !digits(s, 24, 2, &zone_minute))
+    if (!exo_day_parse(slice_first(s, 11), &day) || !digits(s, 12, 2, &hour) || !digits(s, 15, 2, &minute) ||
+        !digits(s, 18, 2, &second) || !digits(s, 22, 2, &zone_hour) || !digits(s, 24, 2, &zone_minute))
         return false;
     if (hour > 23 || minute > 59 || second > 60 || zone_hour > 14 || zone_minute > 59)
         return false;
@@ -150,9 +148,9 @@ void exo_date_format(int64_t seconds, char *out)
     struct tm tm;
 
     gmtime_r(&t, &tm);
-    snprintf(out, 32, "\"%02u-%s-%04u %02u:%02u:%02u +0000\"", (unsigned)tm.tm_mday % 100,
-             months[tm.tm_mon], (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)tm.tm_hour % 100,
-             (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
+    snprintf(out, 32, "\"%02u-%s-%04u %02u:%02u:%02u +0000\"", (unsigned)tm.tm_mday % 100, months[tm.tm_mon],
+             (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
+             (unsigned)tm.tm_sec % 100);
 }
 
 /* One code point; a broken byte stands for itself. */
@@ -292,8 +290,7 @@ bool exo_arg_atom(struct exo_args *a, struct slice *atom_r)
 {
     size_t n = 0;
 
-    while (n < a->rest.size && (unsigned char)a->rest.data[n] > ' ' &&
-           !strchr("(){\"", a->rest.data[n]))
+    while (n < a->rest.size && (unsigned char)a->rest.data[n] > ' ' && !strchr("(){\"", a->rest.data[n]))
         n++;
     if (n == 0)
         return false;
@@ -342,8 +339,8 @@ static bool arg_literal(struct exo_args *a, char *out, size_t cap)
     number = slice_of(a->rest.data + 1, close - 1);
     if (number.size && number.data[number.size - 1] == '+')
         number.size--;
-    if (!slice_u64(number, &size) || a->rest.size - close < 3 || a->rest.size - close - 3 < size ||
-        size >= cap || memchr(a->rest.data + close + 3, '\0', size))
+    if (!slice_u64(number, &size) || a->rest.size - close < 3 || a->rest.size - close - 3 < size || size >= cap ||
+        memchr(a->rest.data + close + 3, '\0', size))
         return false;
     memcpy(out, a->rest.data + close + 3, size);
     out[size] = '\0';

@@ -29,19 +29,15 @@ static bool extend(X509 *cert, X509 *issuer, int nid, const char *value)
     return ok;
 }
 
-static X509 *certificate_make(EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key, const char *name,
-                              long serial)
+static X509 *certificate_make(EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key, const char *name, long serial)
 {
     X509 *cert = X509_new();
     X509_NAME *subject = cert ? X509_get_subject_name(cert) : NULL;
     bool ok = subject &&
-              X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name,
-                                         -1, -1, 0) == 1 &&
-              X509_set_version(cert, 2) == 1 &&
-              ASN1_INTEGER_set(X509_get_serialNumber(cert), serial) == 1 &&
+              X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0) == 1 &&
+              X509_set_version(cert, 2) == 1 && ASN1_INTEGER_set(X509_get_serialNumber(cert), serial) == 1 &&
               X509_gmtime_adj(X509_getm_notBefore(cert), -86400) &&
-              X509_gmtime_adj(X509_getm_notAfter(cert), 365L * 86400) &&
-              X509_set_pubkey(cert, key) == 1 &&
+              X509_gmtime_adj(X509_getm_notAfter(cert), 365L * 86400) && X509_set_pubkey(cert, key) == 1 &&
               X509_set_issuer_name(cert, issuer ? X509_get_subject_name(issuer) : subject) == 1;
 
     if (issuer)
@@ -93,8 +89,7 @@ static bool certificates_make(struct exo *exo, struct err *err_r)
     EVP_PKEY *ca_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
     X509 *ca = ca_key ? certificate_make(ca_key, NULL, ca_key, "Simulated Exchange CA", 1) : NULL;
     X509 *cert = ca && key ? certificate_make(key, ca, ca_key, "localhost", 2) : NULL;
-    bool ok = cert && SSL_CTX_use_certificate(exo->tls, cert) == 1 &&
-              SSL_CTX_use_PrivateKey(exo->tls, key) == 1;
+    bool ok = cert && SSL_CTX_use_certificate(exo->tls, cert) == 1 && SSL_CTX_use_PrivateKey(exo->tls, key) == 1;
 
     ok = ok ? ca_keep(exo, ca, err_r) : failed(err_r, "make a certificate");
     X509_free(cert);
@@ -127,8 +122,8 @@ bool exo_tls_start(struct exo *exo, struct err *err_r)
     if (!exo->tls)
         return failed(err_r, "TLS");
     SSL_CTX_set_min_proto_version(exo->tls, TLS1_2_VERSION);
-    SSL_CTX_set_mode(exo->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                   SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(exo->tls,
+                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_options(exo->tls, SSL_OP_NO_RENEGOTIATION);
     if (config->client_certificate[0] && !client_certificate_read(exo, err_r))
         return false;

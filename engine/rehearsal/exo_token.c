@@ -95,16 +95,16 @@ static void refuse(struct exo_conn *c, unsigned aadsts, const char *error, const
     guid(correlation);
     gmtime_r(&now, &tm);
     strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%SZ", &tm);
-    snprintf(all, sizeof all, "AADSTS%u: %s Trace ID: %s Correlation ID: %s Timestamp: %s", aadsts,
-             text, trace, correlation, stamp);
+    snprintf(all, sizeof all, "AADSTS%u: %s Trace ID: %s Correlation ID: %s Timestamp: %s", aadsts, text, trace,
+             correlation, stamp);
     snprintf(uri, sizeof uri, "https://login.microsoftonline.com/error?code=%u", aadsts);
     pthread_mutex_lock(&exo->lock);
     exo->stats.tokens_refused++;
     pthread_mutex_unlock(&exo->lock);
     answer_json(c, strcmp(error, "invalid_client") == 0 ? 401 : 400,
-                json_pack("{s:s, s:s, s:[i], s:s, s:s, s:s, s:s}", "error", error,
-                          "error_description", all, "error_codes", (int)aadsts, "timestamp", stamp,
-                          "trace_id", trace, "correlation_id", correlation, "error_uri", uri));
+                json_pack("{s:s, s:s, s:[i], s:s, s:s, s:s, s:s}", "error", error, "error_description", all,
+                          "error_codes", (int)aadsts, "timestamp", stamp, "trace_id", trace, "correlation_id",
+                          correlation, "error_uri", uri));
 }
 
 static void refuse_known(struct exo_conn *c, unsigned aadsts)
@@ -153,9 +153,9 @@ static void give(struct exo_conn *c, const char *user)
                                                         : NULL,
     };
     char *text = exo_token_create(exo, &token), refresh[40];
-    json_t *o = json_pack("{s:s, s:I, s:I, s:s}", "token_type", "Bearer", "expires_in",
-                          (json_int_t)config->token_life_s, "ext_expires_in",
-                          (json_int_t)config->token_life_s, "access_token", text);
+    json_t *o =
+        json_pack("{s:s, s:I, s:I, s:s}", "token_type", "Bearer", "expires_in", (json_int_t)config->token_life_s,
+                  "ext_expires_in", (json_int_t)config->token_life_s, "access_token", text);
 
     if (user) {
         guid(refresh);
@@ -223,8 +223,7 @@ static bool assertion_good(struct exo *exo, struct slice jwt)
                json_integer_value(json_object_get(claims, "nbf")) <= now + 300 &&
                (exo_jwt_claim(header, "x5t#S256")[0] || exo_jwt_claim(header, "x5t")[0]);
         if (good && exo->client_key)
-            good = thumbprint_good(exo, header) &&
-                   signature_good(exo->client_key, pss, body, &signature);
+            good = thumbprint_good(exo, header) && signature_good(exo->client_key, pss, body, &signature);
         /* A jti is good once. */
         good = good && grant_add(exo, exo_jwt_claim(claims, "jti"), "", 600);
     }
@@ -273,19 +272,17 @@ static void device_start(struct exo_conn *c, struct slice form)
     snprintf(user, sizeof user, "%s%s%s", config->device_user[0] ? config->device_user : "user0001",
              config->device_user[0] ? "" : "@", config->device_user[0] ? "" : config->domain);
     (void)grant_add(c->worker->exo, code, user, config->device_life_s);
-    answer_json(
-        c, 200,
-        json_pack("{s:s, s:s, s:s, s:i, s:i, s:s}", "device_code", code, "user_code", "EXOSIM123",
-                  "verification_uri", "https://microsoft.com/devicelogin", "expires_in",
-                  (int)config->device_life_s, "interval", (int)(DEVICE_INTERVAL_MS / 1000),
-                  "message",
-                  "To sign in, open https://microsoft.com/devicelogin and enter EXOSIM123."));
+    answer_json(c, 200,
+                json_pack("{s:s, s:s, s:s, s:i, s:i, s:s}", "device_code", code, "user_code", "EXOSIM123",
+                          "verification_uri", "https://microsoft.com/devicelogin", "expires_in",
+                          (int)config->device_life_s, "interval", (int)(DEVICE_INTERVAL_MS / 1000), "message",
+                          "To sign in, open https://microsoft.com/devicelogin and enter EXOSIM123."));
 }
 
 /* Counts a poll: the code's grant as it is, *slow_r when the client did not wait its interval or
  * is to be slowed down once more. A code that was approved, declined or has run out is forgotten. */
-static bool device_take(struct exo *exo, const struct exo_config *config, const char *code,
-                        struct exo_grant *grant_r, bool *slow_r)
+static bool device_take(struct exo *exo, const struct exo_config *config, const char *code, struct exo_grant *grant_r,
+                        bool *slow_r)
 {
     uint64_t now = now_ms();
     bool found = false;
@@ -384,8 +381,7 @@ static void answer(struct exo_conn *c, const struct exo_request *r)
     if (told_to_fail(c))
         return;
     if (!slice_split(&path, '/', &tenant) || !slice_equal(r->method, SLICE("POST")) ||
-        (!slice_equal(path, SLICE("oauth2/v2.0/token")) &&
-         !slice_equal(path, SLICE("oauth2/v2.0/devicecode")))) {
+        (!slice_equal(path, SLICE("oauth2/v2.0/token")) && !slice_equal(path, SLICE("oauth2/v2.0/devicecode")))) {
         exo_http_answer(c, 404, SLICE("{}"));
         return;
     }

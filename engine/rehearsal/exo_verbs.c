@@ -14,9 +14,8 @@ bool exo_flags_parse(struct exo_args *args, uint32_t *flags_r, bool *unknown_r)
     static const struct {
         const char *name;
         uint32_t flag;
-    } known[] = { { "\\Seen", EXO_SEEN },       { "\\Answered", EXO_ANSWERED },
-                  { "\\Flagged", EXO_FLAGGED }, { "\\Deleted", EXO_DELETED },
-                  { "\\Draft", EXO_DRAFT },     { "$MDNSent", EXO_MDNSENT } };
+    } known[] = { { "\\Seen", EXO_SEEN },       { "\\Answered", EXO_ANSWERED }, { "\\Flagged", EXO_FLAGGED },
+                  { "\\Deleted", EXO_DELETED }, { "\\Draft", EXO_DRAFT },       { "$MDNSent", EXO_MDNSENT } };
     struct slice atom;
 
     *flags_r = 0;
@@ -205,8 +204,7 @@ static bool command_refused(struct exo_conn *c, const struct verb *v, struct exo
     }
     snprintf(name, sizeof name, "%s", v->name);
     if (strcmp(name, "UID") == 0 && exo_arg_space(&args) && exo_arg_atom(&args, &second))
-        snprintf(name, sizeof name, "%.*s", (int)(second.size < 15 ? second.size : 15),
-                 second.data);
+        snprintf(name, sizeof name, "%.*s", (int)(second.size < 15 ? second.size : 15), second.data);
     if (exo_fault_strikes(c, EXO_POINT_COMMAND, name, &fault)) {
         exo_fault_act(c, &fault);
         return true;
@@ -228,8 +226,7 @@ static bool command_refused(struct exo_conn *c, const struct verb *v, struct exo
         return true;
     }
     if (c->worker->config.hint_every_command &&
-        exo_budget_closed(c->worker->exo, s->mailbox, &c->worker->config, c->worker->now_ms,
-                          &hint_ms)) {
+        exo_budget_closed(c->worker->exo, s->mailbox, &c->worker->config, c->worker->now_ms, &hint_ms)) {
         exo_throttle_text(c, hint_ms, text, sizeof text);
         exo_reply(c, text);
         return true;

@@ -7,8 +7,7 @@
 
 #include <stdlib.h>
 
-static bool fact_number(struct spool *spool, const char *name, int64_t *value_r, bool *found_r,
-                        struct err *err_r)
+static bool fact_number(struct spool *spool, const char *name, int64_t *value_r, bool *found_r, struct err *err_r)
 {
     struct slice text;
     uint64_t value;
@@ -60,10 +59,10 @@ static void take_warnings(struct report_batch *b, bool first, struct slice text)
  * that have done something see report_batch_load. */
 static unsigned state_rank(const char *state)
 {
-    static const char *const order[] = { "",       "Completed",           "Synced",
-                                         "CompletedWithErrors", "SyncedWithErrors", "Created",
-                                         "Failed", "Stopped",             "Stopping",
-                                         "IncrementalSyncing",  "Syncing" };
+    static const char *const order[] = {
+        "",       "Completed", "Synced",   "CompletedWithErrors", "SyncedWithErrors", "Created",
+        "Failed", "Stopped",   "Stopping", "IncrementalSyncing",  "Syncing"
+    };
 
     for (unsigned i = 0; i < sizeof order / sizeof *order; i++)
         if (strcmp(order[i], state) == 0)
@@ -78,24 +77,21 @@ static int code_rank(int code)
 
 static bool is_under_way(const char *state)
 {
-    return strcmp(state, "Syncing") == 0 || strcmp(state, "IncrementalSyncing") == 0 ||
-           strcmp(state, "Stopping") == 0;
+    return strcmp(state, "Syncing") == 0 || strcmp(state, "IncrementalSyncing") == 0 || strcmp(state, "Stopping") == 0;
 }
 
 static bool is_alive(const struct report *r, const struct spool *spool, int64_t last_ms)
 {
     enum spool_holder holder = spool_holder(spool);
 
-    return holder == SPOOL_HELD_UNKNOWN ? r->made_ms - last_ms < (int64_t)SPOOL_SILENT_MS
-                                        : holder == SPOOL_HELD_BY_RUN;
+    return holder == SPOOL_HELD_UNKNOWN ? r->made_ms - last_ms < (int64_t)SPOOL_SILENT_MS : holder == SPOOL_HELD_BY_RUN;
 }
 
 /* Nobody works on them any more. */
 static void settle_users(struct report *r, unsigned shard)
 {
     for (unsigned i = 0; i < r->user_count; i++)
-        if (r->users[i].shard == shard && (r->users[i].state == USER_VALIDATING ||
-                                           r->users[i].state == USER_SYNCING ||
+        if (r->users[i].shard == shard && (r->users[i].state == USER_VALIDATING || r->users[i].state == USER_SYNCING ||
                                            r->users[i].state == USER_INCREMENTAL_SYNCING))
             r->users[i].state = USER_STOPPED;
 }

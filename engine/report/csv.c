@@ -48,8 +48,8 @@ static void stalled_by(FILE *out, const struct stalls *stalls)
     unsigned n = report_stalls_sorted(stalls, list);
 
     for (unsigned i = 0; i < n; i++)
-        fprintf(out, "%s%s %s %.1f", i ? "; " : "", side_name(list[i].side),
-                stall_name(list[i].cause), (double)list[i].ms / 1000.0);
+        fprintf(out, "%s%s %s %.1f", i ? "; " : "", side_name(list[i].side), stall_name(list[i].cause),
+                (double)list[i].ms / 1000.0);
 }
 
 /* A word of ours stands as it is. A report that is read again may have any text in its place. */
@@ -78,11 +78,11 @@ bool report_write_csv(const struct report *r, FILE *out, struct err *err_r)
         report_csv_field(out, slice_cstr(u->user_name), false);
         fprintf(out, "%s,", user_state_name(u->state));
         failure_type(out, u->failure);
-        fprintf(out, "%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",",
-                t->found, t->uploaded, t->present, t->skipped, t->failed, t->waiting + t->spooled);
-        fprintf(out, "%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64,
-                t->bytes_found, t->bytes_fetched, t->bytes_uploaded, u->unbalanced ? "false" : "true",
-                u->throttled, u->reconnects, u->retries);
+        fprintf(out, "%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",", t->found, t->uploaded,
+                t->present, t->skipped, t->failed, t->waiting + t->spooled);
+        fprintf(out, "%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64, t->bytes_found,
+                t->bytes_fetched, t->bytes_uploaded, u->unbalanced ? "false" : "true", u->throttled, u->reconnects,
+                u->retries);
         for (unsigned k = 0; k < 6; k++)
             fprintf(out, ",%.1f", (double)u->time_ms[k] / 1000.0);
         fprintf(out, ",%s,%s,", now_rfc3339(u->started_ms, started, sizeof started),

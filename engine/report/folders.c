@@ -39,8 +39,8 @@ static bool each_problem(void *context, const struct problem_record *problem)
     return true;
 }
 
-bool report_folders_load(struct reader *reader, uint32_t user, bool problems,
-                         struct report_folders *list_r, struct err *err_r)
+bool report_folders_load(struct reader *reader, uint32_t user, bool problems, struct report_folders *list_r,
+                         struct err *err_r)
 {
     *list_r = (struct report_folders){ 0 };
     return reader_folders(reader, user, each_folder, list_r, err_r) &&

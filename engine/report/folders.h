@@ -12,8 +12,8 @@ struct report_folders {
 };
 
 /* problems: read them too. *list_r is freed by report_folders_free also when this fails. */
-bool report_folders_load(struct reader *reader, uint32_t user, bool problems,
-                         struct report_folders *list_r, struct err *err_r) ERR_CHECK;
+bool report_folders_load(struct reader *reader, uint32_t user, bool problems, struct report_folders *list_r,
+                         struct err *err_r) ERR_CHECK;
 void report_folders_free(struct report_folders *list);
 /* The source's name of the folder with this number; empty where none has it. */
 struct slice report_folder_name(const struct report_folders *list, uint32_t folder);

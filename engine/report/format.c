@@ -35,8 +35,7 @@ static struct format_text scaled(double value, const char *suffix)
     }
     if (value > 1e6)
         value = 1e6;
-    snprintf(f.text, sizeof f.text, unit && value < 9.95 ? "%.1f %s%s" : "%.0f %s%s", value,
-             units[unit], suffix);
+    snprintf(f.text, sizeof f.text, unit && value < 9.95 ? "%.1f %s%s" : "%.0f %s%s", value, units[unit], suffix);
     return f;
 }
 
@@ -128,8 +127,7 @@ static unsigned character_width(uint32_t c)
         return 0;
     if ((c >= 0x1100 && c <= 0x115F) || (c >= 0x2E80 && c <= 0xA4CF) || (c >= 0xAC00 && c <= 0xD7A3) ||
         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0xFE30 && c <= 0xFE6F) || (c >= 0xFF01 && c <= 0xFF60) ||
-        (c >= 0xFFE0 && c <= 0xFFE6) || (c >= 0x1F300 && c <= 0x1FAFF) ||
-        (c >= 0x20000 && c <= 0x3FFFD))
+        (c >= 0xFFE0 && c <= 0xFFE6) || (c >= 0x1F300 && c <= 0x1FAFF) || (c >= 0x20000 && c <= 0x3FFFD))
         return 2;
     return 1;
 }
@@ -137,8 +135,8 @@ static unsigned character_width(uint32_t c)
 /* Directional marks could turn a line round on the terminal. */
 static bool is_directional(uint32_t c)
 {
-    return c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) ||
-           c == 0x2028 || c == 0x2029;
+    return c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0x2028 ||
+           c == 0x2029;
 }
 
 unsigned format_width(struct slice text)

@@ -11,11 +11,11 @@
 struct format_text {
     char text[32];
 };
-struct format_text format_count(uint64_t n);           /* 1,234,567 */
-struct format_text format_bytes(uint64_t bytes);       /* 1.2 GB, decimal units as in the batch file */
-struct format_text format_rate(double bytes_per_s);    /* 85 MB/s */
-struct format_text format_seconds(double seconds);     /* 45 s, 12 min 5 s, 3 h 07 min, 2 d 4 h */
-const char *format_s(uint64_t n);                     /* "" for 1, else "s": 1 user, 2 users */
+struct format_text format_count(uint64_t n);                      /* 1,234,567 */
+struct format_text format_bytes(uint64_t bytes);                  /* 1.2 GB, decimal units as in the batch file */
+struct format_text format_rate(double bytes_per_s);               /* 85 MB/s */
+struct format_text format_seconds(double seconds);                /* 45 s, 12 min 5 s, 3 h 07 min, 2 d 4 h */
+const char *format_s(uint64_t n);                                 /* "" for 1, else "s": 1 user, 2 users */
 struct format_text format_percent(uint64_t part, uint64_t whole); /* 31 %; 100 only when all */
 
 /* Columns that valid UTF-8 takes on a terminal: 0, 1 or 2 a character. */

@@ -1,5 +1,7 @@
 #include "engine/report/report.h"
 
+#include "engine/failure/advice.h"
+#include "engine/message/repair.h"
 #include "engine/report/details.h"
 #include "engine/report/emit.h"
 #include "engine/report/folders.h"
@@ -7,8 +9,6 @@
 #include "engine/report/page.h"
 #include "engine/report/shards.h"
 #include "engine/report/time.h"
-#include "engine/failure/advice.h"
-#include "engine/message/repair.h"
 #include "io/base/mem.h"
 
 #include <errno.h>
@@ -19,15 +19,15 @@
 /* What a page can hold and a browser open at once; the rest is in the JSON, and the page says how
  * much. 5,000 users with 12 folders
  * each make a page of 3.3 MB. */
-#define FOLDERS_MAX 60000u
-#define FAILURES_MAX 5000u
+#define FOLDERS_MAX     60000u
+#define FAILURES_MAX    5000u
 #define FAILURES_A_USER 100u
-#define SKIPPED_MAX 3000u
-#define SKIPPED_A_USER 100u
-#define REPAIRED_MAX 3000u
+#define SKIPPED_MAX     3000u
+#define SKIPPED_A_USER  100u
+#define REPAIRED_MAX    3000u
 #define REPAIRED_A_USER 100u
-#define PROBLEMS_MAX 10000u
-#define RENAMES_MAX 300u
+#define PROBLEMS_MAX    10000u
+#define RENAMES_MAX     300u
 
 enum part { PART_FOLDERS, PART_FAILURES, PART_SKIPPED, PART_REPAIRED, PART_PROBLEMS, PART_COUNT };
 static const char *const part_names[] = { "folders", "failures", "skipped", "repaired", "problems" };
@@ -70,8 +70,8 @@ static void folder_row(struct page *p, const struct folder_record *f)
     bool renamed = !f->excluded && report_folder_renamed(f);
 
     if (renamed)
-        intern_pair_add(&p->renames, intern_text(&p->strings, f->source_name),
-                        intern_text(&p->strings, f->target_name), t->found);
+        intern_pair_add(&p->renames, intern_text(&p->strings, f->source_name), intern_text(&p->strings, f->target_name),
+                        t->found);
     if (f->excluded && t->found)
         intern_pair_add(&p->excluded, intern_text(&p->strings, f->source_name), 0, t->skipped);
     if (!room(p, PART_FOLDERS, FOLDERS_MAX))
@@ -110,9 +110,9 @@ static bool each_failure(void *context, const struct failure_record *f)
     ref(p, PART_FAILURES, slice_cstr(f->doing));
     ref(p, PART_FAILURES, slice_cstr(f->server_text));
     ref(p, PART_FAILURES,
-        slice_cstr(f->advice[0] ? f->advice
-                                : advice_line(f->type, slice_cstr(p->report->users[p->user].address),
-                                              line, sizeof line)));
+        slice_cstr(f->advice[0]
+                       ? f->advice
+                       : advice_line(f->type, slice_cstr(p->report->users[p->user].address), line, sizeof line)));
     emit_number(e, NULL, f->count);
     emit_number(e, NULL, f->first_ms > 0 ? (uint64_t)f->first_ms : 0);
     emit_number(e, NULL, f->last_ms > 0 ? (uint64_t)f->last_ms : 0);
@@ -120,8 +120,7 @@ static bool each_failure(void *context, const struct failure_record *f)
     return true;
 }
 
-static bool each_skipped(void *context, const struct message_record *m,
-                         const struct message_note *note)
+static bool each_skipped(void *context, const struct message_record *m, const struct message_note *note)
 {
     struct page *p = context;
     struct emit *e = &p->parts[PART_SKIPPED];
@@ -139,8 +138,7 @@ static bool each_skipped(void *context, const struct message_record *m,
     return true;
 }
 
-static bool skipped(struct page *p, const struct report_user *u, const struct report_folders *list,
-                    struct err *err_r)
+static bool skipped(struct page *p, const struct report_user *u, const struct report_folders *list, struct err *err_r)
 {
     uint64_t rows = 0, shown = p->shown[PART_SKIPPED], left = p->left[PART_SKIPPED];
 
@@ -173,8 +171,7 @@ static void repairs_told(unsigned repairs, char *out, size_t cap)
             n += (size_t)snprintf(out + n, cap - n, "%s%s", n ? "; " : "", repair_meaning(1u << i));
 }
 
-static bool each_repaired(void *context, const struct message_record *m,
-                          const struct message_note *note)
+static bool each_repaired(void *context, const struct message_record *m, const struct message_note *note)
 {
     struct page *p = context;
     struct emit *e = &p->parts[PART_REPAIRED];
@@ -193,16 +190,14 @@ static bool each_repaired(void *context, const struct message_record *m,
     return true;
 }
 
-static bool repaired(struct page *p, const struct report_user *u, const struct report_folders *list,
-                     struct err *err_r)
+static bool repaired(struct page *p, const struct report_user *u, const struct report_folders *list, struct err *err_r)
 {
     uint64_t shown = p->shown[PART_REPAIRED], left = p->left[PART_REPAIRED];
 
     p->of_user = 0;
     for (unsigned i = 0; u->repaired && i < list->count; i++) {
         p->folder = &list->rows[i];
-        if (p->folder->tally.uploaded &&
-            !report_details_repaired(p->report, u, p->folder, each_repaired, p, err_r))
+        if (p->folder->tally.uploaded && !report_details_repaired(p->report, u, p->folder, each_repaired, p, err_r))
             return false;
     }
     shown = p->shown[PART_REPAIRED] - shown;
@@ -430,8 +425,8 @@ static void users(struct emit *e, const struct report *r)
     for (unsigned i = 0; i < r->user_count; i++) {
         const struct report_user *u = &r->users[i];
         const struct tally *t = &u->tally;
-        const uint64_t numbers[] = { t->found,  t->uploaded, t->present,
-                                     t->skipped, t->failed,   t->waiting + t->spooled,
+        const uint64_t numbers[] = { t->found,       t->uploaded,      t->present,
+                                     t->skipped,     t->failed,        t->waiting + t->spooled,
                                      t->bytes_found, t->bytes_uploaded };
 
         emit_array(e, NULL);
@@ -569,8 +564,7 @@ bool report_write_html(struct report *r, FILE *out, struct err *err_r)
         if (streams[k]) {
             emit_end_array(&p.parts[k]);
             if (fclose(streams[k]) != 0 && good)
-                good = err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno,
-                                  "make the report");
+                good = err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "make the report");
         }
     if (good) {
         write_page(&p, out);

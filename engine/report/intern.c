@@ -79,8 +79,7 @@ void intern_pair_add(struct intern_pairs *pairs, unsigned from, unsigned to, uin
             pairs->slots[at] = i + 1;
         }
     }
-    for (at = (unsigned)pair_hash(&pair) % pairs->slot_count; pairs->slots[at];
-         at = (at + 1) % pairs->slot_count) {
+    for (at = (unsigned)pair_hash(&pair) % pairs->slot_count; pairs->slots[at]; at = (at + 1) % pairs->slot_count) {
         struct intern_pair *row = &pairs->rows[pairs->slots[at] - 1];
 
         if (row->from == from && row->to == to) {

@@ -1,15 +1,15 @@
 #include "engine/report/report.h"
 
-#include "engine/report/timeline.h"
+#include "engine/failure/advice.h"
+#include "engine/message/nights.h"
+#include "engine/message/repair.h"
 #include "engine/report/details.h"
 #include "engine/report/emit.h"
 #include "engine/report/merge.h"
 #include "engine/report/shards.h"
 #include "engine/report/share.h"
 #include "engine/report/time.h"
-#include "engine/failure/advice.h"
-#include "engine/message/nights.h"
-#include "engine/message/repair.h"
+#include "engine/report/timeline.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -204,8 +204,7 @@ static bool each_item(void *context, const struct message_record *m, const struc
     return true;
 }
 
-static bool each_repaired(void *context, const struct message_record *m,
-                          const struct message_note *note)
+static bool each_repaired(void *context, const struct message_record *m, const struct message_note *note)
 {
     struct items *items = context;
 
@@ -231,8 +230,8 @@ static bool repaired_items(struct emit *e, struct report *r, const struct report
     return good;
 }
 
-static bool items(struct emit *e, struct report *r, const struct report_user *user,
-                  const struct report_folders *list, enum message_state state, struct err *err_r)
+static bool items(struct emit *e, struct report *r, const struct report_user *user, const struct report_folders *list,
+                  enum message_state state, struct err *err_r)
 {
     struct items items = { .e = e };
     bool good = true;
@@ -284,9 +283,7 @@ static bool each_failure(void *context, const struct failure_record *f)
     emit_cstr(e, "doing", f->doing);
     emit_cstr(e, "server_text", f->server_text);
     emit_cstr(e, "advice",
-              f->advice[0] ? f->advice
-                           : advice_line(f->type, slice_cstr(failures->user->address), line,
-                                         sizeof line));
+              f->advice[0] ? f->advice : advice_line(f->type, slice_cstr(failures->user->address), line, sizeof line));
     emit_number(e, "count", f->count);
     emit_end_object(e);
     return true;
@@ -326,8 +323,7 @@ static bool user(struct emit *e, struct report *r, const struct report_user *u, 
         folder(e, &list, i);
     emit_end_array(e);
     if (good)
-        good = items(e, r, u, &list, MESSAGE_SKIPPED, err_r) &&
-               items(e, r, u, &list, MESSAGE_FAILED, err_r) &&
+        good = items(e, r, u, &list, MESSAGE_SKIPPED, err_r) && items(e, r, u, &list, MESSAGE_FAILED, err_r) &&
                repaired_items(e, r, u, &list, err_r);
     if (good) {
         emit_array(e, "failures");

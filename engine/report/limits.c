@@ -12,8 +12,8 @@
 
 /* --- reading --- */
 
-static bool user_line(struct report *r, const struct report_server *s, uint32_t id,
-                      struct report_mailbox *m, struct err *err_r)
+static bool user_line(struct report *r, const struct report_server *s, uint32_t id, struct report_mailbox *m,
+                      struct err *err_r)
 {
     struct limits_user line;
     struct slice value;
@@ -31,8 +31,8 @@ static bool user_line(struct report *r, const struct report_server *s, uint32_t 
     return true;
 }
 
-static bool lane_line(struct report *r, const struct report_server *s, uint32_t id,
-                      struct report_mailbox *m, struct err *err_r)
+static bool lane_line(struct report *r, const struct report_server *s, uint32_t id, struct report_mailbox *m,
+                      struct err *err_r)
 {
     struct pace_lane_saved lane;
     struct slice value;
@@ -54,8 +54,8 @@ static bool lane_line(struct report *r, const struct report_server *s, uint32_t 
     return true;
 }
 
-static bool size_line(struct report *r, const struct report_server *s, uint32_t id,
-                      struct report_mailbox *m, struct err *err_r)
+static bool size_line(struct report *r, const struct report_server *s, uint32_t id, struct report_mailbox *m,
+                      struct err *err_r)
 {
     struct limits_size limit;
     struct slice value;
@@ -83,13 +83,12 @@ static bool load_mailboxes(struct report *r, unsigned server, struct err *err_r)
         if (r->users[i].shard != s->shard)
             continue;
         if (!user_line(r, s, r->users[i].id, &m, err_r) ||
-            (!s->source && (!lane_line(r, s, r->users[i].id, &m, err_r) ||
-                            !size_line(r, s, r->users[i].id, &m, err_r))))
+            (!s->source &&
+             (!lane_line(r, s, r->users[i].id, &m, err_r) || !size_line(r, s, r->users[i].id, &m, err_r))))
             return false;
         if (m.hold_ms <= r->made_ms)
             m.hold_ms = 0;
-        if (m.connections == 0 && m.rate <= 0 && m.hold_ms == 0 && m.throttle_replies == 0 &&
-            m.size_bytes == 0)
+        if (m.connections == 0 && m.rate <= 0 && m.hold_ms == 0 && m.throttle_replies == 0 && m.size_bytes == 0)
             continue;
         l->mailboxes = mem_resize(l->mailboxes, l->mailbox_count + 1u, sizeof *l->mailboxes);
         l->mailboxes[l->mailbox_count++] = m;
@@ -271,11 +270,10 @@ const char *report_limits_line(const struct report_server *s, char *out, size_t 
     if (l->connections)
         part(&b, "%s connection%s at most", format_count(l->connections).text, format_s(l->connections));
     if (l->throttle_replies)
-        part(&b, "%s throttle answer%s", format_count(l->throttle_replies).text,
-             format_s(l->throttle_replies));
+        part(&b, "%s throttle answer%s", format_count(l->throttle_replies).text, format_s(l->throttle_replies));
     if (s->mailboxes)
-        part(&b, "%s mailbox%s with a limit of %s own", format_count(s->mailboxes).text,
-             s->mailboxes == 1 ? "" : "es", s->mailboxes == 1 ? "its" : "their");
+        part(&b, "%s mailbox%s with a limit of %s own", format_count(s->mailboxes).text, s->mailboxes == 1 ? "" : "es",
+             s->mailboxes == 1 ? "its" : "their");
     if (s->sized)
         part(&b, "%s mailbox%s refuse%s messages of %s and more (Set-Mailbox -MaxReceiveSize)",
              format_count(s->sized).text, s->sized == 1 ? "" : "es", s->sized == 1 ? "s" : "",

@@ -15,8 +15,8 @@ struct report_server {
     unsigned shard;
     bool source;
     struct limits learnt;
-    unsigned mailboxes; /* that have something of their own */
-    unsigned sized;     /* of them: that refuse messages for their size */
+    unsigned mailboxes;   /* that have something of their own */
+    unsigned sized;       /* of them: that refuse messages for their size */
     uint64_t sized_bytes; /* from so many bytes on, the smallest of theirs */
 };
 
@@ -27,8 +27,8 @@ struct report_mailbox {
     double rate, rate_hat; /* 0: none of its own */
     int64_t hold_ms;       /* back-off that still runs */
     uint64_t throttle_replies;
-    uint64_t size_bytes;   /* target: messages of so many bytes and more are refused; 0: not known */
-    int64_t size_ms;       /* when that was learnt */
+    uint64_t size_bytes; /* target: messages of so many bytes and more are refused; 0: not known */
+    int64_t size_ms;     /* when that was learnt */
 };
 
 struct report_limits {

@@ -14,8 +14,7 @@
 
 /* --- the parts --- */
 
-static void add_part(struct report *r, const struct report_state *state,
-                     const struct share_part *of_share)
+static void add_part(struct report *r, const struct report_state *state, const struct share_part *of_share)
 {
     struct report_shard *p;
     bool there = state->spool || (of_share && of_share->there);
@@ -119,8 +118,7 @@ struct names {
 static void names_add(struct names *names, const char *name)
 {
     if (names->count++ < NAMES_TOLD) {
-        char *longer =
-            mem_format("%s%s%s", names->text ? names->text : "", names->text ? ", " : "", name);
+        char *longer = mem_format("%s%s%s", names->text ? names->text : "", names->text ? ", " : "", name);
 
         free(names->text);
         names->text = longer;
@@ -130,8 +128,7 @@ static void names_add(struct names *names, const char *name)
 static char *names_end(struct names *names)
 {
     char *text = names->count > NAMES_TOLD
-                     ? mem_format("%s and %s more", names->text,
-                                  format_count(names->count - NAMES_TOLD).text)
+                     ? mem_format("%s and %s more", names->text, format_count(names->count - NAMES_TOLD).text)
                      : mem_text(names->text ? names->text : "");
 
     free(names->text);
@@ -172,8 +169,7 @@ static void tell_stale(struct report *r, unsigned from, const struct report_shar
     for (unsigned i = from; i < r->shards; i++) {
         struct report_shard *p = &r->parts[i];
 
-        if (p->left_out != REPORT_STALE || p->told || division_of(p) != of ||
-            !same_batch(p, &r->parts[from]))
+        if (p->left_out != REPORT_STALE || p->told || division_of(p) != of || !same_batch(p, &r->parts[from]))
             continue;
         p->told = true;
         names_add(&names, p->given.folder);
@@ -184,8 +180,8 @@ static void tell_stale(struct report *r, unsigned from, const struct report_shar
              names.count > 1 ? "are" : "is", of,
              division_of(newer) > 1 ? "in another number of them" : "without shards");
     else
-        note(r, "%s %s left out: this batch was at work in shards of %u since", text,
-             names.count > 1 ? "are" : "is", division_of(newer));
+        note(r, "%s %s left out: this batch was at work in shards of %u since", text, names.count > 1 ? "are" : "is",
+             division_of(newer));
     free(text);
 }
 
@@ -196,14 +192,13 @@ void report_merge_stale(struct report *r)
 
     for (unsigned i = 0; i < r->shards; i++)
         for (unsigned k = 0; k < r->shards; k++)
-            if (division_of(&r->parts[i]) == division_of(&r->parts[k]) &&
-                r->parts[k].updated_ms > last[i] && same_batch(&r->parts[i], &r->parts[k]))
+            if (division_of(&r->parts[i]) == division_of(&r->parts[k]) && r->parts[k].updated_ms > last[i] &&
+                same_batch(&r->parts[i], &r->parts[k]))
                 last[i] = r->parts[k].updated_ms;
     for (unsigned i = 0; i < r->shards; i++)
         for (unsigned k = 0; k < r->shards; k++)
             if (division_of(&r->parts[i]) != division_of(&r->parts[k]) &&
-                (last[k] > last[i] || (last[k] == last[i] && k < i)) &&
-                same_batch(&r->parts[i], &r->parts[k]) &&
+                (last[k] > last[i] || (last[k] == last[i] && k < i)) && same_batch(&r->parts[i], &r->parts[k]) &&
                 (!newer[i] || last[k] > last[newer[i] - 1]))
                 newer[i] = k + 1;
     for (unsigned i = 0; i < r->shards; i++)
@@ -229,8 +224,7 @@ static bool was_begun(const struct report_user *u)
 }
 
 /* Is b newer than a, which stands before it? */
-static bool is_newer(const struct report *r, const struct report_user *b,
-                     const struct report_user *a)
+static bool is_newer(const struct report *r, const struct report_user *b, const struct report_user *a)
 {
     const struct report_shard *of_a = &r->parts[a->shard], *of_b = &r->parts[b->shard];
 
@@ -253,8 +247,7 @@ static void tell_pair(struct report *r, unsigned from)
     for (unsigned i = from; i < r->duplicate_count; i++) {
         struct report_duplicate *d = &r->duplicates[i];
 
-        if (d->told ||
-            !((d->counted == a && d->left_out == b) || (d->counted == b && d->left_out == a)))
+        if (d->told || !((d->counted == a && d->left_out == b) || (d->counted == b && d->left_out == a)))
             continue;
         d->told = true;
         as_a += d->counted == a;
@@ -262,8 +255,8 @@ static void tell_pair(struct report *r, unsigned from)
     }
     text = names_end(&names);
     if (a == b)
-        note(r, "%s %s twice in %s: counted once, as the newer row has it", text,
-             names.count > 1 ? "are" : "is", r->parts[a].given.folder);
+        note(r, "%s %s twice in %s: counted once, as the newer row has it", text, names.count > 1 ? "are" : "is",
+             r->parts[a].given.folder);
     else if (names.count == as_a)
         note(r, "%s %s in both %s and %s: counted once, as %s has %s, which is newer", text,
              names.count > 1 ? "are" : "is", r->parts[a].given.folder, r->parts[b].given.folder,
@@ -296,9 +289,8 @@ static void find_duplicates(struct report *r, struct intern *addresses, unsigned
         r->duplicates = mem_resize(r->duplicates, r->duplicate_count + 1u, sizeof *r->duplicates);
         of = mem_resize(of, r->duplicate_count + 1u, sizeof *of);
         of[r->duplicate_count] = n;
-        r->duplicates[r->duplicate_count++] =
-            (struct report_duplicate){ .address = mem_text(r->users[i].address),
-                                       .left_out = r->users[newer ? old : i].shard };
+        r->duplicates[r->duplicate_count++] = (struct report_duplicate){ .address = mem_text(r->users[i].address),
+                                                                         .left_out = r->users[newer ? old : i].shard };
         if (newer)
             first[n] = i + 1;
     }
@@ -348,14 +340,11 @@ void report_merge_old(struct report *r)
         char when[32];
 
         for (unsigned k = 0; k < r->shards; k++)
-            if (r->parts[k].division == p->division && !r->parts[k].left_out &&
-                r->parts[k].updated_ms > newest_ms)
+            if (r->parts[k].division == p->division && !r->parts[k].left_out && r->parts[k].updated_ms > newest_ms)
                 newest_ms = r->parts[k].updated_ms;
-        if (p->of_share && p->division && !p->left_out &&
-            newest_ms - p->updated_ms > OTHER_NIGHT_MS)
-            note(r,
-                 "%s is of %s, the night before others or earlier: shard %u was not at work since",
-                 p->given.folder, now_rfc3339(p->updated_ms, when, sizeof when), p->given.number);
+        if (p->of_share && p->division && !p->left_out && newest_ms - p->updated_ms > OTHER_NIGHT_MS)
+            note(r, "%s is of %s, the night before others or earlier: shard %u was not at work since", p->given.folder,
+                 now_rfc3339(p->updated_ms, when, sizeof when), p->given.number);
     }
 }
 

@@ -1,13 +1,13 @@
 #include "engine/report/report.h"
 
+#include "engine/failure/advice.h"
 #include "engine/report/batch.h"
-#include "engine/report/timeline.h"
 #include "engine/report/details.h"
 #include "engine/report/format.h"
 #include "engine/report/merge.h"
 #include "engine/report/shards.h"
 #include "engine/report/share.h"
-#include "engine/failure/advice.h"
+#include "engine/report/timeline.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
 #include "store/wishes.h"
@@ -93,8 +93,7 @@ static void share_users(struct loading *l)
     }
 }
 
-static struct report_group *add_group(struct report *r, const char *type, uint32_t count,
-                                      unsigned user)
+static struct report_group *add_group(struct report *r, const char *type, uint32_t count, unsigned user)
 {
     struct report_group *g = NULL;
 
@@ -125,8 +124,7 @@ static void add_verdict(struct report *r, unsigned user)
 
     if (type[0] == '\0' || r->users[user].state != USER_FAILED)
         return;
-    while (i < r->group_count &&
-           (strcmp(r->groups[i].type, type) != 0 || r->groups[i].last_user != user + 1))
+    while (i < r->group_count && (strcmp(r->groups[i].type, type) != 0 || r->groups[i].last_user != user + 1))
         i++;
     add_group(r, type, i == r->group_count, user)->verdicts++;
 }
@@ -169,8 +167,7 @@ static bool each_skipped(void *context, const struct message_record *message)
     return true;
 }
 
-static bool each_repaired(void *context, const struct message_record *message,
-                          const struct message_note *note)
+static bool each_repaired(void *context, const struct message_record *message, const struct message_note *note)
 {
     struct report_user *user = context;
 
@@ -234,7 +231,8 @@ const char *report_group_where(const struct report_group *group, char *out, size
 
     out[0] = '\0';
     if (source && target)
-        snprintf(out, cap, " (%s at the source, %s at the target)", format_count(source).text, format_count(target).text);
+        snprintf(out, cap, " (%s at the source, %s at the target)", format_count(source).text,
+                 format_count(target).text);
     else if (source || target)
         snprintf(out, cap, " at the %s", source ? "source" : "target");
     return out;
@@ -315,8 +313,8 @@ static bool load_rows(struct loading *l, bool full, struct err *err_r)
     struct report *r = l->report;
 
     for (unsigned i = 0; i < r->shards; i++)
-        if (r->spools[i] && (!reader_create(r->spools[i], &r->readers[i], err_r) ||
-                             (full && !reader_hold(r->readers[i], err_r))))
+        if (r->spools[i] &&
+            (!reader_create(r->spools[i], &r->readers[i], err_r) || (full && !reader_hold(r->readers[i], err_r))))
             return false;
     if (!report_merge_identify(r, err_r))
         return false;
@@ -398,12 +396,11 @@ static bool load(struct report *r, bool full, struct err *err_r)
         qsort(r->groups, r->group_count, sizeof *r->groups, urgent_first);
     if (r->doubt_type_count)
         qsort(r->doubt_types, r->doubt_type_count, sizeof *r->doubt_types, frequent_first);
-    return report_limits_load(r, err_r) &&
-           (!full || report_timeline_load(r, err_r));
+    return report_limits_load(r, err_r) && (!full || report_timeline_load(r, err_r));
 }
 
-static bool load_new(const struct report_state *states, unsigned count, bool full,
-                     struct report **report_r, struct err *err_r)
+static bool load_new(const struct report_state *states, unsigned count, bool full, struct report **report_r,
+                     struct err *err_r)
 {
     struct report *r = mem_zero(1, sizeof *r);
 
@@ -417,14 +414,12 @@ static bool load_new(const struct report_state *states, unsigned count, bool ful
     return true;
 }
 
-bool report_load(const struct report_state *states, unsigned count, struct report **report_r,
-                 struct err *err_r)
+bool report_load(const struct report_state *states, unsigned count, struct report **report_r, struct err *err_r)
 {
     return load_new(states, count, true, report_r, err_r);
 }
 
-bool report_load_users(const struct report_state *states, unsigned count, struct report **report_r,
-                       struct err *err_r)
+bool report_load_users(const struct report_state *states, unsigned count, struct report **report_r, struct err *err_r)
 {
     return load_new(states, count, false, report_r, err_r);
 }

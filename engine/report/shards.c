@@ -14,9 +14,14 @@
 
 /* How a shard stands, for people. */
 enum standing { ENDED, AT_WORK, UNHEARD, STOPPED, PLANNED, SUPERSEDED, MISSING, UNNAMED, STANDINGS };
-static const char *const words[STANDINGS] = { "ended", "at work", "at work when last heard of",
-                                              "stopped before the end", "only planned", "left out for newer ones",
-                                              "without a state folder", "not named here" };
+static const char *const words[STANDINGS] = { "ended",
+                                              "at work",
+                                              "at work when last heard of",
+                                              "stopped before the end",
+                                              "only planned",
+                                              "left out for newer ones",
+                                              "without a state folder",
+                                              "not named here" };
 
 bool report_shard_is_untouched(const struct report_shard *p)
 {
@@ -212,7 +217,7 @@ bool report_shards_unheard(const struct report *r)
 
 static bool put(struct buf *b, const char *between, unsigned from, unsigned to)
 {
-    return from == to      ? buf_append_format(b, "%s%u", between, from)
+    return from == to       ? buf_append_format(b, "%s%u", between, from)
            : to == from + 1 ? buf_append_format(b, "%s%u, %u", between, from, to)
                             : buf_append_format(b, "%s%u-%u", between, from, to);
 }
@@ -330,8 +335,7 @@ const char *report_shards_line(const struct report *r, unsigned i, char *out, si
         buf_deinit(&list);
     }
     if (fits && r->division_count > 1)
-        fits = buf_append_format(&line, "; %.*s", (int)base_of(first).size,
-                                 base_of(first).data);
+        fits = buf_append_format(&line, "; %.*s", (int)base_of(first).size, base_of(first).data);
     err_printable(out, cap, buf_slice(&line).data, buf_slice(&line).size);
     buf_deinit(&line);
     return out;

@@ -82,33 +82,28 @@ static bool state_of(const char *word, enum user_state *state_r)
 
 static void times(struct report_user *u, const json_t *user)
 {
-    const json_t *time = json_object_get(user, "time"),
-                 *stalled = json_object_get(user, "stalled_by");
+    const json_t *time = json_object_get(user, "time"), *stalled = json_object_get(user, "stalled_by");
 
     for (unsigned i = 0; i < 6; i++)
         u->time_ms[i] = share_seconds(time, report_time_name(i));
     for (enum side side = 0; side < SIDE_COUNT; side++)
         for (enum stall_cause cause = STALL_NONE + 1; cause < STALL_CAUSE_COUNT; cause++)
-            u->stalls.ms[side][cause] =
-                share_seconds(json_object_get(stalled, side_name(side)),
-                              stall_name(cause));
+            u->stalls.ms[side][cause] = share_seconds(json_object_get(stalled, side_name(side)), stall_name(cause));
 }
 
 /* What every report has of a user; where one of these is missing or wrong the file is not what it
  * says. */
 static bool check_counts(const struct share *share, const json_t *user, struct err *err_r)
 {
-    static const char *const names[] = { "found",   "uploaded", "present",
-                                         "skipped", "failed",   "pending" };
+    static const char *const names[] = { "found", "uploaded", "present", "skipped", "failed", "pending" };
     uint64_t value;
 
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (!json_object_get(user, names[i]) || !share_number(user, names[i], &value))
-            return share_damaged(share, err_r, "is damaged: users[%u] has no number \"%s\"",
-                                 share->user_count, names[i]);
+            return share_damaged(share, err_r, "is damaged: users[%u] has no number \"%s\"", share->user_count,
+                                 names[i]);
     if (!json_is_array(json_object_get(user, "folders")))
-        return share_damaged(share, err_r, "is damaged: users[%u] has no folders",
-                             share->user_count);
+        return share_damaged(share, err_r, "is damaged: users[%u] has no folders", share->user_count);
     return true;
 }
 
@@ -118,21 +113,17 @@ static bool take_user(struct share *share, const json_t *user, struct err *err_r
     uint64_t syncs, index;
 
     if (share_text(user, "address")[0] == '\0')
-        return share_damaged(share, err_r, "is damaged: users[%u] has no address",
-                             share->user_count);
+        return share_damaged(share, err_r, "is damaged: users[%u] has no address", share->user_count);
     if (!state_of(share_text(user, "state"), &row.state))
-        return share_damaged(
-            share, err_r,
-            "users[%u] is in a state that this version does not know (%.40s): merge with "
-            "the version that wrote it",
-            share->user_count, share_text(user, "state"));
+        return share_damaged(share, err_r,
+                             "users[%u] is in a state that this version does not know (%.40s): merge with "
+                             "the version that wrote it",
+                             share->user_count, share_text(user, "state"));
     if (!check_counts(share, user, err_r))
         return false;
     if (!share_number(user, "syncs", &syncs) || !share_number(user, "throttled", &row.throttled) ||
-        !share_number(user, "reconnects", &row.reconnects) ||
-        !share_number(user, "state_index", &index))
-        return share_damaged(share, err_r, "is damaged: a number of users[%u] is none",
-                             share->user_count);
+        !share_number(user, "reconnects", &row.reconnects) || !share_number(user, "state_index", &index))
+        return share_damaged(share, err_r, "is damaged: a number of users[%u] is none", share->user_count);
     row.syncs = (uint32_t)syncs;
     row.shard = (unsigned)(index < UINT32_MAX ? index : UINT32_MAX);
     row.address = printable(user, "address");
@@ -143,8 +134,7 @@ static bool take_user(struct share *share, const json_t *user, struct err *err_r
     times(&row, user);
     /* Twice as much room whenever a power of two is full. */
     if ((share->user_count & (share->user_count - 1u)) == 0)
-        share->users = mem_resize(share->users, share->user_count ? 2 * share->user_count : 1,
-                                  sizeof *share->users);
+        share->users = mem_resize(share->users, share->user_count ? 2 * share->user_count : 1, sizeof *share->users);
     share->users[share->user_count++] = row;
     return true;
 }
@@ -166,8 +156,8 @@ static bool take_part(struct share *share, const json_t *state, struct err *err_
 
     part.left_out = share_is_true(state, "left_out");
     part.there = json_is_string(json_object_get(state, "state")) && !part.left_out;
-    if (shard[0] && (sscanf(shard, "%u/%u%c", &part.number, &part.of, &end) != 2 ||
-                     part.number == 0 || part.number > part.of || part.of > SETTINGS_SHARDS_MAX))
+    if (shard[0] && (sscanf(shard, "%u/%u%c", &part.number, &part.of, &end) != 2 || part.number == 0 ||
+                     part.number > part.of || part.of > SETTINGS_SHARDS_MAX))
         return share_damaged(share, err_r, "is damaged: \"%.30s\" names no shard", shard);
     if (!share_number(state, "exit_code", &code) || code > 255)
         return share_damaged(share, err_r, "is damaged: an exit code is none");
@@ -229,8 +219,7 @@ static bool take_head(struct share *share, struct err *err_r)
     share->made_ms = share_time(batch, "made");
     share->warnings = lines(json_object_get(batch, "warnings"));
     if (json_array_size(states) > PARTS_MAX)
-        return share_damaged(share, err_r, "is damaged: it names more than %u state folders",
-                             PARTS_MAX);
+        return share_damaged(share, err_r, "is damaged: it names more than %u state folders", PARTS_MAX);
     json_array_foreach(states, i, one) if (!take_part(share, one, err_r)) return false;
     if (share->part_count == 0) {
         struct share_part part = { .folder = mem_text(share->path),
@@ -243,10 +232,9 @@ static bool take_head(struct share *share, struct err *err_r)
     date_parts(share);
     /* Of several state folders and no word of which: the sums hold, and the first has them. */
     for (unsigned k = 0; k < share->user_count; k++)
-        if (share->users[k].shard >= share->part_count ||
-            !share->parts[share->users[k].shard].there)
-            for (share->users[k].shard = 0; share->users[k].shard + 1 < share->part_count &&
-                                            !share->parts[share->users[k].shard].there;)
+        if (share->users[k].shard >= share->part_count || !share->parts[share->users[k].shard].there)
+            for (share->users[k].shard = 0;
+                 share->users[k].shard + 1 < share->part_count && !share->parts[share->users[k].shard].there;)
                 share->users[k].shard++;
     return true;
 }

@@ -28,9 +28,8 @@ struct share {
     int64_t started_ms, finished_ms, killed_ms, made_ms; /* 0: none, or not told */
     char *warnings;                                      /* one a line */
     struct share_part *parts;
-    unsigned part_count; /* at least 1 */
-    struct report_user
-        *users; /* without what load_user adds up; shard: index of the part; id: index + 1 */
+    unsigned part_count;       /* at least 1 */
+    struct report_user *users; /* without what load_user adds up; shard: index of the part; id: index + 1 */
     unsigned user_count;
     struct share_private *private;
 };
@@ -47,18 +46,15 @@ void share_close(struct share **share);
 
 /* Details of a user (index), as store/reader gives them; folders are numbered from 1 in their
  * order. */
-bool share_folders(struct share *share, unsigned user, struct report_folders *list_r,
-                   struct err *err_r) ERR_CHECK;
+bool share_folders(struct share *share, unsigned user, struct report_folders *list_r, struct err *err_r) ERR_CHECK;
 /* Items of one folder in one of three lists. */
 enum share_list { SHARE_SKIPPED, SHARE_FAILED, SHARE_REPAIRED };
-bool share_items(struct share *share, unsigned user, enum share_list list,
-                 const struct folder_record *folder,
-                 bool (*each)(void *context, const struct message_record *message,
-                              const struct message_note *note),
+bool share_items(struct share *share, unsigned user, enum share_list list, const struct folder_record *folder,
+                 bool (*each)(void *context, const struct message_record *message, const struct message_note *note),
                  void *context, struct err *err_r) ERR_CHECK;
 bool share_failures(struct share *share, unsigned user,
-                    bool (*each)(void *context, const struct failure_record *failure),
-                    void *context, struct err *err_r) ERR_CHECK;
+                    bool (*each)(void *context, const struct failure_record *failure), void *context,
+                    struct err *err_r) ERR_CHECK;
 /* Writes the user as it stands there, with all that this version does not know; state_index in
  * place of its own. */
 bool share_emit_user(struct share *share, unsigned user, struct emit *e, unsigned state_index,

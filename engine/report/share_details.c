@@ -9,12 +9,9 @@
 /* Texts and numbers of a record; false: a number is none. */
 static bool tally_of(const json_t *folder, struct tally *t)
 {
-    return share_number(folder, "found", &t->found) &&
-           share_number(folder, "uploaded", &t->uploaded) &&
-           share_number(folder, "present", &t->present) &&
-           share_number(folder, "skipped", &t->skipped) &&
-           share_number(folder, "failed", &t->failed) &&
-           share_number(folder, "pending", &t->waiting) &&
+    return share_number(folder, "found", &t->found) && share_number(folder, "uploaded", &t->uploaded) &&
+           share_number(folder, "present", &t->present) && share_number(folder, "skipped", &t->skipped) &&
+           share_number(folder, "failed", &t->failed) && share_number(folder, "pending", &t->waiting) &&
            share_number(folder, "bytes_found", &t->bytes_found) &&
            share_number(folder, "bytes_fetched", &t->bytes_fetched) &&
            share_number(folder, "bytes_uploaded", &t->bytes_uploaded);
@@ -27,8 +24,7 @@ static struct slice copied(const json_t *object, const char *name)
     return slice_of(slice_dup(text), text.size);
 }
 
-static struct problem_record *add_problem(struct report_folders *list, const json_t *told,
-                                          uint32_t folder)
+static struct problem_record *add_problem(struct report_folders *list, const json_t *told, uint32_t folder)
 {
     struct problem_record *p;
 
@@ -49,20 +45,17 @@ static bool is_doubt(const json_t *doubts, const json_t *folder, const json_t *p
 
     json_array_foreach(doubts, i,
                        one) if (strcmp(share_text(one, "type"), share_text(problem, "type")) == 0 &&
-                                strcmp(share_text(one, "folder"), share_text(folder, "source")) ==
-                                    0) return true;
+                                strcmp(share_text(one, "folder"), share_text(folder, "source")) == 0) return true;
     return false;
 }
 
 /* A doubt of a folder stands among its problems and among the doubts. */
-static void add_problems(struct report_folders *list, const json_t *folder, uint32_t number,
-                         const json_t *doubts)
+static void add_problems(struct report_folders *list, const json_t *folder, uint32_t number, const json_t *doubts)
 {
     const json_t *one, *problems = json_object_get(folder, "problems");
     size_t i;
 
-    json_array_foreach(problems, i, one) if (!is_doubt(doubts, folder, one))
-        add_problem(list, one, number);
+    json_array_foreach(problems, i, one) if (!is_doubt(doubts, folder, one)) add_problem(list, one, number);
 }
 
 static bool add_doubts(struct report_folders *list, const json_t *doubts)
@@ -84,8 +77,7 @@ static bool add_doubts(struct report_folders *list, const json_t *doubts)
     return true;
 }
 
-bool share_folders(struct share *share, unsigned user, struct report_folders *list_r,
-                   struct err *err_r)
+bool share_folders(struct share *share, unsigned user, struct report_folders *list_r, struct err *err_r)
 {
     const json_t *object, *folders, *doubts, *one;
     size_t i;
@@ -102,8 +94,7 @@ bool share_folders(struct share *share, unsigned user, struct report_folders *li
         struct folder_record *row = &list_r->rows[i];
 
         if (!tally_of(one, &row->tally))
-            return share_damaged(share, err_r, "is damaged: a number of %.100s is none",
-                                 share->users[user].address);
+            return share_damaged(share, err_r, "is damaged: a number of %.100s is none", share->users[user].address);
         row->user = share->users[user].id;
         row->folder = (uint32_t)i + 1;
         row->excluded = share_is_true(one, "excluded");
@@ -114,8 +105,7 @@ bool share_folders(struct share *share, unsigned user, struct report_folders *li
         add_problems(list_r, one, row->folder, doubts);
     }
     if (!add_doubts(list_r, doubts))
-        return share_damaged(share, err_r, "is damaged: a number of %.100s is none",
-                             share->users[user].address);
+        return share_damaged(share, err_r, "is damaged: a number of %.100s is none", share->users[user].address);
     return true;
 }
 
@@ -135,24 +125,20 @@ static unsigned repairs_of(const json_t *words)
     unsigned bits = 0;
     size_t i;
 
-    json_array_foreach(
-        words, i, one) for (unsigned bit = 0; bit < REPAIR_COUNT;
-                            bit++) if (json_is_string(one) &&
-                                       strcmp(repair_word(1u << bit), json_string_value(one)) == 0)
+    json_array_foreach(words, i, one) for (unsigned bit = 0; bit < REPAIR_COUNT;
+                                           bit++) if (json_is_string(one) &&
+                                                      strcmp(repair_word(1u << bit), json_string_value(one)) == 0)
         bits |= 1u << bit;
     return bits;
 }
 
-static bool item_of(const json_t *item, enum share_list list, struct message_record *m,
-                    struct message_note *note)
+static bool item_of(const json_t *item, enum share_list list, struct message_record *m, struct message_note *note)
 {
-    static const enum message_state states[] = { MESSAGE_SKIPPED, MESSAGE_FAILED,
-                                                 MESSAGE_UPLOADED };
+    static const enum message_state states[] = { MESSAGE_SKIPPED, MESSAGE_FAILED, MESSAGE_UPLOADED };
     uint64_t uid;
 
     *m = (struct message_record){ .state = states[list] };
-    if (!share_number(item, "uid", &uid) || uid > UINT32_MAX ||
-        !share_number(item, "bytes", &m->listed_bytes))
+    if (!share_number(item, "uid", &uid) || uid > UINT32_MAX || !share_number(item, "bytes", &m->listed_bytes))
         return false;
     m->uid = (uint32_t)uid;
     m->date_seconds = share_time(item, "date") / 1000;
@@ -165,10 +151,9 @@ static bool item_of(const json_t *item, enum share_list list, struct message_rec
     return true;
 }
 
-bool share_items(struct share *share, unsigned user, enum share_list list,
-                 const struct folder_record *folder,
-                 bool (*each)(void *, const struct message_record *, const struct message_note *),
-                 void *context, struct err *err_r)
+bool share_items(struct share *share, unsigned user, enum share_list list, const struct folder_record *folder,
+                 bool (*each)(void *, const struct message_record *, const struct message_note *), void *context,
+                 struct err *err_r)
 {
     static const char *const names[] = { "skipped_items", "failed_items", "repaired_items" };
     const json_t *object, *items, *one;
@@ -183,12 +168,10 @@ bool share_items(struct share *share, unsigned user, enum share_list list,
         struct message_note note;
 
         /* One that stands for a whole folder is none. */
-        if (json_object_get(one, "count") ||
-            !slice_equal(slice_cstr(share_text(one, "folder")), folder->source_name))
+        if (json_object_get(one, "count") || !slice_equal(slice_cstr(share_text(one, "folder")), folder->source_name))
             continue;
         if (!item_of(one, list, &message, &note))
-            return share_damaged(share, err_r, "is damaged: a number of %.100s is none",
-                                 share->users[user].address);
+            return share_damaged(share, err_r, "is damaged: a number of %.100s is none", share->users[user].address);
         if (!each(context, &message, &note))
             break;
     }
@@ -213,9 +196,8 @@ static uint8_t side_of(const char *word)
     return FAILURE_LOCAL;
 }
 
-bool share_failures(struct share *share, unsigned user,
-                    bool (*each)(void *, const struct failure_record *), void *context,
-                    struct err *err_r)
+bool share_failures(struct share *share, unsigned user, bool (*each)(void *, const struct failure_record *),
+                    void *context, struct err *err_r)
 {
     const json_t *object, *failures, *one;
     size_t i;
@@ -225,14 +207,12 @@ bool share_failures(struct share *share, unsigned user,
     failures = json_object_get(object, "failures");
     json_array_foreach(failures, i, one)
     {
-        struct failure_record f = { .first_ms = share_time(one, "time"),
-                                    .last_ms = share_time(one, "last") };
+        struct failure_record f = { .first_ms = share_time(one, "time"), .last_ms = share_time(one, "last") };
         uint64_t uid, count;
 
-        if (!share_number(one, "uid", &uid) || uid > UINT32_MAX ||
-            !share_number(one, "count", &count) || count > UINT32_MAX)
-            return share_damaged(share, err_r, "is damaged: a number of %.100s is none",
-                                 share->users[user].address);
+        if (!share_number(one, "uid", &uid) || uid > UINT32_MAX || !share_number(one, "count", &count) ||
+            count > UINT32_MAX)
+            return share_damaged(share, err_r, "is damaged: a number of %.100s is none", share->users[user].address);
         f.uid = (uint32_t)uid;
         f.count = (uint32_t)count;
         f.class = class_of(share_text(one, "class"));
@@ -312,8 +292,7 @@ static unsigned depth_of(const json_t *value, unsigned most)
     return deepest + 1;
 }
 
-bool share_emit_user(struct share *share, unsigned user, struct emit *e, unsigned state_index,
-                     struct err *err_r)
+bool share_emit_user(struct share *share, unsigned user, struct emit *e, unsigned state_index, struct err *err_r)
 {
     const json_t *object, *one;
     const char *key;
@@ -324,8 +303,7 @@ bool share_emit_user(struct share *share, unsigned user, struct emit *e, unsigne
         return share_damaged(share, err_r, "is damaged: lists of %.100s lie too deep in each other",
                              share->users[user].address);
     emit_object(e, NULL);
-    json_object_foreach((json_t *)object, key, one) if (strcmp(key, "state_index") != 0)
-        emit_value(e, key, one);
+    json_object_foreach((json_t *)object, key, one) if (strcmp(key, "state_index") != 0) emit_value(e, key, one);
     emit_number(e, "state_index", state_index);
     emit_end_object(e);
     return true;

@@ -24,12 +24,10 @@ struct share_private {
 };
 
 /* Fills in the fields of private from the file, each user handed to take as it comes. */
-bool share_read(struct share *share,
-                bool (*take)(struct share *share, const json_t *user, struct err *err_r),
+bool share_read(struct share *share, bool (*take)(struct share *share, const json_t *user, struct err *err_r),
                 struct err *err_r) ERR_CHECK;
 /* The user of that index; borrowed until the next call. */
-bool share_user(struct share *share, unsigned user, const json_t **user_r,
-                struct err *err_r) ERR_CHECK;
+bool share_user(struct share *share, unsigned user, const json_t **user_r, struct err *err_r) ERR_CHECK;
 /* "FILE: ..." into err_r; returns false. */
 bool share_damaged(const struct share *share, struct err *err_r, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

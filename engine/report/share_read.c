@@ -12,15 +12,14 @@
 
 /* --- errors --- */
 
-static bool fault(const struct share *share, struct err *err_r, enum err_origin origin,
-                  const char *format, va_list args)
+static bool fault(const struct share *share, struct err *err_r, enum err_origin origin, const char *format,
+                  va_list args)
 {
     size_t size = strlen(share->path);
     char text[256];
 
     vsnprintf(text, sizeof text, format, args);
-    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, origin, 0, "%s%s: %s",
-                   size > PATH_TOLD ? "..." : "",
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, origin, 0, "%s%s: %s", size > PATH_TOLD ? "..." : "",
                    share->path + (size > PATH_TOLD ? size - PATH_TOLD : 0), text);
 }
 
@@ -108,18 +107,17 @@ static bool value(const struct share *share, json_t **value_r, struct err *err_r
     struct pull pull = { share->private->file, SHARE_VALUE_BYTES };
     json_error_t error;
 
-    *value_r = json_load_callback(
-        one_byte, &pull, JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
+    *value_r =
+        json_load_callback(one_byte, &pull, JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
     if (*value_r)
         return true;
     if (pull.left == 0)
-        return share_damaged(
-            share, err_r, "a single value of it is larger than %u MB: it is no report of a share",
-            SHARE_VALUE_BYTES >> 20);
+        return share_damaged(share, err_r, "a single value of it is larger than %u MB: it is no report of a share",
+                             SHARE_VALUE_BYTES >> 20);
     if (feof(share->private->file) || ferror(share->private->file))
         return broken_off(share, err_r);
-    return share_damaged(share, err_r, "is damaged at byte %lld: %.80s",
-                         (long long)ftello(share->private->file), error.text);
+    return share_damaged(share, err_r, "is damaged at byte %lld: %.80s", (long long)ftello(share->private->file),
+                         error.text);
 }
 
 /* Of a member that is not asked for. */
@@ -155,20 +153,17 @@ static bool take_schema(struct share *share, const json_t *schema, struct err *e
     if (strcmp(text, "mailhaul.report.v1") == 0)
         share->private->is_report = true;
     else if (strncmp(text, "mailhaul.report.", 16) == 0)
-        return share_foreign(
-            share, err_r,
-            "is a report in a form that this version cannot read (%.40s): merge with the "
-            "version that wrote it",
-            text);
-    else
         return share_foreign(share, err_r,
-                             "is no report but %.60s: `mailhaul report --json` writes one",
+                             "is a report in a form that this version cannot read (%.40s): merge with the "
+                             "version that wrote it",
+                             text);
+    else
+        return share_foreign(share, err_r, "is no report but %.60s: `mailhaul report --json` writes one",
                              text[0] ? text : "without a schema");
     return true;
 }
 
-static bool take_users(struct share *share,
-                       bool (*take)(struct share *, const json_t *, struct err *),
+static bool take_users(struct share *share, bool (*take)(struct share *, const json_t *, struct err *),
                        struct err *err_r)
 {
     struct share_private *p = share->private;
@@ -199,8 +194,8 @@ static bool take_users(struct share *share,
     return ok && (c == ']' || unexpected(share, err_r, c, "a comma or the end of the users"));
 }
 
-static bool member(struct share *share, const char *name,
-                   bool (*take)(struct share *, const json_t *, struct err *), struct err *err_r)
+static bool member(struct share *share, const char *name, bool (*take)(struct share *, const json_t *, struct err *),
+                   struct err *err_r)
 {
     static const char opens[] = { '{', '[', '{', '"', '[' };
     static const char *const names[] = { "batch", "servers", "timeline", "schema", "users" };
@@ -231,8 +226,7 @@ static bool member(struct share *share, const char *name,
     return ok;
 }
 
-static bool members(struct share *share, bool (*take)(struct share *, const json_t *, struct err *),
-                    struct err *err_r)
+static bool members(struct share *share, bool (*take)(struct share *, const json_t *, struct err *), struct err *err_r)
 {
     FILE *file = share->private->file;
     int c = next(file);
@@ -240,8 +234,7 @@ static bool members(struct share *share, bool (*take)(struct share *, const json
     if (c == 0xEF && getc_unlocked(file) == 0xBB && getc_unlocked(file) == 0xBF)
         c = next(file);
     if (c == EOF)
-        return ferror(file) ? unreadable(share, err_r, EIO)
-                            : share_damaged(share, err_r, "is empty");
+        return ferror(file) ? unreadable(share, err_r, EIO) : share_damaged(share, err_r, "is empty");
     if (c != '{')
         return share_foreign(share, err_r, "is no report that `mailhaul report --json` wrote");
     for (c = next(file); c != '}'; c = next(file)) {
@@ -288,8 +281,7 @@ bool share_is(const char *path)
     return c == '{';
 }
 
-bool share_read(struct share *share, bool (*take)(struct share *, const json_t *, struct err *),
-                struct err *err_r)
+bool share_read(struct share *share, bool (*take)(struct share *, const json_t *, struct err *), struct err *err_r)
 {
     struct share_private *p = share->private;
 
@@ -299,8 +291,7 @@ bool share_read(struct share *share, bool (*take)(struct share *, const json_t *
     if (!members(share, take, err_r))
         return false;
     if (!p->is_report)
-        return share_foreign(
-            share, err_r, "is no report that `mailhaul report --json` wrote: it names no schema");
+        return share_foreign(share, err_r, "is no report that `mailhaul report --json` wrote: it names no schema");
     if (!p->batch)
         return share_damaged(share, err_r, "is damaged: \"batch\" is missing");
     return true;

@@ -69,8 +69,7 @@ static void mailboxes(struct report *r, unsigned server, const json_t *list)
         l->mailboxes[l->mailbox_count++] = m;
         s->mailboxes += m.connections != 0 || m.rate > 0;
         if (m.size_bytes) {
-            s->sized_bytes =
-                s->sized && s->sized_bytes < m.size_bytes ? s->sized_bytes : m.size_bytes;
+            s->sized_bytes = s->sized && s->sized_bytes < m.size_bytes ? s->sized_bytes : m.size_bytes;
             s->sized++;
         }
     }
@@ -84,8 +83,7 @@ void share_learnt(struct share *share, struct report *r, unsigned shard)
 
     json_array_foreach(share->private->servers, i, one)
     {
-        struct report_server s = { .shard = shard,
-                                   .source = strcmp(share_text(one, "side"), "source") == 0 };
+        struct report_server s = { .shard = shard, .source = strcmp(share_text(one, "side"), "source") == 0 };
 
         share_copy(s.learnt.server, sizeof s.learnt.server, one, "server");
         s.learnt.told_ms = share_time(one, "told");
@@ -132,13 +130,11 @@ bool share_timeline_range(const struct share *share, int64_t *from_ms_r, int64_t
 
 /* All values are means over a step, be it of a rate: each point of the course gets its part of the
  * time. */
-static void spread_point(struct report_timeline *course, unsigned value, double mean, double from,
-                         double to)
+static void spread_point(struct report_timeline *course, unsigned value, double mean, double from, double to)
 {
     double step = (double)course->step_ms;
 
-    for (unsigned i = from > 0 ? (unsigned)(from / step) : 0;
-         i < course->points && (double)i * step < to; i++) {
+    for (unsigned i = from > 0 ? (unsigned)(from / step) : 0; i < course->points && (double)i * step < to; i++) {
         double left = (double)i * step, right = left + step;
         double shared = (to < right ? to : right) - (from > left ? from : left);
 
@@ -158,8 +154,7 @@ uint64_t share_timeline_spread(const struct share *share, struct report_timeline
         const json_t *list = json_object_get(timeline, report_timeline_name(v));
 
         for (unsigned i = 0; i < points; i++) {
-            double mean = json_number_value(json_array_get(list, i)),
-                   from = begin + (double)(i * step_ms);
+            double mean = json_number_value(json_array_get(list, i)), from = begin + (double)(i * step_ms);
 
             if (!(mean > 0 && mean < 1e15))
                 continue;

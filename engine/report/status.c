@@ -19,8 +19,8 @@
 struct status_user {
     const struct report_user *user;
     uint64_t bytes_per_s;
-    int64_t eta_s;              /* -1: cannot be told */
-    int64_t throttled_until_ms; /* 0: not now */
+    int64_t eta_s;                 /* -1: cannot be told */
+    int64_t throttled_until_ms;    /* 0: not now */
     uint32_t silent_s[SIDE_COUNT]; /* nobody of the side's connections gets an answer, for so long; 0: it answers */
 };
 
@@ -31,8 +31,7 @@ static uint64_t pending(const struct tally *t)
 
 static bool is_working(const struct report_user *u)
 {
-    return u->state == USER_VALIDATING || u->state == USER_SYNCING ||
-           u->state == USER_INCREMENTAL_SYNCING;
+    return u->state == USER_VALIDATING || u->state == USER_SYNCING || u->state == USER_INCREMENTAL_SYNCING;
 }
 
 static void estimate(struct status_user *s)
@@ -59,14 +58,13 @@ static bool live(struct report *r, unsigned shard, struct status_user *users, st
 
     if (!spool_meta_get(r->spools[shard], SAMPLE_LIVE_NAME, &value, err_r))
         return false;
-    if (sample_live_open(value, &wall_ms, &rest) &&
-        r->made_ms - wall_ms < SAMPLE_LIVE_STALE_MS && wall_ms - r->made_ms < SAMPLE_LIVE_STALE_MS)
+    if (sample_live_open(value, &wall_ms, &rest) && r->made_ms - wall_ms < SAMPLE_LIVE_STALE_MS &&
+        wall_ms - r->made_ms < SAMPLE_LIVE_STALE_MS)
         while (sample_live_next(&rest, &one))
             for (unsigned i = 0; i < r->user_count; i++)
                 if (r->users[i].shard == shard && r->users[i].id == one.user) {
                     users[i].bytes_per_s = one.bytes_per_s;
-                    users[i].throttled_until_ms =
-                        one.throttled_until_ms > r->made_ms ? one.throttled_until_ms : 0;
+                    users[i].throttled_until_ms = one.throttled_until_ms > r->made_ms ? one.throttled_until_ms : 0;
                     for (unsigned side = 0; side < SIDE_COUNT; side++)
                         users[i].silent_s[side] =
                             one.silent_ms[side] >= STALL_SLOW_MS ? (uint32_t)(one.silent_ms[side] / 1000) : 0;
@@ -177,10 +175,12 @@ bool status_write_json(const struct report_state *states, unsigned count, FILE *
 /* When not all fit: who is at work, then who failed, who waits, who is done. */
 static int rank(const struct report_user *u)
 {
-    return is_working(u) ? 0 : u->state == USER_FAILED ? 1 : pending(&u->tally) ? 2
-           : u->doubts                                 ? 3
-           : u->state == USER_QUEUED                   ? 4
-                                                       : 5;
+    return is_working(u)             ? 0
+           : u->state == USER_FAILED ? 1
+           : pending(&u->tally)      ? 2
+           : u->doubts               ? 3
+           : u->state == USER_QUEUED ? 4
+                                     : 5;
 }
 
 static int matters_first(const void *a, const void *b)
@@ -233,9 +233,9 @@ enum column {
     COLUMN_FAILURE,
     COLUMNS
 };
-static const char *const heads[COLUMNS] = { "USER",   "STATE",   "FOUND", "UPLOADED",
-                                            "PRESENT", "SKIPPED", "FAILED", "PENDING",
-                                            "DOUBTS", "RATE",   "ETA",     "THROTTLED UNTIL", "NO ANSWER", "FAILURE" };
+static const char *const heads[COLUMNS] = { "USER",    "STATE",           "FOUND",     "UPLOADED", "PRESENT",
+                                            "SKIPPED", "FAILED",          "PENDING",   "DOUBTS",   "RATE",
+                                            "ETA",     "THROTTLED UNTIL", "NO ANSWER", "FAILURE" };
 #define CELL_BYTES 320
 
 static bool is_number(unsigned column)
@@ -252,12 +252,9 @@ static void fill_cells(const struct status_user *s, char cells[COLUMNS][CELL_BYT
     snprintf(cells[COLUMN_STATE], CELL_BYTES, "%s", user_state_name(s->user->state));
     for (unsigned i = 0; i < sizeof counts / sizeof *counts; i++)
         snprintf(cells[COLUMN_FOUND + i], CELL_BYTES, "%s", format_count(counts[i]).text);
-    snprintf(cells[COLUMN_DOUBTS], CELL_BYTES, "%s",
-             s->user->doubts ? format_count(s->user->doubts).text : "");
-    snprintf(cells[COLUMN_RATE], CELL_BYTES, "%s",
-             s->bytes_per_s ? format_rate((double)s->bytes_per_s).text : "");
-    snprintf(cells[COLUMN_ETA], CELL_BYTES, "%s",
-             s->eta_s > 0 ? format_seconds((double)s->eta_s).text : "");
+    snprintf(cells[COLUMN_DOUBTS], CELL_BYTES, "%s", s->user->doubts ? format_count(s->user->doubts).text : "");
+    snprintf(cells[COLUMN_RATE], CELL_BYTES, "%s", s->bytes_per_s ? format_rate((double)s->bytes_per_s).text : "");
+    snprintf(cells[COLUMN_ETA], CELL_BYTES, "%s", s->eta_s > 0 ? format_seconds((double)s->eta_s).text : "");
     /* UTC like every time that is not on a page. */
     now_rfc3339(s->throttled_until_ms, cells[COLUMN_THROTTLED], CELL_BYTES);
     snprintf(cells[COLUMN_SILENT], CELL_BYTES, "%s", "");
@@ -269,8 +266,7 @@ static void fill_cells(const struct status_user *s, char cells[COLUMNS][CELL_BYT
 }
 
 /* As wide as what is in it; a column that says nothing for anybody is left out. */
-static void fit_columns(const struct status_user *users, unsigned count, unsigned limit,
-                        unsigned widths[COLUMNS])
+static void fit_columns(const struct status_user *users, unsigned count, unsigned limit, unsigned widths[COLUMNS])
 {
     char cells[COLUMNS][CELL_BYTES];
     unsigned all = 0;
@@ -298,9 +294,8 @@ static void fit_columns(const struct status_user *users, unsigned count, unsigne
     }
 }
 
-static void cells_line(FILE *out, struct buf *b, const char *const cells[COLUMNS],
-                       const unsigned widths[COLUMNS], const struct status_style *style,
-                       const char *color)
+static void cells_line(FILE *out, struct buf *b, const char *const cells[COLUMNS], const unsigned widths[COLUMNS],
+                       const struct status_style *style, const char *color)
 {
     for (unsigned c = 0; c < COLUMNS; c++) {
         bool fits = b->size == 0 || widths[c] == 0 || buf_append(b, SLICE(" "));
@@ -311,8 +306,8 @@ static void cells_line(FILE *out, struct buf *b, const char *const cells[COLUMNS
     line(out, b, style, color);
 }
 
-static void user_line(FILE *out, struct buf *b, const struct status_user *s,
-                      const unsigned widths[COLUMNS], const struct status_style *style)
+static void user_line(FILE *out, struct buf *b, const struct status_user *s, const unsigned widths[COLUMNS],
+                      const struct status_style *style)
 {
     char cells[COLUMNS][CELL_BYTES];
     const char *texts[COLUMNS];
@@ -321,10 +316,10 @@ static void user_line(FILE *out, struct buf *b, const struct status_user *s,
     for (unsigned c = 0; c < COLUMNS; c++)
         texts[c] = cells[c];
     cells_line(out, b, texts, widths, style,
-               s->user->state == USER_FAILED ? "31"
+               s->user->state == USER_FAILED                                                                      ? "31"
                : s->throttled_until_ms || s->user->doubts || s->silent_s[SIDE_SOURCE] || s->silent_s[SIDE_TARGET] ? "33"
-               : is_working(s->user)         ? "1"
-                                             : NULL);
+               : is_working(s->user)                                                                              ? "1"
+                                     : NULL);
 }
 
 /* All users' sums, as one line. */
@@ -347,11 +342,12 @@ static void totals_words(const struct report *r, const struct status_user *users
         for (unsigned side = 0; side < SIDE_COUNT; side++)
             silent[side] |= users[i].silent_s[side] > 0;
     }
-    ok = buf_append_format(b, "%s %s of %s user%s synced, %s failed; %s uploaded, %s present, %s skipped, %s failed, %s pending of %s",
-                           clock, format_count(r->synced).text, format_count(r->user_count).text, format_s(r->user_count),
-                           format_count(r->failed_users).text, format_count(t->uploaded).text, format_count(t->present).text,
-                           format_count(t->skipped).text, format_count(t->failed).text, format_count(pending(t)).text,
-                           format_count(t->found).text);
+    ok = buf_append_format(
+        b, "%s %s of %s user%s synced, %s failed; %s uploaded, %s present, %s skipped, %s failed, %s pending of %s",
+        clock, format_count(r->synced).text, format_count(r->user_count).text, format_s(r->user_count),
+        format_count(r->failed_users).text, format_count(t->uploaded).text, format_count(t->present).text,
+        format_count(t->skipped).text, format_count(t->failed).text, format_count(pending(t)).text,
+        format_count(t->found).text);
     if (ok && r->batch.running)
         ok = buf_append_format(b, "; %s", format_rate((double)rate).text);
     for (unsigned side = 0; ok && side < SIDE_COUNT; side++)
@@ -370,7 +366,8 @@ static struct status_seen seen(const struct report *r)
 {
     return (struct status_seen){ .running = r->batch.running,
                                  .missing = r->missing > 0,
-                                 .done = r->user_count > 0 && r->missing == 0 && r->synced + r->failed_users == r->user_count };
+                                 .done = r->user_count > 0 && r->missing == 0 &&
+                                         r->synced + r->failed_users == r->user_count };
 }
 
 /* "5 Synced, 3 Queued": of those that are not shown. */
@@ -400,8 +397,7 @@ static unsigned servers_told(const struct report *r)
 }
 
 /* What was learnt of each server. */
-static void server_lines(const struct report *r, struct buf *b, const struct status_style *style,
-                         FILE *out)
+static void server_lines(const struct report *r, struct buf *b, const struct status_style *style, FILE *out)
 {
     for (unsigned i = 0; i < r->learnt.server_count; i++) {
         const struct report_server *s = &r->learnt.servers[i];
@@ -416,8 +412,7 @@ static void server_lines(const struct report *r, struct buf *b, const struct sta
     }
 }
 
-static void write_text(const struct report *r, struct status_user *users,
-                       const struct status_style *style, FILE *out)
+static void write_text(const struct report *r, struct status_user *users, const struct status_style *style, FILE *out)
 {
     unsigned shown = r->user_count, widths[COLUMNS];
     unsigned told = servers_told(r) + r->division_count + r->note_count + (r->batch.bandwidth > 0) + style->totals;
@@ -431,8 +426,7 @@ static void write_text(const struct report *r, struct status_user *users,
     fit_columns(users, shown, style->columns, widths);
     buf_init(&b, 65536);
     if (!buf_append_format(&b, "%s%s%s%s. %s", r->batch.name, r->batch.name[0] ? ": " : "",
-                           r->batch.state[0] ? r->batch.state : "Created",
-                           r->batch.running ? ", running" : "",
+                           r->batch.state[0] ? r->batch.state : "Created", r->batch.running ? ", running" : "",
                            report_verdict(r, verdict, sizeof verdict)))
         buf_clear(&b);
     line(out, &b, style, "1");
@@ -456,7 +450,8 @@ static void write_text(const struct report *r, struct status_user *users,
         line(out, &b, style, "33");
     }
     if (r->batch.bandwidth) {
-        if (!buf_append_format(&b, "Limited to %s at this hour (bandwidth-max)", format_rate((double)r->batch.bandwidth).text))
+        if (!buf_append_format(&b, "Limited to %s at this hour (bandwidth-max)",
+                               format_rate((double)r->batch.bandwidth).text))
             buf_clear(&b);
         line(out, &b, style, NULL);
     }
@@ -486,8 +481,8 @@ bool status_write_line(const struct report_state *states, unsigned count, FILE *
     return true;
 }
 
-bool status_write_text(const struct report_state *states, unsigned count, const struct status_style *style,
-                       FILE *out, struct err *err_r)
+bool status_write_text(const struct report_state *states, unsigned count, const struct status_style *style, FILE *out,
+                       struct err *err_r)
 {
     struct report *r;
     struct status_user *users;

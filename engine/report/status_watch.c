@@ -9,8 +9,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define REPAINT_MS 2000
-#define LINE_MS    30000 /* into a pipe */
+#define REPAINT_MS  2000
+#define LINE_MS     30000 /* into a pipe */
 #define QUIET_LOOKS 5
 
 static volatile sig_atomic_t stopped;
@@ -25,8 +25,7 @@ static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 #define SIGNALS (sizeof signals / sizeof *signals)
 
 /* One write a repaint: the old picture stays until the new one is whole. */
-static bool repaint(const struct report_state *states, unsigned count, bool color, FILE *out,
-                    struct err *err_r)
+static bool repaint(const struct report_state *states, unsigned count, bool color, FILE *out, struct err *err_r)
 {
     struct status_style style = { .color = color, .totals = true };
     struct winsize size;

@@ -3,10 +3,10 @@
  */
 #include "engine/report/report.h"
 
+#include "engine/failure/advice.h"
 #include "engine/report/format.h"
 #include "engine/report/status.h"
 #include "engine/report/wrap.h"
-#include "engine/failure/advice.h"
 #include "io/base/mem.h"
 
 #include <errno.h>
@@ -84,7 +84,9 @@ static void group(const struct screen *s, const struct report *r, const struct r
     for (unsigned side = 0; side < REPORT_SIDES; side++)
         if (g->sides[side].server_text[0]) {
             snprintf(line, sizeof line, "%s: %s",
-                     side == FAILURE_LOCAL ? "Here" : side == FAILURE_SOURCE ? "The source said" : "The target said",
+                     side == FAILURE_LOCAL    ? "Here"
+                     : side == FAILURE_SOURCE ? "The source said"
+                                              : "The target said",
                      g->sides[side].server_text);
             wrapped(s, 4, line);
         }
@@ -92,8 +94,7 @@ static void group(const struct screen *s, const struct report *r, const struct r
         used += (size_t)snprintf(line + used, sizeof line - used, "%s%s",
                                  i ? ", " : "Users: ", r->users[g->who[i]].address);
     if (g->users > g->who_count && used < sizeof line)
-        snprintf(line + used, sizeof line - used, " and %s more",
-                 format_count(g->users - g->who_count).text);
+        snprintf(line + used, sizeof line - used, " and %s more", format_count(g->users - g->who_count).text);
     if (g->who_count)
         wrapped(s, 4, line);
 }
@@ -141,11 +142,10 @@ static void doubts(const struct screen *s, const struct report *r)
         snprintf(line, sizeof line, "The first: %s", d->text);
         wrapped(s, 4, line);
         for (unsigned k = 0; k < d->who_count && used < sizeof line; k++)
-            used += (size_t)snprintf(line + used, sizeof line - used, "%s%s", k ? ", " : "Users: ",
-                                     r->users[d->who[k]].address);
+            used += (size_t)snprintf(line + used, sizeof line - used, "%s%s",
+                                     k ? ", " : "Users: ", r->users[d->who[k]].address);
         if (d->users > d->who_count && used < sizeof line)
-            snprintf(line + used, sizeof line - used, " and %s more",
-                     format_count(d->users - d->who_count).text);
+            snprintf(line + used, sizeof line - used, " and %s more", format_count(d->users - d->who_count).text);
         wrapped(s, 4, line);
     }
     if (r->doubled)
@@ -212,8 +212,8 @@ static void users(const struct screen *s, const struct report *r)
     putc('\n', s->out);
     paint(s, "1", "Users that are not done, lack a message, or are in doubt");
     fputs("\n\n", s->out);
-    fprintf(s->out, "  %-*s %-17s %8s %8s %8s  %s\n", (int)width, "USER", "STATE", "FOUND",
-            "FAILED", "PENDING", "FAILURE");
+    fprintf(s->out, "  %-*s %-17s %8s %8s %8s  %s\n", (int)width, "USER", "STATE", "FOUND", "FAILED", "PENDING",
+            "FAILURE");
     for (unsigned pass = 0; pass < 2; pass++)
         for (unsigned i = 0; i < r->user_count && shown < USERS_SHOWN; i++) {
             const struct report_user *u = &r->users[i];
@@ -249,8 +249,7 @@ static bool summary(const struct report *r, unsigned columns, FILE *out, struct 
     return ok;
 }
 
-bool report_write_terminal(const struct report *r, const struct status_style *style, FILE *out,
-                           struct err *err_r)
+bool report_write_terminal(const struct report *r, const struct status_style *style, FILE *out, struct err *err_r)
 {
     struct screen s = { style, out, style->columns ? style->columns : WIDTH_USUAL };
 
@@ -264,10 +263,9 @@ bool report_write_terminal(const struct report *r, const struct status_style *st
     doubts(&s, r);
     groups(&s, r, false, "Settled without you, for the record");
     users(&s, r);
-    fputs(
-        "\nMore: --json everything, --html FILE a page to look through, --csv FILE a row\n"
-        "a user. Into a pipe or a file `report` writes the JSON; --text writes this.\n",
-        out);
+    fputs("\nMore: --json everything, --html FILE a page to look through, --csv FILE a row\n"
+          "a user. Into a pipe or a file `report` writes the JSON; --text writes this.\n",
+          out);
     if (fflush(out) != 0 || ferror(out))
         return err_set_os(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, errno, "write the report");
     return true;

@@ -15,12 +15,10 @@ static int longest_first(const void *a, const void *b)
 
     if (x->ms != y->ms)
         return x->ms < y->ms ? 1 : -1;
-    return (int)(x->side * STALL_CAUSE_COUNT + x->cause) -
-           (int)(y->side * STALL_CAUSE_COUNT + y->cause);
+    return (int)(x->side * STALL_CAUSE_COUNT + x->cause) - (int)(y->side * STALL_CAUSE_COUNT + y->cause);
 }
 
-unsigned report_stalls_sorted(const struct stalls *stalls,
-                              struct report_stall out[REPORT_STALLS_MAX])
+unsigned report_stalls_sorted(const struct stalls *stalls, struct report_stall out[REPORT_STALLS_MAX])
 {
     unsigned n = 0;
 

@@ -2,8 +2,8 @@
 #ifndef ENGINE_REPORT_TIME_H
 #define ENGINE_REPORT_TIME_H
 
-#include "engine/report/emit.h"
 #include "engine/move/stall.h"
+#include "engine/report/emit.h"
 
 /* One of the causes that stalled. */
 struct report_stall {
@@ -14,8 +14,7 @@ struct report_stall {
 #define REPORT_STALLS_MAX (SIDE_COUNT * STALL_CAUSE_COUNT)
 
 /* Those that lasted at all, the longest first; returns how many. */
-unsigned report_stalls_sorted(const struct stalls *stalls,
-                              struct report_stall out[REPORT_STALLS_MAX]);
+unsigned report_stalls_sorted(const struct stalls *stalls, struct report_stall out[REPORT_STALLS_MAX]);
 /* "source_s" ...: the names of enum time_kind. */
 const char *report_time_name(unsigned kind);
 /* "time": { "source_s": ..., "efficiency" }, in seconds, and "stalled_by": { "source": {

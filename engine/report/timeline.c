@@ -54,13 +54,12 @@ static bool new_run(const struct report_sample *a, const struct report_sample *b
 
 static uint64_t moved(const struct report_sample *s)
 {
-    return s->values[SAMPLE_MESSAGES_FETCHED] + s->values[SAMPLE_MESSAGES_UPLOADED] +
-           s->values[SAMPLE_BYTES_FETCHED] + s->values[SAMPLE_BYTES_UPLOADED];
+    return s->values[SAMPLE_MESSAGES_FETCHED] + s->values[SAMPLE_MESSAGES_UPLOADED] + s->values[SAMPLE_BYTES_FETCHED] +
+           s->values[SAMPLE_BYTES_UPLOADED];
 }
 
 /* Gives each point its share of what happened between two samples. */
-static void spread_pair(struct report_timeline *course, const struct report_sample *a,
-                        const struct report_sample *b)
+static void spread_pair(struct report_timeline *course, const struct report_sample *a, const struct report_sample *b)
 {
     double from = (double)(a->wall_ms - course->from_ms), to = (double)(b->wall_ms - course->from_ms);
     double step = (double)course->step_ms;
@@ -72,14 +71,13 @@ static void spread_pair(struct report_timeline *course, const struct report_samp
         shared = (to < right ? to : right) - (from > left ? from : left);
         for (unsigned v = 0; v < SAMPLE_VALUES; v++)
             course->values[point][v] +=
-                is_cumulative(v)
-                    ? (double)(b->values[v] - a->values[v]) * shared / (to - from) / (step / 1000.0)
-                    : ((double)a->values[v] + (double)b->values[v]) / 2.0 * shared / step;
+                is_cumulative(v) ? (double)(b->values[v] - a->values[v]) * shared / (to - from) / (step / 1000.0)
+                                 : ((double)a->values[v] + (double)b->values[v]) / 2.0 * shared / step;
     }
 }
 
-uint64_t report_timeline_spread(struct report_timeline *course, const struct report_sample *samples,
-                              size_t count, int64_t started_ms)
+uint64_t report_timeline_spread(struct report_timeline *course, const struct report_sample *samples, size_t count,
+                                int64_t started_ms)
 {
     uint64_t active = 0, run = 0, before = 0;
 

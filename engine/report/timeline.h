@@ -19,7 +19,7 @@ bool report_timeline_load(struct report *report, struct err *err_r) ERR_CHECK;
 void report_timeline_range(struct report_timeline *course, int64_t from_ms, int64_t to_ms);
 /* Samples of one shard in order of time; started_ms: when its last run began, 0 not known. Returns for how
  * many ms a run was going on. */
-uint64_t report_timeline_spread(struct report_timeline *course, const struct report_sample *samples,
-                              size_t count, int64_t started_ms);
+uint64_t report_timeline_spread(struct report_timeline *course, const struct report_sample *samples, size_t count,
+                                int64_t started_ms);
 
 #endif

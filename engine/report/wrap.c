@@ -32,8 +32,7 @@ static size_t fitting(struct slice line, unsigned room)
 
 static void one_line(struct slice line, unsigned columns, FILE *out)
 {
-    unsigned indent =
-        blanks_at(line) >= 2 && columns > WRAP_LABEL_WIDTH + 20 ? WRAP_LABEL_WIDTH : 0;
+    unsigned indent = blanks_at(line) >= 2 && columns > WRAP_LABEL_WIDTH + 20 ? WRAP_LABEL_WIDTH : 0;
     unsigned left = 0;
 
     while (format_width(line) + left > columns) {

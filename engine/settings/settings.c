@@ -43,8 +43,7 @@ static const struct cloud_hosts clouds[] = {
 };
 _Static_assert(sizeof clouds / sizeof *clouds == SETTINGS_CLOUD_COUNT, "a row a cloud");
 
-static const char *const grant_names[] = { "none", "client secret", "certificate", "refresh token",
-                                           "service account" };
+static const char *const grant_names[] = { "none", "client secret", "certificate", "refresh token", "service account" };
 _Static_assert(sizeof grant_names / sizeof *grant_names == SETTINGS_GRANT_COUNT, "a name a grant");
 
 const char *settings_grant_name(enum settings_grant grant)
@@ -219,8 +218,7 @@ struct settings_user *settings_user_add(struct settings *s)
     return &s->users[s->user_count++];
 }
 
-void settings_users_keep(struct settings *s,
-                         bool (*keep)(void *context, const struct settings_user *user),
+void settings_users_keep(struct settings *s, bool (*keep)(void *context, const struct settings_user *user),
                          void *context)
 {
     size_t kept = 0;
@@ -271,10 +269,8 @@ static void finish_oauth(struct settings_endpoint *e)
         return;
     if (o->tenant && o->grant != SETTINGS_GRANT_SERVICE_ACCOUNT) {
         if (!o->token_url)
-            o->token_url =
-                mem_format("https://%s/%s/oauth2/v2.0/token", cloud->login_host, o->tenant);
-        fill(&o->scope,
-             o->grant == SETTINGS_GRANT_REFRESH_TOKEN ? cloud->user_scope : cloud->app_scope);
+            o->token_url = mem_format("https://%s/%s/oauth2/v2.0/token", cloud->login_host, o->tenant);
+        fill(&o->scope, o->grant == SETTINGS_GRANT_REFRESH_TOKEN ? cloud->user_scope : cloud->app_scope);
     } else {
         fill(&o->token_url, "https://oauth2.googleapis.com/token");
         fill(&o->scope, "https://mail.google.com/");

@@ -51,15 +51,15 @@ enum settings_tls_mode {
 
 struct settings_tls {
     enum settings_tls_mode mode;
-    bool verify;            /* false only when the user wrote so */
-    bool has_pin;           /* pin replaces the chain */
-    unsigned char pin[32];  /* SHA-256 of the server's DER certificate */
-    unsigned min_version;   /* as tls_config.min_version: 0x0301 TLS 1.0 .. 0x0304 TLS 1.3 */
+    bool verify;             /* false only when the user wrote so */
+    bool has_pin;            /* pin replaces the chain */
+    unsigned char pin[32];   /* SHA-256 of the server's DER certificate */
+    unsigned min_version;    /* as tls_config.min_version: 0x0301 TLS 1.0 .. 0x0304 TLS 1.3 */
     unsigned security_level; /* as tls_config.security_level */
-    char *ca_file;          /* PEM bundle, or NULL: the system's */
-    char *crl_file;         /* PEM revocation lists, or NULL: not looked at */
-    char *certificate_file; /* client certificate, PEM, or NULL */
-    char *key_file;         /* its key, or NULL: in certificate_file */
+    char *ca_file;           /* PEM bundle, or NULL: the system's */
+    char *crl_file;          /* PEM revocation lists, or NULL: not looked at */
+    char *certificate_file;  /* client certificate, PEM, or NULL */
+    char *key_file;          /* its key, or NULL: in certificate_file */
 };
 
 /* How access tokens are come by. */
@@ -109,9 +109,9 @@ struct settings_endpoint {
     enum settings_cloud cloud; /* Exchange Online only */
     char *host;                /* name or address without brackets */
     uint16_t port;             /* 1..65535 */
-    char *disk;                /* source: "/srv/mail/{user}", what is read in place of a server, or NULL; host is then the
-                                  whole url, and port 0 */
-    bool disk_is_mbox;         /* mbox files, else Maildir trees */
+    char *disk;        /* source: "/srv/mail/{user}", what is read in place of a server, or NULL; host is then the
+                          whole url, and port 0 */
+    bool disk_is_mbox; /* mbox files, else Maildir trees */
     struct settings_tls tls;
     enum auth_mechanism auth;
     char *admin_user;              /* one login for all users, or NULL */
@@ -121,17 +121,17 @@ struct settings_endpoint {
     char *login_form;              /* "{user}*{admin}"; NULL with admin_user: SASL PLAIN authzid */
     struct secret *admin_password; /* with admin_user or auth = kerio-master, else NULL */
     struct settings_oauth oauth;
-    unsigned connections;          /* at once to this server, 1..10000 */
-    unsigned connections_per_user; /* at once for one mailbox, 1..1000 */
+    unsigned connections;                 /* at once to this server, 1..10000 */
+    unsigned connections_per_user;        /* at once for one mailbox, 1..1000 */
     bool connections_said, per_user_said; /* the two above stand in the batch file; else a bench may tell them */
-    bool compress;                 /* COMPRESS=DEFLATE where offered */
-    uint64_t bytes_per_day;        /* of one user, 0: no limit */
-    uint32_t settle_ms;            /* target: after a lost connection, how long to wait before
-                                      looking whether a message arrived */
-    uint32_t stall_ms;             /* longest silence while an answer is due; 0: by kind of wait */
-    unsigned append_pipeline;      /* target: APPENDs in flight on a connection, 0: automatic */
-    bool accept_shared;            /* target: two users may have one mailbox */
-    unsigned read_only;            /* source: enum settings_read_only */
+    bool compress;                        /* COMPRESS=DEFLATE where offered */
+    uint64_t bytes_per_day;               /* of one user, 0: no limit */
+    uint32_t settle_ms;                   /* target: after a lost connection, how long to wait before
+                                             looking whether a message arrived */
+    uint32_t stall_ms;                    /* longest silence while an answer is due; 0: by kind of wait */
+    unsigned append_pipeline;             /* target: APPENDs in flight on a connection, 0: automatic */
+    bool accept_shared;                   /* target: two users may have one mailbox */
+    unsigned read_only;                   /* source: enum settings_read_only */
 };
 
 /* The administrator's credentials log in, not each user's own. */
@@ -193,16 +193,16 @@ enum settings_follow_deletions {
 };
 
 struct settings_policy {
-    uint64_t max_message_bytes;       /* larger ones are skipped; a user's own value goes first */
-    uint64_t large_item_limit;        /* more larger items than this fail the user */
-    uint64_t bad_item_limit;          /* more unreadable or refused items than this fail the user */
-    uint64_t transient_failure_limit; /* of one user, in a row */
-    uint32_t retry_wait_ms;           /* before the first repetition; later ones wait longer */
+    uint64_t max_message_bytes;           /* larger ones are skipped; a user's own value goes first */
+    uint64_t large_item_limit;            /* more larger items than this fail the user */
+    uint64_t bad_item_limit;              /* more unreadable or refused items than this fail the user */
+    uint64_t transient_failure_limit;     /* of one user, in a row */
+    uint32_t retry_wait_ms;               /* before the first repetition; later ones wait longer */
     struct settings_list exclude_folders; /* "Trash", "Junk/" + "*", "#JunkEmail#", as written */
     struct settings_list include_folders; /* empty: all */
-    int64_t since_s;  /* INTERNALDATE >= this moves; 00:00 UTC of the date, seconds
-                         since 1970, or SETTINGS_NO_SINCE */
-    int64_t before_s; /* INTERNALDATE < this moves; or SETTINGS_NO_BEFORE */
+    int64_t since_s;                      /* INTERNALDATE >= this moves; 00:00 UTC of the date, seconds
+                                             since 1970, or SETTINGS_NO_SINCE */
+    int64_t before_s;                     /* INTERNALDATE < this moves; or SETTINGS_NO_BEFORE */
     enum settings_order order;
     enum settings_labels gmail_labels;
     struct settings_list label_priority; /* patterns as above; which label's folder has the copy */
@@ -250,15 +250,15 @@ struct settings {
     char *batch_name;
     char *batch_file; /* as given, for messages */
     char *users_file;
-    char *state_folder;       /* of this shard: with a shard count above 1 it ends in ".I-of-N" */
-    char *sign_in_folder;     /* the same for all shards: what a person's sign-in gave */
-    char *status_file;        /* how the run stands, renewed while it works, or NULL */
-    char *listen;             /* as in engine/cli/listen_address, or NULL */
+    char *state_folder;                    /* of this shard: with a shard count above 1 it ends in ".I-of-N" */
+    char *sign_in_folder;                  /* the same for all shards: what a person's sign-in gave */
+    char *status_file;                     /* how the run stands, renewed while it works, or NULL */
+    char *listen;                          /* as in engine/cli/listen_address, or NULL */
     char *listen_certificate, *listen_key; /* PEM files, or NULL; the key may be in the certificate's */
     struct secret *listen_token;           /* what a client has to know, or NULL */
-    char *ledger_folder;      /* shared between processes that fill one tenant, or NULL */
-    struct secret *spool_key; /* encryption at rest, or NULL */
-    unsigned threads;         /* 0: the processors this process may use */
+    char *ledger_folder;                   /* shared between processes that fill one tenant, or NULL */
+    struct secret *spool_key;              /* encryption at rest, or NULL */
+    unsigned threads;                      /* 0: the processors this process may use */
     uint64_t memory_max_bytes;
     uint64_t spool_max_bytes;
     struct settings_window window;
@@ -272,25 +272,26 @@ struct settings {
     struct settings_policy policy;
     struct settings_folder *folders;
     size_t folder_count;
-    struct settings_list rehearse; /* "key=value" of the simulated target, for `rehearse` */
+    struct settings_list rehearse;    /* "key=value" of the simulated target, for `rehearse` */
     struct settings_list input_files; /* paths of all files that the batch file and users.csv name, secrets included,
                                          but users_file: nothing may be written over them */
 
     /* users.csv; after users_select only those of this shard and of --user, in file order */
     struct settings_user *users;
     size_t user_count;
-    char *split_file; /* owned: where the division into shards is written down, whether it is there or not; NULL without a batch file */
+    char *split_file; /* owned: where the division into shards is written down, whether it is there or not; NULL without
+                         a batch file */
 
     struct settings_list user_faults; /* the other faults, a sentence each, when users_load failed */
 
     /* command line */
     enum settings_mode mode;
-    unsigned shard_number, shard_count; /* 1/1 without --shard */
-    struct settings_list only_users;    /* --user and --users-from: addresses, compared without case; empty: all */
-    struct settings_list but_users;     /* --exclude-user: as those */
-    struct settings_list waves;         /* --wave: compared without case; empty: all */
+    unsigned shard_number, shard_count;    /* 1/1 without --shard */
+    struct settings_list only_users;       /* --user and --users-from: addresses, compared without case; empty: all */
+    struct settings_list but_users;        /* --exclude-user: as those */
+    struct settings_list waves;            /* --wave: compared without case; empty: all */
     struct settings_list accept_deletions; /* --accept-deletions: users, as those */
-    struct settings_list accept_counts; /* --accept-counts: users, as those */
+    struct settings_list accept_counts;    /* --accept-counts: users, as those */
 
     /* what the newest bench of this source measured, or 0 */
     double bench_bytes_per_s, bench_messages_per_s;
@@ -333,8 +334,7 @@ bool settings_list_has_user(const struct settings_list *list, const struct setti
 /* Adds an empty row, which the caller fills; valid until the next call. */
 struct settings_user *settings_user_add(struct settings *s);
 /* Frees and drops the rows for which keep says no; the others stay in order. */
-void settings_users_keep(struct settings *s,
-                         bool (*keep)(void *context, const struct settings_user *user),
+void settings_users_keep(struct settings *s, bool (*keep)(void *context, const struct settings_user *user),
                          void *context);
 
 /* What stands behind a batch's own state folder in the name of a shard's: ".3-of-10". Returns out. */

@@ -9,10 +9,9 @@ struct queue {
 
 struct turn_facts turns_of(const struct tally *t)
 {
-    return (struct turn_facts){ .known = t->found > 0,
-                                .messages = t->found,
-                                .bytes = t->bytes_found,
-                                .left = t->waiting + t->spooled };
+    return (struct turn_facts){
+        .known = t->found > 0, .messages = t->found, .bytes = t->bytes_found, .left = t->waiting + t->spooled
+    };
 }
 
 static int compare_numbers(uint64_t a, uint64_t b)

@@ -7,14 +7,14 @@
 
 /* What is known of one user. */
 struct turn_facts {
-    bool known;                 /* some of his mail was found */
-    uint64_t messages, bytes;   /* in all */
-    uint64_t left;              /* messages that have no end yet */
+    bool known;               /* some of his mail was found */
+    uint64_t messages, bytes; /* in all */
+    uint64_t left;            /* messages that have no end yet */
 };
 
 struct turn_facts turns_of(const struct tally *tally);
-/* Fills order_r with the numbers 0..count-1 in their order. Of equals, and of those of whom nothing is known, which come
- * last, the one listed first goes first. */
+/* Fills order_r with the numbers 0..count-1 in their order. Of equals, and of those of whom nothing is known, which
+ * come last, the one listed first goes first. */
 void turns_order(const struct turn_facts *users, size_t count, enum settings_user_order order, unsigned *order_r);
 
 #endif

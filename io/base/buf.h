@@ -39,8 +39,7 @@ static inline size_t buf_space(const struct buf *b)
 
 /* False, and nothing changed, when the cap would be passed. */
 bool buf_append(struct buf *b, struct slice bytes) ERR_CHECK;
-bool buf_append_format(struct buf *b, const char *format, ...)
-    __attribute__((format(printf, 2, 3))) ERR_CHECK;
+bool buf_append_format(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3))) ERR_CHECK;
 /* Room for at least `bytes` more at the end, to be filled by the caller and then counted with
  * buf_commit. NULL when the cap would be passed. Valid until the next call on b. */
 char *buf_reserve(struct buf *b, size_t bytes);

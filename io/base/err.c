@@ -7,12 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const class_names[] = { "none",      "transient", "throttled",
-                                           "uncertain", "permanent", "canceled" };
+static const char *const class_names[] = { "none", "transient", "throttled", "uncertain", "permanent", "canceled" };
 static const char *const scope_names[] = { "message", "folder", "session", "account", "run" };
-static const char *const origin_names[] = { "system", "dns", "tls",   "protocol", "no",
-                                            "bad",    "bye", "store", "config",   "token", "maildir",
-                                            "mbox" };
+static const char *const origin_names[] = { "system", "dns",   "tls",    "protocol", "no",      "bad",
+                                            "bye",    "store", "config", "token",    "maildir", "mbox" };
 _Static_assert(sizeof class_names / sizeof *class_names == ERR_CLASS_COUNT, "a name a class");
 _Static_assert(sizeof scope_names / sizeof *scope_names == ERR_SCOPE_COUNT, "a name a scope");
 _Static_assert(sizeof origin_names / sizeof *origin_names == ERR_ORIGIN_COUNT, "a name an origin");
@@ -65,8 +63,8 @@ static void format_printable(char *out, size_t cap, const char *format, va_list 
     err_printable(out, cap, text, n < 0 ? 0 : strnlen(text, sizeof text - 1));
 }
 
-bool err_set(struct err *e, enum err_class class, enum err_scope scope, enum err_origin origin,
-             int code, const char *format, ...)
+bool err_set(struct err *e, enum err_class class, enum err_scope scope, enum err_origin origin, int code,
+             const char *format, ...)
 {
     va_list args;
 
@@ -77,8 +75,7 @@ bool err_set(struct err *e, enum err_class class, enum err_scope scope, enum err
     return false;
 }
 
-bool err_set_os(struct err *e, enum err_class class, enum err_scope scope, int error,
-                const char *doing)
+bool err_set_os(struct err *e, enum err_class class, enum err_scope scope, int error, const char *doing)
 {
     char text[128];
 
@@ -103,8 +100,7 @@ const char *err_line(const struct err *e, char *out, size_t cap)
                        : e->origin == ERR_ORIGIN_BYE ? "BYE "
                                                      : "";
 
-    snprintf(out, cap, "%s%s%s%s%s%s%s", e->doing, e->doing[0] ? ": " : "", verb,
-             e->resp_code[0] ? "[" : "", e->resp_code, e->resp_code[0] ? "] " : "",
-             e->server_text);
+    snprintf(out, cap, "%s%s%s%s%s%s%s", e->doing, e->doing[0] ? ": " : "", verb, e->resp_code[0] ? "[" : "",
+             e->resp_code, e->resp_code[0] ? "] " : "", e->server_text);
     return out;
 }

@@ -63,12 +63,11 @@ struct err {
 
 /* Fills *e with class, scope, origin, code and a printf-style text; clears the other fields.
  * Always returns false, so that a function can end in `return err_set(...)`. */
-bool err_set(struct err *e, enum err_class class, enum err_scope scope, enum err_origin origin,
-             int code, const char *format, ...) __attribute__((format(printf, 6, 7)));
+bool err_set(struct err *e, enum err_class class, enum err_scope scope, enum err_origin origin, int code,
+             const char *format, ...) __attribute__((format(printf, 6, 7)));
 
 /* The same for a failed system call: origin OS, text strerror(error). Returns false. */
-bool err_set_os(struct err *e, enum err_class class, enum err_scope scope, int error,
-                const char *doing);
+bool err_set_os(struct err *e, enum err_class class, enum err_scope scope, int error, const char *doing);
 
 /* Sets `doing` (printf-style, cut at its size, made printable). Returns false. */
 bool err_doing(struct err *e, const char *format, ...) __attribute__((format(printf, 2, 3)));

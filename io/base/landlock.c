@@ -41,16 +41,16 @@ enum {
     FS_MAKE_FIFO = 1 << 10,
     FS_MAKE_BLOCK = 1 << 11,
     FS_MAKE_SYM = 1 << 12,
-    FS_REFER = 1 << 13,    /* ABI 2: a rename from one folder to another; denied altogether before */
-    FS_TRUNCATE = 1 << 14, /* ABI 3 */
-    NET_BIND_TCP = 1 << 0, /* ABI 4 */
+    FS_REFER = 1 << 13,             /* ABI 2: a rename from one folder to another; denied altogether before */
+    FS_TRUNCATE = 1 << 14,          /* ABI 3 */
+    NET_BIND_TCP = 1 << 0,          /* ABI 4 */
     SCOPE_ABSTRACT_SOCKET = 1 << 0, /* ABI 6 */
     SCOPE_SIGNAL = 1 << 1,
 };
 
-#define FS_ABI_2                                                                                         \
-    (FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_CHAR | FS_MAKE_DIR | FS_MAKE_REG |         \
-     FS_MAKE_SOCK | FS_MAKE_FIFO | FS_MAKE_BLOCK | FS_MAKE_SYM | FS_REFER)
+#define FS_ABI_2                                                                                                       \
+    (FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_CHAR | FS_MAKE_DIR | FS_MAKE_REG | FS_MAKE_SOCK |        \
+     FS_MAKE_FIFO | FS_MAKE_BLOCK | FS_MAKE_SYM | FS_REFER)
 #define FS_OF_FILE   (FS_WRITE_FILE | FS_TRUNCATE)
 #define FS_OF_FOLDER (FS_OF_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG | FS_REFER)
 

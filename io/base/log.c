@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_MAX_BYTES 1024
+#define LINE_MAX_BYTES   1024
 #define REPEAT_WINDOW_MS 60000
-#define REPEAT_SLOTS 16
+#define REPEAT_SLOTS     16
 
 static const char *const level_names[] = { "error", "warn", "info", "debug", "trace" };
 
@@ -101,8 +101,8 @@ static char *text_line(enum log_level level, const char *event, const char *text
     char line[LINE_MAX_BYTES + 160], stamp[32];
     size_t n;
 
-    snprintf(line, sizeof line, "%s %s %s%s%s", now_rfc3339(now_wall_ms(), stamp, sizeof stamp),
-             level_names[level], event, text[0] ? " " : "", text);
+    snprintf(line, sizeof line, "%s %s %s%s%s", now_rfc3339(now_wall_ms(), stamp, sizeof stamp), level_names[level],
+             event, text[0] ? " " : "", text);
     n = strlen(line);
     if (held)
         snprintf(line + n, sizeof line - n, " (%u more like this in the last minute)", held);

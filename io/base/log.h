@@ -26,8 +26,7 @@ bool log_level_parse(const char *name, enum log_level *level_r) ERR_CHECK;
 const char *log_level_name(enum log_level level);
 
 /* event: dotted lower-case words, a constant. The rest is cut at 1 KiB and made printable. */
-void log_line(enum log_level level, const char *event, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void log_line(enum log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The same with the error's line at the end. */
 void log_err(enum log_level level, const char *event, const struct err *e);
 

@@ -27,8 +27,7 @@ static bool is_number(const char *format)
     if (format[n] == '.')
         n += 1 + strspn(format + n + 1, "0123456789");
     n += strspn(format + n, "lzhj");
-    return format[n] && strchr("diuf", format[n]) &&
-           (format[n + 1] == ' ' || format[n + 1] == '\0');
+    return format[n] && strchr("diuf", format[n]) && (format[n + 1] == ' ' || format[n + 1] == '\0');
 }
 
 static bool begin_field(struct log_fields *fields, const char *format)
@@ -52,9 +51,8 @@ bool log_fields_mark(const char *format, char *out, size_t cap, struct log_field
     for (size_t i = 0; i <= size; i++) {
         /* A conversion behind a keyed value is words of its own; other words go on with what stands
          * before them. */
-        bool begins =
-            format[i] == ' ' && (key_size(format + i + 1) ||
-                                 (format[i + 1] == '%' && fields_r->keyed[fields_r->count - 1]));
+        bool begins = format[i] == ' ' &&
+                      (key_size(format + i + 1) || (format[i + 1] == '%' && fields_r->keyed[fields_r->count - 1]));
 
         if (begins && !begin_field(fields_r, format + i + 1))
             return false;
@@ -77,8 +75,7 @@ void log_fields_quote(const char *text, size_t size, FILE *out)
     putc('"', out);
 }
 
-static void member(const char *key, size_t key_bytes, bool numeric, const char *value, size_t size,
-                   FILE *out)
+static void member(const char *key, size_t key_bytes, bool numeric, const char *value, size_t size, FILE *out)
 {
     fprintf(out, ",\"%.*s\":", (int)key_bytes, key);
     if (numeric)

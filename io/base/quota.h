@@ -1,6 +1,6 @@
 /* How much memory all together may hold of what others feed them, and what each one holds of it. Who keeps lists tells
- * how large they are; who takes in bytes asks whether there is room for more. So the lists themselves know no bound, and
- * what goes beyond it is what one read brings.
+ * how large they are; who takes in bytes asks whether there is room for more. So the lists themselves know no bound,
+ * and what goes beyond it is what one read brings.
  */
 #ifndef IO_BASE_QUOTA_H
 #define IO_BASE_QUOTA_H
@@ -24,8 +24,8 @@ struct quota_part *quota_join(struct quota *quota);
 /* NULL is fine; nulls. */
 void quota_leave(struct quota_part **part);
 uint64_t quota_part_used(const struct quota_part *part);
-/* No more may be taken in for this part. Below three quarters of the whole nobody is told so; from there on who holds more
- * than a 64th of it; at the whole everybody. NULL: never. */
+/* No more may be taken in for this part. Below three quarters of the whole nobody is told so; from there on who holds
+ * more than a 64th of it; at the whole everybody. NULL: never. */
 bool quota_is_over(const struct quota_part *part);
 
 /* What one list holds of a part; zeroed: nothing. */

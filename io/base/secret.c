@@ -168,8 +168,7 @@ void secret_wipe(void *data, size_t size)
 
 static bool file_refused(struct err *err_r, const char *path, const char *why)
 {
-    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "%s: %s", path,
-                   why);
+    return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_RUN, ERR_ORIGIN_CONFIG, 0, "%s: %s", path, why);
 }
 
 /* A pipe has a writer who is at work. */
@@ -182,8 +181,7 @@ static bool gives_soon(int fd)
     return count > 0;
 }
 
-bool secret_read_file(const char *path, struct secret **secret_r, bool *readable_by_others_r,
-                      struct err *err_r)
+bool secret_read_file(const char *path, struct secret **secret_r, bool *readable_by_others_r, struct err *err_r)
 {
     char text[SECRET_FILE_MAX];
     struct stat st;

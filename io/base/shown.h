@@ -1,7 +1,7 @@
 /* What of a text may be shown to people as it is. Everything else changes how what follows is read: controls of
- * terminals (C0, DEL, C1), line and paragraph separators, marks that turn the direction of writing, invisible tags; or has
- * no width and no meaning of its own, so that two names would look the same (joiners, which scripts need, may stay).
- * The one place that decides; err_printable, JSON and CSV go by it.
+ * terminals (C0, DEL, C1), line and paragraph separators, marks that turn the direction of writing, invisible tags; or
+ * has no width and no meaning of its own, so that two names would look the same (joiners, which scripts need, may
+ * stay). The one place that decides; err_printable, JSON and CSV go by it.
  */
 #ifndef IO_BASE_SHOWN_H
 #define IO_BASE_SHOWN_H

@@ -74,8 +74,7 @@ bool slice_u64(struct slice s, uint64_t *value_r)
     for (size_t i = 0; i < s.size; i++) {
         unsigned digit = (unsigned)(unsigned char)s.data[i] - '0';
 
-        if (digit > 9 || __builtin_mul_overflow(value, 10u, &value) ||
-            __builtin_add_overflow(value, digit, &value))
+        if (digit > 9 || __builtin_mul_overflow(value, 10u, &value) || __builtin_add_overflow(value, digit, &value))
             return false;
     }
     *value_r = value;

@@ -61,8 +61,7 @@ static void words(const char *list)
 
 static void keys(void)
 {
-    static const enum config_section sections[] = { CONFIG_BATCH, CONFIG_SOURCE, CONFIG_TARGET,
-                                                    CONFIG_POLICY };
+    static const enum config_section sections[] = { CONFIG_BATCH, CONFIG_SOURCE, CONFIG_TARGET, CONFIG_POLICY };
 
     for (unsigned s = 0; s < sizeof sections / sizeof *sections; s++)
         for (unsigned i = 0; i < config_key_count(); i++)
@@ -105,8 +104,7 @@ static void bash(void)
             keys();
             fputs("' -- \"$cur\"))", stdout);
         } else if (is_file(o) || is_folder(o)) {
-            printf("compopt -o filenames; COMPREPLY=($(compgen -%c -- \"$cur\"))",
-                   is_file(o) ? 'f' : 'd');
+            printf("compopt -o filenames; COMPREPLY=($(compgen -%c -- \"$cur\"))", is_file(o) ? 'f' : 'd');
         } else {
             fputs(":", stdout);
         }

@@ -65,9 +65,7 @@ void play_escape(struct buf *out, struct slice bytes)
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9'                     ? c - '0'
-           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
-                                                    : -1;
+    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
 }
 
 void play_unescape(struct buf *out, const char *text)
@@ -77,11 +75,7 @@ void play_unescape(struct buf *out, const char *text)
 
         if (c == '\\' && text[1]) {
             text++;
-            c = *text == 'r'   ? '\r'
-                : *text == 'n' ? '\n'
-                : *text == 't' ? '\t'
-                : *text == '0' ? '\0'
-                               : *text;
+            c = *text == 'r' ? '\r' : *text == 'n' ? '\n' : *text == 't' ? '\t' : *text == '0' ? '\0' : *text;
             if (*text == 'x' && hex(text[1]) >= 0 && hex(text[2]) >= 0) {
                 c = (char)(hex(text[1]) * 16 + hex(text[2]));
                 text += 2;
@@ -102,8 +96,7 @@ static void quoted(struct buf *out, struct slice bytes)
 
 static void error(struct buf *out, const struct err *err)
 {
-    add(out, "%s %s %s", err_class_name(err->class), err_scope_name(err->scope),
-        err_origin_name(err->origin));
+    add(out, "%s %s %s", err_class_name(err->class), err_scope_name(err->scope), err_origin_name(err->origin));
     if (err->wait_ms)
         add(out, " wait %u", err->wait_ms);
     if (err->resp_code[0])
@@ -224,11 +217,10 @@ static void namespace_row(void *context, const struct session_namespace *ns)
 
 static void list_row(void *context, const struct imap_list_row *row)
 {
-    static const char *const names[] = { "noselect", "noinferiors", "subscribed", "nonexistent",
-                                         "children", "nochildren",  "",           "",
-                                         "all",      "archive",     "drafts",     "flagged",
-                                         "junk",     "sent",        "trash",      "important",
-                                         "inbox" };
+    static const char *const names[] = {
+        "noselect", "noinferiors", "subscribed", "nonexistent", "children", "nochildren", "",          "",     "all",
+        "archive",  "drafts",      "flagged",    "junk",        "sent",     "trash",      "important", "inbox"
+    };
     struct play_command *c = context;
     struct buf *out = &c->play->events;
 
@@ -295,8 +287,9 @@ static void quota_answer(void *context, const struct imap_quota *quota)
 
 static void flags(struct buf *out, const struct imap_flags *f)
 {
-    static const char *const names[] = { "\\Seen",  "\\Answered", "\\Flagged", "\\Deleted",
-                                         "\\Draft", "\\Recent",   "\\*" };
+    static const char *const names[] = {
+        "\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft", "\\Recent", "\\*"
+    };
 
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (f->system & (1u << i))
@@ -560,9 +553,7 @@ void play_feed(struct play *p)
     struct slice left;
 
     while ((left = buf_slice(&p->pending)).size) {
-        size_t n = p->way == PLAY_BYTES    ? 1
-                   : p->way == PLAY_RANDOM ? 1 + random_below(p, 40)
-                                           : 65536;
+        size_t n = p->way == PLAY_BYTES ? 1 : p->way == PLAY_RANDOM ? 1 + random_below(p, 40) : 65536;
         char *copy;
 
         if (n > left.size)
@@ -619,9 +610,10 @@ bool play_look(struct play *p, const char *what, char *out, size_t cap)
     else if (strcmp(what, "errors") == 0)
         snprintf(out, cap, "%u", session_error_count(p->session));
     else if (strcmp(what, "searched") == 0)
-        snprintf(out, cap, "%s", session_search_told(p->session) & SESSION_SEARCH_UNREAD     ? "unread"
-                                 : session_search_told(p->session) & SESSION_SEARCH_ANSWERED ? "well"
-                                                                                             : "silent");
+        snprintf(out, cap, "%s",
+                 session_search_told(p->session) & SESSION_SEARCH_UNREAD     ? "unread"
+                 : session_search_told(p->session) & SESSION_SEARCH_ANSWERED ? "well"
+                                                                             : "silent");
     else if (strcmp(what, "inflight") == 0)
         snprintf(out, cap, "%u", session_inflight(p->session));
     else if (strcmp(what, "patience") == 0)
@@ -641,8 +633,7 @@ bool play_look(struct play *p, const char *what, char *out, size_t cap)
         snprintf(out, cap, "no such capability");
         for (unsigned i = 0; i < CAP_COUNT; i++)
             if (strcmp(caps_name((enum cap)i), word) == 0)
-                snprintf(out, cap, "%s",
-                         caps_has(session_caps(p->session), (enum cap)i) ? "has" : "lacks");
+                snprintf(out, cap, "%s", caps_has(session_caps(p->session), (enum cap)i) ? "has" : "lacks");
     } else {
         return false;
     }
@@ -706,8 +697,7 @@ static bool bodies(struct play_command *c, char *rest)
             if (!rest || sscanf(rest, "%llu %llu", &first, &count) != 2)
                 return false;
         }
-        session_fetch_bodies(c->play->session, slice_cstr(set), forms[i].form, first, count,
-                             &body_events, ended, c);
+        session_fetch_bodies(c->play->session, slice_cstr(set), forms[i].form, first, count, &body_events, ended, c);
         return true;
     }
     return false;
@@ -729,8 +719,8 @@ static bool start(struct play_command *c, char *rest)
     else if (strcmp(name, "list") == 0)
         session_list(s, SESSION_LIST_PLAIN, r, 0, list_row, NULL, ended, c);
     else if (strcmp(name, "list-extended") == 0)
-        session_list(s, SESSION_LIST_EXTENDED, r, IMAP_STATUS_MESSAGES | IMAP_STATUS_SIZE, list_row,
-                     list_status, ended, c);
+        session_list(s, SESSION_LIST_EXTENDED, r, IMAP_STATUS_MESSAGES | IMAP_STATUS_SIZE, list_row, list_status, ended,
+                     c);
     else if (strcmp(name, "xlist") == 0)
         session_list(s, SESSION_LIST_XLIST, r, 0, list_row, NULL, ended, c);
     else if (strcmp(name, "lsub") == 0)

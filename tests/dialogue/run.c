@@ -28,9 +28,8 @@ static bool complain(const struct where *at, const char *what, const char *want,
 {
     static const char *const ways[] = { "whole", "byte by byte", "random cuts" };
 
-    fprintf(stderr, "%s:%u: %s (%s)\n  %s\n  expected: %s\n  got:      %s\n", at->script->path,
-            at->line, at->title, ways[at->way], what, want ? want : "nothing",
-            got ? got : "nothing");
+    fprintf(stderr, "%s:%u: %s (%s)\n  %s\n  expected: %s\n  got:      %s\n", at->script->path, at->line, at->title,
+            ways[at->way], what, want ? want : "nothing", got ? got : "nothing");
     return false;
 }
 
@@ -124,8 +123,7 @@ static bool check(const struct where *at, struct play *p, const char *text)
             return complain(at, "check:", text, "a word that is not known");
         want[strcspn(text, " ")] = '\0';
         memcpy(want, text, strcspn(text, " "));
-    } else if (sscanf(text, "%79s %199[^\n]", what, want) < 1 ||
-               !play_look(p, what, got, sizeof got)) {
+    } else if (sscanf(text, "%79s %199[^\n]", what, want) < 1 || !play_look(p, what, got, sizeof got)) {
         return complain(at, "check:", text, "a word that is not known");
     }
     return strcmp(want, got) == 0 || complain(at, text, want, got);
@@ -263,8 +261,7 @@ static bool run_case(const struct script *script, unsigned first, unsigned end)
 }
 
 /* An input of fuzz_session: what is asked, as letters, and the server's bytes. */
-static bool write_seed(const struct script *script, unsigned first, unsigned end,
-                       const char *folder, unsigned number)
+static bool write_seed(const struct script *script, unsigned first, unsigned end, const char *folder, unsigned number)
 {
     const char *base = strrchr(script->path, '/');
     char path[4096], start = 'g';
@@ -335,8 +332,7 @@ static bool file(const char *path, const char *seeds, unsigned *cases)
         if (i < script.count && !is(script.lines[i], "case:"))
             continue;
         if (first != UINT32_MAX) {
-            good &=
-                seeds ? write_seed(&script, first, i, seeds, number) : run_case(&script, first, i);
+            good &= seeds ? write_seed(&script, first, i, seeds, number) : run_case(&script, first, i);
             number++;
         }
         first = i;

@@ -113,8 +113,7 @@ static void kit_told(struct store_op *op, const struct err *err)
 /* Submits and waits; false with the error when it failed. */
 static bool kit_try(struct kit *kit, struct store_op *op, struct err *err_r)
 {
-    struct kit_answer answer = { .lock = PTHREAD_MUTEX_INITIALIZER,
-                                 .told = PTHREAD_COND_INITIALIZER };
+    struct kit_answer answer = { .lock = PTHREAD_MUTEX_INITIALIZER, .told = PTHREAD_COND_INITIALIZER };
 
     op->context = &answer;
     op->done = kit_told;
@@ -178,14 +177,11 @@ static struct store_op *kit_found_op(uint32_t user, uint32_t folder, uint32_t fi
     op->found.count = count;
     op->found.uidnext_listed = first + count;
     for (unsigned i = 0; i < count; i++)
-        op->found.rows[i] = (struct message_record){
-            .uid = first + i, .state = MESSAGE_FOUND, .listed_bytes = 100
-        };
+        op->found.rows[i] = (struct message_record){ .uid = first + i, .state = MESSAGE_FOUND, .listed_bytes = 100 };
     return op;
 }
 
-static struct store_op *kit_end_op(uint32_t user, uint32_t folder, uint32_t uid,
-                                   enum message_state state)
+static struct store_op *kit_end_op(uint32_t user, uint32_t folder, uint32_t uid, enum message_state state)
 {
     struct store_op *op = store_op_new(STORE_OP_END, user, folder);
 
@@ -214,8 +210,8 @@ static char *kit_body(uint64_t seed, size_t size)
 }
 
 /* Sends chunks lazily; the returned SPOOLED is the caller's to submit. */
-static struct store_op *kit_spooled_op(struct kit *kit, uint32_t user, uint32_t folder, uint32_t uid,
-                                       const char *data, size_t size, uint64_t *body_r)
+static struct store_op *kit_spooled_op(struct kit *kit, uint32_t user, uint32_t folder, uint32_t uid, const char *data,
+                                       size_t size, uint64_t *body_r)
 {
     struct store_op *op = store_op_new(STORE_OP_SPOOLED, user, folder);
     uint64_t body = spool_next_body(kit->spool);
@@ -276,14 +272,12 @@ static bool kit_take_folder(void *context, const struct folder_record *folder)
 }
 
 /* The row with exactly this UID; state 0 when there is none. */
-static struct message_record kit_message(struct kit *kit, uint32_t user, uint32_t folder,
-                                         uint32_t uid)
+static struct message_record kit_message(struct kit *kit, uint32_t user, uint32_t folder, uint32_t uid)
 {
     struct kit_one one = { 0 };
     struct err err;
 
-    assert_true(reader_messages(kit->reader, user, folder, ~0u, uid, false, 1, kit_take_message,
-                                &one, &err));
+    assert_true(reader_messages(kit->reader, user, folder, ~0u, uid, false, 1, kit_take_message, &one, &err));
     return one.found && one.message.uid == uid ? one.message : (struct message_record){ 0 };
 }
 

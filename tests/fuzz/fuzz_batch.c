@@ -19,8 +19,7 @@ static bool entry_read(void *context, const struct config_entry *e, struct err *
         return true;
     key = config_key_find(section, e->key);
     if (key && e->value.size &&
-        !config_key_store(key, config_section_base(section, s), e->value, "b.ini", expected,
-                          sizeof expected) &&
+        !config_key_store(key, config_section_base(section, s), e->value, "b.ini", expected, sizeof expected) &&
         expected[0] == '\0')
         abort();
     return true;

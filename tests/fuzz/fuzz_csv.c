@@ -20,11 +20,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size)
         memcpy(text, data, size);
     /* No source login, so that no PasswordFile is opened. */
-    if (users_parse(s, text, size, "users.csv", (struct users_need){ false, size % 2 != 0 },
-                    &warnings, &has_passwords, &place, &e)) {
+    if (users_parse(s, text, size, "users.csv", (struct users_need){ false, size % 2 != 0 }, &warnings, &has_passwords,
+                    &place, &e)) {
         for (size_t i = 0; i < s->user_count; i++)
-            if (!s->users[i].email_address || !s->users[i].user_name ||
-                !s->users[i].target_user_name)
+            if (!s->users[i].email_address || !s->users[i].user_name || !s->users[i].target_user_name)
                 abort();
     } else if (e.code != 65 || place.line == 0 || place.column == 0) {
         abort();

@@ -105,10 +105,8 @@ static void set(struct slice text)
     unsigned count = uidset_parse(text, ranges, 64);
 
     for (unsigned i = 0; i < count; i++)
-        if (ranges[i].first > ranges[i].last || ranges[i].first == 0 ||
-            (i && ranges[i].first <= ranges[i - 1].last) ||
-            !uidset_holds(ranges, count, ranges[i].first) ||
-            !uidset_holds(ranges, count, ranges[i].last))
+        if (ranges[i].first > ranges[i].last || ranges[i].first == 0 || (i && ranges[i].first <= ranges[i - 1].last) ||
+            !uidset_holds(ranges, count, ranges[i].first) || !uidset_holds(ranges, count, ranges[i].last))
             abort();
     for (unsigned want = 1; want <= 64; want *= 4)
         if (uidset_expand(text, uids, want) && uids[want - 1] == 0)

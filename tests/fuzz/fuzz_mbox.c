@@ -25,8 +25,8 @@ static size_t shown(const uint8_t *data, size_t size, size_t piece, char *out)
     return used;
 }
 
-/* Any bytes as an mbox: messages that lie in it one behind the other, each with the digest and size that it has when it is read
- * alone; and a filter that gives the same whatever the pieces. */
+/* Any bytes as an mbox: messages that lie in it one behind the other, each with the digest and size that it has when it
+ * is read alone; and a filter that gives the same whatever the pieces. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *one = mem_alloc(2 * size + DISK_FILTER_MORE), *other = mem_alloc(2 * size + DISK_FILTER_MORE), digest[33];
@@ -44,8 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             const struct mbox_found *m = &scan.all[i];
 
             if (m->at < end || m->at + m->raw_bytes > size || !mbox_digest(fd, m->at, m->raw_bytes, digest) ||
-                strcmp(digest, m->digest) != 0 ||
-                m->bytes != shown(data + m->at, (size_t)m->raw_bytes, 7, one))
+                strcmp(digest, m->digest) != 0 || m->bytes != shown(data + m->at, (size_t)m->raw_bytes, 7, one))
                 abort();
             end = m->at + m->raw_bytes;
         }

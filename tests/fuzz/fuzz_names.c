@@ -1,8 +1,8 @@
 /* test: folders
  * What a server calls its folders, and what they are to be called on the target: each that moves has a name there which
- * no other one has and a command can carry, and neither depends on the order of the rows. The first line is: the target's
- * delimiter, 'x' for Exchange, the source's prefix; then one row a line: 's' or 't' for its side, its delimiter, its
- * attributes as a letter, its name. */
+ * no other one has and a command can carry, and neither depends on the order of the rows. The first line is: the
+ * target's delimiter, 'x' for Exchange, the source's prefix; then one row a line: 's' or 't' for its side, its
+ * delimiter, its attributes as a letter, its name. */
 #include "engine/folders/names.h"
 #include "engine/folders/names_index.h"
 #include "engine/folders/names_text.h"
@@ -45,9 +45,10 @@ static void take_row(struct input *in, struct slice line)
                                                        .delimiter = delimiter_of(line.data[1]),
                                                        .attributes = (1u << (line.data[2] & 31)) >> 1 & 0x1ffff };
     else if (line.data[0] == 't' && in->target_count < ROWS_MAX)
-        in->targets[in->target_count++] = (struct names_target){
-            .raw = raw, .delimiter = delimiter_of(line.data[1]), .attributes = (1u << (line.data[2] & 31)) >> 1 & 0x1ffff
-        };
+        in->targets[in->target_count++] =
+            (struct names_target){ .raw = raw,
+                                   .delimiter = delimiter_of(line.data[1]),
+                                   .attributes = (1u << (line.data[2] & 31)) >> 1 & 0x1ffff };
     else
         free(raw);
 }
@@ -115,7 +116,8 @@ static void compare(const struct input *a, const struct input *b)
                 y = &b->rows[k];
                 alike++;
             }
-        if (alike == 1 && (!x->target_raw != !y->target_raw || (x->target_raw && strcmp(x->target_raw, y->target_raw) != 0)))
+        if (alike == 1 &&
+            (!x->target_raw != !y->target_raw || (x->target_raw && strcmp(x->target_raw, y->target_raw) != 0)))
             abort();
     }
 }

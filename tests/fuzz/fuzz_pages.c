@@ -1,7 +1,7 @@
 /* test: store
  * A spool's file from anybody: what is passed as sound LMDB can be read to its end, and gives as many records as its
- * tables say. The input is changes to a sound file: a place (4 bytes, by twos), a length (1) and the bytes; a place that is
- * behind the file cuts it. */
+ * tables say. The input is changes to a sound file: a place (4 bytes, by twos), a length (1) and the bytes; a place
+ * that is behind the file cuts it. */
 #include "store/pages.h"
 
 #include <fcntl.h>
@@ -161,7 +161,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     rc = pages_check(fd, "nothing", any_record, &result);
     (void)pages_transaction(fd);
-    if (memchr(result.what, '\0', sizeof result.what) == NULL || memchr(result.record, '\0', sizeof result.record) == NULL)
+    if (memchr(result.what, '\0', sizeof result.what) == NULL ||
+        memchr(result.record, '\0', sizeof result.record) == NULL)
         abort();
     if (bytes == sound_bytes && memcmp(file, sound, bytes) == 0 && rc)
         abort();

@@ -65,8 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         touch(u.folder.target_name);
     }
     if (decode_message(key, value, &u.message)) {
-        if (u.message.state == 0 || u.message.state >= MESSAGE_STATE_COUNT ||
-            u.message.reason >= SKIP_REASON_COUNT)
+        if (u.message.state == 0 || u.message.state >= MESSAGE_STATE_COUNT || u.message.reason >= SKIP_REASON_COUNT)
             abort();
         touch(u.message.keywords);
     }

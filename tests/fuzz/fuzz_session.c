@@ -7,8 +7,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define CAPABILITIES                                                                               \
-    "IMAP4rev1 UIDPLUS LITERAL+ MULTIAPPEND NAMESPACE LIST-EXTENDED LIST-STATUS STATUS=SIZE "      \
+#define CAPABILITIES                                                                                                   \
+    "IMAP4rev1 UIDPLUS LITERAL+ MULTIAPPEND NAMESPACE LIST-EXTENDED LIST-STATUS STATUS=SIZE "                          \
     "SPECIAL-USE UNSELECT ESEARCH OBJECTID X-GM-EXT-1"
 
 static void play(enum play_way way, struct slice plan, struct slice server)

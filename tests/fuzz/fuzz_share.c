@@ -1,6 +1,6 @@
 /* test: report
- * A report of a shard that was written as JSON, from anybody: read and merged it is a report, or one error that names the
- * file; and what is written of it a parser reads, and read again it is a report as well. */
+ * A report of a shard that was written as JSON, from anybody: read and merged it is a report, or one error that names
+ * the file; and what is written of it a parser reads, and read again it is a report as well. */
 #include "engine/report/report.h"
 #include "engine/report/share.h"
 

@@ -1,6 +1,6 @@
 /* test: report
- * What anybody's text becomes in JSON and CSV: a parser reads JSON back as it was, and neither has anything in it that a
- * terminal, a browser or a spreadsheet would obey. */
+ * What anybody's text becomes in JSON and CSV: a parser reads JSON back as it was, and neither has anything in it that
+ * a terminal, a browser or a spreadsheet would obey. */
 #include "engine/report/emit.h"
 #include "engine/report/table.h"
 #include "io/base/err.h"
@@ -53,9 +53,8 @@ static void json(struct slice text)
 
         if (n == 0)
             break;
-        if (i == text.size &&
-            !slice_equal(text, slice_of(json_string_value(json_object_get(back, "text")),
-                                        json_string_length(json_object_get(back, "text")))))
+        if (i == text.size && !slice_equal(text, slice_of(json_string_value(json_object_get(back, "text")),
+                                                          json_string_length(json_object_get(back, "text")))))
             abort();
         i += n - 1;
     }

@@ -24,8 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
          * holds what no name may hold (NUL). */
         if (!utf7_decode(&again, buf_slice(&raw), &strict) || !strict)
             abort();
-        if (slice_find(buf_slice(&text), '\0') == SIZE_MAX &&
-            !slice_equal(buf_slice(&text), buf_slice(&again)))
+        if (slice_find(buf_slice(&text), '\0') == SIZE_MAX && !slice_equal(buf_slice(&text), buf_slice(&again)))
             abort();
     }
     buf_deinit(&text);

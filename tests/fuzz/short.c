@@ -1,7 +1,7 @@
 /* A short run of a fuzzer where there is no libFuzzer: NAME [-count=N] [-seed=S] [-only=K] [-dict=FILE] [FOLDER]...
- * Each file of the folders as it is, then N inputs made from them: cut, spliced, bytes changed, words of the dictionary put in. The same
- * seed makes the same inputs. What fails is written to NAME-failed in the working folder, and its number told: -only=K runs it
- * alone. The long runs are scripts/fuzz.
+ * Each file of the folders as it is, then N inputs made from them: cut, spliced, bytes changed, words of the dictionary
+ * put in. The same seed makes the same inputs. What fails is written to NAME-failed in the working folder, and its
+ * number told: -only=K runs it alone. The long runs are scripts/fuzz.
  */
 
 #include <dirent.h>
@@ -138,7 +138,8 @@ static void put(size_t at, size_t instead, const uint8_t *data, size_t size)
 
 static void change(void)
 {
-    static const char *const numbers[] = { "0", "-1", "4294967295", "4294967296", "18446744073709551616", "2147483648", "{3}", "\r\n" };
+    static const char *const numbers[] = { "0",          "-1",  "4294967295", "4294967296", "18446744073709551616",
+                                           "2147483648", "{3}", "\r\n" };
     size_t at = (size_t)draw(input_size + 1), left = input_size - at, some = (size_t)draw(left < 64 ? left + 1 : 64);
     uint8_t copy[64];
 

@@ -1,15 +1,15 @@
 /* A model of how mail goes into one target folder exactly once (docs/architecture.md, steps 4 to 7), searched
  * exhaustively: every order of sending, storing, answering, losing, refusing, committing, looking, stopping and being
  * killed, on some connections that carry several messages each, pipelined or in one MULTIAPPEND. What the target was
- * sent is stored before the look for it, or never; but for some (`lates`) that it stores at any time after: those may be
- * doubled, and have to be named. Each rule of the protocol is a switch; without it the search finds a message that is
- * doubled, and not named, or lost. What was answered OK and not stored, or was removed, is lost in any case, and has to
- * be told: the model has the proof at the end for that. Every function is static.
+ * sent is stored before the look for it, or never; but for some (`lates`) that it stores at any time after: those may
+ * be doubled, and have to be named. Each rule of the protocol is a switch; without it the search finds a message that
+ * is doubled, and not named, or lost. What was answered OK and not stored, or was removed, is lost in any case, and has
+ * to be told: the model has the proof at the end for that. Every function is static.
  *
- * No matter of it, since they are not about the order of things in one folder: a second program that sends the same mail
- * (test_tidy, test_account), bytes that a closed socket goes on sending (test_stop; here it is the rule `settles`), what
- * of the journal is on the disk after a power loss (unit store_crash, store_durable), `retry`, which is one more proof
- * (test_account), and how near two estimated sizes are (unit move_twin, twin_assign).
+ * No matter of it, since they are not about the order of things in one folder: a second program that sends the same
+ * mail (test_tidy, test_account), bytes that a closed socket goes on sending (test_stop; here it is the rule
+ * `settles`), what of the journal is on the disk after a power loss (unit store_crash, store_durable), `retry`, which
+ * is one more proof (test_account), and how near two estimated sizes are (unit move_twin, twin_assign).
  */
 #ifndef TESTS_MODEL_ONCE_H
 #define TESTS_MODEL_ONCE_H

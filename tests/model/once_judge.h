@@ -17,8 +17,7 @@ static bool once_noticed(const struct once_search *s, const struct once_state *t
     if (s->rules.proves_all && done > least)
         least = done;
     /* An OK without the UID that others tell, an earlier run that proved nothing, a copy that came late. */
-    return there < least ||
-           (s->rules.proves_header && (t->withheld || t->lates || t->kills || t->stops));
+    return there < least || (s->rules.proves_header && (t->withheld || t->lates || t->kills || t->stops));
 }
 
 /* Which mail is there too often, or was answered for and is not there at all. */
@@ -40,8 +39,7 @@ static void once_judge(struct once_search *s, const struct once_state *t)
             there += once_mail(s, t->stored[i]) == once_mail(s, (uint8_t)m);
         s->doubled |= there > wanted + named;
         /* Of what was not stored or was removed nobody can do more than tell. */
-        s->lost |= all_done && there < wanted &&
-                   !((t->unstored || t->removals || t->anew) && once_noticed(s, t));
+        s->lost |= all_done && there < wanted && !((t->unstored || t->removals || t->anew) && once_noticed(s, t));
     }
 }
 

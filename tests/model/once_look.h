@@ -160,8 +160,7 @@ static bool once_uids_lie(const struct once_search *s, const struct once_state *
 static void once_look(const struct once_search *s, struct once_state *t, unsigned hidden)
 {
     bool moved = s->rules.knows_anew && t->mind.anew != t->anew, wrong = false;
-    uint8_t from = t->mind.open && t->mind.floor < t->mind.highest + 1 ? t->mind.floor
-                                                                       : (uint8_t)(t->mind.highest + 1);
+    uint8_t from = t->mind.open && t->mind.floor < t->mind.highest + 1 ? t->mind.floor : (uint8_t)(t->mind.highest + 1);
     uint8_t end = t->snapshot != ONCE_NONE ? t->snapshot : t->stored_count;
     bool taken[ONCE_STORED] = { false };
     struct once_end found[ONCE_MESSAGES];
@@ -187,7 +186,8 @@ static void once_look(const struct once_search *s, struct once_state *t, unsigne
 
         bool blind = moved || t->mind.lies || (wrong && row->uid && !once_is_at(s, t, row->uid, m));
 
-        if (!row->done || row->from == ONCE_NONE || (!blind && (row->uid || (s->rules.claims_from && row->from < from))))
+        if (!row->done || row->from == ONCE_NONE ||
+            (!blind && (row->uid || (s->rules.claims_from && row->from < from))))
             continue;
         at = once_copy(s, t, taken, m, from, end, false);
         if (at >= 0)

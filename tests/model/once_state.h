@@ -20,20 +20,21 @@
 
 struct once_rules {
     unsigned messages, connections, depth, losses, refusals, kills, stops, foreign, lates;
-    unsigned lies;      /* APPENDUIDs that are one too high; of a target that lies always, as many as there are answers */
-    unsigned unstored;  /* answered OK and not stored; such an answer tells no UID */
-    unsigned removals;  /* all that the folder holds is removed while no run is at work, or its look waits */
-    unsigned anew;      /* likewise, and the folder is made anew: its UIDs begin again */
-    unsigned prefilled; /* it holds copies of the messages 1.. before the first run, of which the journal knows nothing */
-    bool cut;           /* these lack their end: their size differs */
-    bool own_dates;     /* the target gives dates of its own */
-    bool multi;         /* a connection's messages are one MULTIAPPEND, which the target stores one by one */
-    bool twins;         /* messages 0 and 1 are the same mail */
-    bool alike;         /* messages 0 and 1 have one key and differ; a row without a UID may be taken for either, and
-                         * only the answer to message 0 is ever lost */
-    bool tells_uids;    /* APPENDUID */
-    bool waits_alone;   /* only what has no answer waits for the look: the folder goes on */
-    bool lost_holds;    /* an answer that is lost holds the floor, whatever others are told */
+    unsigned lies; /* APPENDUIDs that are one too high; of a target that lies always, as many as there are answers */
+    unsigned unstored; /* answered OK and not stored; such an answer tells no UID */
+    unsigned removals; /* all that the folder holds is removed while no run is at work, or its look waits */
+    unsigned anew;     /* likewise, and the folder is made anew: its UIDs begin again */
+    unsigned
+        prefilled;    /* it holds copies of the messages 1.. before the first run, of which the journal knows nothing */
+    bool cut;         /* these lack their end: their size differs */
+    bool own_dates;   /* the target gives dates of its own */
+    bool multi;       /* a connection's messages are one MULTIAPPEND, which the target stores one by one */
+    bool twins;       /* messages 0 and 1 are the same mail */
+    bool alike;       /* messages 0 and 1 have one key and differ; a row without a UID may be taken for either, and
+                       * only the answer to message 0 is ever lost */
+    bool tells_uids;  /* APPENDUID */
+    bool waits_alone; /* only what has no answer waits for the look: the folder goes on */
+    bool lost_holds;  /* an answer that is lost holds the floor, whatever others are told */
     bool parts_doubted; /* of a MULTIAPPEND that broke off, what had been sent whole counts as sent */
     bool doubts;        /* a refusal after the last byte is looked into */
     bool claims_from;   /* a row without a UID claims nothing below where its copy may be */
@@ -95,10 +96,10 @@ struct once_state {
     uint8_t unanswered; /* bits: messages that wait for the look, while others are sent */
     uint8_t snapshot;   /* how much an early look saw; ONCE_NONE: there was none */
     uint8_t losses, refusals, kills, stops, foreign, lates, lies, unstored, removals;
-    uint8_t anew;       /* how often the folder was made anew */
-    uint8_t before;     /* messages that it held when it was opened */
-    uint8_t since;      /* answered OK since then */
-    uint8_t withheld;   /* an OK told no UID where others do */
+    uint8_t anew;     /* how often the folder was made anew */
+    uint8_t before;   /* messages that it held when it was opened */
+    uint8_t since;    /* answered OK since then */
+    uint8_t withheld; /* an OK told no UID where others do */
 };
 
 struct once_search {

@@ -15,8 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static const char *const folders[] = { "/etc/courier/", "/run/courier/",
-                                       "/usr/lib/courier-authlib" };
+static const char *const folders[] = { "/etc/courier/", "/run/courier/", "/usr/lib/courier-authlib" };
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -88,8 +87,7 @@ void *dlopen(const char *path, int flags)
 }
 
 /* The address with its path changed, in `room`, or the one given. */
-static const struct sockaddr *address(const struct sockaddr *given, socklen_t *bytes,
-                                      struct sockaddr_un *room)
+static const struct sockaddr *address(const struct sockaddr *given, socklen_t *bytes, struct sockaddr_un *room)
 {
     char path[PATH_MAX];
     if (*bytes <= sizeof given->sa_family || *bytes > sizeof *room || given->sa_family != AF_UNIX)

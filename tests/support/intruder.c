@@ -1,6 +1,6 @@
-/* Preloaded into mailhaul: code of somebody else's that runs in it once it talks to a server, as a hole in a parser would
-   let it. Where a client's TLS session is made it tries what such code would like to do, and writes the outcome of each
-   into the file that it opened before main: WORD and errno (0: done). Built by tests/e2e/test_sandbox.py. */
+/* Preloaded into mailhaul: code of somebody else's that runs in it once it talks to a server, as a hole in a parser
+   would let it. Where a client's TLS session is made it tries what such code would like to do, and writes the outcome
+   of each into the file that it opened before main: WORD and errno (0: done). Built by tests/e2e/test_sandbox.py. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -8,21 +8,27 @@
 
 #include <cmocka.h>
 
-#include "engine/move/sample.h"
 #include "engine/failure/trouble.h"
+#include "engine/move/sample.h"
 
 /* The types that interface.md fixes. */
 static const char *const fixed[] = {
-    "LoginFailed",       "ImapDisabled",      "ConnectFailed",
-    "TlsFailed",         "InvalidMailboxName", "MultipleRoots",
-    "FolderNameClash",   "SelectFailed",      "ServerBug",
-    "ParseError",        "TruncatedMessage",  "TooManyLargeItems",
-    "TooManyBadItems",   "TooManyTransientFailures", "ConnectionLimit",
-    "TargetThrottled",   "TargetUnavailable", "QuotaExceeded",
-    "MessageTooLarge",   "MessageRejected",   "TokenFailed",
-    "MailboxNotFound",   "PermissionMissing", "SpoolError",
-    "HiddenMessages",    "SizeDiffers",       "LateCopy", "TwoSenders",
-    "TargetHoldsLess",   "TargetNotCounted",  "NamesLeftOut", "NotFollowed",
+    "LoginFailed",        "ImapDisabled",
+    "ConnectFailed",      "TlsFailed",
+    "InvalidMailboxName", "MultipleRoots",
+    "FolderNameClash",    "SelectFailed",
+    "ServerBug",          "ParseError",
+    "TruncatedMessage",   "TooManyLargeItems",
+    "TooManyBadItems",    "TooManyTransientFailures",
+    "ConnectionLimit",    "TargetThrottled",
+    "TargetUnavailable",  "QuotaExceeded",
+    "MessageTooLarge",    "MessageRejected",
+    "TokenFailed",        "MailboxNotFound",
+    "PermissionMissing",  "SpoolError",
+    "HiddenMessages",     "SizeDiffers",
+    "LateCopy",           "TwoSenders",
+    "TargetHoldsLess",    "TargetNotCounted",
+    "NamesLeftOut",       "NotFollowed",
     "SourceHoldsLess",
 };
 
@@ -48,14 +54,14 @@ static void every_type_that_trouble_gives_has_advice(void **state)
 
     for (int doing = 0; doing < TROUBLE_COUNT; doing++)
         for (int side = FAILURE_SOURCE; side <= FAILURE_LOCAL; side++)
-            for (int class = 0; class < ERR_CLASS_COUNT; class++)
+            for (int error_class = 0; error_class < ERR_CLASS_COUNT; error_class++)
                 for (int origin = 0; origin < ERR_ORIGIN_COUNT; origin++)
                     for (unsigned w = 0; w < sizeof words / sizeof *words; w++) {
                         struct err err;
                         const char *type;
 
-                        err_set(&err, (enum err_class)class, ERR_SCOPE_MESSAGE,
-                                (enum err_origin)origin, 0, "%s", words[w]);
+                        err_set(&err, (enum err_class)error_class, ERR_SCOPE_MESSAGE, (enum err_origin)origin, 0, "%s",
+                                words[w]);
                         type = trouble_type((enum trouble_doing)doing, (enum failure_side)side, &err);
                         assert_string_equal(advice_find(type)->type, type);
                     }
@@ -97,11 +103,16 @@ static void an_address_stands_in_a_command_only_when_it_is_harmless(void **state
         const char *address;
         bool taken;
     } cases[] = {
-        { "ann@contoso.example", true },  { "o'neil@contoso.example", false },
-        { "a b@contoso.example", false }, { "$(rm)@x.example", false },
-        { "-Force@x.example", false },    { "a;b@x.example", false },
-        { "", false },                    { "a\xe2\x80\x99@x.example", false },
-        { "@splat", false },              { "a+b.c_d-e@x.example", true },
+        { "ann@contoso.example", true },
+        { "o'neil@contoso.example", false },
+        { "a b@contoso.example", false },
+        { "$(rm)@x.example", false },
+        { "-Force@x.example", false },
+        { "a;b@x.example", false },
+        { "", false },
+        { "a\xe2\x80\x99@x.example", false },
+        { "@splat", false },
+        { "a+b.c_d-e@x.example", true },
     };
     char line[256];
 
@@ -138,8 +149,8 @@ static void live_numbers_come_back_as_they_went(void **state)
 
 static void a_full_or_damaged_live_value_is_refused(void **state)
 {
-    static const char *const bad[] = { "", "live1", "live2 5\n", "live1 x\n", "live1 5 6\n",
-                                       "live1 99999999999999999999\n" };
+    static const char *const bad[] = { "",          "live1",       "live2 5\n",
+                                       "live1 x\n", "live1 5 6\n", "live1 99999999999999999999\n" };
     struct buf b;
     struct slice rest;
     struct sample_live live;

@@ -13,12 +13,10 @@ static void test_a_line_for_a_person(void **state)
     struct err e;
     char line[512];
 
-    assert_false(
-        err_set(&e, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_NO, 0, "Quota exceeded"));
+    assert_false(err_set(&e, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_NO, 0, "Quota exceeded"));
     assert_false(err_doing(&e, "APPEND to %s", "Sent"));
     strcpy(e.resp_code, "OVERQUOTA");
-    assert_string_equal(err_line(&e, line, sizeof line),
-                        "APPEND to Sent: NO [OVERQUOTA] Quota exceeded");
+    assert_string_equal(err_line(&e, line, sizeof line), "APPEND to Sent: NO [OVERQUOTA] Quota exceeded");
     assert_false(err_set_os(&e, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ECONNRESET, "reading"));
     assert_int_equal(e.code, ECONNRESET);
     assert_int_equal(e.origin, ERR_ORIGIN_OS);
@@ -38,10 +36,17 @@ static void test_text_of_a_server_is_made_printable(void **state)
         { "abc", "", 1 },
         { "\xff\xfe", "..", 64 },
         { "\xe2\x82", "..", 64 }, /* cut short by the server */
-        { "a\xc2\x9b" "2J", "a.2J", 64 },                       /* C1: CSI */
-        { "x\xe2\x80\xae" "fdp.exe", "x.fdp.exe", 64 },           /* turns the writing round */
-        { "\xe2\x81\xa6y\xe2\x81\xa9", ".y.", 64 },            /* isolates */
-        { "an\xe2\x80\x8b" "n\xc2\xad" "a\xef\xbb\xbf\xe2\x81\xa0", "an.n.a..", 64 }, /* signs without width: two names would look the same */
+        { "a\xc2\x9b"
+          "2J",
+          "a.2J", 64 }, /* C1: CSI */
+        { "x\xe2\x80\xae"
+          "fdp.exe",
+          "x.fdp.exe", 64 },                        /* turns the writing round */
+        { "\xe2\x81\xa6y\xe2\x81\xa9", ".y.", 64 }, /* isolates */
+        { "an\xe2\x80\x8b"
+          "n\xc2\xad"
+          "a\xef\xbb\xbf\xe2\x81\xa0",
+          "an.n.a..", 64 }, /* signs without width: two names would look the same */
         { "\xe2\x80\x8f\xd8\x9c\xe2\x80\xa8\xf3\xa0\x81\x81z", "....z", 64 },
         { "\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80", ".........", 64 }, /* no sequences */
         { "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80", 64 },

@@ -7,8 +7,8 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -52,12 +52,14 @@ static int written(const char *path, int flags)
 
 static int inside(void)
 {
-    const struct landlock_place places[] = {
-        { at("state"), false }, { at("page.html"), false }, { NULL, false }, { at("never-there"), false }, { root, true }
-    };
+    const struct landlock_place places[] = { { at("state"), false },
+                                             { at("page.html"), false },
+                                             { NULL, false },
+                                             { at("never-there"), false },
+                                             { root, true } };
     struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int kept = open(at("log"), O_WRONLY | O_APPEND | O_CLOEXEC), s = socket(AF_INET, SOCK_STREAM, 0);
-    char *const arguments[] = { (char *)(uintptr_t)"true", NULL };
+    char *const arguments[] = { (char *)(uintptr_t) "true", NULL };
     struct err err;
     char byte;
     int fd;

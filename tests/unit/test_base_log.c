@@ -66,16 +66,16 @@ static void test_json_has_a_member_a_field(void **state)
     err_set(&e, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_BYE, 0, "closing \"now\" C:\\x");
     log_err(LOG_WARN, "source.end", &e);
     log_as_json(false);
-    assert_string_equal(text,
-                        "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"info\",\"event\":\"source.login\",\"user\":\"a@b\","
-                        "\"ms\":12,\"share\":1.5,\"limit\":1099511627776,\"id\":\"007\"}\n"
-                        "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"info\",\"event\":\"spool.room\",\"message\":"
-                        "\"there is room again\"}\n"
-                        "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"info\",\"event\":\"sandbox.off\",\"why\":"
-                        "\"the kernel has none of\",\"message\":\"2, or more\"}\n"
-                        "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"info\",\"event\":\"empty\",\"user\":\"\"}\n"
-                        "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"warn\",\"event\":\"source.end\",\"class\":\"transient\","
-                        "\"scope\":\"session\",\"message\":\"BYE closing \\\"now\\\" C:\\\\x\"}\n");
+    assert_string_equal(
+        text, "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"info\",\"event\":\"source.login\",\"user\":\"a@b\","
+              "\"ms\":12,\"share\":1.5,\"limit\":1099511627776,\"id\":\"007\"}\n"
+              "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"info\",\"event\":\"spool.room\",\"message\":"
+              "\"there is room again\"}\n"
+              "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"info\",\"event\":\"sandbox.off\",\"why\":"
+              "\"the kernel has none of\",\"message\":\"2, or more\"}\n"
+              "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"info\",\"event\":\"empty\",\"user\":\"\"}\n"
+              "{\"time\":\"2026-11-24T04:00:00Z\",\"level\":\"warn\",\"event\":\"source.end\",\"class\":\"transient\","
+              "\"scope\":\"session\",\"message\":\"BYE closing \\\"now\\\" C:\\\\x\"}\n");
 }
 
 static void test_no_value_makes_a_field(void **state)
@@ -135,7 +135,8 @@ static void test_texts_of_any_length_are_one_line(void **state)
             fflush(file);
             before = text_size;
             log_line(LOG_INFO, "server.said", "n=%u.%u text=%s", i, f, said);
-            err_set(&e, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_NO, (int)(i * 100 + f), "%u.%u %s", i, f, said);
+            err_set(&e, ERR_CLASS_TRANSIENT, ERR_SCOPE_SESSION, ERR_ORIGIN_NO, (int)(i * 100 + f), "%u.%u %s", i, f,
+                    said);
             err_doing(&e, "SELECT %s", said);
             log_err(LOG_WARN, "server.refused", &e);
             fflush(file);

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-static bool read_text(const char *text, size_t size, unsigned mode, struct secret **secret_r,
-                      bool *open_r, struct err *err_r)
+static bool read_text(const char *text, size_t size, unsigned mode, struct secret **secret_r, bool *open_r,
+                      struct err *err_r)
 {
     char path[] = "/tmp/mailhaul-test-XXXXXX";
     int fd = mkstemp(path);
@@ -43,8 +43,7 @@ static void test_the_first_line_is_the_secret(void **state)
         bool open_to_others = true;
         struct err err;
 
-        assert_true(
-            read_text(cases[i].text, strlen(cases[i].text), 0600, &s, &open_to_others, &err));
+        assert_true(read_text(cases[i].text, strlen(cases[i].text), 0600, &s, &open_to_others, &err));
         assert_true(slice_equal(secret_peek(s), slice_cstr(cases[i].secret)));
         assert_false(open_to_others);
         secret_destroy(&s);

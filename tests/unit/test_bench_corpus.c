@@ -5,9 +5,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 static const char *const folders[] = { "INBOX", "Sent", "Archive/2020", "Empty" };
 
@@ -169,8 +170,8 @@ static void test_classes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_seed_alone_decides), cmocka_unit_test(test_all_of_a_small_mailbox),
-        cmocka_unit_test(test_what_is_taken),          cmocka_unit_test(test_the_draw_is_spread),
+        cmocka_unit_test(test_the_seed_alone_decides),  cmocka_unit_test(test_all_of_a_small_mailbox),
+        cmocka_unit_test(test_what_is_taken),           cmocka_unit_test(test_the_draw_is_spread),
         cmocka_unit_test(test_a_folder_that_broke_off), cmocka_unit_test(test_classes),
     };
 

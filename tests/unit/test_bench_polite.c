@@ -6,8 +6,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#include <cmocka.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #define S UINT64_C(1000000)
 
@@ -115,8 +116,12 @@ static void test_each_piece_once(void **state)
         struct queue *q;
 
         for (unsigned i = 0; i < 64; i++) {
-            pieces[i] = (struct corpus_piece){ .order = i * 7919 % 64, .user = i % 3, .folder = folders[i / 3 % 3],
-                                               .messages = &messages[i], .count = 1, .bytes = 1 };
+            pieces[i] = (struct corpus_piece){ .order = i * 7919 % 64,
+                                               .user = i % 3,
+                                               .folder = folders[i / 3 % 3],
+                                               .messages = &messages[i],
+                                               .count = 1,
+                                               .bytes = 1 };
             pointers[i] = &pieces[i];
         }
         q = queue_create(pointers, 64, 4, 3);
@@ -172,12 +177,9 @@ static void test_no_more_than_so_many_of_one_account(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_rate_is_kept),
-        cmocka_unit_test(test_it_backs_off_and_comes_back),
-        cmocka_unit_test(test_the_percentile),
-        cmocka_unit_test(test_the_next_pass),
-        cmocka_unit_test(test_each_piece_once),
-        cmocka_unit_test(test_no_more_than_so_many_of_one_account),
+        cmocka_unit_test(test_a_rate_is_kept),  cmocka_unit_test(test_it_backs_off_and_comes_back),
+        cmocka_unit_test(test_the_percentile),  cmocka_unit_test(test_the_next_pass),
+        cmocka_unit_test(test_each_piece_once), cmocka_unit_test(test_no_more_than_so_many_of_one_account),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,8 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
 #include <math.h>
+
+#include <cmocka.h>
 
 static void near(double value, double expected, double within)
 {
@@ -61,8 +62,12 @@ static void test_mean_and_interval(void **state)
 /* t = -2.8530, df = 27.887; p by numerical integration of the density: 0.0080719. */
 static void test_welch(void **state)
 {
-    static const double a[] = { 27.5, 21.0, 19.0, 23.6, 17.0, 17.9, 16.9, 20.1, 21.9, 22.6, 23.1, 19.6, 19.0, 21.7, 21.4 };
-    static const double b[] = { 27.1, 22.0, 20.8, 23.4, 23.4, 23.5, 25.8, 22.0, 24.8, 20.2, 21.9, 22.1, 22.9, 30.5, 24.4 };
+    static const double a[] = {
+        27.5, 21.0, 19.0, 23.6, 17.0, 17.9, 16.9, 20.1, 21.9, 22.6, 23.1, 19.6, 19.0, 21.7, 21.4
+    };
+    static const double b[] = {
+        27.1, 22.0, 20.8, 23.4, 23.4, 23.5, 25.8, 22.0, 24.8, 20.2, 21.9, 22.1, 22.9, 30.5, 24.4
+    };
     struct stats x = stats_of(a, 15), y = stats_of(b, 15);
     double p = 2;
 
@@ -95,10 +100,8 @@ static void test_what_is_not_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_quantiles_of_the_tables),
-        cmocka_unit_test(test_closed_forms),
-        cmocka_unit_test(test_mean_and_interval),
-        cmocka_unit_test(test_welch),
+        cmocka_unit_test(test_quantiles_of_the_tables), cmocka_unit_test(test_closed_forms),
+        cmocka_unit_test(test_mean_and_interval),       cmocka_unit_test(test_welch),
         cmocka_unit_test(test_what_is_not_known),
     };
 

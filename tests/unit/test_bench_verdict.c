@@ -5,9 +5,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#include <cmocka.h>
 #include <math.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 static struct stats made(unsigned count, double mb, double deviation)
 {
@@ -217,16 +218,25 @@ static void test_limits(void **state)
     assert_int_equal(limit_of(&k, (struct verdict_facts){ FACTS, .cpu_s = 8, .wait_s = 10 }), VERDICT_CLIENT);
     assert_int_equal(limit_of(&k, (struct verdict_facts){ .loops = 2, .cpu_s = 6, .machine = 0.99 }), VERDICT_CLIENT);
     /* Busy with others, and this program hardly works: not the client. */
-    assert_int_equal(limit_of(&k, (struct verdict_facts){ .loops = 2, .cpu_s = 0.2, .wait_s = 6, .machine = 1,
-                                                          .small = made(3, 2, 0.1), .large = made(3, 2.1, 0.1),
-                                                          .small_bytes = 4e3, .large_bytes = 1e5 }), VERDICT_LINE);
+    assert_int_equal(limit_of(&k, (struct verdict_facts){ .loops = 2,
+                                                          .cpu_s = 0.2,
+                                                          .wait_s = 6,
+                                                          .machine = 1,
+                                                          .small = made(3, 2, 0.1),
+                                                          .large = made(3, 2.1, 0.1),
+                                                          .small_bytes = 4e3,
+                                                          .large_bytes = 1e5 }),
+                     VERDICT_LINE);
     assert_int_equal(limit_of(&k, (struct verdict_facts){ FACTS, .small = made(3, 2, 0.1), .large = made(3, 9, 0.1),
-                                                          .small_bytes = 4e3, .large_bytes = 1e5 }), VERDICT_SERVER);
+                                                          .small_bytes = 4e3, .large_bytes = 1e5 }),
+                     VERDICT_SERVER);
     /* Too alike in size; a difference that may be chance; nothing measured. */
     assert_int_equal(limit_of(&k, (struct verdict_facts){ FACTS, .small = made(3, 2, 0.1), .large = made(3, 9, 0.1),
-                                                          .small_bytes = 4e3, .large_bytes = 8e3 }), VERDICT_NOT_KNOWN);
+                                                          .small_bytes = 4e3, .large_bytes = 8e3 }),
+                     VERDICT_NOT_KNOWN);
     assert_int_equal(limit_of(&k, (struct verdict_facts){ FACTS, .small = made(3, 2, 1.5), .large = made(3, 4, 3),
-                                                          .small_bytes = 4e3, .large_bytes = 1e5 }), VERDICT_NOT_KNOWN);
+                                                          .small_bytes = 4e3, .large_bytes = 1e5 }),
+                     VERDICT_NOT_KNOWN);
     assert_int_equal(limit_of(&k, (struct verdict_facts){ FACTS, .small = none, .large = none }), VERDICT_NOT_KNOWN);
     assert_int_equal(limit_of(&up, (struct verdict_facts){ .loops = 2, .round_trip_ms = 40, .select_ms = 41 }),
                      VERDICT_ROUND_TRIP);

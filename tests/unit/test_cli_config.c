@@ -8,13 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
-#include <glob.h>
 #include <errno.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 static char folder[] = "/tmp/mailhaul-config-XXXXXX";
 
@@ -76,30 +77,24 @@ static bool load(const char *text, size_t size, const char *override, struct set
 static const struct {
     const char *name, *text, *override, *expected;
 } bad[] = {
-    { "a slip in a key names the line and the nearest key", IMAP "\n[source]\nconections = 3\n",
-      NULL, "night.ini:10: [source] conections: unknown key; did you mean connections?" },
-    { "a key that nothing resembles", IMAP "zzzzzz = 3\n", NULL,
-      "night.ini:8: [target] zzzzzz: unknown key" },
+    { "a slip in a key names the line and the nearest key", IMAP "\n[source]\nconections = 3\n", NULL,
+      "night.ini:10: [source] conections: unknown key; did you mean connections?" },
+    { "a key that nothing resembles", IMAP "zzzzzz = 3\n", NULL, "night.ini:8: [target] zzzzzz: unknown key" },
     { "a key of another section", IMAP "max-message-size = 3MB\n", NULL,
       "night.ini:8: [target] max-message-size: unknown key here; it belongs to [policy]" },
     { "a slip in a section", IMAP "[polizy]\n", NULL,
       "night.ini:8: [polizy]: unknown section; did you mean [policy]?" },
-    { "a section without its bracket", IMAP "[policy\n", NULL,
-      "night.ini:8: expected [section]; ] is missing" },
+    { "a section without its bracket", IMAP "[policy\n", NULL, "night.ini:8: expected [section]; ] is missing" },
     { "text after a section", IMAP "[policy] x = 1\n", NULL,
       "night.ini:8: text after [section]; a comment begins with ;" },
     { "a section name of 300 letters is not cut and taken for another",
       IMAP "[policypolicypolicypolicypolicypolicypolicypolicypolicypolicypolicy]\n", NULL,
       "night.ini:8: [policypolicypolicypolicypolicypolicypolicypolicypolicypolicy]: "
       "unknown section" },
-    { "a line without =", IMAP "[policy]\nsince 2020-01-01\n", NULL,
-      "night.ini:9: expected key = value" },
-    { "a colon in place of =", IMAP "[policy]\nsince: 2020-01-01\n", NULL,
-      "night.ini:9: expected key = value" },
-    { "no key before =", IMAP "= 3\n", NULL,
-      "night.ini:8: expected key = value; the key is missing" },
-    { "a key before the first section", "name = x\n" IMAP, NULL,
-      "night.ini:1: a key before the first [section]" },
+    { "a line without =", IMAP "[policy]\nsince 2020-01-01\n", NULL, "night.ini:9: expected key = value" },
+    { "a colon in place of =", IMAP "[policy]\nsince: 2020-01-01\n", NULL, "night.ini:9: expected key = value" },
+    { "no key before =", IMAP "= 3\n", NULL, "night.ini:8: expected key = value; the key is missing" },
+    { "a key before the first section", "name = x\n" IMAP, NULL, "night.ini:1: a key before the first [section]" },
     { "a key given twice", IMAP "[policy]\nsince=2020-01-01\nsince=2021-01-01\n", NULL,
       "night.ini:10: [policy] since: given twice, first in line 9" },
     { "a folder mapped twice", IMAP "[folders]\nA = B\nA = C\n", NULL,
@@ -129,7 +124,8 @@ static const struct {
     { "a wait of nothing", IMAP "[policy]\nretry-wait = 0\n", NULL,
       "night.ini:9: [policy] retry-wait: 0: expected a duration such as 90s or 500ms, from 1ms to 1h" },
     { "a bare number for a time", IMAP "[batch]\ntime-limit = 90\n", NULL,
-      "night.ini:9: [batch] time-limit: 90: expected a duration in whole seconds such as 7h30m, 90s or 2d, at most 1000d" },
+      "night.ini:9: [batch] time-limit: 90: expected a duration in whole seconds such as 7h30m, 90s or 2d, at most "
+      "1000d" },
     { "neither yes nor no", IMAP "[policy]\ndisarm-read-receipts = maybe\n", NULL,
       "night.ini:9: [policy] disarm-read-receipts: maybe: expected yes or no" },
     { "a list with an empty item", IMAP "[policy]\nexclude-folders = a,,b\n", NULL,
@@ -141,29 +137,34 @@ static const struct {
       "night.ini:9: [folders] A: the quote is not closed" },
     { "a text with a quote without end", IMAP "[batch]\nname = \"a \"\"b\"\"\n", NULL,
       "night.ini:9: [batch] name: \"a \"\"b\"\": the quote is not closed" },
-    { "a proxy of the wrong kind, and its password is not repeated",
-      IMAP "proxy = https://ann:pa55w0rd@proxy:3128\n", NULL,
+    { "a proxy of the wrong kind, and its password is not repeated", IMAP "proxy = https://ann:pa55w0rd@proxy:3128\n",
+      NULL,
       "night.ini:8: [target] proxy: https://***@proxy:3128: expected socks5://host:port or http://host:port, with "
       "user:password@ before the host where it wants a login" },
     { "one password for all users", IMAP "password-command = pass show mail\n", NULL,
-      "night.ini:8: [target] password-command: would give one password for all users: put {user} or {address} in it, or "
+      "night.ini:8: [target] password-command: would give one password for all users: put {user} or {address} in it, "
+      "or "
       "name admin-user" },
-    { "each user's password where an administrator logs in",
-      IMAP "admin-user = root\npassword-command = pass {user}\n", NULL,
-      "night.ini:9: [target] password-command: asks for each user's password, though the administrator logs in for all; "
+    { "each user's password where an administrator logs in", IMAP "admin-user = root\npassword-command = pass {user}\n",
+      NULL,
+      "night.ini:9: [target] password-command: asks for each user's password, though the administrator logs in for "
+      "all; "
       "leave {user} out, or admin-user" },
     { "two ways to a password", IMAP "admin-user = root\nadmin-password-file = open\npassword-command = pass x\n", NULL,
       "night.ini:10: [target] password-command: contradicts admin-password-file; keep one of them" },
     { "a command in a cloud", CLOUD "client-secret-file = open\npassword-command = pass {user}\n", NULL,
       "night.ini:9: [target] password-command: has no meaning where a token logs in" },
     { "braces that mean nothing", IMAP "password-command = pass {usr}\n", NULL,
-      "night.ini:8: [target] password-command: pass {usr}: expected a program and its arguments; what has blanks within "
+      "night.ini:8: [target] password-command: pass {usr}: expected a program and its arguments; what has blanks "
+      "within "
       "stands in quotes, and in braces only {user} or {address}" },
     { "a limit that is too low", IMAP "[batch]\nbandwidth-max = 20KB\n", NULL,
-      "night.ini:9: [batch] bandwidth-max: 20KB: expected bytes a second such as 20MB, or with times of day 08:00-18:00 "
+      "night.ini:9: [batch] bandwidth-max: 20KB: expected bytes a second such as 20MB, or with times of day "
+      "08:00-18:00 "
       "2MB, 20MB; at least 100KB, or 0" },
     { "a slip in a login form's braces", IMAP "login-form = {user}@{domian}\n", NULL,
-      "night.ini:8: [target] login-form: {user}@{domian}: expected a login form in which braces hold only {user}, {domain} "
+      "night.ini:8: [target] login-form: {user}@{domian}: expected a login form in which braces hold only {user}, "
+      "{domain} "
       "or {admin}" },
     { "a pattern that ends in one folder", IMAP "[folders]\nA/* = B\n", NULL,
       "night.ini:9: [folders] A/*: a pattern needs a * in its target too: what the first one stands for goes there" },
@@ -181,7 +182,8 @@ static const struct {
       "expected a server such as imaps://imap.example.edu" },
     { "nor is one that is too long to be shown whole",
       SOURCE "[target]\npreset = imap\nurl = "
-             "imaps://me:pa55w0rdpa55w0rdpa55w0rdpa55w0rdpa55w0rdpa55w0rdpa55w0rd@x\n", NULL,
+             "imaps://me:pa55w0rdpa55w0rdpa55w0rdpa55w0rdpa55w0rdpa55w0rdpa55w0rd@x\n",
+      NULL,
       "night.ini:7: [target] url: imaps://***@x: no user name or password belongs here; expected a server "
       "such as imaps://imap.example.edu" },
     { "nor one of a token address", IMAP "token-url = https://me:pa55w0rd@a.b/t\n", NULL,
@@ -216,8 +218,7 @@ static const struct {
     { "a token url without TLS", IMAP "token-url = http://login.example.com/t\n", NULL,
       "night.ini:8: [target] token-url: http://login.example.com/t: expected an address that "
       "begins with https:// and has no user name" },
-    { "no users", "[source]\nurl=imaps://a\n", NULL,
-      "night.ini: [batch] users: missing; expected a file of users" },
+    { "no users", "[source]\nurl=imaps://a\n", NULL, "night.ini: [batch] users: missing; expected a file of users" },
     { "no source", "[batch]\nusers=u.csv\n[target]\npreset=imap\nurl=imaps://a\n", NULL,
       "night.ini: [source] url: missing; expected a server such as imaps://imap.example.edu" },
     { "no target for preset imap", SOURCE "[target]\npreset=imap\n", NULL,
@@ -241,8 +242,7 @@ static const struct {
       "night.ini: [target] client-id: missing; device-code = yes needs it" },
     { "a person of no tenant", IMAP "client-id=1\ndevice-code=yes\n", NULL,
       "night.ini: [target] tenant: missing; device-code = yes needs it" },
-    { "a token address that says nothing of codes",
-      CLOUD "device-code=yes\ntoken-url=https://a.b/give\n", NULL,
+    { "a token address that says nothing of codes", CLOUD "device-code=yes\ntoken-url=https://a.b/give\n", NULL,
       "night.ini: [target] device-url: missing; it does not follow from this token-url" },
     { "a secret and a certificate", CLOUD "client-secret-file=secret\ncertificate=a.pem\n", NULL,
       "night.ini:9: [target] certificate: contradicts client-secret-file; keep one of them" },
@@ -255,8 +255,7 @@ static const struct {
       "night.ini:9: [target] admin-user: has no meaning with preset = exchange-online" },
     { "a password mechanism at a cloud", CLOUD "client-secret-file=secret\nauth=plain\n", NULL,
       "night.ini:9: [target] auth: preset = exchange-online takes auto or xoauth2 only" },
-    { "a password mechanism with tokens", IMAP "[source]\nauth=login\nservice-account-file=a.pem\n",
-      NULL,
+    { "a password mechanism with tokens", IMAP "[source]\nauth=login\nservice-account-file=a.pem\n", NULL,
       "night.ini:9: [source] auth: contradicts the service account that gives tokens; take auto, "
       "xoauth2 or oauthbearer" },
     { "an administrator without password", IMAP "admin-user = root\n", NULL,
@@ -290,18 +289,15 @@ static const struct {
     { "Latin-1", IMAP "[folders]\nEntw\xFCrfe = Drafts\n", NULL,
       "night.ini:9: not UTF-8 at column 5: most likely in a Windows or ISO code page. Save it as UTF-8 (Excel: CSV "
       "UTF-8), or convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD >NEW" },
-    { "a control byte", IMAP "[folders]\nA\x01 = B\n", NULL,
-      "night.ini:9: a control byte, which no batch file has" },
+    { "a control byte", IMAP "[folders]\nA\x01 = B\n", NULL, "night.ini:9: a control byte, which no batch file has" },
     { "an override of nothing known", IMAP, "source.conections=3",
       "--set source.conections=3: [source] conections: unknown key; did you mean connections?" },
-    { "an override without section", IMAP, "connections=3",
-      "--set connections=3: expected section.key=value" },
+    { "an override without section", IMAP, "connections=3", "--set connections=3: expected section.key=value" },
     { "an override of an unknown section", IMAP, "sorce.url=imap://x",
       "--set sorce.url=imap://x: [sorce]: unknown section; did you mean [source]?" },
     { "an override with a wrong value", IMAP, "source.connections=x",
       "--set source.connections=x: expected a number from 1 to 10000" },
-    { "an override without a value", IMAP, "batch.users=",
-      "--set batch.users=: the value is empty; expected a path" },
+    { "an override without a value", IMAP, "batch.users=", "--set batch.users=: the value is empty; expected a path" },
     { "more bytes than can be counted", IMAP, "source.bytes-per-day=99999999TB",
       "--set source.bytes-per-day=99999999TB: expected a size such as 35MB or 2GiB, at most 9000000TB" },
     { "an override that contradicts", IMAP, "target.admin-user=root",
@@ -371,30 +367,29 @@ static void files_that_are_none(void **state)
 
 static void whole_batch_is_read(void **state)
 {
-    static const char text[] =
-        "\xEF\xBB\xBF; night\r\n"
-        "[batch]\r\n"
-        "users = sub/users.csv ; who\r\n"
-        "  time-limit = 7h30m\r\n"
-        "window=20:00-06:00\n"
-        "[source]\n"
-        "url = imap://[::1]:1143/\n"
-        "  tls = none\n"
-        "admin-user =          ; nobody\n"
-        "bytes-per-day = 2.5GB\n"
-        "[target]\n"
-        "tenant=contoso.onmicrosoft.com\n"
-        "client-id=1\n"
-        "client-secret-file=open\n"
-        "cloud = china\n"
-        "[policy]\n"
-        "exclude-folders = Trash, Junk/*, #JunkEmail#, \"a, \"\"b\"\" ; c\"\n"
-        "large-item-limit = unlimited\n"
-        "since = 2020-01-01\n"
-        "[folders]\n"
-        "Sent Messages = Sent Items\n"
-        "Entw\xC3\xBCrfe:alt = Drafts;1\n"
-        "\"a=b; c\" = \" x \"\n";
+    static const char text[] = "\xEF\xBB\xBF; night\r\n"
+                               "[batch]\r\n"
+                               "users = sub/users.csv ; who\r\n"
+                               "  time-limit = 7h30m\r\n"
+                               "window=20:00-06:00\n"
+                               "[source]\n"
+                               "url = imap://[::1]:1143/\n"
+                               "  tls = none\n"
+                               "admin-user =          ; nobody\n"
+                               "bytes-per-day = 2.5GB\n"
+                               "[target]\n"
+                               "tenant=contoso.onmicrosoft.com\n"
+                               "client-id=1\n"
+                               "client-secret-file=open\n"
+                               "cloud = china\n"
+                               "[policy]\n"
+                               "exclude-folders = Trash, Junk/*, #JunkEmail#, \"a, \"\"b\"\" ; c\"\n"
+                               "large-item-limit = unlimited\n"
+                               "since = 2020-01-01\n"
+                               "[folders]\n"
+                               "Sent Messages = Sent Items\n"
+                               "Entw\xC3\xBCrfe:alt = Drafts;1\n"
+                               "\"a=b; c\" = \" x \"\n";
     struct settings_list warnings = { NULL, 0 };
     struct settings *s = NULL;
     struct err e;
@@ -418,9 +413,8 @@ static void whole_batch_is_read(void **state)
     assert_true(slice_equal(secret_peek(s->target.oauth.client_secret), SLICE("s3cret")));
     assert_string_equal(s->target.host, "partner.outlook.cn");
     assert_int_equal(s->target.port, 993);
-    assert_string_equal(
-        s->target.oauth.token_url,
-        "https://login.partner.microsoftonline.cn/contoso.onmicrosoft.com/oauth2/v2.0/token");
+    assert_string_equal(s->target.oauth.token_url,
+                        "https://login.partner.microsoftonline.cn/contoso.onmicrosoft.com/oauth2/v2.0/token");
     assert_string_equal(s->target.oauth.scope, "https://partner.outlook.cn/.default");
     assert_int_equal(s->target.auth, AUTH_XOAUTH2);
     assert_int_equal(s->target.settle_ms, 60000);
@@ -440,9 +434,8 @@ static void whole_batch_is_read(void **state)
     assert_int_equal(warnings.count, 2);
     assert_string_equal(warnings.items[0], "night.ini:8: [source] tls: mail and passwords cross "
                                            "the network in plain text");
-    assert_string_equal(warnings.items[1],
-                        "night.ini:14: [target] client-secret-file: open: others may read this "
-                        "secret; chmod 600 helps");
+    assert_string_equal(warnings.items[1], "night.ini:14: [target] client-secret-file: open: others may read this "
+                                           "secret; chmod 600 helps");
     settings_list_deinit(&warnings);
     settings_destroy(&s);
 }
@@ -462,8 +455,7 @@ static void slips_that_are_allowed_are_told(void **state)
     assert_int_equal(warnings.count, 3);
     assert_string_equal(warnings.items[0], "night.ini:9: [target] connections: the value is empty; the default "
                                            "holds: 64, or 512 with preset = exchange-online");
-    assert_string_equal(warnings.items[1],
-                        "night.ini:11: [policy] max-message-size: 35 bytes; was 35MB meant?");
+    assert_string_equal(warnings.items[1], "night.ini:11: [policy] max-message-size: 35 bytes; was 35MB meant?");
     assert_string_equal(warnings.items[2],
                         "night.ini:13: [policy] order: the value is empty; the default holds: newest-first");
     settings_list_deinit(&warnings);
@@ -559,8 +551,9 @@ static void the_examples_are_taken(void **state)
 /* One look at a file tells all that is wrong in it, in whatever section. */
 static void all_faults_are_told_at_once(void **state)
 {
-    static const char text[] = IMAP "tls-min = 1.9\nnonsense\n[polcy]\nsince = x\n[policy]\nmax-message-size = 35MB # limit\n"
-                                    "[folders]\nA/* = B\n[source\nurl = x\n[batch]\nwindow = now\n";
+    static const char text[] =
+        IMAP "tls-min = 1.9\nnonsense\n[polcy]\nsince = x\n[policy]\nmax-message-size = 35MB # limit\n"
+             "[folders]\nA/* = B\n[source\nurl = x\n[batch]\nwindow = now\n";
     struct settings_list warnings = { NULL, 0 }, faults = { NULL, 0 };
     struct config_request request = { .batch_file = "night.ini", .faults = &faults };
     struct settings *s = NULL;
@@ -573,8 +566,9 @@ static void all_faults_are_told_at_once(void **state)
     assert_int_equal(faults.count, 6);
     assert_non_null(strstr(faults.items[0], "expected key = value"));
     assert_non_null(strstr(faults.items[1], "[polcy]: unknown section; did you mean [policy]?"));
-    assert_non_null(strstr(faults.items[2], "35MB # limit: expected a size such as 35MB or 2GiB, from 1B to 150MB. A comment "
-                                            "behind a value begins with ; and not with #"));
+    assert_non_null(strstr(faults.items[2],
+                           "35MB # limit: expected a size such as 35MB or 2GiB, from 1B to 150MB. A comment "
+                           "behind a value begins with ; and not with #"));
     assert_non_null(strstr(faults.items[3], "A/*: a pattern needs a * in its target too"));
     assert_non_null(strstr(faults.items[4], "expected [section]; ] is missing"));
     assert_non_null(strstr(faults.items[5], "window: now: expected two different times"));
@@ -602,8 +596,7 @@ static void defaults_in_the_table_are_true(void **state)
             fresh = settings_create();
             s = settings_create();
             assert_true(config_key_store(key, config_section_base((enum config_section)section, s),
-                                         slice_cstr(key->fallback), "b.ini", expected,
-                                         sizeof expected));
+                                         slice_cstr(key->fallback), "b.ini", expected, sizeof expected));
             if (memcmp(s, fresh, sizeof *s) != 0)
                 fail_msg("%s: the default is not %s", key->name, key->fallback);
             settings_destroy(&fresh);
@@ -629,8 +622,8 @@ static void try_key(void *context, const struct config_key_info *key)
     bool good;
 
     t->keys++;
-    used = (size_t)snprintf(text, room, "%s[%s]\n%s = ", strcmp(key->section, "folders") == 0 ? IMAP : CLOUD, key->section,
-                            key->name);
+    used = (size_t)snprintf(text, room, "%s[%s]\n%s = ", strcmp(key->section, "folders") == 0 ? IMAP : CLOUD,
+                            key->section, key->name);
     memset(text + used, t->fill, t->size);
     text[used + t->size] = '\n';
     good = load(text, used + t->size + 1, NULL, &s, &warnings, &e);

@@ -11,9 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 #define ARGS_MAX 24
 
@@ -44,8 +45,7 @@ static const struct {
     { "rnu a.ini", "rnu: unknown command; did you mean run?" },
     { "frobnicate a.ini", "frobnicate: unknown command; mailhaul --help lists them" },
     { "spool-chekc a.ini", "spool-chekc: unknown command; did you mean spool-check?" },
-    { "run --user= a.ini",
-      "--user: the value is empty (U: only this EmailAddress or UserName; repeatable)" },
+    { "run --user= a.ini", "--user: the value is empty (U: only this EmailAddress or UserName; repeatable)" },
     { "run", "run: the batch file is missing" },
     { "run --threads 2 --threads 3 a.ini", "--threads is given twice; give it once" },
     { "run --log a --log=b a.ini", "--log is given twice; give it once" },
@@ -58,7 +58,8 @@ static const struct {
     { "user pause a@b.c", "user: the batch file is missing" },
     { "run --every 500ms a.ini", "--every 500ms: expected a duration such as 24h or 30m, at least 1s" },
     { "run --until-cutover a.ini", "--until-cutover: has no meaning without --every" },
-    { "export --wave 2 --to d a.ini", "--wave: not an option of export; it is one of check, folders, plan, run, fetch, upload, "
+    { "export --wave 2 --to d a.ini",
+      "--wave: not an option of export; it is one of check, folders, plan, run, fetch, upload, "
       "retry, verify, status, report, tidy, bench, rehearse, cutover" },
     { "run a.ini b.ini", "b.ini: run takes one batch file, and there is one already" },
     { "run --thread 3 a.ini", "--thread: unknown option; did you mean --threads?" },
@@ -72,10 +73,10 @@ static const struct {
     { "report --csv - --html - a.ini", "--html, --csv, --json and --text: only one of them can be standard output" },
     { "report --json --csv - a.ini", "--html, --csv, --json and --text: only one of them can be standard output" },
     { "bench --html - a.ini", "--html -: standard output has the results already; name a file" },
-    { "run a.ini --user",
-      "--user: the value is missing (--user U: only this EmailAddress or UserName; repeatable)" },
+    { "run a.ini --user", "--user: the value is missing (--user U: only this EmailAddress or UserName; repeatable)" },
     { "run -x a.ini", "-x: unknown option; options begin with --" },
-    { "run --json a.ini", "--json: not an option of run; it is one of check, folders, plan, verify, status, report, tidy, bench, rehearse" },
+    { "run --json a.ini", "--json: not an option of run; it is one of check, folders, plan, verify, status, report, "
+                          "tidy, bench, rehearse" },
     { "run a.ini --watch", "--watch: not an option of run; it is one of status" },
     { "--sample 3 plan a.ini", "--sample: not an option of plan; it is one of verify" },
     { "plan a.ini --sample", "--sample: not an option of plan; it is one of verify" },
@@ -96,10 +97,8 @@ static const struct {
     { "run --log= a.ini", "--log: the value is empty (FILE: append log lines to FILE)" },
     { "run --set= a.ini", "--set: the value is empty (section.key=value: override the batch file; repeatable)" },
     { "verify --sample 0 a.ini", "--sample 0: expected a number from 1 to 1000000000" },
-    { "bench --connections 1,,2 a.ini",
-      "--connections 1,,2: expected numbers from 1 to 10000 such as 1,2,4,8" },
-    { "bench --connections 1,2, a.ini",
-      "--connections 1,2,: expected numbers from 1 to 10000 such as 1,2,4,8" },
+    { "bench --connections 1,,2 a.ini", "--connections 1,,2: expected numbers from 1 to 10000 such as 1,2,4,8" },
+    { "bench --connections 1,2, a.ini", "--connections 1,2,: expected numbers from 1 to 10000 such as 1,2,4,8" },
     { "bench --connections 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1 a",
       "--connections 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,: expected "
       "numbers from 1 to 10000 such as 1,2,4,8" },
@@ -257,12 +256,8 @@ static void nearest_finds_slips_and_nothing_far(void **state)
     static const struct {
         const char *word, *best;
     } cases[] = {
-        { "tls-ac", "tls-ca" },
-        { "TLS-CA", "tls-ca" },
-        { "conections", "connections" },
-        { "xyz", NULL },
-        { "", NULL },
-        { "connections-per", "connections-per-user" },
+        { "tls-ac", "tls-ca" }, { "TLS-CA", "tls-ca" }, { "conections", "connections" },
+        { "xyz", NULL },        { "", NULL },           { "connections-per", "connections-per-user" },
     };
     static const char *const names[] = { "tls-ca", "connections", "connections-per-user" };
 
@@ -287,7 +282,8 @@ static void names_of_one_line(void **state)
     (void)state;
     memset(longest, 'a', SETTINGS_LOGIN_BYTES_MAX + 1);
     assert_null(value_line_fault(slice_of(longest, SETTINGS_LOGIN_BYTES_MAX)));
-    assert_non_null(strstr(value_line_fault(slice_of(longest, SETTINGS_LOGIN_BYTES_MAX + 1)), "more than the 2048 bytes"));
+    assert_non_null(
+        strstr(value_line_fault(slice_of(longest, SETTINGS_LOGIN_BYTES_MAX + 1)), "more than the 2048 bytes"));
     assert_null(value_line_fault(SLICE("J\xC3\xBCrgen \\ O'Neil")));
     assert_string_equal(value_line_fault(SLICE("a\rb")), "a line end within");
     assert_string_equal(value_line_fault(SLICE("\x7F")), "a control character within");
@@ -324,8 +320,7 @@ static void has_option(void *context, const char *name, const char *value_name, 
 {
     (void)context;
     (void)help;
-    manual_has("option", value_name ? "\n.BI \\-\\-" : "\n.B \\-\\-", name,
-               value_name ? " " : "\n");
+    manual_has("option", value_name ? "\n.BI \\-\\-" : "\n.B \\-\\-", name, value_name ? " " : "\n");
 }
 
 /* Each word that a key takes stands in a paragraph of that key. */

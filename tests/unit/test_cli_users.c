@@ -8,11 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #define HEAD "EmailAddress,UserName,Password\n"
 
@@ -34,8 +35,7 @@ static bool parse(struct settings *s, const char *text, size_t size, struct sett
     bool ok, has_passwords;
 
     memcpy(copy, text, size);
-    ok = users_parse(s, copy, size, "users.csv", (struct users_need){ true, true }, warnings,
-                     &has_passwords, place, e);
+    ok = users_parse(s, copy, size, "users.csv", (struct users_need){ true, true }, warnings, &has_passwords, place, e);
     free(copy);
     return ok;
 }
@@ -50,8 +50,7 @@ static const struct {
     { "a column that nothing resembles", "EmailAddress,UserName,Shoe\n", 1, 23,
       "Shoe: unknown column; those there are: EmailAddress, UserName, Password, UserRoot, TargetUserName, "
       "TargetPassword, PasswordFile, MaxMessageSize, ExcludeFolders, Wave" },
-    { "a column twice", "EmailAddress,UserName,username\n", 1, 23,
-      "UserName: the column is there twice" },
+    { "a column twice", "EmailAddress,UserName,username\n", 1, 23, "UserName: the column is there twice" },
     { "a column without name", "EmailAddress,UserName,\n", 1, 23, "a column without a name" },
     { "semicolons and no row", "EmailAddress;UserName;Password\n", 2, 1, "no users after the header" },
     { "a cell too many between semicolons", "EmailAddress;UserName;Password\na@b.c;a;p;q\n", 2, 1,
@@ -66,20 +65,19 @@ static const struct {
       "line 1 must be the header: EmailAddress,UserName,Password,..." },
     { "no header and semicolons", "ann;ann;hunter2\n", 1, 1,
       "line 1 must be the header: EmailAddress,UserName,Password,..." },
-    { "no EmailAddress", "UserName,Password\nx,y\n", 1, 1,
-      "EmailAddress: the column is missing from the header" },
-    { "no UserName", "EmailAddress,Password\nx@y.z,y\n", 1, 1,
-      "UserName: the column is missing from the header" },
+    { "no EmailAddress", "UserName,Password\nx,y\n", 1, 1, "EmailAddress: the column is missing from the header" },
+    { "no UserName", "EmailAddress,Password\nx@y.z,y\n", 1, 1, "UserName: the column is missing from the header" },
     { "a header and nothing more", HEAD "\n", 3, 1, "no users after the header" },
     { "a cell too few", HEAD "a@b.c,a,p\nd@e.f,d\n", 3, 1, "the row has 2 cells, the header 3" },
     { "one cell alone", HEAD "ann\n", 2, 1, "the row has 1 cell, the header 3" },
-    { "a cell too many", HEAD "a@b.c,a,p,\n", 2, 1, "the row has 4 cells, the header 3; a cell with a comma within stands in quotes" },
+    { "a cell too many", HEAD "a@b.c,a,p,\n", 2, 1,
+      "the row has 4 cells, the header 3; a cell with a comma within stands in quotes" },
     { "a hundred cells", HEAD ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\n", 2, 1,
       "the row has 60 cells, the header 3; a cell with a comma within stands in quotes" },
     { "two faulty rows", HEAD "ann,a,p\nd@e.f,d,p\ng@h.i\n", 2, 1,
       "EmailAddress: ann: expected an address such as ann@x.org" },
-    { "many faulty rows, and a quote that ends the reading", HEAD "a,a,p\nb,b,p\nc,c,p\nd,d,p\ne,e,p\nf,f,p\ng@h.i,g,p\n\"h",
-      2, 1,
+    { "many faulty rows, and a quote that ends the reading",
+      HEAD "a,a,p\nb,b,p\nc,c,p\nd,d,p\ne,e,p\nf,f,p\ng@h.i,g,p\n\"h", 2, 1,
       "EmailAddress: a: expected an address such as ann@x.org" },
     { "a quote that never ends below a faulty row", HEAD "a,a,p\nb@c.d,b,\"p\nc@d.e,c,p\n", 2, 1,
       "EmailAddress: a: expected an address such as ann@x.org" },
@@ -92,17 +90,17 @@ static const struct {
       "way to get tokens" },
     { "an address without @", "UserName,EmailAddress,Password\na,ann,p\n", 2, 3,
       "EmailAddress: ann: expected an address such as ann@x.org" },
-    { "an address with two @", HEAD "a@b@c,a,p\n", 2, 1,
-      "EmailAddress: a@b@c: expected an address such as ann@x.org" },
+    { "an address with two @", HEAD "a@b@c,a,p\n", 2, 1, "EmailAddress: a@b@c: expected an address such as ann@x.org" },
     { "an address with a blank within", HEAD "a b@c.d,a,p\n", 2, 1,
       "EmailAddress: a b@c.d: expected an address such as ann@x.org" },
     { "a no-break space within a login", HEAD "a@b.c,anna\xC2\xA0lang,p\n", 2, 7,
       "UserName: anna\xC2\xA0lang: has a character within that is not seen (U+00A0); type it anew" },
-    { "a zero width space within an address", HEAD "a@\xE2\x80\x8B" "b.c,a,p\n", 2, 1,
-      "EmailAddress: a@.b.c: has a character within that is not seen (U+200B); type it anew" },
-    { "a soft hyphen within a target's login",
-      "EmailAddress,UserName,Password,TargetUserName\na@b.c,a,p,x\xC2\xADy\n", 2, 11,
-      "TargetUserName: x\xC2\xADy: has a character within that is not seen (U+00AD); type it anew" },
+    { "a zero width space within an address",
+      HEAD "a@\xE2\x80\x8B"
+           "b.c,a,p\n",
+      2, 1, "EmailAddress: a@.b.c: has a character within that is not seen (U+200B); type it anew" },
+    { "a soft hyphen within a target's login", "EmailAddress,UserName,Password,TargetUserName\na@b.c,a,p,x\xC2\xADy\n",
+      2, 11, "TargetUserName: x.y: has a character within that is not seen (U+00AD); type it anew" },
     { "nothing that is seen for a user name", HEAD "a@b.c,\xC2\xA0\xEF\xBB\xBF,p\n", 2, 1,
       "UserName: the cell is empty" },
     { "an address that is a list", HEAD "\"a@b.c,d\",a,p\n", 2, 1,
@@ -112,8 +110,8 @@ static const struct {
     { "of many duplicates the first is named",
       "UserName,EmailAddress,Password\nz,z@z.z,p\na,a@b.c,p\nz,z@z.z,p\na,a@b.c,p\n", 4, 3,
       "EmailAddress: z@z.z: is there twice, first in line 2" },
-    { "two people, one target mailbox",
-      "EmailAddress,UserName,Password,TargetUserName\na@b.c,a,p,\nd@e.f,d,p,A@B.C\n", 3, 11,
+    { "two people, one target mailbox", "EmailAddress,UserName,Password,TargetUserName\na@b.c,a,p,\nd@e.f,d,p,A@B.C\n",
+      3, 11,
       "TargetUserName: A@B.C: is the target mailbox of line 2 too, so that the mail of two people would lie in "
       "one mailbox; if that is meant, write accept-shared = yes under [target]" },
     { "an address that is another row's target mailbox",
@@ -121,44 +119,43 @@ static const struct {
       "EmailAddress: x@y.z: is the target mailbox of line 2 too, so that the mail of two people would lie in one "
       "mailbox; if that is meant, write accept-shared = yes under [target]" },
     { "the same in its own words three times: the second is named",
-      "EmailAddress,UserName,Password,TargetUserName\na@b.c,a,p,t\nd@e.f,d,p,u\ng@h.i,g,p,T\nj@k.l,j,p,t\n",
-      4, 11,
+      "EmailAddress,UserName,Password,TargetUserName\na@b.c,a,p,t\nd@e.f,d,p,u\ng@h.i,g,p,T\nj@k.l,j,p,t\n", 4, 11,
       "TargetUserName: T: is the target mailbox of line 2 too, so that the mail of two people would lie in one "
       "mailbox; if that is meant, write accept-shared = yes under [target]" },
-    { "a quote that never ends", HEAD "a@b.c,\"a,p\nx@y.z,b,c\n", 2, 7,
-      "a quote begins here and never ends" },
+    { "a quote that never ends", HEAD "a@b.c,\"a,p\nx@y.z,b,c\n", 2, 7, "a quote begins here and never ends" },
     { "a quote at the very end", HEAD "a@b.c,a,\"", 2, 9, "a quote begins here and never ends" },
     { "a quote inside a cell", HEAD "a@b.c,a,pa\"ss\n", 2, 11,
       "a quote inside a cell; put the cell in quotes and write it \"\"" },
     { "text after a quote", HEAD "a@b.c,\"a\"b,p\n", 2, 10,
       "text after the closing quote; a quote within is written \"\"" },
-    { "a carriage return alone", HEAD "a@b.c,a\rb,p\n", 2, 8,
-      "a carriage return without line feed" },
+    { "a carriage return alone", HEAD "a@b.c,a\rb,p\n", 2, 8, "a carriage return without line feed" },
     { "columns count characters, not bytes", HEAD "a@b.c,\xC3\xA9\xC3\xA9\",p\n", 2, 9,
       "a quote inside a cell; put the cell in quotes and write it \"\"" },
-    { "lines within quotes count", HEAD "a@b.c,a,\"p\nq\"\nd@e.f,d\n", 4, 1,
-      "the row has 2 cells, the header 3" },
-    { "Latin-1", HEAD "a@b.c,J\xFCrgen,p\n", 2, 8, "not UTF-8"
+    { "lines within quotes count", HEAD "a@b.c,a,\"p\nq\"\nd@e.f,d\n", 4, 1, "the row has 2 cells, the header 3" },
+    { "Latin-1", HEAD "a@b.c,J\xFCrgen,p\n", 2, 8,
+      "not UTF-8"
       ": most likely in a Windows or ISO code page. Save it as UTF-8 (Excel: CSV UTF-8), or convert it: "
       "iconv -f WINDOWS-1252 -t UTF-8 OLD >NEW" },
-    { "an overlong slash", HEAD "a@b.c,\xC0\xAF,p\n", 2, 7, "not UTF-8"
+    { "an overlong slash", HEAD "a@b.c,\xC0\xAF,p\n", 2, 7,
+      "not UTF-8"
       ": most likely in a Windows or ISO code page. Save it as UTF-8 (Excel: CSV UTF-8), or convert it: "
       "iconv -f WINDOWS-1252 -t UTF-8 OLD >NEW" },
-    { "a login with a line end", HEAD "a@b.c,\"a\r\nb\",p\n", 2, 7, "UserName: has a line end within; is a quote missing?" },
+    { "a login with a line end", HEAD "a@b.c,\"a\r\nb\",p\n", 2, 7,
+      "UserName: has a line end within; is a quote missing?" },
     { "a login with a control character", HEAD "a@b.c,a\x01z,p\n", 2, 7,
       "UserName: has a control character within; is a quote missing?" },
     { "a folder prefix with a line end", "EmailAddress,UserName,Password,UserRoot\na@b.c,a,p,\"x\ny\"\n", 2, 11,
       "UserRoot: has a line end within; is a quote missing?" },
     { "a password twice over", "EmailAddress,UserName,Password,PasswordFile\na@b.c,a,p,f\n", 2, 11,
       "PasswordFile: contradicts Password; keep one of them" },
-    { "a password file that is not there", "EmailAddress,UserName,PasswordFile\na@b.c,a,no/such\n",
-      2, 9, "PasswordFile: no/such: No such file or directory" },
-    { "a role that is none", "EmailAddress,UserName,Password,ExcludeFolders\na@b.c,a,p,#Jnk#\n", 2,
-      11, "ExcludeFolders: #Jnk#: no such role" },
-    { "a size that is none", "EmailAddress,UserName,Password,MaxMessageSize\na@b.c,a,p,big\n", 2,
-      11, "MaxMessageSize: big: expected a size such as 35MB, at most 150MB" },
-    { "a size past the cap", "EmailAddress,UserName,Password,MaxMessageSize\na@b.c,a,p,1GB\n", 2,
-      11, "MaxMessageSize: 1GB: expected a size such as 35MB, at most 150MB" },
+    { "a password file that is not there", "EmailAddress,UserName,PasswordFile\na@b.c,a,no/such\n", 2, 9,
+      "PasswordFile: no/such: No such file or directory" },
+    { "a role that is none", "EmailAddress,UserName,Password,ExcludeFolders\na@b.c,a,p,#Jnk#\n", 2, 11,
+      "ExcludeFolders: #Jnk#: no such role" },
+    { "a size that is none", "EmailAddress,UserName,Password,MaxMessageSize\na@b.c,a,p,big\n", 2, 11,
+      "MaxMessageSize: big: expected a size such as 35MB, at most 150MB" },
+    { "a size past the cap", "EmailAddress,UserName,Password,MaxMessageSize\na@b.c,a,p,1GB\n", 2, 11,
+      "MaxMessageSize: 1GB: expected a size such as 35MB, at most 150MB" },
     { "a list with an empty name",
       "EmailAddress,UserName,Password,ExcludeFolders\n"
       "a@b.c,a,p,\"x,,y\"\n",
@@ -175,8 +172,7 @@ static void bad_files(void **state)
         char expected[400];
         struct err e;
 
-        snprintf(expected, sizeof expected, "users.csv:%u:%u: %s", bad[i].line, bad[i].column,
-                 bad[i].expected);
+        snprintf(expected, sizeof expected, "users.csv:%u:%u: %s", bad[i].line, bad[i].column, bad[i].expected);
         if (parse(s, bad[i].text, strlen(bad[i].text), &warnings, &place, &e))
             fail_msg("%s: was taken", bad[i].name);
         if (strcmp(e.server_text, expected) != 0)
@@ -204,12 +200,11 @@ static void a_zero_byte_is_refused(void **state)
 
 static void good_rows_are_read(void **state)
 {
-    static const char text[] =
-        "\r\nusername, EMAILADDRESS ,Password,UserRoot,TargetUserName,MaxMessageSize,"
-        "ExcludeFolders\r\n"
-        "ann,Ann@Example.org,\" p,\"\"w\"\"\n2 \",,,,\r\n"
-        "\n"
-        "b\xC3\xB6, bob@example.org , s p ,INBOX.,admin@example.org,1.5MB,\"Trash,\"\"a,b\"\"\"";
+    static const char text[] = "\r\nusername, EMAILADDRESS ,Password,UserRoot,TargetUserName,MaxMessageSize,"
+                               "ExcludeFolders\r\n"
+                               "ann,Ann@Example.org,\" p,\"\"w\"\"\n2 \",,,,\r\n"
+                               "\n"
+                               "b\xC3\xB6, bob@example.org , s p ,INBOX.,admin@example.org,1.5MB,\"Trash,\"\"a,b\"\"\"";
     struct settings *s = cloud_settings();
     struct settings_list warnings = { NULL, 0 };
     struct users_place place;
@@ -245,8 +240,11 @@ static void good_rows_are_read(void **state)
 /* As cells come that were pasted from a web page. */
 static void what_is_not_seen_at_the_ends_is_left_out(void **state)
 {
-    static const char text[] = "\xC2\xA0" "EmailAddress,UserName\xE2\x80\x8B,Password\n"
-                               "\xEF\xBB\xBF" "a@b.c\xC2\xA0, \xE2\x81\xA0" "ann\xE3\x80\x80 ,\xC2\xA0p\n";
+    static const char text[] = "\xC2\xA0"
+                               "EmailAddress,UserName\xE2\x80\x8B,Password\n"
+                               "\xEF\xBB\xBF"
+                               "a@b.c\xC2\xA0, \xE2\x81\xA0"
+                               "ann\xE3\x80\x80 ,\xC2\xA0p\n";
     struct settings *s = cloud_settings();
     struct settings_list warnings = { NULL, 0 };
     struct users_place place;
@@ -441,7 +439,9 @@ static void a_file_is_loaded(void **state)
     assert_int_equal(place.line, 0);
     f = fopen(csv, "w");
     assert_non_null(f);
-    fwrite("\xFF\xFE" "E\0m\0a\0i\0l\0", 1, 12, f);
+    fwrite("\xFF\xFE"
+           "E\0m\0a\0i\0l\0",
+           1, 12, f);
     fclose(f);
     assert_false(users_load(s, (struct users_need){ true, true }, &warnings, &place, &e));
     assert_non_null(strstr(e.server_text, "users.csv: is UTF-16 (Excel's \"Unicode text\"): save it as CSV UTF-8"));
@@ -462,8 +462,9 @@ static void a_comment_behind_the_name_is_recognised(void **state)
     free(s->users_file);
     s->users_file = mem_text("no/such/u.csv # of Monday");
     assert_false(users_load(s, (struct users_need){ true, true }, &warnings, &place, &e));
-    assert_string_equal(e.server_text, "no/such/u.csv # of Monday: No such file or directory; the key users of [batch] names it. A "
-                                       "comment behind a value begins with ; and not with #");
+    assert_string_equal(e.server_text,
+                        "no/such/u.csv # of Monday: No such file or directory; the key users of [batch] names it. A "
+                        "comment behind a value begins with ; and not with #");
     settings_destroy(&s);
 }
 
@@ -557,8 +558,9 @@ static void a_written_division_decides(void **state)
 
     (void)state;
     assert_int_equal(selected_by(all, SETTINGS_MODE_RUN, 2, &e), 3);
-    assert_int_equal(selected_by("EmailAddress,Shard,Of\nann@x.org,2,2\nbob@x.org,2,2\ncat@x.org,2,2\n",
-                                 SETTINGS_MODE_RUN, 2, &e), 0);
+    assert_int_equal(
+        selected_by("EmailAddress,Shard,Of\nann@x.org,2,2\nbob@x.org,2,2\ncat@x.org,2,2\n", SETTINGS_MODE_RUN, 2, &e),
+        0);
     /* Whom it does not name is where the address says, as without a file. */
     assert_int_equal(selected_by("EmailAddress,Shard,Of\nzoe@x.org,2,2\n", SETTINGS_MODE_RUN, 2, &e),
                      selected_by("", SETTINGS_MODE_RUN, 2, &e));

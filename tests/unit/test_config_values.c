@@ -10,11 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 static char folder[] = "/tmp/mailhaul-values-XXXXXX";
 
@@ -59,10 +60,21 @@ static void proxies(void **state)
         { "SOCKS5H://[2001:db8::1]:1080/", PROXY_SOCKS5, "2001:db8::1", 1080, NULL, NULL },
         { "http://ann:s3%40cret@127.0.0.1:3128", PROXY_HTTP, "127.0.0.1", 3128, "ann", "s3@cret" },
     };
-    static const char *const bad[] = { "", "proxy:3128", "https://proxy:3128", "socks4://proxy:1", "http://proxy",
-                                       "http://proxy:0", "http://proxy:65536", "http://:3128", "http://a b:3128",
-                                       "http://2001:db8::1:3128", "http://ann@proxy:3128", "http://:x@proxy:3128",
-                                       "http://ann:@proxy:3128", "http://ann:%4@proxy:3128", "http://proxy:3128/x" };
+    static const char *const bad[] = { "",
+                                       "proxy:3128",
+                                       "https://proxy:3128",
+                                       "socks4://proxy:1",
+                                       "http://proxy",
+                                       "http://proxy:0",
+                                       "http://proxy:65536",
+                                       "http://:3128",
+                                       "http://a b:3128",
+                                       "http://2001:db8::1:3128",
+                                       "http://ann@proxy:3128",
+                                       "http://:x@proxy:3128",
+                                       "http://ann:@proxy:3128",
+                                       "http://ann:%4@proxy:3128",
+                                       "http://proxy:3128/x" };
     struct proxy_way way = { .kind = PROXY_NONE };
 
     (void)state;
@@ -85,8 +97,16 @@ static void proxies(void **state)
 
 static void limits_by_time_of_day(void **state)
 {
-    static const char *const bad[] = { "",      "20",          "99KB",        "20MB,",         "20MB, 08:00-18:00 2MB",
-                                       "8-18 2MB", "08:00-18:00", "08:00-18:00, 2MB", "2MB 08:00-18:00", "-1MB" };
+    static const char *const bad[] = { "",
+                                       "20",
+                                       "99KB",
+                                       "20MB,",
+                                       "20MB, 08:00-18:00 2MB",
+                                       "8-18 2MB",
+                                       "08:00-18:00",
+                                       "08:00-18:00, 2MB",
+                                       "2MB 08:00-18:00",
+                                       "-1MB" };
     struct settings_bandwidths limits;
 
     (void)state;
@@ -110,7 +130,8 @@ static void limits_by_time_of_day(void **state)
 
 static void command_lines_are_parted_without_a_shell(void **state)
 {
-    static const char *const bad[] = { "", " ", "\"\"", "a \"b", "a 'b", "a {usr}", "a }", "a {user", "a {user} }", "a\nb" };
+    static const char *const bad[] = { "",        " ",   "\"\"",    "a \"b",      "a 'b",
+                                       "a {usr}", "a }", "a {user", "a {user} }", "a\nb" };
     struct settings_list words = { NULL, 0 };
 
     (void)state;
@@ -146,7 +167,8 @@ static void semicolons_and_tabs_are_read(void **state)
     static const char *const texts[] = {
         "EmailAddress;UserName;Password;Wave;ExcludeFolders\na@b.c;ann;p,q;1;A,B\nd@e.f;dan;\"p;q\";;\n",
         "EmailAddress\tUserName\tPassword\tWave\tExcludeFolders\r\na@b.c\tann\tp,q\t1\tA,B\r\nd@e.f\tdan\tp;q\t\t\r\n",
-        "sep=;\r\n\"EmailAddress\";\"UserName\";Password;Wave;ExcludeFolders\r\na@b.c;ann;p,q;1;A,B\r\nd@e.f;dan;\"p;q\";;\r\n",
+        "sep=;\r\n\"EmailAddress\";\"UserName\";Password;Wave;ExcludeFolders\r\na@b.c;ann;p,q;1;A,B\r\nd@e.f;dan;\"p;"
+        "q\";;\r\n",
         "sep=,\nEmailAddress,UserName,Password,Wave,ExcludeFolders\na@b.c,ann,\"p,q\",1,\"A,B\"\nd@e.f,dan,p;q,,\n",
         "sep=,\nEmailAddress;UserName;Password;Wave;ExcludeFolders\na@b.c;ann;p,q;1;A,B\nd@e.f;dan;\"p;q\";;\n",
     };
@@ -206,15 +228,19 @@ static void typographic_quotes_are_told(void **state)
     struct err e;
 
     (void)state;
-    assert_false(parse(s, "EmailAddress,UserName,Password\n\xE2\x80\x9C" "ann@x.org\xE2\x80\x9D,ann,p\n", &warnings, &e));
+    assert_false(parse(s,
+                       "EmailAddress,UserName,Password\n\xE2\x80\x9C"
+                       "ann@x.org\xE2\x80\x9D,ann,p\n",
+                       &warnings, &e));
     assert_non_null(strstr(e.server_text, "has a typographic quote (U+201C) within; type it anew"));
     settings_destroy(&s);
 }
 
 /* ---- choosing users ---- */
 
-#define USERS                                                                                                         \
-    "EmailAddress,UserName,Password,Wave\nann@x.org,a,p,1\nbob@x.org,b,p,2\ncat@x.org,shared,p,\ndan@x.org,shared,p,Two\n"
+#define USERS                                                                                                          \
+    "EmailAddress,UserName,Password,Wave\nann@x.org,a,p,1\nbob@x.org,b,p,2\ncat@x.org,shared,p,\ndan@x.org,shared,p,"  \
+    "Two\n"
 
 static void chosen(const char *only, const char *but, const char *wave, const char *from_text, const char *expected)
 {
@@ -255,7 +281,8 @@ static void users_are_chosen(void **state)
     chosen(NULL, NULL, NULL, NULL, "ann bob cat dan ");
     chosen("shared", NULL, NULL, NULL, "cat dan ");
     chosen(NULL, "BOB@x.org", NULL, NULL, "ann cat dan ");
-    chosen(NULL, "shared", "two", NULL, "no user of users.csv is left by --user, --users-from, --wave and --exclude-user together");
+    chosen(NULL, "shared", "two", NULL,
+           "no user of users.csv is left by --user, --users-from, --wave and --exclude-user together");
     chosen(NULL, NULL, "TWO", NULL, "dan ");
     chosen(NULL, NULL, "3", NULL, "--wave 3: no row of users.csv has this Wave; did you mean 1?");
     chosen(NULL, NULL, "Tow", NULL, "--wave Tow: no row of users.csv has this Wave; did you mean Two?");
@@ -266,7 +293,8 @@ static void users_are_chosen(void **state)
     chosen(NULL, NULL, NULL, "ann@x.org\n\nana@x.org\n",
            "some.txt:3: ana@x.org: no such EmailAddress or UserName in users.csv; did you mean ann@x.org?");
     chosen(NULL, NULL, NULL, "# nobody\n\n", "some.txt: names no user");
-    chosen(NULL, NULL, NULL, "ann\xC2\xA0@x.org\n", "some.txt:1: has a character within that is not seen (U+00A0); type it anew");
+    chosen(NULL, NULL, NULL, "ann\xC2\xA0@x.org\n",
+           "some.txt:1: has a character within that is not seen (U+00A0); type it anew");
     chosen(NULL, NULL, NULL, "ann@x.org\n\xff\n",
            "some.txt:2: not UTF-8: most likely in a Windows or ISO code page. Save it as UTF-8 (Excel: CSV UTF-8), or "
            "convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD >NEW");

@@ -15,9 +15,7 @@
 static struct settings_endpoint endpoint(enum settings_grant grant)
 {
     return (struct settings_endpoint){
-        .oauth = { .grant = grant,
-                   .tenant = (char *)"contoso.onmicrosoft.com",
-                   .client_id = (char *)"1111-2222" },
+        .oauth = { .grant = grant, .tenant = (char *)"contoso.onmicrosoft.com", .client_id = (char *)"1111-2222" },
     };
 }
 
@@ -43,10 +41,9 @@ static struct oauth_claims good_claims(void)
 
 static void every_known_refusal_has_a_remedy(void **state)
 {
-    static const int numbers[] = { 7000215, 7000222, 7000218, 700027, 700030, 700025,
-                                   700016,  7000112, 90002,   50194,  900382, 65001,
-                                   90094,   650056,  70011,   70000,  70008,  50173,
-                                   50076,   53003,   530032,  0 };
+    static const int numbers[] = { 7000215, 7000222, 7000218, 700027, 700030, 700025, 700016, 7000112,
+                                   90002,   50194,   900382,  65001,  90094,  650056, 70011,  70000,
+                                   70008,   50173,   50076,   53003,  530032, 0 };
     struct settings_endpoint e = endpoint(SETTINGS_GRANT_CLIENT_SECRET);
     struct diagnosis_facts facts = { .endpoint = &e, .login = "ann@x.example" };
     struct diagnosis d;
@@ -101,22 +98,17 @@ static void claims_are_judged(void **state)
         const char *words; /* of the cause; NULL: nothing is wrong */
     } rows[] = {
         { "https://outlook.office365.com", "IMAP.AccessAsApp", SETTINGS_GRANT_CLIENT_SECRET, NULL },
-        { "https://outlook.office.com/", "Mail.Read IMAP.AccessAsApp", SETTINGS_GRANT_CERTIFICATE,
-          NULL },
-        { "00000002-0000-0ff1-ce00-000000000000", "IMAP.AccessAsApp", SETTINGS_GRANT_CERTIFICATE,
-          NULL },
-        { "https://partner.outlook.cn", "imap.accessasuser.all", SETTINGS_GRANT_REFRESH_TOKEN,
-          NULL },
+        { "https://outlook.office.com/", "Mail.Read IMAP.AccessAsApp", SETTINGS_GRANT_CERTIFICATE, NULL },
+        { "00000002-0000-0ff1-ce00-000000000000", "IMAP.AccessAsApp", SETTINGS_GRANT_CERTIFICATE, NULL },
+        { "https://partner.outlook.cn", "imap.accessasuser.all", SETTINGS_GRANT_REFRESH_TOKEN, NULL },
         { "https://graph.microsoft.com", "IMAP.AccessAsApp", SETTINGS_GRANT_CLIENT_SECRET,
           "is for https://graph.microsoft.com" },
-        { "https://outlook.office365.com", "", SETTINGS_GRANT_CLIENT_SECRET,
-          "lacks IMAP.AccessAsApp:" },
+        { "https://outlook.office365.com", "", SETTINGS_GRANT_CLIENT_SECRET, "lacks IMAP.AccessAsApp:" },
         { "https://outlook.office365.com", "IMAP.AccessAsUser.All", SETTINGS_GRANT_CLIENT_SECRET,
           "has only IMAP.AccessAsUser.All" },
         { "https://outlook.office365.com", "IMAP.AccessAsApp2", SETTINGS_GRANT_CLIENT_SECRET,
           "lacks IMAP.AccessAsApp and" },
-        { "https://outlook.office365.com", "Mail.Send", SETTINGS_GRANT_REFRESH_TOKEN,
-          "lacks IMAP.AccessAsUser.All" },
+        { "https://outlook.office365.com", "Mail.Send", SETTINGS_GRANT_REFRESH_TOKEN, "lacks IMAP.AccessAsUser.All" },
         /* Opaque: nothing can be said. */
         { "", "", SETTINGS_GRANT_REFRESH_TOKEN, NULL },
     };
@@ -147,16 +139,14 @@ static void lines_can_be_pasted_and_nothing_else(void **state)
 
     err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_NO, 0, "AUTHENTICATE failed.");
     assert_true(diagnose_login(&facts, &err, &d));
-    assert_non_null(
-        strstr(d.remedy, "New-ServicePrincipal -AppId 1111-2222 -ObjectId 3333-4444 -Display"));
+    assert_non_null(strstr(d.remedy, "New-ServicePrincipal -AppId 1111-2222 -ObjectId 3333-4444 -Display"));
     assert_false(diagnose_mailbox(&facts, &err, &d));
 
     err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_BAD, 0,
             "User is authenticated but not connected.");
     assert_true(diagnose_mailbox(&facts, &err, &d));
     assert_string_equal(d.type, "PermissionMissing");
-    assert_non_null(strstr(
-        d.remedy, "Add-MailboxPermission -Identity ann@x.example -User 3333-4444 -AccessRights"));
+    assert_non_null(strstr(d.remedy, "Add-MailboxPermission -Identity ann@x.example -User 3333-4444 -AccessRights"));
     assert_non_null(strstr(d.remedy, "Set-CASMailbox ann@x.example -ImapEnabled $true"));
 
     /* What would need quotes, or would do something else, is not put into a line. */
@@ -195,8 +185,7 @@ static void google_has_other_places(void **state)
     struct diagnosis d;
     struct err err = token_err(0);
 
-    snprintf(err.server_text, sizeof err.server_text,
-             "HTTP 401 unauthorized_client: Client is ...");
+    snprintf(err.server_text, sizeof err.server_text, "HTTP 401 unauthorized_client: Client is ...");
     assert_true(diagnose_token(&facts, &err, &d));
     assert_non_null(strstr(d.remedy, "Domain-wide delegation"));
     snprintf(err.server_text, sizeof err.server_text, "HTTP 400 invalid_grant: Invalid JWT: iat");
@@ -211,16 +200,13 @@ static void tokens_are_described_without_themselves(void **state)
 {
     struct settings_endpoint e = endpoint(SETTINGS_GRANT_CLIENT_SECRET);
     struct oauth_claims claims = good_claims();
-    struct diagnosis_facts facts = {
-        .endpoint = &e, .login = "a@x", .claims = &claims, .skew_known = true
-    };
+    struct diagnosis_facts facts = { .endpoint = &e, .login = "a@x", .claims = &claims, .skew_known = true };
     char out[480];
 
     diagnose_describe(&facts, 400, out, sizeof out);
-    assert_string_equal(out,
-                        "for https://outlook.office365.com, roles IMAP.AccessAsApp, tenant not "
-                        "told, expires 1970-01-01T01:06:40Z (in 60 min), clock agrees with the "
-                        "server's");
+    assert_string_equal(out, "for https://outlook.office365.com, roles IMAP.AccessAsApp, tenant not "
+                             "told, expires 1970-01-01T01:06:40Z (in 60 min), clock agrees with the "
+                             "server's");
     claims = (struct oauth_claims){ 0 };
     facts.skew_known = false;
     diagnose_describe(&facts, 400, out, sizeof out);

@@ -130,44 +130,23 @@ static const struct dialogue dialogues[] = {
       "c NO [SERVERBUG] Internal server error\r\n" },
     { "ID () is not understood", { NULL }, "a ID ()\r\n", "a BAD Command Argument Error. 11\r\n" },
     { "ID NIL is", { NULL }, "a ID NIL\r\n", "Microsoft.Exchange.Imap4.Imap4Server" },
-    { "a wrong password",
-      { NULL },
-      "a LOGIN anna@contoso.example no\r\n",
-      "a NO LOGIN failed.\r\n" },
-    { "a bad token",
-      { NULL },
-      "a AUTHENTICATE XOAUTH2 dXNlcj1h\r\n",
-      "a NO AUTHENTICATE failed.\r\n" },
-    { "a JSON challenge on demand",
-      { "auth-json", "yes", NULL },
-      "a AUTHENTICATE XOAUTH2 dXNlcj1h\r\n\r\n",
-      "+ eyJ" },
+    { "a wrong password", { NULL }, "a LOGIN anna@contoso.example no\r\n", "a NO LOGIN failed.\r\n" },
+    { "a bad token", { NULL }, "a AUTHENTICATE XOAUTH2 dXNlcj1h\r\n", "a NO AUTHENTICATE failed.\r\n" },
+    { "a JSON challenge on demand", { "auth-json", "yes", NULL }, "a AUTHENTICATE XOAUTH2 dXNlcj1h\r\n\r\n", "+ eyJ" },
     { "IMAP switched off",
       { "mailbox", "anna@contoso.example,enabled=no", NULL },
       LOGIN "a NAMESPACE\r\n",
       "a BAD User is authenticated but not connected.\r\n" },
-    { "SELECT before login",
-      { NULL },
-      "a SELECT INBOX\r\n",
-      "a BAD Command received in Invalid state." },
+    { "SELECT before login", { NULL }, "a SELECT INBOX\r\n", "a BAD Command received in Invalid state." },
     { "FETCH before SELECT", { NULL }, LOGIN "a FETCH 1 FLAGS\r\n", "a BAD Command Error. 12\r\n" },
     { "an unknown command", { NULL }, "a FROB\r\n", "a BAD Command Error. 10\r\n" },
     { "a keyword is refused",
       { NULL },
       LOGIN "s SELECT INBOX\r\na UID SEARCH KEYWORD x\r\n",
       "a BAD Command Argument Error. 11\r\n" },
-    { "CREATE folds case",
-      { NULL },
-      LOGIN "a CREATE drafts\r\n",
-      "a NO Mailbox already exists\r\n" },
-    { "Files is reserved",
-      { NULL },
-      LOGIN "a CREATE Files\r\n",
-      "a NO Folder name is reserved\r\n" },
-    { "PERMANENTFLAGS has no star",
-      { NULL },
-      LOGIN "a SELECT inbox\r\n",
-      "\\Draft $MDNSent)] Permanent flags\r\n" },
+    { "CREATE folds case", { NULL }, LOGIN "a CREATE drafts\r\n", "a NO Mailbox already exists\r\n" },
+    { "Files is reserved", { NULL }, LOGIN "a CREATE Files\r\n", "a NO Folder name is reserved\r\n" },
+    { "PERMANENTFLAGS has no star", { NULL }, LOGIN "a SELECT inbox\r\n", "\\Draft $MDNSent)] Permanent flags\r\n" },
     { "LIST may carry special use",
       { "special-use", "yes", NULL },
       LOGIN "a LIST \"\" *\r\n",
@@ -214,10 +193,7 @@ static const struct dialogue dialogues[] = {
       { NULL },
       LOGIN "a APPEND INBOX \"1-Foo-2020 00:00:00 +0000\" {39}\r\n",
       "a BAD Command Argument Error. 11\r\n" },
-    { "a bad flag",
-      { NULL },
-      LOGIN "a APPEND INBOX (\\Seen foo) {39}\r\n",
-      "a BAD Command Argument Error. 11\r\n" },
+    { "a bad flag", { NULL }, LOGIN "a APPEND INBOX (\\Seen foo) {39}\r\n", "a BAD Command Argument Error. 11\r\n" },
     { "a long body line",
       { "body-line-max", "12", NULL },
       LOGIN "a APPEND INBOX {39+}\r\n" BODY "\r\n",
@@ -290,9 +266,8 @@ static bool message_check(void *context, const struct exo_message_view *v)
 
 static void literals_may_be_cut_anywhere(void **state)
 {
-    static const char say[] =
-        LOGIN "a APPEND {5+}\r\nINBOX (\\Seen \\Flagged) "
-              "\"17-Jul-1996 02:44:25 -0700\" {39+}\r\n" BODY "\r\nb NOOP\r\n";
+    static const char say[] = LOGIN "a APPEND {5+}\r\nINBOX (\\Seen \\Flagged) "
+                                    "\"17-Jul-1996 02:44:25 -0700\" {39+}\r\n" BODY "\r\nb NOOP\r\n";
     static const char *const settings[] = { "errors-max", "0", "connections-max", "0", NULL };
     struct exo *exo = server_start(settings);
     size_t count = 0;
@@ -349,8 +324,8 @@ static void budgets_cut_and_count_violations(void **state)
     struct client c;
 
     client_open(&c, exo);
-    client_say(&c, LOGIN "a APPEND INBOX {39+}\r\n" BODY "\r\nb APPEND INBOX {39+}\r\n" BODY
-                         "\r\nc APPEND INBOX {39}\r\n");
+    client_say(&c,
+               LOGIN "a APPEND INBOX {39+}\r\n" BODY "\r\nb APPEND INBOX {39+}\r\n" BODY "\r\nc APPEND INBOX {39}\r\n");
     assert_true(client_await(&c, "\r\nc NO Request is throttled. Suggested Backoff Time: 92415 "
                                  "milliseconds\r\n"));
     exo_stats(exo, &stats);
@@ -383,12 +358,9 @@ struct fault_case {
 static void faults_strike_at_every_point(void **state)
 {
     static const struct fault_case cases[] = {
-        { "point=before-plus action=reset", 0, false },
-        { "point=mid-literal action=close", 0, false },
-        { "point=last-byte action=reset", 0, false },
-        { "point=stored action=close", 1, false },
-        { "point=delayed action=close delay=1", 1, false },
-        { "point=ok action=close", 1, true },
+        { "point=before-plus action=reset", 0, false },     { "point=mid-literal action=close", 0, false },
+        { "point=last-byte action=reset", 0, false },       { "point=stored action=close", 1, false },
+        { "point=delayed action=close delay=1", 1, false }, { "point=ok action=close", 1, true },
         { "point=stored action=reset every=2", 1, true },
     };
 
@@ -418,8 +390,7 @@ static void tokens_open_mailboxes_and_expire(void **state)
     } cases[] = {
         { { .life_s = 600 }, "a OK AUTHENTICATE completed.\r\n" },
         { { .life_s = -1 }, "a NO AUTHENTICATE failed.\r\n" },
-        { { .life_s = 600, .audience = "https://graph.microsoft.com" },
-          "a NO AUTHENTICATE failed." },
+        { { .life_s = 600, .audience = "https://graph.microsoft.com" }, "a NO AUTHENTICATE failed." },
         { { .life_s = 600, .role = "" }, "a NO AUTHENTICATE failed." },
         { { .life_s = 600, .user = "anna@contoso.example" }, "a OK AUTHENTICATE completed." },
         { { .life_s = 2 }, "* BYE Session invalidated - AccessTokenExpired\r\n" },
@@ -483,12 +454,9 @@ static void the_cap_counts_connections(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(says_what_exchange_says),
-        cmocka_unit_test(literals_may_be_cut_anywhere),
-        cmocka_unit_test(sync_literals_wait_for_the_plus),
-        cmocka_unit_test(budgets_cut_and_count_violations),
-        cmocka_unit_test(faults_strike_at_every_point),
-        cmocka_unit_test(tokens_open_mailboxes_and_expire),
+        cmocka_unit_test(says_what_exchange_says),         cmocka_unit_test(literals_may_be_cut_anywhere),
+        cmocka_unit_test(sync_literals_wait_for_the_plus), cmocka_unit_test(budgets_cut_and_count_violations),
+        cmocka_unit_test(faults_strike_at_every_point),    cmocka_unit_test(tokens_open_mailboxes_and_expire),
         cmocka_unit_test(the_cap_counts_connections),
     };
 

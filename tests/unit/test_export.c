@@ -61,8 +61,7 @@ static void expect_file(const char *name, const char *text)
     free(got);
 }
 
-static void add(struct spool *s, uint32_t folder_id, uint32_t uid, enum message_state state,
-                const char *body)
+static void add(struct spool *s, uint32_t folder_id, uint32_t uid, enum message_state state, const char *body)
 {
     struct fake_message m = { .user = 1,
                               .folder = folder_id,
@@ -95,9 +94,7 @@ static void fill(struct spool *s)
                     { "Trash", { .found = 9, .skipped = 9 }, true },
                     { "a/b", { .found = 1, .failed = 1 }, false },
                     { "A/B", { .found = 1, .failed = 1 }, false } };
-    struct user_record u = { .id = 1,
-                             .address = SLICE("ann@contoso.example"),
-                             .user_name = SLICE("ann") };
+    struct user_record u = { .id = 1, .address = SLICE("ann@contoso.example"), .user_name = SLICE("ann") };
     struct fake_failure f = { .user = 1, .record = { .folder = 1, .uid = 8, .type = "MessageRejected" } };
 
     FAKE_ADD(s->users, s->user_count, u);
@@ -105,7 +102,9 @@ static void fill(struct spool *s)
     u.address = SLICE("bob@contoso.example");
     FAKE_ADD(s->users, s->user_count, u);
     for (unsigned i = 0; i < sizeof folders / sizeof *folders; i++) {
-        struct folder_record r = { .user = 1, .folder = i + 1, .excluded = folders[i].excluded,
+        struct folder_record r = { .user = 1,
+                                   .folder = i + 1,
+                                   .excluded = folders[i].excluded,
                                    .tally = folders[i].tally,
                                    .source_name = slice_cstr(folders[i].name) };
 
@@ -192,16 +191,14 @@ static void maildir_carries_flags(void **state)
 }
 
 static bool fetched(void *context, const struct user_record *user, const struct folder_record *f,
-                    const struct message_record *m, export_sink *give, void *sink_context,
-                    struct err *err_r)
+                    const struct message_record *m, export_sink *give, void *sink_context, struct err *err_r)
 {
     unsigned *calls = context;
 
     (*calls)++;
     return m->uid == 7 ? give(sink_context, SLICE("Subject: big\r\n\r\n"), err_r) &&
                              give(sink_context, SLICE("body\r\n"), err_r)
-                       : err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_NO, 0,
-                                 "login refused");
+                       : err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_NO, 0, "login refused");
 }
 
 static void what_is_not_in_the_spool_comes_by_the_callback(void **state)
@@ -210,8 +207,13 @@ static void what_is_not_in_the_spool_comes_by_the_callback(void **state)
     unsigned calls = 0;
     bool known[2] = { false, false };
     struct slice users[] = { SLICE("ANN@contoso.example"), SLICE("nobody@contoso.example") };
-    struct export_options o = { .format = EXPORT_EML, .what = EXPORT_SKIPPED, .to = folder,
-                                .users = users, .user_count = 2, .known = known, .fetch_body = fetched,
+    struct export_options o = { .format = EXPORT_EML,
+                                .what = EXPORT_SKIPPED,
+                                .to = folder,
+                                .users = users,
+                                .user_count = 2,
+                                .known = known,
+                                .fetch_body = fetched,
                                 .context = &calls };
     struct export_result r;
     struct err err;
@@ -249,10 +251,20 @@ static void safe_names(void **state)
 {
     static const struct {
         const char *from, *to;
-    } cases[] = { { "", "_" },          { ".", "_" },           { "..", "_" },
-                  { "a/b", "a_b" },     { "con", "_con" },      { "COM1.txt", "_COM1.txt" },
-                  { "com", "com" },     { "x. ", "x" },         { "-rf", "_rf" },
-                  { "a\x01\xff" "b", "a..b" }, { "Übung", "Übung" }, { "a:b*c?", "a_b_c_" } };
+    } cases[] = { { "", "_" },
+                  { ".", "_" },
+                  { "..", "_" },
+                  { "a/b", "a_b" },
+                  { "con", "_con" },
+                  { "COM1.txt", "_COM1.txt" },
+                  { "com", "com" },
+                  { "x. ", "x" },
+                  { "-rf", "_rf" },
+                  { "a\x01\xff"
+                    "b",
+                    "a..b" },
+                  { "Übung", "Übung" },
+                  { "a:b*c?", "a_b_c_" } };
     char out[160], big[600];
 
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++)

@@ -10,8 +10,12 @@
 
 static struct message_record row(uint32_t uid, uint64_t source_id, int digest, int key, uint64_t bytes, int64_t seconds)
 {
-    struct message_record m = { .uid = uid, .state = MESSAGE_UPLOADED, .source_id = source_id, .listed_bytes = bytes,
-                                .date_known = seconds != 0, .date_seconds = seconds };
+    struct message_record m = { .uid = uid,
+                                .state = MESSAGE_UPLOADED,
+                                .source_id = source_id,
+                                .listed_bytes = bytes,
+                                .date_known = seconds != 0,
+                                .date_seconds = seconds };
 
     memset(m.digest, digest, sizeof m.digest);
     memset(m.header_key, key, sizeof m.header_key);
@@ -40,10 +44,10 @@ static unsigned elsewhere(struct message_record seen)
 
 static void the_best_that_is_known_decides(void **state)
 {
-    assert_int_equal(elsewhere(row(9, 77, 99, 99, 1, 1)), 1); /* the source's number, whatever else */
+    assert_int_equal(elsewhere(row(9, 77, 99, 99, 1, 1)), 1);      /* the source's number, whatever else */
     assert_int_equal(elsewhere(row(9, 78, 99, 11, 100, 1000)), 0); /* another content: its header is no proof */
     assert_int_equal(elsewhere(row(9, 0, 2, 99, 1, 1)), 2);
-    assert_int_equal(elsewhere(row(9, 0, 0, 13, 1, 1)), 4); /* not fetched: by its header */
+    assert_int_equal(elsewhere(row(9, 0, 0, 13, 1, 1)), 4);     /* not fetched: by its header */
     assert_int_equal(elsewhere(row(9, 0, 0, 0, 200, 2000)), 2); /* by its size and date */
     assert_int_equal(elsewhere(row(9, 0, 0, 0, 200, 2001)), 0);
     assert_int_equal(elsewhere(row(9, 0, 0, 0, 200, 0)), 0);

@@ -23,8 +23,8 @@ static struct settings *settings(bool exchange)
 }
 
 /* One sample; values that the forecast does not read are noise. */
-static void sample(struct sample_rates *r, int64_t second, uint64_t fetched, uint64_t fetched_bytes,
-                   uint64_t uploaded, uint64_t uploaded_bytes)
+static void sample(struct sample_rates *r, int64_t second, uint64_t fetched, uint64_t fetched_bytes, uint64_t uploaded,
+                   uint64_t uploaded_bytes)
 {
     uint64_t values[SAMPLE_VALUES] = { [SAMPLE_SPOOL_HELD] = 77, [SAMPLE_TENANT_RATE] = 5 };
 

@@ -139,14 +139,15 @@ static void own_texts_of_any_length(void **state)
 /* Each call of session.h that takes a text is tried by one of these tests. */
 static void every_call_that_takes_a_text_is_known(void **state)
 {
-    static const char *const tried[] = {
-        "session_feed", /* tests/dialogue, tests/fuzz, test_imap_floods */
-        "session_status", "session_list", "session_select", "session_quota", "session_create_mailbox",
-        "session_subscribe", "session_append", "session_search", "session_store_flags", "session_clear_flags",
-        "session_expunge", "session_move", "session_fetch_rows",
-        "session_fetch_flags", /* a set, as session_fetch_rows */
-        "session_fetch_bodies", /* a set, as session_fetch_rows */
-    };
+    static const char
+        *const tried[] = {
+            "session_feed", /* tests/dialogue, tests/fuzz, test_imap_floods */
+            "session_status",         "session_list",        "session_select",  "session_quota",
+            "session_create_mailbox", "session_subscribe",   "session_append",  "session_search",
+            "session_store_flags",    "session_clear_flags", "session_expunge", "session_move",
+            "session_fetch_rows",     "session_fetch_flags", /* a set, as session_fetch_rows */
+            "session_fetch_bodies",                          /* a set, as session_fetch_rows */
+        };
     FILE *file = fopen(TESTS_FOLDER "/../engine/imap/session.h", "r");
     char text[65536];
     size_t size;
@@ -201,17 +202,18 @@ static void refused_ones_among_others(void **state)
 static void what_an_old_journal_says(void **state)
 {
     static const struct imap_date dates[] = {
-        { INT64_MAX, 0, true },       { INT64_MIN, 0, true },      { 0, INT16_MAX, true },
-        { 0, INT16_MIN, true },       { 1ll << 41, 0, true },      { -(1ll << 41), 0, true },
-        { 253402300800, 0, true },    { -62167219201, 0, true },
+        { INT64_MAX, 0, true }, { INT64_MIN, 0, true },    { 0, INT16_MAX, true },    { 0, INT16_MIN, true },
+        { 1ll << 41, 0, true }, { -(1ll << 41), 0, true }, { 253402300800, 0, true }, { -62167219201, 0, true },
     };
-    static const struct imap_date good[] = { { 0, 0, true }, { 253402300799, 0, true }, { -62167219200, 0, true },
-                                             { 1577880000, 840, true }, { 1577880000, -840, true } };
+    static const struct imap_date good[] = { { 0, 0, true },
+                                             { 253402300799, 0, true },
+                                             { -62167219200, 0, true },
+                                             { 1577880000, 840, true },
+                                             { 1577880000, -840, true } };
     char text[DATE_TEXT_SIZE];
 
     for (unsigned i = 0; i < sizeof dates / sizeof *dates; i++) {
-        struct session_append_item item = { .date = dates[i], .size_bytes = 1,
-                                            .flags.keywords = SLICE("ok bad\"") };
+        struct session_append_item item = { .date = dates[i], .size_bytes = 1, .flags.keywords = SLICE("ok bad\"") };
         struct one one;
         char *out;
         size_t size;

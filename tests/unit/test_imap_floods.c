@@ -163,8 +163,8 @@ static void rows_with_headers_without_end(void **state)
     memset(header, 's', sizeof header - 1);
     memcpy(header, "Subject: ", 9);
     header[sizeof header - 1] = '\0';
-    snprintf(line, sizeof line, "* 1 FETCH (UID 1 FLAGS () RFC822.SIZE 5 BODY[HEADER.FIELDS (SUBJECT)] {60000}\r\n%s)\r\n",
-             header);
+    snprintf(line, sizeof line,
+             "* 1 FETCH (UID 1 FLAGS () RFC822.SIZE 5 BODY[HEADER.FIELDS (SUBJECT)] {60000}\r\n%s)\r\n", header);
     assert_in_range(flood(&c.one, line), 16u << 20, 400u << 20);
     assert_int_equal(c.one.failed, 1);
     assert_true(c.rows > 200);
@@ -242,8 +242,8 @@ static void numbers_of_a_long_line(void **state)
             free(said(&c.one, &size));
             used += (size_t)sprintf(line, form ? "* ESEARCH (TAG \"a2\") UID ALL " : "* SEARCH ");
             for (unsigned i = 0; i < count; i++)
-                used += (size_t)sprintf(line + used, form ? "%s%u:%u" : "%s%u", i ? form ? "," : " " : "",
-                                        10 * i + 1, 10 * i + 3);
+                used += (size_t)sprintf(line + used, form ? "%s%u:%u" : "%s%u", i ? form ? "," : " " : "", 10 * i + 1,
+                                        10 * i + 3);
             for (; fed < used; fed += cut)
                 session_feed(c.one.session, slice_first(slice_of(line + fed, used - fed), cut));
             before = c.ranges;
@@ -297,7 +297,8 @@ static void memory_is_counted(void **state)
         for (uint32_t uid = 1; !c.one.failed && uid < 2000000; uid += 2) {
             char line[100];
 
-            snprintf(line, sizeof line, i ? "* SEARCH %u\r\n" : "* 1 FETCH (UID %u FLAGS (a b) RFC822.SIZE 5)\r\n", uid);
+            snprintf(line, sizeof line, i ? "* SEARCH %u\r\n" : "* 1 FETCH (UID %u FLAGS (a b) RFC822.SIZE 5)\r\n",
+                     uid);
             feed(&c.one, line);
             assert_true(quota_used(all) <= 1u << 20);
         }

@@ -34,8 +34,9 @@ static void ended(void *context, const struct err *err)
         one->err = *err;
 }
 
-static const struct session_events events = { .ready = nothing, .start_tls = nothing, .start_deflate = nothing,
-                                              .output_ready = nothing, .failed = failed };
+static const struct session_events events = {
+    .ready = nothing, .start_tls = nothing, .start_deflate = nothing, .output_ready = nothing, .failed = failed
+};
 
 static void feed(struct one *one, const char *text)
 {
@@ -65,7 +66,9 @@ static char *said(struct one *one, size_t *size_r)
 
 static void begin_within(struct one *one, struct quota_part *memory)
 {
-    struct session_config config = { .tls = true, .auth.user = "anna", .auth.mechanism = AUTH_EXTERNAL, .memory = memory };
+    struct session_config config = {
+        .tls = true, .auth.user = "anna", .auth.mechanism = AUTH_EXTERNAL, .memory = memory
+    };
     size_t size;
 
     *one = (struct one){ .memory = memory };

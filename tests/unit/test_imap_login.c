@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names, passwords and tokens of any length and of any bytes, in every way of logging in: the login is written whole and
- * as one command, or the session ends with a permanent error of that user, in words that do not hold the secret. */
+/* Names, passwords and tokens of any length and of any bytes, in every way of logging in: the login is written whole
+ * and as one command, or the session ends with a permanent error of that user, in words that do not hold the secret. */
 
 struct one {
     struct session *session;
@@ -39,8 +39,9 @@ static void failed(void *context, const struct err *err)
     one->err = *err;
 }
 
-static const struct session_events events = { .ready = ready, .start_tls = nothing, .start_deflate = nothing,
-                                              .output_ready = nothing, .failed = failed };
+static const struct session_events events = {
+    .ready = ready, .start_tls = nothing, .start_deflate = nothing, .output_ready = nothing, .failed = failed
+};
 
 static const struct {
     const char *name, *offer;
@@ -109,8 +110,10 @@ static void log_in(unsigned way, enum field field, const char *text, const char 
     struct secret *secret = secret_create(field == PASSWORD ? slice_cstr(text) : SLICE("secret"));
     struct session_config config = {
         .tls = true,
-        .auth = { .mechanism = ways[way].mechanism, .user = field == USER ? text : "anna",
-                  .host = field == HOST ? text : "imap.example", .port = 993 },
+        .auth = { .mechanism = ways[way].mechanism,
+                  .user = field == USER ? text : "anna",
+                  .host = field == HOST ? text : "imap.example",
+                  .port = 993 },
     };
     struct one one = { 0 };
     size_t size = 0;
@@ -125,8 +128,7 @@ static void log_in(unsigned way, enum field field, const char *text, const char 
             config.auth.login_form = field == FORM ? text : "{user}*{admin}";
     }
     one.session = session_create(&config, &events, &one);
-    snprintf(greeting, sizeof greeting, "* OK [CAPABILITY IMAP4rev1%s%s%s] hello\r\n", literals, more,
-             ways[way].offer);
+    snprintf(greeting, sizeof greeting, "* OK [CAPABILITY IMAP4rev1%s%s%s] hello\r\n", literals, more, ways[way].offer);
     say(&one, greeting);
     size += spoken(&one, out + size, sizeof out - size);
     for (unsigned i = 0; i < 4; i++) {
@@ -139,8 +141,8 @@ static void log_in(unsigned way, enum field field, const char *text, const char 
     }
     out[size] = '\0';
     literals_are_as_offered(out, literals, ways[way].name);
-    /* Of a text with a line end nothing goes before the server asks for it: who refuses the login would read the rest as
-     * commands. */
+    /* Of a text with a line end nothing goes before the server asks for it: who refuses the login would read the rest
+     * as commands. */
     if (strpbrk(text, "\r\n") && strstr(out, "+}"))
         fail_msg("%s, field %d: a literal with a line end is not asked for", ways[way].name, field);
     if (one.failed) {

@@ -112,10 +112,8 @@ static void the_server_agrees_with_the_salted_password(void **state)
 static void another_password_is_refused(void **state)
 {
     (void)state;
-    assert_int_equal(spoken(AUTH_WAY_SCRAM_SHA_1, "SCRAM-SHA-1", "pencils"),
-                     GSASL_AUTHENTICATION_ERROR);
-    assert_int_equal(spoken(AUTH_WAY_SCRAM_SHA_256, "SCRAM-SHA-256", "pencils"),
-                     GSASL_AUTHENTICATION_ERROR);
+    assert_int_equal(spoken(AUTH_WAY_SCRAM_SHA_1, "SCRAM-SHA-1", "pencils"), GSASL_AUTHENTICATION_ERROR);
+    assert_int_equal(spoken(AUTH_WAY_SCRAM_SHA_256, "SCRAM-SHA-256", "pencils"), GSASL_AUTHENTICATION_ERROR);
 }
 
 /* The answer to the client's first words, with so many rounds. */
@@ -215,11 +213,10 @@ static void feed(struct hashed *h, const char *text)
 /* Up to the server's first message, which asks for so many rounds. */
 static void asked(struct hashed *h, struct secret *password, const char *rounds)
 {
-    struct session_config config = { .tls = true,
-                                     .auth = { .user = "anna",
-                                               .password = password,
-                                               .mechanism = AUTH_SCRAM_SHA_256,
-                                               .host = "localhost" } };
+    struct session_config config = {
+        .tls = true,
+        .auth = { .user = "anna", .password = password, .mechanism = AUTH_SCRAM_SHA_256, .host = "localhost" }
+    };
     char *first, *question, *line;
 
     *h = (struct hashed){ 0 };
@@ -295,8 +292,7 @@ static void a_server_that_can_bind_after_all_is_told_by_name(void **state)
     (void)state;
     client_begin(&c, AUTH_WAY_SCRAM_SHA_256, "pencil");
     first = answered(&c, "");
-    assert_int_equal(gsasl_base64_to("e=server-does-support-channel-binding", 37, &question, &size),
-                     GSASL_OK);
+    assert_int_equal(gsasl_base64_to("e=server-does-support-channel-binding", 37, &question, &size), GSASL_OK);
     assert_false(auth_step(c.auth, slice_cstr(question), &c.out, &err));
     assert_int_equal(err.origin, ERR_ORIGIN_TLS);
     assert_true(auth_spent(c.auth)); /* so no other way is tried */
@@ -322,8 +318,7 @@ static void names_and_nonces_are_escaped_and_compared(void **state)
     assert_memory_equal(bytes, "n,,n=a=2Cn=3Da,r=", 17);
     gsasl_free(bytes);
     /* Somebody else's nonce. */
-    assert_int_equal(gsasl_base64_to("r=another,s=QSXCR+Q6sek8bf92,i=4096", 35, &question, &size),
-                     GSASL_OK);
+    assert_int_equal(gsasl_base64_to("r=another,s=QSXCR+Q6sek8bf92,i=4096", 35, &question, &size), GSASL_OK);
     assert_false(auth_step(c.auth, slice_cstr(question), &c.out, &err));
     assert_false(auth_spent(c.auth));
     gsasl_free(question);

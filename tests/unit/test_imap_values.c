@@ -47,8 +47,7 @@ static void names_are_shown_and_written_back(void **state)
         buf_init(&out, 1000);
         assert_true(utf7_decode(&out, slice_cstr(names[i].raw), &strict));
         if (!slice_equal(buf_slice(&out), slice_cstr(names[i].text)) || strict != names[i].strict)
-            fail_msg("%s: \"%.*s\", strict %d", names[i].what, (int)out.size, buf_slice(&out).data,
-                     strict);
+            fail_msg("%s: \"%.*s\", strict %d", names[i].what, (int)out.size, buf_slice(&out).data, strict);
         buf_clear(&out);
         assert_true(utf7_encode(&out, slice_cstr(names[i].text)));
         if (names[i].strict && !slice_equal(buf_slice(&out), slice_cstr(names[i].raw)))
@@ -153,8 +152,7 @@ static void dates_are_read_as_servers_send_them(void **state)
         if (date.known != dates[i].known)
             fail_msg("\"%s\": known %d", dates[i].text, date.known);
         if (date.known && (date.zone_minutes != dates[i].zone || date.seconds != dates[i].seconds))
-            fail_msg("\"%s\": %lld zone %d", dates[i].text, (long long)date.seconds,
-                     date.zone_minutes);
+            fail_msg("\"%s\": %lld zone %d", dates[i].text, (long long)date.seconds, date.zone_minutes);
     }
 }
 
@@ -264,8 +262,7 @@ static void fetch_items_come_in_any_order_and_shape(void **state)
     } rows[] = {
         { "(UID 7 FLAGS (\\Seen $x) RFC822.SIZE 12)", true, 7, 12, IMAP_FLAG_SEEN },
         { "(RFC822.SIZE 12  UID 7 FLAGS NIL )", true, 7, 12, 0 },
-        { "(FLAGS (\\Answered \\Recent) ODD (a (b \"c\")) UID 9)", true, 9, 0,
-          IMAP_FLAG_ANSWERED | IMAP_FLAG_RECENT },
+        { "(FLAGS (\\Answered \\Recent) ODD (a (b \"c\")) UID 9)", true, 9, 0, IMAP_FLAG_ANSWERED | IMAP_FLAG_RECENT },
         { "(UID 7 RFC822.SIZE null)", true, 7, 0, 0 },
         { "(UID 4294967296)", true, 0, 0, 0 },
         { "(UID 7", false, 7, 0, 0 },
@@ -278,8 +275,8 @@ static void fetch_items_come_in_any_order_and_shape(void **state)
 
         buf_init(&scratch, 65536);
         ok = fetchitem_parse(&item, slice_cstr(rows[i].line), false, &scratch);
-        if (ok != rows[i].ok || item.row.uid != rows[i].uid ||
-            item.row.size_bytes != rows[i].size || item.row.flags.system != rows[i].system)
+        if (ok != rows[i].ok || item.row.uid != rows[i].uid || item.row.size_bytes != rows[i].size ||
+            item.row.flags.system != rows[i].system)
             fail_msg("%s: ok %d uid %u size %llu flags %x", rows[i].line, ok, item.row.uid,
                      (unsigned long long)item.row.size_bytes, item.row.flags.system);
         buf_deinit(&scratch);
@@ -312,10 +309,10 @@ static void list_rows_come_in_any_shape(void **state)
         ok = list_row_parse(&row, slice_cstr(rows[i].line), &scratch);
         if (ok != (rows[i].name != NULL))
             fail_msg("%s: %d", rows[i].line, ok);
-        if (ok && (!slice_equal(row.name, slice_cstr(rows[i].name)) ||
-                   row.delimiter != rows[i].delimiter || row.attributes != rows[i].attributes))
-            fail_msg("%s: \"%.*s\" %c %x", rows[i].line, (int)row.name.size, row.name.data,
-                     row.delimiter, row.attributes);
+        if (ok && (!slice_equal(row.name, slice_cstr(rows[i].name)) || row.delimiter != rows[i].delimiter ||
+                   row.attributes != rows[i].attributes))
+            fail_msg("%s: \"%.*s\" %c %x", rows[i].line, (int)row.name.size, row.name.data, row.delimiter,
+                     row.attributes);
         buf_deinit(&scratch);
     }
 }

@@ -46,8 +46,7 @@ static void drop(void *work)
 
 static const struct chore_kind kind = { run, done, drop };
 
-static struct chore *job(struct loop *loop, unsigned number, uint64_t cost, bool waits,
-                         unsigned stop_at)
+static struct chore *job(struct loop *loop, unsigned number, uint64_t cost, bool waits, unsigned stop_at)
 {
     struct job *j = mem_alloc(sizeof *j);
 

@@ -20,8 +20,8 @@ static void test_bytes_come_back_in_any_pieces(void **state)
             text[at] = (char)(at % 97 ? 'a' + at * at % 23 : '\n');
         in = slice_of(text, sizeof text);
         for (bool flushing = false;;) {
-            size_t size = flushing ? compression_flush(ours, out, out_caps[i])
-                                   : compression_deflate(ours, &in, out, out_caps[i]);
+            size_t size =
+                flushing ? compression_flush(ours, out, out_caps[i]) : compression_deflate(ours, &in, out, out_caps[i]);
             struct slice packed = slice_of(out, size);
 
             if (!size && flushing)
@@ -30,8 +30,7 @@ static void test_bytes_come_back_in_any_pieces(void **state)
             while (packed.size) {
                 size_t got;
 
-                assert_true(compression_inflate(theirs, &packed, back + total, sizeof back - total,
-                                            &got, &err));
+                assert_true(compression_inflate(theirs, &packed, back + total, sizeof back - total, &got, &err));
                 total += got;
             }
         }
@@ -102,8 +101,7 @@ static void serve_compressed(struct peer *peer, int fd)
 
     if (!fd_line(fd, line, sizeof line))
         return;
-    if (deflateInit2(&out, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK ||
-        inflateInit2(&in, -15) != Z_OK)
+    if (deflateInit2(&out, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK || inflateInit2(&in, -15) != Z_OK)
         abort();
     memcpy(packed, ok, used);
     while (number < LINES) {
@@ -196,10 +194,9 @@ static void compressed_came(struct client *c, struct slice bytes)
 static void test_compression_both_ways(void **state)
 {
     struct peer peer = { .size = (size_t)4 << 20 };
-    struct client c = { .on_opened = compress_ask,
-                        .on_received = compressed_came,
-                        .on_writable = upload_more,
-                        .count = peer.size };
+    struct client c = {
+        .on_opened = compress_ask, .on_received = compressed_came, .on_writable = upload_more, .count = peer.size
+    };
     struct loop *loop = loop_make();
     struct slice rest, line;
     size_t number = 0;

@@ -29,8 +29,7 @@ static void serve_http(struct peer *peer, int fd)
     if (peer->ctx && !in.ssl)
         return;
     /* The form "a=b&c=d" is the end of every request here. */
-    while (size < sizeof request - 1 &&
-           (n = in_read(&in, request + size, (int)(sizeof request - 1 - size))) > 0) {
+    while (size < sizeof request - 1 && (n = in_read(&in, request + size, (int)(sizeof request - 1 - size))) > 0) {
         size += (size_t)n;
         request[size] = '\0';
         if (strstr(request, "a=b&c=d") || strncmp(request, "GET", 3) == 0)
@@ -88,8 +87,7 @@ static void answered(void *context, const struct https_answer *answer)
         loop_stop(a->loop);
 }
 
-static void ask(struct asker *a, struct https_request *request, SSL_CTX *ctx, size_t size,
-                unsigned count)
+static void ask(struct asker *a, struct https_request *request, SSL_CTX *ctx, size_t size, unsigned count)
 {
     struct peer peer = { .size = size };
     struct https *https;
@@ -98,8 +96,7 @@ static void ask(struct asker *a, struct https_request *request, SSL_CTX *ctx, si
 
     *a = (struct asker){ .loop = loop_make(), .wanted = count };
     peer_start(&peer, ctx, serve_http);
-    snprintf(url, sizeof url, "%s://127.0.0.1:%u/token?secret=1", ctx ? "https" : "http",
-             peer.port);
+    snprintf(url, sizeof url, "%s://127.0.0.1:%u/token?secret=1", ctx ? "https" : "http", peer.port);
     request->url = url;
     assert_true(https_create(&https, &err));
     for (unsigned i = 0; i < count; i++)

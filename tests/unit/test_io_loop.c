@@ -285,8 +285,7 @@ static void test_a_kernel_that_refuses_io_uring(void **state)
         struct loop *loop;
         struct err err;
 
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
             _exit(77);
         unsetenv("MAILHAUL_LOOP");
         if (!loop_create(&loop, &err) || strcmp(loop_backend(loop), "epoll") != 0)

@@ -38,8 +38,8 @@ struct pair {
 };
 
 /* Days relative to now; alt: subjectAltName or NULL; issuer NULL: self-signed. */
-static UNUSED struct pair pair_make(const char *name, const char *alt, const struct pair *issuer,
-                                    int from_days, int to_days, bool ca)
+static UNUSED struct pair pair_make(const char *name, const char *alt, const struct pair *issuer, int from_days,
+                                    int to_days, bool ca)
 {
     static int serial = 1;
     struct pair p = { X509_new(), EVP_EC_gen("P-256") };
@@ -52,8 +52,7 @@ static UNUSED struct pair pair_make(const char *name, const char *alt, const str
     ASN1_INTEGER_set(X509_get_serialNumber(p.x509), serial++);
     X509_gmtime_adj(X509_getm_notBefore(p.x509), from_days * 86400L);
     X509_gmtime_adj(X509_getm_notAfter(p.x509), to_days * 86400L);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1,
-                               0);
+    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0);
     X509_set_issuer_name(p.x509, issuer ? X509_get_subject_name(issuer->x509) : subject);
     X509_set_pubkey(p.x509, p.key);
     X509V3_set_ctx(&context, issuer ? issuer->x509 : p.x509, p.x509, NULL, NULL, 0);
@@ -181,8 +180,7 @@ static UNUSED int listen_on(int family, uint16_t *port_r)
     return fd;
 }
 
-static UNUSED void peer_start(struct peer *peer, SSL_CTX *ctx,
-                              void (*serve)(struct peer *peer, int fd))
+static UNUSED void peer_start(struct peer *peer, SSL_CTX *ctx, void (*serve)(struct peer *peer, int fd))
 {
     peer->listen_fd = listen_on(AF_INET, &peer->port);
     assert_true(peer->listen_fd >= 0);
@@ -316,8 +314,8 @@ static UNUSED void client_closed(void *context, const struct err *err)
         loop_stop(c->loop);
 }
 
-static UNUSED const struct stream_events client_events = { client_opened, client_received,
-                                                           client_writable, client_closed };
+static UNUSED const struct stream_events client_events = { client_opened, client_received, client_writable,
+                                                           client_closed };
 
 static UNUSED void watchdog_fired(void *context)
 {
@@ -372,24 +370,24 @@ static UNUSED struct loop *loop_make(void)
 }
 
 /* Runs the group on each back-end; io_uring is left out, and said so, where it is refused. */
-#define RUN_ON_BOTH(tests)                                                                         \
-    ({                                                                                             \
-        int group_failed = 0;                                                                      \
-        static const char *const backends[] = { "io_uring", "epoll" };                             \
-        for (size_t backend_i = 0; backend_i < 2; backend_i++) {                                   \
-            struct loop *probe_loop;                                                               \
-            struct err probe_err;                                                                  \
-            setenv("MAILHAUL_LOOP", backends[backend_i], 1);                                       \
-            if (!loop_create(&probe_loop, &probe_err)) {                                           \
-                assert_int_equal(backend_i, 0);                                                    \
-                fprintf(stderr, "io_uring is refused here: %s\n", probe_err.server_text);          \
-                continue;                                                                          \
-            }                                                                                      \
-            loop_destroy(&probe_loop);                                                             \
-            group_failed += _cmocka_run_group_tests(backends[backend_i], tests,                    \
-                                                    sizeof(tests) / sizeof(tests)[0], NULL, NULL); \
-        }                                                                                          \
-        group_failed;                                                                              \
+#define RUN_ON_BOTH(tests)                                                                                             \
+    ({                                                                                                                 \
+        int group_failed = 0;                                                                                          \
+        static const char *const backends[] = { "io_uring", "epoll" };                                                 \
+        for (size_t backend_i = 0; backend_i < 2; backend_i++) {                                                       \
+            struct loop *probe_loop;                                                                                   \
+            struct err probe_err;                                                                                      \
+            setenv("MAILHAUL_LOOP", backends[backend_i], 1);                                                           \
+            if (!loop_create(&probe_loop, &probe_err)) {                                                               \
+                assert_int_equal(backend_i, 0);                                                                        \
+                fprintf(stderr, "io_uring is refused here: %s\n", probe_err.server_text);                              \
+                continue;                                                                                              \
+            }                                                                                                          \
+            loop_destroy(&probe_loop);                                                                                 \
+            group_failed +=                                                                                            \
+                _cmocka_run_group_tests(backends[backend_i], tests, sizeof(tests) / sizeof(tests)[0], NULL, NULL);     \
+        }                                                                                                              \
+        group_failed;                                                                                                  \
     })
 
 #endif

@@ -8,15 +8,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
 #include <errno.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 #define BYTES(text) slice_of(text, sizeof text - 1)
 
 static struct proxy_way way(enum proxy_kind kind, const char *user, const char *password)
 {
-    return (struct proxy_way){ .kind = kind, .host = (char *)"proxy.example", .port = 1080,
+    return (struct proxy_way){ .kind = kind,
+                               .host = (char *)"proxy.example",
+                               .port = 1080,
                                .user = user ? secret_create(slice_cstr(user)) : NULL,
                                .password = password ? secret_create(slice_cstr(password)) : NULL };
 }
@@ -82,7 +85,8 @@ static void socks_takes_addresses_and_logins(void **state)
     (void)state;
     said(p, BYTES("\x05\x02\x00\x02"));
     assert_int_equal(feed(p, BYTES("\x05\x02"), &left, &e), PROXY_GOES_ON);
-    said(p, BYTES("\x01\x03" "ann\x03s3c"));
+    said(p, BYTES("\x01\x03"
+                  "ann\x03s3c"));
     assert_int_equal(feed(p, BYTES("\x01\x00"), &left, &e), PROXY_GOES_ON);
     said(p, BYTES("\x05\x01\x00\x01\xc0\x00\x02\x01\x00\x8f"));
     assert_int_equal(feed(p, BYTES("\x05\x00\x00\x01\x01\x02\x03\x04\x00\x50"), &left, &e), PROXY_STANDS);
@@ -102,7 +106,10 @@ static const struct {
     int code;
     const char *text;
 } socks_refusals[] = {
-#define ROW(first, then, class, code, text) { first, then, sizeof first - 1, sizeof then - 1, class, code, text }
+#define ROW(first, then, class, code, text)                                                                            \
+    {                                                                                                                  \
+        first, then, sizeof first - 1, sizeof then - 1, class, code, text                                              \
+    }
     ROW("\x05\xff", "", ERR_CLASS_PERMANENT, EACCES, "wants a login"),
     ROW("\x05\x02", "", ERR_CLASS_PERMANENT, EACCES, "wants a login"),
     ROW("* ", "", ERR_CLASS_PERMANENT, EPROTO, "does not speak SOCKS 5"),
@@ -224,9 +231,9 @@ static void what_does_not_end_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(socks_opens_the_way),          cmocka_unit_test(socks_takes_addresses_and_logins),
-        cmocka_unit_test(socks_refuses),                cmocka_unit_test(http_connects),
-        cmocka_unit_test(http_refuses),                 cmocka_unit_test(what_does_not_end_is_bounded),
+        cmocka_unit_test(socks_opens_the_way), cmocka_unit_test(socks_takes_addresses_and_logins),
+        cmocka_unit_test(socks_refuses),       cmocka_unit_test(http_connects),
+        cmocka_unit_test(http_refuses),        cmocka_unit_test(what_does_not_end_is_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

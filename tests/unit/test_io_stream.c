@@ -186,7 +186,9 @@ static void test_a_silent_address_delays_but_does_not_block(void **state)
     client_end(&c);
 
     struct client late = { 0 };
-    struct stream_target target = { .host = "127.0.0.2", .port = peer.port, .security = STREAM_PLAIN, .connect_timeout_ms = 50 };
+    struct stream_target target = {
+        .host = "127.0.0.2", .port = peer.port, .security = STREAM_PLAIN, .connect_timeout_ms = 50
+    };
 
     late.loop = loop;
     buf_init(&late.got, 1024);
@@ -374,9 +376,7 @@ static bool got_done(struct client *c)
 static void upload(SSL_CTX *ctx)
 {
     struct peer peer = { .size = (size_t)32 << 20 };
-    struct client c = {
-        .on_opened = write_more, .on_writable = write_more, .done = got_done, .count = peer.size
-    };
+    struct client c = { .on_opened = write_more, .on_writable = write_more, .done = got_done, .count = peer.size };
     struct loop *loop = loop_make();
     struct tls_role *role = ctx ? role_make(ca_file) : NULL;
 
@@ -480,9 +480,7 @@ static void let_it_reset(void *context)
 static void test_what_never_left_is_known_at_the_end(void **state)
 {
     struct peer peer = { 0 };
-    struct client c = { .on_opened = write_and_stop,
-                        .on_writable = write_more,
-                        .count = (size_t)64 << 20 };
+    struct client c = { .on_opened = write_and_stop, .on_writable = write_more, .count = (size_t)64 << 20 };
     struct loop *loop = loop_make();
     struct loop_timer later = { 0 };
 
@@ -526,10 +524,9 @@ static void close_now(void *context)
 static int end_of_much_unsent(bool drops)
 {
     struct peer peer = { 0 };
-    struct client c = { .on_opened = write_more,
-                        .on_writable = write_more,
-                        .count = (size_t)64 << 20,
-                        .drops_unsent = drops };
+    struct client c = {
+        .on_opened = write_more, .on_writable = write_more, .count = (size_t)64 << 20, .drops_unsent = drops
+    };
     struct loop *loop = loop_make();
 
     peer_start(&peer, NULL, serve_reader_of_what_is_left);
@@ -603,9 +600,7 @@ static void close_when_received(struct client *c, struct slice bytes)
 static void test_close_in_mid_flight(void **state)
 {
     struct peer sink = { .size = (size_t)8 << 20 }, source = sink;
-    struct client up = { .on_opened = write_more,
-                         .on_writable = write_and_close,
-                         .count = sink.size };
+    struct client up = { .on_opened = write_more, .on_writable = write_and_close, .count = sink.size };
     struct client down = { .on_received = close_when_received };
     struct client soon = { .on_opened = write_and_close, .count = sink.size };
     struct loop *loop = loop_make();
@@ -730,8 +725,7 @@ static void test_starttls(void **state)
     starttls(&c, false);
     assert_int_equal(c.opened, 2);
     assert_string_equal(c.last.tls_version, "TLSv1.3");
-    assert_true(
-        slice_equal(buf_slice(&c.got), SLICE("* OK hello\r\na1 OK go\r\n* CAPABILITY GOOD\r\n")));
+    assert_true(slice_equal(buf_slice(&c.got), SLICE("* OK hello\r\na1 OK go\r\n* CAPABILITY GOOD\r\n")));
     client_end(&c);
 }
 

@@ -24,8 +24,7 @@ static bool greeted(struct client *c)
 }
 
 /* Connects to host (known as 127.0.0.1) with the server's pair; what the client saw is in *c. */
-static void visit(struct client *c, const struct pair *pair, const char *host,
-                  const struct tls_config *config)
+static void visit(struct client *c, const struct pair *pair, const char *host, const struct tls_config *config)
 {
     struct peer peer = { 0 };
     struct loop *loop = loop_make();
@@ -46,8 +45,8 @@ static void visit(struct client *c, const struct pair *pair, const char *host,
     SSL_CTX_free(ctx);
 }
 
-static void refused(const struct pair *pair, const char *host, const struct tls_config *config,
-                    int code, const char *words, const char *remedy)
+static void refused(const struct pair *pair, const char *host, const struct tls_config *config, int code,
+                    const char *words, const char *remedy)
 {
     struct client c;
 
@@ -72,25 +71,20 @@ static void test_each_fault_in_words(void **state)
         int from_days, to_days, code;
         const char *words, *remedy;
     } cases[] = {
-        { "late.example", "IP:127.0.0.1", 0, -20, -10, X509_V_ERR_CERT_HAS_EXPIRED, "expired on 20",
-          "renew" },
-        { "early.example", "IP:127.0.0.1", 0, 10, 20, X509_V_ERR_CERT_NOT_YET_VALID,
-          "not valid before 20", "clocks" },
+        { "late.example", "IP:127.0.0.1", 0, -20, -10, X509_V_ERR_CERT_HAS_EXPIRED, "expired on 20", "renew" },
+        { "early.example", "IP:127.0.0.1", 0, 10, 20, X509_V_ERR_CERT_NOT_YET_VALID, "not valid before 20", "clocks" },
         { "b.example", "DNS:b.example,DNS:c.example", 0, -1, 10, X509_V_ERR_IP_ADDRESS_MISMATCH,
           "for b.example, c.example", "url" },
-        { "d.example", "IP:127.0.0.1", 1, -1, 10, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
-          "CN=Strange CA", "tls-ca" },
-        { "e.example", "IP:127.0.0.1", 2, -1, 10, X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
-          "self-signed", "tls-fingerprint" },
+        { "d.example", "IP:127.0.0.1", 1, -1, 10, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, "CN=Strange CA",
+          "tls-ca" },
+        { "e.example", "IP:127.0.0.1", 2, -1, 10, X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, "self-signed",
+          "tls-fingerprint" },
     };
     struct tls_config config = { .ca_file = ca_file, .verify = true };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct pair *issuer = cases[i].issuer == 0   ? &ca
-                                    : cases[i].issuer == 1 ? &other_ca
-                                                           : NULL;
-        struct pair p = pair_make(cases[i].name, cases[i].alt, issuer, cases[i].from_days,
-                                  cases[i].to_days, false);
+        const struct pair *issuer = cases[i].issuer == 0 ? &ca : cases[i].issuer == 1 ? &other_ca : NULL;
+        struct pair p = pair_make(cases[i].name, cases[i].alt, issuer, cases[i].from_days, cases[i].to_days, false);
 
         refused(&p, "127.0.0.1", &config, cases[i].code, cases[i].words, cases[i].remedy);
         pair_free(&p);
@@ -122,8 +116,7 @@ static void test_a_name_that_is_not_in_the_certificate(void **state)
     struct pair p = pair_make("x", "DNS:imap.example", &ca, -1, 10, false);
     struct tls_config config = { .ca_file = ca_file, .verify = true };
 
-    refused(&p, "localhost", &config, X509_V_ERR_HOSTNAME_MISMATCH, "not for localhost",
-            "imap.example");
+    refused(&p, "localhost", &config, X509_V_ERR_HOSTNAME_MISMATCH, "not for localhost", "imap.example");
     pair_free(&p);
 }
 
@@ -160,8 +153,7 @@ static void test_a_pin_decides_alone(void **state)
     visit(&c, &p, "127.0.0.1", &config);
     assert_int_equal(c.opened, 1);
     pin[7] ^= 1;
-    refused(&p, "127.0.0.1", &config, X509_V_ERR_APPLICATION_VERIFICATION, "not the pinned one",
-            "tls-fingerprint");
+    refused(&p, "127.0.0.1", &config, X509_V_ERR_APPLICATION_VERIFICATION, "not the pinned one", "tls-fingerprint");
     pair_free(&p);
 }
 
@@ -303,8 +295,7 @@ static void describe(struct client *c)
 
 static void test_the_certificate_is_described(void **state)
 {
-    struct pair p = pair_make("imap.example", "DNS:imap.example,DNS:mail.example,IP:127.0.0.1", &ca,
-                              -1, 10, false);
+    struct pair p = pair_make("imap.example", "DNS:imap.example,DNS:mail.example,IP:127.0.0.1", &ca, -1, 10, false);
     struct tls_config config = { .ca_file = ca_file, .verify = true };
     struct peer peer = { 0 };
     struct client c = { .on_opened = describe };

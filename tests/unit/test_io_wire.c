@@ -46,11 +46,10 @@ static void test_credentials_never_appear(void **state)
     static const char *const dialogues[][12] = {
         { "C a1 LOGIN joe geheim1\r\n", "S a1 OK in\r\n", "C a2 SELECT INBOX\r\n" },
         { "C a1 login \"joe\" \"geheim1\"\r\n", "S a1 NO\r\n", "C a2 SELECT INBOX\r\n" },
-        { "C a1 LOGIN {3}\r\n", "S + go\r\n", "C joe {7}\r\n", "S + go\r\n", "C geheim1\r\n",
-          "S a1 OK\r\n", "C a2 SELECT INBOX\r\n" },
-        { "C a1 LOGIN {3+}\r\njoe {7+}\r\ngeheim1\r\n", "S a1 OK\r\n", "C a2 SELECT INBOX\r\n" },
-        { "C a1 AUTHENTICATE PLAIN\r\n", "S + \r\n", "C geheim1==\r\n", "S a1 OK\r\n",
+        { "C a1 LOGIN {3}\r\n", "S + go\r\n", "C joe {7}\r\n", "S + go\r\n", "C geheim1\r\n", "S a1 OK\r\n",
           "C a2 SELECT INBOX\r\n" },
+        { "C a1 LOGIN {3+}\r\njoe {7+}\r\ngeheim1\r\n", "S a1 OK\r\n", "C a2 SELECT INBOX\r\n" },
+        { "C a1 AUTHENTICATE PLAIN\r\n", "S + \r\n", "C geheim1==\r\n", "S a1 OK\r\n", "C a2 SELECT INBOX\r\n" },
         { "C a1 AUTHENTICATE XOAUTH2 geheim1\r\n", "S + geheim1\r\n", "C \r\n", "S a1 NO\r\n",
           "C a2 SELECT INBOX\r\n" },
     };
@@ -69,10 +68,9 @@ static void test_credentials_never_appear(void **state)
 
 static void test_bodies_are_not_shown(void **state)
 {
-    static const char *const dialogue[] = {
-        "C a1 UID FETCH 1 BODY[]\r\n", "S * 1 FETCH (UID 1 BODY[] {16}\r\nDear J\r\nsecrets!)\r\n",
-        "S a1 OK done\r\n", NULL
-    };
+    static const char *const dialogue[] = { "C a1 UID FETCH 1 BODY[]\r\n",
+                                            "S * 1 FETCH (UID 1 BODY[] {16}\r\nDear J\r\nsecrets!)\r\n",
+                                            "S a1 OK done\r\n", NULL };
     char *text = transcript(dialogue, 5);
 
     assert_null(strstr(text, "Dear"));

@@ -39,8 +39,7 @@ static void many_are_kept_apart_and_given_up_by_folder(void **state)
         assert_int_equal(label_owners_holder(&c, 1278455344230334865u + i * 64), 1 + i % 3);
     label_owners_release_folder(&c, 2);
     for (uint64_t i = 0; i < MANY; i++) {
-        assert_int_equal(label_owners_holder(&c, 1278455344230334865u + i * 64),
-                         i % 3 == 1 ? 0 : 1 + i % 3);
+        assert_int_equal(label_owners_holder(&c, 1278455344230334865u + i * 64), i % 3 == 1 ? 0 : 1 + i % 3);
         assert_int_equal(label_owners_take(&c, 1278455344230334865u + i * 64, 4), i % 3 == 1);
     }
     /* Places given up are used again, not kept for ever. */

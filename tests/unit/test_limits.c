@@ -63,9 +63,9 @@ static void anything_else_is_refused(void **state)
         "learnt1",
         "learnt2 1 2 3 4 1 0 0 0 0 0 host\n",
         "learnt1 1 2 3 4 1 0 0 0 0\n",
-        "learnt1 1 2 3 4 5 0 0 0 0 0 host\n",                     /* no such phase */
-        "learnt1 1 4294967296 3 4 1 0 0 0 0 0 host\n",            /* too many connections */
-        "learnt1 1 2 3 4 1 1000000000001 0 0 0 0 host\n",         /* a rate beyond all bounds */
+        "learnt1 1 2 3 4 5 0 0 0 0 0 host\n",             /* no such phase */
+        "learnt1 1 4294967296 3 4 1 0 0 0 0 0 host\n",    /* too many connections */
+        "learnt1 1 2 3 4 1 1000000000001 0 0 0 0 host\n", /* a rate beyond all bounds */
         "learnt1 9223372036854775808 2 3 4 1 0 0 0 0 0 host\n",
         "learnt1 x 2 3 4 1 0 0 0 0 0 host\n",
     };
@@ -91,8 +91,7 @@ static void names_tell_servers_and_users_apart(void **state)
     char a[LIMITS_NAME_BYTES], b[LIMITS_NAME_BYTES];
 
     (void)state;
-    assert_string_equal(limits_name(LIMITS_PACE, "Contoso.COM", 0, a),
-                        limits_name(LIMITS_PACE, "contoso.com", 0, b));
+    assert_string_equal(limits_name(LIMITS_PACE, "Contoso.COM", 0, a), limits_name(LIMITS_PACE, "contoso.com", 0, b));
     assert_string_not_equal(a, limits_name(LIMITS_PACE, "contoso.org", 0, b));
     assert_string_not_equal(limits_name(LIMITS_PACE_LANE, "contoso.com", 1, a),
                             limits_name(LIMITS_PACE_LANE, "contoso.com", 2, b));
@@ -117,8 +116,12 @@ static void connections_are_believed_for_a_week_and_of_that_server_alone(void **
 /* A refused size is kept whole, holds through a night, and is looked for again the next one. */
 static void a_refused_size_is_kept_and_grows_old(void **state)
 {
-    static const char *const wrong[] = { "", "learnt-size1\n", "learnt-size1 5\n", "learnt-size1 5 6 7\n",
-                                         "learnt-size1 -5 6\n", "learnt-size2 5 6\n",
+    static const char *const wrong[] = { "",
+                                         "learnt-size1\n",
+                                         "learnt-size1 5\n",
+                                         "learnt-size1 5 6 7\n",
+                                         "learnt-size1 -5 6\n",
+                                         "learnt-size2 5 6\n",
                                          "learnt-size1 18446744073709551616 6\n" };
     struct limits_size size = { 36000001, WALL }, back = { 7, 7 };
     char line[LIMITS_LINE_BYTES];

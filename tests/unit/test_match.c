@@ -60,8 +60,7 @@ static void the_first_byte_tells_the_kind(void **state)
 
 /* ---- pairing ------------------------------------------------------------------------------- */
 
-static struct match_row row_of(const char *header, const struct imap_date *date, uint64_t bytes,
-                              uint32_t uid)
+static struct match_row row_of(const char *header, const struct imap_date *date, uint64_t bytes, uint32_t uid)
 {
     struct match_row row = { .seconds = date->seconds, .bytes = bytes, .digest = bytes, .uid = uid };
 
@@ -83,8 +82,7 @@ static bool read_row(void *context, uint32_t uid, struct match_row *row_r)
 static const struct match_unread nothing = { .read = read_row, .last = true };
 static const struct match_unread some = { .read = read_row, .any = true, .sizes_exact = true };
 
-static const char a_mail[] = "Message-ID: <a@b>\r\n\r\n",
-                  cron[] = "Date: d\r\nFrom: cron\r\nSubject: s\r\n\r\n";
+static const char a_mail[] = "Message-ID: <a@b>\r\n\r\n", cron[] = "Date: d\r\nFrom: cron\r\nSubject: s\r\n\r\n";
 
 struct pairing {
     struct matcher *matcher;
@@ -96,8 +94,7 @@ static struct pairing pairing(bool rewrites)
     return (struct pairing){ matcher_create(NULL), { .rewrites = rewrites } };
 }
 
-static void holds(struct pairing *p, const char *header, const struct imap_date *date,
-                  uint64_t bytes, uint32_t uid)
+static void holds(struct pairing *p, const char *header, const struct imap_date *date, uint64_t bytes, uint32_t uid)
 {
     uint8_t key[MATCH_KEY_BYTES];
 
@@ -106,8 +103,7 @@ static void holds(struct pairing *p, const char *header, const struct imap_date 
 }
 
 /* 0: to be sent; UINT32_MAX: to be decided later. */
-static uint32_t pair(struct pairing *p, const struct match_row *row,
-                     const struct match_unread *unread)
+static uint32_t pair(struct pairing *p, const struct match_row *row, const struct match_unread *unread)
 {
     uint32_t uid = 0;
 
@@ -133,8 +129,7 @@ static void another_of_its_message_id_takes_nobodys_place(void **state)
         for (unsigned first = 0; first < 2; first++)
             for (unsigned known = 0; known < 2; known++) {
                 struct pairing p = pairing(false);
-                struct match_row rows[] = { row_of(headers[h], &noon, 1000, 1),
-                                           row_of(headers[h], &noon, 1400, 2) };
+                struct match_row rows[] = { row_of(headers[h], &noon, 1000, 1), row_of(headers[h], &noon, 1400, 2) };
 
                 holds(&p, headers[h], &noon, 1400, 7);
                 if (known)
@@ -271,8 +266,7 @@ static void what_waits_to_be_fetched_is_waited_for(void **state)
     (void)state;
     for (unsigned outcome = 0; outcome < 4; outcome++) {
         struct pairing p = pairing(true);
-        struct match_row row = row_of(a_mail, &noon, 1000, 1),
-                        other = row_of(a_mail, &noon, 1050, 2);
+        struct match_row row = row_of(a_mail, &noon, 1000, 1), other = row_of(a_mail, &noon, 1050, 2);
 
         holds(&p, a_mail, &noon, 1157, 7);
         matcher_expect_unread(p.matcher, 2, noon.seconds, 1050);
@@ -379,7 +373,7 @@ static void all_that_is_known_is_asked_before_it_is_decided(void **state)
     static const char other[] = "Message-ID: <c@d>\r\n\r\n";
     struct pairing p = pairing(false);
     struct match_row rows[] = { row_of(a_mail, &noon, 1000, 1), row_of(a_mail, &later, 1000, 2),
-                               row_of(other, &noon, 500, 3) };
+                                row_of(other, &noon, 500, 3) };
     static const struct imap_date own = { 1800000000, 0, true };
 
     (void)state;
@@ -520,7 +514,7 @@ static void claims_without_uid_take_their_own(void **state)
     for (unsigned order = 0; order < 2; order++) {
         struct pairing p = pairing(false);
         struct match_claim claims[] = { { .row = row_of(a_mail, &noon, 1000, 1) },
-                                       { .row = row_of(a_mail, &noon, 1400, 2) } };
+                                        { .row = row_of(a_mail, &noon, 1400, 2) } };
         struct match_row row = row_of(a_mail, &noon, 1200, 3);
 
         if (order) {
@@ -537,7 +531,8 @@ static void claims_without_uid_take_their_own(void **state)
     }
 }
 
-/* One was acknowledged and not stored; the copy of its key is another's, of another size, as the target's sizes show. */
+/* One was acknowledged and not stored; the copy of its key is another's, of another size, as the target's sizes show.
+ */
 static void a_claim_does_not_take_another_size_where_the_others_tell_exact_ones(void **state)
 {
     (void)state;
@@ -565,16 +560,15 @@ static void a_claim_takes_nothing_from_before_it_was_sent(void **state)
 {
     struct pairing p = pairing(false);
     struct match_claim claims[] = { { .row = row_of(a_mail, &noon, 1000, 1), .from = 8 },
-                                   { .row = row_of(a_mail, &noon, 1000, 2) },
-                                   { .row = row_of(a_mail, &noon, 1000, 3), .from = 9 } };
+                                    { .row = row_of(a_mail, &noon, 1000, 2) },
+                                    { .row = row_of(a_mail, &noon, 1000, 3), .from = 9 } };
 
     (void)state;
     holds(&p, a_mail, &noon, 1000, 7);
     holds(&p, a_mail, &noon, 1000, 8);
     matcher_claim(p.matcher, claims, 3, &p.fidelity);
     assert_int_equal(matcher_count(p.matcher), 0);
-    assert_true(
-        !claims[0].done); /* sorted: the one that must be latest first, and there is none for it */
+    assert_true(!claims[0].done); /* sorted: the one that must be latest first, and there is none for it */
     matcher_destroy(&p.matcher);
 }
 
@@ -650,12 +644,9 @@ static void two_headers_of_one_message_or_not(void **state)
         { "Message-ID: <a@b>\r\nDate: 1 Jan 2020 12:00:00 +0000\r\n",
           "Message-ID: <a@b>\r\nDate: Wed, 1 Jan 2020 12:00:00 +0000\r\n", false },
         /* One tells none: then the date, where both tell one. */
-        { "Date: 1 Jan 2020 12:00:00 +0000\r\n",
-          "Message-ID: <a@b>\r\nDate: 1 Jan 2020 12:00:00 +0000\r\n", false },
-        { "Date: 1 Jan 2020 12:00:00 +0000\r\n",
-          "Message-ID: <a@b>\r\nDate: 2 Jan 2020 12:00:00 +0000\r\n", true },
-        { "Date: Wed, 1 Jan 2020 13:00:00 +0100\r\n", "Date: 1 Jan 2020 12:00:00 +0000\r\n",
-          false },
+        { "Date: 1 Jan 2020 12:00:00 +0000\r\n", "Message-ID: <a@b>\r\nDate: 1 Jan 2020 12:00:00 +0000\r\n", false },
+        { "Date: 1 Jan 2020 12:00:00 +0000\r\n", "Message-ID: <a@b>\r\nDate: 2 Jan 2020 12:00:00 +0000\r\n", true },
+        { "Date: Wed, 1 Jan 2020 13:00:00 +0100\r\n", "Date: 1 Jan 2020 12:00:00 +0000\r\n", false },
         { "Date: yesterday\r\n", "Date: 1 Jan 2020 12:00:00 +0000\r\n", false },
         { "Message-ID: a@b\r\n", "Message-ID: <a@b>\r\n", false },
         { "Message-ID: <a@b>\r\n", "Date: 2 Jan 2020 12:00:00 +0000\r\n", false },

@@ -46,8 +46,7 @@ static bool may_be_of(const struct folder *f, size_t copy, size_t message)
 
     if (f->copies[copy].seconds != f->messages[message].seconds)
         return false;
-    return f->exact ? bytes == f->messages[message].bytes
-                    : bytes >= range.least && bytes <= range.most;
+    return f->exact ? bytes == f->messages[message].bytes : bytes >= range.least && bytes <= range.most;
 }
 
 /* How many copies there are, at least, of what is like the message: over all ways in which the
@@ -131,8 +130,7 @@ static void check(bool exact)
             size_t alike = 0;
 
             for (size_t n = 0; n < f.message_count; n++)
-                alike += f.messages[n].pair != MATCH_UNPAIRED &&
-                         are_alike(&f.messages[m], &f.messages[n]);
+                alike += f.messages[n].pair != MATCH_UNPAIRED && are_alike(&f.messages[m], &f.messages[n]);
             assert_true(alike <= o.least[m]); /* none is lost */
             if (exact)
                 assert_int_equal(alike, o.least[m]); /* and none is doubled that need not be */
@@ -183,8 +181,7 @@ static void estimates_by_a_rule_are_as_good_as_exact_sizes(void **state)
         (void)match_assign(f.messages, f.message_count, f.copies, f.copy_count, &rules);
         for (size_t m = 0; m < f.message_count && sizes_are_far; m++)
             if (f.messages[m].pair != MATCH_UNPAIRED)
-                assert_int_equal(f.copies[f.messages[m].pair].bytes,
-                                 f.messages[m].bytes * 51 / 50 + 137);
+                assert_int_equal(f.copies[f.messages[m].pair].bytes, f.messages[m].bytes * 51 / 50 + 137);
     }
 }
 
@@ -194,8 +191,8 @@ static void what_was_sent_without_a_date_is_known_by_its_name(void **state)
     struct match_fidelity fidelity = { .rewrites = false };
     struct match_rules rules = { .fidelity = &fidelity, .dates_kept = true, .sizes_exact = true, .named = true };
     struct match_message messages[] = { { .seconds = INT64_MIN, .bytes = 1000, .digest = 7, .uid = 1 },
-                                       { .seconds = 5, .bytes = 1000, .digest = 7, .uid = 2 },
-                                       { .seconds = 6, .bytes = 2000, .digest = 7, .uid = 3 } };
+                                        { .seconds = 5, .bytes = 1000, .digest = 7, .uid = 2 },
+                                        { .seconds = 6, .bytes = 2000, .digest = 7, .uid = 3 } };
     const struct match_copy copies[] = { { 5, 1000, false }, { 900, 1000, false }, { 901, 2000, false } };
 
     (void)state;
@@ -218,7 +215,7 @@ static void what_was_sent_is_known_by_its_name_and_size_while_dates_are_not(void
     (void)state;
     for (unsigned named = 0; named < 2; named++) {
         struct match_message messages[] = { { .seconds = 5, .bytes = 1000, .digest = 7, .uid = 1 },
-                                           { .seconds = 6, .bytes = 1000, .digest = 7, .sent = true, .uid = 2 } };
+                                            { .seconds = 6, .bytes = 1000, .digest = 7, .sent = true, .uid = 2 } };
 
         rules.named = named;
         (void)match_assign(messages, 2, copies, 2, &rules);
@@ -248,7 +245,8 @@ static void many_equal_messages_take_no_time(void **state)
         rules.sizes_exact = !rewrites;
         paired = 0;
         for (size_t i = 0; i < count; i++) {
-            messages[i] = (struct match_message){ .seconds = 1, .bytes = 1000 + i / 1000, .digest = 7, .uid = (uint32_t)i + 1 };
+            messages[i] =
+                (struct match_message){ .seconds = 1, .bytes = 1000 + i / 1000, .digest = 7, .uid = (uint32_t)i + 1 };
             copies[i] = (struct match_copy){ .seconds = 1, .bytes = 1000 + i / 1000 };
         }
         (void)match_assign(messages, count, copies, count, &rules);

@@ -128,7 +128,8 @@ static void quotes_and_servers_headers_go_whatever_the_pieces(void **state)
         { "Status: RO\nSubject: x\n\nStatus: RO\n", "Subject: x\r\n\r\nStatus: RO\r\n" },
         { "x-keywords: a\n b\n\tc\nTo: y\n z\n\n", "To: y\r\n z\r\n\r\n" },
         { "X-UID: 7\nX-UIDL: 7\nContent-Length: 3\n\n", "X-UIDL: 7\r\n\r\n" },
-        { "A: b\n\n>From x\n>>From y\n> From\n>Fro\n>\n>>\n", "A: b\r\n\r\nFrom x\r\n>From y\r\n> From\r\n>Fro\r\n>\r\n>>\r\n" },
+        { "A: b\n\n>From x\n>>From y\n> From\n>Fro\n>\n>>\n",
+          "A: b\r\n\r\nFrom x\r\n>From y\r\n> From\r\n>Fro\r\n>\r\n>>\r\n" },
         { "A: b\n\n>Fro", "A: b\r\n\r\n>Fro" },
         { "A: b\n\n>>>", "A: b\r\n\r\n>>>" },
         { "Stat", "Stat" },
@@ -136,7 +137,8 @@ static void quotes_and_servers_headers_go_whatever_the_pieces(void **state)
         { "\nStatus: O\n", "\r\nStatus: O\r\n" },
         { "", "" },
         { "Status: O", "" },
-        { "A name that is longer than what is held: x\nStatus: O\n\nx\ry\n", "A name that is longer than what is held: x\r\n\r\nx\ry\r\n" },
+        { "A name that is longer than what is held: x\nStatus: O\n\nx\ry\n",
+          "A name that is longer than what is held: x\r\n\r\nx\ry\r\n" },
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -220,7 +222,8 @@ static void assert_piece(const struct mbox_scan *scan, const char *text, uint32_
 
 static void each_message_ends_before_the_empty_line_of_the_next(void **state)
 {
-    const char *text = FROM "A: 1\n\nx\n\n\n" FROM "A: 2\r\n\r\ny\r\n\r\n" FROM "\n" FROM "A: 3\n" FROM "A: 4\n\nFrom here\nz";
+    const char *text =
+        FROM "A: 1\n\nx\n\n\n" FROM "A: 2\r\n\r\ny\r\n\r\n" FROM "\n" FROM "A: 3\n" FROM "A: 4\n\nFrom here\nz";
     struct mbox_scan scan = scan_of(*state, slice_cstr(text));
 
     assert_int_equal(scan.count, 5);
@@ -286,10 +289,11 @@ static void whatever_is_read_at_once(void **state)
 
 static void servers_keep_flags_and_numbers_in_headers(void **state)
 {
-    struct mbox_scan scan = scan_of(*state, slice_cstr(
-        FROM "X-IMAP: 55 9 Work\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n\nx\n\n"
-        FROM "Status: RO\nX-Status: AF\nX-Keywords: Work  $Forwarded\nX-UID: 4\nA: 1\n\nStatus: D\n\n"
-        FROM "X-Mozilla-Status: 0005\nX-UID: 9\nX-UID: 4294967295\n\n"));
+    struct mbox_scan scan = scan_of(
+        *state,
+        slice_cstr(FROM "X-IMAP: 55 9 Work\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n\nx\n\n" FROM
+                        "Status: RO\nX-Status: AF\nX-Keywords: Work  $Forwarded\nX-UID: 4\nA: 1\n\nStatus: D\n\n" FROM
+                        "X-Mozilla-Status: 0005\nX-UID: 9\nX-UID: 4294967295\n\n"));
 
     assert_int_equal(scan.count, 2);
     assert_int_equal(scan.uidvalidity, 55);
@@ -354,7 +358,8 @@ static void numbers_stay_when_the_file_changes(void **state)
     disk_view_drop(&view);
 
     /* The first is gone, flags changed, one came, and they lie in another order. */
-    make_file(*state, "INBOX", slice_cstr(FROM "A: 4\n\n\n" FROM "Status: RO\nA: 3\n\n\n" FROM "A: 2\nX-UID: 77\n\n\n"));
+    make_file(*state, "INBOX",
+              slice_cstr(FROM "A: 4\n\n\n" FROM "Status: RO\nA: 3\n\n\n" FROM "A: 2\nX-UID: 77\n\n\n"));
     view = look(*state, "INBOX", true);
     assert_int_equal(view->count, 3);
     assert_int_equal(uid_at(view, 0), 5);
@@ -431,8 +436,8 @@ static void one_that_is_locked_is_waited_for(void **state)
 
 static void files_are_folders(void **state)
 {
-    static const char *const wanted[] = { "Apple", "INBOX", "Local", "Local/Below", "Work", "Work/2020", "linux.kernel",
-                                          "noise" };
+    static const char *const wanted[] = { "Apple", "INBOX",     "Local",        "Local/Below",
+                                          "Work",  "Work/2020", "linux.kernel", "noise" };
     const struct kit *kit = *state;
     char *pattern = mem_format("%s/{user}", kit->root);
     struct disk_rows rows;

@@ -17,8 +17,7 @@ struct told {
     size_t index[32];
 };
 
-static void tell(void *context, size_t index, const char *type, const char *text,
-                 const char *remedy)
+static void tell(void *context, size_t index, const char *type, const char *text, const char *remedy)
 {
     struct told *t = context;
 
@@ -44,8 +43,8 @@ struct in {
     const char *name, *role, *target; /* expected; target NULL: none */
 };
 
-static void run(const struct in *in, size_t count, const struct names_target *targets,
-                size_t target_count, struct names_rules *rules, struct told *told)
+static void run(const struct in *in, size_t count, const struct names_target *targets, size_t target_count,
+                struct names_rules *rules, struct told *told)
 {
     struct names_source *rows = mem_zero(count, sizeof *rows);
     struct settings *settings = rules->settings ? NULL : settings_create();
@@ -96,9 +95,7 @@ static void prefixes_and_delimiters_of_both_sides(void **state)
         { (char *)"Sent Items", '/', IMAP_MAILBOX_SENT },
         { (char *)"Drafts", '/', 0 },
     };
-    struct names_rules rules = { .source_prefix = "INBOX.",
-                                 .target_prefix = "",
-                                 .target_delimiter = '/' };
+    struct names_rules rules = { .source_prefix = "INBOX.", .target_prefix = "", .target_delimiter = '/' };
     struct told told;
 
     (void)state;
@@ -127,9 +124,7 @@ static void nothing_outside_the_users_root_is_moved(void **state)
     };
     struct settings_user terry = { .user_root = (char *)"/users/terry.adams" };
     struct settings_user anna = { .user_root = (char *)"user/anna/" };
-    struct names_rules rules = { .source_prefix = "",
-                                 .target_prefix = "",
-                                 .target_delimiter = '/' };
+    struct names_rules rules = { .source_prefix = "", .target_prefix = "", .target_delimiter = '/' };
     struct told told;
 
     (void)state;
@@ -151,10 +146,9 @@ static void the_namespaces_of_others_are_left_alone(void **state)
     };
     char *prefixes[] = { (char *)"Shared.", (char *)"user." };
     const struct settings_list foreign = { prefixes, 2 };
-    struct names_rules rules = { .source_prefix = "",
-                                 .target_prefix = "",
-                                 .target_delimiter = '/',
-                                 .source_foreign = &foreign };
+    struct names_rules rules = {
+        .source_prefix = "", .target_prefix = "", .target_delimiter = '/', .source_foreign = &foreign
+    };
     struct told told;
 
     (void)state;
@@ -168,9 +162,7 @@ static void a_target_with_a_prefix_of_its_own(void **state)
         { "Work/v1.2", '/', 0, "Work/v1.2", "", "INBOX.Work.v1&ICQ-2" },
         { "Work", '/', 0, "Work", "", "INBOX.Work" },
     };
-    struct names_rules rules = { .source_prefix = "",
-                                 .target_prefix = "INBOX.",
-                                 .target_delimiter = '.' };
+    struct names_rules rules = { .source_prefix = "", .target_prefix = "INBOX.", .target_delimiter = '.' };
     struct told told;
 
     (void)state;
@@ -191,9 +183,7 @@ static void two_names_never_become_one(void **state)
         { "spaced", '/', 0, "spaced", "", "spaced (2)" },
         { "Work/Files", '/', 0, "Work/Files", "", "Work/Files" },
     };
-    struct names_rules rules = {
-        .source_prefix = "", .target_prefix = "", .target_delimiter = '/', .exchange = true
-    };
+    struct names_rules rules = { .source_prefix = "", .target_prefix = "", .target_delimiter = '/', .exchange = true };
     struct told told;
 
     (void)state;
@@ -207,10 +197,8 @@ static void two_names_never_become_one(void **state)
 static void where_there_are_no_levels_no_two_become_one(void **state)
 {
     static const struct in in[] = {
-        { "a/b", '/', 0, "a/b", "", "a-b (2)" },
-        { "a-b", '/', 0, "a-b", "", "a-b" },
-        { "a/b/c", '/', 0, "a/b/c", "", "a-b (2)-c" },
-        { "a/b-c", '/', 0, "a/b-c", "", "a-b-c (2)" },
+        { "a/b", '/', 0, "a/b", "", "a-b (2)" },       { "a-b", '/', 0, "a-b", "", "a-b" },
+        { "a/b/c", '/', 0, "a/b/c", "", "a-b (2)-c" }, { "a/b-c", '/', 0, "a/b-c", "", "a-b-c (2)" },
         { "a-b/c", '/', 0, "a-b/c", "", "a-b-c" },
     };
     struct names_rules rules = { .source_prefix = "", .target_prefix = "", .target_delimiter = '\0' };
@@ -252,9 +240,7 @@ static void on_a_case_sensitive_target_both_keep_their_names(void **state)
         { "flat/name", '\0', 0, "flat∕name", "", "flat&IhU-name" },
         { "shown", '/', IMAP_MAILBOX_NOSELECT, "shown", "", NULL },
     };
-    struct names_rules rules = { .source_prefix = "",
-                                 .target_prefix = "",
-                                 .target_delimiter = '/' };
+    struct names_rules rules = { .source_prefix = "", .target_prefix = "", .target_delimiter = '/' };
     struct told told;
 
     (void)state;
@@ -309,9 +295,7 @@ static void all_mail_of_gmail_is_the_archive(void **state)
         { (char *)"Sent Items", '/', IMAP_MAILBOX_SENT },
         { (char *)"Archive", '/', IMAP_MAILBOX_ARCHIVE },
     };
-    struct names_rules rules = { .source_prefix = "",
-                                 .target_prefix = "",
-                                 .target_delimiter = '/' };
+    struct names_rules rules = { .source_prefix = "", .target_prefix = "", .target_delimiter = '/' };
     struct told told;
 
     (void)state;

@@ -61,9 +61,9 @@ static struct repair_found found_in(struct slice text, size_t most)
     return found;
 }
 
-#define T(literal)                                                                                 \
-    {                                                                                              \
-        literal, sizeof literal - 1                                                                \
+#define T(literal)                                                                                                     \
+    {                                                                                                                  \
+        literal, sizeof literal - 1                                                                                    \
     }
 
 static void each_repair_changes_what_it_names_and_no_more(void **state)
@@ -86,11 +86,9 @@ static void each_repair_changes_what_it_names_and_no_more(void **state)
           T("Subject: =?utf-8?Q?Gr=C3=BC=C3=9Fe_=C3=B6?= all\r\n\r\n\xc3\xbc\r\n") },
         { REPAIR_HEADER_BYTES, T("Subject: a \xfc b\r\n\tc\xe4\r\n\r\n"),
           T("Subject: a =?windows-1252?Q?=FC?= b\r\n\t=?windows-1252?Q?c=E4?=\r\n\r\n") },
-        { REPAIR_HEADER_BYTES,
-          T("From: \"J\xc3\xb6rg M.\" <j\xc3\xb6@x>, B\xc3\xa4r <b@x>\r\n\r\n"),
+        { REPAIR_HEADER_BYTES, T("From: \"J\xc3\xb6rg M.\" <j\xc3\xb6@x>, B\xc3\xa4r <b@x>\r\n\r\n"),
           T("From: =?utf-8?Q?J=C3=B6rg_M=2E?= <j??@x>, =?utf-8?Q?B=C3=A4r?= <b@x>\r\n\r\n") },
-        { REPAIR_HEADER_BYTES,
-          T("Message-ID: <\xff@x>\r\nContent-Type: a/b; name=\"\xc3\xbc\"\r\n\r\n"),
+        { REPAIR_HEADER_BYTES, T("Message-ID: <\xff@x>\r\nContent-Type: a/b; name=\"\xc3\xbc\"\r\n\r\n"),
           T("Message-ID: <?@x>\r\nContent-Type: a/b; name=\"=?utf-8?Q?=C3=BC?=\"\r\n\r\n") },
         { REPAIR_HEADER_LINES, T("From a@b Mon Jan 1\r\nTo : x\r\nSubject: y\r\n\r\nz\r\n"),
           T("X-Unparsed: From a@b Mon Jan 1\r\nTo: x\r\nSubject: y\r\n\r\nz\r\n") },
@@ -98,8 +96,7 @@ static void each_repair_changes_what_it_names_and_no_more(void **state)
           T("Subject: y\r\n\r\nGood day,\r\nNote: z\r\n") },
         { REPAIR_HEADER_END, T("Subject: y\r\n"), T("Subject: y\r\n\r\n") },
         { REPAIR_HEADER_END, T("Subject: y"), T("Subject: y\r\n\r\n") },
-        { REPAIR_HEADER_END, T("Subject: y\r\n\r\nGood day\r\n"),
-          T("Subject: y\r\n\r\nGood day\r\n") },
+        { REPAIR_HEADER_END, T("Subject: y\r\n\r\nGood day\r\n"), T("Subject: y\r\n\r\nGood day\r\n") },
         { REPAIR_RECEIPTS,
           T("disposition-notification-to: <a@b>\r\n c\r\nReturn-Receipt-To: x\r\nSubject: y\r\n\r\n"
             "Disposition-Notification-To: in text\r\n"),
@@ -113,8 +110,7 @@ static void each_repair_changes_what_it_names_and_no_more(void **state)
     buf_init(&out, 1 << 20);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (unsigned round = 0; round < 20; round++) {
-            mend(rows[i].repairs, slice_of(rows[i].from.data, rows[i].from.size),
-                 round ? 1 + round : 4096, &out);
+            mend(rows[i].repairs, slice_of(rows[i].from.data, rows[i].from.size), round ? 1 + round : 4096, &out);
             if (!slice_equal(buf_slice(&out), slice_of(rows[i].to.data, rows[i].to.size)))
                 fail_msg("row %zu: %.*s", i, (int)out.size, buf_slice(&out).data);
         }
@@ -195,10 +191,8 @@ static void nothing_asked_changes_nothing_and_cuts_do_not_matter(void **state)
         a = found_in(buf_slice(&in), 65536);
         b = found_in(buf_slice(&in), 1 + chance(50));
         assert_int_equal(a.longest_line, b.longest_line);
-        assert_int_equal(a.nul << 4 | a.bare_ends << 3 | a.header_bytes << 2 | a.header_lines << 1 |
-                             a.header_end,
-                         b.nul << 4 | b.bare_ends << 3 | b.header_bytes << 2 | b.header_lines << 1 |
-                             b.header_end);
+        assert_int_equal(a.nul << 4 | a.bare_ends << 3 | a.header_bytes << 2 | a.header_lines << 1 | a.header_end,
+                         b.nul << 4 | b.bare_ends << 3 | b.header_bytes << 2 | b.header_lines << 1 | b.header_end);
     }
     buf_deinit(&in);
     buf_deinit(&whole);
@@ -235,9 +229,8 @@ static void what_was_found_is_gone_afterwards(void **state)
         if (repairs & REPAIR_HEADER_BYTES)
             assert_false(after.header_bytes);
         if ((repairs & (REPAIR_LONG_LINES | REPAIR_SHORT_LINES)) && !before.header_end)
-            assert_true(
-                after.longest_line <=
-                (repairs & REPAIR_SHORT_LINES ? REPAIR_SHORT_LINE_BYTES : REPAIR_LINE_BYTES));
+            assert_true(after.longest_line <=
+                        (repairs & REPAIR_SHORT_LINES ? REPAIR_SHORT_LINE_BYTES : REPAIR_LINE_BYTES));
     }
     buf_deinit(&in);
     buf_deinit(&out);
@@ -369,8 +362,7 @@ static void the_servers_words_choose_else_the_least_change(void **state)
         { 0, "Message contains NUL characters", REPAIR_NUL },
         { 0, "Message contains bare newlines", REPAIR_LINE_ENDS },
         { 0, "Message contains invalid header", REPAIR_HEADER_BYTES },
-        { REPAIR_HEADER_BYTES, "Message contains invalid header",
-          REPAIR_HEADER_BYTES | REPAIR_HEADER_LINES },
+        { REPAIR_HEADER_BYTES, "Message contains invalid header", REPAIR_HEADER_BYTES | REPAIR_HEADER_LINES },
         { 0, "Message has no header/body separator", REPAIR_HEADER_END },
         { 0, "Message contains non-ASCII characters in headers", REPAIR_HEADER_BYTES },
         { REPAIR_NUL, "Message contains NUL characters", REPAIR_NUL | REPAIR_LINE_ENDS },
@@ -379,8 +371,7 @@ static void the_servers_words_choose_else_the_least_change(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        assert_int_equal(repair_next(rows[i].before, &all, slice_cstr(rows[i].text)),
-                         rows[i].after);
+        assert_int_equal(repair_next(rows[i].before, &all, slice_cstr(rows[i].text)), rows[i].after);
     assert_int_equal(repair_next(0, &lines, SLICE("no")), REPAIR_SHORT_LINES);
     assert_int_equal(repair_next(0, &none, SLICE("Message contains NUL characters")), 0);
 }
@@ -445,8 +436,19 @@ static size_t mended_length(unsigned repairs, struct slice unit, size_t count)
  * times its length. */
 static void a_mail_of_nothing_but_one_thing(void **state)
 {
-    static const char *const units[] = { "\r",     "\n",      "\xfc",    "\xc3\xa4 ", "a\n",    " ",   "=",
-                                         "--\r\n", "a:\r\n",  "A : \xfc\n", "\t\r",   "\r\r\n", "<>",
+    static const char *const units[] = { "\r",
+                                         "\n",
+                                         "\xfc",
+                                         "\xc3\xa4 ",
+                                         "a\n",
+                                         " ",
+                                         "=",
+                                         "--\r\n",
+                                         "a:\r\n",
+                                         "A : \xfc\n",
+                                         "\t\r",
+                                         "\r\r\n",
+                                         "<>",
                                          "Content-Type: message/rfc822\r\n\r\n",
                                          "Disposition-Notification-To: a\r\n" };
 
@@ -476,19 +478,45 @@ static void what_goes_with_a_message_is_left_out_by_steps(void **state)
         unsigned after;
     } rows[] = {
         { 0, { SLICE("$Forwarded"), IMAP_FLAG_DELETED, true, 0 }, "Message rejected", REPAIR_NAMED, 0 },
-        { 0, { SLICE("$Forwarded"), IMAP_FLAG_DELETED, true, 0 }, "Message rejected", REPAIR_ANYTHING, REPAIR_KEYWORDS },
-        { 0, { SLICE("a/b $Forwarded"), IMAP_FLAG_DELETED, true, 0 }, "Message rejected", REPAIR_NAMED, REPAIR_ODD_KEYWORDS },
+        { 0,
+          { SLICE("$Forwarded"), IMAP_FLAG_DELETED, true, 0 },
+          "Message rejected",
+          REPAIR_ANYTHING,
+          REPAIR_KEYWORDS },
+        { 0,
+          { SLICE("a/b $Forwarded"), IMAP_FLAG_DELETED, true, 0 },
+          "Message rejected",
+          REPAIR_NAMED,
+          REPAIR_ODD_KEYWORDS },
         { 0, { SLICE("$Forwarded"), 0, true, 0 }, "Invalid keyword", REPAIR_NAMED, REPAIR_KEYWORDS },
         { 0, { SLICE("a/b"), 0, true, 0 }, "Invalid keyword", REPAIR_NAMED, REPAIR_ODD_KEYWORDS },
-        { REPAIR_ODD_KEYWORDS, { SLICE("a/b"), 0, true, 0 }, "Invalid keyword", REPAIR_NAMED,
+        { REPAIR_ODD_KEYWORDS,
+          { SLICE("a/b"), 0, true, 0 },
+          "Invalid keyword",
+          REPAIR_NAMED,
           REPAIR_ODD_KEYWORDS | REPAIR_KEYWORDS },
-        { REPAIR_NUL, { SLICE(""), IMAP_FLAG_DELETED, true, 0 }, "Invalid flag", REPAIR_NAMED, REPAIR_NUL | REPAIR_DELETED },
+        { REPAIR_NUL,
+          { SLICE(""), IMAP_FLAG_DELETED, true, 0 },
+          "Invalid flag",
+          REPAIR_NAMED,
+          REPAIR_NUL | REPAIR_DELETED },
         { 0, { SLICE("x"), IMAP_FLAG_DELETED, true, 0 }, "Invalid flag \\Deleted", REPAIR_NAMED, REPAIR_DELETED },
         { 0, { SLICE("x"), 0, true, 0 }, "Invalid date-time in Append command", REPAIR_NAMED, REPAIR_DATE },
         { 0, { SLICE("x"), 0, true, 0 }, "Validation failed", REPAIR_NAMED, 0 },
-        { REPAIR_KEYWORDS, { SLICE("x"), IMAP_FLAG_DELETED, true, 0 }, "no", REPAIR_ANYTHING, REPAIR_KEYWORDS | REPAIR_DELETED },
-        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), IMAP_FLAG_DELETED, true, 1577880000 }, "no", REPAIR_ANYTHING, 0 },
-        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), IMAP_FLAG_DELETED, true, -86400 }, "no", REPAIR_ANYTHING,
+        { REPAIR_KEYWORDS,
+          { SLICE("x"), IMAP_FLAG_DELETED, true, 0 },
+          "no",
+          REPAIR_ANYTHING,
+          REPAIR_KEYWORDS | REPAIR_DELETED },
+        { REPAIR_KEYWORDS | REPAIR_DELETED,
+          { SLICE("x"), IMAP_FLAG_DELETED, true, 1577880000 },
+          "no",
+          REPAIR_ANYTHING,
+          0 },
+        { REPAIR_KEYWORDS | REPAIR_DELETED,
+          { SLICE("x"), IMAP_FLAG_DELETED, true, -86400 },
+          "no",
+          REPAIR_ANYTHING,
           REPAIR_KEYWORDS | REPAIR_DELETED | REPAIR_DATE },
         { 0, { SLICE(""), IMAP_FLAG_DELETED, true, 1ll << 33 }, "no", REPAIR_ANYTHING, REPAIR_DELETED },
         { 0, { SLICE(""), 0, true, 1ll << 33 }, "no", REPAIR_NAMED, 0 },
@@ -496,13 +524,22 @@ static void what_goes_with_a_message_is_left_out_by_steps(void **state)
         { REPAIR_DATE, { SLICE(""), 0, true, 0 }, "Invalid date", REPAIR_ANYTHING, 0 },
         { 0, { SLICE(""), 0, false, 0 }, "Invalid date, flag and keyword", REPAIR_ANYTHING, 0 },
         { 0, { SLICE("x"), ALL, true, 0 }, "Invalid flag", REPAIR_NAMED, REPAIR_KEYWORDS },
-        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), ALL, true, 0 }, "Invalid flag", REPAIR_NAMED,
+        { REPAIR_KEYWORDS | REPAIR_DELETED,
+          { SLICE("x"), ALL, true, 0 },
+          "Invalid flag",
+          REPAIR_NAMED,
           REPAIR_KEYWORDS | REPAIR_DELETED | REPAIR_FLAGS },
-        { REPAIR_FLAGS, { SLICE(""), IMAP_FLAG_FLAGGED | IMAP_FLAG_SEEN, true, 0 }, "Invalid flag", REPAIR_NAMED,
+        { REPAIR_FLAGS,
+          { SLICE(""), IMAP_FLAG_FLAGGED | IMAP_FLAG_SEEN, true, 0 },
+          "Invalid flag",
+          REPAIR_NAMED,
           REPAIR_FLAGS | REPAIR_SEEN },
         { 0, { SLICE("x"), ALL, true, 0 }, "no \\Flagged here", REPAIR_NAMED, REPAIR_FLAGS },
         { 0, { SLICE("x"), ALL, true, 0 }, "cannot store \\SEEN", REPAIR_NAMED, REPAIR_SEEN },
-        { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), ALL, true, 0 }, "no", REPAIR_LAST,
+        { REPAIR_KEYWORDS | REPAIR_DELETED,
+          { SLICE("x"), ALL, true, 0 },
+          "no",
+          REPAIR_LAST,
           REPAIR_KEYWORDS | REPAIR_DELETED | REPAIR_FLAGS | REPAIR_SEEN },
         { REPAIR_KEYWORDS | REPAIR_DELETED, { SLICE("x"), ALL, true, 0 }, "no", REPAIR_ANYTHING, 0 },
         { 0, { SLICE(""), IMAP_FLAG_SEEN, true, 0 }, "no", REPAIR_LAST, REPAIR_SEEN },
@@ -512,8 +549,8 @@ static void what_goes_with_a_message_is_left_out_by_steps(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        unsigned after = repair_envelope_next(rows[i].before, &rows[i].envelope, slice_cstr(rows[i].said),
-                                              rows[i].when);
+        unsigned after =
+            repair_envelope_next(rows[i].before, &rows[i].envelope, slice_cstr(rows[i].said), rows[i].when);
 
         if (after != rows[i].after)
             fail_msg("row %zu: %#x, not %#x", i, after, rows[i].after);

@@ -22,8 +22,7 @@ struct box {
     uint64_t work;
 };
 
-static void tell(void *context, size_t index, const char *type, const char *text,
-                 const char *remedy)
+static void tell(void *context, size_t index, const char *type, const char *text, const char *remedy)
 {
     struct box *b = context;
 
@@ -40,9 +39,8 @@ static void add_with(struct box *b, const char *raw, char delimiter, unsigned at
         b->room = b->room ? b->room * 2 : 64;
         b->rows = mem_resize(b->rows, b->room, sizeof *b->rows);
     }
-    b->rows[b->count++] = (struct names_source){ .raw = mem_text(raw),
-                                                 .delimiter = delimiter,
-                                                 .attributes = attributes };
+    b->rows[b->count++] =
+        (struct names_source){ .raw = mem_text(raw), .delimiter = delimiter, .attributes = attributes };
 }
 
 static void add(struct box *b, const char *raw)
@@ -50,8 +48,7 @@ static void add(struct box *b, const char *raw)
     add_with(b, raw, '/', 0);
 }
 
-static void map_with(struct box *b, const struct names_target *targets, size_t count,
-                     struct names_rules rules)
+static void map_with(struct box *b, const struct names_target *targets, size_t count, struct names_rules rules)
 {
     if (!b->settings)
         b->settings = settings_create();
@@ -267,7 +264,7 @@ static void characters_that_the_target_cannot_hold_look_alike(void **state)
 
 static void what_exchange_keeps_is_never_a_target(void **state)
 {
-    static const char *const names[] = { "Calendar", "Kalender", "Contacts", "Notizen", "TASKS",
+    static const char *const names[] = { "Calendar", "Kalender", "Contacts", "Notizen",   "TASKS",
                                          "Outbox",   "files",    "Journal",  "&Tohbmoho-" };
     enum { COUNT = sizeof names / sizeof *names };
     struct box b = { 0 };
@@ -297,9 +294,9 @@ static void what_exchange_keeps_is_never_a_target(void **state)
 /* Servers list in an order of their own, and not always in the same. */
 static void the_order_of_rows_changes_nothing(void **state)
 {
-    static const char *const names[] = { "INBOX",  "Sent",   "Sent Items", "Sent Messages", "archive",
-                                         "Archive", "ARCHIVE", "a/B",       "A/b",           "spaced",
-                                         "spaced ", "Junk",   "Junk/",      "Spam",          "inbox" };
+    static const char *const names[] = { "INBOX",   "Sent",    "Sent Items", "Sent Messages", "archive",
+                                         "Archive", "ARCHIVE", "a/B",        "A/b",           "spaced",
+                                         "spaced ", "Junk",    "Junk/",      "Spam",          "inbox" };
     enum { COUNT = sizeof names / sizeof *names };
     struct box b = { 0 };
     char *first[COUNT] = { 0 };
@@ -357,9 +354,7 @@ static void inbox_is_one_in_any_spelling(void **state)
     /* within a namespace it is a folder of that name */
     add_with(&b, "INBOX.inbox", '.', 0);
     add_with(&b, "INBOX", '.', 0);
-    map_with(&b, NULL, 0,
-             (struct names_rules){
-                 .target_delimiter = '/', .exchange = true, .source_prefix = "INBOX." });
+    map_with(&b, NULL, 0, (struct names_rules){ .target_delimiter = '/', .exchange = true, .source_prefix = "INBOX." });
     assert_string_equal(target(&b, "INBOX"), "INBOX");
     assert_string_equal(target(&b, "INBOX.inbox"), "INBOX/inbox");
     done(&b);
@@ -420,8 +415,8 @@ static void names_that_are_one_to_the_target(void **state)
         bool exchange, imap; /* one mailbox? */
     } pairs[] = {
         { "Work", "WORK", '/', true, false },
-        { "B&APw-ro", "b&ANw-RO", '/', true, false },   /* Büro, bÜRO */
-        { "B&APw-ro", "B&apW-ro", '/', false, false },  /* other letters altogether */
+        { "B&APw-ro", "b&ANw-RO", '/', true, false },  /* Büro, bÜRO */
+        { "B&APw-ro", "B&apW-ro", '/', false, false }, /* other letters altogether */
         { "Inbox", "INBOX", '/', true, true },
         { "inbox/Work", "INBOX/Work", '/', true, true },
         { "inbox/Work", "INBOX/work", '/', true, false },
@@ -442,8 +437,7 @@ static void names_that_are_one_to_the_target(void **state)
             a = names_raw_key(slice_cstr(pairs[i].a), pairs[i].delimiter, &rules);
             b = names_raw_key(slice_cstr(pairs[i].b), pairs[i].delimiter, &rules);
             if ((strcmp(a, b) == 0) != (exchange ? pairs[i].exchange : pairs[i].imap))
-                fail_msg("%s and %s, %s: %s and %s", pairs[i].a, pairs[i].b,
-                         exchange ? "exchange" : "imap", a, b);
+                fail_msg("%s and %s, %s: %s and %s", pairs[i].a, pairs[i].b, exchange ? "exchange" : "imap", a, b);
             free(a);
             free(b);
         }
@@ -461,8 +455,7 @@ static void what_is_listed_twice_is_the_users_own_all_the_same(void **state)
     settings_list_add(&foreign, SLICE("Team/"));
     for (size_t i = 0; i < COUNT; i++)
         add(&b, raws[i]);
-    map_with(&b, NULL, 0,
-             (struct names_rules){ .target_delimiter = '/', .source_foreign = &foreign });
+    map_with(&b, NULL, 0, (struct names_rules){ .target_delimiter = '/', .source_foreign = &foreign });
     for (size_t i = 0; i < COUNT; i++) {
         assert_int_equal(b.rows[i].outside, i == COUNT - 1);
         selectable += b.rows[i].selectable;

@@ -8,8 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 static struct settings *with_lines(const char *const (*lines)[2], size_t count)
 {
@@ -35,9 +36,10 @@ static void is_word(struct names_lines *lines, const char *name, const char *exp
 static void patterns_and_lines(void **state)
 {
     static const char *const all[][2] = {
-        { "Archive/*", "Old mail/*" },       { "Archive/2019/*", "Nineteen/*" }, { "Archive/Keep", "Kept" },
-        { "*/Entw\xC3\xBCrfe", "Drafts of */x" }, { "Liste-*", "Lists/*" },           { "\\*star", "Plain \\*" },
-        { "Mine", "Yours" },                 { "*", "All/*" },
+        { "Archive/*", "Old mail/*" }, { "Archive/2019/*", "Nineteen/*" },
+        { "Archive/Keep", "Kept" },    { "*/Entw\xC3\xBCrfe", "Drafts of */x" },
+        { "Liste-*", "Lists/*" },      { "\\*star", "Plain \\*" },
+        { "Mine", "Yours" },           { "*", "All/*" },
     };
     struct settings *s = with_lines(all, sizeof all / sizeof *all);
     struct names_lines lines;
@@ -96,8 +98,8 @@ static void faults_are_named(void **state)
 static void users_are_ordered(void **state)
 {
     static const struct turn_facts users[] = {
-        { false, 0, 0, 0 }, { true, 10, 500, 9 }, { true, 30, 300, 0 }, { true, 20, 300, 2 }, { false, 0, 0, 0 },
-        { true, 10, 500, 9 },
+        { false, 0, 0, 0 },   { true, 10, 500, 9 }, { true, 30, 300, 0 },
+        { true, 20, 300, 2 }, { false, 0, 0, 0 },   { true, 10, 500, 9 },
     };
     static const unsigned expected[][6] = { { 0, 1, 2, 3, 4, 5 }, { 2, 3, 1, 5, 0, 4 }, { 3, 2, 1, 5, 0, 4 } };
     unsigned order[6];

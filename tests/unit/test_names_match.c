@@ -32,7 +32,7 @@ static const struct {
     { "Lists old", 0 },
     { "#Notes#", 0 }, /* 10 */
     { "Notes", 0 },
-    { "Notes/a", 0 }, /* 12 */
+    { "Notes/a", 0 },    /* 12 */
     { "Stra&AN8-e", 0 }, /* Straße */
 };
 #define ROWS (sizeof mailbox / sizeof *mailbox)
@@ -43,8 +43,9 @@ static void picture(const char *exclude, const char *include, char out[ROWS + 1]
     struct settings *settings = settings_create();
     struct settings_user user = { 0 };
     struct names_source rows[ROWS];
-    struct names_rules rules = { .settings = settings, .user = &user, .source_prefix = "",
-                                 .target_prefix = "", .target_delimiter = '/' };
+    struct names_rules rules = {
+        .settings = settings, .user = &user, .source_prefix = "", .target_prefix = "", .target_delimiter = '/'
+    };
 
     memset(rows, 0, sizeof rows);
     if (exclude)
@@ -106,7 +107,9 @@ static void each_form_of_a_pattern(void **state)
         { "strasse", ".............x" },
         { "gesendete ELEMENTE/*", "....x........." },
         /* decomposed letters are the same name */
-        { "Lists/U\xCC\x88" "bung", "........x....." },
+        { "Lists/U\xCC\x88"
+          "bung",
+          "........x....." },
         { "werbung/bücher", "......x......." },
     };
     char seen[ROWS + 1];
@@ -164,14 +167,28 @@ static void stars_in_every_place(void **state)
         const char *pattern, *name;
         bool match;
     } rows[] = {
-        { "a*a", "a", false },    { "a*a", "aa", true },     { "a*b*c", "abc", true },
-        { "a*b*c", "acb", false }, { "*ab", "aab", true },    { "*ab*", "xxabyy", true },
-        { "ab*", "ab", true },    { "*ab*ab", "abab", true }, { "*ab*ab", "ab", false },
-        { "", "", true },         { "", "a", false },        { "*", "", true },
-        { "a**b", "ab", true },   { "ab*ba", "aba", false }, { "*b", "", false },
+        { "a*a", "a", false },
+        { "a*a", "aa", true },
+        { "a*b*c", "abc", true },
+        { "a*b*c", "acb", false },
+        { "*ab", "aab", true },
+        { "*ab*", "xxabyy", true },
+        { "ab*", "ab", true },
+        { "*ab*ab", "abab", true },
+        { "*ab*ab", "ab", false },
+        { "", "", true },
+        { "", "a", false },
+        { "*", "", true },
+        { "a**b", "ab", true },
+        { "ab*ba", "aba", false },
+        { "*b", "", false },
         /* with the delimiter that a server puts at the end, and without */
-        { "a/", "a", true },      { "a", "a/", true },       { "a/", "a/", true },
-        { "a/", "a/b", false },   { "a/*", "a", false },     { "/", "", false },
+        { "a/", "a", true },
+        { "a", "a/", true },
+        { "a/", "a/", true },
+        { "a/", "a/b", false },
+        { "a/*", "a", false },
+        { "/", "", false },
     };
 
     (void)state;
@@ -206,9 +223,9 @@ static void an_unknown_role_is_a_fault_of_the_batch_file(void **state)
         const char *pattern;
         bool fault;
     } rows[] = {
-        { "#Junkmail#", true },  { "#Junkmail#/*", true }, { "#JunkEmail#", false },
-        { "#Tasks#/*", false },  { "#1 hits", false },     { "#1# of all", false },
-        { "\\#Mine#", false },   { "Plain", false },       { "##", true },
+        { "#Junkmail#", true }, { "#Junkmail#/*", true }, { "#JunkEmail#", false },
+        { "#Tasks#/*", false }, { "#1 hits", false },     { "#1# of all", false },
+        { "\\#Mine#", false },  { "Plain", false },       { "##", true },
     };
 
     (void)state;
@@ -227,34 +244,61 @@ static void roles_in_many_languages(void **state)
     static const struct {
         const char *name, *role;
     } rows[] = {
-        { "Sent Items", "sent" },          { "Gesendete Elemente", "sent" },
-        { "Éléments envoyés", "sent" },    { "Elementos enviados", "sent" },
-        { "Posta inviata", "sent" },       { "Verzonden items", "sent" },
-        { "Elementy wysłane", "sent" },    { "Отправленные", "sent" },
-        { "送信済みアイテム", "sent" },    { "보낸 편지함", "sent" },
-        { "Gönderilmiş Öğeler", "sent" },  { "Sendte elementer", "sent" },
-        { "Απεσταλμένα", "sent" },         { "العناصر المرسلة", "sent" },
-        { "פריטים שנשלחו", "sent" },       { "已发送邮件", "sent" },
-        { "寄件備份", "sent" },            { "Gelöschte Elemente", "trash" },
-        { "Éléments supprimés", "trash" }, { "Posta eliminata", "trash" },
-        { "Elementy usunięte", "trash" },  { "Elemente șterse", "trash" },
-        { "削除済みアイテム", "trash" },   { "Удаленные", "trash" },
-        { "Entwürfe", "drafts" },          { "Brouillons", "drafts" },
-        { "Borradores", "drafts" },        { "Bozze", "drafts" },
-        { "Concepten", "drafts" },         { "Wersje robocze", "drafts" },
-        { "Черновики", "drafts" },         { "下書き", "drafts" },
-        { "Taslaklar", "drafts" },         { "Junk-E-Mail", "junk" },
-        { "Courrier indésirable", "junk" }, { "Correo no deseado", "junk" },
-        { "Posta indesiderata", "junk" },  { "Ongewenste e-mail", "junk" },
-        { "Wiadomości-śmieci", "junk" },   { "Нежелательная почта", "junk" },
-        { "迷惑メール", "junk" },          { "정크 메일", "junk" },
-        { "Önemsiz E-posta", "junk" },     { "Lixo Eletrônico", "junk" },
-        { "Archiv", "archive" },           { "Архив", "archive" },
-        { "[Gmail]/Alle Nachrichten", "all" }, { "[Gmail]/Wichtig", "important" },
-        { "[Google Mail]/Sent Mail", "sent" }, { "[Gmail]/Corbeille", "trash" },
+        { "Sent Items", "sent" },
+        { "Gesendete Elemente", "sent" },
+        { "Éléments envoyés", "sent" },
+        { "Elementos enviados", "sent" },
+        { "Posta inviata", "sent" },
+        { "Verzonden items", "sent" },
+        { "Elementy wysłane", "sent" },
+        { "Отправленные", "sent" },
+        { "送信済みアイテム", "sent" },
+        { "보낸 편지함", "sent" },
+        { "Gönderilmiş Öğeler", "sent" },
+        { "Sendte elementer", "sent" },
+        { "Απεσταλμένα", "sent" },
+        { "العناصر المرسلة", "sent" },
+        { "פריטים שנשלחו", "sent" },
+        { "已发送邮件", "sent" },
+        { "寄件備份", "sent" },
+        { "Gelöschte Elemente", "trash" },
+        { "Éléments supprimés", "trash" },
+        { "Posta eliminata", "trash" },
+        { "Elementy usunięte", "trash" },
+        { "Elemente șterse", "trash" },
+        { "削除済みアイテム", "trash" },
+        { "Удаленные", "trash" },
+        { "Entwürfe", "drafts" },
+        { "Brouillons", "drafts" },
+        { "Borradores", "drafts" },
+        { "Bozze", "drafts" },
+        { "Concepten", "drafts" },
+        { "Wersje robocze", "drafts" },
+        { "Черновики", "drafts" },
+        { "下書き", "drafts" },
+        { "Taslaklar", "drafts" },
+        { "Junk-E-Mail", "junk" },
+        { "Courrier indésirable", "junk" },
+        { "Correo no deseado", "junk" },
+        { "Posta indesiderata", "junk" },
+        { "Ongewenste e-mail", "junk" },
+        { "Wiadomości-śmieci", "junk" },
+        { "Нежелательная почта", "junk" },
+        { "迷惑メール", "junk" },
+        { "정크 메일", "junk" },
+        { "Önemsiz E-posta", "junk" },
+        { "Lixo Eletrônico", "junk" },
+        { "Archiv", "archive" },
+        { "Архив", "archive" },
+        { "[Gmail]/Alle Nachrichten", "all" },
+        { "[Gmail]/Wichtig", "important" },
+        { "[Google Mail]/Sent Mail", "sent" },
+        { "[Gmail]/Corbeille", "trash" },
         /* somebody's own */
-        { "Wichtig", "" },                 { "Important", "" },
-        { "Concept", "" },                 { "Projects/Sent", "" },
+        { "Wichtig", "" },
+        { "Important", "" },
+        { "Concept", "" },
+        { "Projects/Sent", "" },
         { "ＪＵＮＫ", "junk" }, /* full width */
     };
 
@@ -271,15 +315,12 @@ static void what_exchange_keeps_is_known_in_many_languages(void **state)
         const char *name;
         enum role role;
     } rows[] = {
-        { "Calendar", ROLE_CALENDAR },  { "Kalender", ROLE_CALENDAR },
-        { "Calendrier", ROLE_CALENDAR }, { "calendario", ROLE_CALENDAR },
-        { "予定表", ROLE_CALENDAR },    { "Kontakte", ROLE_CONTACTS },
-        { "Contactos", ROLE_CONTACTS }, { "Контакты", ROLE_CONTACTS },
-        { "Tâches", ROLE_TASKS },       { "Aufgaben", ROLE_TASKS },
-        { "Notizen", ROLE_NOTES },      { "Notas", ROLE_NOTES },
-        { "Postausgang", ROLE_OUTBOX }, { "BOÎTE D'ENVOI", ROLE_OUTBOX },
-        { "Journal", ROLE_JOURNAL },    { "Files", ROLE_FILES },
-        { "Sync Issues", ROLE_KEPT },   { "Projects", ROLE_NONE },
+        { "Calendar", ROLE_CALENDAR },   { "Kalender", ROLE_CALENDAR },    { "Calendrier", ROLE_CALENDAR },
+        { "calendario", ROLE_CALENDAR }, { "予定表", ROLE_CALENDAR },      { "Kontakte", ROLE_CONTACTS },
+        { "Contactos", ROLE_CONTACTS },  { "Контакты", ROLE_CONTACTS },    { "Tâches", ROLE_TASKS },
+        { "Aufgaben", ROLE_TASKS },      { "Notizen", ROLE_NOTES },        { "Notas", ROLE_NOTES },
+        { "Postausgang", ROLE_OUTBOX },  { "BOÎTE D'ENVOI", ROLE_OUTBOX }, { "Journal", ROLE_JOURNAL },
+        { "Files", ROLE_FILES },         { "Sync Issues", ROLE_KEPT },     { "Projects", ROLE_NONE },
         { "Sent Items", ROLE_NONE },
     };
 
@@ -305,8 +346,8 @@ static void no_name_has_two_meanings(void **state)
 
 static void parents_that_are_not_listed(void **state)
 {
-    static const char *const listed[] = { "INBOX", "A", "B/", "inbox/x/y", "A/b/c", "B/z", "/lead/x", "C//d",
-                                          "Junk/", "P/q/r/", "P/q/s" };
+    static const char *const listed[] = { "INBOX",   "A",    "B/",    "inbox/x/y", "A/b/c", "B/z",
+                                          "/lead/x", "C//d", "Junk/", "P/q/r/",    "P/q/s" };
     static const char *const wanted[] = { "inbox/x", "A/b", "/lead", "C", "P", "P/q" };
     struct names_index all, asked;
     struct settings_list parents = { 0 };
@@ -348,8 +389,7 @@ static void parents_without_end_are_not_kept(void **state)
 
         for (unsigned i = 0; i < LEVELS; i++)
             memcpy(name + n + 2 * i, "/x", 2);
-        more = names_parents_missing(&all, slice_of(name, (size_t)n + 2 * LEVELS), '/', &asked, 500,
-                                     &parents);
+        more = names_parents_missing(&all, slice_of(name, (size_t)n + 2 * LEVELS), '/', &asked, 500, &parents);
     }
     assert_false(more);
     assert_int_equal(row, 3);

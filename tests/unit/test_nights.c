@@ -25,8 +25,7 @@ static void the_last_rows_are_kept(void **state)
     while (nights_next(&rest, &n)) {
         count++;
         assert_int_equal(n.started_ms, 7 + count);
-        assert_true(n.found == 7 + count && n.flags == UINT64_MAX && n.moved == 2 &&
-                    n.deleted == 3 && n.left == 4);
+        assert_true(n.found == 7 + count && n.flags == UINT64_MAX && n.moved == 2 && n.deleted == 3 && n.left == 4);
     }
     assert_int_equal(count, NIGHTS_MAX);
     free(text);

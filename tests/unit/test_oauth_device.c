@@ -30,15 +30,13 @@ static void forms_are_encoded(void **state)
 
     buf_init(&form, 4096);
     assert_true(oauth_device_form(&oauth, &form, &err));
-    assert_true(slice_equal(
-        buf_slice(&form),
-        SLICE("client_id=app%201&scope=https%3A%2F%2Foutlook.office.com%2FIMAP.AccessAsUser.All%20"
-              "offline_access")));
+    assert_true(slice_equal(buf_slice(&form),
+                            SLICE("client_id=app%201&scope=https%3A%2F%2Foutlook.office.com%2FIMAP.AccessAsUser.All%20"
+                                  "offline_access")));
     assert_true(oauth_device_poll_form(&oauth, &device, &form, &err));
-    assert_true(slice_equal(
-        buf_slice(&form),
-        SLICE("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&client_id=app%201&"
-              "device_code=de%26vice")));
+    assert_true(slice_equal(buf_slice(&form),
+                            SLICE("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&client_id=app%201&"
+                                  "device_code=de%26vice")));
     buf_deinit(&form);
     oauth_device_deinit(&device);
 }
@@ -48,11 +46,10 @@ static void a_code_is_read(void **state)
     struct oauth_device device;
     struct err err;
 
-    assert_true(oauth_device_answer(
-        200,
-        SLICE("{\"device_code\":\"D\",\"user_code\":\"AB\\u0007C\",\"verification_uri\":"
-              "\"https://microsoft.com/devicelogin\",\"expires_in\":900,\"interval\":7}"),
-        0, &device, &err));
+    assert_true(oauth_device_answer(200,
+                                    SLICE("{\"device_code\":\"D\",\"user_code\":\"AB\\u0007C\",\"verification_uri\":"
+                                          "\"https://microsoft.com/devicelogin\",\"expires_in\":900,\"interval\":7}"),
+                                    0, &device, &err));
     assert_true(slice_equal(secret_peek(device.code), SLICE("D")));
     assert_string_equal(device.user_code, "AB.C");
     assert_string_equal(device.address, "https://microsoft.com/devicelogin");
@@ -90,11 +87,11 @@ static void what_is_no_code_is_refused(void **state)
     }
     assert_false(oauth_device_answer(503, SLICE("busy"), 0, &device, &err));
     assert_int_equal(err.class, ERR_CLASS_TRANSIENT);
-    assert_false(oauth_device_answer(
-        400,
-        SLICE("{\"error\":\"unauthorized_client\",\"error_codes\":[700016],\"correlation_id\":"
-              "\"c-1\"}"),
-        0, &device, &err));
+    assert_false(
+        oauth_device_answer(400,
+                            SLICE("{\"error\":\"unauthorized_client\",\"error_codes\":[700016],\"correlation_id\":"
+                                  "\"c-1\"}"),
+                            0, &device, &err));
     assert_int_equal(err.code, 700016);
     assert_non_null(strstr(err.server_text, "c-1"));
 }
@@ -115,17 +112,15 @@ static void polls_wait_as_the_server_asks(void **state)
         { "server trouble doubles", 503, "no JSON", 0, OAUTH_POLL_AGAIN, 10, NULL },
         { "a hint is kept", 429, "{}", 42, OAUTH_POLL_AGAIN, 42, NULL },
         { "declined", 400, "{\"error\":\"access_denied\"}", 0, OAUTH_POLL_REFUSED, 5, "declined" },
-        { "declined, Microsoft", 400,
-          "{\"error\":\"authorization_declined\",\"error_codes\":[70000]}", 0, OAUTH_POLL_REFUSED,
-          5, "declined" },
-        { "run out", 400, "{\"error\":\"expired_token\"}", 0, OAUTH_POLL_REFUSED, 5,
-          "nobody typed the code" },
+        { "declined, Microsoft", 400, "{\"error\":\"authorization_declined\",\"error_codes\":[70000]}", 0,
+          OAUTH_POLL_REFUSED, 5, "declined" },
+        { "run out", 400, "{\"error\":\"expired_token\"}", 0, OAUTH_POLL_REFUSED, 5, "nobody typed the code" },
         { "unknown code", 400, "{\"error\":\"bad_verification_code\"}", 0, OAUTH_POLL_REFUSED, 5,
           "does not know the code" },
-        { "anything else", 400, "{\"error\":\"invalid_client\",\"error_codes\":[7000218]}", 0,
-          OAUTH_POLL_REFUSED, 5, "AADSTS7000218" },
-        { "given", 200, "{\"access_token\":\"A\",\"refresh_token\":\"R\",\"expires_in\":3599}", 0,
-          OAUTH_POLL_DONE, 5, NULL },
+        { "anything else", 400, "{\"error\":\"invalid_client\",\"error_codes\":[7000218]}", 0, OAUTH_POLL_REFUSED, 5,
+          "AADSTS7000218" },
+        { "given", 200, "{\"access_token\":\"A\",\"refresh_token\":\"R\",\"expires_in\":3599}", 0, OAUTH_POLL_DONE, 5,
+          NULL },
     };
 
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -133,9 +128,9 @@ static void polls_wait_as_the_server_asks(void **state)
         struct oauth_token token;
         struct err err;
 
-        assert_int_equal(oauth_device_poll(rows[i].status, slice_cstr(rows[i].body),
-                                           rows[i].retry_after_s, &device, &token, &err),
-                         rows[i].poll);
+        assert_int_equal(
+            oauth_device_poll(rows[i].status, slice_cstr(rows[i].body), rows[i].retry_after_s, &device, &token, &err),
+            rows[i].poll);
         assert_int_equal(device.wait_s, rows[i].wait_s);
         if (rows[i].words) {
             assert_non_null(strstr(err.server_text, rows[i].words));
@@ -161,10 +156,8 @@ static void waits_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forms_are_encoded),
-        cmocka_unit_test(a_code_is_read),
-        cmocka_unit_test(what_is_no_code_is_refused),
-        cmocka_unit_test(polls_wait_as_the_server_asks),
+        cmocka_unit_test(forms_are_encoded),          cmocka_unit_test(a_code_is_read),
+        cmocka_unit_test(what_is_no_code_is_refused), cmocka_unit_test(polls_wait_as_the_server_asks),
         cmocka_unit_test(waits_are_bounded),
     };
 

@@ -544,8 +544,7 @@ static void sim_init(struct sim *m, const struct scenario *s, uint64_t seed)
     m->prng.state = seed * 7919 + 17;
     heap_init(&m->answers);
     heap_reserve(&m->answers, LANES_MAX * DEEP_MAX);
-    server_init(&m->tenant, s->limit, s->burst > 0 ? s->burst : 2000,
-                s->cutoff > 0 ? s->cutoff : 600);
+    server_init(&m->tenant, s->limit, s->burst > 0 ? s->burst : 2000, s->cutoff > 0 ? s->cutoff : 600);
     for (uint32_t process = 0; process < s->procs; process++) {
         struct pace_config config;
 

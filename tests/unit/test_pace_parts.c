@@ -246,8 +246,7 @@ static double answers(struct latency *l, struct prng *r, int count, double facto
     for (int i = 0; i < count; i++) {
         double size = prng_unit(r) < 0.1 ? 50 * prng_unit(r) : prng_unit(r);
 
-        latency_add(l, size, 100 * factor * (0.7 + 0.6 * prng_unit(r)) * (1 + size / 4), 10000,
-                    *now += 100);
+        latency_add(l, size, 100 * factor * (0.7 + 0.6 * prng_unit(r)) * (1 + size / 4), 10000, *now += 100);
     }
     return l->ratio;
 }

@@ -12,27 +12,15 @@
 
 #include "tests/unit/test_pace_model.h"
 
-#define COMMON .lanes = 100, .limit = 20, .answer_ms = 150
-#define FIXED                                                                                      \
-    .use_min = 95, .replies_min_most = 0.5, .replies_before_most = 100, .jain_min = 0.95,          \
-    .t80_s_most = 60
+#define COMMON  .lanes = 100, .limit = 20, .answer_ms = 150
+#define FIXED   .use_min = 95, .replies_min_most = 0.5, .replies_before_most = 100, .jain_min = 0.95, .t80_s_most = 60
 #define CHANGED FIXED, .use_min = 88
 
 /* The later initializer of a member counts. */
 #pragma GCC diagnostic ignored "-Woverride-init"
 static const struct scenario scenarios[] = {
-    { .name = "A fixed limit, slower before the cut",
-      .procs = 1,
-      .warns = true,
-      COMMON,
-      FIXED,
-      .connects_most = 25 },
-    { .name = "B limit halved at 3 h, restored at 5 h",
-      .procs = 1,
-      .warns = true,
-      .halved = true,
-      COMMON,
-      CHANGED },
+    { .name = "A fixed limit, slower before the cut", .procs = 1, .warns = true, COMMON, FIXED, .connects_most = 25 },
+    { .name = "B limit halved at 3 h, restored at 5 h", .procs = 1, .warns = true, .halved = true, COMMON, CHANGED },
     { .name = "C 0.1 a mailbox",
       .procs = 1,
       .warns = true,
@@ -43,12 +31,7 @@ static const struct scenario scenarios[] = {
       /* The tenant's limit is met first; then some learn for the others. */
       .replies_before_most = 150 },
     { .name = "D four processes, static shares", .procs = 4, .warns = true, COMMON, FIXED },
-    { .name = "D' four processes, ledger",
-      .procs = 4,
-      .warns = true,
-      .ledger = true,
-      COMMON,
-      FIXED },
+    { .name = "D' four processes, ledger", .procs = 4, .warns = true, .ledger = true, COMMON, FIXED },
     { .name = "E no limit, knee at 40",
       .procs = 1,
       .lanes = 100,
@@ -73,12 +56,7 @@ static const struct scenario scenarios[] = {
       .lanes_limited = 10,
       COMMON,
       FIXED },
-    { .name = "J open until asked",
-      .procs = 1,
-      .mode = PACE_MODE_OPEN,
-      COMMON,
-      FIXED,
-      .replies_before_most = 110 },
+    { .name = "J open until asked", .procs = 1, .mode = PACE_MODE_OPEN, COMMON, FIXED, .replies_before_most = 110 },
     { .name = "L all connections lost twice",
       .procs = 1,
       .warns = true,
@@ -86,12 +64,7 @@ static const struct scenario scenarios[] = {
       COMMON,
       FIXED,
       .connects_most = 25 },
-    { .name = "N as A, on a machine with other work",
-      .procs = 1,
-      .warns = true,
-      .busy = true,
-      COMMON,
-      FIXED },
+    { .name = "N as A, on a machine with other work", .procs = 1, .warns = true, .busy = true, COMMON, FIXED },
     { .name = "P the second ten minutes",
       .procs = 1,
       .lanes = 64,
@@ -116,43 +89,25 @@ static const struct scenario scenarios[] = {
       FIXED,
       /* The cut that ends the guess comes in these ten minutes. */
       .replies_min_most = 1 },
-    { .name = "M one of four processes dies",
-      .procs = 4,
-      .warns = true,
-      .ledger = true,
-      .dies = true,
-      COMMON,
-      FIXED },
+    { .name = "M one of four processes dies", .procs = 4, .warns = true, .ledger = true, .dies = true, COMMON, FIXED },
 };
 
 /* Nothing here tells of a limit, but for the resets above 40/s: the server takes what its
  * mailboxes, one connection each, can send. Use is over 90/s (720/s), a little less than that; 80 %
  * counts from the last loss on, or from the start. */
-#define LOSSY                                                                                      \
-    .procs = 1, .lanes = 8, .answer_ms = 80, .alike = true, .reach = 90, .settle_ms = 180000,      \
-    .end_ms = 600000, .use_min = 95, .jain_min = 0.95
+#define LOSSY                                                                                                          \
+    .procs = 1, .lanes = 8, .answer_ms = 80, .alike = true, .reach = 90, .settle_ms = 180000, .end_ms = 600000,        \
+    .use_min = 95, .jain_min = 0.95
 #define FROM_START(s) .from_start = true, .t80_s_most = s
 #define RESETS        .resets_above = 40, .reach = 40, .settle_ms = 1, .end_ms = 2 * HOUR_MS, .use_min = 80
 static const struct scenario lossy[] = {
     { .name = "R1 one answer each lost at first", LOSSY, .lost_first = 1, .t80_s_most = 60 },
     { .name = "R2 two answers each lost at first", LOSSY, .lost_first = 2, .t80_s_most = 60 },
-    { .name = "R3 half of the first 30 s lost",
-      LOSSY,
-      .lost_share = 0.5,
-      .lost_share_ms = 30000,
-      .t80_s_most = 60 },
+    { .name = "R3 half of the first 30 s lost", LOSSY, .lost_share = 0.5, .lost_share_ms = 30000, .t80_s_most = 60 },
     { .name = "R4 one of 10,000 answers lost", LOSSY, .lost_share = 0.0001, .end_ms = 2 * HOUR_MS },
-    { .name = "R5 one of 1,000 answers lost",
-      LOSSY,
-      .lost_share = 0.001,
-      .end_ms = 2 * HOUR_MS,
-      .use_min = 90 },
+    { .name = "R5 one of 1,000 answers lost", LOSSY, .lost_share = 0.001, .end_ms = 2 * HOUR_MS, .use_min = 90 },
     { .name = "R6 all lost every 10 min", LOSSY, .lost_every_ms = 600000, .end_ms = 3 * HOUR_MS },
-    { .name = "R7 nothing answers for 3 min",
-      LOSSY,
-      .down_ms = 180000,
-      .t80_s_most = 90,
-      .settle_ms = 330000 },
+    { .name = "R7 nothing answers for 3 min", LOSSY, .down_ms = 180000, .t80_s_most = 90, .settle_ms = 330000 },
     { .name = "R8 nothing answers for 15 min",
       LOSSY,
       .down_ms = 900000,
@@ -174,18 +129,8 @@ static const struct scenario lossy[] = {
     /* Logins work all the while: what is lost teaches no long waits. */
     { .name = "R15 as R2, from the start", LOSSY, .lost_first = 2, FROM_START(60) },
     { .name = "R16 four each, from the start", LOSSY, .lost_first = 4, FROM_START(90) },
-    { .name = "R17 as R15, 64 mailboxes",
-      LOSSY,
-      .lanes = 64,
-      .lost_first = 2,
-      .reach = 720,
-      FROM_START(120) },
-    { .name = "R18 as R16, one mailbox",
-      LOSSY,
-      .lanes = 1,
-      .lost_first = 4,
-      .reach = 11,
-      FROM_START(75) },
+    { .name = "R17 as R15, 64 mailboxes", LOSSY, .lanes = 64, .lost_first = 2, .reach = 720, FROM_START(120) },
+    { .name = "R18 as R16, one mailbox", LOSSY, .lanes = 1, .lost_first = 4, .reach = 11, FROM_START(75) },
     { .name = "R19 all messages lost for 15 min",
       LOSSY,
       .lost_share = 1,
@@ -196,65 +141,29 @@ static const struct scenario lossy[] = {
 };
 
 /* Minutes 3 to 15. Two connections a mailbox; "in step": messages of one size. */
-#define OWN                                                                                        \
-    .procs = 1, .answer_ms = 80, .deep = 2, .settle_ms = 180000, .end_ms = 900000, .use_min = 85
-#define EQUAL(n, r, b)                                                                             \
-    .lanes = n, .lanes_limited = n, .lane_limit = r, .lane_burst = b, .lane_cutoff = (b) / 4.0
+#define OWN            .procs = 1, .answer_ms = 80, .deep = 2, .settle_ms = 180000, .end_ms = 900000, .use_min = 85
+#define EQUAL(n, r, b) .lanes = n, .lanes_limited = n, .lane_limit = r, .lane_burst = b, .lane_cutoff = (b) / 4.0
 /* What twelve seeds reach, with a little room: use in %, throttle replies before minute 3 (S18:
  * hour 2), and a minute from then on. */
-#define REACHED(use, before, minute)                                                               \
-    .use_min = use, .replies_before_most = before, .replies_min_most = minute
-#define FOR_ALL(r) .limit = r, .burst = 1200, .cutoff = 120
+#define REACHED(use, before, minute) .use_min = use, .replies_before_most = before, .replies_min_most = minute
+#define FOR_ALL(r)                   .limit = r, .burst = 1200, .cutoff = 120
 static const struct scenario own_budgets[] = {
     { .name = "S1 16 of 8/s, burst 24", OWN, EQUAL(16, 8, 24), REACHED(93, 75, 1) },
-    { .name = "S2 16 of 8/s, burst 24, in step",
-      OWN,
-      EQUAL(16, 8, 24),
-      .alike = true,
-      REACHED(95, 82, 1) },
+    { .name = "S2 16 of 8/s, burst 24, in step", OWN, EQUAL(16, 8, 24), .alike = true, REACHED(95, 82, 1) },
     { .name = "S3 16 of 8/s, burst 80", OWN, EQUAL(16, 8, 80), REACHED(93, 72, 1) },
     { .name = "S4 16 of 8/s, burst 400", OWN, EQUAL(16, 8, 400), REACHED(93, 68, 9) },
-    { .name = "S5 4 of 8/s, burst 24, in step",
-      OWN,
-      EQUAL(4, 8, 24),
-      .alike = true,
-      REACHED(93, 20, 1) },
+    { .name = "S5 4 of 8/s, burst 24, in step", OWN, EQUAL(4, 8, 24), .alike = true, REACHED(93, 20, 1) },
     { .name = "S6 4 of 8/s, burst 100", OWN, EQUAL(4, 8, 100), REACHED(87, 20, 3) },
     { .name = "S7 16 of 0.5/s, burst 60", OWN, EQUAL(16, 0.5, 60), REACHED(88, 64, 5) },
     { .name = "S8 64 of 8/s, burst 24", OWN, EQUAL(64, 8, 24), REACHED(92, 80, 6) },
     { .name = "S9 200 of 4/s, burst 24", OWN, EQUAL(200, 4, 24), .deep = 1, REACHED(91, 230, 28) },
     { .name = "S10 200 of 1/s, burst 60", OWN, EQUAL(200, 1, 60), .deep = 1, REACHED(95, 60, 6) },
-    { .name = "S11 16 of 4 to 12/s, burst 24",
-      OWN,
-      EQUAL(16, 8, 24),
-      .unequal = true,
-      REACHED(92, 68, 1) },
-    { .name = "S12 64 of 2 to 6/s, burst 60",
-      OWN,
-      EQUAL(64, 4, 60),
-      .unequal = true,
-      REACHED(89, 185, 18) },
-    { .name = "S13 16 of 8/s, half begin late",
-      OWN,
-      EQUAL(16, 8, 24),
-      .idle = 8,
-      REACHED(93, 64, 1) },
-    { .name = "S14 16 of 8/s and 96 for all",
-      OWN,
-      EQUAL(16, 8, 24),
-      .limit = 96,
-      .burst = 500,
-      REACHED(84, 60, 3) },
-    { .name = "S15 16 of 8/s and 40 for all",
-      OWN,
-      EQUAL(16, 8, 24),
-      FOR_ALL(40),
-      REACHED(96, 55, 3) },
-    { .name = "S16 64 of 4/s and 100 for all",
-      OWN,
-      EQUAL(64, 4, 60),
-      FOR_ALL(100),
-      REACHED(86, 215, 9) },
+    { .name = "S11 16 of 4 to 12/s, burst 24", OWN, EQUAL(16, 8, 24), .unequal = true, REACHED(92, 68, 1) },
+    { .name = "S12 64 of 2 to 6/s, burst 60", OWN, EQUAL(64, 4, 60), .unequal = true, REACHED(89, 185, 18) },
+    { .name = "S13 16 of 8/s, half begin late", OWN, EQUAL(16, 8, 24), .idle = 8, REACHED(93, 64, 1) },
+    { .name = "S14 16 of 8/s and 96 for all", OWN, EQUAL(16, 8, 24), .limit = 96, .burst = 500, REACHED(84, 60, 3) },
+    { .name = "S15 16 of 8/s and 40 for all", OWN, EQUAL(16, 8, 24), FOR_ALL(40), REACHED(96, 55, 3) },
+    { .name = "S16 64 of 4/s and 100 for all", OWN, EQUAL(64, 4, 60), FOR_ALL(100), REACHED(86, 215, 9) },
     { .name = "S17 64 of 2 to 6/s, 200 for all",
       OWN,
       EQUAL(64, 4, 60),
@@ -301,11 +210,7 @@ static const struct scenario own_budgets[] = {
       .lane_limit = 0.1,
       .lanes_limited = 80,
       REACHED(97, 260, 0.5) },
-    { .name = "S23 128 of 1/s, half begin late",
-      OWN,
-      EQUAL(128, 1, 60),
-      .idle = 64,
-      REACHED(91, 95, 5) },
+    { .name = "S23 128 of 1/s, half begin late", OWN, EQUAL(128, 1, 60), .idle = 64, REACHED(91, 95, 5) },
 };
 
 static void run(const struct scenario *s)
@@ -316,9 +221,9 @@ static void run(const struct scenario *s)
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         struct result r = sim_run(s, seed);
 
-        printf("%-40s %4u %6.1f %6.2f %6u %6.0f %6.3f %6.1f %7u %6u %6u\n", s->name, (unsigned)seed,
-               r.use, r.replies_min, (unsigned)r.replies_before, r.t80_s, r.jain, r.rate,
-               (unsigned)r.connects_most, (unsigned)r.events, (unsigned)r.resets);
+        printf("%-40s %4u %6.1f %6.2f %6u %6.0f %6.3f %6.1f %7u %6u %6u\n", s->name, (unsigned)seed, r.use,
+               r.replies_min, (unsigned)r.replies_before, r.t80_s, r.jain, r.rate, (unsigned)r.connects_most,
+               (unsigned)r.events, (unsigned)r.resets);
         if (more)
             continue;
         assert_true(r.use >= s->use_min);
@@ -334,8 +239,8 @@ static void run(const struct scenario *s)
 
 static void table(const char *title, const struct scenario *list, size_t count)
 {
-    printf("%-40s %4s %6s %6s %6s %6s %6s %6s %7s %6s %6s\n", title, "seed", "use%", "thr/m",
-           "before", "t80 s", "jain", "cost/s", "conn/10", "events", "resets");
+    printf("%-40s %4s %6s %6s %6s %6s %6s %6s %7s %6s %6s\n", title, "seed", "use%", "thr/m", "before", "t80 s", "jain",
+           "cost/s", "conn/10", "events", "resets");
     for (size_t i = 0; i < count; i++)
         run(&list[i]);
 }
@@ -361,9 +266,7 @@ static void mailboxes_with_budgets_of_their_own_learn_them(void **state)
 /* More than a client that never waits takes from a server whose answers get slow under load. */
 static void unlimited_servers_give_at_least_what_a_naive_client_gets(void **state)
 {
-    struct scenario s = {
-        .name = "E, paced", .procs = 1, .lanes = 100, .knee = 40, .answer_ms = 800
-    };
+    struct scenario s = { .name = "E, paced", .procs = 1, .lanes = 100, .knee = 40, .answer_ms = 800 };
 
     (void)state;
     for (uint64_t seed = 4; seed <= 6; seed++) {
@@ -373,8 +276,7 @@ static void unlimited_servers_give_at_least_what_a_naive_client_gets(void **stat
         paced = sim_run(&s, seed).rate;
         s.naive = true;
         naive = sim_run(&s, seed).rate;
-        printf("no limit, knee at 40, seed %u: paced %.1f naive %.1f\n", (unsigned)seed, paced,
-               naive);
+        printf("no limit, knee at 40, seed %u: paced %.1f naive %.1f\n", (unsigned)seed, paced, naive);
         assert_true(paced >= naive);
     }
 }
@@ -397,8 +299,8 @@ static void hidden_limits_are_reached_within_a_minute(void **state)
                                   .end_ms = 600000 };
             struct result r = sim_run(&s, 7 + i);
 
-            printf("hidden limit %5.0f, %s: 80 %% after %2.0f s, %u throttle replies in 10 min\n",
-                   limits[i], warns ? "warns   " : "no sign ", r.t80_s, (unsigned)r.replies_before);
+            printf("hidden limit %5.0f, %s: 80 %% after %2.0f s, %u throttle replies in 10 min\n", limits[i],
+                   warns ? "warns   " : "no sign ", r.t80_s, (unsigned)r.replies_before);
             assert_true(r.t80_s > 0 && r.t80_s <= 60);
         }
 }

@@ -15,12 +15,29 @@
 static struct progress_view sample(void)
 {
     struct progress_view v = {
-        .users = 10, .queued = 2, .working = 4, .synced = 3, .failed = 1, .folders_done = 40,
-        .folders = 120, .found = 40000, .uploaded = 12000, .present = 300, .skipped = 40,
-        .failed_messages = 5, .pending = 27655, .fetched = 15000, .bytes_fetched = 1000000000,
-        .bytes_uploaded = 800000000, .bytes_left = 2400000000, .spool_held = 1200000000,
-        .spool_budget = 200000000000, .throttled_mailboxes = 2, .throttled_s = 92,
-        .state = "Syncing", .active_count = 2,
+        .users = 10,
+        .queued = 2,
+        .working = 4,
+        .synced = 3,
+        .failed = 1,
+        .folders_done = 40,
+        .folders = 120,
+        .found = 40000,
+        .uploaded = 12000,
+        .present = 300,
+        .skipped = 40,
+        .failed_messages = 5,
+        .pending = 27655,
+        .fetched = 15000,
+        .bytes_fetched = 1000000000,
+        .bytes_uploaded = 800000000,
+        .bytes_left = 2400000000,
+        .spool_held = 1200000000,
+        .spool_budget = 200000000000,
+        .throttled_mailboxes = 2,
+        .throttled_s = 92,
+        .state = "Syncing",
+        .active_count = 2,
     };
 
     strcpy(v.active[0].address, "anna.schäfer@contoso.example");
@@ -60,7 +77,8 @@ static void every_line_fits_every_width(void **state)
         }
 }
 
-static unsigned lines_drawn(const struct progress_view *v, unsigned columns, unsigned rows, const char *words, bool *there_r)
+static unsigned lines_drawn(const struct progress_view *v, unsigned columns, unsigned rows, const char *words,
+                            bool *there_r)
 {
     struct progress_rates r = { .left_s = 3, .elapsed_s = 60 };
     struct progress_style style = { PROGRESS_LIVE, columns, false, true, NULL, rows };
@@ -101,8 +119,8 @@ static void the_block_fits_the_height(void **state)
 
 static void nothing_is_lost_on_a_narrow_terminal(void **state)
 {
-    static const char *const words[] = { "3 synced", "1 failed of 10", "27,655 pending", "60 MB/s", "2 mailboxes",
-                                         "bernd@", "throttled, 1 min" };
+    static const char *const words[] = { "3 synced",    "1 failed of 10", "27,655 pending",  "60 MB/s",
+                                         "2 mailboxes", "bernd@",         "throttled, 1 min" };
     struct progress_view v = sample();
     struct progress_rates r = { 85e6, 60e6, 1200, 900, 240, 65 };
 
@@ -350,8 +368,15 @@ static void numbers_read_well(void **state)
 
 static void cells_are_exact_and_tame(void **state)
 {
-    static const char *const texts[] = { "", "a", "short", "日本語のフォルダ", "\xff\xfe\xc3",
-                                         "e\xcc\x81", "a\x1b[31mb", ("\xe2\x80\xae" "evil"),
+    static const char *const texts[] = { "",
+                                         "a",
+                                         "short",
+                                         "日本語のフォルダ",
+                                         "\xff\xfe\xc3",
+                                         "e\xcc\x81",
+                                         "a\x1b[31mb",
+                                         ("\xe2\x80\xae"
+                                          "evil"),
                                          "a very long text that has to be cut somewhere" };
 
     for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++)

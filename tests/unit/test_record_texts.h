@@ -26,9 +26,14 @@ struct record_text {
 };
 
 #define TEXT_FIXED(record, field)                                                                                      \
-    { #record, #field, offsetof(struct record, field), sizeof(((struct record *)0)->field),                            \
-      sizeof(((struct record *)0)->field) - 1, TEXT_CUT }
-#define TEXT_SLICE(record, field, max, fate) { #record, #field, offsetof(struct record, field), 0, max, fate }
+    {                                                                                                                  \
+#record, #field, offsetof(struct record, field), sizeof(((struct record *)0)->field),                          \
+            sizeof(((struct record *)0)->field) - 1, TEXT_CUT                                                          \
+    }
+#define TEXT_SLICE(record, field, max, fate)                                                                           \
+    {                                                                                                                  \
+#record, #field, offsetof(struct record, field), 0, max, fate                                                  \
+    }
 
 static const struct record_text record_texts[] = {
     TEXT_FIXED(user_record, failure),
@@ -54,7 +59,7 @@ static const struct record_text record_texts[] = {
     TEXT_FIXED(problem_record, text),
     TEXT_FIXED(problem_record, remedy),
 };
-#define RECORD_TEXTS (sizeof record_texts / sizeof *record_texts)
+#define RECORD_TEXTS        (sizeof record_texts / sizeof *record_texts)
 #define EACH_RECORD_TEXT(t) (const struct record_text *t = record_texts; t < record_texts + RECORD_TEXTS; t++)
 
 /* Sets the field of *record to text[0..size): a slice borrows it, a fixed field takes what it holds, its last byte
@@ -85,9 +90,10 @@ static struct slice record_text_get(const void *record, const struct record_text
 
 static bool record_text_is_known(const char *record, struct slice field)
 {
-    for EACH_RECORD_TEXT(t)
-        if (strcmp(t->record, record) == 0 && slice_equal(slice_cstr(t->field), field))
-            return true;
+    for
+        EACH_RECORD_TEXT(t)
+    if (strcmp(t->record, record) == 0 && slice_equal(slice_cstr(t->field), field))
+        return true;
     return false;
 }
 

@@ -31,8 +31,7 @@ static void play_begin(struct play *p, unsigned messages)
 
 static bool next(struct play *p, unsigned *message_r)
 {
-    if (p->later_count &&
-        (p->head == p->count || refusals_may_try(&p->folder, &p->messages[p->later[0]]))) {
+    if (p->later_count && (p->head == p->count || refusals_may_try(&p->folder, &p->messages[p->later[0]]))) {
         *message_r = p->later[0];
         p->later_count--;
         for (unsigned i = 0; i < p->later_count; i++)
@@ -284,15 +283,18 @@ static void a_source_that_gives_nothing_is_waited_for(void **state)
         assert_int_equal(refusals_judge_unread(&r, &all[i], true, REFUSALS_UNREAD_ROW, 4), REFUSAL_LATER);
     for (r.rounds = 0; r.rounds < 4; r.rounds++) {
         refusals_unread_first(&r, &all[REFUSALS_UNREAD_ROW]);
-        assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW], true, REFUSALS_UNREAD_ROW, 4), REFUSAL_REST);
+        assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW], true, REFUSALS_UNREAD_ROW, 4),
+                         REFUSAL_REST);
     }
     /* One that was asked for before the last wait is no witness of the time after. */
     assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW], true, REFUSALS_UNREAD_ROW, 4), REFUSAL_LATER);
     /* It never gave any: then it is true of each, until one comes. */
     refusals_unread_first(&r, &all[REFUSALS_UNREAD_ROW + 1]);
-    assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW + 1], true, REFUSALS_UNREAD_ROW, 4), REFUSAL_OWN);
+    assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW + 1], true, REFUSALS_UNREAD_ROW, 4),
+                     REFUSAL_OWN);
     refusals_took(&r, r.seen);
-    assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW + 2], true, REFUSALS_UNREAD_ROW, 4), REFUSAL_LATER);
+    assert_int_equal(refusals_judge_unread(&r, &all[REFUSALS_UNREAD_ROW + 2], true, REFUSALS_UNREAD_ROW, 4),
+                     REFUSAL_LATER);
 }
 
 static void where_there_are_no_others_it_is_waited_for_at_once(void **state)

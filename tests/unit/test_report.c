@@ -7,37 +7,45 @@
 
 #include <cmocka.h>
 
-#include "engine/report/timeline.h"
 #include "engine/report/emit.h"
 #include "engine/report/intern.h"
 #include "engine/report/shards.h"
 #include "engine/report/status.h"
 #include "engine/report/table.h"
+#include "engine/report/timeline.h"
 #include "io/base/now.h"
 #include "tests/unit/test_report_fake.h"
 
 #include <jansson.h>
 #include <math.h>
 
-#define NOW 1764000000000
+#define NOW  1764000000000
 #define EVIL "</script><script>alert(1)</script>\"'&\xe2\x80\xa8\xff\x01"
 
-static void add_user(struct spool *s, uint32_t id, const char *address, enum user_state state,
-                     const char *failure)
+static void add_user(struct spool *s, uint32_t id, const char *address, enum user_state state, const char *failure)
 {
-    struct user_record u = { .id = id, .state = state, .started_ms = NOW - 60000, .throttled = 2,
-                             .reconnects = 1, .time_ms = { 1000, 2000, 3500, 0, 0, 10 },
-                             .address = slice_cstr(address), .user_name = slice_cstr("login") };
+    struct user_record u = { .id = id,
+                             .state = state,
+                             .started_ms = NOW - 60000,
+                             .throttled = 2,
+                             .reconnects = 1,
+                             .time_ms = { 1000, 2000, 3500, 0, 0, 10 },
+                             .address = slice_cstr(address),
+                             .user_name = slice_cstr("login") };
 
     snprintf(u.failure, sizeof u.failure, "%s", failure);
     FAKE_ADD(s->users, s->user_count, u);
 }
 
-static void add_folder(struct spool *s, uint32_t user, uint32_t id, const char *source,
-                       const char *target, struct tally tally, bool excluded)
+static void add_folder(struct spool *s, uint32_t user, uint32_t id, const char *source, const char *target,
+                       struct tally tally, bool excluded)
 {
-    struct folder_record f = { .user = user, .folder = id, .tally = tally, .excluded = excluded,
-                               .source_name = slice_cstr(source), .target_name = slice_cstr(target) };
+    struct folder_record f = { .user = user,
+                               .folder = id,
+                               .tally = tally,
+                               .excluded = excluded,
+                               .source_name = slice_cstr(source),
+                               .target_name = slice_cstr(target) };
 
     FAKE_ADD(s->folders, s->folder_count, f);
 }
@@ -48,31 +56,44 @@ static void add_facts(struct spool *s, const char *name, const char *state, cons
     FAKE_ADD(s->metas, s->meta_count, ((struct fake_meta){ "batch.state", state }));
     FAKE_ADD(s->metas, s->meta_count, ((struct fake_meta){ "batch.started_ms", "1763999000000" }));
     if (code) {
-        FAKE_ADD(s->metas, s->meta_count,
-                 ((struct fake_meta){ "batch.finished_ms", "1763999500000" }));
+        FAKE_ADD(s->metas, s->meta_count, ((struct fake_meta){ "batch.finished_ms", "1763999500000" }));
         FAKE_ADD(s->metas, s->meta_count, ((struct fake_meta){ "batch.exit_code", code }));
     }
 }
 
 static void hostile(struct spool *s)
 {
-    struct fake_message m = { .user = 1, .folder = 1,
-                              .record = { .uid = 5, .state = MESSAGE_SKIPPED,
-                                          .reason = SKIP_LARGER_THAN_LIMIT, .listed_bytes = 40000000 },
-                              .note = { .subject = EVIL, .message_id = "<a\"b>", .date = "1 Jan" } };
+    struct fake_message m = {
+        .user = 1,
+        .folder = 1,
+        .record = { .uid = 5, .state = MESSAGE_SKIPPED, .reason = SKIP_LARGER_THAN_LIMIT, .listed_bytes = 40000000 },
+        .note = { .subject = EVIL, .message_id = "<a\"b>", .date = "1 Jan" }
+    };
     struct fake_failure f = { .user = 1,
-                              .record = { .first_ms = NOW, .last_ms = NOW, .count = 3, .uid = 9,
-                                          .folder = 1, .class = ERR_CLASS_TRANSIENT,
-                                          .side = FAILURE_TARGET, .type = "TargetUnavailable",
-                                          .server_text = EVIL, .doing = EVIL,
+                              .record = { .first_ms = NOW,
+                                          .last_ms = NOW,
+                                          .count = 3,
+                                          .uid = 9,
+                                          .folder = 1,
+                                          .class = ERR_CLASS_TRANSIENT,
+                                          .side = FAILURE_TARGET,
+                                          .type = "TargetUnavailable",
+                                          .server_text = EVIL,
+                                          .doing = EVIL,
                                           .folder_name = EVIL } };
-    struct fake_problem p = { .user = 1, .record = { .folder = 1, .type = "FolderRenamed",
-                                                     .text = EVIL, .remedy = "none" } };
+    struct fake_problem p = { .user = 1,
+                              .record = { .folder = 1, .type = "FolderRenamed", .text = EVIL, .remedy = "none" } };
 
     add_user(s, 1, EVIL "@x", USER_SYNCED, "");
     add_folder(s, 1, 1, EVIL, "Inbox",
-               (struct tally){ .found = 10, .uploaded = 6, .skipped = 1, .failed = 1, .waiting = 1,
-                               .spooled = 1, .bytes_found = 1000, .bytes_uploaded = 600 },
+               (struct tally){ .found = 10,
+                               .uploaded = 6,
+                               .skipped = 1,
+                               .failed = 1,
+                               .waiting = 1,
+                               .spooled = 1,
+                               .bytes_found = 1000,
+                               .bytes_uploaded = 600 },
                false);
     add_folder(s, 1, 2, "Trash", "", (struct tally){ .found = 7, .skipped = 7 }, true);
     FAKE_ADD(s->messages, s->message_count, m);
@@ -80,8 +101,7 @@ static void hostile(struct spool *s)
     FAKE_ADD(s->problems, s->problem_count, p);
     add_facts(s, EVIL, "Stopped", "2");
     FAKE_ADD(s->metas, s->meta_count,
-             ((struct fake_meta){ SAMPLE_LIVE_NAME,
-                                  "live1 1764000000000\n1 2500 1764000300000\n" }));
+             ((struct fake_meta){ SAMPLE_LIVE_NAME, "live1 1764000000000\n1 2500 1764000300000\n" }));
 }
 
 static struct report *load(struct spool *const *spools, unsigned count)
@@ -260,7 +280,8 @@ static void the_page_holds_no_text_that_could_become_markup(void **state)
 static void a_page_tells_what_it_leaves_out(void **state)
 {
     struct spool s = { 0 }, *one = &s;
-    struct fake_message m = { .user = 1, .folder = 1,
+    struct fake_message m = { .user = 1,
+                              .folder = 1,
                               .record = { .state = MESSAGE_SKIPPED, .reason = SKIP_OUTSIDE_DATES } };
     struct fake_failure f = { .user = 1, .record = { .type = "ParseError", .count = 1 } };
     struct report *r;
@@ -287,7 +308,8 @@ static void a_failure_is_told_of_the_side_where_it_happened(void **state)
     static const struct {
         uint8_t side;
         const char *said;
-    } failures[] = { { FAILURE_SOURCE, "NO wrong at the old one" }, { FAILURE_TARGET, "NO wrong at the new one" },
+    } failures[] = { { FAILURE_SOURCE, "NO wrong at the old one" },
+                     { FAILURE_TARGET, "NO wrong at the new one" },
                      { FAILURE_TARGET, "NO the same again" } };
     struct spool s = { 0 }, *one = &s;
     struct fake_failure f = { .record = { .type = "LoginFailed", .count = 1, .class = ERR_CLASS_PERMANENT } };
@@ -365,10 +387,22 @@ static void no_cell_of_a_field_is_a_formula(void **state)
         { "a,-2;+3|=4", "a,'-2;'+3|'=4" },
         { "x;\"=1+1\"", "x;\"\"'=1+1\"\"" },
         { "\t=1", ".=1" },
-        { "\xef\xbc\x9d" "1", "'\xef\xbc\x9d" "1" },
-        { ";\xef\xbc\x8b" "1;\xef\xbc\x8d" "2;\xef\xbc\xa0" "3", ";'\xef\xbc\x8b" "1;'\xef\xbc\x8d" "2;'\xef\xbc\xa0" "3" },
+        { "\xef\xbc\x9d"
+          "1",
+          "'\xef\xbc\x9d"
+          "1" },
+        { ";\xef\xbc\x8b"
+          "1;\xef\xbc\x8d"
+          "2;\xef\xbc\xa0"
+          "3",
+          ";'\xef\xbc\x8b"
+          "1;'\xef\xbc\x8d"
+          "2;'\xef\xbc\xa0"
+          "3" },
         { "a\r\n=1\x1b[2J\xc2\x9b\x7f\xff", "a..=1.[2J..." },
-        { "x\xe2\x80\xae" "fdp", "x.fdp" },
+        { "x\xe2\x80\xae"
+          "fdp",
+          "x.fdp" },
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -527,13 +561,11 @@ static void only_users_that_are_asked_for(void **state)
 static void shards_that_are_not_there_are_told(void **state)
 {
     struct spool a = { 0 }, b = { 0 }, c = { 0 };
-    struct report_state states[9] = {
-        { .folder = "n.state.1-of-9" }, { .folder = "n.state.2-of-9", .spool = &a },
-        { .folder = "n.state.3-of-9" }, { .folder = "n.state.4-of-9", .spool = &b },
-        { .folder = "n.state.5-of-9" }, { .folder = "n.state.6-of-9" },
-        { .folder = "n.state.7-of-9" }, { .folder = "n.state.8-of-9", .spool = &c },
-        { .folder = "n.state.9-of-9" }
-    };
+    struct report_state states[9] = { { .folder = "n.state.1-of-9" }, { .folder = "n.state.2-of-9", .spool = &a },
+                                      { .folder = "n.state.3-of-9" }, { .folder = "n.state.4-of-9", .spool = &b },
+                                      { .folder = "n.state.5-of-9" }, { .folder = "n.state.6-of-9" },
+                                      { .folder = "n.state.7-of-9" }, { .folder = "n.state.8-of-9", .spool = &c },
+                                      { .folder = "n.state.9-of-9" } };
     struct report *r;
     struct err err;
     char text[700];
@@ -603,7 +635,9 @@ static void verdicts(void **state)
         int level;
         const char *says;
     } cases[] = {
-        { USER_SYNCED, { .found = 3, .uploaded = 2, .present = 1 }, 0,
+        { USER_SYNCED,
+          { .found = 3, .uploaded = 2, .present = 1 },
+          0,
           "The one user is synced and every folder balances: of 3 messages 2 were uploaded, 1 was "
           "present and 0 were skipped by policy." },
         { USER_SYNCED, { .found = 3, .uploaded = 2, .failed = 1 }, 2, "but 1 message failed: see" },
@@ -655,9 +689,9 @@ static void a_verdict_says_what_the_target_holds_no_more(void **state)
 
 static void add_doubt(struct spool *s, uint32_t user, uint32_t folder, const char *type, uint64_t count, bool marked)
 {
-    struct fake_problem p = { .user = user,
-                              .record = { .folder = folder, .text = EVIL, .remedy = "look", .doubt = marked,
-                                          .count = count } };
+    struct fake_problem p = {
+        .user = user, .record = { .folder = folder, .text = EVIL, .remedy = "look", .doubt = marked, .count = count }
+    };
 
     snprintf(p.record.type, sizeof p.record.type, "%s", type);
     FAKE_ADD(s->problems, s->problem_count, p);
@@ -758,8 +792,10 @@ static void the_summary_has_the_labels(void **state)
     static const char *const labels[] = { "Messages uploaded       6",
                                           ("Messages skipped        8  "
                                            "(LargerThanLimit 1, ExcludedFolder 7)"),
-                                          "Message rate",   "Average bandwidth rate",
-                                          "Throttled time", "Retries                 3  (1 reconnect)",
+                                          "Message rate",
+                                          "Average bandwidth rate",
+                                          "Throttled time",
+                                          "Retries                 3  (1 reconnect)",
                                           "Errors by type          TargetUnavailable: 3 times" };
     struct spool s = { 0 }, *one = &s;
     struct report *r;
@@ -811,10 +847,9 @@ static void status_tells_rate_and_throttling_while_they_are_fresh(void **state)
 /* What was learnt of the servers, as a run leaves it in the state folder. */
 static void servers_are_told_in_every_form(void **state)
 {
-    struct limits source = { .server = "imap.example.edu",
-                             .told_ms = NOW,
-                             .connections = 12,
-                             .connections_ms = NOW - 3600000 };
+    struct limits source = {
+        .server = "imap.example.edu", .told_ms = NOW, .connections = 12, .connections_ms = NOW - 3600000
+    };
     struct limits target = { .server = "contoso.onmicrosoft.com",
                              .told_ms = NOW,
                              .throttle_replies = 3,
@@ -836,10 +871,8 @@ static void servers_are_told_in_every_form(void **state)
 
     now_fake(1, NOW + 5000);
     hostile(&s);
-    FAKE_ADD(s.metas, s.meta_count,
-             ((struct fake_meta){ LIMITS_SOURCE, limits_encode(&source, source_line) }));
-    FAKE_ADD(s.metas, s.meta_count,
-             ((struct fake_meta){ LIMITS_TARGET, limits_encode(&target, target_line) }));
+    FAKE_ADD(s.metas, s.meta_count, ((struct fake_meta){ LIMITS_SOURCE, limits_encode(&source, source_line) }));
+    FAKE_ADD(s.metas, s.meta_count, ((struct fake_meta){ LIMITS_TARGET, limits_encode(&target, target_line) }));
     FAKE_ADD(s.metas, s.meta_count,
              ((struct fake_meta){ limits_name(LIMITS_USER_SOURCE, source.server, s.users[0].id, name),
                                   limits_user_encode(&limit, line) }));

@@ -40,8 +40,7 @@ struct spool {
     struct fake_problem *problems;
     struct fake_sample *samples;
     struct fake_meta *metas;
-    unsigned user_count, folder_count, message_count, failure_count, problem_count, sample_count,
-        meta_count;
+    unsigned user_count, folder_count, message_count, failure_count, problem_count, sample_count, meta_count;
     const char *every_meta; /* of any name that is not in metas */
     int64_t last_commit_ms;
     enum spool_holder holder;
@@ -55,10 +54,10 @@ struct body_reader {
     const char *rest;
 };
 
-#define FAKE_ADD(array, count, value)                                       \
-    do {                                                                    \
-        (array) = mem_resize((array), (count) + 1u, sizeof *(array));       \
-        (array)[(count)++] = (value);                                       \
+#define FAKE_ADD(array, count, value)                                                                                  \
+    do {                                                                                                               \
+        (array) = mem_resize((array), (count) + 1u, sizeof *(array));                                                  \
+        (array)[(count)++] = (value);                                                                                  \
     } while (0)
 
 static inline void fake_free(struct spool *s)
@@ -103,38 +102,36 @@ void reader_destroy(struct reader **reader)
     *reader = NULL;
 }
 
-#define FAKE_EACH(count, condition, call)                                   \
-    do {                                                                    \
-        if (!fake_enter(reader, err_r))                                     \
-            return false;                                                   \
-        for (unsigned i = 0; i < (count); i++)                              \
-            if ((condition) && !(call))                                     \
-                break;                                                      \
-        reader->busy = false;                                               \
-        return true;                                                        \
+#define FAKE_EACH(count, condition, call)                                                                              \
+    do {                                                                                                               \
+        if (!fake_enter(reader, err_r))                                                                                \
+            return false;                                                                                              \
+        for (unsigned i = 0; i < (count); i++)                                                                         \
+            if ((condition) && !(call))                                                                                \
+                break;                                                                                                 \
+        reader->busy = false;                                                                                          \
+        return true;                                                                                                   \
     } while (0)
 
-bool reader_users(struct reader *reader, bool (*each)(void *, const struct user_record *),
-                  void *context, struct err *err_r)
+bool reader_users(struct reader *reader, bool (*each)(void *, const struct user_record *), void *context,
+                  struct err *err_r)
 {
     const struct spool *s = reader->spool;
 
     FAKE_EACH(s->user_count, true, each(context, &s->users[i]));
 }
 
-bool reader_folders(struct reader *reader, uint32_t user,
-                    bool (*each)(void *, const struct folder_record *), void *context,
-                    struct err *err_r)
+bool reader_folders(struct reader *reader, uint32_t user, bool (*each)(void *, const struct folder_record *),
+                    void *context, struct err *err_r)
 {
     const struct spool *s = reader->spool;
 
     FAKE_EACH(s->folder_count, s->folders[i].user == user, each(context, &s->folders[i]));
 }
 
-bool reader_messages(struct reader *reader, uint32_t user, uint32_t folder, unsigned states,
-                     uint32_t from_uid, bool descending, unsigned limit,
-                     bool (*each)(void *, const struct message_record *), void *context,
-                     struct err *err_r)
+bool reader_messages(struct reader *reader, uint32_t user, uint32_t folder, unsigned states, uint32_t from_uid,
+                     bool descending, unsigned limit, bool (*each)(void *, const struct message_record *),
+                     void *context, struct err *err_r)
 {
     const struct spool *s = reader->spool;
     unsigned given = 0;
@@ -142,30 +139,26 @@ bool reader_messages(struct reader *reader, uint32_t user, uint32_t folder, unsi
     if (descending)
         abort(); /* nothing here asks for it */
     FAKE_EACH(s->message_count,
-              s->messages[i].user == user && s->messages[i].folder == folder &&
-                  s->messages[i].record.uid >= from_uid &&
+              s->messages[i].user == user && s->messages[i].folder == folder && s->messages[i].record.uid >= from_uid &&
                   (states & 1u << s->messages[i].record.state) && (!limit || given < limit),
               (given++, each(context, &s->messages[i].record)));
 }
 
-bool reader_notes(struct reader *reader, uint32_t user, uint32_t folder, unsigned states,
-                  uint32_t from_uid,
-                  bool (*each)(void *, const struct message_record *, const struct message_note *),
-                  void *context, struct err *err_r)
+bool reader_notes(struct reader *reader, uint32_t user, uint32_t folder, unsigned states, uint32_t from_uid,
+                  bool (*each)(void *, const struct message_record *, const struct message_note *), void *context,
+                  struct err *err_r)
 {
     const struct spool *s = reader->spool;
 
     FAKE_EACH(s->message_count,
-              s->messages[i].user == user && s->messages[i].folder == folder &&
-                  s->messages[i].record.uid >= from_uid &&
+              s->messages[i].user == user && s->messages[i].folder == folder && s->messages[i].record.uid >= from_uid &&
                   (states & 1u << s->messages[i].record.state),
               each(context, &s->messages[i].record, &s->messages[i].note));
 }
 
 bool reader_repaired(struct reader *reader, uint32_t user, uint32_t folder,
-                     bool (*each)(void *, const struct message_record *,
-                                  const struct message_note *),
-                     void *context, struct err *err_r)
+                     bool (*each)(void *, const struct message_record *, const struct message_note *), void *context,
+                     struct err *err_r)
 {
     const struct spool *s = reader->spool;
 
@@ -175,26 +168,24 @@ bool reader_repaired(struct reader *reader, uint32_t user, uint32_t folder,
               each(context, &s->messages[i].record, &s->messages[i].note));
 }
 
-bool reader_failures(struct reader *reader, uint32_t user,
-                     bool (*each)(void *, const struct failure_record *), void *context,
-                     struct err *err_r)
+bool reader_failures(struct reader *reader, uint32_t user, bool (*each)(void *, const struct failure_record *),
+                     void *context, struct err *err_r)
 {
     const struct spool *s = reader->spool;
 
     FAKE_EACH(s->failure_count, s->failures[i].user == user, each(context, &s->failures[i].record));
 }
 
-bool reader_problems(struct reader *reader, uint32_t user,
-                     bool (*each)(void *, const struct problem_record *), void *context,
-                     struct err *err_r)
+bool reader_problems(struct reader *reader, uint32_t user, bool (*each)(void *, const struct problem_record *),
+                     void *context, struct err *err_r)
 {
     const struct spool *s = reader->spool;
 
     FAKE_EACH(s->problem_count, s->problems[i].user == user, each(context, &s->problems[i].record));
 }
 
-bool reader_samples(struct reader *reader, bool (*each)(void *, int64_t, const uint64_t[12]),
-                    void *context, struct err *err_r)
+bool reader_samples(struct reader *reader, bool (*each)(void *, int64_t, const uint64_t[12]), void *context,
+                    struct err *err_r)
 {
     const struct spool *s = reader->spool;
 
@@ -221,8 +212,8 @@ int64_t spool_last_commit_ms(const struct spool *spool)
 }
 
 /* body: index + 1 of the message. */
-bool body_open(struct reader *reader, uint64_t body, uint64_t body_bytes,
-               struct body_reader **body_r, struct err *err_r)
+bool body_open(struct reader *reader, uint64_t body, uint64_t body_bytes, struct body_reader **body_r,
+               struct err *err_r)
 {
     if (body == 0 || body > reader->spool->message_count)
         return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_STORE, 0, "no body");
@@ -241,8 +232,7 @@ bool body_read(struct body_reader *body, char *out, size_t cap, size_t *got_r, s
     n = n > 7 ? 7 : n;
     n = n > cap ? cap : n;
     if (strncmp(body->rest, "BROKEN", 6) == 0)
-        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_STORE, 0,
-                       "checksum does not hold");
+        return err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_MESSAGE, ERR_ORIGIN_STORE, 0, "checksum does not hold");
     memcpy(out, body->rest, n);
     body->rest += n;
     *got_r = n;

@@ -62,8 +62,7 @@ static void put(const char *path, const char *text, size_t size)
 
 /* --- what there is to report of --- */
 
-static void add_user(struct spool *s, const char *address, enum user_state state,
-                     int64_t started_ms, uint64_t found)
+static void add_user(struct spool *s, const char *address, enum user_state state, int64_t started_ms, uint64_t found)
 {
     unsigned id = s->user_count + 1;
     struct user_record u = { .id = id,
@@ -93,8 +92,7 @@ static void add_user(struct spool *s, const char *address, enum user_state state
     FAKE_ADD(s->folders, s->folder_count, f);
 }
 
-static void add_facts(struct spool *s, const char *state, const char *started, const char *finished,
-                      const char *code)
+static void add_facts(struct spool *s, const char *state, const char *started, const char *finished, const char *code)
 {
     FAKE_ADD(s->metas, s->meta_count, ((struct fake_meta){ "batch.name", "night" }));
     FAKE_ADD(s->metas, s->meta_count, ((struct fake_meta){ "batch.state", state }));
@@ -127,9 +125,7 @@ static void add_rich_user(struct spool *s, const char *address)
                                           .server_text = "NO " EVIL,
                                           .doing = "APPEND",
                                           .folder_name = EVIL } };
-    struct fake_problem p = {
-        .record = { .folder = 2, .type = "FolderRenamed", .text = EVIL, .remedy = "none" }
-    };
+    struct fake_problem p = { .record = { .folder = 2, .type = "FolderRenamed", .text = EVIL, .remedy = "none" } };
     struct folder_record folder = { .folder = 2,
                                     .source_name = slice_cstr(EVIL),
                                     .target_name = SLICE("Else"),
@@ -163,23 +159,18 @@ static void add_rich_user(struct spool *s, const char *address)
     snprintf(f.record.type, sizeof f.record.type, "TargetUnavailable");
     FAKE_ADD(s->failures, s->failure_count, f);
     FAKE_ADD(s->problems, s->problem_count, p);
-    p.record = (struct problem_record){
-        .folder = 2, .type = "LateCopy", .text = "two", .doubt = true, .count = 2
-    };
+    p.record = (struct problem_record){ .folder = 2, .type = "LateCopy", .text = "two", .doubt = true, .count = 2 };
     FAKE_ADD(s->problems, s->problem_count, p);
     p.record = (struct problem_record){ .type = "NamesLeftOut", .text = "all", .doubt = true };
     FAKE_ADD(s->problems, s->problem_count, p);
     for (unsigned i = 0; i < 9; i++)
         FAKE_ADD(s->samples, s->sample_count,
-                 ((struct fake_sample){
-                     NOW - 90000 + 10000 * (int64_t)i,
-                     { 10 * i, 1000 * i, 9 * i, 900 * i, 50, 60, 1, 2, 3, i, 0, 4 } }));
-    FAKE_ADD(s->metas, s->meta_count,
-             ((struct fake_meta){ REPORT_WARNINGS_NAME, "[policy] says nothing\n" }));
+                 ((struct fake_sample){ NOW - 90000 + 10000 * (int64_t)i,
+                                        { 10 * i, 1000 * i, 9 * i, 900 * i, 50, 60, 1, 2, 3, i, 0, 4 } }));
+    FAKE_ADD(s->metas, s->meta_count, ((struct fake_meta){ REPORT_WARNINGS_NAME, "[policy] says nothing\n" }));
 }
 
-static struct report_state of_spool(struct spool *s, const char *folder, unsigned number,
-                                    unsigned of)
+static struct report_state of_spool(struct spool *s, const char *folder, unsigned number, unsigned of)
 {
     return (struct report_state){ .spool = s, .folder = folder, .number = number, .of = of };
 }
@@ -218,8 +209,7 @@ static char *written(struct report *r, enum form form)
 }
 
 /* What `report --json --shard` leaves of that state folder. */
-static struct share *shared(struct spool *s, const char *name, const char *folder, unsigned number,
-                            unsigned of)
+static struct share *shared(struct spool *s, const char *name, const char *folder, unsigned number, unsigned of)
 {
     struct report_state state = of_spool(s, folder, number, of);
     struct report *r = load(&state, 1);
@@ -268,18 +258,15 @@ struct learnt_lines {
 
 static void add_learnt(struct spool *s, uint32_t connections, struct learnt_lines *lines)
 {
-    struct limits source = { .server = "imap.example.edu",
-                             .told_ms = NOW,
-                             .connections = connections,
-                             .connections_ms = NOW - 3600000 };
+    struct limits source = {
+        .server = "imap.example.edu", .told_ms = NOW, .connections = connections, .connections_ms = NOW - 3600000
+    };
     struct limits_user limit = { .connections = 2, .connections_ms = NOW };
 
+    FAKE_ADD(s->metas, s->meta_count, ((struct fake_meta){ LIMITS_SOURCE, limits_encode(&source, lines->server) }));
     FAKE_ADD(s->metas, s->meta_count,
-             ((struct fake_meta){ LIMITS_SOURCE, limits_encode(&source, lines->server) }));
-    FAKE_ADD(s->metas, s->meta_count,
-             ((struct fake_meta){
-                 limits_name(LIMITS_USER_SOURCE, source.server, s->users[0].id, lines->user_name),
-                 limits_user_encode(&limit, lines->user) }));
+             ((struct fake_meta){ limits_name(LIMITS_USER_SOURCE, source.server, s->users[0].id, lines->user_name),
+                                  limits_user_encode(&limit, lines->user) }));
 }
 
 /* --- the account --- */
@@ -300,8 +287,7 @@ static void assert_same(const char *one, const char *other)
 static void reports_are_as_good_as_state_folders(void **state)
 {
     struct spool a = { .last_commit_ms = NOW - 2000 }, b = { .last_commit_ms = NOW - 3000 };
-    struct report_state spools[] = { of_spool(&a, "n.state.1-of-2", 1, 2),
-                                     of_spool(&b, "n.state.2-of-2", 2, 2) };
+    struct report_state spools[] = { of_spool(&a, "n.state.1-of-2", 1, 2), of_spool(&b, "n.state.2-of-2", 2, 2) };
     struct report_state shares[2], mixed[2];
     struct report *whole, *merged;
     struct learnt_lines lines[2];
@@ -312,8 +298,7 @@ static void reports_are_as_good_as_state_folders(void **state)
     add_facts(&a, "SyncedWithErrors", "1763999000000", "1763999500000", "3");
     add_user(&b, EVIL "c@x", USER_INCREMENTAL_SYNCED, NOW - 40000, 5);
     add_facts(&b, "Synced", "1763998000000", "1763999900000", "0");
-    FAKE_ADD(b.metas, b.meta_count,
-             ((struct fake_meta){ REPORT_WARNINGS_NAME, "[policy] says nothing\n" }));
+    FAKE_ADD(b.metas, b.meta_count, ((struct fake_meta){ REPORT_WARNINGS_NAME, "[policy] says nothing\n" }));
     add_learnt(&a, 12, &lines[0]);
     add_learnt(&b, 7, &lines[1]);
     whole = load(spools, 2);
@@ -343,10 +328,8 @@ static void reports_are_as_good_as_state_folders(void **state)
             json_t *one = parsed(whole), *other = parsed(merged);
 
             assert_true(json_equal(json_object_get(one, "users"), json_object_get(other, "users")));
-            assert_true(
-                json_equal(json_object_get(one, "totals"), json_object_get(other, "totals")));
-            assert_true(
-                json_equal(json_object_get(one, "servers"), json_object_get(other, "servers")));
+            assert_true(json_equal(json_object_get(one, "totals"), json_object_get(other, "totals")));
+            assert_true(json_equal(json_object_get(one, "servers"), json_object_get(other, "servers")));
             json_decref(one);
             json_decref(other);
         }
@@ -374,8 +357,7 @@ static void reports_are_as_good_as_state_folders(void **state)
         {
             json_t *one = parsed(whole), *other = parsed(merged);
 
-            assert_true(
-                json_equal(json_object_get(one, "servers"), json_object_get(other, "servers")));
+            assert_true(json_equal(json_object_get(one, "servers"), json_object_get(other, "servers")));
             json_decref(one);
             json_decref(other);
         }
@@ -417,8 +399,7 @@ static void the_course_is_kept(void **state)
 static void an_address_in_two_of_them_counts_once(void **state)
 {
     struct spool old = { .last_commit_ms = NOW - 90000 }, new = { .last_commit_ms = NOW };
-    struct report_state spools[] = { of_spool(&old, "job-5/state", 0, 0),
-                                     of_spool(&new, "job-9/state", 0, 0) };
+    struct report_state spools[] = { of_spool(&old, "job-5/state", 0, 0), of_spool(&new, "job-9/state", 0, 0) };
     struct report_state mixed[2], twice[2];
     struct report *r;
     json_t *json;
@@ -447,8 +428,7 @@ static void an_address_in_two_of_them_counts_once(void **state)
         notes(r, 0, "@x are in both ");
         notes(r, 0, "each is counted once, as the newer has it: 1 as the one, 1 as the other");
         json = parsed(r);
-        assert_int_equal(
-            json_array_size(json_object_get(json_object_get(json, "batch"), "duplicates")), 2);
+        assert_int_equal(json_array_size(json_object_get(json_object_get(json, "batch"), "duplicates")), 2);
         json_decref(json);
         report_free(&r);
     }
@@ -579,9 +559,7 @@ static void what_is_missing_is_named(void **state)
     /* One report alone may be all that a pattern found. */
     given[0] = of_share(shared(&a, "a", "/node/state.1-of-4", 1, 4));
     r = load(given, 1);
-    says(r,
-         "Shards 2-4 of 4 are not among what was named: their users are in none of these numbers.",
-         true);
+    says(r, "Shards 2-4 of 4 are not among what was named: their users are in none of these numbers.", true);
     assert_false(r->batch.has_exit_code);
     assert_string_equal(r->batch.state, "Stopped");
     assert_int_equal(report_verdict_level(r), 1);
@@ -595,8 +573,7 @@ static void what_is_missing_is_named(void **state)
     assert_int_equal(r->missing, 2);
     says(r, "Shards 3, 4 of 4 have no state folder here", true);
     says(r, "not among", false);
-    assert_string_equal(report_shards_line(r, 0, line, sizeof line),
-                        "4: 2 ended, 2 without a state folder (3, 4)");
+    assert_string_equal(report_shards_line(r, 0, line, sizeof line), "4: 2 ended, 2 without a state folder (3, 4)");
     report_free(&r);
     share_close(&given[0].share);
     fake_free(&a);
@@ -636,8 +613,7 @@ static void a_report_of_another_night_is_told(void **state)
 /* A report that was written while its run was at work says nothing of how that ended. */
 static void what_was_not_heard_of_since_is_told(void **state)
 {
-    struct spool a = { .last_commit_ms = NOW - 1000, .holder = SPOOL_HELD_BY_RUN },
-                 b = { .last_commit_ms = NOW };
+    struct spool a = { .last_commit_ms = NOW - 1000, .holder = SPOOL_HELD_BY_RUN }, b = { .last_commit_ms = NOW };
     struct report_state given[2];
     struct report *r;
     json_t *json;
@@ -659,8 +635,7 @@ static void what_was_not_heard_of_since_is_told(void **state)
          "That was "
          "2025-11-24T16:00:00Z.",
          true);
-    assert_string_equal(report_shards_line(r, 0, line, sizeof line),
-                        "2: 1 ended, 1 at work when last heard of (1)");
+    assert_string_equal(report_shards_line(r, 0, line, sizeof line), "2: 1 ended, 1 at work when last heard of (1)");
     json = parsed(r);
     assert_true(json_is_false(json_object_get(json_object_get(json, "batch"), "running")));
     json_decref(json);
@@ -674,8 +649,7 @@ static void what_was_not_heard_of_since_is_told(void **state)
 
 /* --- what is no report --- */
 
-static void refuses(const char *name, const char *text, size_t size, enum err_origin origin,
-                    const char *words)
+static void refuses(const char *name, const char *text, size_t size, enum err_origin origin, const char *words)
 {
     struct share *share = NULL;
     struct err err = { 0 };
@@ -687,9 +661,9 @@ static void refuses(const char *name, const char *text, size_t size, enum err_or
         fail_msg("%d %s: %.*s", err.origin, err.server_text, (int)(size < 300 ? size : 300), text);
 }
 
-#define USER(rest)                                                                                 \
-    "{\"schema\":\"mailhaul.report.v1\",\"batch\":{\"name\":\"n\"},\"users\":[{\"address\":\"a@"   \
-    "x\","                                                                                         \
+#define USER(rest)                                                                                                     \
+    "{\"schema\":\"mailhaul.report.v1\",\"batch\":{\"name\":\"n\"},\"users\":[{\"address\":\"a@"                       \
+    "x\","                                                                                                             \
     "\"state\":\"Synced\"," rest "}]}"
 #define COUNTS "\"found\":1,\"uploaded\":1,\"present\":0,\"skipped\":0,\"failed\":0,\"pending\":0"
 
@@ -704,27 +678,17 @@ static void files_that_are_no_report_are_named(void **state)
         { " \n", ERR_ORIGIN_STORE, "is empty" },
         { "[batch]\n", ERR_ORIGIN_CONFIG, "is no report" },
         { "{}", ERR_ORIGIN_CONFIG, "names no schema" },
-        { "{\"name\":\"left-pad\",\"version\":1.5,\"private\":true}", ERR_ORIGIN_CONFIG,
-          "names no schema" },
-        { "{\"schema\":\"mailhaul.status.v1\"}", ERR_ORIGIN_CONFIG,
-          "is no report but mailhaul.status.v1" },
-        { "{\"schema\":\"mailhaul.report.v2\"}", ERR_ORIGIN_CONFIG,
-          "cannot read (mailhaul.report.v2)" },
+        { "{\"name\":\"left-pad\",\"version\":1.5,\"private\":true}", ERR_ORIGIN_CONFIG, "names no schema" },
+        { "{\"schema\":\"mailhaul.status.v1\"}", ERR_ORIGIN_CONFIG, "is no report but mailhaul.status.v1" },
+        { "{\"schema\":\"mailhaul.report.v2\"}", ERR_ORIGIN_CONFIG, "cannot read (mailhaul.report.v2)" },
         { "{\"schema\":5}", ERR_ORIGIN_CONFIG, "schema was expected" },
-        { "{\"schema\":\"mailhaul.report.v1\",\"users\":[]}", ERR_ORIGIN_STORE,
-          "\"batch\" is missing" },
-        { "{\"schema\":\"mailhaul.report.v1\",\"batch\":{},\"users\":[]} x", ERR_ORIGIN_STORE,
-          "is damaged at byte" },
-        { "{\"schema\":\"mailhaul.report.v1\",\"batch\":{},\"batch\":{}}", ERR_ORIGIN_STORE,
-          "is in it twice" },
-        { "{\"schema\":\"mailhaul.report.v1\",\"batch\":[]}", ERR_ORIGIN_STORE,
-          "batch was expected" },
-        { "{\"schema\":\"mailhaul.report.v1\",\"users\":{}}", ERR_ORIGIN_STORE,
-          "users was expected" },
-        { "{\"schema\":\"mailhaul.report.v1\",\"users\":[3]}", ERR_ORIGIN_STORE,
-          "a user was expected" },
-        { "{\"schema\":\"mailhaul.report.v1\",\"users\":[{}]}", ERR_ORIGIN_STORE,
-          "users[0] has no address" },
+        { "{\"schema\":\"mailhaul.report.v1\",\"users\":[]}", ERR_ORIGIN_STORE, "\"batch\" is missing" },
+        { "{\"schema\":\"mailhaul.report.v1\",\"batch\":{},\"users\":[]} x", ERR_ORIGIN_STORE, "is damaged at byte" },
+        { "{\"schema\":\"mailhaul.report.v1\",\"batch\":{},\"batch\":{}}", ERR_ORIGIN_STORE, "is in it twice" },
+        { "{\"schema\":\"mailhaul.report.v1\",\"batch\":[]}", ERR_ORIGIN_STORE, "batch was expected" },
+        { "{\"schema\":\"mailhaul.report.v1\",\"users\":{}}", ERR_ORIGIN_STORE, "users was expected" },
+        { "{\"schema\":\"mailhaul.report.v1\",\"users\":[3]}", ERR_ORIGIN_STORE, "a user was expected" },
+        { "{\"schema\":\"mailhaul.report.v1\",\"users\":[{}]}", ERR_ORIGIN_STORE, "users[0] has no address" },
         { "{\"schema\":\"mailhaul.report.v1\",\"batch\":{\"states\":[{\"shard\":\"5/"
           "4\",\"state\":\"Synced\"}]}}",
           ERR_ORIGIN_STORE, "names no shard" },
@@ -732,8 +696,7 @@ static void files_that_are_no_report_are_named(void **state)
         { USER(COUNTS), ERR_ORIGIN_STORE, "has no folders" },
         { USER("\"found\":-1,\"folders\":[]"), ERR_ORIGIN_STORE, "no number \"found\"" },
         { USER("\"found\":\"1\",\"folders\":[]"), ERR_ORIGIN_STORE, "no number \"found\"" },
-        { USER("\"found\":9223372036854775807,\"folders\":[]"), ERR_ORIGIN_STORE,
-          "no number \"found\"" },
+        { USER("\"found\":9223372036854775807,\"folders\":[]"), ERR_ORIGIN_STORE, "no number \"found\"" },
         { USER("\"found\":99999999999999999999"), ERR_ORIGIN_STORE, "is damaged" },
     };
     char deep[6000];
@@ -741,8 +704,7 @@ static void files_that_are_no_report_are_named(void **state)
     (void)state;
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++)
         refuses("x.json", cases[i].text, strlen(cases[i].text), cases[i].origin, cases[i].words);
-    refuses("x.json", "{\"schema\":\"mailhaul.report.v1\",\"verdict\":\"\0\"}", 46,
-            ERR_ORIGIN_STORE, "is damaged");
+    refuses("x.json", "{\"schema\":\"mailhaul.report.v1\",\"verdict\":\"\0\"}", 46, ERR_ORIGIN_STORE, "is damaged");
     /* Lists in lists in lists. */
     snprintf(deep, sizeof deep, "{\"schema\":\"mailhaul.report.v1\",\"batch\":");
     memset(deep + strlen(deep), '[', 5000);
@@ -818,8 +780,7 @@ static void what_is_not_known_is_passed_on(void **state)
     struct report *r;
     struct err err;
     json_t *json, *whole;
-    char deep[400] =
-        USER(COUNTS ",\"folders\":[],\"deep\":[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]");
+    char deep[400] = USER(COUNTS ",\"folders\":[],\"deep\":[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]");
 
     (void)state;
     put(file("a"), known, strlen(known));
@@ -828,8 +789,7 @@ static void what_is_not_known_is_passed_on(void **state)
     r = load(&one, 1);
     whole = parsed(r);
     json = json_array_get(json_object_get(whole, "users"), 0);
-    assert_int_equal(json_integer_value(json_object_get(
-                         json_array_get(json_object_get(json, "doubts"), 0), "count")),
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(json_object_get(json, "doubts"), 0), "count")),
                      2);
     assert_int_equal(json_integer_value(json_object_get(json, "minus")), -3);
     assert_true(json_real_value(json_object_get(json, "new")) == 1.5);

@@ -25,9 +25,28 @@
 
 /* Repeated up to the size that is wanted. A cut may fall anywhere into the last one. */
 static const char *const fills[] = {
-    "x", "\"", "\\", "<script>", "&", "'", "\n", "\r\n", "\x1b[2J", "\xc2\x9b", "\xe2\x80\xae", "\xc3\xa4",
-    "\xf0\x9f\x98\x80", "\xff", "=cmd|' /C calc'!A0", ",=1+1,", ";@SUM(A1);", "%s%n", "  ", "{mailbox}",
-    "]]>-->", "\xe2\x80\xa8",
+    "x",
+    "\"",
+    "\\",
+    "<script>",
+    "&",
+    "'",
+    "\n",
+    "\r\n",
+    "\x1b[2J",
+    "\xc2\x9b",
+    "\xe2\x80\xae",
+    "\xc3\xa4",
+    "\xf0\x9f\x98\x80",
+    "\xff",
+    "=cmd|' /C calc'!A0",
+    ",=1+1,",
+    ";@SUM(A1);",
+    "%s%n",
+    "  ",
+    "{mailbox}",
+    "]]>-->",
+    "\xe2\x80\xa8",
 };
 #define EACH_FILL(f) (unsigned f = 0; f < sizeof fills / sizeof *fills; f++)
 
@@ -59,13 +78,13 @@ static char *written(struct report *r, const struct report_state *state, enum fo
     struct err err;
 
     assert_non_null(out);
-    if (!(form == JSON          ? report_write_json(r, out, &err)
-          : form == CSV         ? report_write_csv(r, out, &err)
-          : form == HTML        ? report_write_html(r, out, &err)
-          : form == TEXT        ? report_write_text(r, REPORT_WHOLE, NULL, out, &err)
-          : form == TERMINAL    ? report_write_terminal(r, &style, out, &err)
-          : form == STATUS      ? status_write_text(state, 1, &style, out, &err)
-                                : status_write_json(state, 1, out, &err)))
+    if (!(form == JSON       ? report_write_json(r, out, &err)
+          : form == CSV      ? report_write_csv(r, out, &err)
+          : form == HTML     ? report_write_html(r, out, &err)
+          : form == TEXT     ? report_write_text(r, REPORT_WHOLE, NULL, out, &err)
+          : form == TERMINAL ? report_write_terminal(r, &style, out, &err)
+          : form == STATUS   ? status_write_text(state, 1, &style, out, &err)
+                             : status_write_json(state, 1, out, &err)))
         fail_msg("%s: %s", form_names[form], err.server_text);
     fclose(out);
     return text;
@@ -165,16 +184,32 @@ static void is_whole_in_each_form(const struct tried *t, const struct report_sta
 /* A user with something of everything. */
 static void fill_spool(struct spool *s)
 {
-    struct user_record user = { .id = 1, .state = USER_FAILED, .failure = "TooManyBadItems", .started_ms = NOW - 60000,
-                                .time_ms = { 1000, 2000, 3500, 0, 10, 20 }, .address = SLICE("a@x.example"),
-                                .user_name = SLICE("a"), .opaque = SLICE("source SlowAnswer 4000\n") };
-    struct folder_record folder = { .user = 1, .folder = 1, .role = "inbox", .source_name = SLICE("INBOX"),
+    struct user_record user = { .id = 1,
+                                .state = USER_FAILED,
+                                .failure = "TooManyBadItems",
+                                .started_ms = NOW - 60000,
+                                .time_ms = { 1000, 2000, 3500, 0, 10, 20 },
+                                .address = SLICE("a@x.example"),
+                                .user_name = SLICE("a"),
+                                .opaque = SLICE("source SlowAnswer 4000\n") };
+    struct folder_record folder = { .user = 1,
+                                    .folder = 1,
+                                    .role = "inbox",
+                                    .source_name = SLICE("INBOX"),
                                     .target_name = SLICE("Inbox"),
                                     .tally = { .found = 3, .uploaded = 1, .skipped = 1, .failed = 1 } };
-    struct fake_message m = { .user = 1, .folder = 1, .record = { .uid = 1, .state = MESSAGE_SKIPPED,
-                              .reason = SKIP_LARGER_THAN_LIMIT }, .note = { .subject = "s", .message_id = "<m>" } };
-    struct fake_failure f = { .user = 1, .record = { .first_ms = NOW, .last_ms = NOW, .count = 1, .folder = 1,
-                              .class = ERR_CLASS_PERMANENT, .type = "MessageRejected", .server_text = "NO" } };
+    struct fake_message m = { .user = 1,
+                              .folder = 1,
+                              .record = { .uid = 1, .state = MESSAGE_SKIPPED, .reason = SKIP_LARGER_THAN_LIMIT },
+                              .note = { .subject = "s", .message_id = "<m>" } };
+    struct fake_failure f = { .user = 1,
+                              .record = { .first_ms = NOW,
+                                          .last_ms = NOW,
+                                          .count = 1,
+                                          .folder = 1,
+                                          .class = ERR_CLASS_PERMANENT,
+                                          .type = "MessageRejected",
+                                          .server_text = "NO" } };
     struct fake_problem p = { .user = 1, .record = { .folder = 1, .type = "LateCopy", .text = "one", .doubt = true } };
 
     FAKE_ADD(s->users, s->user_count, user);
@@ -214,37 +249,42 @@ static void set(struct spool *s, const struct record_text *t, const char *text, 
 
 static void each_text_of_the_journal(void **state)
 {
-    for EACH_RECORD_TEXT(t)
-        for EACH_FILL(f) {
-            struct tried tried = { t->field, fills[f] };
-            struct spool s = { .last_commit_ms = NOW };
-            struct report_state one = { .spool = &s, .folder = "night.state" };
-            char *text = filled(fills[f], t->max);
+    for
+        EACH_RECORD_TEXT(t)
+        for
+            EACH_FILL(f)
+            {
+                struct tried tried = { t->field, fills[f] };
+                struct spool s = { .last_commit_ms = NOW };
+                struct report_state one = { .spool = &s, .folder = "night.state" };
+                char *text = filled(fills[f], t->max);
 
-            fill_spool(&s);
-            set(&s, t, text, t->max);
-            is_whole_in_each_form(&tried, &one);
-            free(text);
-            fake_free(&s);
-        }
+                fill_spool(&s);
+                set(&s, t, text, t->max);
+                is_whole_in_each_form(&tried, &one);
+                free(text);
+                fake_free(&s);
+            }
 }
 
 /* Whatever named value a report asks for, at the journal's bound. */
 static void each_named_value(void **state)
 {
-    for EACH_FILL(f) {
-        struct tried tried = { "a named value", fills[f] };
-        struct spool s = { .last_commit_ms = NOW };
-        struct report_state one = { .spool = &s, .folder = "night.state" };
-        char *text = filled(fills[f], 65536);
+    for
+        EACH_FILL(f)
+        {
+            struct tried tried = { "a named value", fills[f] };
+            struct spool s = { .last_commit_ms = NOW };
+            struct report_state one = { .spool = &s, .folder = "night.state" };
+            char *text = filled(fills[f], 65536);
 
-        fill_spool(&s);
-        s.meta_count = 0;
-        s.every_meta = text;
-        is_whole_in_each_form(&tried, &one);
-        free(text);
-        fake_free(&s);
-    }
+            fill_spool(&s);
+            s.meta_count = 0;
+            s.every_meta = text;
+            is_whole_in_each_form(&tried, &one);
+            free(text);
+            fake_free(&s);
+        }
 }
 
 /* --- from a report that was written before --- */
@@ -259,7 +299,8 @@ static const char *replace(json_t *json, unsigned which, const char *text)
     size_t i;
 
     if (json_is_object(json)) {
-        json_object_foreach(json, name, value) {
+        json_object_foreach(json, name, value)
+        {
             if (found)
                 break;
             if (!json_is_string(value))
@@ -271,7 +312,8 @@ static const char *replace(json_t *json, unsigned which, const char *text)
             }
         }
     } else {
-        json_array_foreach(json, i, value) {
+        json_array_foreach(json, i, value)
+        {
             if (found)
                 break;
             if (!json_is_string(value))

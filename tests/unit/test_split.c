@@ -37,7 +37,8 @@ static void a_file_is_read(void **state)
     struct err err;
 
     (void)state;
-    assert_null(fault_of("EmailAddress,Shard,Of\r\nBob@X.org,2,3\r\n\r\n\"a,b\"@x.org,1,3\nann@x.org, 3 ,3", &split, &err));
+    assert_null(
+        fault_of("EmailAddress,Shard,Of\r\nBob@X.org,2,3\r\n\r\n\"a,b\"@x.org,1,3\nann@x.org, 3 ,3", &split, &err));
     assert_int_equal(split.shards, 3);
     assert_int_equal(split_shard_of(&split, "bob@x.org"), 2);
     assert_int_equal(split_shard_of(&split, "ANN@x.org"), 3);
@@ -117,7 +118,9 @@ static void shards_get_like_work(void **state)
 
 static void who_has_a_shard_stays(void **state)
 {
-    struct split_share shares[] = { { "ann", 100, 2, 0 }, { "bob", 60, 0, 1 }, { "cat", 50, 0, 2 }, { "dan", 0, 0, 3 } };
+    struct split_share shares[] = {
+        { "ann", 100, 2, 0 }, { "bob", 60, 0, 1 }, { "cat", 50, 0, 2 }, { "dan", 0, 0, 3 }
+    };
 
     (void)state;
     split_balance(shares, 4, 2);
@@ -162,12 +165,9 @@ static void what_is_written_is_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_file_is_read),
-        cmocka_unit_test(no_file_and_an_empty_one_are_none),
-        cmocka_unit_test(faults_are_named),
-        cmocka_unit_test(shards_get_like_work),
-        cmocka_unit_test(who_has_a_shard_stays),
-        cmocka_unit_test(empty_mailboxes_are_spread),
+        cmocka_unit_test(a_file_is_read),          cmocka_unit_test(no_file_and_an_empty_one_are_none),
+        cmocka_unit_test(faults_are_named),        cmocka_unit_test(shards_get_like_work),
+        cmocka_unit_test(who_has_a_shard_stays),   cmocka_unit_test(empty_mailboxes_are_spread),
         cmocka_unit_test(what_is_written_is_read),
     };
 

@@ -4,17 +4,23 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 
 #define MS 1000u
 
 /* Between two machines of one room, 1 ms of server's work a message. */
-static const struct spread_line near = { .round_trip_us = 200, .login_us = 20 * MS, .busy_us = 1000 * MS, .messages = 1000 };
+static const struct spread_line near = {
+    .round_trip_us = 200, .login_us = 20 * MS, .busy_us = 1000 * MS, .messages = 1000
+};
 /* 20 ms one way. */
-static const struct spread_line far = { .round_trip_us = 40 * MS, .login_us = 250 * MS, .busy_us = 1000 * MS, .messages = 500 };
+static const struct spread_line far = {
+    .round_trip_us = 40 * MS, .login_us = 250 * MS, .busy_us = 1000 * MS, .messages = 500
+};
 /* Exchange Online from the same continent. */
-static const struct spread_line late = { .round_trip_us = 15 * MS, .login_us = 900 * MS, .answer_us = 150 * MS,
-                                         .busy_us = 15000 * MS, .messages = 100 };
+static const struct spread_line late = {
+    .round_trip_us = 15 * MS, .login_us = 900 * MS, .answer_us = 150 * MS, .busy_us = 15000 * MS, .messages = 100
+};
 /* Nobody has logged in yet, nothing has moved. */
 static const struct spread_line unknown;
 

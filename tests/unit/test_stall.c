@@ -45,9 +45,7 @@ static void what_makes_no_sense_is_left_out(void **state)
 {
     struct stalls got;
 
-    read_text(
-        "sNewCause=5 tSpoolFull=7 x tDisk= tDisk=-1 tDisk=1x =3 s s= qReconnect=3 sReconnect=2",
-        &got);
+    read_text("sNewCause=5 tSpoolFull=7 x tDisk= tDisk=-1 tDisk=1x =3 s s= qReconnect=3 sReconnect=2", &got);
     assert_int_equal(got.ms[SIDE_TARGET][STALL_SPOOL_FULL], 7);
     assert_int_equal(got.ms[SIDE_SOURCE][STALL_RECONNECT], 2);
     assert_int_equal(got.ms[SIDE_TARGET][STALL_DISK], 0);

@@ -8,12 +8,10 @@
 #include "store/seal.h"
 #include "tests/fault/store_kit.h"
 
-static const size_t sizes[] = { 0,          1,      255,        16383,           16384,
-                                262144 - 1, 262144, 262144 + 1, 5 * 1024 * 1024, 2 * 262144 };
+static const size_t sizes[] = { 0, 1, 255, 16383, 16384, 262144 - 1, 262144, 262144 + 1, 5 * 1024 * 1024, 2 * 262144 };
 #define SIZES (sizeof sizes / sizeof *sizes)
 
-static void body_equals(struct kit *kit, const struct message_record *m, const char *data,
-                        size_t size, size_t step)
+static void body_equals(struct kit *kit, const struct message_record *m, const char *data, size_t size, size_t step)
 {
     struct body_reader *body;
     char *out = mem_alloc(step);
@@ -229,8 +227,8 @@ static void what_an_earlier_version_sealed_is_read(void **state)
     size_t size;
     int n;
 
-    assert_true(seal_derive(&key, SLICE("0123456789abcdef0123456789abcdef"), (const uint8_t *)"salt of 16 bytes",
-                            &err));
+    assert_true(
+        seal_derive(&key, SLICE("0123456789abcdef0123456789abcdef"), (const uint8_t *)"salt of 16 bytes", &err));
     /* HKDF-SHA256 of that key and salt, as any implementation gives it. */
     assert_memory_equal(key.first, "\x53\xf0\x73\xa3\xe7\x03\xa0\x60", 8);
     memcpy(block, head, sizeof head);

@@ -88,8 +88,7 @@ static void taped_write(int fd, off_t at, const struct iovec *parts, int count)
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at);
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at)
 {
-    ssize_t (*real)(int, const void *, size_t, off_t) =
-        REAL("pwrite", ssize_t(*)(int, const void *, size_t, off_t));
+    ssize_t (*real)(int, const void *, size_t, off_t) = REAL("pwrite", ssize_t(*)(int, const void *, size_t, off_t));
     ssize_t done = real(fd, data, size, at);
 
     if (done > 0 && is_taped(fd))
@@ -99,8 +98,7 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t at)
 
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
-    ssize_t (*real)(int, const struct iovec *, int) =
-        REAL("writev", ssize_t(*)(int, const struct iovec *, int));
+    ssize_t (*real)(int, const struct iovec *, int) = REAL("writev", ssize_t(*)(int, const struct iovec *, int));
     bool kept = is_taped(fd);
     off_t at = kept ? lseek(fd, 0, SEEK_CUR) : 0;
     ssize_t done = real(fd, parts, count);

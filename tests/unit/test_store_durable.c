@@ -17,7 +17,7 @@
 #include <sys/uio.h>
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
-#define CALLS_MAX 4096
+#define CALLS_MAX  4096
 
 static struct {
     bool on;

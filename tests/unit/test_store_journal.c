@@ -285,8 +285,8 @@ static void follow(struct kit *kit, uint32_t user, uint32_t uid, enum store_foll
     op->text = mem_text(keywords);
     op->follow.all = mem_zero(1, sizeof *op->follow.all);
     op->follow.count = uid ? 1 : 0;
-    op->follow.all[0] = (struct store_follow){
-        uid, what, { .system = (uint8_t)flags, .keywords = slice_cstr(op->text) } };
+    op->follow.all[0] =
+        (struct store_follow){ uid, what, { .system = (uint8_t)flags, .keywords = slice_cstr(op->text) } };
     op->follow.modseq = modseq;
     kit_do(kit, op);
 }
@@ -431,8 +431,7 @@ static void a_broken_disk_acknowledges_nothing_and_ends_the_spool(void **state)
 static void a_full_disk_lets_uploads_free_room_and_then_goes_on(void **state)
 {
     struct fault fault = { .left = 0, .rc = ENOSPC };
-    struct kit_answer answer = { .lock = PTHREAD_MUTEX_INITIALIZER,
-                                 .told = PTHREAD_COND_INITIALIZER };
+    struct kit_answer answer = { .lock = PTHREAD_MUTEX_INITIALIZER, .told = PTHREAD_COND_INITIALIZER };
     struct store_op *op;
     struct kit kit;
     uint32_t user;
@@ -737,7 +736,8 @@ static void a_doubt_outlives_runs_until_it_is_said_anew_or_cleared(void **state)
     kit_open(&kit);
     user = kit_user(&kit, "a@example.edu");
     other = kit_user(&kit, "b@example.edu");
-    say(&kit, STORE_OP_PROBLEM, user, (struct problem_record){ 1, "LateCopy", "as an old version says it", "", false, 0 });
+    say(&kit, STORE_OP_PROBLEM, user,
+        (struct problem_record){ 1, "LateCopy", "as an old version says it", "", false, 0 });
     say(&kit, STORE_OP_PROBLEM, user, (struct problem_record){ 1, "FolderRenamed", "x", "", false, 0 });
     say(&kit, STORE_OP_DOUBT, user, (struct problem_record){ 1, "LateCopy", "two", "", true, 2 });
     say(&kit, STORE_OP_DOUBT, user, (struct problem_record){ 2, "LateCopy", "one", "", true, 1 });

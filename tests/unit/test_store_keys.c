@@ -200,12 +200,11 @@ static bool user_same(struct slice key, struct slice value)
 {
     struct user_record r;
 
-    return decode_user(key, value, &r) && r.id == 7 && r.state == user.state &&
-           strcmp(r.failure, user.failure) == 0 && r.started_ms == user.started_ms &&
-           r.finished_ms == -1 && r.syncs == 3 && r.throttled == user.throttled &&
-           r.reconnects == 9 && memcmp(r.time_ms, user.time_ms, sizeof r.time_ms) == 0 &&
-           r.policy == user.policy && slice_equal(r.address, user.address) &&
-           slice_equal(r.user_name, user.user_name) && slice_equal(r.opaque, user.opaque);
+    return decode_user(key, value, &r) && r.id == 7 && r.state == user.state && strcmp(r.failure, user.failure) == 0 &&
+           r.started_ms == user.started_ms && r.finished_ms == -1 && r.syncs == 3 && r.throttled == user.throttled &&
+           r.reconnects == 9 && memcmp(r.time_ms, user.time_ms, sizeof r.time_ms) == 0 && r.policy == user.policy &&
+           slice_equal(r.address, user.address) && slice_equal(r.user_name, user.user_name) &&
+           slice_equal(r.opaque, user.opaque);
 }
 
 static bool folder_decodes(struct slice key, struct slice value)
@@ -219,16 +218,13 @@ static bool folder_same(struct slice key, struct slice value)
 {
     struct folder_record r;
 
-    return decode_folder(key, value, &r) && r.user == 7 && r.folder == 2 &&
-           r.uidvalidity == UINT32_MAX && r.uidnext_listed == 12 && r.status_uidnext == 13 &&
-           r.status_messages == 14 && r.status_modseq == UINT64_MAX && r.excluded &&
-           r.target_open && r.target_scanned && r.target_counted && r.target_uids_lie && r.target_sends_unknown &&
-           r.target_uidvalidity == 5 &&
-           r.target_uid_floor == 6 && r.target_highest_seen == 8 &&
-           r.target_lost_from == 5 && r.target_late_seen == 4000000002 &&
-           memcmp(&r.tally, &folder.tally, sizeof r.tally) == 0 && r.delimiter == '.' &&
-           strcmp(r.role, "sent") == 0 && slice_equal(r.source_raw, folder.source_raw) &&
-           slice_equal(r.source_name, folder.source_name) &&
+    return decode_folder(key, value, &r) && r.user == 7 && r.folder == 2 && r.uidvalidity == UINT32_MAX &&
+           r.uidnext_listed == 12 && r.status_uidnext == 13 && r.status_messages == 14 &&
+           r.status_modseq == UINT64_MAX && r.excluded && r.target_open && r.target_scanned && r.target_counted &&
+           r.target_uids_lie && r.target_sends_unknown && r.target_uidvalidity == 5 && r.target_uid_floor == 6 &&
+           r.target_highest_seen == 8 && r.target_lost_from == 5 && r.target_late_seen == 4000000002 &&
+           memcmp(&r.tally, &folder.tally, sizeof r.tally) == 0 && r.delimiter == '.' && strcmp(r.role, "sent") == 0 &&
+           slice_equal(r.source_raw, folder.source_raw) && slice_equal(r.source_name, folder.source_name) &&
            slice_equal(r.target_raw, folder.target_raw) && r.target_name.size == 0;
 }
 
@@ -243,17 +239,13 @@ static bool message_same(struct slice key, struct slice value)
 {
     struct message_record r;
 
-    return decode_message(key, value, &r) && r.uid == 99 && r.state == MESSAGE_SPOOLED &&
-           r.reason == SKIP_NONE && r.flags == 0x1f && r.date_known && r.zone_minutes == -840 &&
-           r.date_seconds == message.date_seconds && r.listed_bytes == message.listed_bytes &&
-           r.body == message.body && r.body_bytes == 12345 &&
-           memcmp(r.digest, message.digest, 16) == 0 &&
-           memcmp(r.header_key, message.header_key, 16) == 0 && r.target_uid == 77 &&
-           r.target_uid_from == message.target_uid_from && r.unanswered == 3 &&
-           r.doomed_uid == message.doomed_uid && r.in_doubt &&
-           r.tries == 6 && r.source_id == message.source_id &&
-           r.repairs == 0x0F85 && r.repaired_bytes == 12399 &&
-           slice_equal(r.keywords, message.keywords);
+    return decode_message(key, value, &r) && r.uid == 99 && r.state == MESSAGE_SPOOLED && r.reason == SKIP_NONE &&
+           r.flags == 0x1f && r.date_known && r.zone_minutes == -840 && r.date_seconds == message.date_seconds &&
+           r.listed_bytes == message.listed_bytes && r.body == message.body && r.body_bytes == 12345 &&
+           memcmp(r.digest, message.digest, 16) == 0 && memcmp(r.header_key, message.header_key, 16) == 0 &&
+           r.target_uid == 77 && r.target_uid_from == message.target_uid_from && r.unanswered == 3 &&
+           r.doomed_uid == message.doomed_uid && r.in_doubt && r.tries == 6 && r.source_id == message.source_id &&
+           r.repairs == 0x0F85 && r.repaired_bytes == 12399 && slice_equal(r.keywords, message.keywords);
 }
 
 static bool note_decodes(struct slice key, struct slice value)
@@ -282,10 +274,9 @@ static bool failure_same(struct slice key, struct slice value)
 {
     struct failure_record r;
 
-    return decode_failure(key, value, &r) && r.first_ms == 1 && r.last_ms == 2 && r.count == 61 &&
-           r.folder == 3 && r.uid == 4 && strcmp(r.type, failure.type) == 0 && r.class == 4 &&
-           r.side == FAILURE_TARGET && strcmp(r.doing, failure.doing) == 0 &&
-           strcmp(r.server_text, failure.server_text) == 0 &&
+    return decode_failure(key, value, &r) && r.first_ms == 1 && r.last_ms == 2 && r.count == 61 && r.folder == 3 &&
+           r.uid == 4 && strcmp(r.type, failure.type) == 0 && r.class == 4 && r.side == FAILURE_TARGET &&
+           strcmp(r.doing, failure.doing) == 0 && strcmp(r.server_text, failure.server_text) == 0 &&
            strcmp(r.advice, failure.advice) == 0 && strcmp(r.folder_name, failure.folder_name) == 0;
 }
 
@@ -360,8 +351,7 @@ static const struct kind kinds[] = {
 #define KINDS (sizeof kinds / sizeof *kinds)
 
 /* A copy of exactly that size, so that a read past it is seen by the sanitizer. */
-static bool decodes_copy(const struct kind *kind, struct slice key, const uint8_t *bytes,
-                         size_t size)
+static bool decodes_copy(const struct kind *kind, struct slice key, const uint8_t *bytes, size_t size)
 {
     char *copy = malloc(size ? size : 1);
     bool ok;
@@ -474,8 +464,7 @@ static void keys_sort_as_their_numbers(void **state)
                 assert_int_equal(folder_r, numbers[f]);
                 assert_int_equal(uid_r, numbers[m]);
                 for (size_t cut = 0; cut < key.size; cut++)
-                    assert_false(key_read_message(slice_of((char *)key.bytes, cut), &user_r,
-                                                  &folder_r, &uid_r));
+                    assert_false(key_read_message(slice_of((char *)key.bytes, cut), &user_r, &folder_r, &uid_r));
                 before = key;
             }
 }

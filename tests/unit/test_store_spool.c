@@ -175,9 +175,9 @@ static void what_others_say_of_their_files_is_not_believed(void **state)
     }
     fclose(f);
     assert_int_equal(stat(path, &st), 0);
-    snprintf(mark, sizeof mark, "mailhaul checked 1 %llu %lld %lld.%09ld %lld.%09ld\n",
-             (unsigned long long)st.st_ino, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
-             st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+    snprintf(mark, sizeof mark, "mailhaul checked 1 %llu %lld %lld.%09ld %lld.%09ld\n", (unsigned long long)st.st_ino,
+             (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec,
+             st.st_ctim.tv_nsec);
     snprintf(path, sizeof path, "%s/data.mdb.checked", kit.state);
     f = fopen(path, "w");
     fputs(mark, f);
@@ -271,8 +271,7 @@ static void network_file_systems_are_named(void **state)
         const char *name = state_dir_remote_name(remote[i].magic);
 
         assert_non_null(name);
-        if (!slice_equal_nocase(slice_first(slice_cstr(name), strlen(remote[i].part)),
-                                slice_cstr(remote[i].part)) &&
+        if (!slice_equal_nocase(slice_first(slice_cstr(name), strlen(remote[i].part)), slice_cstr(remote[i].part)) &&
             slice_find_nocase(slice_cstr(name), slice_cstr(remote[i].part)) == SIZE_MAX)
             fail_msg("%lx is \"%s\"", remote[i].magic, name);
     }

@@ -14,7 +14,7 @@
  * keeps what it can or is refused with an error: it never ends the process. */
 
 static const size_t beyond[] = { 0, 1, 100, 100000, 1u << 20 };
-#define EACH_SIZE(size, max) \
+#define EACH_SIZE(size, max)                                                                                           \
     for (size_t n_ = 0, size; n_ < sizeof beyond / sizeof *beyond && (size = (max) + beyond[n_], true); n_++)
 
 /* size bytes: words of seven letters. */
@@ -102,7 +102,9 @@ static void one_word_that_is_too_long_is_left_out(void **state)
 static void repairs_of_two_bytes(void **state)
 {
     for (unsigned repairs = 0; repairs < 1u << 16; repairs += repairs < 300 ? 1 : 251) {
-        struct message_record m = { .uid = 7, .state = MESSAGE_SPOOLED, .repairs = (uint16_t)repairs,
+        struct message_record m = { .uid = 7,
+                                    .state = MESSAGE_SPOOLED,
+                                    .repairs = (uint16_t)repairs,
                                     .repaired_bytes = repairs ? 300 : 0 },
                               back;
         uint8_t bytes[RECORD_BYTES_MAX];
@@ -156,8 +158,7 @@ static void names_of_a_folder(void **state)
 
 static void texts_of_a_user(void **state)
 {
-    static const size_t most[3] = { KEYS_ADDRESS_BYTES_MAX, CODEC_USER_NAME_BYTES_MAX,
-                                    CODEC_OPAQUE_BYTES_MAX };
+    static const size_t most[3] = { KEYS_ADDRESS_BYTES_MAX, CODEC_USER_NAME_BYTES_MAX, CODEC_OPAQUE_BYTES_MAX };
 
     for (unsigned field = 0; field < 3; field++)
         EACH_SIZE(size, most[field])
@@ -244,8 +245,7 @@ static void named_values(void **state)
         uint32_t user;
 
         begin(&kit, &user);
-        assert_int_equal(kit_try(&kit, store_op_meta("some.name", words_of(size), size), &err),
-                         size <= 65536u);
+        assert_int_equal(kit_try(&kit, store_op_meta("some.name", words_of(size), size), &err), size <= 65536u);
         kit_deinit(&kit);
     }
     for (size_t size = 1; size < 5000; size += 47) {
@@ -285,8 +285,8 @@ static size_t encode_any(const struct record_text *t, uint8_t *out, struct key *
         return encode_folder(out, key, &r->folder);
     }
     if (IS(t, "follow_flags"))
-        return encode_follow(out, key, &(struct follow_record){ .followed = true, .wanted = true, .now = r->flags,
-                                                                .next = r->flags });
+        return encode_follow(
+            out, key, &(struct follow_record){ .followed = true, .wanted = true, .now = r->flags, .next = r->flags });
     return IS(t, "message_record")   ? encode_message(out, key, &r->message)
            : IS(t, "message_note")   ? encode_note(out, key, &r->note)
            : IS(t, "failure_record") ? encode_failure(out, key, &r->failure)
@@ -316,33 +316,34 @@ static bool decode_any(const struct record_text *t, struct slice key, struct sli
  * or refused. */
 static void each_text_of_each_record(void **state)
 {
-    for EACH_RECORD_TEXT(t)
-        EACH_SIZE(size, t->max)
-        {
-            char *text = words_of(size);
-            union any_record record, back;
-            uint8_t bytes[RECORD_BYTES_MAX];
-            struct slice kept, given = slice_of(text, size);
-            struct key key;
-            size_t encoded;
+    for
+        EACH_RECORD_TEXT(t)
+    EACH_SIZE(size, t->max)
+    {
+        char *text = words_of(size);
+        union any_record record, back;
+        uint8_t bytes[RECORD_BYTES_MAX];
+        struct slice kept, given = slice_of(text, size);
+        struct key key;
+        size_t encoded;
 
-            memset(&record, 0, sizeof record);
-            if (IS(t, "message_record"))
-                record.message = (struct message_record){ .uid = 7, .state = MESSAGE_FOUND };
-            record_text_set(&record, t, text, size);
-            encoded = encode_any(t, bytes, &key, &record);
-            if (size > t->max && t->fate == TEXT_REFUSED) {
-                assert_int_equal(encoded, 0);
-            } else {
-                if (!encoded || !decode_any(t, key_slice(&key), slice_of((char *)bytes, encoded), &back))
-                    fail_msg("%s.%s of %zu bytes", t->record, t->field, size);
-                kept = record_text_get(&back, t);
-                assert_true(slice_starts(given, kept));
-                if (size <= t->max ? kept.size != size : kept.size > t->max || kept.size + 8 < t->max)
-                    fail_msg("%s.%s of %zu bytes: %zu are kept", t->record, t->field, size, kept.size);
-            }
-            free(text);
+        memset(&record, 0, sizeof record);
+        if (IS(t, "message_record"))
+            record.message = (struct message_record){ .uid = 7, .state = MESSAGE_FOUND };
+        record_text_set(&record, t, text, size);
+        encoded = encode_any(t, bytes, &key, &record);
+        if (size > t->max && t->fate == TEXT_REFUSED) {
+            assert_int_equal(encoded, 0);
+        } else {
+            if (!encoded || !decode_any(t, key_slice(&key), slice_of((char *)bytes, encoded), &back))
+                fail_msg("%s.%s of %zu bytes", t->record, t->field, size);
+            kept = record_text_get(&back, t);
+            assert_true(slice_starts(given, kept));
+            if (size <= t->max ? kept.size != size : kept.size > t->max || kept.size + 8 < t->max)
+                fail_msg("%s.%s of %zu bytes: %zu are kept", t->record, t->field, size, kept.size);
         }
+        free(text);
+    }
 }
 
 int main(void)

@@ -5,18 +5,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "engine/message/surplus.h"
 
 static const struct match_fidelity plain = { 0 }, rewriting = { .rewrites = true };
 
-static struct message_record row(uint32_t uid, const char *key, int64_t seconds, uint32_t target_uid, uint8_t unanswered)
+static struct message_record row(uint32_t uid, const char *key, int64_t seconds, uint32_t target_uid,
+                                 uint8_t unanswered)
 {
-    struct message_record m = { .uid = uid, .state = MESSAGE_UPLOADED, .date_known = true, .date_seconds = seconds,
-                                .body_bytes = 1000, .target_uid = target_uid, .unanswered = unanswered };
+    struct message_record m = { .uid = uid,
+                                .state = MESSAGE_UPLOADED,
+                                .date_known = true,
+                                .date_seconds = seconds,
+                                .body_bytes = 1000,
+                                .target_uid = target_uid,
+                                .unanswered = unanswered };
 
     memcpy(m.header_key, key, strlen(key));
     return m;
@@ -29,7 +36,6 @@ static struct match_row seen(uint32_t uid, const char *key, int64_t seconds, uin
     memcpy(r.key, key, strlen(key));
     return r;
 }
-
 
 static bool uids_lie;
 
@@ -56,8 +62,8 @@ static struct surplus *judged(uint32_t floor, const struct message_record *rows,
 }
 
 /* What is found of these rows where this is there: "UID>kept kind alike " ... */
-static const char *found(uint32_t floor, const struct message_record *rows, size_t row_count, const struct match_row *there,
-                         size_t there_count, const struct match_fidelity *fidelity)
+static const char *found(uint32_t floor, const struct message_record *rows, size_t row_count,
+                         const struct match_row *there, size_t there_count, const struct match_fidelity *fidelity)
 {
     static char text[256];
     struct surplus *s = judged(floor, rows, row_count, there, there_count, fidelity);
@@ -76,14 +82,14 @@ static const char *found(uint32_t floor, const struct message_record *rows, size
     return text;
 }
 
-#define FOUND(floor, rows, there, fidelity)                                                                             \
+#define FOUND(floor, rows, there, fidelity)                                                                            \
     found(floor, rows, sizeof rows / sizeof *rows, there, sizeof there / sizeof *there, fidelity)
 
 static void a_late_copy_is_our_own(void **state)
 {
     struct message_record rows[] = { row(1, "Ma", 100, 12, 1), row(2, "Mb", 100, 13, 0) };
     struct match_row there[] = { seen(12, "Ma", 100, 1000), seen(13, "Mb", 100, 1000), seen(14, "Ma", 100, 1000),
-                                seen(15, "Mc", 100, 1000) };
+                                 seen(15, "Mc", 100, 1000) };
 
     assert_string_equal(FOUND(10, rows, there, &plain), "14>12 own alike;");
     /* Below the floor it is none of ours. */

@@ -2,9 +2,9 @@
 /* Every text of section 2 of the collected facts on Exchange Online: from the line on the wire to what
  * is done, what it is called and what is advised. docs/exchange-online.md has the same list for people;
  * tests/e2e/test_texts.py sends each of them at its place. */
-#include "engine/imap/verdict.h"
 #include "engine/failure/advice.h"
 #include "engine/failure/trouble.h"
+#include "engine/imap/verdict.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,7 @@ struct row {
     const char *type, *advice; /* advice: some words of it */
 };
 
-#define THROTTLE "Request is throttled. Suggested Backoff Time: "
+#define THROTTLE    "Request is throttled. Suggested Backoff Time: "
 #define UNCONNECTED "a1 BAD User is authenticated but not connected."
 
 /* clang-format off */
@@ -190,8 +190,7 @@ static void each_text_has_its_reaction(void **state)
         struct err err;
 
         hear(r, FAILURE_TARGET, 0, &err, &v);
-        if (err.class != r->class || err.scope != r->scope || v.action != r->action ||
-            strcmp(v.type, r->type) != 0)
+        if (err.class != r->class || err.scope != r->scope || v.action != r->action || strcmp(v.type, r->type) != 0)
             fail_msg("%s: class %s scope %s action %d type %s", r->line, err_class_name(err.class),
                      err_scope_name(err.scope), v.action, v.type);
         if (r->wait_ms && v.wait_ms != r->wait_ms)
@@ -232,8 +231,8 @@ static void not_connected_for_ever_is_a_missing_right(void **state)
 
 static void a_folder_of_the_target_is_given_up_late(void **state)
 {
-    struct row row = { "a1 NO Server Unavailable. 15", .heard = VERDICT_SELECT,
-                       .doing = TROUBLE_SELECT, .when = WORKED };
+    struct row row = { "a1 NO Server Unavailable. 15", .heard = VERDICT_SELECT, .doing = TROUBLE_SELECT,
+                       .when = WORKED };
     struct trouble_verdict v;
     struct err err;
 
@@ -259,8 +258,10 @@ static void part_of_a_fetch_is_no_failure(void **state)
 /* A source that is throttled says with the same code what a target says of a full mailbox. */
 static void a_spent_source_is_no_full_mailbox(void **state)
 {
-    static const enum verdict_doing heard[] = { VERDICT_LOGIN, VERDICT_LIST, VERDICT_SELECT, VERDICT_FETCH, VERDICT_APPEND };
-    static const enum trouble_doing doing[] = { TROUBLE_LOGIN, TROUBLE_LIST, TROUBLE_SELECT, TROUBLE_FETCH, TROUBLE_APPEND };
+    static const enum verdict_doing heard[] = { VERDICT_LOGIN, VERDICT_LIST, VERDICT_SELECT, VERDICT_FETCH,
+                                                VERDICT_APPEND };
+    static const enum trouble_doing doing[] = { TROUBLE_LOGIN, TROUBLE_LIST, TROUBLE_SELECT, TROUBLE_FETCH,
+                                                TROUBLE_APPEND };
 
     for (unsigned i = 0; i < sizeof doing / sizeof *doing; i++) {
         struct row row = { "a1 NO [OVERQUOTA] Account exceeded command or bandwidth limits.", .heard = heard[i],

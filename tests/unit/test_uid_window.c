@@ -13,7 +13,8 @@
 #include <string.h>
 
 /* Walks a folder whose messages have every step-th UID from first on; every UID is asked for once. */
-static unsigned windows(uint32_t from, uint32_t uidnext, uint32_t messages, uint64_t first, uint64_t step, uint64_t *most_r)
+static unsigned windows(uint32_t from, uint32_t uidnext, uint32_t messages, uint64_t first, uint64_t step,
+                        uint64_t *most_r)
 {
     struct uid_window w;
     unsigned count = 1;

@@ -41,8 +41,8 @@ static void tell(void *context, enum verify_what what, uint32_t index)
     told->last[what] = index;
 }
 
-static void expect(struct verify_entry *s, uint32_t sn, struct verify_entry *t, uint32_t tn,
-                   bool rewrites, unsigned missing, unsigned doubled, unsigned date)
+static void expect(struct verify_entry *s, uint32_t sn, struct verify_entry *t, uint32_t tn, bool rewrites,
+                   unsigned missing, unsigned doubled, unsigned date)
 {
     struct told told = { 0 };
 
@@ -119,10 +119,8 @@ static void equal_keys_pair_nearest_in_size(void **state)
 static void a_mail_without_a_name_is_known_by_date_and_size(void **state)
 {
     struct verify_entry s[] = { entry("X: 1\r\n\r\n", NOON, 100, 1) };
-    struct verify_entry t[] = { entry("X: 2\r\n\r\n", NOON, 101, 1),
-                                entry("X: 3\r\n\r\n", NOON, 100, 2),
-                                entry("X: 3\r\n\r\n", NOON, 100, 3),
-                                entry("X: 3\r\n\r\n", NOON + 1, 100, 4) };
+    struct verify_entry t[] = { entry("X: 2\r\n\r\n", NOON, 101, 1), entry("X: 3\r\n\r\n", NOON, 100, 2),
+                                entry("X: 3\r\n\r\n", NOON, 100, 3), entry("X: 3\r\n\r\n", NOON + 1, 100, 4) };
 
     (void)state;
     expect(s, 1, t, 1, false, 1, 0, 0);
@@ -133,8 +131,7 @@ static void a_mail_without_a_name_is_known_by_date_and_size(void **state)
 static void a_target_that_renames_messages_is_seen_through(void **state)
 {
     static const char old[] = "Date: d\r\nFrom: me\r\nSubject: s\r\n\r\n";
-    static const char new[] =
-        "Message-ID: <made@target>\r\nDate: d\r\nFrom: me\r\nSubject: s\r\n\r\n";
+    static const char new[] = "Message-ID: <made@target>\r\nDate: d\r\nFrom: me\r\nSubject: s\r\n\r\n";
     struct verify_entry s[] = { entry(old, NOON, 100, 1) };
     struct verify_entry t[] = { entry(new, NOON, 900, 1) };
 
@@ -157,18 +154,16 @@ static void grades(void **state)
         uint64_t required, missing, doubled, content, other;
         const char *grade;
     } rows[] = {
-        { 0, 0, 0, 0, 0, "Perfect" },        { 1000, 0, 0, 0, 0, "Perfect" },
-        { 1000, 0, 0, 0, 900, "Good" },      { 1000, 1, 0, 0, 0, "Investigate" },
-        { 1000, 4, 3, 3, 9, "Investigate" }, { 1000, 4, 4, 3, 0, "Poor" },
+        { 0, 0, 0, 0, 0, "Perfect" },        { 1000, 0, 0, 0, 0, "Perfect" },     { 1000, 0, 0, 0, 900, "Good" },
+        { 1000, 1, 0, 0, 0, "Investigate" }, { 1000, 4, 3, 3, 9, "Investigate" }, { 1000, 4, 4, 3, 0, "Poor" },
         { 10, 0, 0, 1, 0, "Investigate" },   { 10, 10, 0, 0, 0, "Poor" },
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        assert_string_equal(
-            verify_grade_name(verify_grade_of(rows[i].required, rows[i].missing, rows[i].doubled,
-                                              rows[i].content, rows[i].other)),
-            rows[i].grade);
+        assert_string_equal(verify_grade_name(verify_grade_of(rows[i].required, rows[i].missing, rows[i].doubled,
+                                                              rows[i].content, rows[i].other)),
+                            rows[i].grade);
 }
 
 /* A direct copy and one from a list: what is missing is called by its name, whichever comes first. */
@@ -269,8 +264,7 @@ static void pairs_are_those_of_the_rules(void **state)
 
             for (uint32_t k = 0; k < tn && t[i].pair == VERIFY_UNPAIRED; k++)
                 twin |= t[k].pair != VERIFY_UNPAIRED && memcmp(t[k].key, t[i].key, MATCH_KEY_BYTES) == 0 &&
-                        (t[i].key[0] != 'E' ||
-                         (t[k].seconds == t[i].seconds && (rewrites || t[k].size == t[i].size)));
+                        (t[i].key[0] != 'E' || (t[k].seconds == t[i].seconds && (rewrites || t[k].size == t[i].size)));
             doubled += twin;
         }
         verify_match(s, sn, t, tn, rewrites, tell, &told);

@@ -56,8 +56,7 @@ static void a_word_without_room_stays_whole(void **state)
 
 static void no_word_is_lost_at_any_width(void **state)
 {
-    const char *text =
-        "  Doubts                  LateCopy: 3 users, e.g. ann@new.example. A copy came late.\n";
+    const char *text = "  Doubts                  LateCopy: 3 users, e.g. ann@new.example. A copy came late.\n";
 
     for (unsigned columns = 1; columns < 120; columns++) {
         char *out = wrapped(text, columns), *p = out;
@@ -76,10 +75,8 @@ static void no_word_is_lost_at_any_width(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_are_broken_at_blanks),
-        cmocka_unit_test(no_columns_leave_it_as_it_is),
-        cmocka_unit_test(a_value_goes_on_below_itself),
-        cmocka_unit_test(a_word_without_room_stays_whole),
+        cmocka_unit_test(lines_are_broken_at_blanks),   cmocka_unit_test(no_columns_leave_it_as_it_is),
+        cmocka_unit_test(a_value_goes_on_below_itself), cmocka_unit_test(a_word_without_room_stays_whole),
         cmocka_unit_test(no_word_is_lost_at_any_width),
     };
 

@@ -469,7 +469,7 @@ static const struct source_ops disk_ops = {
 };
 
 struct disk *disk_open(struct loop *loop, const struct disk_config *config, struct quota_part *memory,
-                             const struct disk_events *events, void *context)
+                       const struct disk_events *events, void *context)
 {
     struct disk *m = mem_zero(1, sizeof *m);
 

@@ -1,6 +1,6 @@
-/* The contract of engine/mailbox/source on a disk: `maildir:/srv/mail/{user}`, `mbox:/srv/mail/{user}`. What a loop asks is done by
- * helper threads (io/chore), a command after the other and a piece of a body after the other, since a disk may make
- * any call wait. Nothing in the tree is written, renamed or marked. One loop's thread.
+/* The contract of engine/mailbox/source on a disk: `maildir:/srv/mail/{user}`, `mbox:/srv/mail/{user}`. What a loop
+ * asks is done by helper threads (io/chore), a command after the other and a piece of a body after the other, since a
+ * disk may make any call wait. Nothing in the tree is written, renamed or marked. One loop's thread.
  */
 #ifndef ENGINE_MAILBOX_DISK_DISK_H
 #define ENGINE_MAILBOX_DISK_DISK_H
@@ -28,7 +28,7 @@ struct disk_events {
 
 /* Texts of config are copied; memory, in which lists are counted (or NULL), and events are borrowed until `closed`. */
 struct disk *disk_open(struct loop *loop, const struct disk_config *config, struct quota_part *memory,
-                             const struct disk_events *events, void *context);
+                       const struct disk_events *events, void *context);
 struct source *disk_source(struct disk *maildir);
 bool disk_is_ready(const struct disk *maildir);
 /* Ends it: what is under way ends with CANCELED, then `closed`. */

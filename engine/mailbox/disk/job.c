@@ -58,7 +58,8 @@ void job_destroy(struct job *job)
 
 /* ---- folders ------------------------------------------------------------------------------------- */
 
-static bool where_of(const struct job *job, struct slice name, char **path_r, struct disk_numbers *where_r, struct err *err_r)
+static bool where_of(const struct job *job, struct slice name, char **path_r, struct disk_numbers *where_r,
+                     struct err *err_r)
 {
     bool ok = disk_path(job->layout, job->pattern, job->user, path_r, err_r);
 
@@ -158,8 +159,7 @@ static void choose(struct job *job)
             last = other;
         }
         for (uint32_t at = disk_view_at(v, first); at < v->count && v->all[at].uid <= last; at++)
-            if (job->wanted_count < v->count &&
-                (job->wanted_count == 0 || job->wanted[job->wanted_count - 1] < at))
+            if (job->wanted_count < v->count && (job->wanted_count == 0 || job->wanted[job->wanted_count - 1] < at))
                 job->wanted[job->wanted_count++] = at;
     }
 }

@@ -26,12 +26,12 @@ struct job {
     /* what is asked */
     char *pattern, *user, *state_folder;
     bool keeps_numbers;
-    struct slice name;      /* folder, or pattern of a list; ours */
-    bool with_status;       /* LIST */
-    bool with_header;       /* ROWS */
+    struct slice name;        /* folder, or pattern of a list; ours */
+    bool with_status;         /* LIST */
+    bool with_header;         /* ROWS */
     struct uidset_range *set; /* of UIDs; UINT32_MAX at an end: the highest */
     uint32_t set_count;
-    struct disk_view *view; /* held */
+    struct disk_view *view;             /* held */
     uint32_t *wanted, wanted_count, at; /* places in view; the next one */
     /* what was found */
     bool failed;
@@ -39,13 +39,13 @@ struct job {
     struct disk_rows rows;
     struct imap_status *statuses; /* with_status: one a row */
     struct imap_status status;
-    struct disk_view *found;   /* OPEN */
+    struct disk_view *found; /* OPEN */
     struct job_row *messages;
     uint32_t message_count, damaged;
     struct uidset_range *ranges;
     uint32_t range_count;
     /* a body */
-    bool reads;              /* part is of the message at `at` */
+    bool reads; /* part is of the message at `at` */
     struct disk_part part;
     struct disk_filter filter;
     uint64_t size, given, raw_at; /* as it is sent; so far; read of the part */

@@ -100,7 +100,8 @@ static struct slice word_at(struct slice pattern, struct slice user, size_t *siz
     return *size_r ? domain : slice_of(NULL, 0);
 }
 
-bool disk_path(const struct disk_layout *layout, const char *pattern, const char *user, char **path_r, struct err *err_r)
+bool disk_path(const struct disk_layout *layout, const char *pattern, const char *user, char **path_r,
+               struct err *err_r)
 {
     struct slice rest = slice_cstr(pattern);
     char *path = mem_text("");
@@ -122,8 +123,8 @@ bool disk_path(const struct disk_layout *layout, const char *pattern, const char
             word = slice_first(rest, 1);
             size = 1;
         }
-        longer = mem_format("%s%.*s%.*s", path, (int)before.size, before.data, (int)word.size,
-                            word.data ? word.data : "");
+        longer =
+            mem_format("%s%.*s%.*s", path, (int)before.size, before.data, (int)word.size, word.data ? word.data : "");
         free(path);
         path = longer;
         rest = slice_from(rest, size);
@@ -157,7 +158,8 @@ static int step_into(int folder, struct slice name, int flags)
     return inner;
 }
 
-int disk_open_path(const struct disk_layout *layout, const char *pattern, const char *user, int flags, struct err *err_r)
+int disk_open_path(const struct disk_layout *layout, const char *pattern, const char *user, int flags,
+                   struct err *err_r)
 {
     char *path, *own;
     struct slice rest, part;

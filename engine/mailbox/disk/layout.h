@@ -22,9 +22,9 @@ struct disk_rows {
 
 struct disk_message {
     uint32_t uid;
-    char *name;     /* of the file, its flags included; of a message in an mbox: by its contents */
-    uint64_t bytes; /* as IMAP counts them, when that is known without reading it; else 0 */
-    bool is_new;    /* Maildir: in new/, else in cur/ */
+    char *name;             /* of the file, its flags included; of a message in an mbox: by its contents */
+    uint64_t bytes;         /* as IMAP counts them, when that is known without reading it; else 0 */
+    bool is_new;            /* Maildir: in new/, else in cur/ */
     uint64_t at, raw_bytes; /* mbox: where it stands in the file, its "From " line not included */
     int64_t seconds;        /* mbox: by that line; INT64_MIN: it tells none */
     unsigned system;        /* mbox: IMAP_FLAG_ bits */
@@ -43,23 +43,23 @@ struct disk_view {
 /* Where a folder's numbers are kept. */
 struct disk_numbers {
     const char *state_folder; /* its maildir/ has a file for each folder; NULL: none is read or written */
-    const char *path;   /* of the user's tree, and the raw name: what the file's name is made of */
+    const char *path;         /* of the user's tree, and the raw name: what the file's name is made of */
     struct slice name;
-    bool keeps;         /* new numbers are written down; else they hold for this process only */
+    bool keeps; /* new numbers are written down; else they hold for this process only */
 };
 
 /* A message that was opened: these bytes of a file. */
 struct disk_part {
-    int fd;           /* the caller's to close */
+    int fd; /* the caller's to close */
     uint64_t at, raw_bytes;
-    int64_t seconds;  /* its INTERNALDATE; INT64_MIN: not known */
+    int64_t seconds; /* its INTERNALDATE; INT64_MIN: not known */
 };
 
 /* From a file's bytes to a message's as IMAP sends it, piece by piece; zeroed before the first. */
 struct disk_filter {
-    bool after_cr;                                      /* the last byte was one */
-    bool behind_header, within_line, hides, of_header;  /* mbox */
-    unsigned quotes, held;                              /* mbox: ">" and bytes that may become "From ", or a header's name */
+    bool after_cr;                                     /* the last byte was one */
+    bool behind_header, within_line, hides, of_header; /* mbox */
+    unsigned quotes, held; /* mbox: ">" and bytes that may become "From ", or a header's name */
     char text[24];
 };
 /* So many bytes more than it was given come out of a filter at most, besides twice what it was given. */
@@ -108,10 +108,12 @@ bool disk_path(const struct disk_layout *layout, const char *pattern, const char
                struct err *err_r) ERR_CHECK;
 /* Opens it by flags: components from the first one that has a "{" on are not followed where they are links. -1: err_r,
  * PERMANENT/ACCOUNT (not there, no right) or TRANSIENT/ACCOUNT. */
-int disk_open_path(const struct disk_layout *layout, const char *pattern, const char *user, int flags, struct err *err_r);
+int disk_open_path(const struct disk_layout *layout, const char *pattern, const char *user, int flags,
+                   struct err *err_r);
 /* err_r of a path that cannot be opened: a folder that is not there, or not for us, stays so; what the disk says
  * otherwise may pass. */
-void disk_refuse(const struct disk_layout *layout, struct err *err_r, enum err_scope scope, int error, const char *path);
+void disk_refuse(const struct disk_layout *layout, struct err *err_r, enum err_scope scope, int error,
+                 const char *path);
 /* As IMAP wants it: each line ends in CR LF. */
 size_t disk_line_ends(struct disk_filter *filter, const char *in, size_t size, char *out);
 

@@ -20,13 +20,13 @@
 #include <unistd.h>
 
 /* A directory that changes while it is read is read again; one that always does is taken as it comes. */
-#define READ_AGAIN 3u
+#define READ_AGAIN        3u
 #define KEYWORD_BYTES_MAX 255u
 #define MAILDIR_KEYWORDS  26u /* letters a to z */
 
 struct maildir_view {
-    struct disk_view view; /* first */
-    int cur, new; /* directories; -1: not there */
+    struct disk_view view;            /* first */
+    int cur, new;                     /* directories; -1: not there */
     char *keywords[MAILDIR_KEYWORDS]; /* of the letters, NULL: none */
     struct courier_keywords *courier; /* or NULL */
 };
@@ -79,8 +79,8 @@ static void read_directory(struct maildir_view *v, int fd, bool is_new)
         if ((v->view.count & (v->view.count - 1)) == 0)
             v->view.all = mem_resize(v->view.all, v->view.count ? v->view.count * 2ul : 1, sizeof *v->view.all);
         v->view.all[v->view.count++] = (struct disk_message){ .is_new = is_new,
-                                                       .name = mem_text(entry->d_name),
-                                                       .bytes = bytes_told(entry->d_name) };
+                                                              .name = mem_text(entry->d_name),
+                                                              .bytes = bytes_told(entry->d_name) };
     }
     closedir(dir);
 }

@@ -25,11 +25,11 @@ struct mbox_found {
     uint64_t at, raw_bytes; /* in the file */
     uint64_t bytes;         /* as IMAP counts them */
     int64_t seconds;
-    unsigned system;        /* IMAP_FLAG_ bits */
-    char *words;            /* keywords, malloc'ed, or NULL */
-    uint32_t uid;           /* X-UID; 0: none */
-    bool internal;          /* what a server keeps of the folder, no mail */
-    char digest[33];        /* of what IMAP would send */
+    unsigned system; /* IMAP_FLAG_ bits */
+    char *words;     /* keywords, malloc'ed, or NULL */
+    uint32_t uid;    /* X-UID; 0: none */
+    bool internal;   /* what a server keeps of the folder, no mail */
+    char digest[33]; /* of what IMAP would send */
 };
 
 struct mbox_scan {

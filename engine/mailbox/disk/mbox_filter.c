@@ -8,8 +8,10 @@ _Static_assert(QUOTES_MAX + sizeof((struct disk_filter *)0)->text <= DISK_FILTER
 
 bool mbox_is_hidden(struct slice name)
 {
-    static const char *const hidden[] = { "Status", "X-Status", "X-Keywords", "X-UID", "X-IMAP", "X-IMAPbase",
-                                          "Content-Length", "X-Mozilla-Status", "X-Mozilla-Status2", "X-Mozilla-Keys" };
+    static const char *const hidden[] = { "Status",         "X-Status",         "X-Keywords",
+                                          "X-UID",          "X-IMAP",           "X-IMAPbase",
+                                          "Content-Length", "X-Mozilla-Status", "X-Mozilla-Status2",
+                                          "X-Mozilla-Keys" };
 
     for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
         if (slice_equal_nocase(name, slice_cstr(hidden[i])))

@@ -182,8 +182,11 @@ static void letters(struct mbox_found *m, struct slice value)
     static const struct {
         char letter;
         unsigned flag;
-    } flags[] = { { 'R', IMAP_FLAG_SEEN }, { 'A', IMAP_FLAG_ANSWERED }, { 'F', IMAP_FLAG_FLAGGED },
-                  { 'D', IMAP_FLAG_DELETED }, { 'T', IMAP_FLAG_DRAFT } };
+    } flags[] = { { 'R', IMAP_FLAG_SEEN },
+                  { 'A', IMAP_FLAG_ANSWERED },
+                  { 'F', IMAP_FLAG_FLAGGED },
+                  { 'D', IMAP_FLAG_DELETED },
+                  { 'T', IMAP_FLAG_DRAFT } };
 
     for (size_t i = 0; i < value.size; i++)
         for (size_t k = 0; k < sizeof flags / sizeof *flags; k++)

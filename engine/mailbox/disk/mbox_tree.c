@@ -50,8 +50,8 @@ static bool ends_in(struct slice name, const char *ending)
  * told so. */
 static bool is_no_mail(const char *name)
 {
-    static const char *const endings[] = { ".msf", ".dat", ".json", ".sqlite", ".lock", ".csv",
-                                           ".html", ".txt",  ".log",  ".rc",     ".wdseml" };
+    static const char *const endings[] = { ".msf",  ".dat", ".json", ".sqlite", ".lock",  ".csv",
+                                           ".html", ".txt", ".log",  ".rc",     ".wdseml" };
     static const char *const names[] = { "subscriptions", "dovecot.index", "dovecot-uidlist", "maildirfolder" };
 
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
@@ -89,7 +89,8 @@ static void add(struct files *f, char *name, char *path)
 
 static void walk(struct files *f, int folder, const char *name, const char *path, unsigned depth);
 
-static void entry_seen(struct files *f, int folder, const char *entry, const char *name, const char *path, unsigned depth)
+static void entry_seen(struct files *f, int folder, const char *entry, const char *name, const char *path,
+                       unsigned depth)
 {
     const char *between = *path ? "/" : "";
     struct stat st;
@@ -258,8 +259,8 @@ static int open_below(int tree, const char *path)
 
 static bool refuse(struct err *err_r, enum err_class class, int error, struct slice name, const char *why)
 {
-    err_set(err_r, class, ERR_SCOPE_FOLDER, ERR_ORIGIN_MBOX, error, "%.*s: %s", (int)(name.size < 150 ? name.size : 150),
-            name.data ? name.data : "", why);
+    err_set(err_r, class, ERR_SCOPE_FOLDER, ERR_ORIGIN_MBOX, error, "%.*s: %s",
+            (int)(name.size < 150 ? name.size : 150), name.data ? name.data : "", why);
     return err_doing(err_r, "open the mbox");
 }
 
@@ -287,7 +288,8 @@ int mbox_open(int tree, struct slice name, struct err *err_r)
     if (fd < 0 && errno == EAGAIN)
         (void)refuse(err_r, ERR_CLASS_TRANSIENT, EAGAIN, name, "a lock file is beside it: another program writes it");
     else if (fd < 0)
-        (void)refuse(err_r, errno == EIO || errno == EMFILE || errno == ENFILE ? ERR_CLASS_TRANSIENT : ERR_CLASS_PERMANENT,
+        (void)refuse(err_r,
+                     errno == EIO || errno == EMFILE || errno == ENFILE ? ERR_CLASS_TRANSIENT : ERR_CLASS_PERMANENT,
                      errno, name, strerror(errno));
     files_deinit(&f);
     return fd;

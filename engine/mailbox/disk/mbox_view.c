@@ -1,6 +1,6 @@
-/* The messages of one mbox file. What identifies a message is what IMAP would send of it, and which of equal ones it is:
- * its UID goes by that, so that it stays when others are taken out of the file or flags change. UIDs that a server had
- * written into the file (X-UID, X-IMAPbase) are taken over when it is seen first.
+/* The messages of one mbox file. What identifies a message is what IMAP would send of it, and which of equal ones it
+ * is: its UID goes by that, so that it stays when others are taken out of the file or flags change. UIDs that a server
+ * had written into the file (X-UID, X-IMAPbase) are taken over when it is seen first.
  */
 #include "engine/mailbox/disk/mbox.h"
 
@@ -44,7 +44,8 @@ static void drop(struct disk_view *view)
 
 static bool is_as_then(const struct stat *a, const struct stat *b)
 {
-    return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+    return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
 /* ---- numbers that were told before --------------------------------------------------------------------- */
@@ -139,8 +140,8 @@ static int by_uid(const void *a, const void *b)
 
 static bool refuse(struct err *err_r, enum err_class class, int error, struct slice name, const char *why)
 {
-    err_set(err_r, class, ERR_SCOPE_FOLDER, ERR_ORIGIN_MBOX, error, "%.*s: %s", (int)(name.size < 150 ? name.size : 150),
-            name.data ? name.data : "", why);
+    err_set(err_r, class, ERR_SCOPE_FOLDER, ERR_ORIGIN_MBOX, error, "%.*s: %s",
+            (int)(name.size < 150 ? name.size : 150), name.data ? name.data : "", why);
     return err_doing(err_r, "read the mbox");
 }
 
