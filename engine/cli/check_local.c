@@ -18,8 +18,9 @@
 
 #define DISK_LEAST_BYTES   134217728u /* less is a full disk before the first body */
 #define MEMORY_LEAST_BYTES 268435456u
-#define FILES_BESIDE       64u /* that are no connections */
-#define LINE_MAX_BYTES     480 /* of a step's detail */
+#define SPACE_LEAST_BYTES  1073741824u /* of addresses: stacks, libraries and the journal's map beside the memory */
+#define FILES_BESIDE       64u         /* that are no connections */
+#define LINE_MAX_BYTES     480         /* of a step's detail */
 
 struct local {
     const struct settings *settings;
@@ -46,6 +47,17 @@ static void bad(struct local *l, const char *name, int code, const char *detail,
     l->tell(l->context, &step);
     if (l->code == EXIT_DONE)
         l->code = code;
+}
+
+/* What a run begins with all the same: it holds, and says what to do. */
+static void doubtful(struct local *l, const char *name, const char *detail, const char *cause, const char *remedy)
+{
+    struct probe_step step = { .step = name, .ok = true };
+
+    snprintf(step.detail, sizeof step.detail, "%s", detail);
+    snprintf(step.cause, sizeof step.cause, "%s", cause);
+    snprintf(step.remedy, sizeof step.remedy, "%s", remedy);
+    l->tell(l->context, &step);
 }
 
 /* ---- state and disk ---- */
@@ -161,8 +173,7 @@ static void look_at_files(struct local *l)
              "Raise it before the start (ulimit -n %u, or LimitNOFILE=%u in a unit), or lower "
              "connections in [source] and [target].",
              need, need);
-    bad(l, "files", EXIT_DISK, line, "Connections above the limit fail, and that looks like a fault of the server.",
-        remedy);
+    doubtful(l, "files", line, "Connections above the limit fail, and that looks like a fault of the server.", remedy);
 }
 
 /* "MemAvailable:    1234 kB", or a number alone. */
@@ -192,7 +203,7 @@ static bool read_number(const char *path, const char *name, uint64_t scale, uint
 
 static void look_at_memory(struct local *l)
 {
-    uint64_t most = l->settings->memory_max_bytes, available = 0, group = 0;
+    uint64_t most = l->settings->memory_max_bytes, available = 0, group = 0, space = UINT64_MAX;
     struct rlimit limit;
     char line[LINE_MAX_BYTES];
     bool known = read_number("/proc/meminfo", "MemAvailable:", 1024, &available);
@@ -201,20 +212,28 @@ static void look_at_memory(struct local *l)
         available = group;
         known = true;
     }
-    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-        (!known || limit.rlim_cur < available)) {
-        available = limit.rlim_cur;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+        space = limit.rlim_cur;
+        if (!known || space < available)
+            available = space;
         known = true;
     }
     if (!known)
         return;
     snprintf(line, sizeof line, "%s available; memory-max is %s", format_bytes(available).text,
              format_bytes(most).text);
-    if (available >= MEMORY_LEAST_BYTES)
-        good(l, "memory", line);
-    else
+    if (available < MEMORY_LEAST_BYTES)
         bad(l, "memory", EXIT_DISK, line, "There is hardly memory for the program itself.",
             "Give the job more memory, or lower memory-max in [batch] (64MB is the least), threads and connections.");
+    else if (space < SPACE_LEAST_BYTES)
+        doubtful(
+            l, "memory", line,
+            "The process may have so many addresses at most (ulimit -v), and needs more of them than of memory: a run "
+            "may end with \"out of memory\".",
+            "Raise the limit before the start to 1 GB or more (ulimit -v 1048576), or take it away (ulimit -v "
+            "unlimited).");
+    else
+        good(l, "memory", line);
 }
 
 /* ---- time and ways out ---- */

@@ -5,7 +5,9 @@
 #include "engine/inspect/probe.h"
 
 /* Tells the steps state, disk, files, memory, clock and proxy, in this order, each as a connection's steps are told.
- * Returns EXIT_DONE, or what a run would end with: EXIT_DISK, EXIT_BATCH_FILE. */
+ * Only what a run could not begin with, or not get through with, is a step that does not hold; what it may get
+ * through with holds and has a cause and a remedy all the same. Returns EXIT_DONE, or what a run would end with:
+ * EXIT_DISK, EXIT_BATCH_FILE. */
 int check_local(const struct settings *settings, void (*tell)(void *context, const struct probe_step *step),
                 void *context);
 

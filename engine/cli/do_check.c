@@ -114,8 +114,12 @@ static void local_told(void *context, const struct probe_step *step)
         add_json(check, "local", "", step);
         return;
     }
-    printf("%-6s  %-10s  %-4s              %s\n", "local", step->step, step->ok ? "ok" : "FAIL", step->detail);
-    if (!step->ok)
+    printf("%-6s  %-10s  %-4s              %s\n", "local", step->step,
+           !step->ok        ? "FAIL"
+           : step->cause[0] ? "WARN"
+                            : "ok",
+           step->detail);
+    if (step->cause[0])
         printf("        why: %s\n        do:  %s\n", step->cause, step->remedy);
 }
 

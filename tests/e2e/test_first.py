@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -192,6 +193,22 @@ class Machine(First):
         self.ends(batch.call("plan", "--source"), 0)
         self.assertIn("of mail are still to come", self.local(batch)["disk"]["detail"])
         self.assertIn("earlier runs", self.local(batch)["state"]["detail"])
+
+    def test_what_a_run_gets_through_with_is_a_warning(self):
+        batch = self.two(users=("anna",))
+        for limit, least, step in ((resource.RLIMIT_NOFILE, 64, "files"), (resource.RLIMIT_AS, 700 << 20, "memory")):
+            if limit == resource.RLIMIT_AS and os.environ.get("MAILHAUL_SANITIZED"):
+                continue  # its shadow needs more addresses than any limit leaves
+            limits = lambda: resource.setrlimit(limit, (least, least))  # noqa: E731
+            told = self.ends(batch.call("check", "--json", limits=limits), 0).json()
+            self.assertTrue(told["ok"])
+            local = {s["step"]: s for s in told["steps"] if s["side"] == "local"}
+            self.assertTrue(local[step]["ok"])
+            self.assertIsNone(local[step]["type"])
+            self.assertIn("ulimit", local[step]["remedy"])
+            self.assertEqual([s for s in local if local[s]["cause"]], [step])
+            done = self.ends(batch.call("check", limits=limits), 0)
+            self.assertRegex(done.out, r"local   %-10s  WARN .*\n +why: .*\n +do: " % step)
 
 
 class SetAside(First):
