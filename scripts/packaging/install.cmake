@@ -44,7 +44,8 @@ install(FILES ${made}/mailhaul.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vend
 install(FILES ${made}/mailhaul.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(FILES scripts/packaging/systemd/mailhaul@.service scripts/packaging/systemd/mailhaul@.timer DESTINATION ${MAILHAUL_UNIT_DIR})
 install(FILES README.md docs/exchange-online.md docs/guarantees.md docs/rate-control.md docs/rate-control.svg
-              docs/security.md docs/sign-in.md docs/quirks.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+              docs/security.md docs/sign-in.md docs/quirks.md docs/nights.md
+              docs/administrator.md docs/job-scripts.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES scripts/packaging/examples/night-1.ini scripts/packaging/examples/exchange-online.ini scripts/packaging/examples/users.csv
               scripts/packaging/examples/mailhaul.cron scripts/packaging/examples/Containerfile docs/grafana/mailhaul.json
         DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
