@@ -4,6 +4,7 @@
 #include "engine/cli/do_run.h"
 #include "engine/cli/do_verify.h"
 #include "engine/cli/exits.h"
+#include "engine/cli/json_out.h"
 #include "engine/cli/offspring.h"
 #include "engine/cli/states.h"
 #include "engine/folders/names_index.h"
@@ -124,6 +125,7 @@ static bool is_good(const char *grade)
 
 struct tally_of {
     unsigned completed, failed, doubted, open;
+    json_t *users; /* --json: an object each; else NULL, and each is a line */
 };
 
 static bool is_proved(const struct report_user *user)
@@ -136,19 +138,44 @@ static bool is_completed(const struct report_user *user, const char *grade)
     return is_proved(user) && is_good(grade);
 }
 
-static void tell_user(const struct report_user *user, const char *grade, struct tally_of *t)
+static json_t *text_or_null(const char *text)
 {
-    if (is_completed(user, grade)) {
-        t->completed++;
+    return text && *text ? json_string(text) : json_null();
+}
+
+static void add_json(json_t *users, const struct report_user *user, const char *grade)
+{
+    json_array_append_new(users, json_pack("{s:s,s:b,s:o,s:s,s:o,s:I}", "address", user->address, "completed",
+                                           is_completed(user, grade), "grade", text_or_null(grade), "state",
+                                           user_state_name(is_completed(user, grade) ? USER_COMPLETED : user->state),
+                                           "failure", text_or_null(user->failure), "messages",
+                                           (json_int_t)(user->tally.uploaded + user->tally.present)));
+}
+
+static void print_user(const struct report_user *user, const char *grade)
+{
+    if (is_completed(user, grade))
         printf("%-40s  Completed      %-11s  %s messages\n", user->address, grade,
                format_count(user->tally.uploaded + user->tally.present).text);
-        return;
-    }
-    t->failed += user->state == USER_FAILED || (is_proved(user) && grade);
-    t->doubted += user->state == USER_SYNCED_WITH_DOUBTS;
-    t->open += user->state != USER_FAILED && user->state != USER_SYNCED_WITH_DOUBTS && !(is_proved(user) && grade);
-    printf("%-40s  not completed  %-11s  %s%s%s\n", user->address, grade ? grade : "not judged",
-           user_state_name(user->state), user->failure[0] ? ": " : "", user->failure);
+    else
+        printf("%-40s  not completed  %-11s  %s%s%s\n", user->address, grade ? grade : "not judged",
+               user_state_name(user->state), user->failure[0] ? ": " : "", user->failure);
+}
+
+static void tell_user(const struct report_user *user, const char *grade, struct tally_of *t)
+{
+    if (t->users)
+        add_json(t->users, user, grade);
+    else
+        print_user(user, grade);
+    if (is_completed(user, grade))
+        t->completed++;
+    else if (user->state == USER_FAILED || (is_proved(user) && grade))
+        t->failed++;
+    else if (user->state == USER_SYNCED_WITH_DOUBTS)
+        t->doubted++;
+    else
+        t->open++;
 }
 
 static bool set_completed(const struct settings *s, struct found *found, struct err *err_r)
@@ -178,9 +205,10 @@ static bool end_users(const struct settings *s, struct found *found, struct tall
     for (size_t k = 0; k < s->user_count; k++) {
         const struct report_user *user = reported(found, s->users[k].email_address);
 
-        if (user)
-            tell_user(user, grade_of(found, user->address), t);
-        t->open += !user;
+        /* Of whom nothing is known no run has begun with: he is told of all the same. */
+        struct report_user unknown = { .address = s->users[k].email_address, .state = USER_QUEUED, .failure = "" };
+
+        tell_user(user ? user : &unknown, user ? grade_of(found, user->address) : NULL, t);
     }
     return true;
 }
@@ -209,12 +237,18 @@ static int end_all(const struct settings *s, const json_t *grades, struct tally_
 
 static int conclude(const struct opts *o, const struct settings *s, const struct tally_of *t)
 {
-    if (!o->quiet)
+    int code = t->failed ? EXIT_FAILED_USERS : t->open ? EXIT_STOPPED : t->doubted ? EXIT_DOUBTS : EXIT_DONE;
+
+    if (t->users)
+        json_out(json_pack("{s:s,s:{s:I,s:I},s:i,s:O}", "schema", "mailhaul.cutover.v1", "totals", "users",
+                           (json_int_t)s->user_count, "completed", (json_int_t)t->completed, "exit_code", code, "users",
+                           t->users));
+    else if (!o->quiet)
         printf("%u of %zu user%s Completed. Nothing was changed at the source: there is nothing to roll back. Switch "
                "mail over "
                "(MX), and run again for what arrives late\n",
                t->completed, s->user_count, s->user_count == 1 ? " is" : "s are");
-    return t->failed ? EXIT_FAILED_USERS : t->open ? EXIT_STOPPED : t->doubted ? EXIT_DOUBTS : EXIT_DONE;
+    return code;
 }
 
 int do_cutover(const struct opts *o, const struct settings *settings)
@@ -235,7 +269,11 @@ int do_cutover(const struct opts *o, const struct settings *settings)
         json_decref(grades);
         return grades ? EXIT_STOPPED : code ? code : EXIT_INTERNAL;
     }
+    tally.users = o->json ? json_array() : NULL;
     code = end_all(settings, grades, &tally);
+    if (code == EXIT_DONE)
+        code = conclude(o, settings, &tally);
+    json_decref(tally.users);
     json_decref(grades);
-    return code == EXIT_DONE ? conclude(o, settings, &tally) : code;
+    return code;
 }

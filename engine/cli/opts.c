@@ -94,7 +94,8 @@ static const struct option options[] = {
     { .name = "target", OPTION_FLAG, NULL, OF(target), BIT(CHECK) | BIT(SIGN_IN), "the target side only" },
     { .name = "json", OPTION_FLAG, NULL, OF(json),
       BIT(CHECK) | BIT(FOLDERS) | BIT(PLAN) | BIT(VERIFY) | BIT(STATUS) | BIT(REPORT) | BIT(TIDY) | BIT(BENCH) |
-      BIT(REHEARSE), "print JSON (report: the default unless standard output is a terminal)" },
+      BIT(REHEARSE) | BIT(CUTOVER),
+      "print JSON (report: the default unless standard output is a terminal)" },
     { .name = "html", OPTION_TEXT, "FILE", OF(html_file), BIT(REPORT) | BIT(BENCH),
       "write a self-contained page (report: - is standard output)" },
     { .name = "csv", OPTION_TEXT, "FILE", OF(csv_file), BIT(REPORT),

@@ -290,8 +290,16 @@ class Cutover(First):
         self.assertRegex(done.out, r"anna@\S+ +Completed +Perfect +2 messages")
         self.assertRegex(done.out, r"ben@\S+ +not completed .*Failed: LoginFailed")
         self.assertEqual(self.states_of(batch), ("CompletedWithErrors", ["Completed", "Failed"]))
+        told = self.ends(batch.call("cutover", "--json"), 3).json()
+        self.assertEqual([(u["completed"], u["state"], u["failure"]) for u in told["users"]],
+                         [(True, "Completed", None), (False, "Failed", "LoginFailed")])
         batch.passwords = {}
         self.ends(batch.call("retry", "--user", "ben"), 0)
+        told = self.ends(batch.call("cutover", "--json"), 0).json()
+        self.assertEqual((told["schema"], told["exit_code"], told["totals"]),
+                         ("mailhaul.cutover.v1", 0, {"users": 2, "completed": 2}))
+        self.assertEqual(told["users"][1], {"address": "ben@" + haul.DOMAIN, "completed": True, "grade": "Perfect",
+                                            "state": "Completed", "failure": None, "messages": 2})
         done = self.ends(batch.call("cutover", "--user", "ben"), 0)
         self.assertIn("1 of 1 user is Completed", done.out)
         self.assertEqual(self.states_of(batch), ("Completed", ["Completed", "Completed"]))
@@ -299,6 +307,18 @@ class Cutover(First):
         self.ends(batch.call("run"), 0)
         self.moved(batch)
         self.assertEqual(self.states_of(batch), ("Completed", ["Completed", "Completed"]))
+
+    def test_who_was_not_begun_with_is_told_of(self):
+        batch = self.two(users=("anna", "ben"))
+        self.ends(batch.call("run", "--user", "anna"), 0)
+        hour = time.localtime().tm_hour
+        batch.set("batch", "window", "%02d:00-%02d:00" % ((hour + 4) % 24, (hour + 5) % 24))  # closed
+        told = self.ends(batch.call("cutover", "--json"), 2).json()
+        self.assertEqual([(u["completed"], u["state"], u["grade"]) for u in told["users"]],
+                         [(True, "Completed", "Perfect"), (False, "Queued", None)])
+        self.assertEqual(told["totals"], {"users": 2, "completed": 1})
+        done = self.ends(batch.call("cutover"), 2)
+        self.assertRegex(done.out, r"ben@\S+ +not completed +not judged +Queued")
 
     def test_runs_again_and_again_until_then(self):
         batch = self.two(users=("anna",))

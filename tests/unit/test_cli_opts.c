@@ -76,7 +76,7 @@ static const struct {
     { "run a.ini --user", "--user: the value is missing (--user U: only this EmailAddress or UserName; repeatable)" },
     { "run -x a.ini", "-x: unknown option; options begin with --" },
     { "run --json a.ini", "--json: not an option of run; it is one of check, folders, plan, verify, status, report, "
-                          "tidy, bench, rehearse" },
+                          "tidy, bench, rehearse, cutover" },
     { "run a.ini --watch", "--watch: not an option of run; it is one of status" },
     { "--sample 3 plan a.ini", "--sample: not an option of plan; it is one of verify" },
     { "plan a.ini --sample", "--sample: not an option of plan; it is one of verify" },
