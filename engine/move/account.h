@@ -57,6 +57,7 @@ struct account_side {
     bool left_unknown;     /* it cannot be told yet */
     unsigned at_work;      /* connections, when there is something to move and it is not held */
     uint64_t gave_back_ms; /* loop time when a connection went to another mailbox; 0: never */
+    bool refused;          /* counted in presence.refused (account_shut) */
     bool worked;           /* a login stood in this run: the server is there, or was */
     bool listed;           /* namespaces and folders are known */
     bool listing;
@@ -116,6 +117,7 @@ struct account {
     uint64_t came;                /* bodies that the source gave in this run */
     struct refusals unread;       /* of bodies, by the source (pull_refused) */
     struct refusals opens;        /* of folders, by the source (pull_opens) */
+    struct shut opens_shut;       /* likewise */
     struct size_limit size_limit; /* of the target */
     bool tells_uids;              /* the target offers UIDPLUS */
     bool dates_told;              /* that its target gives messages dates of its own */
@@ -206,6 +208,11 @@ void account_spread_tick(struct reactor *reactor, uint32_t tick_ms);
 
 /* The user has failed with this type; the rest of the mailbox still goes on when rest is set. */
 void account_fail(struct account *account, const char *type, bool rest);
+/* account_shut: a folder of the mailbox was opened or made; its server refused one and is waited for, behind so many
+ * tries of at most `most` (engine/failure/shut); nobody waits for that any more. */
+void account_opened(struct account *account, enum side side);
+void account_refused(struct account *account, enum side side, struct shut *shut, unsigned tries, unsigned most);
+void account_shut_end(struct account *account);
 /* Adds a failure record (and logs it). folder and uid may be NULL and 0. */
 void account_failure(struct account *account, enum failure_side side, enum trouble_doing doing, const char *type,
                      const struct err *err, const struct folder *folder, uint32_t uid);

@@ -5,6 +5,7 @@
 #define ENGINE_MOVE_FOLDER_H
 
 #include "engine/failure/refusals.h"
+#include "engine/failure/shut.h"
 #include "engine/folders/names.h"
 #include "engine/imap/uidset.h"
 #include "engine/message/ladder.h"
@@ -137,6 +138,7 @@ struct folder {
     struct refusals refusals;        /* of its messages */
     struct loop_timer refused_again; /* nothing is sent before, and the folder not opened */
     uint8_t open_tries;              /* refusals in a row to make or open it, that may pass */
+    struct shut open_shut;           /* the target opens none for anybody */
     uint64_t open_took,
         open_opened;  /* messages that the target had taken, and folders it had opened, at the first of them */
     bool sends_alone; /* a message that cost connections is under way */

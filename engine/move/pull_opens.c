@@ -10,9 +10,16 @@
 /* Of folders that are looked through for one that could be opened instead. */
 #define OTHERS_AMONG 1000u
 
+static void took(struct account *account)
+{
+    refusals_took(&account->opens, account->opens.seen);
+    account->opens_shut = (struct shut){ 0 };
+    account_opened(account, SIDE_SOURCE);
+}
+
 void pull_opened(struct folder *f)
 {
-    refusals_took(&f->account->opens, f->account->opens.seen);
+    took(f->account);
     f->opening = (struct refused){ 0 };
 }
 
@@ -67,11 +74,22 @@ static void rest(struct worker *w, const struct err *err)
                       &verdict);
         account_failure(account, FAILURE_SOURCE, TROUBLE_SELECT, "ServerBug", &passing, f, 0);
         account_hold(account, SIDE_SOURCE, verdict.wait_ms, STALL_RETRY);
+        account_refused(account, SIDE_SOURCE, &account->opens_shut, account->opens.rounds, SHUT_ROUNDS);
         log_line(LOG_INFO, "source.opens-none", "user=%s folder=%s refused=%u waits=%u ms=%" PRIu32 " said=%s",
                  account->user->email_address, f->source_name, account->opens.row, account->opens.rounds,
                  verdict.wait_ms, err->server_text);
     }
     leave(w);
+}
+
+/* So often the source is waited for, by what it says and by what it does with other mailboxes. */
+static unsigned rounds_of(const struct account *account, const struct err *err)
+{
+    unsigned limit = (unsigned)account->reactor->settings->policy.transient_failure_limit;
+
+    if (trouble_says_it_passes(err))
+        return limit;
+    return account->opens_shut.tries > REFUSALS_FOLDERS_ROUNDS ? account->opens_shut.tries : REFUSALS_FOLDERS_ROUNDS;
 }
 
 /* ---- one that is known to be there --------------------------------------------------------- */
@@ -110,7 +128,7 @@ static void witnessed(void *context, const struct err *err)
         rest(w, err);
     } else {
         /* It opens others: the folder is asked for once more, and believed. */
-        refusals_took(&account->opens, account->opens.seen);
+        took(account);
         pull_select_folder(w);
     }
 }
@@ -127,14 +145,13 @@ bool pull_open_is_own(struct worker *w, const struct err *err)
 {
     struct folder *f = w->folder;
     struct account *account = f->account;
-    unsigned limit = (unsigned)account->reactor->settings->policy.transient_failure_limit;
     const struct folder *witness;
 
     if (!is_refused(w, err))
         return true;
     f->opening.times = (uint8_t)account->opens.rounds;
     switch (refusals_judge_unread(&account->opens, &f->opening, has_others(f), REFUSALS_FOLDERS_ROW,
-                                  trouble_says_it_passes(err) ? limit : REFUSALS_FOLDERS_ROUNDS)) {
+                                  rounds_of(account, err))) {
     case REFUSAL_OWN:
         return true;
     case REFUSAL_LATER:

@@ -16,7 +16,7 @@ void push_took(struct account *account)
 void push_opens(struct account *account)
 {
     account->unavailable.opens = true;
-    account->opened++;
+    account_opened(account, SIDE_TARGET);
 }
 
 bool push_is_full(struct folder *f, uint32_t uid, const struct err *err, struct err *full_r)

@@ -28,7 +28,7 @@ bool push_exists_already(const struct err *err)
 void push_made(struct folder *f)
 {
     f->exists_on_target = true;
-    f->account->opened++;
+    account_opened(f->account, SIDE_TARGET);
     push_touch(f);
     log_line(LOG_DEBUG, "folder.created", "user=%s folder=%s", f->account->user->email_address, f->target_name);
 }

@@ -24,6 +24,15 @@ static bool is_its_own(const struct folder *f)
     return f->account->took > f->open_took || f->account->opened > f->open_opened;
 }
 
+/* It waits. What other mailboxes meet at the target meanwhile may give it more tries. */
+static void waits(struct folder *f, const struct err *err, unsigned tries)
+{
+    unsigned limit = (unsigned)f->account->reactor->settings->policy.transient_failure_limit;
+
+    account_refused(f->account, SIDE_TARGET, &f->open_shut, tries,
+                    trouble_says_it_passes(err) || limit < SHUT_ROUNDS ? limit : SHUT_ROUNDS);
+}
+
 /* Is it the folder, or does the target open and make none at the moment? What it does with others tells. */
 static enum trouble_action judge_alone(struct folder *f, const struct err *err, unsigned tries,
                                        enum trouble_action action)
@@ -36,6 +45,8 @@ static enum trouble_action judge_alone(struct folder *f, const struct err *err, 
         return action;
     if (is_its_own(f))
         return tries >= (passes ? OPEN_TRIES : OPEN_TRIES_ANY) ? TROUBLE_SKIP_FOLDER : TROUBLE_RETRY;
+    if (tries < f->open_shut.tries)
+        return TROUBLE_RETRY;
     if (others && tries < limit && (passes || tries < OPEN_TRIES_NONE))
         return TROUBLE_RETRY;
     return passes || tries < OPEN_TRIES ? action : TROUBLE_SKIP_FOLDER;
@@ -51,6 +62,7 @@ bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *
     if (alone && f->open_tries == 0) {
         f->open_took = account->took;
         f->open_opened = account->opened;
+        f->open_shut = (struct shut){ 0 };
     }
     if (alone) {
         attempts = f->open_tries;
@@ -67,6 +79,8 @@ bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *
         /* What a single NO in unknown words means is not known yet. */
         if (!alone || err->class == ERR_CLASS_TRANSIENT || account->resting >= FOLDERS_RESTING)
             account_failure(account, FAILURE_TARGET, doing, verdict.type, &passing, f, 0);
+        if (alone)
+            waits(f, err, attempts + 1);
         if (alone)
             push_later_rest(f, verdict.wait_ms, attempts == 0);
         else

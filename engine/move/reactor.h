@@ -47,8 +47,11 @@ static inline void count(_Atomic uint64_t *counter, uint64_t by)
 
 /* This process's connections at one server, of all loops. */
 struct presence {
-    _Atomic unsigned now;  /* logged in */
-    _Atomic unsigned came; /* logged in since the process began; 0: whether the server is there is not known */
+    _Atomic unsigned now;     /* logged in */
+    _Atomic unsigned came;    /* logged in since the process began; 0: whether the server is there is not known */
+    _Atomic uint32_t opened;  /* folders that it opened, for any mailbox */
+    _Atomic unsigned refused; /* mailboxes of which it opened none since it refused one of their folders */
+    _Atomic bool shut;        /* it opens none for anybody, as was told */
 };
 
 struct reactor {

@@ -2,6 +2,7 @@
 costs itself alone."""
 
 import re
+import threading
 
 import mail
 from exchange import Exchange
@@ -258,6 +259,47 @@ class Opens(Case):
         user = self.run_with(Rule(r'^CREATE "?D"?$', answer="NO System I/O error"), code=3, at="target")
         self.assertEqual((user["uploaded"], self.failed), (14, {"D"}))
         self.assertLess(self.meddler.asked(r'^CREATE "?D"?$'), 12)
+
+
+class Everybody(Case):
+    """A server that opens no folder of any mailbox for a while, longer than one mailbox alone would be waited for."""
+
+    USERS = ("anna", "bert", "cara", "dora")
+
+    def run_with(self, rules, at):
+        inner = self.dovecot(self.USERS)
+        for user in self.USERS:
+            inner.seed(user, {("INBOX",): [mail.tiny(i) for i in range(2)]})
+        source, target = inner, self.target_for(self.USERS)
+        self.meddler = self._started(Meddler(source if at == "source" else target, rules))
+        if at == "source":
+            source = self.meddler
+        else:
+            target = self.meddler
+        batch = self.batch(source, target, self.USERS)
+        batch.sections["source"] = {"url": source.url(False), "tls": "none", "connections-per-user": "1"}
+        batch.sections["target"] = {"preset": "imap", "url": target.url(False), "tls": "none",
+                                    "connections-per-mailbox": "1", "settle-time": "200ms"}
+        batch.set("policy", "retry-wait", "2ms")
+        self.ran = batch.call("run")
+        return {u["address"].split("@")[0]: u for u in self.balanced(batch.report())["users"]}
+
+    def passes(self, pattern, times, at, words="NO System I/O error"):
+        """As often as all of them together would be asked for, each alone; all begin at once."""
+        begin = threading.Barrier(len(self.USERS), timeout=60)
+        first = Rule(pattern, answer=words, times=len(self.USERS), until=lambda: begin.wait() >= 0)
+        rule = Rule(pattern, answer=words, times=times * len(self.USERS))
+        users = self.run_with([first, rule], at)
+        self.ends(self.ran, 0)
+        self.assertEqual({u["state"] for u in users.values()}, {"Synced"}, [u["failures"] for u in users.values()])
+        self.assertEqual(rule.times, 0)
+        self.assertEqual(self.ran.err.count("folders.open-none"), 1, "told once")
+
+    def test_the_source(self):
+        self.passes("^(EXAMINE|SELECT)", 21, "source", "NO [CANNOT] Access denied")
+
+    def test_the_target(self):
+        self.passes("^(EXAMINE|SELECT|STATUS)", 12, "target")
 
 
 class Costly(AtDovecot):

@@ -22,8 +22,8 @@ class Rule:
     command and answers, but the client never hears it: the connection goes. then: with after, is
     called as soon as the server has the command. times: so often, -1 without end. skip: the first
     so many pass. wait: the server gets the command so many seconds later. until: it gets it once
-    this, called again and again, says True. late: the connection goes once the whole command has
-    come, and the server gets it only when this says True: what is stored long after it was lost."""
+    this, called again and again, says True; with answer that is given then. late: the connection goes
+    once the whole command has come, and the server gets it only when this says True: what is stored long after it was lost."""
 
     def __init__(self, pattern, answer=None, untagged=(), close=False, after=False, times=-1, skip=0,
                  then=None, wait=0, until=None, late=None):
@@ -189,7 +189,7 @@ class Talk:
                 elif rule and rule.until:
                     while not rule.until():
                         time.sleep(0.5)
-                elif rule and not rule.after:
+                if rule and not rule.after and (rule.until and rule.answer or not (rule.wait or rule.until)):
                     self.meddle(rule, data)
                     if not ends and data.endswith(b"+}\r\n"):
                         next((True for _, over in parts if over), None)
