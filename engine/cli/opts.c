@@ -144,6 +144,8 @@ static const struct option options[] = {
     { .name = "every", OPTION_DURATION, "DURATION", OF(every_ms), BIT(RUN), "begin anew after this time, until stopped" },
     { .name = "until-cutover", OPTION_FLAG, NULL, OF(until_cutover), BIT(RUN),
       "with --every: end when all users are Completed" },
+    { .name = "dry-run", OPTION_FLAG, NULL, OF(dry_run), BIT(RUN) | BIT(FETCH),
+      "move nothing: say what would be moved, as plan does" },
     { .name = "source-url", OPTION_TEXT, "URL", OF(source_url), BIT(INIT), "the source server, such as imaps://imap.example.edu" },
     { .name = "preset", OPTION_LEVEL, "exchange-online|imap", OF(preset), BIT(INIT), "what the target is", preset_words },
     { .name = "target-url", OPTION_TEXT, "URL", OF(target_url), BIT(INIT), "the target server of preset imap" },
@@ -497,7 +499,13 @@ bool opts_parse(struct opts *o, int argc, char *const *argv, struct err *err_r)
     }
     if (o->verbose && !o->version)
         return config_refuse(err_r, CONFIG_EXIT_USAGE, "-v: goes with --version only; --log-level says more of a run");
-    return o->help || o->version || check_all(o, given, err_r);
+    if (o->help || o->version)
+        return true;
+    if (!check_all(o, given, err_r))
+        return false;
+    if (o->dry_run)
+        o->command = OPTS_PLAN;
+    return true;
 }
 
 /* Help */

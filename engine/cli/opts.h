@@ -92,6 +92,7 @@ struct opts {
     bool remove;           /* tidy */
     uint64_t every_ms;     /* run; 0: not given */
     bool until_cutover;    /* run */
+    bool dry_run;          /* run, fetch: the command is plan then */
     bool full;             /* spool-check: bodies too */
     const char *source_url, *target_url, *preset, *tenant, *client_id, *client_secret_file,
         *users_file;                  /* init; or NULL */

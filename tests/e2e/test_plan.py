@@ -40,6 +40,14 @@ class Plan(Case):
         self.assertEqual(self.told(user, "QuotaExceeded"), [])
         self.assertGreater(user["target_free_bytes"], 40000000)
 
+    def test_a_dry_run_is_a_plan(self):
+        batch = self.job()
+        done = self.ends(batch.call("run", "--dry-run", "--json"), 0).json()
+        self.assertEqual(sum(user["messages"] for user in done["users"]), sum(u["messages"] for u in self.plan(batch)["users"]))
+        with batch.target.connect("anna@" + DOMAIN) as mailbox:
+            self.assertEqual(mailbox.uids(("INBOX",)), [])
+        self.assertIn("unknown", self.ends(batch.call("retry", "--dry-run"), 64).err.replace("not an option", "unknown"))
+
     def test_no_quota_is_no_number(self):
         batch = self.job()
         self.assertIsNone(self.plan(batch)["users"][0]["target_free_bytes"])

@@ -131,6 +131,9 @@ static void good_lines(void **state)
     struct err e;
 
     (void)state;
+    assert_true(parse("run --dry-run a.ini", &o, words, sizeof words, &e));
+    assert_int_equal(o.command, OPTS_PLAN);
+    opts_deinit(&o);
     assert_true(parse("run --shard=3/10 --user a@b --user=c@d --set source.url=imap://x "
                       "--threads 0 --quiet --color never --log-level debug -- --x.ini",
                       &o, words, sizeof words, &e));
