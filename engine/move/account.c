@@ -160,7 +160,6 @@ static void account_free(struct account *account)
 
     loop_timer_clear(reactor->loop, &account->step);
     governor_leave(account);
-    account_shut_end(account);
     gmail_end(account);
     account_doubts_end(account);
     for (unsigned side = 0; side < SIDE_COUNT; side++) {

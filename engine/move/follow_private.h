@@ -35,7 +35,8 @@ struct follow_job {
     struct follow_known *known;
     struct follow_item *items; /* ascending by target_uid once that is known */
     unsigned count, room;
-    bool another; /* the target folder is not the one that mail was sent to */
+    bool another;         /* the target folder is not the one in which the headers were looked at */
+    uint32_t uidvalidity; /* of the target folder, when it was opened last */
     bool read_only;
     bool proves; /* the flags are read a second time */
     unsigned refusals;

@@ -350,8 +350,12 @@ static void selected(void *context, const struct imap_selected *s)
     struct follow_job *j = context;
     uint32_t known = j->folder->record.target_uidvalidity;
 
-    j->another = known && (s->status.has & IMAP_STATUS_UIDVALIDITY) && s->status.uidvalidity != known;
-    j->unnumbered = known == 0;
+    uint32_t now = s->status.has & IMAP_STATUS_UIDVALIDITY ? s->status.uidvalidity : known;
+
+    /* Where UIDs are others' by now, as in some servers' mbox files after each change, the headers tell. */
+    j->another = j->located && now != j->uidvalidity;
+    j->unnumbered = known == 0 || now != known;
+    j->uidvalidity = now;
     j->read_only = s->read_only;
     free(j->permanent);
     j->permanent = slice_dup(s->permanent.keywords);

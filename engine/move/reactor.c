@@ -251,6 +251,7 @@ static void take_users(struct reactor *reactor)
 
 void reactor_account_ended(struct reactor *reactor, struct account *account)
 {
+    account_shut_end(account);
     if (account->next)
         account->next->previous = account->previous;
     if (account->previous)

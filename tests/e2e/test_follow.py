@@ -1,6 +1,7 @@
 """What changed at the source after the copy, followed by later runs: flags."""
 
 import collections
+import os
 import re
 import signal
 
@@ -99,6 +100,21 @@ class Flags(Follow):
 
     def test_a_target_that_tells_no_uids(self):
         self.follows(target=self.mailutils([ADDRESS]), words=False)
+
+    def test_numbers_of_the_target_that_are_others_by_now(self):
+        """Its mail stayed, its UIDVALIDITY did not: the headers tell which message it is."""
+        self.begin(target=self.dovecot([ADDRESS], format="maildir", separator="."), folders=(INBOX,))
+        self.ends(self.it.call("run"), 0)
+        self.target.halt()
+        home = self.target.home(ADDRESS)
+        for folder, _, names in os.walk(home):
+            for name in names:
+                if name.startswith("dovecot"):
+                    os.unlink(os.path.join(folder, name))
+        self.target.start()
+        self.at_source(INBOX, 1, "+FLAGS", "\\Flagged")
+        self.ends(self.it.call("run"), 0)
+        self.equal_flags(INBOX)
 
     def test_who_uses_the_target_decides(self):
         self.begin(folders=(INBOX,))

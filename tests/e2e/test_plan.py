@@ -42,11 +42,10 @@ class Plan(Case):
 
     def test_a_dry_run_is_a_plan(self):
         batch = self.job()
-        done = self.ends(batch.call("run", "--dry-run", "--json"), 0).json()
-        self.assertEqual(sum(user["messages"] for user in done["users"]), sum(u["messages"] for u in self.plan(batch)["users"]))
+        self.assertEqual(self.ends(batch.call("run", "--dry-run"), 0).out, self.ends(batch.call("plan"), 0).out)
         with batch.target.connect("anna@" + DOMAIN) as mailbox:
             self.assertEqual(mailbox.uids(("INBOX",)), [])
-        self.assertIn("unknown", self.ends(batch.call("retry", "--dry-run"), 64).err.replace("not an option", "unknown"))
+        self.assertIn("not an option of retry", self.ends(batch.call("retry", "--dry-run"), 64).err)
 
     def test_no_quota_is_no_number(self):
         batch = self.job()

@@ -18,7 +18,7 @@ static void text(const char *s, size_t cap)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char *copy = malloc(size + !size);
+    char *copy = calloc(1, size + !size);
     struct slice header = slice_of(copy, size);
     uint8_t key[MATCH_KEY_BYTES], again[MATCH_KEY_BYTES];
     struct message_note note;
