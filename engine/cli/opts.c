@@ -398,6 +398,10 @@ static bool read_command(struct opts *o, const char *text, struct err *err_r)
         return config_refuse(err_r, CONFIG_EXIT_USAGE,
                              "%.*s: the command comes before the batch file; mailhaul --help lists them", SHOWN_MAX,
                              text);
+    if (strcmp(text, "help") == 0) { /* of the command that may follow */
+        o->help = true;
+        return true;
+    }
     nearest_init(&near, slice_cstr(text));
     for (unsigned i = 0; i < OPTS_COMMAND_COUNT; i++) {
         if (strcmp(text, commands[i].name) == 0) {

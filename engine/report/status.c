@@ -211,7 +211,8 @@ static void line(FILE *out, struct buf *b, const struct status_style *style, con
     }
     if (style->color && color)
         fprintf(out, "\x1b[%sm", color);
-    fwrite(text.data, 1, text.size, out);
+    if (text.size)
+        fwrite(text.data, 1, text.size, out);
     fputs(style->color && color ? "\x1b[0m\n" : "\n", out);
     buf_clear(b);
 }

@@ -52,6 +52,8 @@ void wrap_lines(struct slice text, unsigned columns, FILE *out)
 {
     struct slice line;
 
+    if (text.size == 0)
+        return;
     if (columns == 0) {
         fwrite(text.data, 1, text.size, out);
         return;

@@ -132,7 +132,8 @@ static void put(size_t at, size_t instead, const uint8_t *data, size_t size)
     if (at + size + rest > INPUT_MAX)
         return;
     memmove(input + at + size, input + at + instead, rest);
-    memmove(input + at, data, size);
+    if (size)
+        memmove(input + at, data, size);
     input_size = at + size + rest;
 }
 

@@ -131,6 +131,10 @@ static void good_lines(void **state)
     struct err e;
 
     (void)state;
+    assert_true(parse("help bench", &o, words, sizeof words, &e));
+    assert_true(o.help);
+    assert_int_equal(o.command, OPTS_BENCH);
+    opts_deinit(&o);
     assert_true(parse("run --dry-run a.ini", &o, words, sizeof words, &e));
     assert_int_equal(o.command, OPTS_PLAN);
     opts_deinit(&o);
