@@ -39,3 +39,21 @@ int whole_open(const char *path, bool append)
     }
     return fd;
 }
+
+ssize_t whole_pread(int fd, void *bytes, size_t size, uint64_t from)
+{
+    size_t got = 0;
+
+    while (got < size) {
+        ssize_t more = pread(fd, (char *)bytes + got, size - got, (off_t)(from + got));
+
+        if (more < 0 && errno == EINTR)
+            continue;
+        if (more < 0)
+            return -1;
+        if (more == 0)
+            break;
+        got += (size_t)more;
+    }
+    return (ssize_t)got;
+}

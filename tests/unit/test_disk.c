@@ -2,6 +2,7 @@
  * Numbers of the files of a Maildir folder, and the paths that lead to it. */
 #include "engine/mailbox/disk/job.h"
 #include "engine/mailbox/disk/maildir_tree.h"
+#include "engine/mailbox/disk/numbers.h"
 #include "io/base/mem.h"
 
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -146,6 +148,43 @@ static void numbers_stay_whatever_happens_to_the_files(void **state)
     assert_int_equal(uid_of(view, "200.b"), 2);
     assert_int_equal(view->uidnext, 5);
     disk_view_drop(&view);
+}
+
+/* Other numbers in their place would be those of other messages. */
+static void numbers_that_cannot_be_read_are_none_to_begin_anew(void **state)
+{
+    const struct kit *kit = *state;
+    struct disk_numbers numbers = { kit->state, NULL, SLICE("INBOX"), true };
+    char *pattern = mem_format("%s/{user}", kit->root), *path = NULL, *file;
+    struct disk_view *view;
+    struct err err;
+    FILE *f;
+    int tree;
+
+    make_file(kit, "cur/100.a:2,", "a");
+    view = look(kit, true);
+    disk_view_drop(&view);
+    assert_true(disk_path(&maildir_layout, pattern, "ann", &path, &err));
+    numbers.path = path;
+    file = numbers_file(&numbers);
+    f = fopen(file, "w");
+    fputs("not a list\n", f);
+    fclose(f);
+    tree = maildir_layout.open(pattern, "ann", &err);
+    assert_null(maildir_layout.look(tree, SLICE("INBOX"), &numbers, &err));
+    assert_int_equal(err.scope, ERR_SCOPE_RUN);
+    assert_int_equal(err.origin, ERR_ORIGIN_STORE);
+    assert_non_null(strstr(err.server_text, file));
+
+    /* Nor where something else is in its place. */
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(mkdir(file, 0700), 0);
+    assert_null(maildir_layout.look(tree, SLICE("INBOX"), &numbers, &err));
+    close(tree);
+    assert_int_equal(rmdir(file), 0);
+    free(file);
+    free(path);
+    free(pattern);
 }
 
 static void who_may_not_write_gives_numbers_for_itself(void **state)
@@ -427,6 +466,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(numbers_stay_whatever_happens_to_the_files, begin, end),
+        cmocka_unit_test_setup_teardown(numbers_that_cannot_be_read_are_none_to_begin_anew, begin, end),
         cmocka_unit_test_setup_teardown(who_may_not_write_gives_numbers_for_itself, begin, end),
         cmocka_unit_test_setup_teardown(dovecots_numbers_are_taken_over_once, begin, end),
         cmocka_unit_test_setup_teardown(couriers_numbers_too, begin, end),

@@ -197,7 +197,7 @@ static void from_lines_of_many_programs(void **state)
             (cases[i].seconds >= 0 && seconds != cases[i].seconds))
             fail_msg("%s: %lld", cases[i].line, (long long)seconds);
     }
-    assert_int_equal(setenv("TZ", "XXX-2", 1), 0);
+    assert_int_equal(setenv("TZ", "EET-2", 1), 0);
     tzset();
     assert_true(mbox_is_from_line(SLICE("From a Thu Jan  1 02:00:00 1970"), &seconds));
     assert_int_equal(seconds, 0);
@@ -326,23 +326,17 @@ static struct disk_view *look(const struct kit *kit, const char *name, bool keep
     return view;
 }
 
-static uint32_t uid_at(const struct disk_view *view, uint64_t place)
+/* Of the message that stands in the file behind so many others. */
+static uint32_t uid_at(const struct disk_view *view, uint32_t place)
 {
-    uint64_t at[8], count = 0;
+    for (uint32_t i = 0; i < view->count; i++) {
+        uint32_t before = 0;
 
-    for (uint32_t i = 0; i < view->count; i++)
-        at[count++] = view->all[i].at;
-    for (uint64_t i = 0; i < count; i++)
-        for (uint64_t k = i + 1; k < count; k++)
-            if (at[k] < at[i]) {
-                uint64_t other = at[i];
-
-                at[i] = at[k];
-                at[k] = other;
-            }
-    for (uint32_t i = 0; i < view->count; i++)
-        if (view->all[i].at == at[place])
+        for (uint32_t k = 0; k < view->count; k++)
+            before += view->all[k].at < view->all[i].at;
+        if (before == place)
             return view->all[i].uid;
+    }
     return 0;
 }
 
@@ -475,6 +469,35 @@ static void files_are_folders(void **state)
     free(pattern);
 }
 
+/* Whatever other files come and go. */
+static void two_of_one_name_keep_their_names(void **state)
+{
+    const struct kit *kit = *state;
+    char *pattern = mem_format("%s/{user}", kit->root);
+    struct disk_rows rows;
+    struct err err;
+    int tree, fd;
+
+    make_file(kit, "INBOX.mbox", slice_cstr(FROM "A: 1\n\n\n"));
+    make_file(kit, "inbox", slice_cstr(FROM "A: 2\n\n\n" FROM "A: 3\n\n\n"));
+    for (unsigned i = 0; i < 2; i++) {
+        tree = mbox_layout.open(pattern, "ann", &err);
+        assert_true(tree >= 0);
+        assert_true(mbox_list(tree, &rows, &err));
+        assert_int_equal(rows.count, 2 + i);
+        assert_string_equal(rows.all[i].name, "INBOX");
+        assert_string_equal(rows.all[1 + i].name, "inbox~2");
+        fd = mbox_open(tree, SLICE("inbox~2"), &err);
+        assert_true(fd >= 0);
+        assert_int_equal(lseek(fd, 0, SEEK_END), 2 * (sizeof FROM "A: 2\n\n\n" - 1));
+        close(fd);
+        disk_rows_deinit(&rows);
+        close(tree);
+        make_file(kit, "A", SLICE(""));
+    }
+    free(pattern);
+}
+
 static void a_file_alone_is_the_inbox(void **state)
 {
     const struct kit *kit = *state;
@@ -512,6 +535,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_written_over_is_not_believed, begin, end),
         cmocka_unit_test_setup_teardown(one_that_is_locked_is_waited_for, begin, end),
         cmocka_unit_test_setup_teardown(files_are_folders, begin, end),
+        cmocka_unit_test_setup_teardown(two_of_one_name_keep_their_names, begin, end),
         cmocka_unit_test_setup_teardown(a_file_alone_is_the_inbox, begin, end),
     };
 

@@ -1,6 +1,7 @@
 #include "engine/mailbox/disk/job.h"
 
 #include "io/base/mem.h"
+#include "io/base/whole.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,7 +93,8 @@ static bool told_status(struct job *job, int tree, struct slice name, struct ima
     struct disk_numbers where;
     struct disk_view *view;
     char *path = NULL;
-    bool ok = where_of(job, name, &path, &where, &job->err) && job->layout->numbers(tree, name, &where, status_r);
+    bool ok = job->layout->numbers && where_of(job, name, &path, &where, &job->err) &&
+              job->layout->numbers(tree, name, &where, status_r);
 
     free(path);
     if (ok)
@@ -166,24 +168,6 @@ static void choose(struct job *job)
 
 /* ---- files ----------------------------------------------------------------------------------------- */
 
-static ssize_t read_whole(int fd, char *out, size_t size, off_t from)
-{
-    size_t got = 0;
-
-    while (got < size) {
-        ssize_t more = pread(fd, out + got, size - got, from + (off_t)got);
-
-        if (more < 0 && errno == EINTR)
-            continue;
-        if (more < 0)
-            return -1;
-        if (more == 0)
-            break;
-        got += (size_t)more;
-    }
-    return (ssize_t)got;
-}
-
 /* The message's size as IMAP counts it; false: it cannot be read. */
 static bool count_bytes(const struct disk_layout *layout, const struct disk_part *part, uint64_t *bytes_r)
 {
@@ -196,7 +180,7 @@ static bool count_bytes(const struct disk_layout *layout, const struct disk_part
     do {
         size_t want = part->raw_bytes - at < RAW_BYTES ? (size_t)(part->raw_bytes - at) : RAW_BYTES;
 
-        ok = read_whole(part->fd, raw, want, (off_t)(part->at + at)) == (ssize_t)want;
+        ok = whole_pread(part->fd, raw, want, part->at + at) == (ssize_t)want;
         at += want;
         if (ok)
             *bytes_r += layout->filter(&filter, raw, want, at == part->raw_bytes, out);
@@ -211,7 +195,7 @@ static void read_header(const struct disk_layout *layout, const struct disk_part
 {
     size_t want = part->raw_bytes < JOB_HEADER ? (size_t)part->raw_bytes : JOB_HEADER, size, end;
     char *raw = mem_alloc(JOB_HEADER);
-    ssize_t got = read_whole(part->fd, raw, want, (off_t)part->at);
+    ssize_t got = whole_pread(part->fd, raw, want, part->at);
     struct disk_filter filter = { 0 };
 
     if (got > 0) {
@@ -307,6 +291,8 @@ static void body_open(struct job *job)
     if (!there && !job->gone)
         body_failed(job, errno == ESTALE ? ERR_CLASS_TRANSIENT : ERR_CLASS_PERMANENT, errno,
                     errno == ESTALE ? CHANGED : strerror(errno));
+    else if (there && job->layout->sizes_exact)
+        job->size = m->bytes;
     else if (there && !count_bytes(job->layout, &job->part, &job->size))
         body_failed(job, ERR_CLASS_PERMANENT, errno, strerror(errno));
 }
@@ -317,7 +303,7 @@ static void body_piece(struct job *job)
     uint64_t left = job->part.raw_bytes - job->raw_at;
     size_t want = left < RAW_BYTES ? (size_t)left : RAW_BYTES;
     char *raw = mem_alloc(RAW_BYTES);
-    ssize_t got = read_whole(job->part.fd, raw, want, (off_t)(job->part.at + job->raw_at));
+    ssize_t got = whole_pread(job->part.fd, raw, want, job->part.at + job->raw_at);
 
     if (!job->out)
         job->out = mem_alloc(JOB_BYTES);

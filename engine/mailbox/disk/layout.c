@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -180,6 +181,12 @@ int disk_open_path(const struct disk_layout *layout, const char *pattern, const 
     free(own);
     free(path);
     return fd;
+}
+
+void disk_hex(const unsigned char *digest, char text_r[33])
+{
+    for (unsigned i = 0; i < 16; i++)
+        snprintf(text_r + 2 * i, 3, "%02x", digest[i]);
 }
 
 /* ---- line ends --------------------------------------------------------------------------------------- */

@@ -77,7 +77,8 @@ struct disk_layout {
     /* A folder of it. NULL: err_r, of scope FOLDER; or of scope RUN and origin STORE when numbers cannot be kept. One
      * hold is the caller's. */
     struct disk_view *(*look)(int tree, struct slice name, const struct disk_numbers *numbers, struct err *err_r);
-    /* Its numbers alone where these can be had for less than a look: false where they cannot. */
+    bool sizes_exact; /* a message's bytes were counted by the look; else they are what the name of its file says */
+    /* Its numbers alone where these can be had for less than a look: false where they cannot. NULL: never. */
     bool (*numbers)(int tree, struct slice name, const struct disk_numbers *numbers, struct imap_status *status_r);
     /* Frees what is its own of the view, and the view. */
     void (*drop)(struct disk_view *view);
@@ -114,6 +115,8 @@ int disk_open_path(const struct disk_layout *layout, const char *pattern, const 
  * otherwise may pass. */
 void disk_refuse(const struct disk_layout *layout, struct err *err_r, enum err_scope scope, int error,
                  const char *path);
+/* The first half of a SHA-256 in hexadecimal. */
+void disk_hex(const unsigned char *digest, char text_r[33]);
 /* As IMAP wants it: each line ends in CR LF. */
 size_t disk_line_ends(struct disk_filter *filter, const char *in, size_t size, char *out);
 

@@ -3,6 +3,7 @@
 #include "engine/mailbox/disk/layout.h"
 
 #include "io/base/mem.h"
+#include "io/base/whole.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -109,7 +110,7 @@ static void read_subscriptions(int tree, const char *file, struct disk_rows *row
 
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= SUBSCRIPTIONS_BYTES_MAX) {
         text = mem_alloc((size_t)st.st_size + 1);
-        size = pread(fd, text, (size_t)st.st_size, 0);
+        size = whole_pread(fd, text, (size_t)st.st_size, 0);
     }
     if (fd >= 0)
         close(fd);

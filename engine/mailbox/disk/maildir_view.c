@@ -353,11 +353,6 @@ static int open_tree(const char *pattern, const char *user, struct err *err_r)
     return disk_open_path(&maildir_layout, pattern, user, O_RDONLY | O_DIRECTORY | O_CLOEXEC, err_r);
 }
 
-static bool no_numbers(int tree, struct slice name, const struct disk_numbers *numbers, struct imap_status *status_r)
-{
-    return false;
-}
-
 const struct disk_layout maildir_layout = {
     .word = "Maildir",
     .origin = ERR_ORIGIN_MAILDIR,
@@ -365,7 +360,6 @@ const struct disk_layout maildir_layout = {
     .list = maildir_list,
     .delimiter = '.',
     .look = look,
-    .numbers = no_numbers,
     .drop = drop,
     .message = message,
     .same = same,

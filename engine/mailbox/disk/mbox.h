@@ -50,4 +50,7 @@ bool mbox_list(int tree, struct disk_rows *rows_r, struct err *err_r) ERR_CHECK;
 /* Opens a folder's file. -1: err_r, of scope FOLDER; TRANSIENT while another program writes it. */
 int mbox_open(int tree, struct slice name, struct err *err_r);
 
+/* Returns false, with what is wrong with a folder. */
+bool mbox_refuse(struct err *err_r, enum err_class class, int error, struct slice name, const char *why);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "engine/imap/session.h"
 #include "io/base/mem.h"
+#include "io/base/whole.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define ROOM           (256u << 10) /* of the file at once; a longer line has pieces */
 #define FROM_LINE_MAX  1000u
@@ -138,12 +138,6 @@ static void take(struct reading *r, struct slice bytes, bool last)
     r->hashed_well &= EVP_DigestUpdate(r->hash, r->out, size) == 1;
 }
 
-static void hex_of(const unsigned char *digest, char text_r[33])
-{
-    for (unsigned i = 0; i < 16; i++)
-        snprintf(text_r + 2 * i, 3, "%02x", digest[i]);
-}
-
 static void message_ends(struct reading *r, uint64_t at)
 {
     unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
@@ -153,7 +147,7 @@ static void message_ends(struct reading *r, uint64_t at)
     take(r, SLICE(""), true);
     r->now->raw_bytes = (r->blank ? r->blank_at : at) - r->now->at;
     r->hashed_well &= EVP_DigestFinal_ex(r->hash, digest, NULL) == 1;
-    hex_of(digest, r->now->digest);
+    disk_hex(digest, r->now->digest);
     r->blank = 0;
     if (r->now->internal) {
         free(r->now->words);
@@ -300,16 +294,14 @@ static bool lines(struct reading *r, int fd, uint64_t bytes)
 
     while (good && at < bytes) {
         size_t want = bytes - at - have < ROOM - have ? (size_t)(bytes - at - have) : ROOM - have, used = 0;
-        ssize_t got = want ? pread(fd, room + have, want, (off_t)(at + have)) : 0;
+        ssize_t got = whole_pread(fd, room + have, want, at + have);
 
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (want && got <= 0) { /* shorter than it was */
+        if (got != (ssize_t)want) { /* shorter than it was */
             errno = got < 0 ? errno : ESTALE;
             good = false;
             break;
         }
-        have += (size_t)got;
+        have += want;
         while (good && used < have) {
             const char *end = memchr(room + used, '\n', have - used);
             size_t size = end ? (size_t)(end - room) + 1 - used : have - used;
@@ -371,20 +363,18 @@ bool mbox_digest(int fd, uint64_t at, uint64_t raw_bytes, char digest_r[33])
 
     do {
         size_t want = raw_bytes - done < ROOM ? (size_t)(raw_bytes - done) : ROOM;
-        ssize_t got = want ? pread(fd, raw, want, (off_t)(at + done)) : 0;
+        ssize_t got = whole_pread(fd, raw, want, at + done);
 
-        if (got < 0 && errno == EINTR)
-            continue;
-        ok = ok && got >= 0 && (got > 0 || want == 0);
-        if (!ok) {
+        if (got != (ssize_t)want) {
             errno = got < 0 ? errno : ESTALE;
+            ok = false;
             break;
         }
-        done += (uint64_t)got;
-        ok = EVP_DigestUpdate(hash, out, mbox_filter(&filter, raw, (size_t)got, done == raw_bytes, out)) == 1;
+        done += want;
+        ok = ok && EVP_DigestUpdate(hash, out, mbox_filter(&filter, raw, want, done == raw_bytes, out)) == 1;
     } while (ok && done < raw_bytes);
     if (ok && EVP_DigestFinal_ex(hash, digest, NULL) == 1)
-        hex_of(digest, digest_r);
+        disk_hex(digest, digest_r);
     else
         ok = false;
     EVP_MD_CTX_free(hash);

@@ -25,6 +25,8 @@ struct file {
 };
 
 struct files {
+    struct slice only; /* no data: all; else what cannot be of this name is passed over, so that one is found at the
+                          cost of the folders above it */
     struct file *all;
     unsigned count;
     int error; /* of a folder that could not be read; 0: none */
@@ -89,41 +91,50 @@ static void add(struct files *f, char *name, char *path)
 
 static void walk(struct files *f, int folder, const char *name, const char *path, unsigned depth);
 
+/* Apple Mail: a folder NAME.mbox with a file mbox in it. */
+static char *name_below(const char *name, const char *path, const char *entry, bool is_folder)
+{
+    bool apples = !is_folder && ends_in(slice_cstr(path), ".mbox") && strcmp(entry, "mbox") == 0;
+    char *own = apples ? mem_text("") : shown(entry, is_folder);
+    char *whole = mem_format("%s%s%s", name, *name && *own ? "/" : "", own);
+
+    free(own);
+    return whole;
+}
+
+/* It is the one that is looked for, or lies above it; the INBOX is that in any case. */
+static bool leads_there(const struct files *f, const char *name)
+{
+    size_t size = strlen(name);
+
+    return !f->only.data ||
+           (slice_starts_nocase(f->only, slice_cstr(name)) && (f->only.size == size || f->only.data[size] == '/'));
+}
+
 static void entry_seen(struct files *f, int folder, const char *entry, const char *name, const char *path,
                        unsigned depth)
 {
-    const char *between = *path ? "/" : "";
+    char *as_file = name_below(name, path, entry, false), *as_folder = name_below(name, path, entry, true);
     struct stat st;
-    char *own, *inner_path;
+    int inner;
 
-    if (is_no_mail(entry) || f->count >= FILES_MAX || fstatat(folder, entry, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-        (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
-        return;
-    inner_path = mem_format("%s%s%s", path, between, entry);
-    /* Apple Mail: a folder NAME.mbox with a file mbox in it. */
-    own = S_ISREG(st.st_mode) && ends_in(slice_cstr(path), ".mbox") && strcmp(entry, "mbox") == 0
-              ? mem_text("")
-              : shown(entry, S_ISDIR(st.st_mode));
-    if (*name || *own) {
-        char *whole = mem_format("%s%s%s", name, *name && *own ? "/" : "", own);
+    if (!is_no_mail(entry) && f->count < FILES_MAX && (leads_there(f, as_file) || leads_there(f, as_folder)) &&
+        fstatat(folder, entry, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        char *inner_path = mem_format("%s%s%s", path, *path ? "/" : "", entry);
 
-        free(own);
-        own = whole;
+        if (S_ISREG(st.st_mode)) {
+            add(f, mem_text(as_file), mem_text(inner_path));
+        } else if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX) {
+            inner = openat(folder, entry, FOLDER_FLAGS);
+            if (inner >= 0)
+                walk(f, inner, as_folder, inner_path, depth + 1);
+            else
+                f->error = errno;
+        }
+        free(inner_path);
     }
-    if (S_ISREG(st.st_mode)) {
-        add(f, own, inner_path);
-        return;
-    }
-    if (depth < DEPTH_MAX) {
-        int inner = openat(folder, entry, FOLDER_FLAGS);
-
-        if (inner >= 0)
-            walk(f, inner, own, inner_path, depth + 1);
-        else
-            f->error = errno;
-    }
-    free(own);
-    free(inner_path);
+    free(as_file);
+    free(as_folder);
 }
 
 /* Closes folder. */
@@ -155,7 +166,8 @@ static bool is_inbox(struct slice name)
     return slice_equal_nocase(name, SLICE("INBOX"));
 }
 
-/* Two files that would have one name are told apart by the second's path. */
+/* Of files that would have one name the first by its path has it; each other one is called by its path, and a sign.
+ * What else is there decides nothing of that: a name must be the same in the next run. */
 static void tell_apart(struct files *f)
 {
     for (unsigned i = 0; i < f->count; i++)
@@ -163,23 +175,25 @@ static void tell_apart(struct files *f)
             memcpy(f->all[i].name, "INBOX", 5);
     if (f->count)
         qsort(f->all, f->count, sizeof *f->all, by_name_then_path);
-    for (unsigned i = 1; i < f->count; i++)
-        if (strcmp(f->all[i].name, f->all[i - 1].name) == 0) {
-            char *apart = mem_format("%s~%u", f->all[i].path, i);
+    for (unsigned i = 1, first = 0; i < f->count; i++)
+        if (strcmp(f->all[i].name, f->all[first].name) == 0) {
+            char *apart = mem_format("%s~2", f->all[i].path);
 
             free(f->all[i].name);
             f->all[i].name = apart;
+        } else {
+            first = i;
         }
     if (f->count)
         qsort(f->all, f->count, sizeof *f->all, by_name_then_path);
 }
 
-static bool find_files(int tree, struct files *f, struct err *err_r)
+static bool find_files(int tree, struct slice only, struct files *f, struct err *err_r)
 {
     struct stat st;
     int copy;
 
-    *f = (struct files){ 0 };
+    *f = (struct files){ .only = only };
     if (fstat(tree, &st) != 0) {
         disk_refuse(&mbox_layout, err_r, ERR_SCOPE_ACCOUNT, errno, "the tree");
         return false;
@@ -207,7 +221,7 @@ bool mbox_list(int tree, struct disk_rows *rows_r, struct err *err_r)
     struct files f;
 
     *rows_r = (struct disk_rows){ NULL, 0 };
-    if (!find_files(tree, &f, err_r))
+    if (!find_files(tree, slice_of(NULL, 0), &f, err_r))
         return false;
     if (f.count == 0) {
         err_set(err_r, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_MBOX, ENOENT, "no mbox file is there");
@@ -257,40 +271,53 @@ static int open_below(int tree, const char *path)
     return fd;
 }
 
-static bool refuse(struct err *err_r, enum err_class class, int error, struct slice name, const char *why)
+bool mbox_refuse(struct err *err_r, enum err_class class, int error, struct slice name, const char *why)
 {
     err_set(err_r, class, ERR_SCOPE_FOLDER, ERR_ORIGIN_MBOX, error, "%.*s: %s",
             (int)(name.size < 150 ? name.size : 150), name.data ? name.data : "", why);
-    return err_doing(err_r, "open the mbox");
+    return err_doing(err_r, "read the mbox");
+}
+
+static const char *path_of(const struct files *f, struct slice name)
+{
+    for (unsigned i = 0; i < f->count; i++)
+        if (slice_equal(slice_cstr(f->all[i].name), name) || (is_inbox(name) && is_inbox(slice_cstr(f->all[i].name))))
+            return f->all[i].path;
+    return NULL;
 }
 
 int mbox_open(int tree, struct slice name, struct err *err_r)
 {
     struct files f;
     struct stat st;
+    const char *path = NULL;
     int fd = -1;
 
-    if (!find_files(tree, &f, err_r)) {
-        err_r->scope = ERR_SCOPE_FOLDER;
-        return -1;
+    /* One that has a name by its path is found among all. */
+    for (unsigned i = 0; i < 2 && !path; i++) {
+        if (i > 0)
+            files_deinit(&f);
+        if (!find_files(tree, i == 0 ? name : slice_of(NULL, 0), &f, err_r)) {
+            err_r->scope = ERR_SCOPE_FOLDER;
+            return -1;
+        }
+        path = path_of(&f, name);
     }
     errno = ENOENT;
-    for (unsigned i = 0; i < f.count; i++)
-        if (slice_equal(slice_cstr(f.all[i].name), name) || (is_inbox(name) && is_inbox(slice_cstr(f.all[i].name)))) {
-            fd = f.all[i].path[0] ? open_below(tree, f.all[i].path) : fcntl(tree, F_DUPFD_CLOEXEC, 0);
-            break;
-        }
+    if (path)
+        fd = path[0] ? open_below(tree, path) : fcntl(tree, F_DUPFD_CLOEXEC, 0);
     if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
         close(fd);
         fd = -1;
         errno = EINVAL;
     }
     if (fd < 0 && errno == EAGAIN)
-        (void)refuse(err_r, ERR_CLASS_TRANSIENT, EAGAIN, name, "a lock file is beside it: another program writes it");
+        (void)mbox_refuse(err_r, ERR_CLASS_TRANSIENT, EAGAIN, name,
+                          "a lock file is beside it: another program writes it");
     else if (fd < 0)
-        (void)refuse(err_r,
-                     errno == EIO || errno == EMFILE || errno == ENFILE ? ERR_CLASS_TRANSIENT : ERR_CLASS_PERMANENT,
-                     errno, name, strerror(errno));
+        (void)mbox_refuse(
+            err_r, errno == EIO || errno == EMFILE || errno == ENFILE ? ERR_CLASS_TRANSIENT : ERR_CLASS_PERMANENT,
+            errno, name, strerror(errno));
     files_deinit(&f);
     return fd;
 }

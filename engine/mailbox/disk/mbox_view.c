@@ -138,13 +138,6 @@ static int by_uid(const void *a, const void *b)
     return (x->uid > y->uid) - (x->uid < y->uid);
 }
 
-static bool refuse(struct err *err_r, enum err_class class, int error, struct slice name, const char *why)
-{
-    err_set(err_r, class, ERR_SCOPE_FOLDER, ERR_ORIGIN_MBOX, error, "%.*s: %s",
-            (int)(name.size < 150 ? name.size : 150), name.data ? name.data : "", why);
-    return err_doing(err_r, "read the mbox");
-}
-
 /* Under a lock for readers where the file system has one; who writes it has it alone. */
 static bool lock(int fd)
 {
@@ -159,20 +152,20 @@ static bool scan(struct mbox_view *v, struct slice name, struct mbox_scan *found
         struct stat after;
 
         if (fstat(v->fd, &v->then) != 0)
-            return refuse(err_r, ERR_CLASS_TRANSIENT, errno, name, strerror(errno));
+            return mbox_refuse(err_r, ERR_CLASS_TRANSIENT, errno, name, strerror(errno));
         if (!mbox_scan(v->fd, (uint64_t)v->then.st_size, found_r)) {
             if (errno == ESTALE)
                 continue;
-            return errno ? refuse(err_r, errno == EACCES ? ERR_CLASS_PERMANENT : ERR_CLASS_TRANSIENT, errno, name,
-                                  strerror(errno))
-                         : refuse(err_r, ERR_CLASS_PERMANENT, 0, name,
-                                  "no mbox: its first line is no \"From \" line with a date");
+            return errno ? mbox_refuse(err_r, errno == EACCES ? ERR_CLASS_PERMANENT : ERR_CLASS_TRANSIENT, errno, name,
+                                       strerror(errno))
+                         : mbox_refuse(err_r, ERR_CLASS_PERMANENT, 0, name,
+                                       "no mbox: its first line is no \"From \" line with a date");
         }
         if (fstat(v->fd, &after) == 0 && is_as_then(&v->then, &after))
             return true;
         mbox_scan_deinit(found_r);
     }
-    return refuse(err_r, ERR_CLASS_TRANSIENT, 0, name, "another program writes it");
+    return mbox_refuse(err_r, ERR_CLASS_TRANSIENT, 0, name, "another program writes it");
 }
 
 /* Equal messages are told apart by their order. */
@@ -247,7 +240,7 @@ static struct disk_view *look(int tree, struct slice name, const struct disk_num
         ok = scan(v, name, &found, err_r) && number(v, &found, where, err_r);
         (void)fcntl(fd, F_OFD_SETLK, &none);
     } else {
-        ok = refuse(err_r, ERR_CLASS_TRANSIENT, errno, name, "another program has it locked to write it");
+        ok = mbox_refuse(err_r, ERR_CLASS_TRANSIENT, errno, name, "another program has it locked to write it");
     }
     mbox_scan_deinit(&found);
     if (!ok) {
@@ -305,6 +298,7 @@ const struct disk_layout mbox_layout = {
     .open = open_tree,
     .list = mbox_list,
     .delimiter = '/',
+    .sizes_exact = true,
     .look = look,
     .numbers = numbers,
     .drop = drop,

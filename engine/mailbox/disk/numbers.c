@@ -50,30 +50,41 @@ int numbers_base_order(struct slice a, struct slice b)
     return slice_order(base_of(a), base_of(b));
 }
 
-char *numbers_read_file(int folder, const char *name, size_t max_bytes)
+/* NULL: errno; ENOENT: it is not there. */
+static char *read_all(int folder, const char *name, size_t max_bytes)
 {
-    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    size_t size = 0, room;
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), error = 0;
     struct stat st;
-    char *text;
+    char *text = NULL;
 
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0 || (size_t)st.st_size > max_bytes) {
-        if (fd >= 0)
-            close(fd);
-        return mem_text("");
-    }
-    room = (size_t)st.st_size;
-    text = mem_alloc(room + 1);
-    while (size < room) {
-        ssize_t got = read(fd, text + size, room - size);
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &st) != 0)
+        error = errno;
+    else if (!S_ISREG(st.st_mode) || st.st_size < 0 || (size_t)st.st_size > max_bytes)
+        error = EFBIG;
+    if (!error) {
+        ssize_t got;
 
-        if (got <= 0 && errno != EINTR)
-            break;
-        size += got > 0 ? (size_t)got : 0;
+        text = mem_alloc((size_t)st.st_size + 1);
+        got = whole_pread(fd, text, (size_t)st.st_size, 0);
+        error = got < 0 ? errno : 0;
+        text[got > 0 ? got : 0] = '\0';
     }
     close(fd);
-    text[size] = '\0';
+    if (error) {
+        free(text);
+        text = NULL;
+    }
+    errno = error;
     return text;
+}
+
+char *numbers_read_file(int folder, const char *name, size_t max_bytes)
+{
+    char *text = read_all(folder, name, max_bytes);
+
+    return text ? text : mem_text("");
 }
 
 /* ---- reading ------------------------------------------------------------------------------------- */
@@ -195,27 +206,32 @@ char *numbers_file(const struct disk_numbers *where)
 
     if (EVP_Digest(whole, strlen(whole), digest, NULL, EVP_sha256(), NULL) != 1)
         memset(digest, 0, sizeof digest);
-    for (unsigned i = 0; i < 16; i++)
-        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    disk_hex(digest, text);
     free(whole);
     return mem_format("%s/" FOLDER "/%s", where->state_folder, text);
 }
 
-static void read_own(struct list *l, const char *file)
+/* False: errno. It is there and cannot be read, or is none of ours: other numbers in its place would make other
+ * messages of those that a run has moved. */
+static bool read_own(struct list *l, const char *file)
 {
     struct slice rest, line, word;
     unsigned validity, next;
 
-    l->text = numbers_read_file(AT_FDCWD, file, LIST_BYTES_MAX);
+    l->text = read_all(AT_FDCWD, file, LIST_BYTES_MAX);
+    if (!l->text)
+        return errno == ENOENT;
+    errno = EBADMSG;
     rest = slice_cstr(l->text);
     if (!slice_split(&rest, '\n', &line) || !slice_starts(line, SLICE(FIRST_WORDS " ")))
-        return;
+        return false;
     line = slice_from(line, sizeof FIRST_WORDS);
     if (!slice_split(&line, ' ', &word) || !slice_u32(word, &validity) || !slice_u32(line, &next) || validity == 0)
-        return;
+        return false;
     l->uidvalidity = validity;
     l->uidnext = next;
     read_lines(l, rest);
+    return true;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------- */
@@ -332,8 +348,13 @@ static bool give(const struct disk_numbers *where, int folder, const struct numb
     uint32_t fresh = 0;
     bool first, ok;
 
-    if (file)
-        read_own(&own, file);
+    if (file && !read_own(&own, file)) {
+        not_kept(err_r, file);
+        free(own.text);
+        free(newcomers);
+        free(file);
+        return false;
+    }
     first = own.uidvalidity == 0;
     if (servers) {
         server.uidvalidity = servers->uidvalidity;
