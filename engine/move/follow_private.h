@@ -19,6 +19,14 @@ enum follow_end {
     FOLLOW_REFUSED  /* the target refused, or answered OK and did not */
 };
 
+/* What opening the target folder told. Zeroed at first. */
+struct follow_view {
+    uint32_t uidvalidity; /* 0: not told */
+    bool read_only;
+    struct follow_keeps keeps;
+    char *permanent; /* keeps' keywords */
+};
+
 struct follow_item {
     uint32_t uid, target_uid; /* 0: not known yet */
     uint8_t key[MATCH_KEY_BYTES];
@@ -35,13 +43,10 @@ struct follow_job {
     struct follow_known *known;
     struct follow_item *items; /* ascending by target_uid once that is known */
     unsigned count, room;
-    bool another;         /* the target folder is not the one in which the headers were looked at */
-    uint32_t uidvalidity; /* of the target folder, when it was opened last */
-    bool read_only;
-    bool proves; /* the flags are read a second time */
+    struct follow_view view;
+    bool another; /* the target folder is not the one in which the headers were looked at */
+    bool proves;  /* the flags are read a second time */
     unsigned refusals;
-    struct follow_keeps keeps;
-    char *permanent; /* keeps' keywords */
     struct follow_need {
         const char *text;
         uint32_t uid;
@@ -58,6 +63,8 @@ struct follow_job {
 /* follow_target: a command failed that all depends on; or all is over. j is gone then. */
 void follow_fails(struct follow_job *j, const struct err *err);
 void follow_over(struct follow_job *j);
+/* follow_target: takes what was told in place of what was told before. */
+void follow_view_take(struct follow_view *view, const struct imap_selected *selected);
 /* follow_target: opens the target folder, and goes on from there. */
 void follow_select(struct follow_job *j);
 /* follow_locate: finds, by the headers of the folder, those of which no UID is known, and opens the

@@ -50,9 +50,7 @@ struct removal {
     unsigned count, room, at;
     uint32_t *uids; /* of the target, of those that are asked for */
     struct follow_known *known;
-    struct follow_keeps keeps;
-    char *permanent;
-    bool another, read_only;
+    struct follow_view view;
     struct slice into; /* raw name of the folder of deleted items */
     bool is_there;     /* this folder is within that place already */
 };
@@ -62,19 +60,15 @@ struct removal {
 static void over(struct removal *r)
 {
     struct worker *w = r->worker;
-    struct account *account = w->account;
 
     for (unsigned i = 0; i < r->count; i++)
         free(r->copies[i].words);
     follow_known_free(&r->known);
     free(r->copies);
     free(r->uids);
-    free(r->permanent);
+    free(r->view.permanent);
     free(r);
-    push_folder_release(w);
-    w->busy = false;
-    account->proving--;
-    account_poke(account);
+    push_proof_end(w);
 }
 
 static void fails(struct removal *r, const struct err *err)
@@ -291,9 +285,9 @@ static void copy_told(void *context, const struct imap_message_row *row)
     copy->seen = true;
     match_key(row->header, key);
     header_note(row->header, &copy->note);
-    follow_merge(&copy->base, &copy->base, &target, &r->keeps, &merge);
+    follow_merge(&copy->base, &copy->base, &target, &r->view.keeps, &merge);
     if (memcmp(key, copy->key, sizeof key) != 0 || merge.stays ||
-        ((unsigned)(target.system ^ copy->base.system) & r->keeps.system & IMAP_FLAG_DELETED))
+        ((unsigned)(target.system ^ copy->base.system) & r->view.keeps.system & IMAP_FLAG_DELETED))
         copy->end = COPY_CHANGED;
 }
 
@@ -315,14 +309,14 @@ static void copies_ended(void *context, const struct err *err)
 static void selected(void *context, const struct imap_selected *s)
 {
     struct removal *r = context;
-    uint32_t known = r->folder->record.target_uidvalidity;
 
-    r->another = !known || !(s->status.has & IMAP_STATUS_UIDVALIDITY) || s->status.uidvalidity != known;
-    r->read_only = s->read_only;
-    free(r->permanent);
-    r->permanent = slice_dup(s->permanent.keywords);
-    r->keeps = follow_keeps_of(s);
-    r->keeps.keywords = slice_cstr(r->permanent);
+    follow_view_take(&r->view, s);
+}
+
+/* The UIDs are those of the folder that mail was sent to, and it can be changed. */
+static bool is_the_folder(const struct removal *r)
+{
+    return r->view.uidvalidity && r->view.uidvalidity == r->folder->record.target_uidvalidity && !r->view.read_only;
 }
 
 static void select_ended(void *context, const struct err *err)
@@ -334,7 +328,7 @@ static void select_ended(void *context, const struct err *err)
         fails(r, err);
         return;
     }
-    if (r->another || r->read_only) {
+    if (!is_the_folder(r)) {
         for (unsigned i = 0; i < r->count; i++)
             r->copies[i].end = COPY_UNKNOWN;
         finish(r);
@@ -367,9 +361,7 @@ static bool take_gone(void *context, const struct message_record *m)
     *copy = (struct copy){ .uid = m->uid, .base = base };
     if (!known->followed)
         copy->base.system = (uint8_t)repair_flags_sent(m->repairs, base.system);
-    copy->words = mem_alloc(base.keywords.size + 1);
-    if (base.keywords.size)
-        memcpy(copy->words, base.keywords.data, base.keywords.size);
+    copy->words = slice_dup(base.keywords);
     copy->base.keywords.data = copy->words;
     memcpy(copy->key, m->header_key, sizeof copy->key);
     if (m->target_uid && !r->folder->record.target_uids_lie && !m->in_doubt)
@@ -468,10 +460,7 @@ bool follow_remove_go(struct worker *w)
     r->folder = f;
     r->into = slice_cstr(into);
     r->is_there = strcmp(into, f->target_raw) == 0;
-    push_folder_release(w);
-    push_folder_take(w, f);
-    w->busy = true;
-    account->proving++;
+    push_proof_begin(w, f);
     if ((!account->gone_identity && !identify(account, &err)) ||
         !follow_known_load(account->reactor->reader, f->record.user, f->record.folder, &r->known, &err) ||
         !reader_messages(account->reactor->reader, f->record.user, f->record.folder, 1u << MESSAGE_UPLOADED, 0, false,

@@ -29,7 +29,7 @@ static void job_free(struct follow_job *j)
     }
     follow_known_free(&j->known);
     free(j->items);
-    free(j->permanent);
+    free(j->view.permanent);
     free(j->needs);
     free(j->lacking);
     free(j);
@@ -38,13 +38,9 @@ static void job_free(struct follow_job *j)
 void follow_over(struct follow_job *j)
 {
     struct worker *w = j->worker;
-    struct account *account = w->account;
 
     job_free(j);
-    push_folder_release(w);
-    w->busy = false;
-    account->proving--;
-    account_poke(account);
+    push_proof_end(w);
 }
 
 /* What was done goes into the journal, after the answers. */
@@ -143,9 +139,7 @@ static bool take_row(void *context, const struct message_record *m)
     /* A message that was mended may lie there under the same UID all the same. */
     item->target_uid = j->folder->record.target_uids_lie ? 0 : m->target_uid;
     memcpy(item->key, m->header_key, sizeof item->key);
-    item->words = mem_alloc(base.keywords.size + 1);
-    if (base.keywords.size)
-        memcpy(item->words, base.keywords.data, base.keywords.size);
+    item->words = slice_dup(base.keywords);
     item->base.keywords.data = item->words;
     return true;
 }
@@ -193,7 +187,7 @@ static void judge(struct follow_job *j, struct follow_item *item, const struct f
 {
     struct follow_merge merge;
 
-    follow_merge(&item->base, &item->next, target, &j->keeps, &merge);
+    follow_merge(&item->base, &item->next, target, &j->view.keeps, &merge);
     item->stays |= merge.stays;
     if (!merge.add[0] && !merge.take[0])
         item->end = FOLLOW_DONE;
@@ -345,22 +339,25 @@ static void looked(struct follow_job *j)
 
 /* ---- beginning ------------------------------------------------------------------------------- */
 
+void follow_view_take(struct follow_view *view, const struct imap_selected *s)
+{
+    view->uidvalidity = s->status.has & IMAP_STATUS_UIDVALIDITY ? s->status.uidvalidity : 0;
+    view->read_only = s->read_only;
+    free(view->permanent);
+    view->permanent = slice_dup(s->permanent.keywords);
+    view->keeps = follow_keeps_of(s);
+    view->keeps.keywords = slice_cstr(view->permanent);
+}
+
 static void selected(void *context, const struct imap_selected *s)
 {
     struct follow_job *j = context;
-    uint32_t known = j->folder->record.target_uidvalidity;
+    uint32_t known = j->folder->record.target_uidvalidity, before = j->view.uidvalidity;
 
-    uint32_t now = s->status.has & IMAP_STATUS_UIDVALIDITY ? s->status.uidvalidity : known;
-
+    follow_view_take(&j->view, s);
     /* Where UIDs are others' by now, as in some servers' mbox files after each change, the headers tell. */
-    j->another = j->located && now != j->uidvalidity;
-    j->unnumbered = known == 0 || now != known;
-    j->uidvalidity = now;
-    j->read_only = s->read_only;
-    free(j->permanent);
-    j->permanent = slice_dup(s->permanent.keywords);
-    j->keeps = follow_keeps_of(s);
-    j->keeps.keywords = slice_cstr(j->permanent);
+    j->another = j->located && j->view.uidvalidity != before;
+    j->unnumbered = known == 0 || (j->view.uidvalidity && j->view.uidvalidity != known);
 }
 
 static void select_ended(void *context, const struct err *err)
@@ -377,7 +374,7 @@ static void select_ended(void *context, const struct err *err)
         follow_fails(j, err);
         return;
     }
-    if (j->another || j->read_only) {
+    if (j->another || j->view.read_only) {
         all_end(j, FOLLOW_UNKNOWN);
         finish(j);
         return;
@@ -434,10 +431,7 @@ bool follow_target_go(struct worker *w)
     j = mem_zero(1, sizeof *j);
     j->worker = w;
     j->folder = f;
-    push_folder_release(w);
-    push_folder_take(w, f);
-    w->busy = true;
-    account->proving++;
+    push_proof_begin(w, f);
     if (!follow_known_load(account->reactor->reader, f->record.user, f->record.folder, &j->known, &err) ||
         !reader_messages(account->reactor->reader, f->record.user, f->record.folder, FOLLOW_ON_TARGET, 0, false, 0,
                          take_row, j, &err)) {

@@ -18,10 +18,10 @@ void follow_tell_left(struct follow_job *j)
     struct folder *f = j->folder;
     uint32_t unknown_uid = 0, refused_uid = 0, first;
     unsigned unknown = count_of(j, FOLLOW_UNKNOWN, &unknown_uid), refused = count_of(j, FOLLOW_REFUSED, &refused_uid);
-    const char *why = j->another     ? "the numbers of the messages there changed while they were looked for"
-                      : j->read_only ? "the target opens the folder for reading only"
-                      : refused      ? "the target refused it, or answered OK and did not do it"
-                                     : "the target told no UIDs, and other messages there have the same header";
+    const char *why = j->another          ? "the numbers of the messages there changed while they were looked for"
+                      : j->view.read_only ? "the target opens the folder for reading only"
+                      : refused           ? "the target refused it, or answered OK and did not do it"
+                                          : "the target told no UIDs, and other messages there have the same header";
 
     if (unknown + refused == 0) {
         account_doubt_clear(f->account, f, "NotFollowed");

@@ -12,7 +12,8 @@ void push_begin(struct worker *worker)
     worker->work = mem_zero(1, sizeof(struct push));
 }
 
-void push_folder_take(struct worker *w, struct folder *f)
+/* The worker has the folder from here on. */
+static void folder_take(struct worker *w, struct folder *f)
 {
     w->folder = f;
     f->pushers++;
@@ -88,7 +89,7 @@ void push_go(struct worker *w)
                 return;
             if (!f)
                 return;
-            push_folder_take(w, f);
+            folder_take(w, f);
             if (f->push != PUSH_OPEN) {
                 push_open_begin(w);
                 return;
@@ -114,4 +115,20 @@ unsigned push_rounds_x64(struct worker *w)
     if (depth > 1)
         return depth < 64 ? 64 / depth : 1;
     return caps_has(caps, CAP_LITERAL_PLUS) ? 64 : 128;
+}
+
+void push_proof_begin(struct worker *w, struct folder *f)
+{
+    push_folder_release(w);
+    folder_take(w, f);
+    w->busy = true;
+    w->account->proving++;
+}
+
+void push_proof_end(struct worker *w)
+{
+    push_folder_release(w);
+    w->busy = false;
+    w->account->proving--;
+    account_poke(w->account);
 }

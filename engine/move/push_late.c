@@ -195,16 +195,6 @@ static void keep(struct folder *f, const struct found *found, const struct imap_
 
 /* ---- the look ------------------------------------------------------------------------------ */
 
-static void over(struct worker *w)
-{
-    struct account *account = w->account;
-
-    push_folder_release(w);
-    w->busy = false;
-    account->proving--;
-    account_poke(account);
-}
-
 static void fails(struct worker *w, const struct err *err)
 {
     struct folder *f = w->folder;
@@ -220,7 +210,7 @@ static void fails(struct worker *w, const struct err *err)
     } else if (link_is_ready(w->link)) {
         account_hold(w->account, SIDE_TARGET, err->wait_ms ? err->wait_ms : 1000, STALL_RETRY);
     }
-    over(w);
+    push_proof_end(w);
 }
 
 static void looked(void *context, struct late_look *look, const struct err *err)
@@ -251,7 +241,7 @@ static void looked(void *context, struct late_look *look, const struct err *err)
         keep(f, &found, late_status(look));
     }
     late_look_free(&look);
-    over(w);
+    push_proof_end(w);
 }
 
 void push_late_begin(struct worker *w, struct folder *f)
@@ -275,9 +265,6 @@ void push_late_begin(struct worker *w, struct folder *f)
     /* What was there at the last look is not ours; but copies that were told are looked for until they are gone. */
     if (!has_doubt(f))
         config.from = shared && shared < r->target_late_seen ? shared : r->target_late_seen;
-    push_folder_release(w);
-    push_folder_take(w, f);
-    w->busy = true;
-    w->account->proving++;
+    push_proof_begin(w, f);
     late_look_begin(&config, looked, w);
 }

@@ -79,12 +79,12 @@ bool push_refused(struct folder *f, enum trouble_doing doing, const struct err *
         /* What a single NO in unknown words means is not known yet. */
         if (!alone || err->class == ERR_CLASS_TRANSIENT || account->resting >= FOLDERS_RESTING)
             account_failure(account, FAILURE_TARGET, doing, verdict.type, &passing, f, 0);
-        if (alone)
+        if (alone) {
             waits(f, err, attempts + 1);
-        if (alone)
             push_later_rest(f, verdict.wait_ms, attempts == 0);
-        else
+        } else {
             account_hold(account, SIDE_TARGET, verdict.wait_ms, STALL_RETRY);
+        }
     } else if (!again) {
         if (alone && is_its_own(f))
             verdict.type = trouble_type(doing, FAILURE_TARGET, err);

@@ -63,14 +63,17 @@ struct folder *push_choose(struct account *account);
 /* push_queue: the next folder (after NULL: the first) that may be made together with others; NULL: no more. Those
  * that are there by now, or cannot be made so, are left out for good. */
 struct folder *push_next_unmade(struct account *account, struct folder *after);
-/* The worker has the folder from here on. */
-void push_folder_take(struct worker *w, struct folder *f);
 /* STATUS of its target was told. */
 void push_status_told(struct folder *f, const struct imap_status *status);
 /* push_queue: it has a name on the target, is not there, and is one that is made also when it is empty. */
 bool push_must_make(const struct folder *f);
 /* The worker gives its folder back; nothing of it may be in flight on this worker. */
 void push_folder_release(struct worker *w);
+
+/* push: a look at the folder on the worker's ready link, no APPEND under way; it counts in account.proving until it
+ * ends. */
+void push_proof_begin(struct worker *w, struct folder *f);
+void push_proof_end(struct worker *w);
 
 /* push_make: makes up to `most` folders that are missing, together. True: it has begun, and calls worker_idle
  * when they are there or left to push_open_begin. */
