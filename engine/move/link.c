@@ -1,9 +1,6 @@
-#include "engine/move/link.h"
+#include "engine/move/link_private.h"
 
-#include "engine/failure/patience.h"
 #include "engine/imap/scram.h"
-#include "engine/mailbox/imap/imap_source.h"
-#include "engine/move/tls_probe.h"
 #include "io/base/log.h"
 #include "io/base/mem.h"
 #include "io/base/now.h"
@@ -18,38 +15,6 @@
 /* bandwidth-max does not make a connection wait for what is shorter. */
 #define BANDWIDTH_SHORT_BYTES 2048u
 #define LOGOUT_PATIENCE_MS    5000
-/* A server that has not greeted by now may be waiting for TLS: that is found out. */
-#define GREETING_MS 5000
-
-struct link {
-    struct loop *loop;
-    struct stream *stream;
-    struct session *session;
-    struct imap_source source; /* on it */
-    struct disk *disk;         /* in place of both, or NULL */
-    const struct link_events *events;
-    void *context;
-    char label[160];
-    struct link_config config; /* strings inside are ours */
-    struct loop_timer again;   /* opens the connection for another way of logging in */
-    struct loop_timer watch;   /* looks for silence every PATIENCE_LOOK_MS */
-    struct loop_timer finish;  /* LOGOUT that nobody answers */
-    struct patience patience;
-    struct crawl crawl;       /* where config has none */
-    struct loop_timer booked; /* bandwidth-max: until then no great piece is moved */
-    unsigned notices;
-    uint64_t asked_ns; /* while logging in: when that was said which is not answered; 0: nothing */
-    uint32_t round_trip_us;
-    uint32_t stall_ms;
-    bool ready, closing, finishing, paused, starttls, has_error;
-    bool holds_reading, holds_writing; /* until booked */
-    bool held;                         /* since the last look */
-    bool feeding, pumping, by_line, another_way;
-    bool open, heard, knocked;   /* TCP stands; a byte came; it was asked whether it wants TLS */
-    struct tls_probe *tls_probe; /* under way, or NULL */
-    struct chore *hashing;       /* likewise; a password for SCRAM */
-    struct err error;            /* why it ends, once has_error */
-};
 
 static void remember(struct link *link, const struct err *err)
 {
@@ -59,8 +24,7 @@ static void remember(struct link *link, const struct err *err)
     }
 }
 
-/* Ends the stream for a reason of ours; `stream_closed` does the rest. */
-static void end(struct link *link, const struct err *err)
+void link_end(struct link *link, const struct err *err)
 {
     remember(link, err);
     if (!link->closing) {
@@ -101,8 +65,7 @@ static void want_read(struct link *link)
         stream_want_read(link->stream, !link->paused && !link->holds_reading);
 }
 
-/* By us, not by the server. */
-static bool is_held(const struct link *link)
+bool link_is_held(const struct link *link)
 {
     return link->holds_reading || link->holds_writing;
 }
@@ -173,7 +136,7 @@ static void session_failed(void *context, const struct err *err)
     /* Before anything else may use the link's config: what comes next is another way. */
     link->config.session.auth.tried = session_ways_tried(link->session);
     link->another_way = link->config.session.auth.tried != 0;
-    end(link, err);
+    link_end(link, err);
 }
 
 static void notice(void *context, struct slice text)
@@ -236,72 +199,6 @@ static const struct session_events session_events = {
     .compute = compute,
 };
 
-/* Until the login is over one thing is said at a time, and its answer is short. */
-static void measure_round_trip(struct link *link)
-{
-    uint64_t us = (now_ns() - link->asked_ns) / 1000;
-
-    if (!link->asked_ns || link->ready)
-        return;
-    link->asked_ns = 0;
-    if (us < UINT32_MAX && (link->round_trip_us == 0 || us < link->round_trip_us))
-        link->round_trip_us = us ? (uint32_t)us : 1;
-}
-
-static void knocked(void *context, bool speaks_tls)
-{
-    struct link *link = context;
-    struct err err;
-
-    link->tls_probe = NULL;
-    if (!speaks_tls || link->heard || link->closing)
-        return;
-    err_set(&err, ERR_CLASS_PERMANENT, ERR_SCOPE_ACCOUNT, ERR_ORIGIN_TLS, 0,
-            "no greeting in plain text, but an answer in TLS: port %u wants imaps:// in the url (TLS from "
-            "the first byte), not imap://",
-            link->config.target.port);
-    err_doing(&err, "waiting for the greeting of %s", link->config.target.host);
-    end(link, &err);
-}
-
-/* Its certificate says nothing of a server that would not talk without TLS, so only who has a tls
- * for STARTTLS asks. */
-static void maybe_tls_probe(struct link *link, uint64_t now)
-{
-    if (!link->starttls || link->heard || link->knocked || !link->open || link->closing ||
-        now - link->patience.byte_ms < GREETING_MS)
-        return;
-    link->knocked = true;
-    link->tls_probe = tls_probe_begin(link->loop, &link->config.target, knocked, link);
-}
-
-/* Silence, a server that says something now and then and never comes to an end, one that says whole lines and never
- * what is waited for (quirks B0 rule 10), and one that crawls. */
-static void watch(void *context)
-{
-    struct link *link = context;
-    const struct session *session = link->session;
-    struct patience_view view = { .now_ms = loop_now_ms(link->loop), .silence_ms = session_patience_ms(session) };
-    struct err err;
-
-    if (link->stall_ms && view.silence_ms > link->stall_ms)
-        view.silence_ms = link->stall_ms;
-    if (link->paused || link->held)
-        view.silence_ms = 0;
-    link->held = is_held(link);
-    view.amid = session_amid_response(session, &view.in_literal);
-    view.responses = session_responses(session);
-    view.uses = session_uses(session);
-    stream_sending(link->stream, &view.unsent_bytes, &view.acknowledged_bytes);
-    if (patience_look(&link->patience, &view, &err)) {
-        err_doing(&err, "waiting for %s", session_waiting_for(session));
-        end(link, &err);
-        return;
-    }
-    maybe_tls_probe(link, view.now_ms);
-    loop_timer_set(link->loop, &link->watch, PATIENCE_LOOK_MS, watch, link);
-}
-
 static void stream_opened(void *context)
 {
     struct link *link = context;
@@ -322,7 +219,7 @@ static void stream_received(void *context, struct slice bytes)
 
     patience_received(&link->patience, loop_now_ms(link->loop), bytes.size);
     link->heard = true;
-    measure_round_trip(link);
+    link_measure(link);
     link->feeding = true;
     session_feed(link->session, bytes);
     link->feeding = false;
@@ -422,7 +319,7 @@ static void open_stream(struct link *link)
     stream_by_line(link->stream, link->by_line);
     if (link->paused)
         stream_want_read(link->stream, false);
-    loop_timer_set(link->loop, &link->watch, PATIENCE_LOOK_MS, watch, link);
+    loop_timer_set(link->loop, &link->watch, PATIENCE_LOOK_MS, link_watch, link);
 }
 
 static const char *copy_text(const char *text)
@@ -577,16 +474,6 @@ void link_finish(struct link *link)
     stream_keep_unsent(link->stream);
     loop_timer_set(link->loop, &link->finish, LOGOUT_PATIENCE_MS, finish_late, link);
     session_logout(link->session, logged_out, link);
-}
-
-uint64_t link_silent_ms(const struct link *link)
-{
-    uint64_t now = loop_now_ms(link->loop);
-
-    if (link->disk || link->paused || is_held(link) || session_patience_ms(link->session) == 0 ||
-        now < link->patience.byte_ms)
-        return 0;
-    return now - link->patience.byte_ms;
 }
 
 void link_want_read(struct link *link, bool on)
