@@ -1,6 +1,7 @@
 #include "engine/report/format.h"
 
 #include "io/base/mem.h"
+#include "io/base/shown.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -121,9 +122,8 @@ static size_t next_character(struct slice text, uint32_t *code_r)
  * locale of whoever runs it. */
 static unsigned character_width(uint32_t c)
 {
-    if ((c >= 0x300 && c <= 0x36F) || (c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) ||
-        (c >= 0x2060 && c <= 0x2069) || (c >= 0x20D0 && c <= 0x20FF) || (c >= 0xFE00 && c <= 0xFE0F) ||
-        (c >= 0xFE20 && c <= 0xFE2F) || c == 0xFEFF)
+    if ((c >= 0x300 && c <= 0x36F) || c == 0x200C || c == 0x200D || (c >= 0x20D0 && c <= 0x20FF) ||
+        (c >= 0xFE00 && c <= 0xFE0F) || (c >= 0xFE20 && c <= 0xFE2F))
         return 0;
     if ((c >= 0x1100 && c <= 0x115F) || (c >= 0x2E80 && c <= 0xA4CF) || (c >= 0xAC00 && c <= 0xD7A3) ||
         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0xFE30 && c <= 0xFE6F) || (c >= 0xFF01 && c <= 0xFF60) ||
@@ -132,11 +132,10 @@ static unsigned character_width(uint32_t c)
     return 1;
 }
 
-/* Directional marks could turn a line round on the terminal. */
-static bool is_directional(uint32_t c)
+/* Directional marks could turn a line round on the terminal; what has no width would make two names look the same. */
+static bool is_unseen(uint32_t c)
 {
-    return c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0x2028 ||
-           c == 0x2029;
+    return c >= 0xA0 && !shown_is_safe(c);
 }
 
 unsigned format_width(struct slice text)
@@ -147,7 +146,7 @@ unsigned format_width(struct slice text)
         uint32_t c;
         size_t n = next_character(text, &c);
 
-        width += is_directional(c) ? 0 : character_width(c);
+        width += is_unseen(c) ? 0 : character_width(c);
         text = slice_from(text, n);
     }
     return width;
@@ -176,11 +175,11 @@ void format_cell(struct buf *out, struct slice text, unsigned columns, bool righ
     while (text.size) {
         uint32_t c;
         size_t n = next_character(text, &c);
-        unsigned w = is_directional(c) ? 0 : character_width(c);
+        unsigned w = is_unseen(c) ? 0 : character_width(c);
 
         if (cut && used + w > columns - (columns ? 1 : 0))
             break;
-        if (is_directional(c))
+        if (is_unseen(c))
             ;
         else if (c < 0x20 || c == 0x7F || c == 0xFFFD || (c >= 0x80 && c < 0xA0))
             add(out, "?", 1);
