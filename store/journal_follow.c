@@ -48,11 +48,6 @@ static int follow_put(struct journal *j, const struct key *key, const struct fol
     return journal_put(j, TABLE_FOLLOW, key, bytes, encode_follow(bytes, key, f));
 }
 
-static bool flags_equal(const struct follow_flags *a, const struct follow_flags *b)
-{
-    return a->system == b->system && slice_equal(a->keywords, b->keywords);
-}
-
 static int one_followed(struct journal *j, const struct store_op *op, const struct store_follow *one)
 {
     struct message_record m;
@@ -84,7 +79,7 @@ static int one_followed(struct journal *j, const struct store_op *op, const stru
         f.record.followed = true;
         f.record.now = one->flags;
         /* The source may have changed it again meanwhile. */
-        f.record.wanted = f.record.wanted && !flags_equal(&f.record.next, &one->flags);
+        f.record.wanted = f.record.wanted && !follow_flags_equal(&f.record.next, &one->flags);
         break;
     case STORE_FOLLOW_GONE:
         f.record.gone = true;

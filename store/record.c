@@ -67,3 +67,8 @@ void tally_take(struct tally *sum, const struct tally *t)
     sum->bytes_fetched -= t->bytes_fetched;
     sum->bytes_uploaded -= t->bytes_uploaded;
 }
+
+bool follow_flags_equal(const struct follow_flags *a, const struct follow_flags *b)
+{
+    return a->system == b->system && slice_equal(a->keywords, b->keywords);
+}

@@ -187,6 +187,7 @@ struct follow_flags {
     uint8_t system;
     struct slice keywords; /* <= RECORD_KEYWORDS_BYTES_MAX */
 };
+bool follow_flags_equal(const struct follow_flags *a, const struct follow_flags *b);
 
 /* What became of a message, or of all of a folder, at the source after it was listed. A message that stayed as it was
  * has none. */

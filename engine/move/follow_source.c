@@ -248,11 +248,6 @@ static const struct told *told_at(const struct scan *s, uint32_t uid)
     return low < s->count && s->rows[low].uid == uid ? &s->rows[low] : NULL;
 }
 
-static bool flags_are(const struct follow_flags *a, const struct follow_flags *b)
-{
-    return a->system == b->system && slice_equal(a->keywords, b->keywords);
-}
-
 static bool compare(void *context, const struct message_record *m)
 {
     struct scan *s = context;
@@ -271,7 +266,7 @@ static bool compare(void *context, const struct message_record *m)
                                  .keywords = t->partial ? base.keywords
                                                         : slice_of(buf_slice(&s->words).data + t->at, t->size) };
     if (follow_differs(&base, &now)) {
-        if (known && known->wanted && flags_are(&known->next, &now))
+        if (known && known->wanted && follow_flags_equal(&known->next, &now))
             return true;
         s->wants++;
         if (known && known->wanted) { /* it is wanted already, and counted */
